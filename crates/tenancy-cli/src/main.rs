@@ -1,0 +1,2 @@
+//! tenancy command line
+fn main(){}
