@@ -1,2 +1,2 @@
 //! tenancy command line
-fn main(){}
+fn main() {}

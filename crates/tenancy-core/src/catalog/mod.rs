@@ -1,0 +1,444 @@
+//! The list of all tenants: [`Catalog`] to look up, [`CatalogWriter`] to change.
+
+mod memory;
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::domain::{Challenge, Domain};
+use crate::id::{Epoch, TenantId, Version};
+use crate::tenant::{Attributes, Maintenance, Placement, Tenant, TenantStatus, TooManyAttributes};
+
+pub use memory::MemoryCatalog;
+
+/// Looks tenants up. An embedder with a list of its own writes one method.
+///
+/// ```
+/// use tenancy_core::{Catalog, CatalogError, Tenant, TenantKey, Version, Versioned};
+///
+/// struct OnlyAcme(Tenant);
+/// impl Catalog for OnlyAcme {
+///     fn lookup(&self, key: TenantKey<'_>) -> Result<Versioned<Option<Tenant>>, CatalogError> {
+///         let value = (key == TenantKey::Label("acme")).then(|| self.0.clone());
+///         Ok(Versioned { value, as_of: Version(1) })
+///     }
+/// }
+/// ```
+pub trait Catalog: Send + Sync + 'static {
+    /// Who owns this name. "Nobody" is an answer with a version, too.
+    ///
+    /// # Errors
+    /// When the catalog cannot be asked; never because there is no such tenant.
+    fn lookup(&self, key: TenantKey<'_>) -> Result<Versioned<Option<Tenant>>, CatalogError>;
+
+    /// What changed after `since`, oldest first, at most about `max` items;
+    /// `None` when this catalog has no feed.
+    ///
+    /// # Errors
+    /// When the catalog cannot be asked.
+    fn changes(&self, since: Version, max: usize) -> Result<Option<Changes>, CatalogError> {
+        let _ = (since, max);
+        Ok(None)
+    }
+}
+
+/// A catalog that can be written. Every write raises the version, in the same
+/// transaction, and is told who wrote.
+///
+/// ```
+/// use tenancy_core::{Actor, CatalogWriter, MemoryCatalog, NewTenant, TenantChange, TenantStatus};
+/// let catalog = MemoryCatalog::new();
+/// let by = Actor::new("docs");
+/// let acme = catalog.insert(NewTenant::new("acme".parse()?), &by)?;
+/// let change = TenantChange::status(TenantStatus::Suspended);
+/// let acme = catalog.update(acme.id(), acme.version(), change, &by)?;
+/// assert_eq!(acme.status(), TenantStatus::Suspended);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait CatalogWriter: Catalog {
+    /// Adds a tenant; its id becomes its first label. A destroyed id comes back
+    /// with the next epoch.
+    ///
+    /// # Errors
+    /// When the id or label is taken, or the catalog cannot be written.
+    fn insert(&self, new: NewTenant, by: &Actor) -> Result<Tenant, WriteError>;
+
+    /// Changes a tenant if its row is still the one that was `seen`.
+    ///
+    /// # Errors
+    /// [`WriteError::Conflict`] when the row has moved on.
+    fn update(
+        &self,
+        id: &TenantId,
+        seen: Version,
+        change: TenantChange,
+        by: &Actor,
+    ) -> Result<Tenant, WriteError>;
+
+    /// Removes a tenant and its names, leaving a tombstone with its last epoch.
+    ///
+    /// # Errors
+    /// [`WriteError::Conflict`] when the row has moved on.
+    fn remove(&self, id: &TenantId, seen: Version, by: &Actor) -> Result<Version, WriteError>;
+
+    /// Binds a further name to a tenant. A domain bound with [`Proof::Pending`]
+    /// does not route until it is [verified](Self::verify); binding it again
+    /// starts a new attempt.
+    ///
+    /// # Errors
+    /// When the name belongs to another tenant.
+    fn bind(
+        &self,
+        name: &Name,
+        id: &TenantId,
+        proof: Proof,
+        by: &Actor,
+    ) -> Result<Version, WriteError>;
+
+    /// Makes a pending domain route, once `txt` is the value that its DNS holds.
+    ///
+    /// # Errors
+    /// [`WriteError::NotProven`] when it is not the value of the last attempt.
+    fn verify(
+        &self,
+        domain: &Domain,
+        id: &TenantId,
+        txt: &str,
+        by: &Actor,
+    ) -> Result<Version, WriteError>;
+
+    /// Takes a name away from its tenant. The tenant's own id cannot be.
+    ///
+    /// # Errors
+    /// When the name is not this tenant's.
+    fn unbind(&self, name: &Name, id: &TenantId, by: &Actor) -> Result<Version, WriteError>;
+
+    /// A tenant's further names, pending ones too.
+    ///
+    /// # Errors
+    /// When the catalog cannot be asked.
+    fn names(&self, id: &TenantId) -> Result<Vec<Binding>, CatalogError>;
+
+    /// Tenants by id, at most `max`, after this one.
+    ///
+    /// # Errors
+    /// When the catalog cannot be asked.
+    fn page(&self, after: Option<&TenantId>, max: usize) -> Result<Vec<Tenant>, CatalogError>;
+}
+
+impl<C: Catalog + ?Sized> Catalog for Arc<C> {
+    fn lookup(&self, key: TenantKey<'_>) -> Result<Versioned<Option<Tenant>>, CatalogError> {
+        (**self).lookup(key)
+    }
+    fn changes(&self, since: Version, max: usize) -> Result<Option<Changes>, CatalogError> {
+        (**self).changes(since, max)
+    }
+}
+
+/// What a catalog is asked with, already in canonical form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TenantKey<'a> {
+    /// An id or a further label: one label, lower case. One table holds both.
+    Label(&'a str),
+    /// A full host name, lower case, ASCII, without port and final dot.
+    Domain(&'a str),
+}
+
+impl TenantKey<'_> {
+    /// The owned name; `None` for text that is no canonical name.
+    pub fn to_name(self) -> Option<Name> {
+        match self {
+            Self::Label(label) => TenantId::new(label).ok().map(Name::Label),
+            Self::Domain(domain) => Domain::from_canonical(domain).map(Name::Domain),
+        }
+    }
+}
+
+impl fmt::Display for TenantKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Label(name) | Self::Domain(name)) = self;
+        f.pad(name)
+    }
+}
+
+/// A name that is bound to a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Name {
+    /// A label, valid under every base domain.
+    Label(TenantId),
+    /// A full host name.
+    Domain(Domain),
+}
+
+impl Name {
+    /// The key that finds it.
+    pub fn as_key(&self) -> TenantKey<'_> {
+        match self {
+            Self::Label(label) => TenantKey::Label(label.as_str()),
+            Self::Domain(domain) => TenantKey::Domain(domain.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_key().fmt(f)
+    }
+}
+
+/// A value and the state of the catalog it was read from: the counter in the
+/// read's own snapshot, never the row's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Versioned<T> {
+    /// The value.
+    pub value: T,
+    /// The catalog's version when it was read.
+    pub as_of: Version,
+}
+
+/// A stretch of the change feed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Everything up to here is in the items, or was before them.
+    pub upto: Version,
+    /// Whether there is more after `upto` right now.
+    pub more: bool,
+    /// Whether the feed starts over: all that was known is to be forgotten first.
+    pub reset: bool,
+    /// What changed, oldest first.
+    pub items: Vec<Change>,
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// A tenant is new or different. Its id is a label of its own.
+    Tenant(Tenant),
+    /// A tenant is gone, with all its names.
+    Removed {
+        /// Who.
+        id: TenantId,
+        /// Its last epoch.
+        epoch: Epoch,
+    },
+    /// A further name routes to a tenant.
+    Bound {
+        /// The name.
+        name: Name,
+        /// Whose it is.
+        id: TenantId,
+    },
+    /// A name routes to nobody.
+    Unbound {
+        /// The name.
+        name: Name,
+    },
+}
+
+/// Who wrote: a person, a job, the system. Audits keep it.
+///
+/// ```
+/// # use tenancy_core::Actor;
+/// assert_eq!(Actor::new("cli:ada").as_str(), "cli:ada");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor(Box<str>);
+
+impl Actor {
+    /// An actor of this name; what is beyond 200 bytes is cut.
+    pub fn new(name: &str) -> Self {
+        Self(name[..name.floor_char_boundary(200)].into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a new tenant is inserted with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NewTenant {
+    /// Its permanent name.
+    pub id: TenantId,
+    /// Active unless said.
+    pub status: TenantStatus,
+    /// Where its data will live.
+    pub placement: Placement,
+    /// What the embedder keeps with it.
+    pub attributes: Attributes,
+}
+
+impl NewTenant {
+    /// An active tenant without placement and attributes.
+    pub fn new(id: TenantId) -> Self {
+        Self {
+            id,
+            status: TenantStatus::Active,
+            placement: Placement::default(),
+            attributes: Attributes::default(),
+        }
+    }
+}
+
+/// What to change of a tenant; what is `None` stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TenantChange {
+    /// The new status.
+    pub status: Option<TenantStatus>,
+    /// The next incarnation, where it lives: epoch + 1.
+    pub reincarnate: Option<Placement>,
+    /// What to tell while it is down; `Some(None)` ends that.
+    pub maintenance: Option<Option<Maintenance>>,
+    /// All attributes anew.
+    pub attributes: Option<Attributes>,
+}
+
+impl TenantChange {
+    /// A new status and nothing else.
+    pub fn status(status: TenantStatus) -> Self {
+        Self {
+            status: Some(status),
+            ..Self::default()
+        }
+    }
+
+    /// The tenant as it is after this change, at this version.
+    ///
+    /// # Errors
+    /// When the attributes are over their bounds.
+    pub fn apply(self, to: &Tenant, version: Version) -> Result<Tenant, TooManyAttributes> {
+        let mut builder = to.to_builder().version(version);
+        if let Some(status) = self.status {
+            builder = builder.status(status);
+        }
+        if let Some(placement) = self.reincarnate {
+            builder = builder.placement(placement).epoch(to.epoch().next());
+        }
+        if let Some(maintenance) = self.maintenance {
+            builder = builder.maintenance(maintenance);
+        }
+        if let Some(attributes) = self.attributes {
+            builder = builder.attributes(attributes);
+        }
+        builder.build()
+    }
+}
+
+/// By what right a name is bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// The operator vouches for it: it routes at once. Labels are always bound so.
+    Trusted,
+    /// A domain that routes once its DNS shows this challenge.
+    Pending(Challenge),
+}
+
+/// A further name of a tenant, as [`CatalogWriter::names`] tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Binding {
+    /// The name.
+    pub name: Name,
+    /// The challenge it waits for; `None` when it routes.
+    pub pending: Option<Challenge>,
+}
+
+impl Binding {
+    /// A name that routes, or waits for its challenge.
+    pub fn new(name: Name, pending: Option<Challenge>) -> Self {
+        Self { name, pending }
+    }
+}
+
+/// The catalog cannot be asked: a third answer, never "no such tenant".
+#[derive(Debug, thiserror::Error)]
+#[error("the catalog cannot be asked; see the cause and try again")]
+pub struct CatalogError {
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl CatalogError {
+    /// With its cause.
+    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            source: cause.into(),
+        }
+    }
+}
+
+/// A write that the catalog refused; nothing of it was kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// There is a tenant of this id.
+    #[error("tenant {id} exists already; nothing was changed")]
+    Exists {
+        /// The id.
+        id: TenantId,
+    },
+    /// There is no tenant of this id.
+    #[error("there is no tenant {id}; `list` shows those there are")]
+    Unknown {
+        /// The id.
+        id: TenantId,
+    },
+    /// The row is no longer the one that was seen.
+    #[error(
+        "tenant {id} was changed by someone else (seen at version {seen}, now {current}); read it again and retry"
+    )]
+    Conflict {
+        /// The id.
+        id: TenantId,
+        /// What the writer had seen.
+        seen: Version,
+        /// What is there.
+        current: Version,
+    },
+    /// The name has another owner.
+    #[error("{name} belongs to tenant {owner}; unbind it there first")]
+    NameTaken {
+        /// The name.
+        name: Name,
+        /// Whose it is.
+        owner: TenantId,
+    },
+    /// The name is not bound to this tenant.
+    #[error("{name} is not bound to tenant {id}; nothing was changed")]
+    NotBound {
+        /// The name.
+        name: Name,
+        /// The tenant.
+        id: TenantId,
+    },
+    /// A tenant's own id stays bound as long as it exists.
+    #[error("{id} is the tenant's own id and stays bound; destroy the tenant instead")]
+    OwnId {
+        /// The id.
+        id: TenantId,
+    },
+    /// A label routes by being listed; only domains are proven.
+    #[error("label {label} needs no proof; bind it as trusted")]
+    LabelNeedsNoProof {
+        /// The label.
+        label: TenantId,
+    },
+    /// The TXT value is not the one of the last attempt.
+    #[error("{domain} is not proven for tenant {id}; publish the TXT record of the last attempt")]
+    NotProven {
+        /// The domain.
+        domain: Domain,
+        /// The tenant.
+        id: TenantId,
+    },
+    /// More attributes than the bounds allow.
+    #[error(transparent)]
+    Attributes(#[from] TooManyAttributes),
+    /// The catalog cannot be written.
+    #[error(transparent)]
+    Unavailable(#[from] CatalogError),
+}

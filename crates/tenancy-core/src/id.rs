@@ -1,0 +1,252 @@
+//! Names and numbers that identify a tenant: [`TenantId`], [`Epoch`], [`Version`], [`TenantRef`].
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::num::NonZeroU64;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use crate::text::quote;
+
+/// A tenant's permanent name: 1–63 of `a-z`, `0-9` and inner hyphens, so that it
+/// is always a DNS label.
+///
+/// Cloning is cheap. Which ids are *reserved* is not syntax: it is checked when a
+/// tenant is created.
+///
+/// ```
+/// use tenancy_core::TenantId;
+/// let id: TenantId = "acme-inc".parse()?;
+/// assert_eq!(id.as_str(), "acme-inc");
+/// assert!("Acme".parse::<TenantId>().is_err());
+/// # Ok::<(), tenancy_core::InvalidTenantId>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TenantId(Arc<str>);
+
+impl TenantId {
+    /// The longest id, in bytes: the longest DNS label (RFC 1035 §2.3.4).
+    pub const MAX_LEN: usize = 63;
+
+    /// Parses an id.
+    ///
+    /// # Errors
+    /// When `text` is not 1–63 of `a-z`, `0-9` and inner hyphens.
+    pub fn new(text: &str) -> Result<Self, InvalidTenantId> {
+        check_label(text.as_bytes()).map_err(|problem| InvalidTenantId {
+            text: quote(text),
+            problem: problem.describe(text),
+        })?;
+        Ok(Self(text.into()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why bytes are not a label: what [`TenantId`] and the labels of a host share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BadLabel {
+    Empty,
+    TooLong,
+    Byte(usize),
+    HyphenFirst,
+    HyphenLast,
+}
+
+impl BadLabel {
+    fn describe(self, text: &str) -> Box<str> {
+        match self {
+            Self::Empty => "is empty".into(),
+            Self::TooLong => format!(
+                "has {} bytes, {} is the most",
+                text.len(),
+                TenantId::MAX_LEN
+            )
+            .into(),
+            Self::Byte(at) => {
+                // Every byte before `at` was ASCII, so a character starts here.
+                let c = text[at..].chars().next().unwrap_or('\u{fffd}');
+                format!("has {c:?} at byte {at}").into()
+            }
+            Self::HyphenFirst => "starts with a hyphen".into(),
+            Self::HyphenLast => "ends with a hyphen".into(),
+        }
+    }
+}
+
+/// Is this 1–63 of `a-z`, `0-9`, `-`, without a hyphen at an end?
+pub(crate) fn check_label(bytes: &[u8]) -> Result<(), BadLabel> {
+    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
+        return Err(BadLabel::Empty);
+    };
+    let odd = |b: &u8| !matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    if let Some(at) = bytes.iter().take(TenantId::MAX_LEN + 1).position(odd) {
+        return Err(BadLabel::Byte(at));
+    }
+    if bytes.len() > TenantId::MAX_LEN {
+        return Err(BadLabel::TooLong);
+    }
+    if *first == b'-' {
+        return Err(BadLabel::HyphenFirst);
+    }
+    if *last == b'-' {
+        return Err(BadLabel::HyphenLast);
+    }
+    Ok(())
+}
+
+/// A text that is not a [`TenantId`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("tenant id {text} {problem}; use lowercase letters, digits and inner hyphens")]
+pub struct InvalidTenantId {
+    text: Box<str>,
+    problem: Box<str>,
+}
+
+impl FromStr for TenantId {
+    type Err = InvalidTenantId;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::new(text)
+    }
+}
+
+impl fmt::Display for TenantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for TenantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TenantId({:?})", &*self.0)
+    }
+}
+
+impl Borrow<str> for TenantId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for TenantId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Which incarnation of a tenant: 1 when it is created, one more for each restore,
+/// import over it, return to a snapshot, re-creation or move. It never goes back.
+///
+/// ```
+/// use tenancy_core::Epoch;
+/// assert!(Epoch::FIRST.next() > Epoch::FIRST);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(NonZeroU64);
+
+impl Epoch {
+    /// The epoch of a tenant that was created once.
+    pub const FIRST: Self = Self(NonZeroU64::MIN);
+
+    /// The epoch with this number; `None` for 0, which is no epoch.
+    pub const fn new(number: u64) -> Option<Self> {
+        match NonZeroU64::new(number) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+
+    /// The number, from 1.
+    pub const fn get(self) -> u64 {
+        self.0.get()
+    }
+
+    /// The next incarnation.
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Which state of the catalog: one counter, raised in the transaction of every
+/// write, so that the order of versions is the order of commits.
+///
+/// ```
+/// use tenancy_core::Version;
+/// assert!(Version::ZERO < Version(1));
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub u64);
+
+impl Version {
+    /// Before the first write.
+    pub const ZERO: Self = Self(0);
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A tenant as a job, a link or a message carries it: `acme@3`, id and epoch.
+///
+/// ```
+/// use tenancy_core::TenantRef;
+/// let job: TenantRef = "acme@3".parse()?;
+/// assert_eq!(job.id.as_str(), "acme");
+/// assert_eq!(job.to_string(), "acme@3");
+/// # Ok::<(), tenancy_core::InvalidTenantRef>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TenantRef {
+    /// The tenant's permanent name.
+    pub id: TenantId,
+    /// The incarnation that was meant.
+    pub epoch: Epoch,
+}
+
+impl fmt::Display for TenantRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.id, self.epoch)
+    }
+}
+
+/// A text that is not a [`TenantRef`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidTenantRef {
+    /// What stands before the `@` is no tenant id.
+    #[error(transparent)]
+    Id(#[from] InvalidTenantId),
+    /// There is no `@`, or what follows is no number from 1 without leading zeros.
+    #[error("tenant reference {text} has no epoch; write it as acme@1")]
+    Epoch {
+        /// The text, quoted.
+        text: Box<str>,
+    },
+}
+
+impl FromStr for TenantRef {
+    type Err = InvalidTenantRef;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let no_epoch = || InvalidTenantRef::Epoch { text: quote(text) };
+        let (id, digits) = text.split_once('@').ok_or_else(no_epoch)?;
+        // Digits alone and no leading zero: one reference has one spelling.
+        let plain = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
+        let number = digits.parse().ok().filter(|_| plain);
+        let epoch = number.and_then(Epoch::new).ok_or_else(no_epoch)?;
+        Ok(Self {
+            id: id.parse()?,
+            epoch,
+        })
+    }
+}

@@ -1,0 +1,55 @@
+//! [`Driver`]: how to connect to a tenant's database.
+
+use tenancy_core::Tenant;
+
+/// A connection of a driver's manager.
+pub type Connection<D> = <<D as Driver>::Manager as r2d2::ManageConnection>::Connection;
+
+/// An error of a driver's manager.
+pub type DriverError<D> = <<D as Driver>::Manager as r2d2::ManageConnection>::Error;
+
+/// How to connect to a tenant's database, and what to prepare before its first
+/// use. Any r2d2 manager makes a driver in about 20 lines.
+pub trait Driver: Send + Sync + 'static {
+    /// What opens and checks connections.
+    type Manager: r2d2::ManageConnection;
+
+    /// The manager of this incarnation of a tenant. It is made once for each and
+    /// must not connect yet.
+    fn manager(&self, tenant: &Tenant) -> Self::Manager;
+
+    /// Prepares the database before its first use in this process, for example by
+    /// migrating it. Runs once for each tenant and epoch until it succeeds, never
+    /// twice at a time.
+    ///
+    /// # Errors
+    /// What the check-out that asked for it is refused with.
+    fn prepare(
+        &self,
+        tenant: &Tenant,
+        connection: &mut Connection<Self>,
+    ) -> Result<(), DriverError<Self>>
+    where
+        Self: Sized,
+    {
+        let _ = (tenant, connection);
+        Ok(())
+    }
+
+    /// What its connections cost of the process's descriptors.
+    fn descriptors(&self) -> Descriptors {
+        Descriptors {
+            first: 1,
+            further: 1,
+        }
+    }
+}
+
+/// File descriptors that connections take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Descriptors {
+    /// A tenant's first connection.
+    pub first: u32,
+    /// Each further one of the same tenant.
+    pub further: u32,
+}
