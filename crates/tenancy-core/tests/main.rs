@@ -1,0 +1,9 @@
+//! The promises of tenancy-core, a module per subject.
+#![allow(clippy::unwrap_used)]
+
+mod attach;
+mod autotraits;
+mod catalog;
+mod ids;
+mod scope;
+mod util;
