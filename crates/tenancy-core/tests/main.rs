@@ -4,6 +4,8 @@
 mod attach;
 mod autotraits;
 mod catalog;
+mod classify;
 mod ids;
+mod path;
 mod scope;
 mod util;
