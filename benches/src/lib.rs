@@ -1,1 +1,16 @@
-//! Shared by the benchmarks.
+//! Shared by the benchmarks: the tenants, the requests, the rules and the rivals.
+
+pub mod rng;
+
+/// Whether criterion only looks that every benchmark runs (`--test`): then sizes are small.
+pub fn is_test() -> bool {
+    std::env::args().any(|arg| arg == "--test")
+}
+
+/// `full`, or `small` in `--test` mode.
+pub fn size(full: usize, small: usize) -> usize {
+    match is_test() {
+        true => small,
+        false => full,
+    }
+}
