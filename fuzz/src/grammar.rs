@@ -9,3 +9,60 @@ pub fn is_label(bytes: &[u8]) -> bool {
         && bytes[0] != b'-'
         && bytes[bytes.len() - 1] != b'-'
 }
+
+/// The normal form of the path in a request target; nothing when it is refused. Works in
+/// whole steps, each over all of the path: cut, refuse, decode, split, judge, join.
+pub fn normal_path(target: &[u8]) -> Option<String> {
+    let path = target.split(|b| *b == b'?').next()?;
+    if path.first() != Some(&b'/') || path.len() > 8192 {
+        return None;
+    }
+    let mut segments = Vec::new();
+    for raw in path[1..].split(|b| *b == b'/') {
+        let units = units(raw)?;
+        let name: Vec<u8> = units
+            .iter()
+            .map(|u| u.0)
+            .take_while(|b| *b != b';')
+            .collect();
+        let with_parameters = name.len() < units.len();
+        if name == b"." || name == b".." || (name.is_empty() && with_parameters) {
+            return None;
+        }
+        segments.push(units.into_iter().map(|u| u.1).collect::<String>());
+    }
+    // `//` is merged: an empty segment is kept only at the end, where it is the final slash.
+    let last = segments.pop()?;
+    segments.retain(|segment| !segment.is_empty());
+    segments.push(last);
+    Some(format!("/{}", segments.join("/")))
+}
+
+/// A segment as what each byte or escape stands for, and how that is written.
+fn units(segment: &[u8]) -> Option<Vec<(u8, String)>> {
+    let mut units = Vec::new();
+    let mut rest = segment;
+    while let [first, behind @ ..] = rest {
+        rest = behind;
+        if *first != b'%' {
+            let allowed = (0x21..=0x7e).contains(first) && *first != b'\\' && *first != b'#';
+            units.push(allowed.then(|| (*first, char::from(*first).to_string()))?);
+            continue;
+        }
+        let [high, low, behind @ ..] = rest else {
+            return None;
+        };
+        rest = behind;
+        let hex = |b: u8| u8::try_from(char::from(b).to_digit(16)?).ok();
+        let byte = hex(*high)? * 16 + hex(*low)?;
+        if byte < 0x20 || byte == 0x7f || byte == b'/' || byte == b'\\' {
+            return None;
+        }
+        let unreserved = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        units.push(match unreserved {
+            true => (byte, char::from(byte).to_string()),
+            false => (byte, format!("%{byte:02X}")),
+        });
+    }
+    Some(units)
+}

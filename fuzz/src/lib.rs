@@ -5,16 +5,38 @@ use std::ffi::OsStr;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 use std::{env, fs, io};
 
 pub mod grammar;
+pub mod path;
+pub mod smoke;
 pub mod tenant_id;
 
-/// The whole of a target on the stable toolchain: checks the files named as
-/// arguments, or else the committed seeds of `target`. A directory stands for the
-/// files in it.
+/// The whole of a target on the stable toolchain. It checks the files that are named as
+/// arguments, or else the committed seeds of `target`; a directory stands for the files
+/// in it. With `--seconds N` first, it then mutates them for so long.
 pub fn replay(target: &str, check: fn(&[u8])) -> ExitCode {
-    let mut named: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
+    match try_replay(target, check) {
+        Ok(report) => {
+            println!("{target}: {report}");
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("{target}: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_replay(target: &str, check: fn(&[u8])) -> Result<String, String> {
+    let mut args = env::args_os().skip(1).peekable();
+    let mut time = Duration::ZERO;
+    if args.next_if(|arg| arg == "--seconds").is_some() {
+        let seconds = args.next().and_then(|arg| arg.to_str()?.parse().ok());
+        time = Duration::from_secs(seconds.ok_or("--seconds needs a number")?);
+    }
+    let mut named: Vec<PathBuf> = args.map(PathBuf::from).collect();
     if named.is_empty() {
         named.push(
             Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -22,34 +44,28 @@ pub fn replay(target: &str, check: fn(&[u8])) -> ExitCode {
                 .join(target),
         );
     }
-    match replay_all(&named, check) {
-        Ok(0) => {
-            eprintln!("{target}: no input was found in {named:?}");
-            ExitCode::FAILURE
-        }
-        Ok(inputs) => {
-            println!("{target}: {inputs} inputs checked");
-            ExitCode::SUCCESS
-        }
-        Err((path, why)) => {
-            eprintln!("{target}: {why} on {}", path.display());
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// How many inputs were checked, or the first that failed.
-fn replay_all(named: &[PathBuf], check: fn(&[u8])) -> Result<usize, (PathBuf, String)> {
-    let mut inputs = 0;
-    for path in named {
-        for file in files(path).map_err(|e| (path.clone(), e.to_string()))? {
-            let data = fs::read(&file).map_err(|e| (file.clone(), e.to_string()))?;
+    let mut inputs = Vec::new();
+    for path in &named {
+        for file in files(path).map_err(|e| format!("{}: {e}", path.display()))? {
+            let data = fs::read(&file).map_err(|e| format!("{}: {e}", file.display()))?;
             // The panic's own message was printed by the hook.
-            catch_unwind(|| check(&data)).map_err(|_| (file, "the check failed".to_owned()))?;
-            inputs += 1;
+            let failed = |_| format!("the check failed on {}", file.display());
+            catch_unwind(|| check(&data)).map_err(failed)?;
+            inputs.push(data);
         }
     }
-    Ok(inputs)
+    if inputs.is_empty() {
+        return Err(format!("no input was found in {named:?}"));
+    }
+    let failed = |input: Vec<u8>| format!("the check failed on b\"{}\"", input.escape_ascii());
+    let more = match time {
+        Duration::ZERO => 0,
+        time => smoke::run(&inputs, check, time).map_err(failed)?,
+    };
+    Ok(format!(
+        "{} inputs and {more} made from them checked",
+        inputs.len()
+    ))
 }
 
 /// The file itself, or what lies in the directory, by name.
@@ -60,11 +76,8 @@ fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(path)? {
         let file = entry?.path();
-        if file
-            .file_name()
-            .and_then(OsStr::to_str)
-            .is_some_and(|n| !n.starts_with('.'))
-        {
+        let name = file.file_name().and_then(OsStr::to_str);
+        if name.is_some_and(|name| !name.starts_with('.')) {
             files.push(file);
         }
     }

@@ -31,4 +31,9 @@ proptest! {
     fn ids_and_references_are_read_as_they_are_written(data in near("[a-z0-9-]{0,66}(@[0-9]{1,22})?")) {
         tenancy_fuzz::tenant_id::check(&data);
     }
+
+    #[test]
+    fn paths_are_refused_or_normalised_as_the_rules_say(data in near("(/([a-zA-Z0-9._~!-]{0,6}|[.]{1,3}|(%[0-9a-fA-F]{2}){1,3})(;[a-z]{0,2})?){1,6}([?][a-z/.%]{0,5})?")) {
+        tenancy_fuzz::path::check(&data);
+    }
 }

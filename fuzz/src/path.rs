@@ -1,0 +1,58 @@
+//! Paths: refused or normalised exactly as the rules say, once and for all.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use tenancy_core::{Classifier, Method, NormalPath, PathClass, RouteMode};
+
+use crate::grammar::normal_path;
+
+/// Any bytes as a request target.
+pub fn check(data: &[u8]) {
+    let parsed = NormalPath::parse(data);
+    if let Ok(text) = std::str::from_utf8(data) {
+        assert_eq!(NormalPath::parse_str(text), parsed, "text and bytes differ");
+    }
+    let expected = normal_path(data);
+    let path = match (parsed, expected) {
+        (Ok(path), Some(expected)) => {
+            assert_eq!(path.as_str(), expected);
+            path
+        }
+        (Err(error), None) => {
+            assert!(error.to_string().len() < 400, "{error}");
+            return;
+        }
+        (parsed, expected) => panic!("{parsed:?}, and the rules say {expected:?}"),
+    };
+    let text = path.as_str();
+    assert!(text.starts_with('/') && !text.contains("//"), "{text}");
+    assert!(text.bytes().all(|b| (0x21..=0x7e).contains(&b)), "{text}");
+    let dots = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
+    assert!(!text.split('/').any(dots), "{text}");
+
+    let again = NormalPath::parse_str(text).expect("a normal path is a path");
+    assert_eq!(again, path, "normalised twice");
+    assert!(
+        matches!(again.into_cow(), Cow::Borrowed(_)),
+        "a normal path is borrowed"
+    );
+    check_skipped(&path);
+}
+
+/// What is skipped is a file with an extension, and no two servers read it differently.
+fn check_skipped(path: &NormalPath<'_>) {
+    static BUILT_IN: LazyLock<Classifier> = LazyLock::new(Classifier::default);
+    let found = BUILT_IN.classify(Method::Get, path);
+    if found.mode == RouteMode::Skip && found.class == PathClass::Asset {
+        let text = path.as_str();
+        assert!(
+            !text.contains(';') && !text.contains("%25"),
+            "{text} is skipped"
+        );
+        let last = text.rsplit('/').next().unwrap_or_default();
+        assert!(last.contains('.'), "{text} is skipped");
+    }
+    let other = BUILT_IN.classify(Method::Other, path);
+    assert_ne!(other.mode, RouteMode::Skip, "only GET and HEAD are skipped");
+}
