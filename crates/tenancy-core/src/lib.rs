@@ -1,15 +1,61 @@
 //! Which tenant is this request for, and is this code running for it?
+//!
+//! The framework-free core of multi-tenancy: a [`Resolver`] that finds the tenant of
+//! a request by its host, path or headers, a [`Classifier`] that says what a path is
+//! and who may serve it, and a [`Scope`] in which a tenant is current. No I/O, no
+//! runtime, no unsafe code, no types of a web framework.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use tenancy_core::*;
+//!
+//! // The catalog lists the tenants; embedders bring theirs as a `Catalog`.
+//! let catalog = Arc::new(MemoryCatalog::new());
+//! catalog.insert(NewTenant::new("acme".parse()?), &Actor::new("docs"))?;
+//! let shop = Name::Domain("shop.example".parse()?);
+//! catalog.bind(&shop, &"acme".parse()?, Proof::Trusted, &Actor::new("docs"))?;
+//!
+//! let resolver = Resolver::builder(catalog)
+//!     .rule(Rule::Domain)
+//!     .rule(Rule::Subdomain)
+//!     .central_domain("app.test")
+//!     .subdomains_of("app.test")
+//!     .build()?;
+//!
+//! // One request: whose is it, and which path does the application see?
+//! let head = RequestHead::new(Method::Get, "/orders//9?page=2").host("shop.example:443");
+//! let resolved = resolver.resolve(&head)?;
+//! assert_eq!((resolved.rule, &*resolved.path), (Some(Rule::Domain), "/orders/9"));
+//!
+//! // Run its handler for that tenant. Nobody is current outside.
+//! if let Resolution::Tenant(tenant) = resolved.resolution {
+//!     let scope = tenant.enter()?;
+//!     assert_eq!(Tenant::current(), Some(tenant));
+//!     drop(scope);
+//! }
+//! assert_eq!(Tenant::current(), None);
+//!
+//! // A host that nobody owns is refused, never served by the central application.
+//! let stranger = RequestHead::new(Method::Get, "/").host("evil.example");
+//! assert_eq!(resolver.resolve(&stranger).unwrap_err().reason(), Reason::NoTenant);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod catalog;
 mod classify;
+mod clock;
 mod domain;
 mod event;
+mod host;
 mod id;
+mod index;
+mod key;
 mod path;
 mod provision;
+mod request;
+mod resolver;
 mod scope;
 mod tenant;
-#[allow(dead_code)]
 mod text;
 
 pub use catalog::{
@@ -20,13 +66,21 @@ pub use classify::{
     Classified, Classifier, ClassifierBuilder, InvalidRule, Method, PathClass, Preset, RouteMode,
     UnknownPathClass, UnknownRouteMode,
 };
+pub use clock::Clock;
 pub use domain::{Challenge, Domain, InvalidDomain};
 pub use event::{Event, Observer, Observers, Observing, observe};
+pub use host::{BadHost, HostProblem};
 pub use id::{Epoch, InvalidTenantId, InvalidTenantRef, TenantId, TenantRef, Version};
 pub use path::{BadPath, NormalPath};
 pub use provision::{Migrated, ProvisionError, Provisioned, Provisioner, SchemaTarget};
+pub use request::{Headers, RequestHead};
+pub use resolver::{
+    DefaultHasher, Explanation, InvalidResolver, Reason, Resolution, ResolveError, Resolved,
+    Resolver, ResolverBuilder, Rule,
+};
 pub use scope::{Attached, OtherTenant, Scope};
 pub use tenant::{
     Attributes, Maintenance, Placement, Tenant, TenantBuilder, TenantStatus, TooManyAttributes,
     UnknownStatus,
 };
+pub use text::Excerpt;

@@ -1,5 +1,7 @@
 //! Text from outside, made fit for an error message.
 
+use std::fmt;
+
 /// At most this many characters of a text from outside stand in an error: enough
 /// to recognise it, too little to flood a log.
 const MAX_QUOTED: usize = 80;
@@ -18,10 +20,43 @@ pub(crate) fn quote(text: &str) -> Box<str> {
     out.into()
 }
 
-/// [`quote`] for bytes that need not be UTF-8.
-pub(crate) fn quote_bytes(bytes: &[u8]) -> Box<str> {
-    // Four bytes a character at most, so that a huge input is not walked.
-    quote(&String::from_utf8_lossy(
-        &bytes[..bytes.len().min(4 * MAX_QUOTED + 4)],
-    ))
+/// The first 30 bytes of a text from outside, kept in place: an error that quotes
+/// it needs no memory of its own.
+///
+/// Displays quoted and escaped, with `…` where it was cut.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Excerpt {
+    bytes: [u8; Self::MAX],
+    /// Of the whole text, as far as that fits.
+    len: u8,
+}
+
+impl Excerpt {
+    /// How many bytes are kept.
+    pub const MAX: usize = 30;
+
+    pub(crate) fn new(text: &[u8]) -> Self {
+        let mut bytes = [0; Self::MAX];
+        let kept = text.len().min(Self::MAX);
+        bytes[..kept].copy_from_slice(&text[..kept]);
+        Self {
+            bytes,
+            len: u8::try_from(text.len()).unwrap_or(u8::MAX),
+        }
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let len = usize::from(self.len);
+        let kept = &self.bytes[..len.min(Self::MAX)];
+        let cut = if len > Self::MAX { "…" } else { "" };
+        write!(f, "\"{}{cut}\"", kept.escape_ascii())
+    }
+}
+
+impl fmt::Debug for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }

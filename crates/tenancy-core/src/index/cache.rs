@@ -1,0 +1,249 @@
+//! A bounded part of a catalog that is too large for a full copy, or has no feed.
+//!
+//! Tenants and "nobody" have places of their own, so that a flood of unknown names
+//! can never push a tenant out. One load a name at a time.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::bounded::{Bounded, Kept};
+use super::{Found, Probe};
+use crate::catalog::{Catalog, CatalogError, Change, TenantKey, Versioned};
+use crate::id::{TenantId, Version};
+use crate::tenant::Tenant;
+
+/// How often an answer that is older than what was applied is asked for again.
+const MAX_RETRIES: usize = 3;
+
+pub(crate) struct Cache<S> {
+    tenants: Bounded<S, (Tenant, u64)>,
+    nobody: Bounded<S, u64>,
+    /// Which names of a tenant are kept. Written before a name is kept.
+    names: Mutex<HashMap<TenantId, Vec<Kept>>>,
+    flights: Mutex<HashMap<Kept, Arc<Flight>>>,
+    /// Everything up to this version was applied: older answers are not kept.
+    applied: AtomicU64,
+    /// Raised when everything is forgotten: what was asked before is not kept.
+    forgotten: AtomicU64,
+    /// Nanoseconds that an answer is good for; without end where a feed tells.
+    ttl: u64,
+}
+
+type Loaded = Result<Versioned<Option<Tenant>>, Arc<CatalogError>>;
+
+/// One load that several callers wait for.
+#[derive(Default)]
+struct Flight {
+    /// How often all had been forgotten when it set off.
+    forgotten: u64,
+    state: Mutex<FlightState>,
+    landed: Condvar,
+}
+
+#[derive(Default)]
+enum FlightState {
+    #[default]
+    Flying,
+    Landed(Loaded),
+    /// The catalog panicked: whoever waits flies himself.
+    Lost,
+}
+
+impl<S: BuildHasher + Clone> Cache<S> {
+    /// At most `max` names of tenants, an eighth of that of nobody's.
+    pub(crate) fn new(hasher: S, max: usize, ttl: u64) -> Self {
+        Self {
+            tenants: Bounded::new(hasher.clone(), max),
+            nobody: Bounded::new(hasher, (max / 8).max(1)),
+            names: Mutex::default(),
+            flights: Mutex::default(),
+            applied: AtomicU64::new(0),
+            forgotten: AtomicU64::new(0),
+            ttl,
+        }
+    }
+
+    pub(crate) fn find(&self, name: Probe<'_>, now: u64) -> Option<Found> {
+        if let Some((tenant, until)) = self.tenants.get(name) {
+            return (now <= until).then_some(Found::Tenant(tenant));
+        }
+        let until = self.nobody.get(name)?;
+        (now <= until).then_some(Found::Nobody)
+    }
+
+    /// Asks the catalog, once for all who ask at the same time.
+    pub(crate) fn load(
+        &self,
+        catalog: &dyn Catalog,
+        key: TenantKey<'_>,
+        now: u64,
+    ) -> Result<Found, Arc<CatalogError>> {
+        let name = Probe::of(key);
+        for _ in 0..MAX_RETRIES {
+            let needed = self.applied.load(Ordering::Acquire);
+            let forgotten = self.forgotten.load(Ordering::Acquire);
+            let Some((loaded, flown)) = self.fly(catalog, key, forgotten) else {
+                continue;
+            };
+            let answer = loaded?;
+            // One that others began to ask for may be older than what we know.
+            if answer.as_of.0 < needed {
+                continue;
+            }
+            if flown {
+                self.keep(name, &answer, forgotten, now.saturating_add(self.ttl));
+            }
+            return Ok(answer.value.map_or(Found::Nobody, Found::Tenant));
+        }
+        let behind = "its answers are older than the changes it fed; is it a replica that lags?";
+        Err(Arc::new(CatalogError::new(behind)))
+    }
+
+    /// The answer, and whether it was we who asked. Nothing when who asked panicked.
+    fn fly(
+        &self,
+        catalog: &dyn Catalog,
+        key: TenantKey<'_>,
+        forgotten: u64,
+    ) -> Option<(Loaded, bool)> {
+        let kept = Kept::from(Probe::of(key));
+        let mut flights = self.flights.lock();
+        if let Some(flight) = flights.get(&kept).cloned() {
+            drop(flights);
+            if flight.forgotten == forgotten {
+                return flight.wait().map(|loaded| (loaded, false));
+            }
+            // It set off before all was forgotten: what it brings may be stale.
+            return Some((catalog.lookup(key).map_err(Arc::new), true));
+        }
+        let flight = Arc::new(Flight {
+            forgotten,
+            ..Flight::default()
+        });
+        flights.insert(kept.clone(), flight.clone());
+        drop(flights);
+        let mut landing = Landing {
+            cache: self,
+            name: kept,
+            flight,
+            state: FlightState::Lost,
+        };
+        let loaded = catalog.lookup(key).map_err(Arc::new);
+        landing.state = FlightState::Landed(loaded.clone());
+        Some((loaded, true))
+    }
+
+    fn keep(
+        &self,
+        name: Probe<'_>,
+        answer: &Versioned<Option<Tenant>>,
+        forgotten: u64,
+        until: u64,
+    ) {
+        // Compared while the name's shard is locked, and raised before anything is
+        // forgotten: either the comparison fails or what is kept here is forgotten.
+        let still = || {
+            self.applied.load(Ordering::Acquire) <= answer.as_of.0
+                && self.forgotten.load(Ordering::Acquire) == forgotten
+        };
+        let Some(tenant) = &answer.value else {
+            self.nobody.put_if(name, until, still);
+            return;
+        };
+        self.remember(tenant.id(), name.into());
+        let evicted = self.tenants.put_if(name, (tenant.clone(), until), still);
+        if let Some((gone, (owner, _))) = evicted {
+            self.disremember(owner.id(), &gone);
+        }
+    }
+
+    fn remember(&self, id: &TenantId, name: Kept) {
+        let mut names = self.names.lock();
+        let names = names.entry(id.clone()).or_default();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+
+    fn disremember(&self, id: &TenantId, gone: &Kept) {
+        let mut names = self.names.lock();
+        if let Some(kept) = names.get_mut(id) {
+            kept.retain(|name| name != gone);
+            if kept.is_empty() {
+                names.remove(id);
+            }
+        }
+    }
+
+    /// From here on older answers are not kept. Call before [`forget`](Self::forget).
+    pub(crate) fn raise(&self, upto: Version) {
+        self.applied.fetch_max(upto.0, Ordering::AcqRel);
+    }
+
+    /// Forgets what a change makes stale.
+    pub(crate) fn forget(&self, change: &Change) {
+        match change {
+            Change::Tenant(tenant) => self.forget_tenant(tenant.id()),
+            Change::Removed { id, .. } => self.forget_tenant(id),
+            Change::Bound { name, .. } | Change::Unbound { name } => {
+                let name = Probe::of(name.as_key());
+                self.tenants.del(name);
+                self.nobody.del(name);
+            }
+        }
+    }
+
+    fn forget_tenant(&self, id: &TenantId) {
+        let names = self.names.lock().remove(id).unwrap_or_default();
+        for name in &names {
+            self.tenants.del(name.as_probe());
+        }
+        self.nobody.del(Probe::of(TenantKey::Label(id.as_str())));
+    }
+
+    /// Forgets all and counts from this version on.
+    pub(crate) fn restart(&self, upto: Version) {
+        self.applied.store(upto.0, Ordering::Release);
+        self.forget_all();
+    }
+
+    pub(crate) fn forget_all(&self) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        self.tenants.clear();
+        self.nobody.clear();
+        self.names.lock().clear();
+    }
+}
+
+impl Flight {
+    fn wait(&self) -> Option<Loaded> {
+        let mut state = self.state.lock();
+        loop {
+            match &*state {
+                FlightState::Flying => self.landed.wait(&mut state),
+                FlightState::Landed(loaded) => return Some(loaded.clone()),
+                FlightState::Lost => return None,
+            }
+        }
+    }
+}
+
+/// Ends a flight whatever happens on it.
+struct Landing<'a, S> {
+    cache: &'a Cache<S>,
+    name: Kept,
+    flight: Arc<Flight>,
+    state: FlightState,
+}
+
+impl<S> Drop for Landing<'_, S> {
+    fn drop(&mut self) {
+        self.cache.flights.lock().remove(&self.name);
+        *self.flight.state.lock() = std::mem::take(&mut self.state);
+        self.flight.landed.notify_all();
+    }
+}

@@ -1,0 +1,383 @@
+//! A full copy of the catalog's names: a miss is authoritative.
+//!
+//! Readers take one shard's lock for the length of a probe. A writer touches the
+//! shards of the names that change, one at a time, so that no reader ever waits for
+//! more than the growth of one shard.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
+use parking_lot::{Mutex, RwLock};
+
+use super::{Found, Probe};
+use crate::catalog::{Change, Name};
+use crate::id::TenantId;
+use crate::key::{Key, Kind};
+use crate::tenant::Tenant;
+
+/// Many enough that a shard of a million names grows within 0.5 ms.
+const SHARDS: usize = 1024;
+
+type Shard = RwLock<HashTable<(Key, Slot)>>;
+
+#[derive(Debug, Clone, PartialEq)]
+enum Slot {
+    Owner(Tenant),
+    Contested,
+}
+
+impl From<&Slot> for Found {
+    #[inline]
+    fn from(slot: &Slot) -> Self {
+        match slot {
+            Slot::Owner(tenant) => Self::Tenant(tenant.clone()),
+            Slot::Contested => Self::Contested,
+        }
+    }
+}
+
+/// Who claims a name that another has: what an observer is told.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Conflict {
+    pub(crate) name: Name,
+    pub(crate) owner: TenantId,
+    pub(crate) other: TenantId,
+}
+
+pub(crate) struct Copy<S> {
+    hasher: S,
+    shards: Box<[Shard]>,
+    /// Names that are too long for a [`Key`].
+    long: RwLock<HashMap<(Kind, Box<str>), Slot>>,
+    owners: Mutex<Owners>,
+}
+
+/// What a writer needs beyond the index. Tenants whose only name is their own id,
+/// most of them, are not in here.
+#[derive(Default)]
+struct Owners {
+    known: HashMap<TenantId, Owned>,
+    contested: HashMap<Name, Vec<TenantId>>,
+    /// Who is bound to a name that does not lead to them: the binding came before
+    /// its tenant, or the label is reserved.
+    waiting: HashMap<Name, Vec<TenantId>>,
+}
+
+#[derive(Default)]
+struct Owned {
+    /// Empty while a binding came before its tenant.
+    tenant: Option<Tenant>,
+    /// Further names, never the id itself.
+    names: Vec<Name>,
+}
+
+impl<S: BuildHasher> Copy<S> {
+    pub(crate) fn new(hasher: S) -> Self {
+        Self {
+            hasher,
+            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            long: RwLock::default(),
+            owners: Mutex::default(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, name: Probe<'_>) -> Found {
+        match name {
+            Probe::Short(key) => {
+                let hash = self.hash(&key);
+                let shard = self.shard(hash).read();
+                match shard.find(hash, |(known, _)| *known == key) {
+                    Some((_, slot)) => slot.into(),
+                    None => Found::Nobody,
+                }
+            }
+            Probe::Long(kind, text) => self.find_long(kind, text),
+        }
+    }
+
+    #[cold]
+    fn find_long(&self, kind: Kind, text: &str) -> Found {
+        let long = self.long.read();
+        long.get(&(kind, text.into()))
+            .map_or(Found::Nobody, Found::from)
+    }
+
+    #[inline]
+    fn hash(&self, key: &Key) -> u64 {
+        self.hasher.hash_one(key.words())
+    }
+
+    #[inline]
+    fn shard(&self, hash: u64) -> &Shard {
+        // Not the bits that the table itself uses: the lowest and the top seven.
+        &self.shards[(hash >> 40) as usize % SHARDS]
+    }
+
+    fn slot(&self, name: &Name) -> Option<Slot> {
+        match Probe::of(name.as_key()) {
+            Probe::Short(key) => {
+                let hash = self.hash(&key);
+                let shard = self.shard(hash).read();
+                shard
+                    .find(hash, |(known, _)| *known == key)
+                    .map(|(_, slot)| slot.clone())
+            }
+            Probe::Long(kind, text) => self.long.read().get(&(kind, text.into())).cloned(),
+        }
+    }
+
+    /// What was there before is dropped after the lock is given back.
+    fn put(&self, name: &Name, slot: Slot) {
+        match Probe::of(name.as_key()) {
+            Probe::Short(key) => {
+                let hash = self.hash(&key);
+                let mut shard = self.shard(hash).write();
+                let before = match shard.find_mut(hash, |(known, _)| *known == key) {
+                    Some((_, known)) => Some(std::mem::replace(known, slot)),
+                    None => {
+                        shard.insert_unique(hash, (key, slot), |(key, _)| self.hash(key));
+                        None
+                    }
+                };
+                drop(shard);
+                drop(before);
+            }
+            Probe::Long(kind, text) => {
+                let before = self.long.write().insert((kind, text.into()), slot);
+                drop(before);
+            }
+        }
+    }
+
+    fn del(&self, name: &Name) {
+        match Probe::of(name.as_key()) {
+            Probe::Short(key) => {
+                let hash = self.hash(&key);
+                let mut shard = self.shard(hash).write();
+                let gone = shard.find_entry(hash, |(known, _)| *known == key);
+                let gone = gone.ok().map(|entry| entry.remove().0);
+                // A mass removal gives its memory back, a single one moves nothing.
+                if shard.len() * 8 < shard.capacity() {
+                    let room = shard.len() * 2;
+                    shard.shrink_to(room, |(key, _)| self.hash(key));
+                }
+                drop(shard);
+                drop(gone);
+            }
+            Probe::Long(kind, text) => {
+                let gone = self.long.write().remove(&(kind, text.into()));
+                drop(gone);
+            }
+        }
+    }
+
+    /// Applies one change. `reserved` labels are remembered but never found.
+    pub(crate) fn apply(
+        &self,
+        change: &Change,
+        reserved: &dyn Fn(&TenantId) -> bool,
+    ) -> Option<Conflict> {
+        let mut writer = Writer {
+            copy: self,
+            owners: &mut self.owners.lock(),
+            reserved,
+            conflict: None,
+        };
+        match change {
+            Change::Tenant(tenant) => writer.tenant(tenant),
+            Change::Removed { id, .. } => writer.removed(id),
+            Change::Bound { name, id } => writer.bound(name, id),
+            Change::Unbound { name } => writer.unbound(name),
+        }
+        writer.conflict
+    }
+
+    /// Forgets every name but these, and every tenant that has none of them.
+    pub(crate) fn retain(
+        &self,
+        ids: &std::collections::HashSet<TenantId>,
+        names: &std::collections::HashSet<Name>,
+    ) {
+        let mut gone = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.read();
+            gone.extend(shard.iter().filter_map(|(_, slot)| match slot {
+                Slot::Owner(tenant) => (!ids.contains(tenant.id())).then(|| tenant.id().clone()),
+                Slot::Contested => None,
+            }));
+        }
+        let mut unbound = Vec::new();
+        for (id, owned) in &self.owners.lock().known {
+            if !ids.contains(id) {
+                gone.push(id.clone());
+            }
+            unbound.extend(owned.names.iter().filter(|n| !names.contains(*n)).cloned());
+        }
+        let none = |_: &TenantId| false;
+        for id in gone {
+            let epoch = crate::id::Epoch::FIRST;
+            self.apply(&Change::Removed { id, epoch }, &none);
+        }
+        for name in unbound {
+            self.apply(&Change::Unbound { name }, &none);
+        }
+    }
+}
+
+struct Writer<'a, S> {
+    copy: &'a Copy<S>,
+    owners: &'a mut Owners,
+    reserved: &'a dyn Fn(&TenantId) -> bool,
+    conflict: Option<Conflict>,
+}
+
+impl<S: BuildHasher> Writer<'_, S> {
+    fn tenant(&mut self, tenant: &Tenant) {
+        let id = tenant.id();
+        let own = Name::Label(id.clone());
+        if (self.reserved)(id) {
+            // Its own label never routes, so the handle is kept here.
+            self.owners.known.entry(id.clone()).or_default();
+        }
+        let names = match self.owners.known.get_mut(id) {
+            Some(owned) => {
+                owned.tenant = Some(tenant.clone());
+                owned.names.clone()
+            }
+            None => Vec::new(),
+        };
+        self.claim(&own, tenant);
+        for name in &names {
+            self.stop_waiting(name, id);
+            self.claim(name, tenant);
+        }
+    }
+
+    fn removed(&mut self, id: &TenantId) {
+        let owned = self.owners.known.remove(id).unwrap_or_default();
+        for name in std::iter::once(Name::Label(id.clone())).chain(owned.names) {
+            self.stop_waiting(&name, id);
+            self.release(&name, id);
+        }
+    }
+
+    fn stop_waiting(&mut self, name: &Name, id: &TenantId) {
+        if let Some(waiting) = self.owners.waiting.get_mut(name) {
+            waiting.retain(|waiter| waiter != id);
+            if waiting.is_empty() {
+                self.owners.waiting.remove(name);
+            }
+        }
+    }
+
+    fn bound(&mut self, name: &Name, id: &TenantId) {
+        if matches!(name, Name::Label(label) if label == id) {
+            return;
+        }
+        let tenant = self.tenant_of(id);
+        let owned = self.owners.known.entry(id.clone()).or_default();
+        owned.tenant.clone_from(&tenant);
+        if !owned.names.contains(name) {
+            owned.names.push(name.clone());
+        }
+        match tenant {
+            Some(tenant) => self.claim(name, &tenant),
+            None => self.wait(name, id),
+        }
+    }
+
+    fn wait(&mut self, name: &Name, id: &TenantId) {
+        let waiting = self.owners.waiting.entry(name.clone()).or_default();
+        if !waiting.contains(id) {
+            waiting.push(id.clone());
+        }
+    }
+
+    fn unbound(&mut self, name: &Name) {
+        let bound = |owned: &&mut Owned| owned.names.contains(name);
+        let mut holders = self.owners.waiting.remove(name).unwrap_or_default();
+        match (self.owners.contested.get(name), self.copy.slot(name)) {
+            (Some(claimants), _) => holders.extend_from_slice(claimants),
+            (None, Some(Slot::Owner(tenant))) => holders.push(tenant.id().clone()),
+            _ => {}
+        }
+        for id in holders {
+            if let Some(owned) = self.owners.known.get_mut(&id).filter(bound) {
+                owned.names.retain(|known| known != name);
+                self.release(name, &id);
+            }
+        }
+    }
+
+    /// The name now leads to this tenant too.
+    fn claim(&mut self, name: &Name, tenant: &Tenant) {
+        if matches!(name, Name::Label(label) if (self.reserved)(label)) {
+            return self.wait(name, tenant.id());
+        }
+        match self.copy.slot(name) {
+            Some(Slot::Owner(owner)) if owner.id() != tenant.id() => {
+                for tenant in [&owner, tenant] {
+                    let owned = self.owners.known.entry(tenant.id().clone()).or_default();
+                    owned.tenant = Some(tenant.clone());
+                }
+                let claimants = vec![owner.id().clone(), tenant.id().clone()];
+                self.owners.contested.insert(name.clone(), claimants);
+                self.copy.put(name, Slot::Contested);
+                self.conflict = Some(Conflict {
+                    name: name.clone(),
+                    owner: owner.id().clone(),
+                    other: tenant.id().clone(),
+                });
+            }
+            Some(Slot::Contested) => {
+                let claimants = self.owners.contested.entry(name.clone()).or_default();
+                if !claimants.contains(tenant.id()) {
+                    claimants.push(tenant.id().clone());
+                }
+                let owned = self.owners.known.entry(tenant.id().clone()).or_default();
+                owned.tenant = Some(tenant.clone());
+            }
+            _ => self.copy.put(name, Slot::Owner(tenant.clone())),
+        }
+    }
+
+    /// The name no longer leads to this tenant; where two claimed it, the other has it.
+    fn release(&mut self, name: &Name, id: &TenantId) {
+        let Some(claimants) = self.owners.contested.get_mut(name) else {
+            if matches!(self.copy.slot(name), Some(Slot::Owner(owner)) if owner.id() == id) {
+                self.copy.del(name);
+            }
+            return;
+        };
+        claimants.retain(|claimant| claimant != id);
+        if let [only] = &claimants[..] {
+            let owner = self
+                .owners
+                .known
+                .get(only)
+                .and_then(|owned| owned.tenant.clone());
+            self.owners.contested.remove(name);
+            match owner {
+                Some(owner) => self.copy.put(name, Slot::Owner(owner)),
+                None => self.copy.del(name),
+            }
+        }
+    }
+
+    fn tenant_of(&self, id: &TenantId) -> Option<Tenant> {
+        if let Some(owned) = self.owners.known.get(id)
+            && owned.tenant.is_some()
+        {
+            return owned.tenant.clone();
+        }
+        match self.copy.slot(&Name::Label(id.clone())) {
+            Some(Slot::Owner(tenant)) if tenant.id() == id => Some(tenant),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! The resolver's memory of who owns which name: a full [`Copy`](copy::Copy) fed by
+//! the catalog's changes, or a bounded [`Cache`](cache::Cache).
+
+mod bounded;
+pub(crate) mod cache;
+pub(crate) mod copy;
+
+use crate::catalog::TenantKey;
+use crate::host;
+use crate::id::check_label;
+use crate::key::{Key, Kind, parts};
+use crate::tenant::Tenant;
+
+/// A canonical name, ready to be looked up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Probe<'a> {
+    Short(Key),
+    Long(Kind, &'a str),
+}
+
+impl<'a> Probe<'a> {
+    pub(crate) fn of(name: TenantKey<'a>) -> Self {
+        match Key::of(name) {
+            Some(key) => Self::Short(key),
+            None => {
+                let (kind, text) = parts(name);
+                Self::Long(kind, text)
+            }
+        }
+    }
+
+    /// What the catalog is asked with; nothing when this is no name at all. A short
+    /// name is written into `buffer`.
+    pub(crate) fn as_key(self, buffer: &'a mut [u8; 32]) -> Option<TenantKey<'a>> {
+        let (kind, text) = match self {
+            Self::Short(key) => (key.kind(), std::str::from_utf8(key.text(buffer)).ok()?),
+            Self::Long(kind, text) => (kind, text),
+        };
+        match kind {
+            Kind::Label => check_label(text.as_bytes())
+                .ok()
+                .map(|()| TenantKey::Label(text)),
+            Kind::Domain => host::check(text.as_bytes())
+                .ok()
+                .map(|()| TenantKey::Domain(text)),
+        }
+    }
+}
+
+/// What is known of a name.
+#[derive(Debug, Clone)]
+pub(crate) enum Found {
+    Tenant(Tenant),
+    /// Two tenants claim it.
+    Contested,
+    Nobody,
+}

@@ -1,0 +1,154 @@
+//! [`Explanation`]: how an answer came about.
+
+use std::fmt;
+use std::hash::BuildHasher;
+
+use super::hosts::HostKind;
+use super::sources::Sighted;
+use super::store::Block;
+use super::{Resolution, ResolveError, Resolved, Resolver, Rule, Way};
+use crate::catalog::TenantKey;
+use crate::index::{Found, Probe};
+use crate::text::Excerpt;
+
+/// The steps on the way to an answer, in order; it displays one a line.
+///
+/// ```
+/// use tenancy_core::*;
+/// let resolver = Resolver::builder(MemoryCatalog::new())
+///     .rule(Rule::Subdomain)
+///     .subdomains_of("app.test")
+///     .build()?;
+/// let head = RequestHead::new(Method::Get, "/").host("acme.app.test");
+/// let text = resolver.explain(&head).to_string();
+/// assert!(text.contains("named acme by subdomain"), "{text}");
+/// assert!(text.contains("unknown_tenant 404"), "{text}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// What was looked at and what was found there.
+    pub steps: Vec<Step>,
+    /// How it ended.
+    pub outcome: String,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Step {
+    /// What was looked at: `host`, `path`, a rule, `lookup`.
+    pub what: &'static str,
+    /// What was found there.
+    pub found: String,
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in &self.steps {
+            writeln!(f, "{:<12} {}", step.what, step.found)?;
+        }
+        write!(f, "{:<12} {}", "outcome", self.outcome)
+    }
+}
+
+/// The way of [`Resolver::explain`]: as `resolve`, writing down every step.
+#[derive(Default)]
+pub(crate) struct Steps(Vec<Step>);
+
+impl Steps {
+    pub(crate) fn finish(self, outcome: Result<Resolved<'_>, ResolveError>) -> Explanation {
+        let outcome = match outcome {
+            Ok(resolved) => describe(&resolved),
+            Err(error) => format!("refused: {} {}; {error}", error.reason(), error.status()),
+        };
+        Explanation {
+            steps: self.0,
+            outcome,
+        }
+    }
+}
+
+fn describe(resolved: &Resolved<'_>) -> String {
+    match &resolved.resolution {
+        Resolution::Tenant(tenant) => {
+            let rule = resolved.rule.map_or("no rule", Rule::as_str);
+            format!(
+                "tenant {} by {rule}, path {}",
+                tenant.to_ref(),
+                resolved.path
+            )
+        }
+        Resolution::Central => format!("central: nothing names a tenant, path {}", resolved.path),
+        Resolution::Skip(class) => format!("skip: {class} needs no tenant, path {}", resolved.path),
+    }
+}
+
+impl Way for Steps {
+    type Stop = ResolveError;
+
+    fn look<S: BuildHasher + Clone>(
+        &mut self,
+        resolver: &Resolver<S>,
+        name: Probe<'_>,
+    ) -> Result<Found, ResolveError> {
+        let found = Block.look(resolver, name);
+        let mut buffer = [0; 32];
+        let asked = match name.as_key(&mut buffer) {
+            Some(TenantKey::Label(label)) => format!("label {label}"),
+            Some(TenantKey::Domain(domain)) => format!("domain {domain}"),
+            None => "no valid name".into(),
+        };
+        let answer = match &found {
+            Ok(Found::Tenant(tenant)) => format!("tenant {}, {}", tenant.to_ref(), tenant.status()),
+            Ok(Found::Nobody) => "nobody".into(),
+            Ok(Found::Contested) => "two tenants claim it".into(),
+            Err(_) => "the catalog cannot be asked".into(),
+        };
+        self.step("lookup", || format!("{asked}: {answer}"));
+        found
+    }
+
+    fn step(&mut self, what: &'static str, found: impl FnOnce() -> String) {
+        self.0.push(Step {
+            what,
+            found: found(),
+        });
+    }
+}
+
+impl HostKind<'_> {
+    pub(crate) fn describe(self, host: &[u8]) -> String {
+        let host = Excerpt::new(host);
+        match self {
+            Self::Central => format!("{host} is central"),
+            Self::Label(label, rule) => {
+                let label = label.to_ascii_lowercase();
+                format!("{host} is named {} by {rule}", label.escape_ascii())
+            }
+            Self::Name(_) => {
+                format!("{host} is not central, under no base domain and in no template")
+            }
+            Self::Address => format!("{host} is an address that is not central"),
+        }
+    }
+}
+
+impl Sighted {
+    pub(crate) fn describe(&self, rule: Rule) -> String {
+        if let Some((by, value)) = self.malformed
+            && by == rule
+        {
+            return format!("{value} is no tenant id");
+        }
+        match (&self.first, self.other) {
+            (_, Some(other)) if other == rule => "names another tenant than before".into(),
+            (Some((by, name)), _) if *by == rule => {
+                format!("names {}", name.as_bytes().escape_ascii())
+            }
+            (Some((by, _)), _) => format!("names nobody else than {by}"),
+            (None, _) => "names nobody".into(),
+        }
+    }
+}

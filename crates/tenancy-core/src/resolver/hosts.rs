@@ -1,0 +1,86 @@
+//! What a host is: central, a tenant's by its form, or some other name.
+
+use std::collections::HashSet;
+use std::net::Ipv6Addr;
+
+use super::Rule;
+use crate::host;
+use crate::key::{Suffix, tail};
+
+/// The configured hosts, checked by the builder.
+#[derive(Debug, Default)]
+pub(crate) struct Hosts {
+    pub(crate) central: Vec<Suffix>,
+    pub(crate) central_v6: Vec<Ipv6Addr>,
+    pub(crate) patterns: Vec<Pattern>,
+    pub(crate) reserved: HashSet<Box<str>>,
+    /// Whether full names are looked up.
+    pub(crate) domains: bool,
+}
+
+/// A base domain, which is the template `{tenant}.base`, or a template.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    pub(crate) rule: Rule,
+    pub(crate) prefix: Box<[u8]>,
+    pub(crate) suffix: Suffix,
+    /// Its last label is a number, so that an IPv4 address might match.
+    pub(crate) numeric: bool,
+}
+
+/// What a host is, before the catalog is asked. Nothing of it is validated yet but
+/// what is central.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum HostKind<'h> {
+    Central,
+    /// This label under a base domain or in a template.
+    Label(&'h [u8], Rule),
+    /// Some full name.
+    Name(&'h [u8]),
+    /// An IPv6 address that is not central.
+    Address,
+}
+
+impl Hosts {
+    /// What this host is, [split](host::split) off its port.
+    #[inline]
+    pub(crate) fn kind<'h>(&self, host: &'h [u8]) -> HostKind<'h> {
+        let tail = tail(host);
+        if self.central.iter().any(|central| central.is(host, tail)) {
+            return HostKind::Central;
+        }
+        for pattern in &self.patterns {
+            if pattern.suffix.ends(host, tail)
+                && let Some(label) = pattern.label(host)
+            {
+                return HostKind::Label(label, pattern.rule);
+            }
+        }
+        if host.first() == Some(&b'[') {
+            return self.address(host);
+        }
+        HostKind::Name(host)
+    }
+
+    #[cold]
+    fn address<'h>(&self, host: &'h [u8]) -> HostKind<'h> {
+        match host::v6(host) {
+            Some(address) if self.central_v6.contains(&address) => HostKind::Central,
+            _ => HostKind::Address,
+        }
+    }
+}
+
+impl Pattern {
+    /// The one label where the tenant stands, of a host that ends as this does.
+    #[inline]
+    fn label<'h>(&self, host: &'h [u8]) -> Option<&'h [u8]> {
+        let before = &host[..host.len() - self.suffix.len()];
+        let label = match before.split_at_checked(self.prefix.len()) {
+            Some((prefix, label)) if prefix.eq_ignore_ascii_case(&self.prefix) => label,
+            _ => return None,
+        };
+        let one_label = !label.is_empty() && !label.contains(&b'.');
+        (one_label && !(self.numeric && host::is_v4(host))).then_some(label)
+    }
+}

@@ -1,0 +1,569 @@
+//! [`Resolver`]: which tenant is this request for?
+
+mod builder;
+mod error;
+mod explain;
+mod fresh;
+mod hosts;
+mod pattern;
+mod proxies;
+mod sources;
+mod store;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use once_cell::sync::OnceCell;
+
+pub use builder::{InvalidResolver, ResolverBuilder};
+pub use error::{Reason, ResolveError};
+pub use explain::Explanation;
+
+use crate::catalog::{Catalog, Name};
+use crate::classify::{Classified, Classifier, PathClass, RouteMode};
+use crate::clock::Clock;
+use crate::domain::Domain;
+use crate::event::Observers;
+use crate::host::{self, HostProblem, bad};
+use crate::id::TenantId;
+use crate::index::{Found, Probe};
+use crate::key::{Key, Kind};
+use crate::path::NormalPath;
+use crate::request::{Hosts as HostValues, RequestHead};
+use crate::tenant::{Tenant, TenantStatus};
+use crate::text::Excerpt;
+use explain::Steps;
+use fresh::Fresh;
+use hosts::{HostKind, Hosts};
+use proxies::Proxies;
+use sources::{NameBuf, Sighted, Source};
+use store::{Block, Store, Try, WouldBlock};
+
+/// The hash of a resolver's index: fast, and seeded anew for each.
+pub type DefaultHasher = foldhash::fast::RandomState;
+
+/// Finds the tenant of a request, and what its path is.
+///
+/// One function of method, hosts, authority, peer, path, headers, catalog and
+/// configuration; no other input. The answer comes from memory: a full copy of the
+/// catalog that its change feed keeps up to date, or a bounded cache of it.
+///
+/// ```
+/// use tenancy_core::*;
+/// let catalog = std::sync::Arc::new(MemoryCatalog::new());
+/// catalog.insert(NewTenant::new("acme".parse()?), &Actor::new("docs"))?;
+/// let resolver = Resolver::builder(catalog)
+///     .rule(Rule::Subdomain)
+///     .central_domain("app.test")
+///     .subdomains_of("app.test")
+///     .build()?;
+///
+/// let head = RequestHead::new(Method::Get, "/orders/9?page=2").host("acme.app.test:8080");
+/// let resolved = resolver.resolve(&head)?;
+/// assert_eq!(resolved.tenant().map(|t| t.id().as_str()), Some("acme"));
+/// assert_eq!(resolved.path, "/orders/9");
+///
+/// let asset = RequestHead::new(Method::Get, "/assets/app.css").host("acme.app.test");
+/// assert_eq!(resolver.resolve(&asset)?.resolution, Resolution::Skip(PathClass::Asset));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Resolver<S = DefaultHasher> {
+    catalog: Arc<dyn Catalog>,
+    classifier: Classifier,
+    hosts: Hosts,
+    proxies: Proxies,
+    path_prefix: Option<Box<str>>,
+    /// In the order of the rules.
+    sources: Vec<Source>,
+    clock: Clock,
+    fresh: Fresh,
+    store: OnceCell<Store<S>>,
+    hasher: S,
+    max_tenants: usize,
+    max_cached: usize,
+    observers: Observers,
+}
+
+/// What a request gets, unless it is refused.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Resolved<'p> {
+    /// Whose it is.
+    pub resolution: Resolution,
+    /// What its path is.
+    pub class: PathClass,
+    /// Who may serve it.
+    pub mode: RouteMode,
+    /// The rule that named the tenant.
+    pub rule: Option<Rule>,
+    /// The path that the application is to see: normalised, still percent-encoded,
+    /// without query and path prefix.
+    pub path: Cow<'p, str>,
+}
+
+impl Resolved<'_> {
+    /// The tenant, if the request is one's.
+    pub fn tenant(&self) -> Option<&Tenant> {
+        match &self.resolution {
+            Resolution::Tenant(tenant) => Some(tenant),
+            _ => None,
+        }
+    }
+}
+
+/// Whose a request is.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Resolution {
+    /// This tenant's: enter it.
+    Tenant(Tenant),
+    /// The central application's: nobody is to be entered.
+    Central,
+    /// A path of this class that needs no tenant: serve it, enter nobody.
+    Skip(PathClass),
+}
+
+/// One way of finding the tenant of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Rule {
+    /// The whole host is a domain that is bound to the tenant.
+    Domain,
+    /// The host is one label under a base domain.
+    Subdomain,
+    /// The host fits a template.
+    Template,
+    /// The path begins with the prefix and the tenant.
+    Path,
+    /// A header carries the tenant.
+    Header,
+    /// A parameter of the query carries it.
+    Query,
+    /// A cookie carries it.
+    Cookie,
+    /// The host of the Origin header is the tenant's.
+    Origin,
+    /// A closure of the embedder's names it.
+    Custom,
+}
+
+impl Rule {
+    /// Every rule.
+    pub const ALL: [Self; 9] = [
+        Self::Domain,
+        Self::Subdomain,
+        Self::Template,
+        Self::Path,
+        Self::Header,
+        Self::Query,
+        Self::Cookie,
+        Self::Origin,
+        Self::Custom,
+    ];
+
+    /// The word that stands in configurations and answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Domain => "domain",
+            Self::Subdomain => "subdomain",
+            Self::Template => "template",
+            Self::Path => "path",
+            Self::Header => "header",
+            Self::Query => "query",
+            Self::Cookie => "cookie",
+            Self::Origin => "origin",
+            Self::Custom => "custom",
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Resolver {
+    /// Starts a resolver that asks this catalog.
+    pub fn builder(catalog: impl Catalog) -> ResolverBuilder {
+        ResolverBuilder::new(Arc::new(catalog))
+    }
+}
+
+impl<S: BuildHasher + Clone> Resolver<S> {
+    /// Whose request this is and what its path is. Blocks only when the catalog has
+    /// to be asked: the first time, and when what is known may be out of date.
+    ///
+    /// # Errors
+    /// When the request is refused; see [`Reason`].
+    #[inline]
+    pub fn resolve<'p>(&self, head: &RequestHead<'p>) -> Result<Resolved<'p>, ResolveError> {
+        self.run(head, &mut Block)
+    }
+
+    /// [`resolve`](Self::resolve) for callers that must not block: `None` when the
+    /// catalog would have to be asked. Then call `resolve` where blocking is fine.
+    pub fn try_resolve<'p>(
+        &self,
+        head: &RequestHead<'p>,
+    ) -> Option<Result<Resolved<'p>, ResolveError>> {
+        match self.run(head, &mut Try) {
+            Ok(resolved) => Some(Ok(resolved)),
+            Err(WouldBlock::Refused(error)) => Some(Err(error)),
+            Err(WouldBlock::Yes) => None,
+        }
+    }
+
+    /// Every step on the way to the answer, the rules that were tried, which one
+    /// won and why. It resolves as [`resolve`](Self::resolve) does, by the same code.
+    pub fn explain(&self, head: &RequestHead<'_>) -> Explanation {
+        let mut steps = Steps::default();
+        let outcome = self.run(head, &mut steps);
+        steps.finish(outcome)
+    }
+
+    /// How a name is to be bound: one label under a base domain, or what stands for
+    /// the tenant in a template, as a label; everything else as a domain.
+    pub fn name_for(&self, domain: &Domain) -> Name {
+        match self.hosts.kind(domain.as_str().as_bytes()) {
+            HostKind::Label(label, _) => std::str::from_utf8(label)
+                .ok()
+                .and_then(|label| TenantId::new(label).ok())
+                .map_or_else(|| Name::Domain(domain.clone()), Name::Label),
+            _ => Name::Domain(domain.clone()),
+        }
+    }
+
+    /// Whether this label is never a tenant.
+    pub fn is_reserved(&self, label: &TenantId) -> bool {
+        self.hosts.reserved.contains(label.as_str())
+    }
+
+    #[inline]
+    fn run<'p, W: Way>(
+        &self,
+        head: &RequestHead<'p>,
+        way: &mut W,
+    ) -> Result<Resolved<'p>, W::Stop> {
+        if let Some(peer) = head.peer
+            && self.proxies.trusts(peer)
+        {
+            return self.run_forwarded(head, way);
+        }
+        self.run_direct(head, way)
+    }
+
+    #[inline]
+    fn run_direct<'p, W: Way>(
+        &self,
+        head: &RequestHead<'p>,
+        way: &mut W,
+    ) -> Result<Resolved<'p>, W::Stop> {
+        match (head.hosts, head.authority) {
+            (HostValues::One(host), None) => self.run_host(head, host, way),
+            _ => self.run_host(head, one_host(head)?, way),
+        }
+    }
+
+    /// From a trusted proxy: the one forwarded host is the host.
+    #[cold]
+    fn run_forwarded<'p, W: Way>(
+        &self,
+        head: &RequestHead<'p>,
+        way: &mut W,
+    ) -> Result<Resolved<'p>, W::Stop> {
+        let mut forwarded = proxies::Forwarded::default();
+        head.each_header("x-forwarded-host", &mut |value| forwarded.add(value));
+        way.step("proxy", || match forwarded.host() {
+            Ok(None) => "trusted, and forwards no host".into(),
+            _ => "trusted: its X-Forwarded-Host is the host".into(),
+        });
+        match forwarded.host()? {
+            Some(host) => self.run_host(head, host, way),
+            None => self.run_direct(head, way),
+        }
+    }
+
+    fn run_host<'p, W: Way>(
+        &self,
+        head: &RequestHead<'p>,
+        raw: &[u8],
+        way: &mut W,
+    ) -> Result<Resolved<'p>, W::Stop> {
+        let host = host::split(raw).map_err(ResolveError::BadHost)?;
+        let kind = self.hosts.kind(host);
+        way.step("host", || kind.describe(host));
+        let path = match NormalPath::parse(head.target) {
+            Ok(path) => path,
+            Err(bad) => {
+                // The host comes first.
+                check(kind, host)?;
+                return Err(ResolveError::BadPath(bad).into());
+            }
+        };
+        if kind == HostKind::Central {
+            return self.run_central(head, path, way);
+        }
+        let classified = self.classifier.classify(head.method, &path);
+        way.step("path", || describe_path(&path, classified));
+        let Classified { class, mode } = classified;
+        if mode == RouteMode::Skip {
+            check(kind, host)?;
+            return Ok(answer(Resolution::Skip(class), classified, None, path));
+        }
+        let (rule, kind, name) = match kind {
+            HostKind::Label(label, rule) => (rule, Kind::Label, label),
+            HostKind::Name(name) if self.hosts.domains => (Rule::Domain, Kind::Domain, name),
+            _ => return Err(self.nobody(kind, host).into()),
+        };
+        match self.look(kind, name, way)? {
+            Found::Tenant(tenant) => {
+                let tenant = admit(tenant, classified)?;
+                Ok(answer(
+                    Resolution::Tenant(tenant),
+                    classified,
+                    Some(rule),
+                    path,
+                ))
+            }
+            Found::Nobody => Err(self.nobody_by(rule, name, host).into()),
+            Found::Contested => Err(contested(name).into()),
+        }
+    }
+
+    /// Looks up a name as it stands in the request, in whatever case.
+    #[inline]
+    fn look<W: Way>(&self, kind: Kind, name: &[u8], way: &mut W) -> Result<Found, W::Stop> {
+        match Key::load(kind, name) {
+            Some(key) => way.look(self, Probe::Short(key)),
+            None => self.look_long(kind, name, way),
+        }
+    }
+
+    #[cold]
+    fn look_long<W: Way>(&self, kind: Kind, name: &[u8], way: &mut W) -> Result<Found, W::Stop> {
+        match NameBuf::lower(kind, name) {
+            Some(name) => way.look(self, Probe::of(name.as_key())),
+            None => Ok(Found::Nobody),
+        }
+    }
+
+    fn run_central<'p, W: Way>(
+        &self,
+        head: &RequestHead<'p>,
+        path: NormalPath<'p>,
+        way: &mut W,
+    ) -> Result<Resolved<'p>, W::Stop> {
+        let (by_path, path) = self.cut_prefix(path, way)?;
+        let classified = self.classifier.classify(head.method, &path);
+        way.step("path", || describe_path(&path, classified));
+        let Classified { class, mode } = classified;
+        if mode == RouteMode::Skip {
+            return Ok(answer(Resolution::Skip(class), classified, None, path));
+        }
+        let Some((rule, name)) = self.named(head, by_path, mode, way)? else {
+            if mode == RouteMode::Tenant {
+                return Err(ResolveError::WrongSide { class, mode }.into());
+            }
+            return Ok(answer(Resolution::Central, classified, None, path));
+        };
+        match way.look(self, Probe::of(name.as_key()))? {
+            Found::Tenant(tenant) => {
+                let tenant = admit(tenant, classified)?;
+                Ok(answer(
+                    Resolution::Tenant(tenant),
+                    classified,
+                    Some(rule),
+                    path,
+                ))
+            }
+            Found::Nobody => Err(unknown(rule, name.as_bytes()).into()),
+            Found::Contested => Err(contested(name.as_bytes()).into()),
+        }
+    }
+
+    /// What the path names, and the path below that.
+    fn cut_prefix<'p, W: Way>(
+        &self,
+        path: NormalPath<'p>,
+        way: &mut W,
+    ) -> Result<(Option<NameBuf>, NormalPath<'p>), ResolveError> {
+        let Some(prefix) = &self.path_prefix else {
+            return Ok((None, path));
+        };
+        let Some((id, rest)) = path.strip_first(prefix) else {
+            way.step("path prefix", || format!("{prefix} names nobody"));
+            return Ok((None, path));
+        };
+        way.step("path prefix", || format!("{prefix} names {id}"));
+        let malformed = || unknown(Rule::Path, id.as_bytes());
+        // Labels have no upper case, and paths are compared with case.
+        crate::id::check_label(id.as_bytes()).map_err(|_| malformed())?;
+        let name = NameBuf::lower(Kind::Label, id.as_bytes()).ok_or_else(malformed)?;
+        Ok((Some(name), rest))
+    }
+
+    /// The one name that the sources of a central host bring.
+    fn named<W: Way>(
+        &self,
+        head: &RequestHead<'_>,
+        by_path: Option<NameBuf>,
+        mode: RouteMode,
+        way: &mut W,
+    ) -> Result<Option<(Rule, NameBuf)>, ResolveError> {
+        if mode == RouteMode::Central {
+            way.step("sources", || "not read: the route is central".into());
+            return Ok(by_path.map(|name| (Rule::Path, name)));
+        }
+        let mut seen = Sighted::default();
+        for source in &self.sources {
+            match (source, &by_path) {
+                (Source::Path, Some(name)) => seen.name(Rule::Path, *name),
+                _ => source.sight(head, &self.hosts, &mut seen),
+            }
+            way.step(source.rule().as_str(), || seen.describe(source.rule()));
+        }
+        seen.finish()
+    }
+
+    /// Why a host that names no tenant by a rule is refused.
+    #[cold]
+    fn nobody(&self, kind: HostKind<'_>, host: &[u8]) -> ResolveError {
+        match check(kind, host) {
+            Err(bad) => bad,
+            Ok(()) => ResolveError::NoTenant {
+                host: Excerpt::new(host),
+            },
+        }
+    }
+
+    /// Why a host whose name nobody owns is refused.
+    #[cold]
+    fn nobody_by(&self, rule: Rule, name: &[u8], host: &[u8]) -> ResolveError {
+        if let Err(problem) = host::check(host) {
+            return ResolveError::BadHost(bad(host, problem));
+        }
+        let reserved = || {
+            let name = name.to_ascii_lowercase();
+            std::str::from_utf8(&name).is_ok_and(|name| self.hosts.reserved.contains(name))
+        };
+        match rule == Rule::Domain || reserved() {
+            true => ResolveError::NoTenant {
+                host: Excerpt::new(host),
+            },
+            false => unknown(rule, name),
+        }
+    }
+}
+
+impl<S> fmt::Debug for Resolver<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver")
+            .field("hosts", &self.hosts)
+            .field("path_prefix", &self.path_prefix)
+            .field("sources", &self.sources)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a request is resolved: blocking or not, explaining or not.
+trait Way {
+    type Stop: From<ResolveError>;
+
+    fn look<S: BuildHasher + Clone>(
+        &mut self,
+        resolver: &Resolver<S>,
+        name: Probe<'_>,
+    ) -> Result<Found, Self::Stop>;
+
+    #[inline]
+    fn step(&mut self, _what: &'static str, _found: impl FnOnce() -> String) {}
+}
+
+#[inline]
+fn answer<'p>(
+    resolution: Resolution,
+    classified: Classified,
+    rule: Option<Rule>,
+    path: NormalPath<'p>,
+) -> Resolved<'p> {
+    Resolved {
+        resolution,
+        class: classified.class,
+        mode: classified.mode,
+        rule,
+        path: path.into_cow(),
+    }
+}
+
+/// May this tenant be served by this route, now?
+#[inline]
+fn admit(tenant: Tenant, classified: Classified) -> Result<Tenant, ResolveError> {
+    let Classified { class, mode } = classified;
+    if mode == RouteMode::Central {
+        return Err(ResolveError::WrongSide { class, mode });
+    }
+    match tenant.status() {
+        TenantStatus::Active => Ok(tenant),
+        TenantStatus::Maintenance => Err(ResolveError::Maintenance { tenant }),
+        TenantStatus::Suspended => Err(ResolveError::Suspended { tenant }),
+        TenantStatus::Provisioning | TenantStatus::Retiring => {
+            Err(ResolveError::NotReady { tenant })
+        }
+    }
+}
+
+#[cold]
+fn unknown(rule: Rule, name: &[u8]) -> ResolveError {
+    ResolveError::UnknownTenant {
+        rule,
+        name: Excerpt::new(name),
+    }
+}
+
+#[cold]
+fn contested(name: &[u8]) -> ResolveError {
+    ResolveError::ContestedName {
+        name: Excerpt::new(name),
+    }
+}
+
+/// The grammar of a host. A central one was checked when it was configured.
+fn check(kind: HostKind<'_>, host: &[u8]) -> Result<(), ResolveError> {
+    match kind {
+        HostKind::Central => Ok(()),
+        _ => host::check(host).map_err(|problem| ResolveError::BadHost(bad(host, problem))),
+    }
+}
+
+/// The host of a request with none, several, or an authority.
+#[cold]
+fn one_host<'p>(head: &RequestHead<'p>) -> Result<&'p [u8], ResolveError> {
+    let host = match head.hosts {
+        HostValues::None => None,
+        HostValues::One(host) => Some(host),
+        HostValues::Several => return Err(ResolveError::AmbiguousHost),
+    };
+    match (host, head.authority) {
+        (None, None) => Err(ResolveError::BadHost(bad(b"", HostProblem::Missing))),
+        (Some(host), Some(authority)) if !same_host(host, authority) => {
+            Err(ResolveError::AmbiguousHost)
+        }
+        (Some(host), _) | (None, Some(host)) => Ok(host),
+    }
+}
+
+/// Without case, ports and one final dot.
+fn same_host(a: &[u8], b: &[u8]) -> bool {
+    match (host::split(a), host::split(b)) {
+        (Ok(a), Ok(b)) => a.eq_ignore_ascii_case(b),
+        _ => a.eq_ignore_ascii_case(b),
+    }
+}
+
+fn describe_path(path: &NormalPath<'_>, classified: Classified) -> String {
+    let Classified { class, mode } = classified;
+    format!("{} is {class}, {mode}", path.as_str())
+}

@@ -1,0 +1,151 @@
+//! Host templates, and which of them fit the same hosts.
+
+use std::fmt;
+
+use super::InvalidResolver;
+use super::Rule;
+use super::builder::configured_host;
+use super::hosts::Pattern;
+use crate::host;
+use crate::key::Suffix;
+use crate::text::quote;
+
+const TOKEN: &str = "{tenant}";
+
+/// `prefix{tenant}suffix`: one label's worth of a host is the tenant.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Template {
+    prefix: String,
+    suffix: String,
+}
+
+impl Template {
+    /// Every label under a base domain.
+    pub(crate) fn under(base: &str) -> Self {
+        Self {
+            prefix: String::new(),
+            suffix: format!(".{base}"),
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<Self, InvalidResolver> {
+        let refuse = |problem| InvalidResolver::Template {
+            template: quote(text),
+            problem,
+        };
+        if text.is_empty() {
+            return Err(refuse("is empty"));
+        }
+        let (prefix, suffix) = text.split_once(TOKEN).ok_or(refuse("has no {tenant}"))?;
+        if suffix.contains(TOKEN) {
+            return Err(refuse("has more than one {tenant}"));
+        }
+        if text.contains(['*', '?']) {
+            return Err(refuse("has a wildcard, which cannot stand in a template"));
+        }
+        if text.split('.').any(str::is_empty) {
+            return Err(refuse("has an empty label"));
+        }
+        configured_host(&format!("{prefix}x{suffix}"))
+            .map_err(|_| refuse("is no host name around {tenant}"))?;
+        Ok(Self {
+            prefix: prefix.to_ascii_lowercase(),
+            suffix: suffix.to_ascii_lowercase(),
+        })
+    }
+
+    /// What stands before and after the token in each label; nothing after it where
+    /// a label is a fixed text.
+    fn labels(&self) -> Vec<(&str, Option<&str>)> {
+        let mut before: Vec<_> = self.prefix.split('.').collect();
+        let mut after = self.suffix.split('.');
+        let open = (before.pop().unwrap_or(""), after.next());
+        let before = before.into_iter().map(|label| (label, None));
+        before
+            .chain([open])
+            .chain(after.map(|label| (label, None)))
+            .collect()
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        let (a, b) = (self.labels(), other.labels());
+        a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| fit_together(*a, *b))
+    }
+}
+
+/// Is there a label that fits both?
+fn fit_together(a: (&str, Option<&str>), b: (&str, Option<&str>)) -> bool {
+    match (a, b) {
+        ((a, None), (b, None)) => a == b,
+        ((text, None), (before, Some(after))) | ((before, Some(after)), (text, None)) => {
+            let rest = text
+                .strip_prefix(before)
+                .and_then(|rest| rest.strip_suffix(after));
+            rest.is_some_and(|rest| !rest.is_empty())
+        }
+        ((a_before, Some(a_after)), (b_before, Some(b_after))) => {
+            let before = a_before.starts_with(b_before) || b_before.starts_with(a_before);
+            before && (a_after.ends_with(b_after) || b_after.ends_with(a_after))
+        }
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{TOKEN}{}", self.prefix, self.suffix)
+    }
+}
+
+/// Two that fit some of the same hosts.
+pub(crate) fn overlap<'t>(
+    templates: impl Iterator<Item = &'t Template> + Clone,
+) -> Option<(&'t Template, &'t Template)> {
+    templates.clone().enumerate().find_map(|(at, first)| {
+        let second = templates
+            .clone()
+            .skip(at + 1)
+            .find(|second| first.overlaps(second));
+        second.map(|second| (first, second))
+    })
+}
+
+impl Pattern {
+    pub(crate) fn new(rule: Rule, template: &Template) -> Self {
+        let sample = format!("1{}", template.suffix);
+        let last = sample.rsplit('.').next().unwrap_or_default();
+        Self {
+            rule,
+            prefix: template.prefix.as_bytes().into(),
+            suffix: Suffix::new(&template.suffix),
+            // Four numbers at most fit: whether they do is asked of the host.
+            numeric: last.bytes().all(|b| b.is_ascii_digit()) || host::is_v4(sample.as_bytes()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_that_fit_a_common_host_overlap() {
+        for (a, b, overlaps) in [
+            ("{tenant}.a.test", "{tenant}.a.test", true),
+            ("{tenant}.a.test", "{tenant}.b.test", false),
+            ("{tenant}.a.test", "{tenant}-api.a.test", true),
+            ("{tenant}-api.a.test", "{tenant}-app.a.test", false),
+            ("{tenant}-api.a.test", "{tenant}-v2-api.a.test", true),
+            ("pre-{tenant}.a.test", "{tenant}-api.a.test", true),
+            ("api.{tenant}.a.test", "{tenant}.x.a.test", true),
+            ("api.{tenant}.a.test", "{tenant}.a.test", false),
+            ("api.{tenant}.a.test", "app.{tenant}.a.test", false),
+            ("{tenant}", "{tenant}.a.test", false),
+            ("api-{tenant}.a.test", "www.{tenant}.test", false),
+            ("www-{tenant}.a.test", "www-api.{tenant}.test", true),
+        ] {
+            let [a, b] = [a, b].map(|text| Template::parse(text).expect(text));
+            assert_eq!(a.overlaps(&b), overlaps, "{a} {b}");
+            assert_eq!(b.overlaps(&a), overlaps, "{b} {a}");
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! The resolver's memory, and how it is kept up to date.
+
+use std::collections::HashSet;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::fresh::{Failure, Turn};
+use super::{ResolveError, Resolver, Way};
+use crate::catalog::{CatalogError, Change, Changes, Name, TenantKey};
+use crate::event::Event;
+use crate::id::{TenantId, Version};
+use crate::index::cache::Cache;
+use crate::index::copy::{Conflict, Copy};
+use crate::index::{Found, Probe};
+
+/// Changes asked for at a time: a few megabytes.
+const PAGE: usize = 10_000;
+
+pub(crate) enum Store<S> {
+    Copy(Box<Copy<S>>),
+    Cache { cache: Cache<S>, feed: Feed },
+}
+
+/// Whether a catalog tells what changed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Feed {
+    Changes,
+    None,
+}
+
+/// The way of [`Resolver::resolve`].
+pub(crate) struct Block;
+
+impl Way for Block {
+    type Stop = ResolveError;
+
+    #[inline]
+    fn look<S: BuildHasher + Clone>(
+        &mut self,
+        resolver: &Resolver<S>,
+        name: Probe<'_>,
+    ) -> Result<Found, ResolveError> {
+        let now = resolver.clock.nanos();
+        let store = match resolver.store.get() {
+            Some(store) => store,
+            None => resolver.load_first()?,
+        };
+        if resolver.fresh.age(now) >= resolver.fresh.poll_every {
+            resolver.refresh(store, now)?;
+        }
+        match store {
+            Store::Copy(copy) => Ok(copy.find(name)),
+            Store::Cache { cache, .. } => resolver.find_or_load(cache, name, now),
+        }
+    }
+}
+
+/// The way of [`Resolver::try_resolve`].
+pub(crate) struct Try;
+
+pub(crate) enum WouldBlock {
+    Yes,
+    Refused(ResolveError),
+}
+
+impl From<ResolveError> for WouldBlock {
+    fn from(error: ResolveError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl Way for Try {
+    type Stop = WouldBlock;
+
+    #[inline]
+    fn look<S: BuildHasher + Clone>(
+        &mut self,
+        resolver: &Resolver<S>,
+        name: Probe<'_>,
+    ) -> Result<Found, WouldBlock> {
+        let now = resolver.clock.nanos();
+        let store = resolver.store.get().ok_or(WouldBlock::Yes)?;
+        let due = resolver.fresh.age(now) >= resolver.fresh.poll_every && store.has_feed();
+        if due && !resolver.fresh.may_answer(now) {
+            return Err(WouldBlock::Yes);
+        }
+        match store {
+            Store::Copy(copy) => Ok(copy.find(name)),
+            Store::Cache { cache, .. } => cache.find(name, now).ok_or(WouldBlock::Yes),
+        }
+    }
+}
+
+impl<S> Store<S> {
+    fn has_feed(&self) -> bool {
+        !matches!(
+            self,
+            Self::Cache {
+                feed: Feed::None,
+                ..
+            }
+        )
+    }
+}
+
+/// What was applied, to be told once no lock is held.
+#[derive(Default)]
+struct Applied {
+    batches: Vec<Changes>,
+    conflicts: Vec<Conflict>,
+}
+
+impl<S: BuildHasher + Clone> Resolver<S> {
+    /// Applies everything that the catalog has changed since the last time. Without
+    /// a feed, everything cached is forgotten instead. Afterwards no answer is older
+    /// than this call.
+    ///
+    /// # Errors
+    /// When the catalog cannot be asked; what was known stays.
+    pub fn sync(&self) -> Result<Version, CatalogError> {
+        let Some(store) = self.store.get() else {
+            self.load()?;
+            return Ok(self.applied());
+        };
+        let mut syncing = self.fresh.syncing.lock();
+        let done = self.sync_locked(store);
+        *syncing = None;
+        drop(syncing);
+        self.tell(&done.0);
+        done.1.map(|()| self.applied())
+    }
+
+    /// Applies what a change feed delivered by another way than
+    /// [`sync`](Self::sync), in the order it was delivered. What was applied before
+    /// is passed over; before the first load there is nothing to apply it to.
+    pub fn apply(&self, changes: &Changes) {
+        let Some(store) = self.store.get() else {
+            return;
+        };
+        let syncing = self.fresh.syncing.lock();
+        if changes.upto <= self.applied() {
+            return;
+        }
+        let mut applied = Applied::default();
+        self.apply_locked(store, changes.clone(), &mut applied);
+        drop(syncing);
+        self.tell(&applied);
+    }
+
+    /// Everything up to this version was applied.
+    pub fn applied(&self) -> Version {
+        Version(self.fresh.applied.load(Ordering::Acquire))
+    }
+
+    #[cold]
+    pub(crate) fn load_first(&self) -> Result<&Store<S>, ResolveError> {
+        self.load()
+            .map_err(|error| self.unavailable(Arc::new(error)))
+    }
+
+    /// The first load: one caller does it, the others wait for it.
+    fn load(&self) -> Result<&Store<S>, CatalogError> {
+        self.store.get_or_try_init(|| {
+            let began = self.clock.nanos();
+            let cache = |feed| {
+                let ttl = match feed {
+                    Feed::Changes => u64::MAX,
+                    Feed::None => self.fresh.max_staleness,
+                };
+                let cache = Cache::new(self.hasher.clone(), self.max_cached, ttl);
+                Store::Cache { cache, feed }
+            };
+            let copy = Copy::new(self.hasher.clone());
+            let (mut since, mut tenants) = (Version::ZERO, 0);
+            loop {
+                let Some(changes) = self.catalog.changes(since, PAGE)? else {
+                    return Ok(cache(Feed::None));
+                };
+                let is_tenant = |change: &&Change| matches!(change, Change::Tenant(_));
+                tenants += changes.items.iter().filter(is_tenant).count();
+                if tenants > self.max_tenants {
+                    // Nothing is cached yet, so any version will do to begin with:
+                    // the one that a look-up is answered at.
+                    let now = self.catalog.lookup(TenantKey::Label("tenancy"))?.as_of;
+                    self.fresh.applied.store(now.0, Ordering::Release);
+                    self.fresh.synced(began);
+                    return Ok(cache(Feed::Changes));
+                }
+                for change in &changes.items {
+                    copy.apply(change, &|label| self.is_reserved(label));
+                }
+                since = changes.upto;
+                if !changes.more {
+                    break;
+                }
+            }
+            self.fresh.applied.store(since.0, Ordering::Release);
+            self.fresh.synced(began);
+            Ok(Store::Copy(Box::new(copy)))
+        })
+    }
+
+    /// Memory is older than `poll_every`: sync if it is this caller's turn.
+    #[cold]
+    fn refresh(&self, store: &Store<S>, now: u64) -> Result<(), ResolveError> {
+        if !store.has_feed() {
+            return Ok(());
+        }
+        let turn = self.fresh.turn(now);
+        if turn == Turn::Answer {
+            return Ok(());
+        }
+        let mut syncing = self.fresh.syncing.lock();
+        let age = self.fresh.age(self.clock.nanos());
+        if age < self.fresh.poll_every {
+            return Ok(());
+        }
+        let failed = syncing.as_ref().filter(|failure| failure.at >= now);
+        let (applied, failed) = match failed {
+            // Somebody else asked while this caller waited.
+            Some(failure) => (Applied::default(), Some(failure.error.clone())),
+            None => {
+                let (applied, done) = self.sync_locked(store);
+                let failed = done.err().map(Arc::new);
+                *syncing = failed.clone().map(|error| Failure {
+                    at: self.clock.nanos(),
+                    error,
+                });
+                (applied, failed)
+            }
+        };
+        drop(syncing);
+        self.tell(&applied);
+        match failed {
+            Some(error) if turn == Turn::MustSync || age > self.fresh.serve_stale_for => {
+                Err(self.unavailable(error))
+            }
+            Some(error) => {
+                self.observers
+                    .emit(&Event::CatalogUnavailable { error: &error });
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn sync_locked(&self, store: &Store<S>) -> (Applied, Result<(), CatalogError>) {
+        let mut applied = Applied::default();
+        let done = self.sync_pages(store, &mut applied);
+        (applied, done)
+    }
+
+    fn sync_pages(&self, store: &Store<S>, applied: &mut Applied) -> Result<(), CatalogError> {
+        if let Store::Cache {
+            cache,
+            feed: Feed::None,
+        } = store
+        {
+            cache.forget_all();
+            return Ok(());
+        }
+        let began = self.clock.nanos();
+        loop {
+            let Some(changes) = self.catalog.changes(self.applied(), PAGE)? else {
+                return Err(CatalogError::new("its change feed is gone"));
+            };
+            let more = changes.more;
+            if changes.reset {
+                self.start_over(store, changes, applied)?;
+                break;
+            }
+            self.apply_locked(store, changes, applied);
+            if !more {
+                break;
+            }
+        }
+        self.fresh.synced(began);
+        Ok(())
+    }
+
+    fn apply_locked(&self, store: &Store<S>, changes: Changes, applied: &mut Applied) {
+        match store {
+            Store::Copy(copy) => {
+                for change in &changes.items {
+                    let conflict = copy.apply(change, &|label| self.is_reserved(label));
+                    applied.conflicts.extend(conflict);
+                }
+            }
+            Store::Cache { cache, .. } => {
+                cache.raise(changes.upto);
+                for change in &changes.items {
+                    cache.forget(change);
+                }
+            }
+        }
+        // After the changes: who reads this version has them.
+        self.fresh
+            .applied
+            .fetch_max(changes.upto.0, Ordering::AcqRel);
+        applied.batches.push(changes);
+    }
+
+    /// The feed starts over. What it no longer holds goes only after all that it
+    /// holds is in, so that no tenant is missing meanwhile.
+    fn start_over(
+        &self,
+        store: &Store<S>,
+        first: Changes,
+        applied: &mut Applied,
+    ) -> Result<(), CatalogError> {
+        let mut pages = vec![first];
+        while let Some(page) = pages.last().filter(|page| page.more) {
+            match self.catalog.changes(page.upto, PAGE)? {
+                Some(next) => pages.push(next),
+                None => return Err(CatalogError::new("its change feed is gone")),
+            }
+        }
+        let (mut ids, mut names) = (HashSet::<TenantId>::new(), HashSet::<Name>::new());
+        for change in pages.iter().flat_map(|page| &page.items) {
+            match change {
+                Change::Tenant(tenant) => drop(ids.insert(tenant.id().clone())),
+                Change::Removed { id, .. } => drop(ids.remove(id)),
+                Change::Bound { name, .. } => drop(names.insert(name.clone())),
+                Change::Unbound { name } => drop(names.remove(name)),
+            }
+        }
+        let upto = pages.last().map_or(Version::ZERO, |page| page.upto);
+        for page in pages {
+            self.apply_locked(store, page, applied);
+        }
+        match store {
+            Store::Copy(copy) => copy.retain(&ids, &names),
+            Store::Cache { cache, .. } => cache.restart(upto),
+        }
+        // A catalog that was rebuilt may count from a lower version again.
+        self.fresh.applied.store(upto.0, Ordering::Release);
+        Ok(())
+    }
+
+    fn find_or_load(
+        &self,
+        cache: &Cache<S>,
+        name: Probe<'_>,
+        now: u64,
+    ) -> Result<Found, ResolveError> {
+        if let Some(found) = cache.find(name, now) {
+            return Ok(found);
+        }
+        let mut buffer = [0; 32];
+        let Some(key) = name.as_key(&mut buffer) else {
+            // No name at all: the catalog is not asked.
+            return Ok(Found::Nobody);
+        };
+        if matches!(key, TenantKey::Label(label) if self.hosts.reserved.contains(label)) {
+            return Ok(Found::Nobody);
+        }
+        let loaded = cache.load(&*self.catalog, key, now);
+        loaded.map_err(|error| self.unavailable(error))
+    }
+
+    fn unavailable(&self, source: Arc<CatalogError>) -> ResolveError {
+        self.observers
+            .emit(&Event::CatalogUnavailable { error: &source });
+        ResolveError::CatalogUnavailable { source }
+    }
+
+    fn tell(&self, applied: &Applied) {
+        for conflict in &applied.conflicts {
+            self.observers.emit(&Event::NameConflict {
+                name: &conflict.name,
+                owner: &conflict.owner,
+                other: &conflict.other,
+            });
+        }
+        for changes in applied.batches.iter().filter(|c| !c.items.is_empty()) {
+            for change in &changes.items {
+                match change {
+                    Change::Tenant(tenant) => {
+                        self.observers.emit(&Event::TenantChanged { tenant });
+                    }
+                    Change::Removed { id, epoch } => {
+                        self.observers
+                            .emit(&Event::TenantRemoved { id, epoch: *epoch });
+                    }
+                    _ => {}
+                }
+            }
+            self.observers.emit(&Event::Synced {
+                upto: changes.upto,
+                changes: changes.items.len(),
+            });
+        }
+    }
+}
