@@ -1,0 +1,124 @@
+//! The audit trail: one event for every write, each with the hash of those before it.
+
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+use sha2::{Digest, Sha256};
+use tenancy_core::{CatalogError, Version};
+
+use super::SqliteCatalog;
+use super::rows::{at_most, unsigned};
+
+/// One write to the catalog, as its audit trail keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AuditEvent {
+    /// The catalog's version after it.
+    pub version: Version,
+    /// When, in milliseconds since 1970 by the writer's clock.
+    pub at_ms: i64,
+    /// Who.
+    pub actor: Box<str>,
+    /// What was done: `insert`, `update`, `remove`, `bind`, `verify`, `unbind`.
+    pub what: Box<str>,
+    /// To which tenant.
+    pub tenant: Box<str>,
+    /// What exactly; never a secret.
+    pub detail: Box<str>,
+}
+
+/// The audit trail was tampered with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the event at version {at} does not follow from those before it; restore the catalog from a backup"
+)]
+pub struct BrokenChain {
+    /// The first event whose hash is wrong.
+    pub at: Version,
+}
+
+impl AuditEvent {
+    /// The hash of this event after `before`: each field with its length, so that no
+    /// two events have the same bytes.
+    fn hash(&self, before: &[u8]) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        let numbers = [self.version.0.to_be_bytes(), self.at_ms.to_be_bytes()];
+        let texts = [&self.actor, &self.what, &self.tenant, &self.detail];
+        let fields = numbers.iter().map(|n| &n[..]).chain([before]);
+        for field in fields.chain(texts.iter().map(|text| text.as_bytes())) {
+            hash.update((field.len() as u64).to_be_bytes());
+            hash.update(field);
+        }
+        hash.finalize().into()
+    }
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            version: Version(unsigned(row, 0)?),
+            at_ms: row.get(1)?,
+            actor: row.get(2)?,
+            what: row.get(3)?,
+            tenant: row.get(4)?,
+            detail: row.get(5)?,
+        })
+    }
+}
+
+const COLUMNS: &str = "SELECT version, at_ms, actor, what, tenant, detail, hash FROM events";
+
+/// Appends an event, in the writer's transaction.
+pub(super) fn append(connection: &Connection, event: &AuditEvent) -> Result<()> {
+    let sql = "SELECT hash FROM events ORDER BY version DESC LIMIT 1";
+    let mut last = connection.prepare_cached(sql)?;
+    let before: Option<[u8; 32]> = last.query_row([], |row| row.get(0)).optional()?;
+    let hash = event.hash(&before.unwrap_or_default());
+    let sql = "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    connection.prepare_cached(sql)?.execute(params![
+        event.version.0.cast_signed(),
+        event.at_ms,
+        event.actor,
+        event.what,
+        event.tenant,
+        event.detail,
+        hash
+    ])?;
+    Ok(())
+}
+
+impl SqliteCatalog {
+    /// Events after a version, oldest first, at most `max`.
+    ///
+    /// # Errors
+    /// When the catalog cannot be asked.
+    pub fn events(&self, after: Version, max: usize) -> Result<Vec<AuditEvent>, CatalogError> {
+        self.read(|connection| {
+            let sql = format!("{COLUMNS} WHERE version > ?1 ORDER BY version LIMIT ?2");
+            let mut read = connection.prepare_cached(&sql)?;
+            let bounds = params![after.0.cast_signed(), at_most(max)];
+            read.query_map(bounds, AuditEvent::read)?.collect()
+        })
+    }
+
+    /// Recomputes the chain of hashes; how many events there are.
+    ///
+    /// It shows that a row was changed, added or taken out of the middle by hand. Who
+    /// can write the file can also write a whole new chain: keep a copy of the last
+    /// hash elsewhere where that matters.
+    ///
+    /// # Errors
+    /// When the catalog cannot be asked. A broken chain is an answer.
+    pub fn check_events(&self) -> Result<Result<u64, BrokenChain>, CatalogError> {
+        self.read(|connection| {
+            let mut read = connection.prepare(&format!("{COLUMNS} ORDER BY version"))?;
+            let mut rows = read.query([])?;
+            let (mut before, mut count) = ([0; 32], 0);
+            while let Some(row) = rows.next()? {
+                let event = AuditEvent::read(row)?;
+                let hash = event.hash(&before);
+                if row.get_ref(6)?.as_blob().ok() != Some(&hash[..]) {
+                    return Ok(Err(BrokenChain { at: event.version }));
+                }
+                (before, count) = (hash, count + 1);
+            }
+            Ok(Ok(count))
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! The change feed, read from the rows themselves: each carries the version of its
+//! last write, tombstones too, so nothing has to be kept for readers that are away.
+
+use rusqlite::{Connection, Result, Row, params};
+use tenancy_core::{Change, Changes, Epoch, Name, Version};
+
+use super::rows::{self, at_most, domain, parsed, tenant_columns, unsigned};
+use super::snapshot;
+
+/// Reads changes on a connection of its own.
+pub(super) struct Feed {
+    connection: Connection,
+    /// The catalog's version at the last look, and SQLite's counter of what other
+    /// connections had committed just before.
+    seen: Option<(i64, Version)>,
+}
+
+impl Feed {
+    pub(super) fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            seen: None,
+        }
+    }
+
+    pub(super) fn changes(&mut self, since: Version, max: usize) -> Result<Changes> {
+        // Read before the snapshot: what is committed between the two is looked at again.
+        let data_version = self.data_version()?;
+        if self.seen == Some((data_version, since)) {
+            return Ok(nothing_after(since));
+        }
+        let changes = snapshot(&self.connection, |connection| {
+            let now = rows::version(connection)?;
+            let changes = if since > now {
+                // This catalog was put back to an older state: start over.
+                let mut changes = page(connection, Version::ZERO, now, max)?;
+                changes.reset = true;
+                changes
+            } else {
+                page(connection, since, now, max)?
+            };
+            Ok((now, changes))
+        });
+        let (now, changes) = changes?;
+        self.seen = Some((data_version, now));
+        Ok(changes)
+    }
+
+    /// A number that changes when another connection, in any process, has committed.
+    fn data_version(&self) -> Result<i64> {
+        let mut read = self.connection.prepare_cached("PRAGMA data_version")?;
+        read.query_row([], |row| row.get(0))
+    }
+}
+
+fn nothing_after(version: Version) -> Changes {
+    Changes {
+        upto: version,
+        ..Changes::default()
+    }
+}
+
+/// Changes after `since` in the snapshot of `now`.
+fn page(connection: &Connection, since: Version, now: Version, max: usize) -> Result<Changes> {
+    if since == now {
+        return Ok(nothing_after(since));
+    }
+    // Kinds: 0 tenant, 1 removed, 2 label, 3 domain, 4 unbound label, 5 unbound domain.
+    let sql = "SELECT version, 0, id, NULL FROM tenants WHERE version > ?1
+         UNION ALL SELECT version, 1, id, epoch FROM removed WHERE version > ?1
+         UNION ALL SELECT version, 2, label, tenant FROM labels
+            WHERE version > ?1 AND label <> tenant
+         UNION ALL SELECT version, 3, domain, tenant FROM domains
+            WHERE version > ?1 AND challenge IS NULL
+         UNION ALL SELECT version, 4 + is_domain, name, NULL FROM unbound WHERE version > ?1
+         ORDER BY 1 LIMIT ?2";
+    let mut read = connection.prepare_cached(sql)?;
+    let max = max.max(1);
+    let mut found = read.query(params![since.0.cast_signed(), at_most(max)])?;
+    let mut items = Vec::new();
+    let mut last = since;
+    while let Some(row) = found.next()? {
+        last = Version(unsigned(row, 0)?);
+        items.push(change(connection, row)?);
+    }
+    // Where the page is full there may be more, up to the next call to find out.
+    let full = items.len() == max && last < now;
+    Ok(Changes {
+        upto: if full { last } else { now },
+        more: full,
+        reset: false,
+        items,
+    })
+}
+
+fn change(connection: &Connection, row: &Row<'_>) -> Result<Change> {
+    Ok(match row.get(1)? {
+        0 => {
+            let sql = concat!(
+                "SELECT ",
+                tenant_columns!(),
+                " FROM tenants t WHERE t.id = ?1"
+            );
+            let mut read = connection.prepare_cached(sql)?;
+            let id = row.get_ref(2)?.as_str()?;
+            Change::Tenant(read.query_row([id], |row| rows::tenant(connection, row))?)
+        }
+        1 => Change::Removed {
+            id: parsed(row, 2)?,
+            epoch: Epoch::new(unsigned(row, 3)?).unwrap_or(Epoch::FIRST),
+        },
+        2 => Change::Bound {
+            name: Name::Label(parsed(row, 2)?),
+            id: parsed(row, 3)?,
+        },
+        3 => Change::Bound {
+            name: Name::Domain(domain(row, 2)?),
+            id: parsed(row, 3)?,
+        },
+        4 => Change::Unbound {
+            name: Name::Label(parsed(row, 2)?),
+        },
+        _ => Change::Unbound {
+            name: Name::Domain(domain(row, 2)?),
+        },
+    })
+}

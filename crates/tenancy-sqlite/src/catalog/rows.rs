@@ -1,0 +1,195 @@
+//! Reading rows into the types of `tenancy_core`.
+
+use std::time::Duration;
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
+use tenancy_core::{
+    Attributes, Binding, Challenge, Domain, Epoch, Maintenance, Name, Placement, Tenant, TenantId,
+    TenantKey, TenantStatus, Version,
+};
+
+/// The columns that [`tenant`] reads, in its order.
+macro_rules! tenant_columns {
+    () => {
+        "t.id, t.epoch, t.version, t.status, t.kind, t.shard, t.owner, t.region, t.locator, \
+         t.down, t.retry_after_ms, t.message, t.secret"
+    };
+}
+pub(super) use tenant_columns;
+
+pub(super) fn version(connection: &Connection) -> Result<Version> {
+    let mut read = connection.prepare_cached("SELECT version FROM clock")?;
+    Ok(Version(read.query_row([], |row| unsigned(row, 0))?))
+}
+
+pub(super) fn find(connection: &Connection, key: TenantKey<'_>) -> Result<Option<Tenant>> {
+    let (sql, name) = match key {
+        TenantKey::Label(name) => (
+            concat!(
+                "SELECT ",
+                tenant_columns!(),
+                " FROM labels l JOIN tenants t ON t.id = l.tenant WHERE l.label = ?1"
+            ),
+            name,
+        ),
+        TenantKey::Domain(name) => (
+            concat!(
+                "SELECT ",
+                tenant_columns!(),
+                " FROM domains d JOIN tenants t ON t.id = d.tenant",
+                " WHERE d.domain = ?1 AND d.challenge IS NULL"
+            ),
+            name,
+        ),
+    };
+    let mut find = connection.prepare_cached(sql)?;
+    find.query_row([name], |row| tenant(connection, row))
+        .optional()
+}
+
+pub(super) fn by_id(connection: &Connection, id: &TenantId) -> Result<Option<Tenant>> {
+    let sql = concat!(
+        "SELECT ",
+        tenant_columns!(),
+        " FROM tenants t WHERE t.id = ?1"
+    );
+    let mut find = connection.prepare_cached(sql)?;
+    find.query_row([id.as_str()], |row| tenant(connection, row))
+        .optional()
+}
+
+pub(super) fn page(
+    connection: &Connection,
+    after: Option<&TenantId>,
+    max: usize,
+) -> Result<Vec<Tenant>> {
+    let sql = concat!(
+        "SELECT ",
+        tenant_columns!(),
+        " FROM tenants t WHERE t.id > ?1 ORDER BY t.id LIMIT ?2"
+    );
+    let mut page = connection.prepare_cached(sql)?;
+    // The empty text is below every id.
+    let after = after.map_or("", TenantId::as_str);
+    let rows = page.query_map(params![after, at_most(max)], |row| tenant(connection, row))?;
+    rows.collect()
+}
+
+pub(super) fn page_of_status(
+    connection: &Connection,
+    status: TenantStatus,
+    after: Option<&TenantId>,
+    max: usize,
+) -> Result<Vec<Tenant>> {
+    // The partial index serves only a query that says its condition.
+    let sql = match status {
+        TenantStatus::Active => concat!(
+            "SELECT ",
+            tenant_columns!(),
+            " FROM tenants t WHERE t.status = ?1 AND t.id > ?2 ORDER BY t.id LIMIT ?3"
+        ),
+        _ => concat!(
+            "SELECT ",
+            tenant_columns!(),
+            " FROM tenants t WHERE t.status = ?1 AND t.status <> 'active' AND t.id > ?2",
+            " ORDER BY t.id LIMIT ?3"
+        ),
+    };
+    let mut page = connection.prepare_cached(sql)?;
+    let after = after.map_or("", TenantId::as_str);
+    let values = params![status.as_str(), after, at_most(max)];
+    let rows = page.query_map(values, |row| tenant(connection, row))?;
+    rows.collect()
+}
+
+pub(super) fn names(connection: &Connection, id: &TenantId) -> Result<Vec<Binding>> {
+    let sql = "SELECT label FROM labels WHERE tenant = ?1 AND label <> ?1 ORDER BY label";
+    let mut labels = connection.prepare_cached(sql)?;
+    let labels = labels.query_map([id.as_str()], |row| {
+        Ok(Binding::new(Name::Label(parsed(row, 0)?), None))
+    })?;
+    let sql = "SELECT domain, challenge FROM domains WHERE tenant = ?1 ORDER BY domain";
+    let mut domains = connection.prepare_cached(sql)?;
+    let domains = domains.query_map([id.as_str()], |row| {
+        let pending = row.get::<_, Option<Box<str>>>(1)?;
+        let name = Name::Domain(domain(row, 0)?);
+        Ok(Binding::new(name, pending.map(Challenge::from_stored)))
+    })?;
+    labels.chain(domains).collect()
+}
+
+/// The tenant of a row of [`tenant_columns`].
+pub(super) fn tenant(connection: &Connection, row: &Row<'_>) -> Result<Tenant> {
+    let id: TenantId = parsed(row, 0)?;
+    let epoch = Epoch::new(unsigned(row, 1)?).ok_or_else(|| odd(1, "epoch 0"))?;
+    let mut placement = Placement::new(row.get::<_, Box<str>>(4)?, row.get::<_, Box<str>>(8)?);
+    placement.shard = row.get(5)?;
+    placement.owner = row.get(6)?;
+    placement.region = row.get(7)?;
+    let attributes = attributes(connection, &id)?;
+    Tenant::builder(id)
+        .epoch(epoch)
+        .version(Version(unsigned(row, 2)?))
+        .status(parsed(row, 3)?)
+        .placement(placement)
+        .attributes(attributes)
+        .maintenance(maintenance(row)?)
+        .build()
+        .map_err(|error| odd(0, error))
+}
+
+fn maintenance(row: &Row<'_>) -> Result<Option<Maintenance>> {
+    if !row.get::<_, bool>(9)? {
+        return Ok(None);
+    }
+    let mut maintenance = Maintenance::default();
+    let millis: Option<i64> = row.get(10)?;
+    maintenance.retry_after = millis.map(|ms| Duration::from_millis(ms.unsigned_abs()));
+    maintenance.message = row.get(11)?;
+    maintenance.secret = row.get(12)?;
+    Ok(Some(maintenance))
+}
+
+fn attributes(connection: &Connection, id: &TenantId) -> Result<Attributes> {
+    let sql = "SELECT name, value FROM attributes WHERE tenant = ?1";
+    let mut read = connection.prepare_cached(sql)?;
+    let mut rows = read.query([id.as_str()])?;
+    let mut attributes = Attributes::default();
+    while let Some(row) = rows.next()? {
+        attributes.insert(row.get::<_, Box<str>>(0)?, row.get::<_, Box<str>>(1)?);
+    }
+    Ok(attributes)
+}
+
+/// A column whose text is one of our types.
+pub(super) fn parsed<T>(row: &Row<'_>, column: usize) -> Result<T>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let text = row.get_ref(column)?.as_str()?;
+    text.parse().map_err(|error| odd(column, error))
+}
+
+/// A stored domain is canonical already: as a key it needs no registration again.
+pub(super) fn domain(row: &Row<'_>, column: usize) -> Result<Domain> {
+    let text = row.get_ref(column)?.as_str()?;
+    match TenantKey::Domain(text).to_name() {
+        Some(Name::Domain(domain)) => Ok(domain),
+        _ => Err(odd(column, "no domain")),
+    }
+}
+
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|error| odd(column, error))
+}
+
+/// A bound as SQLite's integer.
+pub(super) fn at_most(max: usize) -> i64 {
+    i64::try_from(max).unwrap_or(i64::MAX)
+}
+
+fn odd(column: usize, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::FromSqlConversionFailure(column, Type::Text, error.into())
+}

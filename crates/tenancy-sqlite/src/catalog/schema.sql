@@ -1,0 +1,79 @@
+-- Names are compared as bytes and given in canonical form; tenants are paged by id.
+CREATE TABLE clock (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    -- Raised in the transaction of every write, once for each row of the feed.
+    version INTEGER NOT NULL
+) STRICT;
+INSERT INTO clock VALUES (1, 0);
+
+CREATE TABLE tenants (
+    id TEXT PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    version INTEGER NOT NULL UNIQUE,
+    status TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    shard TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    region TEXT NOT NULL,
+    locator TEXT NOT NULL,
+    down INTEGER NOT NULL CHECK (down IN (0, 1)),
+    retry_after_ms INTEGER,
+    message TEXT,
+    secret TEXT
+) STRICT, WITHOUT ROWID;
+-- Two tenants never share a file.
+CREATE UNIQUE INDEX tenants_place ON tenants (kind, shard, locator) WHERE locator <> '';
+CREATE INDEX tenants_unfinished ON tenants (status, id) WHERE status <> 'active';
+
+CREATE TABLE attributes (
+    tenant TEXT NOT NULL REFERENCES tenants (id),
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (tenant, name)
+) STRICT, WITHOUT ROWID;
+
+-- Every id and every further label: one name has one owner.
+CREATE TABLE labels (
+    label TEXT PRIMARY KEY,
+    tenant TEXT NOT NULL REFERENCES tenants (id),
+    version INTEGER NOT NULL UNIQUE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX labels_tenant ON labels (tenant);
+
+CREATE TABLE domains (
+    domain TEXT PRIMARY KEY,
+    tenant TEXT NOT NULL REFERENCES tenants (id),
+    version INTEGER NOT NULL UNIQUE,
+    -- What its DNS must show before it routes; NULL when it does.
+    challenge TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX domains_tenant ON domains (tenant);
+
+-- Tombstones. They stay for ever: an epoch never goes back, and who reads the feed
+-- learns that a name was let go before it learns who has it now.
+CREATE TABLE removed (
+    id TEXT PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    version INTEGER NOT NULL UNIQUE
+) STRICT, WITHOUT ROWID;
+CREATE TABLE unbound (
+    is_domain INTEGER NOT NULL CHECK (is_domain IN (0, 1)),
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL UNIQUE,
+    PRIMARY KEY (is_domain, name)
+) STRICT, WITHOUT ROWID;
+
+-- Who did what. `hash` covers the row and the hash before it.
+CREATE TABLE events (
+    version INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    what TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
+CREATE TRIGGER events_stay BEFORE UPDATE ON events
+BEGIN SELECT raise(ABORT, 'events are never changed'); END;
+CREATE TRIGGER events_remain BEFORE DELETE ON events
+BEGIN SELECT raise(ABORT, 'events are never deleted'); END;

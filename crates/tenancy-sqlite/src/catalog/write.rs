@@ -1,0 +1,430 @@
+//! Writing: one immediate transaction each, with the clock, the rows and the event.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use tenancy_core::{
+    Actor, Binding, CatalogError, CatalogWriter, Challenge, Domain, Epoch, Name, NewTenant, Proof,
+    Tenant, TenantChange, TenantId, Version, WriteError,
+};
+
+use super::events::{self, AuditEvent};
+use super::{SqliteCatalog, rows};
+
+/// Why a write was not done.
+enum Fault {
+    Refused(WriteError),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<WriteError> for Fault {
+    fn from(error: WriteError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<Fault> for WriteError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Refused(error) => error,
+            Fault::Sqlite(error) => CatalogError::new(error).into(),
+        }
+    }
+}
+
+type Done<T> = Result<T, Fault>;
+
+/// A write transaction with its clock.
+struct Write<'w> {
+    transaction: Transaction<'w>,
+    version: Version,
+    actor: &'w Actor,
+    at_ms: i64,
+}
+
+impl SqliteCatalog {
+    fn write<T>(
+        &self,
+        by: &Actor,
+        f: impl FnOnce(&mut Write<'_>) -> Done<T>,
+    ) -> Result<T, WriteError> {
+        let mut connection = self.0.writer.lock();
+        let write = || -> Done<T> {
+            let mut write = Write::begin(&mut connection, by)?;
+            let out = f(&mut write)?;
+            write.commit()?;
+            Ok(out)
+        };
+        Ok({ write }()?)
+    }
+
+    /// Adds many tenants in one transaction: all of them or none.
+    ///
+    /// # Errors
+    /// As [`CatalogWriter::insert`], for the first that cannot be added.
+    pub fn insert_many(
+        &self,
+        new: impl IntoIterator<Item = NewTenant>,
+        by: &Actor,
+    ) -> Result<Vec<Tenant>, WriteError> {
+        self.write(by, |write| {
+            new.into_iter().map(|new| write.insert(new)).collect()
+        })
+    }
+
+    /// Changes many tenants in one transaction, each if its row is still the one of
+    /// the handle: all of them or none.
+    ///
+    /// # Errors
+    /// As [`CatalogWriter::update`], for the first that cannot be changed.
+    pub fn update_many<'t>(
+        &self,
+        changes: impl IntoIterator<Item = (&'t Tenant, TenantChange)>,
+        by: &Actor,
+    ) -> Result<Vec<Tenant>, WriteError> {
+        self.write(by, |write| {
+            let change =
+                |(seen, change): (&Tenant, _)| write.update(seen.id(), seen.version(), change);
+            changes.into_iter().map(change).collect()
+        })
+    }
+}
+
+impl CatalogWriter for SqliteCatalog {
+    fn insert(&self, new: NewTenant, by: &Actor) -> Result<Tenant, WriteError> {
+        self.write(by, |write| write.insert(new))
+    }
+
+    fn update(
+        &self,
+        id: &TenantId,
+        seen: Version,
+        change: TenantChange,
+        by: &Actor,
+    ) -> Result<Tenant, WriteError> {
+        self.write(by, |write| write.update(id, seen, change))
+    }
+
+    fn remove(&self, id: &TenantId, seen: Version, by: &Actor) -> Result<Version, WriteError> {
+        self.write(by, |write| write.remove(id, seen))
+    }
+
+    fn bind(
+        &self,
+        name: &Name,
+        id: &TenantId,
+        proof: Proof,
+        by: &Actor,
+    ) -> Result<Version, WriteError> {
+        self.write(by, |write| write.bind(name, id, proof))
+    }
+
+    fn verify(
+        &self,
+        domain: &Domain,
+        id: &TenantId,
+        txt: &str,
+        by: &Actor,
+    ) -> Result<Version, WriteError> {
+        self.write(by, |write| write.verify(domain, id, txt))
+    }
+
+    fn unbind(&self, name: &Name, id: &TenantId, by: &Actor) -> Result<Version, WriteError> {
+        self.write(by, |write| write.unbind(name, id))
+    }
+
+    fn names(&self, id: &TenantId) -> Result<Vec<Binding>, CatalogError> {
+        self.read(|connection| rows::names(connection, id))
+    }
+
+    fn page(&self, after: Option<&TenantId>, max: usize) -> Result<Vec<Tenant>, CatalogError> {
+        self.read(|connection| rows::page(connection, after, max))
+    }
+}
+
+impl<'w> Write<'w> {
+    fn begin(connection: &'w mut Connection, actor: &'w Actor) -> Done<Self> {
+        let behavior = TransactionBehavior::Immediate;
+        let transaction = connection.transaction_with_behavior(behavior)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Ok(Self {
+            version: rows::version(&transaction)?,
+            transaction,
+            actor,
+            at_ms: now.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)),
+        })
+    }
+
+    fn commit(self) -> Done<()> {
+        let version = self.version.0.cast_signed();
+        self.run("UPDATE clock SET version = ?1", [version])?;
+        Ok(self.transaction.commit()?)
+    }
+
+    /// The version of the next row: each has its own, so that the feed can be paged.
+    fn next(&mut self) -> i64 {
+        self.version.0 += 1;
+        self.version.0.cast_signed()
+    }
+
+    fn event(&mut self, what: &str, tenant: &TenantId, detail: impl Into<Box<str>>) -> Done<()> {
+        let event = AuditEvent {
+            version: self.version,
+            at_ms: self.at_ms,
+            actor: self.actor.as_str().into(),
+            what: what.into(),
+            tenant: tenant.as_str().into(),
+            detail: detail.into(),
+        };
+        Ok(events::append(&self.transaction, &event)?)
+    }
+
+    fn run(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<usize> {
+        self.transaction.prepare_cached(sql)?.execute(values)
+    }
+
+    fn insert(&mut self, new: NewTenant) -> Done<Tenant> {
+        let id = new.id;
+        let label = Name::Label(id.clone());
+        match self.owner(&label)? {
+            None => {}
+            Some(owner) if owner == id => return Err(WriteError::Exists { id }.into()),
+            Some(owner) => return Err(WriteError::NameTaken { name: label, owner }.into()),
+        }
+        let version = self.next();
+        let tenant = Tenant::builder(id.clone())
+            .epoch(self.next_epoch(&id)?)
+            .version(self.version)
+            .status(new.status)
+            .placement(new.placement)
+            .attributes(new.attributes)
+            .build()
+            .map_err(WriteError::from)?;
+        self.store(&tenant)?;
+        let sql = "INSERT INTO labels VALUES (?1, ?1, ?2)";
+        self.run(sql, params![id.as_str(), version])?;
+        self.event("insert", &id, describe(&tenant))?;
+        Ok(tenant)
+    }
+
+    fn update(&mut self, id: &TenantId, seen: Version, change: TenantChange) -> Done<Tenant> {
+        let old = self.get_seen(id, seen)?;
+        self.next();
+        let tenant = change.apply(&old, self.version).map_err(WriteError::from)?;
+        self.store(&tenant)?;
+        self.event("update", id, describe(&tenant))?;
+        Ok(tenant)
+    }
+
+    fn remove(&mut self, id: &TenantId, seen: Version) -> Done<Version> {
+        let epoch = self.get_seen(id, seen)?.epoch();
+        // Its names first: whoever gets one later must not look like a second owner.
+        for binding in rows::names(&self.transaction, id)? {
+            self.let_go(&binding.name)?;
+        }
+        self.run("DELETE FROM labels WHERE tenant = ?1", [id.as_str()])?;
+        self.run("DELETE FROM attributes WHERE tenant = ?1", [id.as_str()])?;
+        self.run("DELETE FROM tenants WHERE id = ?1", [id.as_str()])?;
+        let version = self.next();
+        let sql = "INSERT OR REPLACE INTO removed VALUES (?1, ?2, ?3)";
+        self.run(
+            sql,
+            params![id.as_str(), epoch.get().cast_signed(), version],
+        )?;
+        self.event("remove", id, format!("epoch {epoch}"))?;
+        Ok(self.version)
+    }
+
+    fn bind(&mut self, name: &Name, id: &TenantId, proof: Proof) -> Done<Version> {
+        self.get(id)?;
+        if let Some(owner) = self.owner(name)?.filter(|owner| owner != id) {
+            let name = name.clone();
+            return Err(WriteError::NameTaken { name, owner }.into());
+        }
+        let pending = matches!(proof, Proof::Pending(_));
+        if let (Name::Label(label), true) = (name, pending) {
+            let label = label.clone();
+            return Err(WriteError::LabelNeedsNoProof { label }.into());
+        }
+        if pending {
+            // It does not route while it waits, also where it did before.
+            self.let_go(name)?;
+        }
+        let version = self.next();
+        match (name, proof) {
+            // Its own id is bound as long as it exists.
+            (Name::Label(label), _) if label == id => {}
+            (Name::Label(label), _) => {
+                let sql = "INSERT OR REPLACE INTO labels VALUES (?1, ?2, ?3)";
+                self.run(sql, params![label.as_str(), id.as_str(), version])?;
+            }
+            (Name::Domain(domain), proof) => {
+                let challenge = match &proof {
+                    Proof::Pending(challenge) => Some(challenge.as_str()),
+                    Proof::Trusted => None,
+                };
+                let sql = "INSERT OR REPLACE INTO domains VALUES (?1, ?2, ?3, ?4)";
+                let values = params![domain.as_str(), id.as_str(), version, challenge];
+                self.run(sql, values)?;
+            }
+        }
+        let state = if pending { "pending" } else { "trusted" };
+        self.event("bind", id, format!("{name} {state}"))?;
+        Ok(self.version)
+    }
+
+    fn verify(&mut self, domain: &Domain, id: &TenantId, txt: &str) -> Done<Version> {
+        self.get(id)?;
+        let sql = "SELECT challenge FROM domains WHERE domain = ?1 AND tenant = ?2";
+        let mut read = self.transaction.prepare_cached(sql)?;
+        let challenge = read
+            .query_row([domain.as_str(), id.as_str()], |row| row.get(0))
+            .optional()?;
+        drop(read);
+        let Some(challenge): Option<Option<Box<str>>> = challenge else {
+            return Err(not_bound(&Name::Domain(domain.clone()), id));
+        };
+        let challenge = challenge.map(Challenge::from_stored);
+        if challenge.is_some_and(|c| !c.is_met_by(txt)) {
+            let (domain, id) = (domain.clone(), id.clone());
+            return Err(WriteError::NotProven { domain, id }.into());
+        }
+        let version = self.next();
+        let sql = "UPDATE domains SET challenge = NULL, version = ?2 WHERE domain = ?1";
+        self.run(sql, params![domain.as_str(), version])?;
+        self.event("verify", id, domain.as_str())?;
+        Ok(self.version)
+    }
+
+    fn unbind(&mut self, name: &Name, id: &TenantId) -> Done<Version> {
+        self.get(id)?;
+        if *name == Name::Label(id.clone()) {
+            return Err(WriteError::OwnId { id: id.clone() }.into());
+        }
+        if self.owner(name)?.as_ref() != Some(id) {
+            return Err(not_bound(name, id));
+        }
+        self.let_go(name)?;
+        self.event("unbind", id, name.to_string())?;
+        Ok(self.version)
+    }
+
+    /// Takes a name away from whoever has it, and says so in the feed.
+    fn let_go(&mut self, name: &Name) -> Done<()> {
+        let version = self.next();
+        let (delete, is_domain, name) = match name {
+            Name::Label(label) => ("DELETE FROM labels WHERE label = ?1", false, label.as_str()),
+            Name::Domain(domain) => (
+                "DELETE FROM domains WHERE domain = ?1",
+                true,
+                domain.as_str(),
+            ),
+        };
+        self.run(delete, [name])?;
+        let sql = "INSERT OR REPLACE INTO unbound VALUES (?1, ?2, ?3)";
+        self.run(sql, params![is_domain, name, version])?;
+        Ok(())
+    }
+
+    fn get(&self, id: &TenantId) -> Done<Tenant> {
+        let found = rows::by_id(&self.transaction, id)?;
+        Ok(found.ok_or_else(|| WriteError::Unknown { id: id.clone() })?)
+    }
+
+    fn get_seen(&self, id: &TenantId, seen: Version) -> Done<Tenant> {
+        let tenant = self.get(id)?;
+        if tenant.version() != seen {
+            return Err(WriteError::Conflict {
+                id: id.clone(),
+                seen,
+                current: tenant.version(),
+            }
+            .into());
+        }
+        Ok(tenant)
+    }
+
+    fn owner(&self, name: &Name) -> Done<Option<TenantId>> {
+        let (sql, name) = match name {
+            Name::Label(label) => ("SELECT tenant FROM labels WHERE label = ?1", label.as_str()),
+            Name::Domain(domain) => (
+                "SELECT tenant FROM domains WHERE domain = ?1",
+                domain.as_str(),
+            ),
+        };
+        let mut read = self.transaction.prepare_cached(sql)?;
+        let owner = read.query_row([name], |row| rows::parsed(row, 0));
+        Ok(owner.optional()?)
+    }
+
+    fn next_epoch(&self, id: &TenantId) -> Done<Epoch> {
+        let sql = "SELECT epoch FROM removed WHERE id = ?1";
+        let mut read = self.transaction.prepare_cached(sql)?;
+        let last = read.query_row([id.as_str()], |row| rows::unsigned(row, 0));
+        let last = last.optional()?.and_then(Epoch::new);
+        Ok(last.map_or(Epoch::FIRST, Epoch::next))
+    }
+
+    /// Writes the tenant's row and attributes.
+    fn store(&self, tenant: &Tenant) -> Done<()> {
+        let (id, place, down) = (
+            tenant.id().as_str(),
+            tenant.placement(),
+            tenant.maintenance(),
+        );
+        let retry = down.and_then(|down| down.retry_after);
+        let sql =
+            "INSERT INTO tenants VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+            ON CONFLICT (id) DO UPDATE SET epoch = ?2, version = ?3, status = ?4, kind = ?5,
+            shard = ?6, owner = ?7, region = ?8, locator = ?9, down = ?10, retry_after_ms = ?11,
+            message = ?12, secret = ?13";
+        self.run(
+            sql,
+            params![
+                id,
+                tenant.epoch().get().cast_signed(),
+                tenant.version().0.cast_signed(),
+                tenant.status().as_str(),
+                place.kind,
+                place.shard,
+                place.owner,
+                place.region,
+                place.locator,
+                down.is_some(),
+                retry.map(|after| i64::try_from(after.as_millis()).unwrap_or(i64::MAX)),
+                down.and_then(|down| down.message.as_deref()),
+                down.and_then(|down| down.secret.as_deref()),
+            ],
+        )?;
+        self.run("DELETE FROM attributes WHERE tenant = ?1", [id])?;
+        for (name, value) in tenant.attributes().iter() {
+            let sql = "INSERT INTO attributes VALUES (?1, ?2, ?3)";
+            self.run(sql, [id, name, value])?;
+        }
+        Ok(())
+    }
+}
+
+fn not_bound(name: &Name, id: &TenantId) -> Fault {
+    let (name, id) = (name.clone(), id.clone());
+    WriteError::NotBound { name, id }.into()
+}
+
+/// What the audit trail says of a tenant's row; no attribute, no secret.
+fn describe(tenant: &Tenant) -> String {
+    let place = tenant.placement();
+    format!(
+        "{} epoch {} at {}:{}:{}",
+        tenant.status(),
+        tenant.epoch(),
+        place.kind,
+        place.shard,
+        place.locator
+    )
+}

@@ -1,0 +1,271 @@
+//! [`SqliteDriver`]: where the files are and how they are opened.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use once_cell::sync::OnceCell;
+use rusqlite::Connection;
+use tenancy_core::Tenant;
+use tenancy_pool::{Descriptors, Driver};
+
+use crate::error::{FileError, IoError, StorageError};
+use crate::harden::Hardening;
+use crate::manager::SqliteManager;
+use crate::migrate::Migrations;
+use crate::root::{Lock, Root};
+use crate::template::Template;
+
+/// What runs on every new connection; see [`SqliteDriverBuilder::on_connect`].
+pub(crate) type OnConnect = dyn Fn(&mut Connection) -> rusqlite::Result<()> + Send + Sync;
+
+type OnStep = dyn Fn(&'static str) -> std::io::Result<()> + Send + Sync;
+
+/// When a commit is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Before it returns: `synchronous = FULL`.
+    #[default]
+    Full,
+    /// At the next checkpoint: `synchronous = NORMAL`. A power cut may lose the last
+    /// commits; nothing is torn.
+    Normal,
+}
+
+/// What to do with a tenant whose schema is older than the migrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Behind {
+    /// Refuse to open it: somebody migrates all tenants.
+    #[default]
+    Refuse,
+    /// Migrate it when it is opened.
+    Migrate,
+}
+
+/// One SQLite file per tenant, below a storage root. Cloning is cheap.
+///
+/// ```
+/// use tenancy_core::{Provisioner, Tenant};
+/// use tenancy_pool::Driver;
+/// use tenancy_sqlite::{Migration, Migrations, SqliteDriver};
+/// use r2d2::ManageConnection;
+///
+/// let root = tempfile::tempdir()?;
+/// let driver = SqliteDriver::builder(root.path())
+///     .migrations(Migrations::new([Migration::new("notes", "CREATE TABLE notes (text TEXT) STRICT")])?)
+///     .build()?;
+/// let id = "acme".parse()?;
+/// let place = driver.place(&id)?;
+/// let acme = Tenant::builder(id).placement(place).build()?;
+/// driver.provision(&acme)?;
+/// let connection = driver.manager(&acme).connect()?;
+/// connection.execute("INSERT INTO notes VALUES ('hello')", [])?;
+/// assert!(connection.execute("ATTACH '/etc/passwd' AS x", []).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct SqliteDriver {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl SqliteDriver {
+    /// Starts a driver for the files below `root`, which is made if it is missing.
+    pub fn builder(root: impl AsRef<Path>) -> SqliteDriverBuilder {
+        SqliteDriverBuilder {
+            root: root.as_ref().to_owned(),
+            migrations: Migrations::default(),
+            durability: Durability::default(),
+            busy_timeout: Duration::from_secs(5),
+            hardening: Hardening::default(),
+            behind: Behind::default(),
+            page_size: 4096,
+            on_connect: None,
+            on_step: None,
+        }
+    }
+
+    /// The migrations that tenants have.
+    pub fn migrations(&self) -> &Migrations {
+        &self.shared.migrations
+    }
+
+    /// The storage root, canonical.
+    pub fn root(&self) -> &Path {
+        self.shared.root.path()
+    }
+}
+
+impl fmt::Debug for SqliteDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SqliteDriver({})", self.root().display())
+    }
+}
+
+impl Driver for SqliteDriver {
+    type Manager = SqliteManager;
+
+    fn manager(&self, tenant: &Tenant) -> SqliteManager {
+        SqliteManager::new(self.shared.clone(), tenant.clone())
+    }
+
+    /// The file, its `-wal` and its `-shm`; a further connection shares the `-shm`.
+    fn descriptors(&self) -> Descriptors {
+        Descriptors {
+            first: 3,
+            further: 2,
+        }
+    }
+}
+
+/// What the driver and its managers share.
+pub(crate) struct Shared {
+    pub(crate) root: Root,
+    pub(crate) migrations: Migrations,
+    pub(crate) busy_timeout: Duration,
+    pub(crate) hardening: Hardening,
+    pub(crate) behind: Behind,
+    pub(crate) on_connect: Option<Box<OnConnect>>,
+    durability: Durability,
+    page_size: u32,
+    template: OnceCell<Template>,
+    on_step: Option<Box<OnStep>>,
+    _lock: Lock,
+}
+
+impl Shared {
+    /// One batch, so that an open pays for one. The cache is small because there are
+    /// hundreds of connections: 256 KiB holds the hot pages of a small database.
+    pub(crate) fn pragmas(&self) -> &'static str {
+        match self.durability {
+            Durability::Full => {
+                "PRAGMA cache_size = -256; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY"
+            }
+            Durability::Normal => {
+                "PRAGMA cache_size = -256; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY"
+            }
+        }
+    }
+
+    /// The template, built at its first use.
+    pub(crate) fn template(&self) -> Result<&Template, FileError> {
+        let build = || {
+            let on_connect = self.on_connect.as_deref();
+            Template::build(&self.migrations, self.page_size, on_connect)
+        };
+        Ok(self.template.get_or_try_init(build)?)
+    }
+
+    /// A named step: where tests stop the process or let the call fail.
+    pub(crate) fn step(&self, name: &'static str) -> Result<(), IoError> {
+        match &self.on_step {
+            None => Ok(()),
+            Some(on_step) => on_step(name).map_err(|e| IoError::new(self.root.path(), name, e)),
+        }
+    }
+}
+
+/// Builds a [`SqliteDriver`].
+#[must_use = "call `build`"]
+pub struct SqliteDriverBuilder {
+    root: PathBuf,
+    migrations: Migrations,
+    durability: Durability,
+    busy_timeout: Duration,
+    hardening: Hardening,
+    behind: Behind,
+    page_size: u32,
+    on_connect: Option<Box<OnConnect>>,
+    on_step: Option<Box<OnStep>>,
+}
+
+impl SqliteDriverBuilder {
+    /// The schema that tenants have; none unless said.
+    pub fn migrations(mut self, migrations: Migrations) -> Self {
+        self.migrations = migrations;
+        self
+    }
+
+    /// When a commit is on the disk; [`Durability::Full`] unless said.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// How long a statement waits for another connection's lock; 5 s unless said, at
+    /// most about 24 days.
+    pub fn busy_timeout(mut self, timeout: Duration) -> Self {
+        self.busy_timeout = timeout.min(Duration::from_millis(i32::MAX as u64));
+        self
+    }
+
+    /// How much is refused to SQL text; [`Hardening::Strict`] unless said.
+    pub fn hardening(mut self, hardening: Hardening) -> Self {
+        self.hardening = hardening;
+        self
+    }
+
+    /// What to do with a tenant of an older schema; [`Behind::Refuse`] unless said.
+    pub fn behind(mut self, behind: Behind) -> Self {
+        self.behind = behind;
+        self
+    }
+
+    /// The page size of new files: a power of two, 512–65536; 4096 unless said.
+    pub fn page_size(mut self, bytes: u32) -> Self {
+        self.page_size = bytes;
+        self
+    }
+
+    /// Runs on every new connection before it is hardened, on those that migrate too:
+    /// the place to register functions and collations. It is trusted.
+    pub fn on_connect(
+        mut self,
+        f: impl Fn(&mut Connection) -> rusqlite::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.on_connect = Some(Box::new(f));
+        self
+    }
+
+    /// Called before each named step of the life of a file; an error is the step's.
+    /// For tests of crashes; not part of the API.
+    #[doc(hidden)]
+    pub fn on_step(
+        mut self,
+        f: impl Fn(&'static str) -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.on_step = Some(Box::new(f));
+        self
+    }
+
+    /// The driver. Makes what is missing of the storage root, and removes what killed
+    /// processes left half written, if no other process uses the root.
+    ///
+    /// # Errors
+    /// When the root cannot be used, the page size is none, or SQLite is too old.
+    pub fn build(self) -> Result<SqliteDriver, StorageError> {
+        if !self.page_size.is_power_of_two() || !(512..=65536).contains(&self.page_size) {
+            let found = self.page_size;
+            return Err(StorageError::PageSize { found });
+        }
+        let root = Root::open(&self.root)?;
+        let lock = root.lock()?;
+        Ok(SqliteDriver {
+            shared: Arc::new(Shared {
+                root,
+                migrations: self.migrations,
+                busy_timeout: self.busy_timeout,
+                hardening: self.hardening,
+                behind: self.behind,
+                on_connect: self.on_connect,
+                durability: self.durability,
+                page_size: self.page_size,
+                template: OnceCell::new(),
+                on_step: self.on_step,
+                _lock: lock,
+            }),
+        })
+    }
+}

@@ -1,0 +1,358 @@
+//! What can go wrong, one type for each operation.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tenancy_core::TenantRef;
+
+use crate::harden::Refusal;
+
+/// A call to the operating system that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{} could not be {done}; see the cause", path.display())]
+pub struct IoError {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// What was to be done, as a participle: `created`, `renamed`, …
+    pub done: &'static str,
+    source: io::Error,
+}
+
+impl IoError {
+    pub(crate) fn new(path: impl AsRef<Path>, done: &'static str, source: io::Error) -> Self {
+        Self {
+            path: path.as_ref().to_owned(),
+            done,
+            source,
+        }
+    }
+
+    /// For `map_err`.
+    pub(crate) fn at(path: &Path, done: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::new(path, done, source)
+    }
+
+    /// What the operating system said.
+    pub fn cause(&self) -> &io::Error {
+        &self.source
+    }
+}
+
+/// The storage root or its catalog cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// The operating system refused something.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// Something else stands where a directory of ours belongs.
+    #[error("{} is {found}; a plain directory is needed there", path.display())]
+    NotADirectory {
+        /// Where.
+        path: PathBuf,
+        /// What stands there.
+        found: &'static str,
+    },
+    /// SQLite takes paths as text.
+    #[error("{} is no UTF-8; choose a storage root with a plain name", path.display())]
+    NotUtf8 {
+        /// The root.
+        path: PathBuf,
+    },
+    /// This SQLite corrupts files under many connections.
+    #[error("SQLite {found} has the WAL-reset bug; link 3.51.3 or newer")]
+    OldSqlite {
+        /// The version that is linked.
+        found: &'static str,
+    },
+    /// A page size that SQLite does not have.
+    #[error("page size {found} is none; use a power of two from 512 to 65536")]
+    PageSize {
+        /// What was asked for.
+        found: u32,
+    },
+    /// The file is no catalog.
+    #[error("{} is {found}, not a catalog; move it away or choose another root", path.display())]
+    NotACatalog {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        found: Box<str>,
+    },
+    /// The catalog was written by a newer version of this library.
+    #[error(
+        "{} has catalog format {found}, this program knows {known}; use a newer program",
+        path.display()
+    )]
+    NewerCatalog {
+        /// The file.
+        path: PathBuf,
+        /// The format of the file.
+        found: u32,
+        /// The newest format that is known.
+        known: u32,
+    },
+    /// SQLite failed on the catalog.
+    #[error("the catalog {} cannot be opened; see the cause", path.display())]
+    Catalog {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+}
+
+/// A tenant's database that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The placement was not drawn by this driver.
+    #[error("tenant {tenant}: placement {found} is none of this driver's; draw one with `place`")]
+    Placement {
+        /// Whose.
+        tenant: TenantRef,
+        /// The placement, as `kind:shard:locator`.
+        found: Box<str>,
+    },
+    /// There is no file. It is never made anew on the way: that would hand out
+    /// an empty database as if it were the tenant's.
+    #[error("tenant {tenant}: {} is missing; provision or restore it", path.display())]
+    Missing {
+        /// Whose.
+        tenant: TenantRef,
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// A link or a directory stands where the file belongs.
+    #[error("tenant {tenant}: {} is {found}; links are not followed, put the file itself there", path.display())]
+    NotAFile {
+        /// Whose.
+        tenant: TenantRef,
+        /// Where.
+        path: PathBuf,
+        /// What stands there.
+        found: &'static str,
+    },
+    /// The file says that it is another's, or is none of ours.
+    #[error("tenant {tenant}: {} is {found}; restore the tenant's own file", path.display())]
+    WrongDatabase {
+        /// Whose it should be.
+        tenant: TenantRef,
+        /// The file.
+        path: PathBuf,
+        /// What it says it is.
+        found: Box<str>,
+    },
+    /// The schema is older than the program.
+    #[error("tenant {tenant}: schema version {found}, the program needs {newest}; migrate it")]
+    Behind {
+        /// Whose.
+        tenant: TenantRef,
+        /// The schema version of the file.
+        found: u32,
+        /// The newest migration.
+        newest: u32,
+    },
+    /// The schema is newer than the program.
+    #[error(
+        "tenant {tenant}: schema version {found}, the program knows {newest}; use a newer program or roll back"
+    )]
+    TooNew {
+        /// Whose.
+        tenant: TenantRef,
+        /// The schema version of the file.
+        found: u32,
+        /// The newest migration.
+        newest: u32,
+    },
+    /// Migrating it on the way failed.
+    #[error("tenant {tenant}: its database could not be migrated before its use; see the cause")]
+    Migrate {
+        /// Whose.
+        tenant: TenantRef,
+        /// Why.
+        source: Box<FileError>,
+    },
+    /// SQLite failed.
+    #[error("tenant {tenant}: its database cannot be opened; see the cause")]
+    Sqlite {
+        /// Whose.
+        tenant: TenantRef,
+        /// Why.
+        source: rusqlite::Error,
+    },
+}
+
+/// A tenant's file that could not be made, migrated or removed: the cause in a
+/// [`ProvisionError`](tenancy_core::ProvisionError).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// The operating system refused something.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// What is there cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A migration failed.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// Someone still has it open.
+    #[error("{} is still in use; close its connections in every process first", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// SQLite failed.
+    #[error("SQLite failed on {}; see the cause", path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+}
+
+/// Migrations that are no set of migrations.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MigrationsError {
+    /// The directory or a file of it cannot be read.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// A file whose name is no migration's.
+    #[error(
+        "{} is no name of a migration; use 0001_name.sql and 0001_name.down.sql, letters, digits, - and _",
+        path.display()
+    )]
+    FileName {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Two migrations of one number.
+    #[error("migration {version} is there twice, as {first} and {second}; renumber one")]
+    Twice {
+        /// The number.
+        version: u32,
+        /// One name.
+        first: Box<str>,
+        /// The other.
+        second: Box<str>,
+    },
+    /// A number is left out.
+    #[error("migration {missing} is missing; number them from 1 without gaps")]
+    Gap {
+        /// The first that is missing.
+        missing: u32,
+    },
+    /// A way back without a way there.
+    #[error("{} has no 0001_name.sql of the same number and name beside it", path.display())]
+    DownAlone {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A script without a statement.
+    #[error("migration {name} is empty; write its statements or delete it")]
+    Empty {
+        /// Which.
+        name: Box<str>,
+    },
+}
+
+/// Migrations that could not be applied; the transaction of the one that failed
+/// was rolled back, those before it stay.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MigrateError {
+    /// The database was migrated by other scripts than these.
+    #[error(
+        "migration {version} was applied as {applied:?}, but {known:?} is at hand; take back the edit and add a new migration"
+    )]
+    Diverged {
+        /// Which.
+        version: u32,
+        /// What the database's history says: name and checksum.
+        applied: Box<str>,
+        /// What is known now: name and checksum.
+        known: Box<str>,
+    },
+    /// The database is ahead of the program.
+    #[error(
+        "schema version {found} is newer than {newest}, the newest migration; use a newer program"
+    )]
+    TooNew {
+        /// The version of the database.
+        found: u32,
+        /// The newest migration.
+        newest: u32,
+    },
+    /// There is no migration of that number.
+    #[error("there is no schema version {wanted}; the newest migration is {newest}")]
+    NoSuchVersion {
+        /// What was asked for.
+        wanted: u32,
+        /// The newest migration.
+        newest: u32,
+    },
+    /// There is no script for the way back.
+    #[error("migration {version} {name} has no way back; write {version:04}_{name}.down.sql")]
+    Irreversible {
+        /// Which.
+        version: u32,
+        /// Its name.
+        name: Box<str>,
+    },
+    /// A statement failed.
+    #[error("migration {version} {name} failed in statement {statement}; see the cause")]
+    Statement {
+        /// Which.
+        version: u32,
+        /// Its name.
+        name: Box<str>,
+        /// The statement of the script, counted from 1.
+        statement: usize,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// A statement that no migration may run.
+    #[error("migration {version} {name}, statement {statement}: {refusal}")]
+    Refused {
+        /// Which.
+        version: u32,
+        /// Its name.
+        name: Box<str>,
+        /// The statement of the script, counted from 1.
+        statement: usize,
+        /// What was refused, and why.
+        refusal: Refusal,
+    },
+    /// A script ended the transaction that it runs in.
+    #[error(
+        "migration {version} {name} left its transaction in statement {statement}; take transaction control out of it"
+    )]
+    LeftTransaction {
+        /// Which.
+        version: u32,
+        /// Its name.
+        name: Box<str>,
+        /// The statement of the script, counted from 1.
+        statement: usize,
+    },
+    /// Rows point at rows that are not there.
+    #[error(
+        "migration {version} {name} leaves {rows} rows of {table} without the row they refer to; mend them in the script"
+    )]
+    ForeignKeys {
+        /// Which.
+        version: u32,
+        /// Its name.
+        name: Box<str>,
+        /// A table with such rows.
+        table: Box<str>,
+        /// How many rows in it.
+        rows: i64,
+    },
+    /// SQLite failed outside the scripts.
+    #[error("the schema version could not be read or written; see the cause")]
+    Sqlite(#[from] rusqlite::Error),
+}

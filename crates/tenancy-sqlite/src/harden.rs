@@ -1,0 +1,349 @@
+//! What SQL text on a lent connection may do: limits, flags and the authorizer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use rusqlite::config::DbConfig;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, Result};
+
+/// How much is refused on a tenant's connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Hardening {
+    /// Everything that SQL text could leave its file, its transaction or its limits
+    /// with: right wherever text of users, plug-ins or reports may get into a statement.
+    #[default]
+    Strict,
+    /// For SQL that only your own code writes: pragmas are free. Attaching other
+    /// files, writing the schema table, and long values stay refused.
+    Trusted,
+}
+
+/// Which rule refused a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Rule {
+    /// ATTACH and DETACH; VACUUM attaches, too.
+    Attach,
+    /// A PRAGMA that is not on the list, or whose value may only be read.
+    Pragma,
+    /// A function that loads code.
+    Function,
+    /// A virtual table of a kind that is not on the list.
+    VirtualTable,
+    /// A table of this library.
+    Reserved,
+    /// Transaction control inside a migration.
+    Transaction,
+    /// Something SQLite asks about in a way that this library does not know.
+    Unknown,
+}
+
+impl Rule {
+    const fn why(self) -> &'static str {
+        match self {
+            Self::Attach => {
+                "a tenant's connection sees one file (VACUUM works by attaching, too); maintenance has its own"
+            }
+            Self::Pragma => {
+                "it is not on the list of harmless pragmas; set it in the driver's options"
+            }
+            Self::Function => "it loads code; register functions in `on_connect`",
+            Self::VirtualTable => "only fts3, fts4, fts5, fts5vocab and rtree are allowed",
+            Self::Reserved => "names that begin with _tenancy_ belong to the library",
+            Self::Transaction => "a migration already runs in a transaction",
+            Self::Unknown => {
+                "SQLite gave no name for it; an ATTACH with a parameter looks like this"
+            }
+        }
+    }
+}
+
+/// A statement that was refused, as [`SqliteConnection::refusal`] tells it.
+///
+/// [`SqliteConnection::refusal`]: crate::SqliteConnection::refusal
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// By which rule.
+    pub rule: Rule,
+    /// What was refused, for example `PRAGMA hard_heap_limit`.
+    pub what: Box<str>,
+}
+
+impl Refusal {
+    fn new(rule: Rule, what: impl Into<Box<str>>) -> Self {
+        Self {
+            rule,
+            what: what.into(),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is refused: {}", self.what, self.rule.why())
+    }
+}
+
+/// Who a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Lent to the application.
+    Tenant,
+    /// Runs migration scripts.
+    Migration,
+}
+
+/// What the authorizer shares with the owner of its connection.
+#[derive(Debug, Default)]
+pub(crate) struct Guard {
+    /// Set while the library runs a statement of its own.
+    ours: AtomicBool,
+    last: Mutex<Option<Refusal>>,
+}
+
+impl Guard {
+    /// Runs statements of our own, which are not asked about.
+    pub(crate) fn ours<R>(&self, f: impl FnOnce() -> R) -> R {
+        struct Reset<'g>(&'g AtomicBool);
+        impl Drop for Reset<'_> {
+            fn drop(&mut self) {
+                self.0.store(false, Ordering::Relaxed);
+            }
+        }
+        self.ours.store(true, Ordering::Relaxed);
+        let _reset = Reset(&self.ours);
+        f()
+    }
+
+    pub(crate) fn last(&self) -> Option<Refusal> {
+        self.last.lock().clone()
+    }
+
+    pub(crate) fn clear(&self) {
+        *self.last.lock() = None;
+    }
+}
+
+/// The bounds of a lent connection. A value that is changed on return counts as broken.
+const LIMITS: [(Limit, i32); 6] = [
+    // No other file, ever. VACUUM needs one: it is maintenance.
+    (Limit::SQLITE_LIMIT_ATTACHED, 0),
+    // The longest value or row: `randomblob(500000000)` is one opcode, which no
+    // deadline can interrupt.
+    (Limit::SQLITE_LIMIT_LENGTH, 64 << 20),
+    // The longest statement: what is longer is data that belongs into parameters.
+    (Limit::SQLITE_LIMIT_SQL_LENGTH, 1 << 20),
+    // LIKE takes time with the square of the pattern.
+    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1_000),
+    // Each level of triggers takes stack.
+    (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 100),
+    // Threads are the embedder's.
+    (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+];
+
+/// Switches that only Rust code can set.
+const FLAGS: [(DbConfig, bool); 3] = [
+    (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+    (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+    (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true),
+];
+
+/// Sets the switches: before anything of the file is read.
+pub(crate) fn set_flags(connection: &Connection) -> Result<()> {
+    for (flag, value) in FLAGS {
+        connection.set_db_config(flag, value)?;
+    }
+    Ok(())
+}
+
+/// Sets the bounds and the authorizer: when all that is ours was run.
+pub(crate) fn guard(
+    connection: &Connection,
+    purpose: Purpose,
+    hardening: Hardening,
+) -> Result<Arc<Guard>> {
+    for (limit, value) in LIMITS {
+        connection.set_limit(limit, value)?;
+    }
+    let guard = Arc::new(Guard::default());
+    let shared = guard.clone();
+    // Set once: setting it again would expire every prepared statement.
+    connection.authorizer(Some(move |context: AuthContext<'_>| {
+        if shared.ours.load(Ordering::Relaxed) {
+            return Authorization::Allow;
+        }
+        match judge(purpose, hardening, &context.action) {
+            Ok(()) => Authorization::Allow,
+            Err(refusal) => {
+                *shared.last.lock() = Some(refusal);
+                Authorization::Deny
+            }
+        }
+    }))?;
+    Ok(guard)
+}
+
+/// Is this connection as it was lent? Rust code can change anything; what it
+/// changed must not reach the next one.
+pub(crate) fn is_intact(connection: &Connection, guard: &Arc<Guard>) -> bool {
+    // The authorizer owns one count: who replaced it has dropped that.
+    let guarded = Arc::strong_count(guard) == 2;
+    let limits = LIMITS
+        .iter()
+        .all(|(limit, value)| connection.limit(*limit).ok() == Some(*value));
+    let flags = FLAGS
+        .iter()
+        .all(|(flag, value)| connection.db_config(*flag).ok() == Some(*value));
+    guarded && limits && flags
+}
+
+/// Names of tables that belong to this library begin so, whatever their case.
+const RESERVED: &str = "_tenancy_";
+
+const VIRTUAL_TABLES: [&str; 6] = ["fts3", "fts4", "fts5", "fts5vocab", "rtree", "rtree_i32"];
+
+/// Whether a pragma may carry a value.
+#[derive(Clone, Copy, PartialEq)]
+enum Value {
+    /// A name or a number to ask about, not a setting.
+    Any,
+    /// With a value it would be a setting that outlives the check-out.
+    None,
+}
+
+/// All pragmas that are allowed.
+const PRAGMAS: [(&str, Value); 32] = [
+    ("application_id", Value::None),
+    ("auto_vacuum", Value::None),
+    ("busy_timeout", Value::None),
+    ("cache_size", Value::None),
+    ("collation_list", Value::None),
+    ("data_version", Value::None),
+    // Ends with the transaction.
+    ("defer_foreign_keys", Value::Any),
+    ("encoding", Value::None),
+    ("foreign_key_check", Value::Any),
+    ("foreign_key_list", Value::Any),
+    ("foreign_keys", Value::None),
+    ("freelist_count", Value::None),
+    ("function_list", Value::None),
+    ("index_info", Value::Any),
+    ("index_list", Value::Any),
+    ("index_xinfo", Value::Any),
+    ("integrity_check", Value::Any),
+    ("journal_mode", Value::None),
+    ("max_page_count", Value::None),
+    ("module_list", Value::None),
+    ("optimize", Value::Any),
+    ("page_count", Value::None),
+    ("page_size", Value::None),
+    ("pragma_list", Value::None),
+    ("query_only", Value::None),
+    ("quick_check", Value::Any),
+    ("schema_version", Value::None),
+    ("synchronous", Value::None),
+    ("table_info", Value::Any),
+    ("table_list", Value::Any),
+    ("table_xinfo", Value::Any),
+    ("user_version", Value::None),
+];
+
+/// May this be done?
+fn judge(purpose: Purpose, hardening: Hardening, action: &AuthAction<'_>) -> Result<(), Refusal> {
+    use AuthAction as A;
+    let refuse = |rule, what: String| Err(Refusal::new(rule, what));
+    match *action {
+        A::Attach { .. } => refuse(Rule::Attach, "ATTACH".into()),
+        A::Detach { .. } => refuse(Rule::Attach, "DETACH".into()),
+        A::Unknown { code, .. } => refuse(Rule::Unknown, format!("action {code}")),
+        A::Function { function_name } if loads_code(function_name) => {
+            refuse(Rule::Function, format!("{function_name}()"))
+        }
+        A::Transaction { .. } | A::Savepoint { .. } if purpose == Purpose::Migration => {
+            refuse(Rule::Transaction, "transaction control".into())
+        }
+        A::Pragma {
+            pragma_name,
+            pragma_value,
+        } => {
+            let free = hardening == Hardening::Trusted && purpose == Purpose::Tenant;
+            if free || pragma_is_allowed(pragma_name, pragma_value) {
+                Ok(())
+            } else {
+                refuse(Rule::Pragma, format!("PRAGMA {pragma_name}"))
+            }
+        }
+        A::CreateVtable {
+            table_name,
+            module_name,
+        } => {
+            if VIRTUAL_TABLES
+                .iter()
+                .any(|m| m.eq_ignore_ascii_case(module_name))
+            {
+                refuse_reserved(table_name)
+            } else {
+                refuse(
+                    Rule::VirtualTable,
+                    format!("a virtual table of {module_name}"),
+                )
+            }
+        }
+        _ => written_table(action).map_or(Ok(()), refuse_reserved),
+    }
+}
+
+fn loads_code(function: &str) -> bool {
+    ["load_extension", "fts3_tokenizer"]
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case(function))
+}
+
+fn pragma_is_allowed(name: &str, value: Option<&str>) -> bool {
+    PRAGMAS.iter().any(|(known, may_carry)| {
+        known.eq_ignore_ascii_case(name) && (value.is_none() || *may_carry == Value::Any)
+    })
+}
+
+fn refuse_reserved(table: &str) -> Result<(), Refusal> {
+    let start = table.as_bytes().get(..RESERVED.len());
+    if start.is_some_and(|s| s.eq_ignore_ascii_case(RESERVED.as_bytes())) {
+        return Err(Refusal::new(Rule::Reserved, format!("writing {table:?}")));
+    }
+    Ok(())
+}
+
+/// The table that an action would make, change or remove.
+fn written_table<'a>(action: &AuthAction<'a>) -> Option<&'a str> {
+    use AuthAction as A;
+    match *action {
+        A::Insert { table_name }
+        | A::Delete { table_name }
+        | A::Update { table_name, .. }
+        | A::CreateTable { table_name }
+        | A::CreateTempTable { table_name }
+        | A::CreateIndex { table_name, .. }
+        | A::CreateTempIndex { table_name, .. }
+        | A::CreateTrigger { table_name, .. }
+        | A::CreateTempTrigger { table_name, .. }
+        | A::DropTable { table_name }
+        | A::DropTempTable { table_name }
+        | A::DropIndex { table_name, .. }
+        | A::DropTempIndex { table_name, .. }
+        | A::DropTrigger { table_name, .. }
+        | A::DropTempTrigger { table_name, .. }
+        | A::DropVtable { table_name, .. }
+        | A::AlterTable { table_name, .. } => Some(table_name),
+        A::CreateView { view_name }
+        | A::CreateTempView { view_name }
+        | A::DropView { view_name }
+        | A::DropTempView { view_name } => Some(view_name),
+        _ => None,
+    }
+}

@@ -1,0 +1,240 @@
+//! [`SqliteManager`] and the [`SqliteConnection`] it lends: one tenant's file, hardened.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use r2d2::ManageConnection;
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::{Connection, OpenFlags};
+use tenancy_core::{SchemaTarget, Tenant};
+
+use crate::driver::{Behind, Shared};
+use crate::error::{FileError, OpenError};
+use crate::harden::{self, Guard, Purpose, Refusal};
+use crate::root::{Found, Place, look};
+use crate::stamp;
+
+/// Opens connections to one incarnation of a tenant. Plugs into `tenancy_pool`, and
+/// into anything else that takes an `r2d2::ManageConnection`.
+pub struct SqliteManager {
+    shared: Arc<Shared>,
+    tenant: Tenant,
+    /// `None` when the placement is not this driver's: then every connect says so.
+    path: Option<Box<Path>>,
+}
+
+impl SqliteManager {
+    pub(crate) fn new(shared: Arc<Shared>, tenant: Tenant) -> Self {
+        let place = Place::of(&tenant).ok();
+        let path = place.map(|place| shared.root.file(&place).into());
+        Self {
+            shared,
+            tenant,
+            path,
+        }
+    }
+}
+
+impl fmt::Debug for SqliteManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SqliteManager({})", self.tenant.to_ref())
+    }
+}
+
+impl ManageConnection for SqliteManager {
+    type Connection = SqliteConnection;
+    type Error = OpenError;
+
+    fn connect(&self) -> Result<SqliteConnection, OpenError> {
+        let shared = &*self.shared;
+        let (mut connection, path, schema) = open(shared, &self.tenant)?;
+        let newest = shared.migrations.newest();
+        let tenant = || self.tenant.to_ref();
+        if schema > newest {
+            return Err(OpenError::TooNew {
+                tenant: tenant(),
+                found: schema,
+                newest,
+            });
+        }
+        if schema < newest {
+            match shared.behind {
+                Behind::Migrate => self.migrate()?,
+                Behind::Refuse => {
+                    return Err(OpenError::Behind {
+                        tenant: tenant(),
+                        found: schema,
+                        newest,
+                    });
+                }
+            }
+        }
+        let prepare = |connection: &mut Connection| {
+            if let Some(on_connect) = &shared.on_connect {
+                on_connect(connection)?;
+            }
+            harden::guard(connection, Purpose::Tenant, shared.hardening)
+        };
+        let guard = prepare(&mut connection).map_err(|source| OpenError::Sqlite {
+            tenant: tenant(),
+            source,
+        })?;
+        Ok(SqliteConnection {
+            inner: connection,
+            guard,
+            path,
+        })
+    }
+
+    fn is_valid(&self, connection: &mut SqliteConnection) -> Result<(), OpenError> {
+        match stamp::is_own(&connection.inner, &self.tenant) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(OpenError::WrongDatabase {
+                tenant: self.tenant.to_ref(),
+                path: connection.path.clone(),
+                found: "no longer stamped as it was opened".into(),
+            }),
+            Err(source) => Err(OpenError::Sqlite {
+                tenant: self.tenant.to_ref(),
+                source,
+            }),
+        }
+    }
+
+    /// Broken is a connection that is inside a transaction, whose limits, switches or
+    /// authorizer were changed, or that was swapped for another one.
+    fn has_broken(&self, connection: &mut SqliteConnection) -> bool {
+        let own = self.path.as_deref() == Some(&*connection.path);
+        let intact = own && connection.is_intact();
+        connection.guard.clear();
+        !intact
+    }
+}
+
+impl SqliteManager {
+    fn migrate(&self) -> Result<(), OpenError> {
+        let migrated = self.shared.migrate(&self.tenant, SchemaTarget::Latest);
+        migrated.map(drop).map_err(|source| OpenError::Migrate {
+            tenant: self.tenant.to_ref(),
+            source: Box::new(source),
+        })
+    }
+}
+
+/// A connection to one tenant's file: a `rusqlite::Connection` (it derefs to one) that
+/// knows what was refused on it.
+///
+/// It guards SQL text. Rust code that holds it can change its limits and switches;
+/// such a connection is thrown away when it is given back.
+pub struct SqliteConnection {
+    inner: Connection,
+    guard: Arc<Guard>,
+    path: PathBuf,
+}
+
+impl SqliteConnection {
+    /// The last statement that a rule refused since the connection was lent, and by
+    /// which rule. SQLite's own error says no more than "not authorized".
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.guard.last()
+    }
+
+    fn is_intact(&self) -> bool {
+        self.inner.is_autocommit()
+            // Two connections can be swapped through `&mut`.
+            && self.inner.path().map(Path::new) == Some(&*self.path)
+            && harden::is_intact(&self.inner, &self.guard)
+    }
+}
+
+impl fmt::Debug for SqliteConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SqliteConnection({})", self.path.display())
+    }
+}
+
+impl Deref for SqliteConnection {
+    type Target = Connection;
+    fn deref(&self) -> &Connection {
+        &self.inner
+    }
+}
+
+impl DerefMut for SqliteConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.inner
+    }
+}
+
+/// Never CREATE: a missing file is an error. Never URI: a name is a name.
+const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE
+    .union(OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    .union(OpenFlags::SQLITE_OPEN_NOFOLLOW);
+
+/// Connects to a file that is there, and reads nothing of it yet.
+pub(crate) fn connect(
+    shared: &Shared,
+    tenant: &Tenant,
+    path: &Path,
+) -> Result<Connection, OpenError> {
+    let connect = || {
+        let manager = SqliteConnectionManager::file(path).with_flags(FLAGS);
+        let connection = manager.connect()?;
+        harden::set_flags(&connection)?;
+        connection.busy_timeout(shared.busy_timeout)?;
+        Ok(connection)
+    };
+    connect().map_err(|source| why_not_open(tenant, path, source))
+}
+
+/// Opens a tenant's file and checks that it is the tenant's; its schema version.
+/// The connection has its pragmas, but is not guarded yet.
+pub(crate) fn open(
+    shared: &Shared,
+    tenant: &Tenant,
+) -> Result<(Connection, PathBuf, u32), OpenError> {
+    let path = shared.root.file(&Place::of(tenant)?);
+    let connection = connect(shared, tenant, &path)?;
+    // The stamp is read before anything is written or set.
+    let schema = stamp::check(&connection, tenant, &path)?;
+    let batch = connection.execute_batch(shared.pragmas());
+    batch.map_err(|source| OpenError::Sqlite {
+        tenant: tenant.to_ref(),
+        source,
+    })?;
+    Ok((connection, path, schema))
+}
+
+fn why_not_open(tenant: &Tenant, path: &Path, source: rusqlite::Error) -> OpenError {
+    let (tenant, found) = (tenant.to_ref(), look(path));
+    let path = path.to_owned();
+    match found {
+        Ok(Found::Nothing) => OpenError::Missing { tenant, path },
+        Ok(Found::Other(found)) => OpenError::NotAFile {
+            tenant,
+            path,
+            found,
+        },
+        _ => OpenError::Sqlite { tenant, source },
+    }
+}
+
+/// A connection that migrates: guarded for scripts.
+pub(crate) fn open_to_migrate(
+    shared: &Shared,
+    tenant: &Tenant,
+) -> Result<(Connection, Arc<Guard>), FileError> {
+    let (mut connection, path, _) = open(shared, tenant)?;
+    let prepare = |connection: &mut Connection| {
+        if let Some(on_connect) = &shared.on_connect {
+            on_connect(connection)?;
+        }
+        harden::guard(connection, Purpose::Migration, shared.hardening)
+    };
+    match prepare(&mut connection) {
+        Ok(guard) => Ok((connection, guard)),
+        Err(source) => Err(FileError::Sqlite { path, source }),
+    }
+}

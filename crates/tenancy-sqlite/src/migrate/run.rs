@@ -1,0 +1,254 @@
+//! Applying migrations: each exactly once, whoever else tries at the same time.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use rusqlite::config::DbConfig;
+use rusqlite::fallible_iterator::FallibleIterator;
+use rusqlite::{Batch, Connection, ErrorCode, params};
+use tenancy_core::{Migrated, SchemaTarget};
+
+use super::{ForeignKeys, Migration, Migrations};
+use crate::error::MigrateError;
+use crate::harden::Guard;
+use crate::root::hex;
+
+/// Brings the schema to `target` on a connection that is guarded for migrations.
+pub(crate) fn run(
+    connection: &Connection,
+    guard: &Guard,
+    migrations: &Migrations,
+    target: SchemaTarget,
+) -> Result<Migrated, MigrateError> {
+    let newest = migrations.newest();
+    let to = match target {
+        SchemaTarget::Latest => newest,
+        SchemaTarget::Version(wanted) if wanted <= newest => wanted,
+        SchemaTarget::Version(wanted) => {
+            return Err(MigrateError::NoSuchVersion { wanted, newest });
+        }
+    };
+    let run = Run {
+        connection,
+        guard,
+        migrations,
+    };
+    // Only where to begin: every step reads it again inside its transaction.
+    let from = run.version()?;
+    run.check_history(from)?;
+    let mut now = from;
+    while now != to {
+        now = run.step(now, to)?;
+    }
+    Ok(Migrated { from, to })
+}
+
+struct Run<'r> {
+    connection: &'r Connection,
+    guard: &'r Guard,
+    migrations: &'r Migrations,
+}
+
+/// One step in one direction.
+struct Step<'r> {
+    /// The version that it leads to, or back from.
+    version: u32,
+    migration: &'r Migration,
+    sql: &'r str,
+    leaves_at: u32,
+    up: bool,
+}
+
+impl<'r> Run<'r> {
+    /// One step from `seen` towards `to`, or none if someone else was faster; the
+    /// version afterwards.
+    fn step(&self, seen: u32, to: u32) -> Result<u32, MigrateError> {
+        let step = self.plan(seen, to)?;
+        // Inside a transaction this switch would do nothing.
+        let enforced = step.migration.foreign_keys == ForeignKeys::On;
+        self.enforce_foreign_keys(enforced)?;
+        let done = self.transact(seen, &step);
+        if !self.connection.is_autocommit() {
+            self.ours("ROLLBACK")?;
+        }
+        self.enforce_foreign_keys(true)?;
+        done
+    }
+
+    fn plan(&self, seen: u32, to: u32) -> Result<Step<'r>, MigrateError> {
+        let up = seen < to;
+        let version = if up { seen + 1 } else { seen };
+        let newest = self.migrations.newest();
+        let too_new = MigrateError::TooNew {
+            found: seen,
+            newest,
+        };
+        let migration = self.migrations.step(version).ok_or(too_new)?;
+        let irreversible = || MigrateError::Irreversible {
+            version,
+            name: migration.name.clone(),
+        };
+        let sql = match up {
+            true => &*migration.up,
+            false => migration.down.as_deref().ok_or_else(irreversible)?,
+        };
+        Ok(Step {
+            version,
+            migration,
+            sql,
+            leaves_at: if up { version } else { version - 1 },
+            up,
+        })
+    }
+
+    fn transact(&self, seen: u32, step: &Step<'_>) -> Result<u32, MigrateError> {
+        self.ours("BEGIN IMMEDIATE")?;
+        // The version that was read outside may be another process's past: applying
+        // by it runs a migration twice.
+        let now = self.version()?;
+        if now != seen {
+            return Ok(now);
+        }
+        self.check_history(now)?;
+        let started = Instant::now();
+        self.script(step)?;
+        if step.migration.foreign_keys == ForeignKeys::CheckedAtTheEnd {
+            self.check_foreign_keys(step)?;
+        }
+        self.record(step, started)?;
+        self.ours("COMMIT")?;
+        Ok(step.leaves_at)
+    }
+
+    fn script(&self, step: &Step<'_>) -> Result<(), MigrateError> {
+        let mut batch = Batch::new(self.connection, step.sql);
+        for statement in 1.. {
+            self.guard.clear();
+            let run = || -> rusqlite::Result<bool> {
+                let Some(mut next) = batch.next()? else {
+                    return Ok(false);
+                };
+                let mut rows = next.query([])?;
+                while rows.next()?.is_some() {}
+                Ok(true)
+            };
+            let more = { run }().map_err(|source| self.failed(step, statement, source))?;
+            if self.connection.is_autocommit() {
+                return Err(MigrateError::LeftTransaction {
+                    version: step.version,
+                    name: step.migration.name.clone(),
+                    statement,
+                });
+            }
+            if !more {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self, step: &Step<'_>, statement: usize, source: rusqlite::Error) -> MigrateError {
+        let (version, name) = (step.version, step.migration.name.clone());
+        let denied = source.sqlite_error_code() == Some(ErrorCode::AuthorizationForStatementDenied);
+        match self.guard.last().filter(|_| denied) {
+            Some(refusal) => MigrateError::Refused {
+                version,
+                name,
+                statement,
+                refusal,
+            },
+            None => MigrateError::Statement {
+                version,
+                name,
+                statement,
+                source,
+            },
+        }
+    }
+
+    fn check_foreign_keys(&self, step: &Step<'_>) -> Result<(), MigrateError> {
+        let sql = "SELECT \"table\", count(*) FROM pragma_foreign_key_check GROUP BY 1 LIMIT 1";
+        let mut check = self.connection.prepare(sql)?;
+        let mut rows = check.query([])?;
+        let Some(row) = rows.next()? else {
+            return Ok(());
+        };
+        Err(MigrateError::ForeignKeys {
+            version: step.version,
+            name: step.migration.name.clone(),
+            table: row.get(0)?,
+            rows: row.get(1)?,
+        })
+    }
+
+    fn record(&self, step: &Step<'_>, started: Instant) -> Result<(), MigrateError> {
+        self.guard.ours(|| {
+            if step.up {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH);
+                let now = now.map_or(0, |d| d.as_millis());
+                self.connection.execute(
+                    "INSERT INTO main._tenancy_migrations VALUES (?1, ?2, ?3, ?4, ?5)",
+                    params![
+                        step.version,
+                        step.migration.name,
+                        step.migration.sha256(),
+                        i64::try_from(now).unwrap_or(i64::MAX),
+                        i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX),
+                    ],
+                )?;
+            } else {
+                let sql = "DELETE FROM main._tenancy_migrations WHERE version = ?1";
+                self.connection.execute(sql, [step.version])?;
+            }
+            let version = i64::from(step.leaves_at);
+            self.connection.pragma_update(None, "user_version", version)
+        })?;
+        Ok(())
+    }
+
+    /// Was everything up to `version` applied as it is at hand?
+    fn check_history(&self, version: u32) -> Result<(), MigrateError> {
+        let newest = self.migrations.newest();
+        if version > newest {
+            let found = version;
+            return Err(MigrateError::TooNew { found, newest });
+        }
+        let sql = "SELECT name, sha256 FROM main._tenancy_migrations WHERE version = ?1";
+        let mut read = self.connection.prepare(sql)?;
+        for (version, known) in (1..=version).zip(self.migrations.iter()) {
+            let found = read.query_row([version], |row| Ok((row.get(0)?, row.get(1)?)));
+            let (name, sum): (Box<str>, [u8; 32]) = match found {
+                Err(rusqlite::Error::QueryReturnedNoRows) => ("nothing".into(), [0; 32]),
+                found => found?,
+            };
+            if *name != *known.name || sum != known.sha256() {
+                let describe = |name: &str, sum: [u8; 32]| format!("{name} {}", &hex(&sum)[..12]);
+                return Err(MigrateError::Diverged {
+                    version,
+                    applied: describe(&name, sum).into(),
+                    known: describe(&known.name, known.sha256()).into(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn version(&self) -> Result<u32, MigrateError> {
+        let read = || {
+            let sql = "PRAGMA main.user_version";
+            self.connection.query_row(sql, [], |row| row.get(0))
+        };
+        let version: i64 = self.guard.ours(read)?;
+        Ok(u32::try_from(version).unwrap_or(u32::MAX))
+    }
+
+    fn enforce_foreign_keys(&self, enforced: bool) -> Result<(), MigrateError> {
+        let flag = DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY;
+        self.connection.set_db_config(flag, enforced)?;
+        Ok(())
+    }
+
+    fn ours(&self, sql: &str) -> Result<(), MigrateError> {
+        let run = || self.connection.execute_batch(sql);
+        Ok(self.guard.ours(run)?)
+    }
+}

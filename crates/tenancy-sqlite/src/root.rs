@@ -1,0 +1,384 @@
+//! The storage root: where things are, who uses it, and how a file gets into place.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use tenancy_core::{Epoch, Placement, Tenant};
+
+use crate::error::{IoError, OpenError, StorageError};
+
+/// Word of [`Placement::kind`] for files of this driver.
+pub(crate) const KIND: &str = "sqlite";
+
+/// What SQLite may leave beside a database. They belong to the main file of the
+/// same name and to no other: a `-wal` left behind would put its rows into it.
+const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// A storage root, canonicalised once: below it no path has a link.
+#[derive(Debug)]
+pub(crate) struct Root {
+    path: PathBuf,
+}
+
+impl Root {
+    /// Opens the root, making what is missing of it.
+    pub(crate) fn open(path: &Path) -> Result<Self, StorageError> {
+        refuse_old_sqlite()?;
+        make_dir(path, Parents::Make)?;
+        let path = fs::canonicalize(path).map_err(IoError::at(path, "resolved"))?;
+        if path.to_str().is_none() {
+            return Err(StorageError::NotUtf8 { path });
+        }
+        let root = Self { path };
+        for name in ["tenants", "staging"] {
+            let dir = root.path.join(name);
+            let new = make_dir(&dir, Parents::AreThere)?;
+            if new && name == "tenants" {
+                // All fan-out directories at once: later no create pays for one.
+                for shard in 0..=u8::MAX {
+                    make_dir(&dir.join(format!("{shard:02x}")), Parents::AreThere)?;
+                }
+                sync_dir(&dir)?;
+            }
+        }
+        Ok(root)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn catalog(&self) -> PathBuf {
+        self.path.join("catalog.db")
+    }
+
+    fn staging(&self) -> PathBuf {
+        self.path.join("staging")
+    }
+
+    /// The directory and the file of a place.
+    pub(crate) fn file(&self, place: &Place) -> PathBuf {
+        let mut path = self.path.join("tenants");
+        path.push(&place.locator[..2]);
+        path.push(place.file_name());
+        path
+    }
+
+    /// Marks this process as a user of the root for as long as the lock lives. If it
+    /// is the only one, what killed ones left in staging is removed first.
+    pub(crate) fn lock(&self) -> Result<Lock, StorageError> {
+        let path = self.path.join("tenancy.lock");
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(false).mode(0o600);
+        let file = no_follow(options)
+            .open(&path)
+            .map_err(IoError::at(&path, "opened"))?;
+        if file.try_lock().is_ok() {
+            self.clear_staging()?;
+            // Others may get in before the shared lock: nothing of ours is staged yet.
+            file.unlock().map_err(IoError::at(&path, "unlocked"))?;
+        }
+        file.lock_shared().map_err(IoError::at(&path, "locked"))?;
+        Ok(Lock { _file: file })
+    }
+
+    fn clear_staging(&self) -> Result<(), IoError> {
+        let dir = self.staging();
+        for entry in fs::read_dir(&dir).map_err(IoError::at(&dir, "listed"))? {
+            let entry = entry.map_err(IoError::at(&dir, "listed"))?;
+            let plain = entry.file_type().is_ok_and(|kind| kind.is_file());
+            if plain && entry.file_name().to_str().is_some_and(is_staged_name) {
+                remove_if_there(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a new file into staging, not yet durable.
+    pub(crate) fn stage(&self, place: &Place, bytes: &[u8]) -> Result<Staged, IoError> {
+        let name = format!("{}.{}.new", place.file_name(), random_hex::<8>()?);
+        let path = self.staging().join(name);
+        let file = create_new(&path)?;
+        let mut staged = Staged { path, file };
+        let written = staged.file.write_all(bytes);
+        written.map_err(IoError::at(&staged.path, "written"))?;
+        Ok(staged)
+    }
+
+    /// Makes everything written below the root durable with one call.
+    pub(crate) fn sync_all(&self) -> Result<(), IoError> {
+        let dir = File::open(&self.path).map_err(IoError::at(&self.path, "opened"))?;
+        sync_file_system(&dir).map_err(IoError::at(&self.path, "synced"))
+    }
+
+    /// A lock that every process takes that makes a file in the root itself.
+    pub(crate) fn lock_root(&self) -> Result<File, IoError> {
+        let dir = File::open(&self.path).map_err(IoError::at(&self.path, "opened"))?;
+        dir.lock().map_err(IoError::at(&self.path, "locked"))?;
+        Ok(dir)
+    }
+
+    /// The lock of a place's directory, which every process takes that puts a file
+    /// in place or takes one away there.
+    pub(crate) fn lock_dir(&self, place: &Place) -> Result<DirLock, IoError> {
+        let path = self.path.join("tenants").join(&place.locator[..2]);
+        let open = || File::open(&path);
+        let dir = match open() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                mkdir(&path).map_err(IoError::at(&path, "created"))?;
+                sync_dir(&self.path.join("tenants"))?;
+                open()
+            }
+            other => other,
+        };
+        let dir = dir.map_err(IoError::at(&path, "opened"))?;
+        dir.lock().map_err(IoError::at(&path, "locked"))?;
+        Ok(DirLock { dir, path })
+    }
+}
+
+/// Shared use of a root, told to other processes.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// A directory of tenants' files in which nobody else adds or removes one.
+pub(crate) struct DirLock {
+    dir: File,
+    path: PathBuf,
+}
+
+impl DirLock {
+    pub(crate) fn sync(&self) -> Result<(), IoError> {
+        self.dir
+            .sync_all()
+            .map_err(IoError::at(&self.path, "synced"))
+    }
+
+    /// Puts a staged, durable file in place, where none may be.
+    pub(crate) fn put(&self, staged: Staged, path: &Path) -> Result<(), IoError> {
+        remove_sidecars(path)?;
+        fs::rename(&staged.path, path).map_err(IoError::at(path, "put in place"))
+        // The guard's own removal then finds nothing.
+    }
+
+    /// Removes a file that nobody has open, its sidecars first: a main file alone
+    /// is a database, a `-wal` alone waits for another's.
+    pub(crate) fn remove(&self, path: &Path) -> Result<(), IoError> {
+        remove_sidecars(path)?;
+        remove_if_there(path)?;
+        self.sync()
+    }
+}
+
+/// A file in staging; it is removed unless it was put in place.
+pub(crate) struct Staged {
+    path: PathBuf,
+    file: File,
+}
+
+impl Staged {
+    pub(crate) fn sync(&self) -> Result<(), IoError> {
+        self.file
+            .sync_all()
+            .map_err(IoError::at(&self.path, "synced"))
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Where one incarnation of a tenant lives, checked: nothing but digits of ours
+/// reaches a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    locator: Box<str>,
+    epoch: Epoch,
+}
+
+impl Place {
+    /// Draws a placement: 128 random bits, never the tenant's name.
+    pub(crate) fn draw() -> Result<Placement, IoError> {
+        Ok(Placement::new(KIND, random_hex::<16>()?))
+    }
+
+    pub(crate) fn of(tenant: &Tenant) -> Result<Self, OpenError> {
+        let placement = tenant.placement();
+        let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        let ours = &*placement.kind == KIND
+            && placement.shard.is_empty()
+            && placement.locator.len() == 32
+            && placement.locator.bytes().all(hex);
+        if !ours {
+            let text = format!(
+                "{}:{}:{}",
+                placement.kind, placement.shard, placement.locator
+            );
+            return Err(OpenError::Placement {
+                tenant: tenant.to_ref(),
+                found: text.escape_debug().take(120).collect::<String>().into(),
+            });
+        }
+        Ok(Self {
+            locator: placement.locator.clone(),
+            epoch: tenant.epoch(),
+        })
+    }
+
+    fn file_name(&self) -> String {
+        format!("{}.{}.db", self.locator, self.epoch)
+    }
+}
+
+/// What stands at a path, without opening it: opening and closing a live database
+/// would drop SQLite's locks in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    Nothing,
+    File,
+    Other(&'static str),
+}
+
+pub(crate) fn look(path: &Path) -> io::Result<Found> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_file() => Ok(Found::File),
+        Ok(meta) if meta.is_symlink() => Ok(Found::Other("a symbolic link")),
+        Ok(meta) if meta.is_dir() => Ok(Found::Other("a directory")),
+        Ok(_) => Ok(Found::Other("no plain file")),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Found::Nothing),
+        Err(error) => Err(error),
+    }
+}
+
+/// A new file, nobody else's to read: SQLite gives `-wal` and `-shm` the same mode.
+pub(crate) fn create_new(path: &Path) -> Result<File, IoError> {
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create_new(true).mode(0o600);
+    no_follow(options)
+        .open(path)
+        .map_err(IoError::at(path, "created"))
+}
+
+pub(crate) fn sync_dir(path: &Path) -> Result<(), IoError> {
+    let dir = File::open(path).map_err(IoError::at(path, "opened"))?;
+    dir.sync_all().map_err(IoError::at(path, "synced"))
+}
+
+/// `N` random bytes in lower-case hex.
+pub(crate) fn random_hex<const N: usize>() -> Result<String, IoError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| IoError::new("random bytes", "drawn", io::Error::other(e)))?;
+    Ok(hex(&bytes))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
+    let flags = rustix::fs::OFlags::NOFOLLOW.bits();
+    options.custom_flags(flags.cast_signed())
+}
+
+/// `<32 hex>.<epoch>.db.<16 hex>.new`: nothing else in staging is ours to remove.
+fn is_staged_name(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('.').collect();
+    let is_hex = |text: &str, len| text.len() == len && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    matches!(parts[..], [locator, epoch, "db", random, "new"]
+        if is_hex(locator, 32) && digits(epoch) && is_hex(random, 16))
+}
+
+fn remove_sidecars(path: &Path) -> Result<(), IoError> {
+    for suffix in SIDECARS {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        remove_if_there(Path::new(&name))?;
+    }
+    Ok(())
+}
+
+fn remove_if_there(path: &Path) -> Result<(), IoError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(IoError::new(path, "removed", error))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[derive(PartialEq)]
+enum Parents {
+    Make,
+    AreThere,
+}
+
+/// A directory of ours, 0700 when it is new; tells whether it is.
+fn make_dir(path: &Path, parents: Parents) -> Result<bool, StorageError> {
+    match look(path).map_err(IoError::at(path, "looked at"))? {
+        Found::Other("a directory") => Ok(false),
+        // The root itself may be reached by a link; it is canonicalised.
+        Found::Other("a symbolic link") if parents == Parents::Make && path.is_dir() => Ok(false),
+        Found::Nothing => {
+            let recursive = parents == Parents::Make;
+            let made = DirBuilder::new()
+                .recursive(recursive)
+                .mode(0o700)
+                .create(path);
+            match made {
+                // Another process was faster.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+                made => Ok(made.map(|()| true).map_err(IoError::at(path, "created"))?),
+            }
+        }
+        Found::File => Err(StorageError::NotADirectory {
+            path: path.to_owned(),
+            found: "a file",
+        }),
+        Found::Other(found) => Err(StorageError::NotADirectory {
+            path: path.to_owned(),
+            found,
+        }),
+    }
+}
+
+fn mkdir(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn sync_file_system(dir: &File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(dir)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_file_system(_dir: &File) -> io::Result<()> {
+    rustix::fs::sync();
+    Ok(())
+}
+
+/// Below this, many connections to one WAL database can corrupt it.
+const MIN_SQLITE: i32 = 3_051_003;
+
+fn refuse_old_sqlite() -> Result<(), StorageError> {
+    if rusqlite::version_number() < MIN_SQLITE {
+        return Err(StorageError::OldSqlite {
+            found: rusqlite::version(),
+        });
+    }
+    Ok(())
+}

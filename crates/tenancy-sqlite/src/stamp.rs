@@ -1,0 +1,139 @@
+//! The stamp: every tenant's file says whose it is, and is asked at every open.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, Result, params};
+use tenancy_core::Tenant;
+
+use crate::error::OpenError;
+
+/// `application_id` of a tenant's file: "tnt1".
+pub(crate) const TENANT_FILE: i32 = i32::from_be_bytes(*b"tnt1");
+/// `application_id` of a catalog: "tnc1".
+pub(crate) const CATALOG_FILE: i32 = i32::from_be_bytes(*b"tnc1");
+
+/// The tables that a file has before its first migration.
+const BASE: &str = "
+CREATE TABLE _tenancy_stamp (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    tenant TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    open INTEGER NOT NULL CHECK (open IN (0, 1))
+) STRICT;
+CREATE TABLE _tenancy_migrations (
+    version INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    sha256 BLOB NOT NULL,
+    applied_at INTEGER NOT NULL,
+    micros INTEGER NOT NULL
+) STRICT;
+INSERT INTO _tenancy_stamp VALUES (1, '', 0, 1);
+";
+
+/// Makes the library's own tables in an empty database.
+pub(crate) fn create(connection: &Connection) -> Result<()> {
+    connection.pragma_update(None, "application_id", TENANT_FILE)?;
+    connection.execute_batch(BASE)
+}
+
+/// Makes the file this incarnation's.
+pub(crate) fn write(connection: &Connection, tenant: &Tenant) -> Result<()> {
+    let mut write = connection
+        .prepare_cached("UPDATE main._tenancy_stamp SET tenant = ?1, epoch = ?2, open = 1")?;
+    write.execute(params![tenant.id().as_str(), epoch_of(tenant)])?;
+    Ok(())
+}
+
+/// Closes the file for good: from now on every open of it is refused.
+pub(crate) fn close(connection: &Connection) -> Result<()> {
+    connection.execute_batch("UPDATE main._tenancy_stamp SET open = 0")
+}
+
+/// What a file says of itself.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Stamp {
+    /// It is this incarnation's, at this schema version.
+    Own { schema: u32 },
+    /// It was, and is closed for good.
+    Closed,
+    /// It is something else.
+    Foreign(Box<str>),
+}
+
+/// Reads what a file says of itself.
+pub(crate) fn read(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
+    let id = match pragma(connection, "application_id") {
+        Err(error) if is_no_database(&error) => {
+            return Ok(Stamp::Foreign("no SQLite database".into()));
+        }
+        id => id?,
+    };
+    if id != i64::from(TENANT_FILE) {
+        return Ok(Stamp::Foreign(match i32::try_from(id) {
+            Ok(CATALOG_FILE) => "a catalog".into(),
+            Ok(0) => "a database without a stamp".into(),
+            _ => format!("a database of application {id}").into(),
+        }));
+    }
+    let sql = "SELECT tenant, epoch, open FROM main._tenancy_stamp";
+    let row = connection
+        .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((found, epoch, open)): Option<(Box<str>, i64, bool)> = row else {
+        return Ok(Stamp::Foreign("a database with an empty stamp".into()));
+    };
+    if *found != *tenant.id().as_str() || epoch != epoch_of(tenant) {
+        let found: String = found.escape_debug().take(80).collect();
+        return Ok(Stamp::Foreign(format!("stamped {found}@{epoch}").into()));
+    }
+    if !open {
+        return Ok(Stamp::Closed);
+    }
+    let schema = pragma(connection, "user_version")?;
+    // Only migrations write it, and they count from 0 to i32::MAX.
+    let schema = u32::try_from(schema).unwrap_or(u32::MAX);
+    Ok(Stamp::Own { schema })
+}
+
+/// Is this still the file that was opened? For connections that were idle.
+pub(crate) fn is_own(connection: &Connection, tenant: &Tenant) -> Result<bool> {
+    let sql = "SELECT 1 FROM main._tenancy_stamp WHERE tenant = ?1 AND epoch = ?2 AND open = 1";
+    let mut read = connection.prepare_cached(sql)?;
+    read.exists(params![tenant.id().as_str(), epoch_of(tenant)])
+}
+
+/// The stamp as the errors of an open: its schema version when it is the tenant's.
+pub(crate) fn check(
+    connection: &Connection,
+    tenant: &Tenant,
+    path: &Path,
+) -> Result<u32, OpenError> {
+    let found = match read(connection, tenant) {
+        Ok(Stamp::Own { schema }) => return Ok(schema),
+        Ok(Stamp::Closed) => "closed for good: its tenant was destroyed".into(),
+        Ok(Stamp::Foreign(found)) => found,
+        Err(source) => {
+            let tenant = tenant.to_ref();
+            return Err(OpenError::Sqlite { tenant, source });
+        }
+    };
+    Err(OpenError::WrongDatabase {
+        tenant: tenant.to_ref(),
+        path: path.to_owned(),
+        found,
+    })
+}
+
+/// The epoch as SQLite's integer; one in 2^63 years would saturate.
+fn epoch_of(tenant: &Tenant) -> i64 {
+    i64::try_from(tenant.epoch().get()).unwrap_or(i64::MAX)
+}
+
+fn pragma(connection: &Connection, name: &str) -> Result<i64> {
+    connection.query_row(&format!("PRAGMA main.{name}"), [], |row| row.get(0))
+}
+
+fn is_no_database(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::NotADatabase;
+    error.sqlite_error_code() == Some(NotADatabase)
+}
