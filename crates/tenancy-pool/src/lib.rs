@@ -1,5 +1,62 @@
-//! Bounded connections, few per tenant, under one bound for all.
+//! Bounded connections: few for each tenant, under one strict bound for all, over
+//! any `r2d2` manager.
+//!
+//! ```
+//! use tenancy_core::Tenant;
+//! use tenancy_pool::{Connection, Driver, DriverError, TenantPools};
+//!
+//! /// Connects to a list of words in memory.
+//! struct Memory;
+//! struct Words;
+//!
+//! impl r2d2::ManageConnection for Words {
+//!     type Connection = Vec<String>;
+//!     type Error = std::io::Error;
+//!     fn connect(&self) -> Result<Vec<String>, std::io::Error> {
+//!         Ok(Vec::new())
+//!     }
+//!     fn is_valid(&self, _: &mut Vec<String>) -> Result<(), std::io::Error> {
+//!         Ok(())
+//!     }
+//!     fn has_broken(&self, _: &mut Vec<String>) -> bool {
+//!         false
+//!     }
+//! }
+//!
+//! impl Driver for Memory {
+//!     type Manager = Words;
+//!     fn manager(&self, _: &Tenant) -> Words {
+//!         Words
+//!     }
+//! }
+//!
+//! let pools = TenantPools::<Memory>::builder().max_connections(64).build(Memory)?;
+//! let acme = Tenant::builder("acme".parse()?).build()?;
+//! let mut words = pools.checkout(&acme)?;
+//! words.push("hello".into());
+//! drop(words); // comes back, and stays open for the next check-out
+//! assert_eq!(pools.stats().idle, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod checkout;
+mod config;
 mod driver;
+mod error;
+mod gate;
+mod label;
+mod names;
+mod obtain;
+mod open;
+mod pools;
+mod sched;
+mod stats;
+mod sync;
 
+pub use checkout::Checkout;
+pub use config::{Builder, InvalidPools};
 pub use driver::{Connection, Descriptors, Driver, DriverError};
+pub use error::{CheckoutError, Holder, Holders, Remembered, StillOut};
+pub use label::Label;
+pub use pools::{TenantPool, TenantPools};
+pub use stats::{Counters, PoolStats, TenantStats};

@@ -1,0 +1,127 @@
+//! [`Checkout`]: a connection in use.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use r2d2::ManageConnection;
+use tenancy_core::Tenant;
+
+use crate::driver::{Connection, Driver};
+use crate::label::Label;
+use crate::pools::{Lent, Live, TenantPools};
+use crate::sync::{coarse_now, held};
+
+/// A tenant's connection, until it is dropped.
+#[must_use = "dropping it gives the connection back"]
+pub struct Checkout<D: Driver> {
+    /// None only while it is being dropped.
+    live: Option<Lent<D>>,
+    seat: u32,
+    pools: TenantPools<D>,
+    _held: Hold,
+}
+
+impl<D: Driver> Checkout<D> {
+    pub(crate) fn new(pools: TenantPools<D>, seat: u32, live: Lent<D>, held: Hold) -> Self {
+        Self {
+            live: Some(live),
+            seat,
+            pools,
+            _held: held,
+        }
+    }
+
+    fn live(&self) -> &Live<D> {
+        self.live.as_deref().expect("taken only by drop")
+    }
+
+    /// Asks the manager whether it still is a connection; none if it is not.
+    pub(crate) fn validated(mut self) -> Option<Self> {
+        let live = self.live.as_mut().expect("taken only by drop");
+        match live.source.manager.is_valid(&mut live.connection) {
+            Ok(()) => Some(self),
+            Err(_) => {
+                self.give_back(false);
+                None
+            }
+        }
+    }
+
+    fn give_back(&mut self, sound: bool) {
+        let Some(live) = self.live.take() else {
+            return;
+        };
+        let mut sched = self.pools.0.lock();
+        let refused = sched.put_back(self.seat, live, sound, coarse_now());
+        drop(sched);
+        if let Some(live) = refused {
+            self.pools.close_one(self.seat, live);
+        }
+    }
+
+    /// The tenant whose connection this is.
+    pub fn tenant(this: &Self) -> &Tenant {
+        &this.live().source.tenant
+    }
+
+    /// Gives it a name for errors that say who holds the connections, in place of
+    /// the line that asked for it.
+    pub fn label(this: &Self, name: &'static str) {
+        let mut sched = this.pools.0.lock();
+        sched.relabel(this.seat, Label::Named(name));
+    }
+}
+
+impl<D: Driver> Deref for Checkout<D> {
+    type Target = Connection<D>;
+    fn deref(&self) -> &Connection<D> {
+        &self.live().connection
+    }
+}
+
+impl<D: Driver> DerefMut for Checkout<D> {
+    fn deref_mut(&mut self) -> &mut Connection<D> {
+        let live = self.live.as_deref_mut().expect("taken only by drop");
+        &mut live.connection
+    }
+}
+
+impl<D: Driver> Drop for Checkout<D> {
+    fn drop(&mut self) {
+        let Some(live) = self.live.as_mut() else {
+            return;
+        };
+        // A panic may have left it in any state. `has_broken` is the user's: a panic
+        // in it must not get out of a destructor, and says enough.
+        let sound = !std::thread::panicking()
+            && !catch_unwind(AssertUnwindSafe(|| live.has_broken())).unwrap_or(true);
+        self.give_back(sound);
+    }
+}
+
+impl<D: Driver> fmt::Debug for Checkout<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkout")
+            .field("tenant", Self::tenant(self))
+            .finish_non_exhaustive()
+    }
+}
+
+/// This thread holds one connection more. It stays on its thread, so that a thread
+/// that would wait for itself is told so.
+pub(crate) struct Hold(PhantomData<*const ()>);
+
+impl Hold {
+    pub(crate) fn new() -> Self {
+        held(1);
+        Self(PhantomData)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        held(-1);
+    }
+}

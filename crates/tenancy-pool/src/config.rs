@@ -1,0 +1,287 @@
+//! [`Builder`]: how many connections, and how long things may take.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Resource, getrlimit};
+use tenancy_core::{Observer, Observers, Tenant};
+
+use crate::driver::{Descriptors, Driver};
+use crate::pools::TenantPools;
+use crate::sched::Limits;
+
+/// How many connections a tenant may have.
+pub(crate) type MaxOf = Box<dyn Fn(&Tenant) -> u32 + Send + Sync>;
+
+/// Configures [`TenantPools`]; see [`TenantPools::builder`].
+#[must_use = "call `build`"]
+pub struct Builder {
+    max: Option<u32>,
+    max_per_tenant: Option<u32>,
+    max_opening: Option<u32>,
+    limits: Limits,
+    timing: Timing,
+    max_of: Option<MaxOf>,
+    observers: Observers,
+}
+
+/// How long check-outs wait.
+#[derive(Clone, Copy)]
+pub(crate) struct Timing {
+    pub(crate) checkout_timeout: Duration,
+    pub(crate) long_wait: Duration,
+}
+
+/// What the pools are made of, once it has been checked.
+pub(crate) struct Config {
+    pub(crate) limits: Limits,
+    pub(crate) max_per_tenant: u32,
+    pub(crate) max_opening: u32,
+    pub(crate) timing: Timing,
+    pub(crate) max_of: Option<MaxOf>,
+    pub(crate) observers: Observers,
+}
+
+impl Builder {
+    /// The most connections to all tenants, unless the descriptors allow fewer.
+    pub const MAX_CONNECTIONS: u32 = 256;
+    /// The most connections to one tenant.
+    pub const MAX_PER_TENANT: u32 = 4;
+    /// Descriptors that are left to the rest of the process.
+    pub const SPARE_DESCRIPTORS: u64 = 64;
+
+    pub(crate) fn new() -> Self {
+        Self {
+            max: None,
+            max_per_tenant: None,
+            max_opening: None,
+            limits: Limits {
+                max: Self::MAX_CONNECTIONS,
+                max_waiters: 256,
+                handoff_after: Duration::from_millis(2),
+                idle_timeout: Some(Duration::from_secs(600)),
+                max_lifetime: None,
+                validate_after: None,
+                failure_ttl: Duration::from_millis(100),
+            },
+            timing: Timing {
+                checkout_timeout: Duration::from_secs(5),
+                long_wait: Duration::from_secs(1),
+            },
+            max_of: None,
+            observers: Observers::default(),
+        }
+    }
+
+    /// At most this many connections to all tenants together, at every instant;
+    /// 256 unless said, or what the soft limit on descriptors allows if that is less.
+    pub fn max_connections(mut self, max: u32) -> Self {
+        self.max = Some(max);
+        self
+    }
+
+    /// At most this many connections to one tenant; 4 unless said.
+    pub fn max_per_tenant(mut self, max: u32) -> Self {
+        self.max_per_tenant = Some(max);
+        self
+    }
+
+    /// Lets a closure say how many connections a tenant may have, for example by its
+    /// plan; from 1 to `max_connections`, whatever it says. It is asked when an
+    /// incarnation is first connected to.
+    pub fn max_per_tenant_by(
+        mut self,
+        max: impl Fn(&Tenant) -> u32 + Send + Sync + 'static,
+    ) -> Self {
+        self.max_of = Some(Box::new(max));
+        self
+    }
+
+    /// So many connections may be opened or closed at a time; the number of
+    /// processors unless said, 2 at least.
+    pub fn max_opening(mut self, max: u32) -> Self {
+        self.max_opening = Some(max);
+        self
+    }
+
+    /// At most this many check-outs may wait for one tenant; 256 unless said. Each
+    /// further one is refused at once.
+    pub fn max_waiters(mut self, max: usize) -> Self {
+        self.limits.max_waiters = max;
+        self
+    }
+
+    /// How long [`TenantPools::checkout`] waits; 5 s unless said.
+    pub fn checkout_timeout(mut self, timeout: Duration) -> Self {
+        self.timing.checkout_timeout = timeout;
+        self
+    }
+
+    /// Who waits for this long is handed the next connection directly; until then a
+    /// thread that happens to be awake may be faster. 2 ms unless said; zero is
+    /// strictly first come, first served.
+    pub fn handoff_after(mut self, wait: Duration) -> Self {
+        self.limits.handoff_after = wait;
+        self
+    }
+
+    /// A connection that was idle for this long is closed: at the next check-out or
+    /// [`reap`](TenantPools::reap). 10 minutes unless said.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.idle_timeout = Some(timeout);
+        self
+    }
+
+    /// A connection that is this old is closed when it comes back, at the next
+    /// check-out or [`reap`](TenantPools::reap). Never, unless said.
+    pub fn max_lifetime(mut self, lifetime: Duration) -> Self {
+        self.limits.max_lifetime = Some(lifetime);
+        self
+    }
+
+    /// A connection that was idle for this long is asked `is_valid` before it is
+    /// handed out. Never, unless said; a database behind a network wants 1 s.
+    pub fn validate_after(mut self, idle: Duration) -> Self {
+        self.limits.validate_after = Some(idle);
+        self
+    }
+
+    /// For this long after a failure to connect nobody else tries: check-outs that
+    /// would have to get [`Failing`](crate::CheckoutError::Failing). 100 ms unless
+    /// said; zero tries every time.
+    pub fn failure_ttl(mut self, ttl: Duration) -> Self {
+        self.limits.failure_ttl = ttl;
+        self
+    }
+
+    /// Observers are told of check-outs that waited for this long; 1 s unless said.
+    pub fn long_wait(mut self, wait: Duration) -> Self {
+        self.timing.long_wait = wait;
+        self
+    }
+
+    /// Adds an observer.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
+    /// Pools over `driver`. Nothing is opened yet.
+    ///
+    /// # Errors
+    /// When a bound is zero, contradicts another, or is more than the soft limit on
+    /// descriptors allows.
+    pub fn build<D: Driver>(self, driver: D) -> Result<TenantPools<D>, InvalidPools> {
+        let config = self.check(driver.descriptors())?;
+        Ok(TenantPools::new(driver, config))
+    }
+
+    fn check(mut self, descriptors: Descriptors) -> Result<Config, InvalidPools> {
+        let allowed = Allowed::by(getrlimit(Resource::Nofile).current, descriptors);
+        self.limits.max = allowed.check(self.max)?;
+        let max_per_tenant = self.max_per_tenant.unwrap_or(Self::MAX_PER_TENANT);
+        let processors = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+        let max_opening = self.max_opening.unwrap_or(processors.max(2));
+        let zero = |what| Err(InvalidPools::Zero { what });
+        match () {
+            () if max_per_tenant == 0 => return zero("max_per_tenant"),
+            () if max_opening == 0 => return zero("max_opening"),
+            () if self.limits.max_waiters == 0 => return zero("max_waiters"),
+            () if self.limits.max_lifetime == Some(Duration::ZERO) => return zero("max_lifetime"),
+            () => {}
+        }
+        // The default gives way to a smaller bound for all; what was asked for does not.
+        if self
+            .max_per_tenant
+            .is_some_and(|asked| asked > self.limits.max)
+        {
+            return Err(InvalidPools::PerTenant {
+                max_per_tenant,
+                max: self.limits.max,
+            });
+        }
+        Ok(Config {
+            max_per_tenant: max_per_tenant.min(self.limits.max),
+            limits: self.limits,
+            max_opening,
+            timing: self.timing,
+            max_of: self.max_of,
+            observers: self.observers,
+        })
+    }
+}
+
+/// How many connections the descriptors allow.
+struct Allowed {
+    max: u32,
+    limit: u64,
+    each: u32,
+}
+
+impl Allowed {
+    /// By the soft limit, if there is one, and what the driver says. Every connection
+    /// may be its tenant's first.
+    fn by(limit: Option<u64>, descriptors: Descriptors) -> Self {
+        let (limit, each) = (limit.unwrap_or(u64::MAX), descriptors.first);
+        let left = limit.saturating_sub(Builder::SPARE_DESCRIPTORS);
+        let max = match each {
+            0 => u32::MAX,
+            each => u32::try_from(left / u64::from(each)).unwrap_or(u32::MAX),
+        };
+        Self { max, limit, each }
+    }
+
+    fn check(&self, asked: Option<u32>) -> Result<u32, InvalidPools> {
+        let max = asked.unwrap_or(Builder::MAX_CONNECTIONS.min(self.max.max(1)));
+        match max {
+            0 => Err(InvalidPools::Zero {
+                what: "max_connections",
+            }),
+            max if max > self.max => Err(InvalidPools::Descriptors {
+                max,
+                allowed: self.max,
+                limit: self.limit,
+                each: self.each,
+            }),
+            max => Ok(max),
+        }
+    }
+}
+
+/// A configuration that cannot hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidPools {
+    /// A bound that would let nothing through.
+    #[error("`{what}` is zero; make it 1 at least")]
+    Zero {
+        /// Its name.
+        what: &'static str,
+    },
+    /// One tenant may have more than all together.
+    #[error(
+        "`max_per_tenant` is {max_per_tenant} and `max_connections` is {max}; one tenant cannot have more than all"
+    )]
+    PerTenant {
+        /// What one may have.
+        max_per_tenant: u32,
+        /// What all may have.
+        max: u32,
+    },
+    /// The process may not have so many descriptors.
+    #[error(
+        "{max} connections at {each} descriptors each do not fit into the soft limit of {limit} \
+         with {} to spare; allow {allowed} at most or raise the limit (`ulimit -n`)",
+        Builder::SPARE_DESCRIPTORS
+    )]
+    Descriptors {
+        /// How many connections were asked for.
+        max: u32,
+        /// How many would fit.
+        allowed: u32,
+        /// The soft limit of the process.
+        limit: u64,
+        /// What a tenant's first connection takes.
+        each: u32,
+    },
+}

@@ -1,0 +1,149 @@
+//! Opening and closing connections, outside every lock.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use r2d2::ManageConnection;
+use tenancy_core::{Event, Tenant};
+
+use crate::checkout::{Checkout, Hold};
+use crate::driver::{Connection, Driver, DriverError};
+use crate::error::CheckoutError;
+use crate::pools::{Inner, Lent, Live, Source, TenantPools};
+use crate::sched::{Made, Permit, Rubbish};
+use crate::sync::coarse_now;
+
+type Error<D> = CheckoutError<DriverError<D>>;
+
+/// A seat in which a connection is being opened. Dropped before that is done, it
+/// gives the seat back, so that neither an error nor a panic loses it.
+struct Reservation<'p, D: Driver> {
+    pools: &'p TenantPools<D>,
+    seat: u32,
+    made: Made<Arc<Source<D>>>,
+    reason: Option<Arc<str>>,
+    done: bool,
+}
+
+impl<D: Driver> Drop for Reservation<'_, D> {
+    fn drop(&mut self) {
+        if !self.done {
+            let mut sched = self.pools.0.lock();
+            sched.abandon(
+                self.seat,
+                self.made.clone(),
+                self.reason.take(),
+                coarse_now(),
+            );
+        }
+    }
+}
+
+impl<D: Driver> TenantPools<D> {
+    /// Opens a connection in a reserved seat, on this thread.
+    pub(crate) fn open(
+        &self,
+        tenant: &Tenant,
+        permit: Permit<Lent<D>, Arc<Source<D>>>,
+    ) -> Result<Checkout<D>, Error<D>> {
+        let held = Hold::new();
+        let mut reservation = Reservation {
+            pools: self,
+            seat: permit.seat,
+            made: None,
+            reason: None,
+            done: false,
+        };
+        let pass = self.0.gate.pass();
+        if let Some(victim) = permit.victim {
+            self.0.destroy(victim);
+            self.0.lock().closed(permit.seat, coarse_now());
+        }
+        let source = permit.source.unwrap_or_else(|| {
+            let source = Arc::new(Source {
+                manager: self.0.driver.manager(tenant),
+                tenant: tenant.clone(),
+            });
+            reservation.made = Some((source.clone(), self.0.max_of(tenant)));
+            source
+        });
+        self.0.observers.emit(&Event::Opening { tenant });
+        let began = Instant::now();
+        let connection = self.connect(&source, permit.cold).inspect_err(|error| {
+            reservation.reason = Some(text_of(error));
+        })?;
+        drop(pass);
+        let took = began.elapsed();
+        self.0.observers.emit(&Event::Opened { tenant, took });
+        let live = Box::new(Live { connection, source });
+        reservation.done = true;
+        let mut sched = self.0.lock();
+        let opened = sched.opened(permit.seat, reservation.made.clone(), coarse_now());
+        drop(sched);
+        match opened {
+            Ok(()) => Ok(Checkout::new(self.clone(), permit.seat, live, held)),
+            Err(refusal) => {
+                self.close_one(permit.seat, live);
+                Err(Self::refused(tenant, refusal))
+            }
+        }
+    }
+
+    fn connect(&self, source: &Source<D>, cold: bool) -> Result<Connection<D>, Error<D>> {
+        let tenant = &source.tenant;
+        let failed =
+            |error: &DriverError<D>| self.0.observers.emit(&Event::OpenFailed { tenant, error });
+        let id = || tenant.id().clone();
+        let mut connection = source.manager.connect().map_err(|source| {
+            failed(&source);
+            let tenant = id();
+            CheckoutError::Connect { tenant, source }
+        })?;
+        if cold {
+            let prepared = self.0.driver.prepare(tenant, &mut connection);
+            prepared.map_err(|source| {
+                failed(&source);
+                let tenant = id();
+                CheckoutError::Prepare { tenant, source }
+            })?;
+        }
+        Ok(connection)
+    }
+
+    /// Closes a connection whose seat is closing.
+    pub(crate) fn close_one(&self, seat: u32, live: Lent<D>) {
+        let pass = self.0.gate.pass();
+        self.0.destroy(live);
+        drop(pass);
+        self.0.lock().closed(seat, coarse_now());
+    }
+
+    pub(crate) fn discard(&self, rubbish: Rubbish<Lent<D>, Arc<Source<D>>>) {
+        for (seat, live) in rubbish.connections {
+            self.close_one(seat, live);
+        }
+        drop(rubbish.source);
+    }
+}
+
+impl<D: Driver> Inner<D> {
+    /// Drops a connection. A panic in its destructor ends here: whose turn it is to
+    /// drop it has nothing to do with it.
+    #[expect(clippy::boxed_local, reason = "connections travel in boxes")]
+    pub(crate) fn destroy(&self, live: Lent<D>) {
+        let Live { connection, source } = *live;
+        let tenant = &source.tenant;
+        self.observers.emit(&Event::Closing { tenant });
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(connection)));
+        self.observers.emit(&Event::Closed { tenant });
+    }
+}
+
+/// An error's text with those of its causes.
+fn text_of(error: &dyn std::error::Error) -> Arc<str> {
+    // What stands on top is said again by who remembers it.
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    let texts: Vec<_> = causes.map(|error| error.to_string()).collect();
+    texts.join(": ").into()
+}

@@ -1,0 +1,366 @@
+//! [`TenantPools`]: all tenants' connections under one bound.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use r2d2::ManageConnection;
+use tenancy_core::{Epoch, Event, Observer, Observers, Tenant, TenantId};
+
+use crate::checkout::Checkout;
+use crate::config::{Builder, Config, MaxOf, Timing};
+use crate::driver::{Connection, Driver, DriverError};
+use crate::error::{CheckoutError, Holder, Holders, StillOut};
+use crate::gate::Gate;
+use crate::label::Label;
+use crate::names::Names;
+use crate::sched::{Held, Key, Sched};
+use crate::stats::{PoolStats, TenantStats};
+use crate::sync::{Moment, Mutex, MutexGuard, Signal, coarse_now, this_thread};
+
+type Error<D> = CheckoutError<DriverError<D>>;
+type Scheduler<D> = Sched<Lent<D>, Arc<Source<D>>>;
+pub(crate) type Guard<'p, D> = MutexGuard<'p, Scheduler<D>>;
+
+/// What the scheduler hands around: a word, however big the connection is.
+pub(crate) type Lent<D> = Box<Live<D>>;
+
+/// A live connection and what it was made with.
+pub(crate) struct Live<D: Driver> {
+    pub(crate) connection: Connection<D>,
+    pub(crate) source: Arc<Source<D>>,
+}
+
+impl<D: Driver> Live<D> {
+    pub(crate) fn has_broken(&mut self) -> bool {
+        self.source.manager.has_broken(&mut self.connection)
+    }
+}
+
+/// How to connect to one incarnation of a tenant.
+pub(crate) struct Source<D: Driver> {
+    pub(crate) tenant: Tenant,
+    pub(crate) manager: D::Manager,
+}
+
+/// Pools of connections, a small one for each tenant, under one bound for all.
+/// Cloning is cheap.
+pub struct TenantPools<D: Driver>(pub(crate) Arc<Inner<D>>);
+
+pub(crate) struct Inner<D: Driver> {
+    sched: Mutex<Scheduler<D>>,
+    pub(crate) names: Names,
+    pub(crate) gate: Gate,
+    pub(crate) driver: D,
+    max_per_tenant: u32,
+    max_of: Option<MaxOf>,
+    pub(crate) timing: Timing,
+    pub(crate) observers: Observers,
+}
+
+impl<D: Driver> Clone for TenantPools<D> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<D: Driver> Inner<D> {
+    pub(crate) fn lock(&self) -> Guard<'_, D> {
+        self.sched.lock()
+    }
+
+    /// How many connections this tenant may have.
+    pub(crate) fn max_of(&self, tenant: &Tenant) -> u32 {
+        let Some(max_of) = &self.max_of else {
+            return self.max_per_tenant;
+        };
+        let max = max_of(tenant);
+        max.clamp(1, self.lock().limits.max)
+    }
+
+    /// A tenant's slot, made if there is none.
+    pub(crate) fn slot(&self, id: &TenantId) -> Key {
+        self.names.find(id).unwrap_or_else(|| {
+            let key = self.lock().add(id.clone());
+            match self.names.insert(id, key) {
+                Ok(()) => key,
+                Err(theirs) => {
+                    self.lock().forget(key);
+                    theirs
+                }
+            }
+        })
+    }
+
+    pub(crate) fn holders(held: Vec<Held>) -> Holders {
+        let now = coarse_now();
+        let holder = |held: Held| Holder {
+            tenant: held.tenant,
+            label: held.label,
+            age: now.saturating_sub(held.since),
+        };
+        let mut holders: Vec<_> = held.into_iter().map(holder).collect();
+        holders.sort_by_key(|holder| std::cmp::Reverse(holder.age));
+        Holders(holders)
+    }
+}
+
+impl<D: Driver> Drop for Inner<D> {
+    fn drop(&mut self) {
+        for live in self.sched.get_mut().drain() {
+            self.destroy(live);
+        }
+    }
+}
+
+impl<D: Driver> TenantPools<D> {
+    /// Starts a configuration; every bound has a default.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn new(driver: D, config: Config) -> Self {
+        Self(Arc::new(Inner {
+            sched: Mutex::new(Sched::new(config.limits)),
+            names: Names::new(),
+            gate: Gate::new(config.max_opening),
+            driver,
+            max_per_tenant: config.max_per_tenant,
+            max_of: config.max_of,
+            timing: config.timing,
+            observers: config.observers,
+        }))
+    }
+
+    /// Checks out a connection of this tenant: an idle one, else a new one, else the
+    /// next that comes back within the configured time-out.
+    ///
+    /// The time-out bounds the waiting for others. An attempt to connect that has
+    /// begun is not cut short; its time-out is the manager's.
+    ///
+    /// # Errors
+    /// See [`CheckoutError`]: all that can be known at once is said at once.
+    #[track_caller]
+    pub fn checkout(&self, tenant: &Tenant) -> Result<Checkout<D>, Error<D>> {
+        self.obtain(tenant, None, self.0.timing.checkout_timeout, Label::here())
+    }
+
+    /// As [`checkout`](Self::checkout), with a time-out of its own; zero does not
+    /// wait for others.
+    ///
+    /// # Errors
+    /// As [`checkout`](Self::checkout).
+    #[track_caller]
+    pub fn checkout_timeout(
+        &self,
+        tenant: &Tenant,
+        timeout: Duration,
+    ) -> Result<Checkout<D>, Error<D>> {
+        self.obtain(tenant, None, timeout, Label::here())
+    }
+
+    /// Checks out a connection that is idle, and `None` if none is: nothing is opened,
+    /// closed, asked or waited for.
+    ///
+    /// # Errors
+    /// When the tenant is closed, the handle superseded, or another tenant current.
+    #[track_caller]
+    pub fn try_checkout(&self, tenant: &Tenant) -> Result<Option<Checkout<D>>, Error<D>> {
+        self.try_obtain(tenant, None, Label::here())
+    }
+
+    /// Checks out a connection of the tenant that is current on this thread.
+    ///
+    /// # Errors
+    /// [`CheckoutError::NoTenant`] outside every scope; else as
+    /// [`checkout`](Self::checkout).
+    #[track_caller]
+    pub fn checkout_current(&self) -> Result<Checkout<D>, Error<D>> {
+        let tenant = Tenant::current().ok_or(CheckoutError::NoTenant)?;
+        self.obtain(&tenant, None, self.0.timing.checkout_timeout, Label::here())
+    }
+
+    /// This tenant's own pool, to be kept: checking out from it saves looking the
+    /// tenant up.
+    pub fn handle(&self, tenant: &Tenant) -> TenantPool<D> {
+        TenantPool {
+            pools: self.clone(),
+            tenant: tenant.clone(),
+            key: self.0.slot(tenant.id()),
+        }
+    }
+
+    /// Closes a tenant to check-outs and waits until nothing of it is left: who waits
+    /// for it is refused, idle connections are closed, those out when they come back.
+    /// When this has returned `Ok` no connection to it exists, and none is opened
+    /// before [`reopen`](Self::reopen).
+    ///
+    /// # Errors
+    /// When something is still out at the end of the time-out, or is held by this
+    /// very thread. The tenant stays closed.
+    pub fn close(&self, id: &TenantId, timeout: Duration) -> Result<(), StillOut> {
+        let began = Moment::now();
+        let deadline = began.after(timeout);
+        let closer = Arc::new(Signal::default());
+        loop {
+            let key = self.0.slot(id);
+            // Bound first: the lock must be free when the connections are closed.
+            let rubbish = self.0.lock().close(key);
+            match rubbish {
+                Some(rubbish) => self.discard(rubbish),
+                None => {
+                    self.0.names.remove(id, key);
+                    continue;
+                }
+            }
+            let mut late = false;
+            let mut sched = self.0.lock();
+            while !sched.drained(key, &closer) {
+                let held = sched.held_of(key);
+                let mine = !held.is_empty() && held.iter().all(|held| held.thread == this_thread());
+                if late || mine {
+                    sched.give_up(key, &closer);
+                    drop(sched);
+                    return Err(StillOut {
+                        tenant: id.clone(),
+                        waited: began.elapsed(),
+                        holders: Inner::<D>::holders(held),
+                    });
+                }
+                (sched, late) = closer.wait_until(sched, deadline);
+            }
+            return Ok(());
+        }
+    }
+
+    /// Opens a closed tenant to check-outs again; says whether it was closed.
+    pub fn reopen(&self, id: &TenantId) -> bool {
+        let key = self.0.names.find(id);
+        key.is_some_and(|key| self.0.lock().reopen(key))
+    }
+
+    /// Forgets a tenant, its epoch and whether it is closed, and frees the memory;
+    /// for one that was destroyed. Says whether it could: nothing of it may be left.
+    pub fn forget(&self, id: &TenantId) -> bool {
+        let Some(key) = self.0.names.find(id) else {
+            return true;
+        };
+        // Bound first: what is forgotten is dropped outside the lock.
+        let forgotten = self.0.lock().forget(key);
+        if forgotten.is_some() {
+            self.0.names.remove(id, key);
+        }
+        forgotten.is_some()
+    }
+
+    /// Takes note of a tenant's current epoch: handles of an older one are refused
+    /// from now on, and their connections closed by the next check-out or
+    /// [`reap`](Self::reap), those out when they come back. Closes nothing itself and
+    /// never blocks.
+    pub fn mark(&self, id: &TenantId, epoch: Epoch) {
+        let key = match self.0.names.find(id) {
+            Some(key) => key,
+            // Nothing comes before the first epoch, so there is nothing to refuse.
+            None if epoch == Epoch::FIRST => return,
+            None => self.0.slot(id),
+        };
+        self.0.lock().mark(key, epoch, coarse_now());
+    }
+
+    /// Closes the idle connections that have been idle or alive for too long or
+    /// belong to an epoch that has passed; says how many. Call it now and then.
+    pub fn reap(&self) -> usize {
+        let rubbish = self.0.lock().reap(coarse_now());
+        let closed = rubbish.connections.len();
+        self.discard(rubbish);
+        closed
+    }
+
+    /// The state of all pools.
+    pub fn stats(&self) -> PoolStats {
+        self.0.lock().stats()
+    }
+
+    /// The state of one tenant's pool; `None` if it was never seen.
+    pub fn tenant_stats(&self, id: &TenantId) -> Option<TenantStats> {
+        let key = self.0.names.find(id)?;
+        self.0.lock().tenant_stats(key)
+    }
+}
+
+/// Pools take note of what a resolver tells: see [`TenantPools::mark`]. A removed
+/// tenant's handles are superseded too.
+impl<D: Driver> Observer for TenantPools<D> {
+    fn observe(&self, event: &Event<'_>) {
+        match event {
+            Event::TenantChanged { tenant } => self.mark(tenant.id(), tenant.epoch()),
+            Event::TenantRemoved { id, epoch } => self.mark(id, epoch.next()),
+            _ => {}
+        }
+    }
+}
+
+impl<D: Driver> fmt::Debug for TenantPools<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TenantPools").field(&self.stats()).finish()
+    }
+}
+
+/// One tenant's pool; see [`TenantPools::handle`].
+pub struct TenantPool<D: Driver> {
+    pools: TenantPools<D>,
+    tenant: Tenant,
+    key: Key,
+}
+
+impl<D: Driver> TenantPool<D> {
+    /// Whose pool it is.
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// As [`TenantPools::checkout`].
+    ///
+    /// # Errors
+    /// As there.
+    #[track_caller]
+    pub fn checkout(&self) -> Result<Checkout<D>, Error<D>> {
+        self.checkout_timeout(self.pools.0.timing.checkout_timeout)
+    }
+
+    /// As [`TenantPools::checkout_timeout`].
+    ///
+    /// # Errors
+    /// As there.
+    #[track_caller]
+    pub fn checkout_timeout(&self, timeout: Duration) -> Result<Checkout<D>, Error<D>> {
+        let key = Some(self.key);
+        self.pools.obtain(&self.tenant, key, timeout, Label::here())
+    }
+
+    /// As [`TenantPools::try_checkout`].
+    ///
+    /// # Errors
+    /// As there.
+    #[track_caller]
+    pub fn try_checkout(&self) -> Result<Option<Checkout<D>>, Error<D>> {
+        let key = Some(self.key);
+        self.pools.try_obtain(&self.tenant, key, Label::here())
+    }
+}
+
+impl<D: Driver> Clone for TenantPool<D> {
+    fn clone(&self) -> Self {
+        Self {
+            pools: self.pools.clone(),
+            tenant: self.tenant.clone(),
+            key: self.key,
+        }
+    }
+}
+
+impl<D: Driver> fmt::Debug for TenantPool<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TenantPool").field(&self.tenant).finish()
+    }
+}

@@ -1,0 +1,96 @@
+//! [`Chain`]: a queue of indices that can be left from the middle.
+
+/// No index.
+pub(crate) const NONE: u32 = u32::MAX;
+/// The link of an index that is not in the chain.
+const OUT: u32 = u32::MAX - 1;
+
+/// A doubly linked list of small indices, each in it at most once; every operation
+/// takes constant time.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    links: Vec<(u32, u32)>,
+    first: u32,
+    last: u32,
+}
+
+impl Chain {
+    pub(crate) const fn new() -> Self {
+        Self {
+            links: Vec::new(),
+            first: NONE,
+            last: NONE,
+        }
+    }
+
+    /// Makes room for one more index.
+    pub(crate) fn grow(&mut self) {
+        self.links.push((OUT, OUT));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first == NONE
+    }
+
+    pub(crate) fn first(&self) -> Option<u32> {
+        (self.first != NONE).then_some(self.first)
+    }
+
+    pub(crate) fn contains(&self, index: u32) -> bool {
+        self.links[index as usize].0 != OUT
+    }
+
+    pub(crate) fn push_back(&mut self, index: u32) {
+        debug_assert!(!self.contains(index), "{index} is in the chain already");
+        self.links[index as usize] = (self.last, NONE);
+        match self.last {
+            NONE => self.first = index,
+            last => self.links[last as usize].1 = index,
+        }
+        self.last = index;
+    }
+
+    /// Takes an index out; says whether it was in.
+    pub(crate) fn remove(&mut self, index: u32) -> bool {
+        let (before, after) = std::mem::replace(&mut self.links[index as usize], (OUT, OUT));
+        if before == OUT {
+            return false;
+        }
+        match before {
+            NONE => self.first = after,
+            before => self.links[before as usize].1 = after,
+        }
+        match after {
+            NONE => self.last = before,
+            after => self.links[after as usize].0 = before,
+        }
+        true
+    }
+
+    /// From the first to the last.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
+        std::iter::successors(self.first(), |at| {
+            let after = self.links[*at as usize].1;
+            (after != NONE).then_some(after)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Chain;
+
+    #[test]
+    fn an_index_leaves_from_the_front_the_middle_and_the_end() {
+        for leaving in 0..3 {
+            let mut chain = Chain::new();
+            (0..3).for_each(|_| chain.grow());
+            (0..3).for_each(|index| chain.push_back(index));
+            assert!(chain.remove(leaving) && !chain.remove(leaving));
+            let left: Vec<_> = (0..3).filter(|index| *index != leaving).collect();
+            assert_eq!(chain.iter().collect::<Vec<_>>(), left, "{leaving} left");
+            chain.push_back(leaving);
+            assert_eq!(chain.iter().last(), Some(leaving));
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What the scheduler can be asked.
+
+use std::time::Duration;
+
+use tenancy_core::TenantId;
+
+use super::{Key, Sched, State};
+use crate::label::Label;
+use crate::stats::{PoolStats, TenantStats};
+
+/// Somebody who holds a connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    pub(crate) tenant: TenantId,
+    pub(crate) label: Label,
+    pub(crate) since: Duration,
+    pub(crate) thread: usize,
+}
+
+impl<C, S: Clone> Sched<C, S> {
+    pub(crate) fn stats(&self) -> PoolStats {
+        let parts = self.seats.parts;
+        PoolStats {
+            max: self.limits.max,
+            open: parts.total(),
+            idle: parts.idle,
+            out: parts.out,
+            opening: parts.opening,
+            closing: parts.closing,
+            waiting: self.waiters,
+            tenants: self.slots.len() - self.free_slots.len(),
+            tickets: self.tickets.iter().count(),
+            counters: self.counters,
+        }
+    }
+
+    pub(crate) fn tenant_stats(&self, key: Key) -> Option<TenantStats> {
+        let slot = self.slot(key)?;
+        Some(TenantStats {
+            epoch: slot.epoch,
+            max: slot.cap,
+            idle: slot.parts.idle,
+            out: slot.parts.out,
+            opening: slot.parts.opening,
+            closing: slot.parts.closing,
+            waiting: slot.waiters(),
+            prepared: slot.prepared == super::Prepared::Ready,
+            closed: slot.closed,
+            counters: slot.counters,
+        })
+    }
+
+    /// Who holds what a check-out of this tenant would wait for: its own connections
+    /// if it may have no more, else all.
+    pub(crate) fn holders(&self, key: Key) -> Vec<Held> {
+        let own = self.slot(key).is_some_and(|slot| !slot.may_open());
+        self.held(own.then_some(key.index))
+    }
+
+    /// Who holds this tenant's connections.
+    pub(crate) fn held_of(&self, key: Key) -> Vec<Held> {
+        self.held(Some(key.index))
+    }
+
+    fn held(&self, index: Option<u32>) -> Vec<Held> {
+        let held = self.seats.taken().filter(|(_, seat)| {
+            let held = matches!(seat.state, State::Out | State::Opening);
+            held && index.is_none_or(|index| seat.slot == index)
+        });
+        let held = held.filter_map(|(_, seat)| {
+            Some(Held {
+                tenant: self.slots[seat.slot as usize].id.clone()?,
+                label: seat.holder.label,
+                since: seat.since,
+                thread: seat.holder.thread,
+            })
+        });
+        held.collect()
+    }
+
+    /// Names a connection that is out.
+    pub(crate) fn relabel(&mut self, seat: u32, label: Label) {
+        self.seats[seat].holder.label = label;
+    }
+}

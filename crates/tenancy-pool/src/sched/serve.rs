@@ -1,0 +1,226 @@
+//! Who waits, and who is served when something comes free.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::chain::NONE;
+use super::{Ask, Grant, Holder, Permit, Prepared, Refusal, Sched, State, Waiting};
+
+/// A place in the queue.
+pub(crate) struct Queued<C, S> {
+    pub(crate) waiting: Arc<Waiting<C, S>>,
+    /// Is it the first to wait for a connection that others hold?
+    pub(crate) bound_reached: bool,
+}
+
+impl<C, S: Clone> Sched<C, S> {
+    /// Queues a check-out that found nothing; none if `max_waiters` wait already.
+    pub(crate) fn queue(&mut self, ask: &Ask) -> Option<Queued<C, S>> {
+        let index = ask.key.index;
+        let max = self.limits.max_waiters;
+        let waiting = Arc::new(Waiting::new(ask.holder));
+        let before = self.tickets.is_empty();
+        let slot = self.at(index);
+        if slot.waiters() >= max {
+            slot.counters.overloaded += 1;
+            self.counters.overloaded += 1;
+            return None;
+        }
+        slot.rare().waiters.push_back(waiting.clone());
+        slot.counters.waits += 1;
+        self.counters.waits += 1;
+        self.waiters += 1;
+        self.settle(index, ask.now);
+        Some(Queued {
+            waiting,
+            bound_reached: before && !self.tickets.is_empty(),
+        })
+    }
+
+    /// Does this thread hold all that could end its wait?
+    pub(crate) fn is_stuck(&self, ask: &Ask) -> bool {
+        let index = ask.key.index;
+        let own = !self.slots[index as usize].may_open();
+        let mut blocking = self
+            .seats
+            .taken()
+            .filter(|(_, seat)| !own || seat.slot == index || seat.heir == index);
+        blocking.all(|(_, seat)| {
+            let held = matches!(seat.state, State::Out | State::Opening);
+            held && seat.holder.thread == ask.holder.thread
+        })
+    }
+
+    /// A nudged waiter came to look: an idle connection if it is still its turn and
+    /// one is there.
+    pub(crate) fn look(&mut self, ask: &Ask, waiting: &Arc<Waiting<C, S>>) -> Option<(u32, C)> {
+        let index = ask.key.index;
+        let slot = self.at(index);
+        let first = slot.rare.as_ref().and_then(|rare| rare.waiters.front());
+        if slot.top == NONE || !first.is_some_and(|first| Arc::ptr_eq(first, waiting)) {
+            return None;
+        }
+        self.next_waiter(index);
+        let (seat, connection) = self.pop_idle(index);
+        self.lend(seat, ask.holder, ask.now);
+        self.settle(index, ask.now);
+        Some((seat, connection))
+    }
+
+    /// A waiter gives up; it was granted nothing.
+    pub(crate) fn leave(&mut self, ask: &Ask, waiting: &Arc<Waiting<C, S>>) {
+        let slot = self.at(ask.key.index);
+        let waiters = &mut slot.rare().waiters;
+        let at = waiters.iter().position(|other| Arc::ptr_eq(other, waiting));
+        if let Some(at) = at {
+            waiters.remove(at);
+            slot.counters.timeouts += 1;
+            self.counters.timeouts += 1;
+            self.waiters -= 1;
+        }
+        self.settle(ask.key.index, ask.now);
+    }
+
+    fn next_waiter(&mut self, index: u32) -> Option<Arc<Waiting<C, S>>> {
+        let next = self.at(index).rare.as_mut()?.waiters.pop_front()?;
+        self.waiters -= 1;
+        Some(next)
+    }
+
+    /// Refuses all who wait for a tenant.
+    pub(super) fn refuse_waiters(&mut self, index: u32, refusal: &Refusal) {
+        while let Some(waiting) = self.next_waiter(index) {
+            waiting.grant(Grant::Refused(refusal.clone()));
+        }
+    }
+
+    /// A sound connection came back while somebody waits.
+    pub(super) fn pass_on(&mut self, seat: u32, connection: C, now: Duration) {
+        let index = self.seats[seat].slot;
+        if let Some(heir) = self.rightful_heir(index) {
+            let waiting = self.next_waiter(heir).expect("who holds a ticket waits");
+            let permit = self.bequeath(seat, connection, heir, waiting.holder);
+            waiting.grant(Grant::Open(permit));
+            self.tickets.remove(heir);
+            self.tidy(heir, now);
+        } else if self.at(index).waiters() > 0 && !self.may_barge(index) {
+            let first = self.next_waiter(index).expect("somebody waits");
+            self.lend(seat, first.holder, now);
+            self.counters.hand_offs += 1;
+            first.grant(Grant::Use { seat, connection });
+        } else {
+            self.push_idle(seat, connection, now);
+        }
+        // Whoever was first in the queue of tickets has been served; it goes last.
+        if self.tickets.first() == Some(index) {
+            self.tickets.remove(index);
+        }
+        self.settle(index, now);
+    }
+
+    /// The other tenant that a returned connection's seat is due to: the one with
+    /// the first ticket. A tenant that waits for seats itself keeps its own until
+    /// that ticket is `handoff_after` old: else two busy tenants would close each
+    /// other's connections at every return.
+    fn rightful_heir(&self, index: u32) -> Option<u32> {
+        let first = self.tickets.first().filter(|first| *first != index)?;
+        let patience = self.limits.handoff_after;
+        let rare = self.slots[first as usize].rare.as_ref();
+        let old = rare.is_some_and(|rare| rare.ticket.is_older_than(patience));
+        (!self.tickets.contains(index) || old).then_some(first)
+    }
+
+    /// Restores the invariants after a tenant's share has changed.
+    pub(super) fn settle(&mut self, index: u32, now: Duration) {
+        self.tidy(index, now);
+        while let Some(first) = self.tickets.first() {
+            let waiters = self.at(first).rare().waiters.front();
+            let holder = waiters.expect("who holds a ticket waits").holder;
+            let Some(permit) = self.reserve(first, holder) else {
+                break;
+            };
+            let waiting = self.next_waiter(first).expect("who holds a ticket waits");
+            waiting.grant(Grant::Open(permit));
+            self.tickets.remove(first);
+            self.tidy(first, now);
+        }
+    }
+
+    /// The part of [`settle`](Self::settle) that is one tenant's own.
+    fn tidy(&mut self, index: u32, now: Duration) {
+        let slot = self.at(index);
+        let failing = slot.failing(now);
+        let nothing_left = slot.parts.total() == 0;
+        if let Some(refusal) = failing.as_ref().filter(|_| nothing_left) {
+            self.refuse_waiters(index, refusal);
+        }
+        let slot = self.at(index);
+        let waiters = slot.waiters();
+        let wants = waiters > slot.parts.idle as usize && slot.may_open() && failing.is_none();
+        if let Some(rare) = &mut slot.rare {
+            if slot.top != NONE
+                && let Some(first) = rare.waiters.front()
+            {
+                first.nudge();
+            }
+            if nothing_left && slot.closed {
+                rare.closers.drain(..).for_each(|closer| closer.notify());
+            }
+        }
+        match (wants, self.tickets.contains(index)) {
+            (true, false) => {
+                self.at(index).rare().ticket = crate::sync::Moment::now();
+                self.tickets.push_back(index);
+            }
+            (false, true) => drop(self.tickets.remove(index)),
+            _ => {}
+        }
+    }
+
+    /// A seat for one more connection of a tenant: a free one, else that of the
+    /// least recently used idle connection of another.
+    pub(super) fn reserve(&mut self, index: u32, holder: Holder) -> Option<Permit<C, S>> {
+        let epoch = self.at(index).epoch.expect("who asks has an epoch");
+        if let Some(seat) = self.seats.claim(index, epoch, holder) {
+            return Some(self.permit(index, seat, None));
+        }
+        let (seat, connection) = self.take_victim(index)?;
+        self.counters.reclaimed += 1;
+        Some(self.bequeath(seat, connection, index, holder))
+    }
+
+    /// The least recently used idle connection of a tenant that is not the asker's
+    /// and that nobody waits for.
+    fn take_victim(&mut self, asker: u32) -> Option<(u32, C)> {
+        let victim = self.seats.lru.iter().find(|seat| {
+            let owner = self.seats[*seat].slot;
+            owner != asker && self.slots[owner as usize].waiters() == 0
+        })?;
+        Some((victim, self.pluck(victim)))
+    }
+
+    /// Leaves a seat to `heir`, once its connection is closed. Until then both
+    /// tenants count it, so that neither goes beyond its cap.
+    fn bequeath(&mut self, seat: u32, connection: C, heir: u32, holder: Holder) -> Permit<C, S> {
+        self.shift(seat, State::Closing);
+        let epoch = self.at(heir).epoch.expect("who asks has an epoch");
+        let at = &mut self.seats[seat];
+        (at.heir, at.epoch, at.holder) = (heir, epoch, holder);
+        self.permit(heir, seat, Some(connection))
+    }
+
+    fn permit(&mut self, index: u32, seat: u32, victim: Option<C>) -> Permit<C, S> {
+        let slot = self.at(index);
+        slot.parts.opening += 1;
+        let cold = slot.prepared == Prepared::Cold;
+        if cold {
+            slot.prepared = Prepared::Under;
+        }
+        Permit {
+            seat,
+            victim,
+            source: slot.source.clone(),
+            cold,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! [`Waiting`]: one check-out that waits, and what it is granted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tenancy_core::Epoch;
+
+use super::seats::Holder;
+use crate::sync::{Moment, Mutex, Signal};
+
+/// Leave to open a connection in a seat.
+pub(crate) struct Permit<C, S> {
+    pub(crate) seat: u32,
+    /// Another tenant's connection that has to be closed before.
+    pub(crate) victim: Option<C>,
+    /// How to connect; none if this incarnation never did.
+    pub(crate) source: Option<S>,
+    /// Does the database have to be prepared?
+    pub(crate) cold: bool,
+}
+
+/// Why a check-out is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Closed,
+    Superseded {
+        current: Epoch,
+    },
+    Failing {
+        reason: Arc<str>,
+        retry_in: Duration,
+    },
+}
+
+/// What a waiter is told.
+pub(crate) enum Grant<C, S> {
+    /// Something is idle: come and look. The waiter keeps its place.
+    Nudge,
+    /// A connection, from hand to hand.
+    Use {
+        seat: u32,
+        connection: C,
+    },
+    Open(Permit<C, S>),
+    Refused(Refusal),
+}
+
+/// A check-out that waits. The grant is written under the scheduler's lock before
+/// the signal, so it can be neither missed nor lost to a time-out.
+pub(crate) struct Waiting<C, S> {
+    grant: Mutex<Option<Grant<C, S>>>,
+    pub(crate) signal: Signal,
+    pub(crate) since: Moment,
+    pub(crate) holder: Holder,
+}
+
+impl<C, S> Waiting<C, S> {
+    pub(crate) fn new(holder: Holder) -> Self {
+        Self {
+            grant: Mutex::new(None),
+            signal: Signal::default(),
+            since: Moment::now(),
+            holder,
+        }
+    }
+
+    /// Grants; only a nudge may be overwritten.
+    pub(crate) fn grant(&self, grant: Grant<C, S>) {
+        let mut slot = self.grant.lock();
+        debug_assert!(
+            matches!(*slot, None | Some(Grant::Nudge)),
+            "a grant would be lost"
+        );
+        *slot = Some(grant);
+        drop(slot);
+        self.signal.notify();
+    }
+
+    /// Nudges, once until it has come to look.
+    pub(crate) fn nudge(&self) {
+        let mut slot = self.grant.lock();
+        if slot.is_none() {
+            *slot = Some(Grant::Nudge);
+            drop(slot);
+            self.signal.notify();
+        }
+    }
+
+    pub(crate) fn take(&self) -> Option<Grant<C, S>> {
+        self.grant.lock().take()
+    }
+}

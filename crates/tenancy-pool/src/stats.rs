@@ -1,0 +1,79 @@
+//! Figures: [`PoolStats`], [`TenantStats`], [`Counters`].
+
+use tenancy_core::Epoch;
+
+/// The state of all pools at one instant. `idle + out + opening + closing == open`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolStats {
+    /// The bound: so many may be open.
+    pub max: u32,
+    /// Connections that exist or are being opened.
+    pub open: u32,
+    /// Ready to be checked out.
+    pub idle: u32,
+    /// Checked out.
+    pub out: u32,
+    /// Being opened.
+    pub opening: u32,
+    /// Being closed.
+    pub closing: u32,
+    /// Check-outs that wait.
+    pub waiting: usize,
+    /// Tenants that are known, with or without a connection.
+    pub tenants: usize,
+    /// Tenants that wait because all that may be open is.
+    pub tickets: usize,
+    /// What happened since the pools were built.
+    pub counters: Counters,
+}
+
+/// The state of one tenant's pool at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TenantStats {
+    /// The highest epoch seen; none if it was only closed by name so far.
+    pub epoch: Option<Epoch>,
+    /// So many may be open once the database is prepared.
+    pub max: u32,
+    /// Ready to be checked out.
+    pub idle: u32,
+    /// Checked out.
+    pub out: u32,
+    /// Being opened, or about to be once another tenant's is closed.
+    pub opening: u32,
+    /// Being closed.
+    pub closing: u32,
+    /// Check-outs that wait.
+    pub waiting: usize,
+    /// Has this epoch's database been prepared?
+    pub prepared: bool,
+    /// Is it closed to check-outs?
+    pub closed: bool,
+    /// What happened since the tenant was first seen.
+    pub counters: Counters,
+}
+
+/// What happened so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Connections that were checked out.
+    pub checkouts: u64,
+    /// Connections that were opened.
+    pub opened: u64,
+    /// Attempts to open or prepare that failed or panicked.
+    pub open_failed: u64,
+    /// Connections that were closed.
+    pub closed: u64,
+    /// Of those, idle ones whose place another tenant needed.
+    pub reclaimed: u64,
+    /// Check-outs that had to wait.
+    pub waits: u64,
+    /// Of those, ones that were handed a connection directly.
+    pub hand_offs: u64,
+    /// Of those, ones that got none in time.
+    pub timeouts: u64,
+    /// Check-outs refused because too many were waiting.
+    pub overloaded: u64,
+}

@@ -1,0 +1,203 @@
+//! The one place that names locks, threads and clocks, so that a model checker can
+//! take them over (`--cfg shuttle`).
+
+#[cfg(not(shuttle))]
+pub(crate) use real::*;
+
+#[cfg(shuttle)]
+pub(crate) use model::*;
+
+#[cfg(not(shuttle))]
+mod real {
+    use std::cell::Cell;
+    use std::time::{Duration, Instant};
+
+    use parking_lot::Condvar;
+    pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock};
+
+    /// A condition variable of one waiter.
+    #[derive(Default)]
+    pub(crate) struct Signal(Condvar);
+
+    impl Signal {
+        pub(crate) fn notify(&self) {
+            self.0.notify_one();
+        }
+
+        /// Gives the lock up until it is notified or the deadline has passed; says
+        /// whether it has passed.
+        pub(crate) fn wait_until<'a, T>(
+            &self,
+            mut guard: MutexGuard<'a, T>,
+            deadline: Moment,
+        ) -> (MutexGuard<'a, T>, bool) {
+            let late = self.0.wait_until(&mut guard, deadline.0).timed_out();
+            (guard, late)
+        }
+    }
+
+    /// A point in time, to the nanosecond.
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub(crate) struct Moment(Instant);
+
+    impl Moment {
+        pub(crate) fn now() -> Self {
+            Self(Instant::now())
+        }
+
+        /// A time-out too long for the clock ends in a year.
+        pub(crate) fn after(self, wait: Duration) -> Self {
+            const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+            Self(self.0.checked_add(wait).unwrap_or(self.0 + YEAR))
+        }
+
+        pub(crate) fn elapsed(self) -> Duration {
+            self.0.elapsed()
+        }
+
+        pub(crate) fn is_older_than(self, age: Duration) -> bool {
+            age.is_zero() || self.elapsed() >= age
+        }
+    }
+
+    /// Time since some start, to a few milliseconds: a fifth of the price of a
+    /// [`Moment`]. For ages and idle stamps.
+    pub(crate) fn coarse_now() -> Duration {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+        Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
+    }
+
+    thread_local! {
+        /// How many connections this thread holds or opens, of all pools.
+        static HELD: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// Names this thread among those alive.
+    pub(crate) fn this_thread() -> usize {
+        HELD.try_with(|held| std::ptr::from_ref(held).addr())
+            .unwrap_or(0)
+    }
+
+    /// Counts what this thread holds, and says how many it held before. A guard may
+    /// be dropped while the thread's locals already are: then nobody asks any more.
+    pub(crate) fn held(change: isize) -> usize {
+        let change = |held: &Cell<usize>| held.replace(held.get().wrapping_add_signed(change));
+        HELD.try_with(change).unwrap_or(0)
+    }
+}
+
+#[cfg(shuttle)]
+mod model {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use shuttle::rand::Rng;
+    pub(crate) use shuttle::sync::MutexGuard;
+
+    /// `shuttle`'s lock without its poison: the pools restore their state on panic.
+    pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(shuttle::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(|poison| poison.into_inner())
+        }
+
+        pub(crate) fn get_mut(&mut self) -> &mut T {
+            self.0
+                .get_mut()
+                .unwrap_or_else(|poison| poison.into_inner())
+        }
+    }
+
+    /// As [`Mutex`].
+    pub(crate) struct RwLock<T>(shuttle::sync::RwLock<T>);
+
+    impl<T> RwLock<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(shuttle::sync::RwLock::new(value))
+        }
+
+        pub(crate) fn read(&self) -> shuttle::sync::RwLockReadGuard<'_, T> {
+            self.0.read().unwrap_or_else(|poison| poison.into_inner())
+        }
+
+        pub(crate) fn write(&self) -> shuttle::sync::RwLockWriteGuard<'_, T> {
+            self.0.write().unwrap_or_else(|poison| poison.into_inner())
+        }
+    }
+
+    /// `shuttle`'s `wait_timeout` never times out, so a deadline is a coin: heads,
+    /// it passes at once; tails, it never does. Who waits for ever is a lost wake-up,
+    /// and `shuttle` reports it as a deadlock.
+    #[derive(Default)]
+    pub(crate) struct Signal(shuttle::sync::Condvar);
+
+    impl Signal {
+        pub(crate) fn notify(&self) {
+            self.0.notify_one();
+        }
+
+        pub(crate) fn wait_until<'a, T>(
+            &self,
+            guard: MutexGuard<'a, T>,
+            deadline: Moment,
+        ) -> (MutexGuard<'a, T>, bool) {
+            if deadline == Moment::Soon && shuttle::rand::thread_rng().gen_bool(0.5) {
+                return (guard, true);
+            }
+            let guard = self.0.wait(guard);
+            (guard.unwrap_or_else(|poison| poison.into_inner()), false)
+        }
+    }
+
+    /// What stands for time: a deadline under a minute may pass, others never do.
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub(crate) enum Moment {
+        Now,
+        Soon,
+        Never,
+    }
+
+    impl Moment {
+        pub(crate) fn now() -> Self {
+            Self::Now
+        }
+
+        pub(crate) fn after(self, wait: Duration) -> Self {
+            match wait < Duration::from_secs(60) {
+                true => Self::Soon,
+                false => Self::Never,
+            }
+        }
+
+        pub(crate) fn elapsed(self) -> Duration {
+            Duration::ZERO
+        }
+
+        pub(crate) fn is_older_than(self, age: Duration) -> bool {
+            age.is_zero() || shuttle::rand::thread_rng().gen_bool(0.5)
+        }
+    }
+
+    pub(crate) fn coarse_now() -> Duration {
+        Duration::from_secs(1)
+    }
+
+    shuttle::thread_local! {
+        static HELD: Cell<usize> = Cell::new(0);
+    }
+
+    pub(crate) fn this_thread() -> usize {
+        HELD.try_with(|held| std::ptr::from_ref(held).addr())
+            .unwrap_or(0)
+    }
+
+    pub(crate) fn held(change: isize) -> usize {
+        let change = |held: &Cell<usize>| held.replace(held.get().wrapping_add_signed(change));
+        HELD.try_with(change).unwrap_or(0)
+    }
+}

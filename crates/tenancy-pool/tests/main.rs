@@ -1,0 +1,4 @@
+//! The pools from outside.
+
+mod basic;
+mod util;

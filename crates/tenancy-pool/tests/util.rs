@@ -1,0 +1,241 @@
+//! Drivers that do what their names say, over connections that are counted.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use r2d2::ManageConnection;
+use tenancy_core::{Epoch, Tenant};
+use tenancy_pool::{Builder, Driver, TenantPools};
+
+/// What all connections of one driver report to.
+#[derive(Default)]
+pub struct World {
+    pub live: AtomicUsize,
+    pub peak: AtomicUsize,
+    pub opened: AtomicUsize,
+    pub dropped: AtomicUsize,
+    pub prepared: Mutex<Vec<Tenant>>,
+    of_tenant: Mutex<HashMap<String, (usize, usize)>>,
+    serial: AtomicU64,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poison| poison.into_inner())
+}
+
+impl World {
+    pub fn live(&self) -> usize {
+        self.live.load(Ordering::SeqCst)
+    }
+
+    pub fn peak(&self) -> usize {
+        self.peak.load(Ordering::SeqCst)
+    }
+
+    pub fn opened(&self) -> usize {
+        self.opened.load(Ordering::SeqCst)
+    }
+
+    /// The most connections a tenant ever had at a time.
+    pub fn peak_of(&self, tenant: &str) -> usize {
+        locked(&self.of_tenant).get(tenant).map_or(0, |of| of.1)
+    }
+
+    pub fn live_of(&self, tenant: &str) -> usize {
+        locked(&self.of_tenant).get(tenant).map_or(0, |of| of.0)
+    }
+
+    pub fn connect(self: &Arc<Self>, tenant: &Tenant) -> Conn {
+        let live = self.live.fetch_add(1, Ordering::SeqCst) + 1;
+        self.peak.fetch_max(live, Ordering::SeqCst);
+        self.opened.fetch_add(1, Ordering::SeqCst);
+        let mut of_tenant = locked(&self.of_tenant);
+        let of = of_tenant.entry(tenant.id().to_string()).or_default();
+        of.0 += 1;
+        of.1 = of.1.max(of.0);
+        Conn {
+            world: self.clone(),
+            tenant: tenant.clone(),
+            serial: self.serial.fetch_add(1, Ordering::SeqCst),
+            broken: false,
+            stale: false,
+            on_drop: None,
+        }
+    }
+}
+
+/// A connection that knows whose it is and is counted while it lives.
+pub struct Conn {
+    world: Arc<World>,
+    pub tenant: Tenant,
+    pub serial: u64,
+    /// `has_broken` says so.
+    pub broken: bool,
+    /// `is_valid` says so.
+    pub stale: bool,
+    pub on_drop: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        if let Some(on_drop) = self.on_drop.take() {
+            on_drop();
+        }
+        self.world.live.fetch_sub(1, Ordering::SeqCst);
+        self.world.dropped.fetch_add(1, Ordering::SeqCst);
+        let mut of_tenant = locked(&self.world.of_tenant);
+        if let Some(of) = of_tenant.get_mut(self.tenant.id().as_str()) {
+            of.0 -= 1;
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("no such database")]
+pub struct NoDatabase;
+
+/// Decides what happens when a connection is opened: the number of the attempt comes
+/// in, from 0.
+pub type OnConnect = Arc<dyn Fn(&Tenant, usize) -> Result<(), NoDatabase> + Send + Sync>;
+pub type OnPrepare = Arc<dyn Fn(&Tenant) -> Result<(), NoDatabase> + Send + Sync>;
+
+/// A driver over counted connections.
+#[derive(Clone)]
+pub struct Fake {
+    pub world: Arc<World>,
+    attempts: Arc<AtomicUsize>,
+    on_connect: OnConnect,
+    on_prepare: OnPrepare,
+}
+
+/// Always connects.
+#[allow(non_snake_case)]
+pub fn OkDriver() -> Fake {
+    ConnectWith(|_, _| Ok(()))
+}
+
+/// Connects `n` times, then never again.
+#[allow(non_snake_case)]
+pub fn FailAfter(n: usize) -> Fake {
+    ConnectWith(move |_, attempt| if attempt < n { Ok(()) } else { Err(NoDatabase) })
+}
+
+/// Takes its time to connect.
+#[allow(non_snake_case)]
+pub fn SlowDriver(time: Duration) -> Fake {
+    ConnectWith(move |_, _| {
+        std::thread::sleep(time);
+        Ok(())
+    })
+}
+
+/// Panics at the first `n` attempts to connect.
+#[allow(non_snake_case)]
+pub fn PanicDriver(n: usize) -> Fake {
+    ConnectWith(move |_, attempt| {
+        assert!(attempt >= n, "planned panic while connecting");
+        Ok(())
+    })
+}
+
+#[allow(non_snake_case)]
+pub fn ConnectWith(
+    on_connect: impl Fn(&Tenant, usize) -> Result<(), NoDatabase> + Send + Sync + 'static,
+) -> Fake {
+    Fake {
+        world: Arc::default(),
+        attempts: Arc::default(),
+        on_connect: Arc::new(on_connect),
+        on_prepare: Arc::new(|_| Ok(())),
+    }
+}
+
+impl Fake {
+    pub fn preparing(
+        mut self,
+        on_prepare: impl Fn(&Tenant) -> Result<(), NoDatabase> + Send + Sync + 'static,
+    ) -> Self {
+        self.on_prepare = Arc::new(on_prepare);
+        self
+    }
+
+    pub fn attempts(&self) -> usize {
+        self.attempts.load(Ordering::SeqCst)
+    }
+}
+
+pub struct Manager {
+    fake: Fake,
+    tenant: Tenant,
+}
+
+impl ManageConnection for Manager {
+    type Connection = Conn;
+    type Error = NoDatabase;
+
+    fn connect(&self) -> Result<Conn, NoDatabase> {
+        let attempt = self.fake.attempts.fetch_add(1, Ordering::SeqCst);
+        (self.fake.on_connect)(&self.tenant, attempt)?;
+        Ok(self.fake.world.connect(&self.tenant))
+    }
+
+    fn is_valid(&self, conn: &mut Conn) -> Result<(), NoDatabase> {
+        if conn.stale { Err(NoDatabase) } else { Ok(()) }
+    }
+
+    fn has_broken(&self, conn: &mut Conn) -> bool {
+        conn.broken
+    }
+}
+
+impl Driver for Fake {
+    type Manager = Manager;
+
+    fn manager(&self, tenant: &Tenant) -> Manager {
+        Manager {
+            fake: self.clone(),
+            tenant: tenant.clone(),
+        }
+    }
+
+    fn prepare(&self, tenant: &Tenant, _: &mut Conn) -> Result<(), NoDatabase> {
+        (self.on_prepare)(tenant)?;
+        locked(&self.world.prepared).push(tenant.clone());
+        Ok(())
+    }
+}
+
+#[track_caller]
+pub fn tenant(id: &str) -> Tenant {
+    tenant_at(id, 1)
+}
+
+#[track_caller]
+pub fn tenant_at(id: &str, epoch: u64) -> Tenant {
+    let builder = Tenant::builder(id.parse().expect("an id"));
+    let epoch = Epoch::new(epoch).expect("an epoch");
+    builder.epoch(epoch).build().expect("a tenant")
+}
+
+/// Pools of at most `max` connections, `per_tenant` for one.
+#[track_caller]
+pub fn pools(fake: &Fake, max: u32, per_tenant: u32) -> TenantPools<Fake> {
+    pools_with(fake, max, per_tenant, |builder| builder)
+}
+
+#[track_caller]
+pub fn pools_with(
+    fake: &Fake,
+    max: u32,
+    per_tenant: u32,
+    more: impl FnOnce(Builder) -> Builder,
+) -> TenantPools<Fake> {
+    let builder = TenantPools::<Fake>::builder()
+        .max_connections(max)
+        .max_per_tenant(per_tenant);
+    more(builder).build(fake.clone()).expect("pools")
+}
+
+pub const SHORT: Duration = Duration::from_millis(30);
