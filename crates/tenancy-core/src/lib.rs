@@ -76,7 +76,7 @@ pub use provision::{Migrated, ProvisionError, Provisioned, Provisioner, SchemaTa
 pub use request::{Headers, RequestHead};
 pub use resolver::{
     DefaultHasher, Explanation, InvalidResolver, Reason, Resolution, ResolveError, Resolved,
-    Resolver, ResolverBuilder, Rule,
+    Resolver, ResolverBuilder, Rule, Step,
 };
 pub use scope::{Attached, OtherTenant, Scope};
 pub use tenant::{

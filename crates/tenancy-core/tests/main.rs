@@ -5,6 +5,7 @@ mod attach;
 mod autotraits;
 mod catalog;
 mod classify;
+mod freshness;
 mod ids;
 mod path;
 mod scope;

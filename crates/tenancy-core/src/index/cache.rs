@@ -86,9 +86,7 @@ impl<S: BuildHasher + Clone> Cache<S> {
         for _ in 0..MAX_RETRIES {
             let needed = self.applied.load(Ordering::Acquire);
             let forgotten = self.forgotten.load(Ordering::Acquire);
-            let Some((loaded, flown)) = self.fly(catalog, key, forgotten) else {
-                continue;
-            };
+            let (loaded, flown) = self.fly(catalog, key, forgotten);
             let answer = loaded?;
             // One that others began to ask for may be older than what we know.
             if answer.as_of.0 < needed {
@@ -103,22 +101,19 @@ impl<S: BuildHasher + Clone> Cache<S> {
         Err(Arc::new(CatalogError::new(behind)))
     }
 
-    /// The answer, and whether it was we who asked. Nothing when who asked panicked.
-    fn fly(
-        &self,
-        catalog: &dyn Catalog,
-        key: TenantKey<'_>,
-        forgotten: u64,
-    ) -> Option<(Loaded, bool)> {
+    /// The answer, and whether it was we who asked.
+    fn fly(&self, catalog: &dyn Catalog, key: TenantKey<'_>, forgotten: u64) -> (Loaded, bool) {
         let kept = Kept::from(Probe::of(key));
         let mut flights = self.flights.lock();
         if let Some(flight) = flights.get(&kept).cloned() {
             drop(flights);
-            if flight.forgotten == forgotten {
-                return flight.wait().map(|loaded| (loaded, false));
+            if flight.forgotten == forgotten
+                && let Some(loaded) = flight.wait()
+            {
+                return (loaded, false);
             }
-            // It set off before all was forgotten: what it brings may be stale.
-            return Some((catalog.lookup(key).map_err(Arc::new), true));
+            // What it brings may be from before all was forgotten, or its caller panicked.
+            return (catalog.lookup(key).map_err(Arc::new), true);
         }
         let flight = Arc::new(Flight {
             forgotten,
@@ -134,7 +129,7 @@ impl<S: BuildHasher + Clone> Cache<S> {
         };
         let loaded = catalog.lookup(key).map_err(Arc::new);
         landing.state = FlightState::Landed(loaded.clone());
-        Some((loaded, true))
+        (loaded, true)
     }
 
     fn keep(

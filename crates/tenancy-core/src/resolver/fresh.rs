@@ -23,14 +23,10 @@ pub(crate) struct Fresh {
     claimed_at: AtomicU64,
     /// A `try_resolve` claimed a sync and left it to the next `resolve`.
     owed: AtomicBool,
-    /// Held by who applies changes.
-    pub(crate) syncing: Mutex<Option<Failure>>,
-}
-
-/// A sync that failed: those who waited for it need not try again.
-pub(crate) struct Failure {
-    pub(crate) at: u64,
-    pub(crate) error: Arc<CatalogError>,
+    /// Held by who applies changes; why the last sync failed, if it did.
+    pub(crate) syncing: Mutex<Option<Arc<CatalogError>>>,
+    /// How many syncs have ended, so that who waited for one need not try again.
+    pub(crate) syncs: AtomicU64,
 }
 
 /// What a caller has to do before it may answer from memory.
@@ -59,6 +55,7 @@ impl Fresh {
             claimed_at: AtomicU64::new(0),
             owed: AtomicBool::new(false),
             syncing: Mutex::new(None),
+            syncs: AtomicU64::new(0),
         }
     }
 

@@ -1,28 +1,31 @@
 //! [`Resolver`]: which tenant is this request for?
 
+mod answer;
 mod builder;
 mod error;
 mod explain;
 mod fresh;
 mod hosts;
+mod invalid;
 mod pattern;
 mod proxies;
 mod sources;
 mod store;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use once_cell::sync::OnceCell;
 
-pub use builder::{InvalidResolver, ResolverBuilder};
+pub use answer::{Resolution, Resolved, Rule};
+pub use builder::ResolverBuilder;
 pub use error::{Reason, ResolveError};
-pub use explain::Explanation;
+pub use explain::{Explanation, Step};
+pub use invalid::InvalidResolver;
 
 use crate::catalog::{Catalog, Name};
-use crate::classify::{Classified, Classifier, PathClass, RouteMode};
+use crate::classify::{Classified, Classifier, RouteMode};
 use crate::clock::Clock;
 use crate::domain::Domain;
 use crate::event::Observers;
@@ -84,105 +87,6 @@ pub struct Resolver<S = DefaultHasher> {
     max_tenants: usize,
     max_cached: usize,
     observers: Observers,
-}
-
-/// What a request gets, unless it is refused.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Resolved<'p> {
-    /// Whose it is.
-    pub resolution: Resolution,
-    /// What its path is.
-    pub class: PathClass,
-    /// Who may serve it.
-    pub mode: RouteMode,
-    /// The rule that named the tenant.
-    pub rule: Option<Rule>,
-    /// The path that the application is to see: normalised, still percent-encoded,
-    /// without query and path prefix.
-    pub path: Cow<'p, str>,
-}
-
-impl Resolved<'_> {
-    /// The tenant, if the request is one's.
-    pub fn tenant(&self) -> Option<&Tenant> {
-        match &self.resolution {
-            Resolution::Tenant(tenant) => Some(tenant),
-            _ => None,
-        }
-    }
-}
-
-/// Whose a request is.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum Resolution {
-    /// This tenant's: enter it.
-    Tenant(Tenant),
-    /// The central application's: nobody is to be entered.
-    Central,
-    /// A path of this class that needs no tenant: serve it, enter nobody.
-    Skip(PathClass),
-}
-
-/// One way of finding the tenant of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Rule {
-    /// The whole host is a domain that is bound to the tenant.
-    Domain,
-    /// The host is one label under a base domain.
-    Subdomain,
-    /// The host fits a template.
-    Template,
-    /// The path begins with the prefix and the tenant.
-    Path,
-    /// A header carries the tenant.
-    Header,
-    /// A parameter of the query carries it.
-    Query,
-    /// A cookie carries it.
-    Cookie,
-    /// The host of the Origin header is the tenant's.
-    Origin,
-    /// A closure of the embedder's names it.
-    Custom,
-}
-
-impl Rule {
-    /// Every rule.
-    pub const ALL: [Self; 9] = [
-        Self::Domain,
-        Self::Subdomain,
-        Self::Template,
-        Self::Path,
-        Self::Header,
-        Self::Query,
-        Self::Cookie,
-        Self::Origin,
-        Self::Custom,
-    ];
-
-    /// The word that stands in configurations and answers.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Domain => "domain",
-            Self::Subdomain => "subdomain",
-            Self::Template => "template",
-            Self::Path => "path",
-            Self::Header => "header",
-            Self::Query => "query",
-            Self::Cookie => "cookie",
-            Self::Origin => "origin",
-            Self::Custom => "custom",
-        }
-    }
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
 }
 
 impl Resolver {

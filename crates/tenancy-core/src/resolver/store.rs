@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::fresh::{Failure, Turn};
+use super::fresh::Turn;
 use super::{ResolveError, Resolver, Way};
 use crate::catalog::{CatalogError, Change, Changes, Name, TenantKey};
 use crate::event::Event;
@@ -118,17 +118,17 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     ///
     /// # Errors
     /// When the catalog cannot be asked; what was known stays.
-    pub fn sync(&self) -> Result<Version, CatalogError> {
+    pub fn sync(&self) -> Result<Version, Arc<CatalogError>> {
         let Some(store) = self.store.get() else {
             self.load()?;
             return Ok(self.applied());
         };
         let mut syncing = self.fresh.syncing.lock();
-        let done = self.sync_locked(store);
-        *syncing = None;
+        let applied = self.sync_locked(store, &mut syncing);
+        let failed = syncing.clone();
         drop(syncing);
-        self.tell(&done.0);
-        done.1.map(|()| self.applied())
+        self.tell(&applied);
+        failed.map_or_else(|| Ok(self.applied()), Err)
     }
 
     /// Applies what a change feed delivered by another way than
@@ -211,25 +211,17 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         if turn == Turn::Answer {
             return Ok(());
         }
+        let seen = self.fresh.syncs.load(Ordering::Acquire);
         let mut syncing = self.fresh.syncing.lock();
         let age = self.fresh.age(self.clock.nanos());
         if age < self.fresh.poll_every {
             return Ok(());
         }
-        let failed = syncing.as_ref().filter(|failure| failure.at >= now);
-        let (applied, failed) = match failed {
-            // Somebody else asked while this caller waited.
-            Some(failure) => (Applied::default(), Some(failure.error.clone())),
-            None => {
-                let (applied, done) = self.sync_locked(store);
-                let failed = done.err().map(Arc::new);
-                *syncing = failed.clone().map(|error| Failure {
-                    at: self.clock.nanos(),
-                    error,
-                });
-                (applied, failed)
-            }
-        };
+        let mut applied = Applied::default();
+        if self.fresh.syncs.load(Ordering::Acquire) == seen || syncing.is_none() {
+            applied = self.sync_locked(store, &mut syncing);
+        }
+        let failed = syncing.clone();
         drop(syncing);
         self.tell(&applied);
         match failed {
@@ -245,10 +237,11 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         }
     }
 
-    fn sync_locked(&self, store: &Store<S>) -> (Applied, Result<(), CatalogError>) {
+    fn sync_locked(&self, store: &Store<S>, failed: &mut Option<Arc<CatalogError>>) -> Applied {
         let mut applied = Applied::default();
-        let done = self.sync_pages(store, &mut applied);
-        (applied, done)
+        *failed = self.sync_pages(store, &mut applied).err().map(Arc::new);
+        self.fresh.syncs.fetch_add(1, Ordering::AcqRel);
+        applied
     }
 
     fn sync_pages(&self, store: &Store<S>, applied: &mut Applied) -> Result<(), CatalogError> {

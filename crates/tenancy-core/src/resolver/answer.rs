@@ -1,0 +1,106 @@
+//! [`Resolved`]: what a request gets.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::classify::{PathClass, RouteMode};
+use crate::tenant::Tenant;
+
+/// What a request gets, unless it is refused.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Resolved<'p> {
+    /// Whose it is.
+    pub resolution: Resolution,
+    /// What its path is.
+    pub class: PathClass,
+    /// Who may serve it.
+    pub mode: RouteMode,
+    /// The rule that named the tenant.
+    pub rule: Option<Rule>,
+    /// The path that the application is to see: normalised, still percent-encoded,
+    /// without query and path prefix.
+    pub path: Cow<'p, str>,
+}
+
+impl Resolved<'_> {
+    /// The tenant, if the request is one's.
+    pub fn tenant(&self) -> Option<&Tenant> {
+        match &self.resolution {
+            Resolution::Tenant(tenant) => Some(tenant),
+            _ => None,
+        }
+    }
+}
+
+/// Whose a request is.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Resolution {
+    /// This tenant's: enter it.
+    Tenant(Tenant),
+    /// The central application's: nobody is to be entered.
+    Central,
+    /// A path of this class that needs no tenant: serve it, enter nobody.
+    Skip(PathClass),
+}
+
+/// One way of finding the tenant of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Rule {
+    /// The whole host is a domain that is bound to the tenant.
+    Domain,
+    /// The host is one label under a base domain.
+    Subdomain,
+    /// The host fits a template.
+    Template,
+    /// The path begins with the prefix and the tenant.
+    Path,
+    /// A header carries the tenant.
+    Header,
+    /// A parameter of the query carries it.
+    Query,
+    /// A cookie carries it.
+    Cookie,
+    /// The host of the Origin header is the tenant's.
+    Origin,
+    /// A closure of the embedder's names it.
+    Custom,
+}
+
+impl Rule {
+    /// Every rule.
+    pub const ALL: [Self; 9] = [
+        Self::Domain,
+        Self::Subdomain,
+        Self::Template,
+        Self::Path,
+        Self::Header,
+        Self::Query,
+        Self::Cookie,
+        Self::Origin,
+        Self::Custom,
+    ];
+
+    /// The word that stands in configurations and answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Domain => "domain",
+            Self::Subdomain => "subdomain",
+            Self::Template => "template",
+            Self::Path => "path",
+            Self::Header => "header",
+            Self::Query => "query",
+            Self::Cookie => "cookie",
+            Self::Origin => "origin",
+            Self::Custom => "custom",
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

@@ -1,0 +1,123 @@
+//! [`InvalidResolver`]: what a builder refuses.
+
+use std::time::Duration;
+
+use super::Rule;
+
+/// A resolver that cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidResolver {
+    /// No rule is switched on.
+    #[error("no rule is switched on; name at least one, for example subdomain")]
+    NoRules,
+    /// A rule stands there twice.
+    #[error("rule {rule} is listed twice; list it once")]
+    RuleTwice {
+        /// The rule.
+        rule: Rule,
+    },
+    /// A rule has no parameter.
+    #[error("rule {rule} is switched on without its parameter; say {}, or leave the rule out", parameter(*rule))]
+    NoParameter {
+        /// The rule.
+        rule: Rule,
+    },
+    /// A parameter's rule is not switched on.
+    #[error("{} is given but rule {rule} is not listed; add it to the rules, or leave the parameter out", parameter(*rule))]
+    NotListed {
+        /// The rule.
+        rule: Rule,
+    },
+    /// A rule that is read on central hosts, and there is none.
+    #[error(
+        "rule {rule} is read on central domains and there is none; add one, or leave the rule out"
+    )]
+    NoCentralDomain {
+        /// The rule.
+        rule: Rule,
+    },
+    /// A host is none.
+    #[error(
+        "host {host} is no host name; write it as app.example.com, without scheme, port and final dot"
+    )]
+    Host {
+        /// The text, quoted.
+        host: Box<str>,
+    },
+    /// A base domain is an address.
+    #[error("base domain {base} is an address, which has no subdomains; name a domain")]
+    AddressAsBase {
+        /// The text, quoted.
+        base: Box<str>,
+    },
+    /// A template is malformed.
+    #[error("host template {template} {problem}; write it as {{tenant}}-api.example.com")]
+    Template {
+        /// The text, quoted.
+        template: Box<str>,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Some host would fit both.
+    #[error(
+        "{first} and {second} fit some of the same hosts; change one so that a host names one tenant"
+    )]
+    Overlap {
+        /// A base domain or template, as a template.
+        first: String,
+        /// Another.
+        second: String,
+    },
+    /// The path prefix is malformed.
+    #[error("path_prefix {prefix} {problem}; write one plain segment, for example /t")]
+    PathPrefix {
+        /// The text, quoted.
+        prefix: Box<str>,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The name of a header, parameter or cookie is malformed.
+    #[error("{rule} {name} is no name; use letters, digits and hyphens, for example x-tenant")]
+    ParameterName {
+        /// The rule.
+        rule: Rule,
+        /// The text, quoted.
+        name: Box<str>,
+    },
+    /// A reserved label is none.
+    #[error("reserved label {label} is no label; use lowercase letters, digits and inner hyphens")]
+    Reserved {
+        /// The text, quoted.
+        label: Box<str>,
+    },
+    /// A trusted proxy is neither an address nor a network.
+    #[error("trusted proxy {network} is no address or network; write it as 10.0.0.1 or 10.0.0.0/8")]
+    Proxy {
+        /// The text, quoted.
+        network: Box<str>,
+    },
+    /// The feed would be asked never, or too rarely.
+    #[error(
+        "poll_every is {poll_every:?} and max_staleness {max_staleness:?}; poll at least that often, and not every 0 s"
+    )]
+    PollEvery {
+        /// How often the feed would be asked.
+        poll_every: Duration,
+        /// How old an answer may be.
+        max_staleness: Duration,
+    },
+}
+
+fn parameter(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Subdomain => "subdomains_of",
+        Rule::Template => "host_templates",
+        Rule::Path => "path_prefix",
+        Rule::Header => "header",
+        Rule::Query => "query",
+        Rule::Cookie => "cookie",
+        Rule::Custom => "the closure",
+        Rule::Domain | Rule::Origin => "nothing",
+    }
+}
