@@ -16,9 +16,6 @@ use crate::catalog::{Catalog, CatalogError, Change, TenantKey, Versioned};
 use crate::id::{TenantId, Version};
 use crate::tenant::Tenant;
 
-/// How often an answer that is older than what was applied is asked for again.
-const MAX_RETRIES: usize = 3;
-
 pub(crate) struct Cache<S> {
     tenants: Bounded<S, (Tenant, u64)>,
     nobody: Bounded<S, u64>,
@@ -33,7 +30,14 @@ pub(crate) struct Cache<S> {
     ttl: u64,
 }
 
-type Loaded = Result<Versioned<Option<Tenant>>, Arc<CatalogError>>;
+type Answer = Versioned<Option<Tenant>>;
+type Loaded = Result<Answer, Arc<CatalogError>>;
+
+/// Who asked the catalog.
+enum By {
+    Us,
+    Another,
+}
 
 /// One load that several callers wait for.
 #[derive(Default)]
@@ -82,27 +86,32 @@ impl<S: BuildHasher + Clone> Cache<S> {
         key: TenantKey<'_>,
         now: u64,
     ) -> Result<Found, Arc<CatalogError>> {
-        let name = Probe::of(key);
-        for _ in 0..MAX_RETRIES {
-            let needed = self.applied.load(Ordering::Acquire);
-            let forgotten = self.forgotten.load(Ordering::Acquire);
-            let (loaded, flown) = self.fly(catalog, key, forgotten);
-            let answer = loaded?;
-            // One that others began to ask for may be older than what we know.
-            if answer.as_of.0 < needed {
-                continue;
-            }
-            if flown {
-                self.keep(name, &answer, forgotten, now.saturating_add(self.ttl));
-            }
-            return Ok(answer.value.map_or(Found::Nobody, Found::Tenant));
+        let needed = self.applied.load(Ordering::Acquire);
+        let forgotten = self.forgotten.load(Ordering::Acquire);
+        let (answer, kept_by_us) = match self.fly(catalog, key, forgotten)? {
+            (answer, By::Us) => (answer, true),
+            (answer, By::Another) if answer.as_of.0 >= needed => (answer, false),
+            // Another began to ask before the last change was applied.
+            (_, By::Another) => (catalog.lookup(key)?, true),
+        };
+        if answer.as_of.0 < needed {
+            let lags = "its answers are older than the changes it fed; is it a replica that lags?";
+            return Err(Arc::new(CatalogError::new(lags)));
         }
-        let behind = "its answers are older than the changes it fed; is it a replica that lags?";
-        Err(Arc::new(CatalogError::new(behind)))
+        if kept_by_us {
+            let until = now.saturating_add(self.ttl);
+            self.keep(Probe::of(key), &answer, forgotten, until);
+        }
+        Ok(answer.value.map_or(Found::Nobody, Found::Tenant))
     }
 
-    /// The answer, and whether it was we who asked.
-    fn fly(&self, catalog: &dyn Catalog, key: TenantKey<'_>, forgotten: u64) -> (Loaded, bool) {
+    /// The answer, from a load that others may share.
+    fn fly(
+        &self,
+        catalog: &dyn Catalog,
+        key: TenantKey<'_>,
+        forgotten: u64,
+    ) -> Result<(Answer, By), Arc<CatalogError>> {
         let kept = Kept::from(Probe::of(key));
         let mut flights = self.flights.lock();
         if let Some(flight) = flights.get(&kept).cloned() {
@@ -110,10 +119,10 @@ impl<S: BuildHasher + Clone> Cache<S> {
             if flight.forgotten == forgotten
                 && let Some(loaded) = flight.wait()
             {
-                return (loaded, false);
+                return Ok((loaded?, By::Another));
             }
             // What it brings may be from before all was forgotten, or its caller panicked.
-            return (catalog.lookup(key).map_err(Arc::new), true);
+            return Ok((catalog.lookup(key)?, By::Us));
         }
         let flight = Arc::new(Flight {
             forgotten,
@@ -129,16 +138,10 @@ impl<S: BuildHasher + Clone> Cache<S> {
         };
         let loaded = catalog.lookup(key).map_err(Arc::new);
         landing.state = FlightState::Landed(loaded.clone());
-        (loaded, true)
+        Ok((loaded?, By::Us))
     }
 
-    fn keep(
-        &self,
-        name: Probe<'_>,
-        answer: &Versioned<Option<Tenant>>,
-        forgotten: u64,
-        until: u64,
-    ) {
+    fn keep(&self, name: Probe<'_>, answer: &Answer, forgotten: u64, until: u64) {
         // Compared while the name's shard is locked, and raised before anything is
         // forgotten: either the comparison fails or what is kept here is forgotten.
         let still = || {
