@@ -55,8 +55,12 @@ mod provision;
 mod request;
 mod resolver;
 mod scope;
+#[cfg(feature = "serde")]
+mod serde;
 mod tenant;
 mod text;
+#[cfg(feature = "tracing")]
+mod tracing;
 
 pub use catalog::{
     Actor, Binding, Catalog, CatalogError, CatalogWriter, Change, Changes, MemoryCatalog, Name,
@@ -84,3 +88,5 @@ pub use tenant::{
     UnknownStatus,
 };
 pub use text::Excerpt;
+#[cfg(feature = "tracing")]
+pub use tracing::TracingObserver;

@@ -1,0 +1,76 @@
+//! Feature `tracing`: [`TracingObserver`].
+
+use crate::event::{Event, Observer};
+
+/// Writes every [`Event`] to `tracing`, with the target `tenancy`: what keeps a
+/// tenant from being served as a warning, what is routine as `debug`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tenancy_core::{TracingObserver, observe};
+/// let _observing = observe(Arc::new(TracingObserver));
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TracingObserver;
+
+impl Observer for TracingObserver {
+    fn observe(&self, event: &Event<'_>) {
+        match event {
+            Event::Switched { .. } => ::tracing::info!(target: "tenancy", ?event),
+            Event::NameConflict { .. }
+            | Event::CatalogUnavailable { .. }
+            | Event::OpenFailed { .. }
+            | Event::WaitedLong { .. }
+            | Event::BoundReached { .. } => ::tracing::warn!(target: "tenancy", ?event),
+            _ => ::tracing::debug!(target: "tenancy", ?event),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use ::tracing::span::{Attributes, Id, Record};
+    use ::tracing::{Level, Metadata, Subscriber};
+
+    use super::*;
+    use crate::Tenant;
+
+    struct Levels(Arc<Mutex<Vec<Level>>>);
+
+    impl Subscriber for Levels {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target() == "tenancy"
+        }
+        fn event(&self, event: &::tracing::Event<'_>) {
+            let mut levels = self.0.lock().expect("no test panics with it");
+            levels.push(*event.metadata().level());
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn what_keeps_a_tenant_from_being_served_is_a_warning() {
+        let levels = Arc::default();
+        let acme = Tenant::builder("acme".parse().expect("an id"))
+            .build()
+            .expect("a tenant");
+        ::tracing::subscriber::with_default(Levels(Arc::clone(&levels)), || {
+            TracingObserver.observe(&Event::BoundReached { max: 4 });
+            TracingObserver.observe(&Event::Opening { tenant: &acme });
+            TracingObserver.observe(&Event::Switched {
+                from: &acme,
+                to: &acme,
+            });
+        });
+        let levels = levels.lock().expect("nobody panicked with it");
+        assert_eq!(*levels, [Level::WARN, Level::DEBUG, Level::INFO]);
+    }
+}
