@@ -2,6 +2,7 @@
 //! whose it is, opened hardened, and listed in a catalog that is SQLite, too.
 
 mod catalog;
+mod deadline;
 mod driver;
 mod error;
 mod harden;
@@ -13,6 +14,7 @@ mod stamp;
 mod template;
 
 pub use catalog::{AuditEvent, BrokenChain, SqliteCatalog};
+pub use deadline::Deadline;
 pub use driver::{Behind, Durability, SqliteDriver, SqliteDriverBuilder};
 pub use error::{FileError, IoError, MigrateError, MigrationsError, OpenError, StorageError};
 pub use harden::{Hardening, Refusal, Rule};

@@ -4,12 +4,14 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use r2d2::ManageConnection;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 use tenancy_core::{SchemaTarget, Tenant};
 
+use crate::deadline::{Deadline, Deadlines};
 use crate::driver::{Behind, Shared};
 use crate::error::{FileError, OpenError};
 use crate::harden::{self, Guard, Purpose, Refusal};
@@ -84,6 +86,7 @@ impl ManageConnection for SqliteManager {
         Ok(SqliteConnection {
             inner: connection,
             guard,
+            deadlines: Deadlines::default(),
             path,
         })
     }
@@ -131,6 +134,7 @@ impl SqliteManager {
 pub struct SqliteConnection {
     inner: Connection,
     guard: Arc<Guard>,
+    deadlines: Deadlines,
     path: PathBuf,
 }
 
@@ -141,8 +145,40 @@ impl SqliteConnection {
         self.guard.last()
     }
 
+    /// Interrupts every statement that runs `after` this moment, until the returned
+    /// guard is dropped: for statements whose cost is not known beforehand. It stops
+    /// scans, joins, sorts and endless recursion within some microseconds. An earlier
+    /// deadline stays; a connection that is given back with one is thrown away.
+    ///
+    /// ```
+    /// # use tenancy_core::{Provisioner, Tenant};
+    /// # use tenancy_pool::Driver;
+    /// # use tenancy_sqlite::SqliteDriver;
+    /// # use r2d2::ManageConnection;
+    /// # use std::time::Duration;
+    /// # let root = tempfile::tempdir()?;
+    /// # let driver = SqliteDriver::builder(root.path()).build()?;
+    /// # let id = "acme".parse()?;
+    /// # let place = driver.place(&id)?;
+    /// # let acme = Tenant::builder(id).placement(place).build()?;
+    /// # driver.provision(&acme)?;
+    /// # let connection = driver.manager(&acme).connect()?;
+    /// let report = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+    /// let deadline = connection.deadline(Duration::from_millis(20))?;
+    /// assert!(connection.query_row(report, [], |row| row.get::<_, i64>(0)).is_err());
+    /// drop(deadline);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When SQLite does not take the handler.
+    pub fn deadline(&self, after: Duration) -> rusqlite::Result<Deadline> {
+        self.deadlines.set(&self.inner, after)
+    }
+
     fn is_intact(&self) -> bool {
         self.inner.is_autocommit()
+            && self.deadlines.is_clear()
             // Two connections can be swapped through `&mut`.
             && self.inner.path().map(Path::new) == Some(&*self.path)
             && harden::is_intact(&self.inner, &self.guard)

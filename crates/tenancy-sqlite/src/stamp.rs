@@ -78,9 +78,14 @@ pub(crate) fn read(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
     let sql = "SELECT tenant, epoch, open FROM main._tenancy_stamp";
     let row = connection
         .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    let Some((found, epoch, open)): Option<(Box<str>, i64, bool)> = row else {
-        return Ok(Stamp::Foreign("a database with an empty stamp".into()));
+        .optional();
+    let (found, epoch, open): (Box<str>, i64, bool) = match row {
+        Ok(Some(row)) => row,
+        Ok(None) => return Ok(Stamp::Foreign("a database with an empty stamp".into())),
+        Err(error) if is_no_stamp(&error) => {
+            return Ok(Stamp::Foreign("a database with another stamp".into()));
+        }
+        Err(error) => return Err(error),
     };
     if *found != *tenant.id().as_str() || epoch != epoch_of(tenant) {
         let found: String = found.escape_debug().take(80).collect();
@@ -131,6 +136,14 @@ fn epoch_of(tenant: &Tenant) -> i64 {
 
 fn pragma(connection: &Connection, name: &str) -> Result<i64> {
     connection.query_row(&format!("PRAGMA main.{name}"), [], |row| row.get(0))
+}
+
+/// Its table is not there, or is another one.
+fn is_no_stamp(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{InvalidColumnType, SqlInputError};
+    // Plain SQLITE_ERROR is about the statement, never about the disk.
+    error.sqlite_error().is_some_and(|e| e.extended_code == 1)
+        || matches!(error, InvalidColumnType(..) | SqlInputError { .. })
 }
 
 fn is_no_database(error: &rusqlite::Error) -> bool {

@@ -1,10 +1,16 @@
 //! The catalog's rules.
 
+use std::error::Error;
+use std::fs;
+use std::time::Duration;
+
 use tenancy_core::{
-    Actor, Catalog, CatalogWriter, Name, NewTenant, Proof, TenantChange, TenantKey, TenantStatus,
-    Version, WriteError,
+    Actor, Attributes, Catalog, CatalogWriter, Challenge, Change, Maintenance, Name, NewTenant,
+    Placement, Proof, Tenant, TenantChange, TenantId, TenantKey, TenantStatus, Version, WriteError,
 };
-use tenancy_sqlite::SqliteCatalog;
+use tenancy_sqlite::{SqliteCatalog, SqliteDriver, StorageError};
+
+use crate::util::{quick_dir, shared_rows};
 
 fn by() -> Actor {
     Actor::new("test")
@@ -14,52 +20,487 @@ fn new(id: &str) -> NewTenant {
     NewTenant::new(id.parse().unwrap())
 }
 
+fn domain(text: &str) -> Name {
+    Name::Domain(text.parse().unwrap())
+}
+
+fn label(text: &str) -> Name {
+    Name::Label(text.parse().unwrap())
+}
+
+struct Dir {
+    catalog: SqliteCatalog,
+    dir: tempfile::TempDir,
+}
+
+fn empty() -> Dir {
+    let dir = quick_dir();
+    let catalog = SqliteCatalog::open(dir.path()).unwrap();
+    Dir { catalog, dir }
+}
+
+impl Dir {
+    fn insert(&self, id: &str) -> Tenant {
+        self.catalog.insert(new(id), &by()).unwrap()
+    }
+
+    fn owner(&self, key: TenantKey<'_>) -> Option<String> {
+        let found = self.catalog.lookup(key).unwrap().value;
+        found.map(|tenant| tenant.id().to_string())
+    }
+}
+
 /// Case C03: a domain has one owner.
 #[test]
 fn a_domain_of_another_tenant_cannot_be_bound() {
-    let dir = tempfile::tempdir().unwrap();
-    let catalog = SqliteCatalog::open(dir.path()).unwrap();
-    let t1 = catalog.insert(new("t1"), &by()).unwrap();
-    let t2 = catalog.insert(new("t2"), &by()).unwrap();
-    let domain = Name::Domain("foo.localhost".parse().unwrap());
-    catalog
-        .bind(&domain, t1.id(), Proof::Trusted, &by())
+    let root = empty();
+    let (t1, t2) = (root.insert("t1"), root.insert("t2"));
+    let foo = domain("foo.localhost");
+    let bind = |tenant: &Tenant, proof| root.catalog.bind(&foo, tenant.id(), proof, &by());
+    bind(&t1, Proof::Trusted).unwrap();
+    for proof in [Proof::Trusted, Proof::Pending(Challenge::new().unwrap())] {
+        let refused = bind(&t2, proof).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "foo.localhost belongs to tenant t1; unbind it there first"
+        );
+    }
+    let owner = root.owner(TenantKey::Domain("foo.localhost"));
+    assert_eq!(owner.as_deref(), Some("t1"));
+}
+
+/// Case C15, as far as the catalog goes: it stores names as given, and whoever knows
+/// the base domains gives it `foo.localhost` as the label `foo`.
+#[test]
+fn a_label_of_another_tenant_cannot_be_bound_or_created() {
+    let root = empty();
+    let (t1, t2) = (root.insert("t1"), root.insert("t2"));
+    root.catalog
+        .bind(&label("foo"), t1.id(), Proof::Trusted, &by())
         .unwrap();
-    let refused = catalog.bind(&domain, t2.id(), Proof::Trusted, &by());
+    for taken in ["foo", "t1"] {
+        let bound = root
+            .catalog
+            .bind(&label(taken), t2.id(), Proof::Trusted, &by());
+        assert!(
+            matches!(&bound, Err(WriteError::NameTaken { owner, .. }) if owner == t1.id()),
+            "{taken}: {bound:?}"
+        );
+    }
+    let created = root.catalog.insert(new("foo"), &by());
     assert!(
-        matches!(&refused, Err(WriteError::NameTaken { owner, .. }) if owner == t1.id()),
-        "{refused:?}"
+        matches!(&created, Err(WriteError::NameTaken { owner, .. }) if owner == t1.id()),
+        "{created:?}"
     );
-    let found = catalog.lookup(TenantKey::Domain("foo.localhost")).unwrap();
-    assert_eq!(found.value, Some(t1));
+    let again = root.catalog.insert(new("t1"), &by()).unwrap_err();
+    assert_eq!(
+        again.to_string(),
+        "tenant t1 exists already; nothing was changed"
+    );
 }
 
 #[test]
 fn an_update_of_a_row_that_moved_on_is_a_conflict() {
-    let dir = tempfile::tempdir().unwrap();
-    let catalog = SqliteCatalog::open(dir.path()).unwrap();
-    let acme = catalog.insert(new("acme"), &by()).unwrap();
+    let root = empty();
+    let acme = root.insert("acme");
     let suspend = || TenantChange::status(TenantStatus::Suspended);
-    let now = catalog
-        .update(acme.id(), acme.version(), suspend(), &by())
-        .unwrap();
-    let again = catalog.update(acme.id(), acme.version(), suspend(), &by());
-    assert!(
-        matches!(&again, Err(WriteError::Conflict { current, .. }) if *current == now.version()),
-        "{again:?}"
+    let update = |seen| root.catalog.update(acme.id(), seen, suspend(), &by());
+    let now = update(acme.version()).unwrap();
+    let before = root.catalog.version().unwrap();
+    let conflict = update(acme.version()).unwrap_err();
+    assert_eq!(
+        conflict.to_string(),
+        "tenant acme was changed by someone else (seen at version 1, now 2); read it again and retry"
     );
+    let removed = root.catalog.remove(acme.id(), acme.version(), &by());
+    assert!(matches!(removed, Err(WriteError::Conflict { .. })));
+    assert_eq!(root.catalog.version().unwrap(), before);
+    update(now.version()).unwrap();
 }
 
 #[test]
 fn a_destroyed_id_comes_back_with_the_next_epoch() {
-    let dir = tempfile::tempdir().unwrap();
-    let catalog = SqliteCatalog::open(dir.path()).unwrap();
-    for epoch in 1..4 {
-        let acme = catalog.insert(new("acme"), &by()).unwrap();
+    let root = empty();
+    for epoch in [1, 3, 5] {
+        let acme = root.insert("acme");
         assert_eq!(acme.epoch().get(), epoch);
-        catalog.remove(acme.id(), acme.version(), &by()).unwrap();
+        let mut next = TenantChange::default();
+        next.reincarnate = Some(Placement::new("sqlite", "6f1c"));
+        let acme = root
+            .catalog
+            .update(acme.id(), acme.version(), next, &by())
+            .unwrap();
+        assert_eq!(acme.epoch().get(), epoch + 1);
+        root.catalog
+            .remove(acme.id(), acme.version(), &by())
+            .unwrap();
     }
-    assert_eq!(catalog.check_events().unwrap(), Ok(6));
-    let feed = catalog.changes(Version::ZERO, 10).unwrap().unwrap();
-    assert_eq!(feed.items.len(), 1, "{feed:?}");
+    let feed = root.catalog.changes(Version::ZERO, 10).unwrap().unwrap();
+    assert!(
+        matches!(&feed.items[..], [Change::Removed { epoch, .. }] if epoch.get() == 6),
+        "{feed:?}"
+    );
+}
+
+#[test]
+fn a_pending_domain_routes_once_its_last_challenge_is_met() {
+    let root = empty();
+    let acme = root.insert("acme");
+    let shop = domain("shop.test");
+    let Name::Domain(plain) = &shop else {
+        unreachable!()
+    };
+    let (first, second) = (Challenge::new().unwrap(), Challenge::new().unwrap());
+    let pend = |challenge: &Challenge| {
+        let proof = Proof::Pending(challenge.clone());
+        root.catalog.bind(&shop, acme.id(), proof, &by()).unwrap()
+    };
+    let verify = |txt: &str| root.catalog.verify(plain, acme.id(), txt, &by());
+    let routes = || root.owner(TenantKey::Domain("shop.test")).is_some();
+    pend(&first);
+    pend(&second);
+    let stored = root.catalog.names(acme.id()).unwrap();
+    assert_eq!(stored[0].pending.as_ref(), Some(&second));
+    for wrong in ["", first.as_str(), "tenancy-verify="] {
+        let refused = verify(wrong);
+        assert!(
+            matches!(refused, Err(WriteError::NotProven { .. })),
+            "{wrong:?}"
+        );
+        assert!(!routes());
+    }
+    verify(second.as_str()).unwrap();
+    assert!(routes());
+    // A new attempt ends the old one's right.
+    pend(&first);
+    assert!(!routes());
+}
+
+/// What the file holds of a tenant is what was given, byte for byte.
+#[test]
+fn every_part_of_a_tenant_survives_the_file() {
+    let root = empty();
+    let mut insert = new("acme");
+    insert.status = TenantStatus::Maintenance;
+    insert.placement = Placement::new("sqlite", "6f1c");
+    insert.placement.shard = "s1".into();
+    insert.placement.owner = "node-2".into();
+    insert.placement.region = "eu".into();
+    let acme = root.catalog.insert(insert, &by()).unwrap();
+    let mut down = Maintenance::default();
+    down.retry_after = Some(Duration::from_millis(1500));
+    down.message = Some("back soon".into());
+    down.secret = Some("let me in".into());
+    let mut change = TenantChange::default();
+    change.maintenance = Some(Some(down.clone()));
+    let told = root
+        .catalog
+        .update(acme.id(), acme.version(), change, &by())
+        .unwrap();
+    let again = SqliteCatalog::open(root.dir.path()).unwrap();
+    let read = again.lookup(TenantKey::Label("acme")).unwrap();
+    assert_eq!(read.as_of, Version(2));
+    let read = read.value.unwrap();
+    assert_eq!(read.version(), told.version());
+    assert_eq!(read.placement(), acme.placement());
+    assert_eq!(read.maintenance(), Some(&down));
+    // The secret is in no event.
+    let events = again.events(Version::ZERO, 10).unwrap();
+    assert_eq!(events.len(), 2);
+    assert!(!format!("{events:?}").contains("let me in"));
+}
+
+#[test]
+fn naughty_strings_are_attributes_like_any_other() {
+    let Some(rows) = shared_rows("corpora/tenant_names_blns.jsonl") else {
+        return;
+    };
+    let root = empty();
+    let strings: Vec<_> = rows.iter().filter_map(|row| row["s"].as_str()).collect();
+    assert!(strings.len() > 400, "{}", strings.len());
+    let mut checked = 0;
+    for (n, chunk) in strings.chunks(8).enumerate() {
+        let mut insert = new(&format!("t{n}"));
+        for text in chunk {
+            insert.attributes.insert(*text, format!("{text}\0{text}"));
+        }
+        let expected = insert.attributes.clone();
+        match root.catalog.insert(insert, &by()) {
+            Ok(_) => checked += chunk.len(),
+            // Some of the list are longer than all attributes may be together.
+            Err(WriteError::Attributes(_)) => continue,
+            Err(error) => panic!("{chunk:?}: {error}"),
+        }
+        let read = root.catalog.lookup(TenantKey::Label(&format!("t{n}")));
+        assert_eq!(read.unwrap().value.unwrap().attributes(), &expected);
+    }
+    println!("{checked} of {} strings", strings.len());
+    assert!(checked > 400);
+}
+
+#[test]
+fn two_tenants_never_share_a_place() {
+    let root = empty();
+    let placed = |id: &str| {
+        let mut new = new(id);
+        new.placement = Placement::new("sqlite", "6f1c");
+        root.catalog.insert(new, &by())
+    };
+    placed("acme").unwrap();
+    let refused = placed("beta").unwrap_err();
+    assert!(matches!(refused, WriteError::Unavailable(_)), "{refused:?}");
+    assert_eq!(root.owner(TenantKey::Label("beta")), None);
+}
+
+#[test]
+fn many_are_inserted_and_changed_in_one_write_or_none_is() {
+    let root = empty();
+    let many = |ids: std::ops::Range<usize>| {
+        let new = ids.map(|n| new(&format!("t{n}")));
+        root.catalog.insert_many(new, &by())
+    };
+    let tenants = many(0..100).unwrap();
+    let failed = many(100..200).and_then(|_| many(150..250)).unwrap_err();
+    assert!(matches!(failed, WriteError::Exists { .. }), "{failed:?}");
+    assert_eq!(root.catalog.page(None, 1000).unwrap().len(), 200);
+    let suspend = |tenant| (tenant, TenantChange::status(TenantStatus::Suspended));
+    let changed = root
+        .catalog
+        .update_many(tenants.iter().map(suspend), &by())
+        .unwrap();
+    let stale = root
+        .catalog
+        .update_many([suspend(&changed[0]), suspend(&tenants[1])], &by());
+    assert!(matches!(stale, Err(WriteError::Conflict { .. })));
+    let suspended = root
+        .catalog
+        .page_of_status(TenantStatus::Suspended, None, 1000)
+        .unwrap();
+    assert_eq!(suspended.len(), 100);
+    assert_eq!(
+        root.catalog.check_events().unwrap(),
+        Ok(300),
+        "one event each"
+    );
+}
+
+#[test]
+fn pages_are_by_id_and_end() {
+    let root = empty();
+    for id in ["b", "a-b", "ab", "a", "c1", "c"] {
+        root.insert(id);
+    }
+    let (mut seen, mut after) = (Vec::new(), None::<TenantId>);
+    loop {
+        let page = root.catalog.page(after.as_ref(), 2).unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.id().clone());
+        seen.extend(page.iter().map(|t| t.id().to_string()));
+    }
+    assert_eq!(seen, ["a", "a-b", "ab", "b", "c", "c1"]);
+}
+
+#[test]
+fn other_connections_and_processes_are_noticed() {
+    let root = empty();
+    let other = SqliteCatalog::open(root.dir.path()).unwrap();
+    root.insert("acme");
+    let upto = |catalog: &SqliteCatalog, since| {
+        let changes = catalog.changes(since, 100).unwrap().unwrap();
+        (changes.upto, changes.items.len())
+    };
+    assert_eq!(upto(&other, Version(0)), (Version(1), 1));
+    assert_eq!(upto(&other, Version(1)), (Version(1), 0));
+    assert_eq!(upto(&other, Version(1)), (Version(1), 0));
+    root.insert("beta");
+    assert_eq!(upto(&other, Version(1)), (Version(2), 1));
+    assert_eq!(upto(&root.catalog, Version(1)), (Version(2), 1));
+    other.insert(new("gamma"), &by()).unwrap();
+    assert_eq!(upto(&root.catalog, Version(2)), (Version(3), 1));
+    assert_eq!(upto(&other, Version(2)), (Version(3), 1));
+}
+
+/// A catalog that was put back to an older copy counts from a lower version again.
+#[test]
+fn a_version_from_the_future_starts_the_feed_over() {
+    let root = empty();
+    root.insert("acme");
+    root.insert("beta");
+    let changes = root.catalog.changes(Version(99), 1).unwrap().unwrap();
+    assert!(changes.reset && changes.more, "{changes:?}");
+    assert_eq!((changes.upto, changes.items.len()), (Version(1), 1));
+    let rest = root.catalog.changes(changes.upto, 9).unwrap().unwrap();
+    assert!(!rest.reset && !rest.more);
+    let none = empty().catalog.changes(Version(99), 9).unwrap().unwrap();
+    assert!(none.reset && none.items.is_empty() && none.upto == Version::ZERO);
+}
+
+#[test]
+fn threads_and_connections_write_one_after_the_other() {
+    let root = empty();
+    std::thread::scope(|scope| {
+        for worker in 0..6 {
+            let shared = root.catalog.clone();
+            let path = root.dir.path();
+            scope.spawn(move || {
+                let catalog = match worker % 2 {
+                    0 => shared,
+                    _ => SqliteCatalog::open(path).unwrap(),
+                };
+                for n in 0..15 {
+                    catalog
+                        .insert(new(&format!("t{worker}-{n}")), &by())
+                        .unwrap();
+                    catalog.lookup(TenantKey::Label("t0-0")).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(root.catalog.version().unwrap(), Version(90));
+    assert_eq!(root.catalog.check_events().unwrap(), Ok(90));
+    let changes = root.catalog.changes(Version::ZERO, 1000).unwrap().unwrap();
+    let versions: Vec<_> = changes
+        .items
+        .iter()
+        .map(|change| match change {
+            Change::Tenant(tenant) => tenant.version().0,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(versions, (1..=90).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_chain_of_events_shows_what_was_done_to_it() {
+    type Tampering = (&'static str, &'static str, u64);
+    let tampering: [Tampering; 4] = [
+        (
+            "changed",
+            "UPDATE events SET actor = 'nobody' WHERE version = 2",
+            2,
+        ),
+        (
+            "moved",
+            "UPDATE events SET at_ms = at_ms + 1 WHERE version = 3",
+            3,
+        ),
+        ("taken out", "DELETE FROM events WHERE version = 2", 3),
+        (
+            "put in",
+            "INSERT INTO events VALUES (9, 0, 'x', 'insert', 'x', '', zeroblob(32))",
+            9,
+        ),
+    ];
+    for (what, sql, at) in tampering {
+        let root = empty();
+        for id in ["a", "b", "c"] {
+            root.insert(id);
+        }
+        let raw = rusqlite::Connection::open(root.catalog.path()).unwrap();
+        let guarded = raw.execute_batch(sql).is_err();
+        assert_eq!(guarded, what != "put in", "{what}: the triggers refuse it");
+        raw.execute_batch("DROP TRIGGER events_stay; DROP TRIGGER events_remain")
+            .unwrap();
+        if guarded {
+            raw.execute_batch(sql).unwrap();
+        }
+        let broken = root.catalog.check_events().unwrap().unwrap_err();
+        assert_eq!(broken.at, Version(at), "{what}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_catalog_is_refused_and_kept() {
+    type Make = fn(&std::path::Path);
+    let contents: [(&str, Make); 4] = [
+        ("text", |path| {
+            fs::write(path, "no database".repeat(100)).unwrap()
+        }),
+        ("a link", |path| {
+            std::os::unix::fs::symlink("elsewhere.db", path).unwrap();
+        }),
+        ("another database", |path| {
+            let other = rusqlite::Connection::open(path).unwrap();
+            other.execute_batch("CREATE TABLE x (y)").unwrap();
+        }),
+        ("a directory", |path| fs::create_dir(path).unwrap()),
+    ];
+    for (what, make) in contents {
+        let dir = quick_dir();
+        let path = dir.path().join("catalog.db");
+        make(&path);
+        let before = fs::read(&path).ok();
+        let opened = SqliteCatalog::open(dir.path());
+        assert!(
+            matches!(opened, Err(StorageError::NotACatalog { .. })),
+            "{what}: {opened:?}"
+        );
+        assert_eq!(fs::read(&path).ok(), before, "{what}");
+        assert!(!dir.path().join("elsewhere.db").exists());
+    }
+    // A tenant's file is none, either.
+    let root = crate::util::Root::new();
+    let acme = root.made("acme");
+    fs::copy(root.path(&acme), root.dir.path().join("catalog.db")).unwrap();
+    let opened = SqliteCatalog::open(root.dir.path());
+    assert!(
+        matches!(opened, Err(StorageError::NotACatalog { .. })),
+        "{opened:?}"
+    );
+}
+
+#[test]
+fn a_newer_catalog_is_left_to_newer_programs() {
+    let root = empty();
+    let raw = rusqlite::Connection::open(root.catalog.path()).unwrap();
+    raw.execute_batch("PRAGMA user_version = 2").unwrap();
+    let text = SqliteCatalog::open(root.dir.path())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.ends_with("has catalog format 2, this program knows 1; use a newer program"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_catalog_that_is_locked_is_a_third_answer() {
+    let root = empty();
+    let acme = root.insert("acme");
+    let raw = rusqlite::Connection::open(root.catalog.path()).unwrap();
+    raw.execute_batch("DROP TABLE clock").unwrap();
+    let error = root.catalog.lookup(TenantKey::Label("acme")).unwrap_err();
+    assert!(error.source().unwrap().to_string().contains("clock"));
+    let mut update = TenantChange::default();
+    update.attributes = Some(Attributes::default());
+    let error = root
+        .catalog
+        .update(acme.id(), acme.version(), update, &by());
+    assert!(
+        matches!(error, Err(WriteError::Unavailable(_))),
+        "{error:?}"
+    );
+}
+
+/// A driver and a catalog share a root, whoever comes first.
+#[test]
+fn a_root_is_made_by_whoever_comes_first() {
+    let dir = quick_dir();
+    let root = dir.path().join("data");
+    std::thread::scope(|scope| {
+        for n in 0..8 {
+            let root = &root;
+            scope.spawn(move || match n % 2 {
+                0 => drop(SqliteCatalog::open(root).unwrap()),
+                _ => drop(SqliteDriver::builder(root).build().unwrap()),
+            });
+        }
+    });
+    assert!(
+        SqliteCatalog::open(&root)
+            .unwrap()
+            .page(None, 1)
+            .unwrap()
+            .is_empty()
+    );
 }

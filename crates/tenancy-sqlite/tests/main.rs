@@ -3,6 +3,12 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod catalog;
+mod child;
+mod crash;
+mod harden;
+mod migrate;
+mod model;
 mod open;
+mod pool;
 mod provision;
 mod util;

@@ -22,6 +22,14 @@ pub fn notes() -> Migrations {
     .expect("the scripts are not empty")
 }
 
+/// A directory that goes away, in memory where that is possible: what is tested here
+/// is not the disk. What is about durable steps uses the disk.
+pub fn quick_dir() -> TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    let dir = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir());
+    dir.expect("a temporary directory")
+}
+
 /// A storage root that goes away, and its driver.
 pub struct Root {
     pub driver: SqliteDriver,
@@ -33,8 +41,20 @@ impl Root {
         Self::with(|builder| builder.migrations(notes()))
     }
 
-    pub fn with(options: impl FnOnce(SqliteDriverBuilder) -> SqliteDriverBuilder) -> Self {
+    /// On the disk.
+    pub fn durable() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
+        Self::in_dir(dir, |builder| builder.migrations(notes()))
+    }
+
+    pub fn with(options: impl FnOnce(SqliteDriverBuilder) -> SqliteDriverBuilder) -> Self {
+        Self::in_dir(quick_dir(), options)
+    }
+
+    fn in_dir(
+        dir: TempDir,
+        options: impl FnOnce(SqliteDriverBuilder) -> SqliteDriverBuilder,
+    ) -> Self {
         let driver = options(SqliteDriver::builder(dir.path())).build();
         let driver = driver.expect("a driver");
         Self { driver, dir }
@@ -68,5 +88,72 @@ impl Root {
         path.push(&locator[..2]);
         path.push(format!("{locator}.{}.db", tenant.epoch()));
         path
+    }
+}
+
+/// The JSON lines of a file of `../shared/`, or `None` with a word about it. A clone
+/// of the project alone has none; with `TENANCY_CORPORA=required` that is a failure.
+#[track_caller]
+pub fn shared_rows(file: &str) -> Option<Vec<serde_json::Value>> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let text = match std::fs::read_to_string(root.join(file)) {
+        Ok(text) => text,
+        Err(error) if std::env::var("TENANCY_CORPORA").as_deref() == Ok("required") => {
+            panic!("../shared/{file} is required and cannot be read: {error}")
+        }
+        Err(_) => {
+            println!("left out: ../shared/{file} is not there");
+            return None;
+        }
+    };
+    let row = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+    Some(text.lines().map(row).collect())
+}
+
+/// Every file below a directory, with its path from there.
+pub fn files_below(dir: &std::path::Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open = vec![dir.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in std::fs::read_dir(&next).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() && !path.is_symlink() {
+                open.push(path);
+            } else {
+                let path = path.strip_prefix(dir).expect("below it");
+                found.push(path.display().to_string());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The children of tests: this test binary again, in a role.
+pub mod child {
+    use std::process::{Child, Command, Stdio};
+
+    const ROLE: &str = "TENANCY_TEST_ROLE";
+    const ARGUMENTS: &str = "TENANCY_TEST_ARGUMENTS";
+
+    /// Starts this binary again with nothing but the test `child::plays_its_role`.
+    pub fn start(role: &str, arguments: &[&str]) -> Child {
+        let this = std::env::current_exe().expect("this binary");
+        Command::new(this)
+            .args(["--exact", "child::plays_its_role", "--nocapture"])
+            .env(ROLE, role)
+            .env(ARGUMENTS, arguments.join("\n"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a child process")
+    }
+
+    /// The role of this process, if it is a child.
+    pub fn role() -> Option<(String, Vec<String>)> {
+        let role = std::env::var(ROLE).ok()?;
+        let arguments = std::env::var(ARGUMENTS).ok()?;
+        Some((role, arguments.lines().map(str::to_owned).collect()))
     }
 }

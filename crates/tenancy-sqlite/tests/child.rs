@@ -1,0 +1,15 @@
+//! What a child process of a test does; on its own it has no role and passes.
+
+use crate::{crash, migrate};
+
+#[test]
+fn plays_its_role() {
+    let Some((role, arguments)) = crate::util::child::role() else {
+        return;
+    };
+    match role.as_str() {
+        "provision" => crash::provision_and_die(&arguments),
+        "migrate" => migrate::race(&arguments),
+        _ => panic!("no role {role}"),
+    }
+}
