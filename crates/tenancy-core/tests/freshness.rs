@@ -641,3 +641,22 @@ fn no_answer_is_older_than_what_was_applied() {
         assert!(answers.load(Ordering::SeqCst) > 100, "{name}");
     }
 }
+
+#[test]
+fn what_is_wrong_whatever_the_catalog_says_is_told_while_it_is_away() {
+    let w = world(|builder| builder.reserved("www"));
+    w.catalog.down.store(true, Ordering::SeqCst);
+    for (host, reason) in [
+        ("", Reason::BadHost),
+        ("-a.app.test", Reason::BadHost),
+        ("www.app.test", Reason::NoTenant),
+        ("acme.app.test", Reason::CatalogUnavailable),
+    ] {
+        assert_eq!(w.get(host), Err(reason), "{host}");
+        let told = try_get(&w.resolver, host);
+        assert!(
+            told.is_none() == (reason == Reason::CatalogUnavailable),
+            "{host}"
+        );
+    }
+}
