@@ -627,7 +627,12 @@ fn no_answer_is_older_than_what_was_applied() {
                     }
                 });
             }
-            for step in 0..2_000 {
+            let began = std::time::Instant::now();
+            for step in 0.. {
+                let enough = step >= 2_000 && answers.load(Ordering::SeqCst) >= 500;
+                if enough || began.elapsed() > Duration::from_secs(30) {
+                    break;
+                }
                 let at = step % ids.len();
                 let mut history = history[at].lock().unwrap();
                 history.push(w.catalog.set(&ids[at], TenantStatus::Active).version().0);
@@ -638,7 +643,7 @@ fn no_answer_is_older_than_what_was_applied() {
             }
             done.store(true, Ordering::SeqCst);
         });
-        assert!(answers.load(Ordering::SeqCst) > 100, "{name}");
+        assert!(answers.load(Ordering::SeqCst) >= 500, "{name}");
     }
 }
 
