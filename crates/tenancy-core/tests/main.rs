@@ -3,10 +3,18 @@
 
 mod attach;
 mod autotraits;
+mod build;
+mod case;
+mod cases;
 mod catalog;
 mod classify;
+mod differential;
 mod freshness;
+mod generate;
+mod hosts;
 mod ids;
 mod path;
+mod reference;
 mod scope;
+mod shrink;
 mod util;

@@ -1,0 +1,173 @@
+//! What a catalog does, in plain words: maps, a counter, and one line a rule.
+
+use std::collections::BTreeMap;
+
+use tenancy_core::{Change, Name, TenantStatus};
+
+pub type Row = (u64, TenantStatus);
+
+/// What a catalog holds, in plain words. Names are `label:x` and `domain:x`.
+#[derive(Clone, Default, Debug, PartialEq)]
+pub struct Model {
+    pub version: u64,
+    /// Epoch and status, and the version of the row.
+    pub tenants: BTreeMap<String, (Row, u64)>,
+    /// Owner, and the challenge it waits for.
+    pub names: BTreeMap<String, (String, Option<String>)>,
+    tombstones: BTreeMap<String, u64>,
+}
+
+/// `Ok` is the version after the write, `Err` the name of the refusal.
+pub type Wrote = Result<u64, &'static str>;
+
+impl Model {
+    pub fn owner(&self, name: &str) -> Option<String> {
+        let id = name.strip_prefix("label:").unwrap_or("");
+        let own = self.tenants.contains_key(id).then(|| id.to_owned());
+        own.or_else(|| self.names.get(name).map(|(owner, _)| owner.clone()))
+    }
+
+    pub fn write(&mut self) -> Wrote {
+        self.version += 1;
+        Ok(self.version)
+    }
+
+    pub fn store(&mut self, id: &str, row: Row) -> Wrote {
+        self.tenants.insert(id.to_owned(), (row, self.version + 1));
+        self.write()
+    }
+
+    pub fn seen(&self, id: &str, seen: u64) -> Result<Row, &'static str> {
+        match self.tenants.get(id) {
+            None => Err("Unknown"),
+            Some((_, version)) if *version != seen => Err("Conflict"),
+            Some((row, _)) => Ok(*row),
+        }
+    }
+
+    pub fn insert(&mut self, id: &str, status: TenantStatus) -> Wrote {
+        match self.owner(&format!("label:{id}")) {
+            Some(owner) if owner == id => return Err("Exists"),
+            Some(_) => return Err("NameTaken"),
+            None => {}
+        }
+        let epoch = self.tombstones.get(id).map_or(1, |last| last + 1);
+        self.store(id, (epoch, status))
+    }
+
+    pub fn update(&mut self, id: &str, seen: u64, status: TenantStatus, reborn: bool) -> Wrote {
+        let (epoch, _) = self.seen(id, seen)?;
+        self.store(id, (epoch + u64::from(reborn), status))
+    }
+
+    pub fn remove(&mut self, id: &str, seen: u64) -> Wrote {
+        let (epoch, _) = self.seen(id, seen)?;
+        self.tenants.remove(id);
+        self.names.retain(|_, (owner, _)| owner != id);
+        self.tombstones.insert(id.to_owned(), epoch);
+        self.write()
+    }
+
+    pub fn bind(&mut self, name: &str, id: &str, challenge: Option<&str>) -> Wrote {
+        if !self.tenants.contains_key(id) {
+            return Err("Unknown");
+        }
+        if self.owner(name).is_some_and(|owner| owner != id) {
+            return Err("NameTaken");
+        }
+        if name.starts_with("label:") && challenge.is_some() {
+            return Err("LabelNeedsNoProof");
+        }
+        if name != format!("label:{id}") {
+            let bound = (id.to_owned(), challenge.map(str::to_owned));
+            self.names.insert(name.to_owned(), bound);
+        }
+        self.write()
+    }
+
+    pub fn verify(&mut self, name: &str, id: &str, txt: &str) -> Wrote {
+        if !self.tenants.contains_key(id) {
+            return Err("Unknown");
+        }
+        match self.names.get(name) {
+            Some((owner, pending)) if owner == id => {
+                if pending.as_ref().is_some_and(|want| want != txt) {
+                    return Err("NotProven");
+                }
+            }
+            _ => return Err("NotBound"),
+        }
+        self.names.insert(name.to_owned(), (id.to_owned(), None));
+        self.write()
+    }
+
+    pub fn unbind(&mut self, name: &str, id: &str) -> Wrote {
+        if !self.tenants.contains_key(id) {
+            return Err("Unknown");
+        }
+        if name == format!("label:{id}") {
+            return Err("OwnId");
+        }
+        if self.names.get(name).is_none_or(|(owner, _)| owner != id) {
+            return Err("NotBound");
+        }
+        self.names.remove(name);
+        self.write()
+    }
+
+    /// Every name that routes, and to whom.
+    pub fn routes(&self) -> BTreeMap<String, (String, Row)> {
+        let own = self
+            .tenants
+            .keys()
+            .map(|id| (format!("label:{id}"), id.clone()));
+        let further = self
+            .names
+            .iter()
+            .filter(|(_, (_, pending))| pending.is_none());
+        own.chain(further.map(|(name, (owner, _))| (name.clone(), owner.clone())))
+            .map(|(name, id)| (name, (id.clone(), self.tenants[&id].0)))
+            .collect()
+    }
+
+    /// What a change of the feed means to whoever keeps a copy.
+    pub fn replay(&mut self, change: &Change) {
+        match change {
+            Change::Tenant(tenant) => {
+                let row = (tenant.epoch().get(), tenant.status());
+                let id = tenant.id().to_string();
+                self.tenants.insert(id, (row, tenant.version().0));
+            }
+            Change::Removed { id, epoch } => {
+                let removed = self.tenants.remove(id.as_str());
+                assert_eq!(
+                    removed.map(|((epoch, _), _)| epoch),
+                    Some(epoch.get()),
+                    "{id}"
+                );
+                self.names.retain(|_, (owner, _)| owner != id.as_str());
+            }
+            Change::Bound { name, id } => {
+                self.names.insert(text(name), (id.to_string(), None));
+            }
+            Change::Unbound { name } => {
+                self.names.remove(&text(name));
+            }
+            other => panic!("a change that the model does not know: {other:?}"),
+        }
+    }
+}
+
+pub fn text(name: &Name) -> String {
+    match name {
+        Name::Label(label) => format!("label:{label}"),
+        Name::Domain(domain) => format!("domain:{domain}"),
+    }
+}
+
+pub fn name(text: &str) -> Name {
+    match text.split_once(':').unwrap() {
+        ("label", label) => Name::Label(label.parse().unwrap()),
+        (_, domain) => Name::Domain(domain.parse().unwrap()),
+    }
+}

@@ -1,0 +1,78 @@
+//! Mistakes that others made, to be planted into the reference: a differential run
+//! that cannot tell one of them from the real resolver has no power.
+
+/// A planted mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    // 1. Host
+    CaseSensitiveHost,
+    FinalDotKept,
+    PortUnbounded,
+    UnderscoreAllowed,
+    SeveralHostsAccepted,
+    AuthorityWins,
+    AnyoneForwards,
+    // 2. Path
+    DecodesTwice,
+    DotBeforeSemicolon,
+    SlashesKept,
+    // 3. Kind of host
+    SuffixNotAnchored,
+    TwoLabelsResolve,
+    ReservedResolves,
+    CentralFallsThrough,
+    // 4. Path prefix
+    PrefixStrippedTwice,
+    // 5. Class and mode
+    NoSegmentBoundary,
+    FirstPrefixWins,
+    ExtensionAlone,
+    AnyExtension,
+    ExtensionWithCase,
+    AnyMethodSkips,
+    SemicolonSkips,
+    // 6. Other sources
+    HeaderOnNamedHost,
+    FirstSourceWins,
+    MalformedIsNobody,
+    // 7. Outcome
+    UnknownIsCentral,
+    SkipLooksUp,
+    CentralModeServesTenants,
+    // 8. Status
+    StatusIgnored,
+}
+
+impl Mutant {
+    pub const ALL: [Self; 29] = [
+        Self::CaseSensitiveHost,
+        Self::FinalDotKept,
+        Self::PortUnbounded,
+        Self::UnderscoreAllowed,
+        Self::SeveralHostsAccepted,
+        Self::AuthorityWins,
+        Self::AnyoneForwards,
+        Self::DecodesTwice,
+        Self::DotBeforeSemicolon,
+        Self::SlashesKept,
+        Self::SuffixNotAnchored,
+        Self::TwoLabelsResolve,
+        Self::ReservedResolves,
+        Self::CentralFallsThrough,
+        Self::PrefixStrippedTwice,
+        Self::NoSegmentBoundary,
+        Self::FirstPrefixWins,
+        Self::ExtensionAlone,
+        Self::AnyExtension,
+        Self::ExtensionWithCase,
+        Self::AnyMethodSkips,
+        Self::SemicolonSkips,
+        Self::HeaderOnNamedHost,
+        Self::FirstSourceWins,
+        Self::MalformedIsNobody,
+        Self::UnknownIsCentral,
+        Self::SkipLooksUp,
+        Self::CentralModeServesTenants,
+        Self::StatusIgnored,
+    ];
+}
