@@ -66,3 +66,37 @@ fn units(segment: &[u8]) -> Option<Vec<(u8, String)>> {
     }
     Some(units)
 }
+
+/// What a host is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Host {
+    /// A name in canonical form.
+    Name(String),
+    /// What stands in brackets.
+    V6(std::net::Ipv6Addr),
+}
+
+/// The host of a Host line without its port; nothing when it breaks the grammar.
+pub fn host(raw: &[u8]) -> Option<Host> {
+    let text = std::str::from_utf8(raw).ok()?;
+    if let Some(behind) = text.strip_prefix('[') {
+        let (address, port) = behind.split_once(']')?;
+        // One final dot is dropped from every host.
+        port_or_nothing(port.strip_prefix('.').unwrap_or(port))?;
+        return address.parse().ok().map(Host::V6);
+    }
+    let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+    port_or_nothing(port)?;
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let labels = name.split('.').all(|label| is_label(label.as_bytes()));
+    (labels && name.len() <= 253).then_some(Host::Name(name))
+}
+
+fn port_or_nothing(text: &str) -> Option<()> {
+    let Some(digits) = text.strip_prefix(':') else {
+        return text.is_empty().then_some(());
+    };
+    let number = digits.trim_start_matches('0');
+    let fits = number.is_empty() || number.parse::<u16>().is_ok();
+    (digits.bytes().all(|b| b.is_ascii_digit()) && fits).then_some(())
+}

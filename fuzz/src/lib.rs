@@ -9,9 +9,12 @@ use std::time::Duration;
 use std::{env, fs, io};
 
 pub mod grammar;
+pub mod host;
 pub mod path;
+pub mod resolve;
 pub mod smoke;
 pub mod tenant_id;
+pub mod world;
 
 /// The whole of a target on the stable toolchain. It checks the files that are named as
 /// arguments, or else the committed seeds of `target`; a directory stands for the files

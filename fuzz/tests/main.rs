@@ -36,4 +36,14 @@ proptest! {
     fn paths_are_refused_or_normalised_as_the_rules_say(data in near("(/([a-zA-Z0-9._~!-]{0,6}|[.]{1,3}|(%[0-9a-fA-F]{2}){1,3})(;[a-z]{0,2})?){1,6}([?][a-z/.%]{0,5})?")) {
         tenancy_fuzz::path::check(&data);
     }
+
+    #[test]
+    fn hosts_name_who_the_rules_say(data in near("((acme|beta|closed|www|[a-z0-9-]{1,5})[.])?(app[.]test|localhost|[a-z]{1,3}-api[.]example[.]com|shop[.]example[.]org|10[.]0[.]0[.]1)[.]?(:[0-9]{0,6})?")) {
+        tenancy_fuzz::host::check(&data);
+    }
+
+    #[test]
+    fn requests_get_one_answer(data in near("[gho][pa]?\n((acme|x)[.])?app[.]test\n/(t/(acme|beta)/)?(assets/a[.]css|login|)([?]tenant=(acme|beta)?)?(\n(x-tenant|origin|cookie|x-forwarded-host): (tenant=)?(acme|beta)([.]app[.]test)?){0,2}")) {
+        tenancy_fuzz::resolve::check(&data);
+    }
 }
