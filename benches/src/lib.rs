@@ -1,6 +1,11 @@
 //! Shared by the benchmarks: the tenants, the requests, the rules and the rivals.
 
+pub mod feed;
+pub mod mix;
+pub mod rivals;
 pub mod rng;
+pub mod rules;
+pub mod world;
 
 /// Whether criterion only looks that every benchmark runs (`--test`): then sizes are small.
 pub fn is_test() -> bool {
