@@ -249,3 +249,21 @@ proptest! {
         check(&ops);
     }
 }
+
+/// What random writes seldom find: `a` is removed twice, and a reader that was away
+/// since before sees only the last removal. It must still learn that `a` had let go
+/// of `x.test` before `b` took it.
+#[test]
+fn a_reader_that_was_away_sees_no_name_with_two_owners() {
+    let x = IDS.len();
+    check(&[
+        Op::Insert(0),
+        Op::Insert(1),
+        Op::Bind(0, x, true),
+        Op::Read(0, 9),
+        Op::Remove(0, true),
+        Op::Bind(1, x, true),
+        Op::Insert(0),
+        Op::Remove(0, true),
+    ]);
+}
