@@ -88,8 +88,23 @@ impl<'p> RequestHead<'p> {
         self
     }
 
-    /// Tells every value of a header.
-    pub(crate) fn each_header(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+    /// The method.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The path with its query, as it arrived.
+    pub fn target(&self) -> &'p [u8] {
+        self.target
+    }
+
+    /// The address that the request came from, if the adapter told it.
+    pub fn peer_address(&self) -> Option<IpAddr> {
+        self.peer
+    }
+
+    /// Tells every value of the header of this (lower-case) name.
+    pub fn each_header(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         if let Some(headers) = self.headers {
             headers(name, each);
         }
