@@ -61,12 +61,7 @@ pub(crate) fn split(raw: &[u8]) -> Result<&[u8], BadHost> {
         }
         _ => name = raw,
     }
-    Ok(match name {
-        // An address has no final dot.
-        [.., b']', b'.'] => name,
-        [before @ .., b'.'] => before,
-        _ => name,
-    })
+    Ok(name.strip_suffix(b".").unwrap_or(name))
 }
 
 #[cold]

@@ -276,6 +276,11 @@ impl<D: Driver> TenantPools<D> {
         closed
     }
 
+    /// The driver that they connect with.
+    pub fn driver(&self) -> &D {
+        &self.0.driver
+    }
+
     /// The state of all pools.
     pub fn stats(&self) -> PoolStats {
         self.0.lock().stats()

@@ -10,6 +10,8 @@ pub struct PoolStats {
     pub max: u32,
     /// Connections that exist or are being opened.
     pub open: u32,
+    /// The most that ever were at one instant.
+    pub peak: u32,
     /// Ready to be checked out.
     pub idle: u32,
     /// Checked out.

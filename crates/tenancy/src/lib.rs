@@ -1,1 +1,71 @@
-//! tenancy
+//! Embeddable multi-tenancy: find the tenant of a request, make it current, hand out
+//! connections to its database, and never to another's.
+//!
+//! ```
+//! use tenancy::{Method, Migration, Migrations, RequestHead, Rule, SqliteCatalog, SqliteDriver};
+//! use tenancy::{Tenancy, TenantId};
+//!
+//! let root = tempfile::tempdir()?;
+//! let notes = Migration::new("notes", "CREATE TABLE notes (text TEXT NOT NULL) STRICT");
+//! let driver =
+//!     SqliteDriver::builder(root.path()).migrations(Migrations::new([notes])?).build()?;
+//! let tenancy = Tenancy::builder(driver, SqliteCatalog::open(root.path())?)
+//!     .resolver(|r| r.rule(Rule::Subdomain).central_domain("app.test").subdomains_of("app.test"))
+//!     .build()?;
+//!
+//! // A tenant is a row in the catalog and a database of its own.
+//! tenancy.create("acme".parse::<TenantId>()?)?;
+//!
+//! // A request says by its host whose it is. An asset would be nobody's: it is skipped.
+//! let head = RequestHead::new(Method::from("POST"), "/notes?draft=1").host("acme.app.test:8080");
+//! let resolved = tenancy.resolve(&head)?;
+//! assert_eq!(resolved.path, "/notes");
+//!
+//! // While its tenant is current, connections are its own and no other can be entered.
+//! let acme = resolved.tenant().expect("the host is acme's");
+//! let scope = acme.enter()?;
+//! let connection = tenancy.checkout_current()?;
+//! connection.execute("INSERT INTO notes VALUES ('hello')", [])?;
+//! drop((connection, scope));
+//! assert!(tenancy.checkout_current().is_err(), "nobody is current");
+//!
+//! // A suspended tenant is refused by the very next request.
+//! tenancy.suspend(acme.id())?;
+//! assert_eq!(tenancy.resolve(&head).unwrap_err().status(), 403);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The parts can be used without this crate that ties them: `tenancy-core` resolves
+//! and scopes, `tenancy-pool` hands out connections of any r2d2 manager,
+//! `tenancy-sqlite` keeps a file for each tenant. What users need of them is here.
+
+mod builder;
+mod config;
+mod error;
+mod life;
+mod names;
+mod spec;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod tenancy;
+mod upkeep;
+
+pub use builder::TenancyBuilder;
+pub use config::{Config, ConfigError, PathRule, PoolConfig, ResolveConfig, StorageConfig};
+pub use error::Error;
+pub use spec::TenantSpec;
+pub use tenancy::Tenancy;
+pub use upkeep::Upkeep;
+
+pub use tenancy_core::*;
+pub use tenancy_pool::{
+    Builder as PoolsBuilder, Checkout, CheckoutError, Connection, Counters, Descriptors, Driver,
+    DriverError, Holder, Holders, InvalidPools, Label, PoolStats, Remembered, StillOut,
+    TenantPools, TenantStats,
+};
+#[cfg(feature = "sqlite")]
+pub use tenancy_sqlite::{
+    AuditEvent, Behind, BrokenChain, Durability, FileError, Hardening, IoError, MigrateError,
+    Migration, Migrations, MigrationsError, OpenError, Refusal, SqliteCatalog, SqliteConnection,
+    SqliteDriver, SqliteDriverBuilder, SqliteManager, StorageError,
+};

@@ -23,6 +23,7 @@ impl<C, S: Clone> Sched<C, S> {
         PoolStats {
             max: self.limits.max,
             open: parts.total(),
+            peak: self.seats.peak(),
             idle: parts.idle,
             out: parts.out,
             opening: parts.opening,

@@ -103,6 +103,12 @@ impl<C> Seats<C> {
         self.parts.total() < self.max
     }
 
+    /// The most that were ever taken at a time: a new one is added only when none of
+    /// those before it is free.
+    pub(crate) fn peak(&self) -> u32 {
+        self.seats.len() as u32
+    }
+
     /// Takes a free one for a connection that is to be opened.
     pub(crate) fn claim(&mut self, slot: u32, epoch: Epoch, holder: Holder) -> Option<u32> {
         if !self.available() {

@@ -1,0 +1,107 @@
+//! [`TenancyBuilder`].
+
+use std::sync::Arc;
+
+use tenancy_core::{Actor, CatalogWriter, Observer, Provisioner, Resolver, ResolverBuilder};
+use tenancy_pool::{Driver, TenantPools};
+
+use crate::tenancy::{Inner, maintain};
+use crate::upkeep::{Thread, Upkeep};
+use crate::{Error, Tenancy};
+
+/// Builds a [`Tenancy`].
+#[must_use = "call `build`"]
+pub struct TenancyBuilder<D: Driver + Provisioner> {
+    driver: D,
+    catalog: Arc<dyn CatalogWriter>,
+    resolver: ResolverBuilder,
+    pools: tenancy_pool::Builder,
+    actor: Actor,
+    upkeep: Upkeep,
+}
+
+impl<D: Driver + Provisioner> TenancyBuilder<D> {
+    pub(crate) fn new(driver: D, catalog: Arc<dyn CatalogWriter>) -> Self {
+        Self {
+            driver,
+            resolver: Resolver::builder(catalog.clone()),
+            catalog,
+            pools: TenantPools::<D>::builder(),
+            actor: Actor::new("tenancy"),
+            upkeep: Upkeep::default(),
+        }
+    }
+
+    /// How requests find their tenant: rules, domains, path classes. No rule is
+    /// switched on unless said.
+    pub fn resolver(mut self, say: impl FnOnce(ResolverBuilder) -> ResolverBuilder) -> Self {
+        self.resolver = say(self.resolver);
+        self
+    }
+
+    /// As [`resolver`](Self::resolver), with a closure that may fail.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn try_resolver<E>(
+        mut self,
+        say: impl FnOnce(ResolverBuilder) -> Result<ResolverBuilder, E>,
+    ) -> Result<Self, E> {
+        self.resolver = say(self.resolver)?;
+        Ok(self)
+    }
+
+    /// How many connections there may be and how long a check-out waits.
+    pub fn pools(
+        mut self,
+        say: impl FnOnce(tenancy_pool::Builder) -> tenancy_pool::Builder,
+    ) -> Self {
+        self.pools = say(self.pools);
+        self
+    }
+
+    /// Is told of what the resolver and the pools do.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.resolver = self.resolver.observer(observer.clone());
+        self.pools = self.pools.observer(observer);
+        self
+    }
+
+    /// Who the catalog's writes are by; `tenancy` unless said.
+    pub fn actor(mut self, actor: Actor) -> Self {
+        self.actor = actor;
+        self
+    }
+
+    /// Who calls [`Tenancy::maintain`]; a thread of the library's own, every 500 ms,
+    /// unless said.
+    pub fn upkeep(mut self, upkeep: Upkeep) -> Self {
+        self.upkeep = upkeep;
+        self
+    }
+
+    /// Ties everything together.
+    ///
+    /// # Errors
+    /// When the rules or the bounds contradict each other, or the thread cannot be
+    /// started.
+    pub fn build(self) -> Result<Tenancy<D>, Error> {
+        let pools = self.pools.build(self.driver)?;
+        // A changed epoch or a removed tenant is marked in the pools as soon as the
+        // resolver knows of it.
+        let resolver = self.resolver.observer(Arc::new(pools.clone())).build()?;
+        let resolver = Arc::new(resolver);
+        let upkeep = match self.upkeep {
+            Upkeep::Manual => None,
+            Upkeep::Every(every) => {
+                let (resolver, pools) = (resolver.clone(), pools.clone());
+                Some(Thread::start(every, move || maintain(&resolver, &pools))?)
+            }
+        };
+        Ok(Tenancy::new(Inner {
+            resolver,
+            pools,
+            catalog: self.catalog,
+            actor: self.actor,
+            _upkeep: upkeep,
+        }))
+    }
+}

@@ -1,0 +1,102 @@
+//! [`Error`], the one that is of the whole library.
+
+use tenancy_core::{
+    CatalogError, Domain, InvalidDomain, InvalidResolver, InvalidTenantId, OtherTenant,
+    ProvisionError, ResolveError, TenantId, TenantStatus, TooManyAttributes, UnknownStatus,
+    WriteError,
+};
+use tenancy_pool::{CheckoutError, InvalidPools, StillOut};
+
+use crate::config::ConfigError;
+
+/// Whatever a [`Tenancy`](crate::Tenancy) refuses. Each operation's own error is
+/// inside; its text is this one's.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The config cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The rules contradict each other.
+    #[error(transparent)]
+    Resolver(#[from] InvalidResolver),
+    /// The pools' bounds contradict each other or the process's descriptors.
+    #[error(transparent)]
+    Pools(#[from] InvalidPools),
+    /// The storage root or its catalog cannot be used.
+    #[cfg(feature = "sqlite")]
+    #[error(transparent)]
+    Storage(#[from] tenancy_sqlite::StorageError),
+    /// The migrations are no set of migrations.
+    #[cfg(feature = "sqlite")]
+    #[error(transparent)]
+    Migrations(#[from] tenancy_sqlite::MigrationsError),
+    /// A text is no tenant id.
+    #[error(transparent)]
+    Id(#[from] InvalidTenantId),
+    /// A text is no domain.
+    #[error(transparent)]
+    Domain(#[from] InvalidDomain),
+    /// A text is no status.
+    #[error(transparent)]
+    Status(#[from] UnknownStatus),
+    /// More attributes than the bounds allow.
+    #[error(transparent)]
+    Attributes(#[from] TooManyAttributes),
+    /// A label that is never a tenant.
+    #[error(
+        "label {label} is reserved and never a tenant's; choose another, or take it off the reserved ones"
+    )]
+    Reserved {
+        /// The label.
+        label: TenantId,
+    },
+    /// A domain that is nobody's tenant.
+    #[error("{domain} is a central domain and never a tenant's; choose another")]
+    Central {
+        /// The domain.
+        domain: Domain,
+    },
+    /// The tenant is not in a state for this.
+    #[error("tenant {id} is {status}; this needs one that is {needed}, so nothing was changed")]
+    WrongStatus {
+        /// The tenant.
+        id: TenantId,
+        /// What it is.
+        status: TenantStatus,
+        /// What it would have to be.
+        needed: &'static str,
+    },
+    /// The request is refused.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// The catalog refused a write.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The catalog cannot be asked.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// A tenant's database could not be made, migrated or removed.
+    #[error(transparent)]
+    Provision(#[from] ProvisionError),
+    /// No connection was handed out: a [`CheckoutError`] of some driver.
+    #[error(transparent)]
+    Checkout(Box<dyn std::error::Error + Send + Sync>),
+    /// Connections of a tenant that is to be closed are still out.
+    #[error(transparent)]
+    StillOut(#[from] StillOut),
+    /// Another tenant is current.
+    #[error(transparent)]
+    OtherTenant(#[from] OtherTenant),
+    /// The maintenance thread could not be started.
+    #[error(
+        "the maintenance thread could not be started; see the cause, or choose `Upkeep::Manual`"
+    )]
+    Thread(#[source] std::io::Error),
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<CheckoutError<E>> for Error {
+    fn from(error: CheckoutError<E>) -> Self {
+        Self::Checkout(error.into())
+    }
+}

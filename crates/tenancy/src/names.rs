@@ -1,0 +1,66 @@
+//! Who owns a name: binding domains and labels to tenants.
+
+use tenancy_core::{Domain, Name, Proof, Provisioner, TenantId};
+use tenancy_pool::Driver;
+
+use crate::{Error, Tenancy};
+
+impl<D: Driver + Provisioner> Tenancy<D> {
+    /// The name that a text registers: a label where it is one label under a base
+    /// domain or fits a template, a domain otherwise.
+    ///
+    /// # Errors
+    /// When it is no domain, a central one, or a reserved label.
+    pub fn name(&self, text: &str) -> Result<Name, Error> {
+        let domain: Domain = text.parse()?;
+        if self.resolver().is_central(&domain) {
+            return Err(Error::Central { domain });
+        }
+        let name = self.resolver().name_for(&domain);
+        if let Name::Label(label) = &name {
+            self.refuse_reserved(label)?;
+        }
+        Ok(name)
+    }
+
+    pub(crate) fn refuse_reserved(&self, label: &TenantId) -> Result<(), Error> {
+        match self.resolver().is_reserved(label) {
+            true => Err(Error::Reserved {
+                label: label.clone(),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    /// Binds a further name to a tenant; see [`name`](Self::name). A domain that is
+    /// bound with [`Proof::Pending`] routes once it is [verified](Self::verify).
+    ///
+    /// # Errors
+    /// When it is no name for a tenant, or another tenant's.
+    pub fn bind(&self, name: &str, id: &TenantId, proof: Proof) -> Result<Name, Error> {
+        let name = self.name(name)?;
+        self.catalog().bind(&name, id, proof, self.actor())?;
+        self.show_writes();
+        Ok(name)
+    }
+
+    /// Makes a pending domain route, once `txt` is the value that its DNS holds.
+    ///
+    /// # Errors
+    /// When it is not the value of the last attempt, or the domain is not bound.
+    pub fn verify(&self, domain: &Domain, id: &TenantId, txt: &str) -> Result<(), Error> {
+        self.catalog().verify(domain, id, txt, self.actor())?;
+        self.show_writes();
+        Ok(())
+    }
+
+    /// Takes a name away from its tenant.
+    ///
+    /// # Errors
+    /// When it is not this tenant's, or its own id.
+    pub fn unbind(&self, name: &Name, id: &TenantId) -> Result<(), Error> {
+        self.catalog().unbind(name, id, self.actor())?;
+        self.show_writes();
+        Ok(())
+    }
+}

@@ -1,0 +1,134 @@
+//! [`Tenancy`]: resolver, pools, catalog and driver, tied together.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tenancy_core::{
+    Actor, CatalogWriter, Provisioner, RequestHead, ResolveError, Resolved, Resolver, Scope,
+    Tenant, TenantId,
+};
+use tenancy_pool::{Checkout, CheckoutError, Driver, DriverError, TenantPools};
+
+use crate::Error;
+use crate::builder::TenancyBuilder;
+use crate::upkeep::Thread;
+
+/// Everything that one application needs: the resolver that finds the tenant of a
+/// request, the pools that hand out its connections, the catalog of all tenants and
+/// the driver that makes their databases. Cloning is cheap.
+///
+/// See the [crate](crate) for an example.
+pub struct Tenancy<D: Driver + Provisioner>(Arc<Inner<D>>);
+
+pub(crate) struct Inner<D: Driver + Provisioner> {
+    pub(crate) resolver: Arc<Resolver>,
+    pub(crate) pools: TenantPools<D>,
+    pub(crate) catalog: Arc<dyn CatalogWriter>,
+    pub(crate) actor: Actor,
+    /// Ends when this is dropped.
+    pub(crate) _upkeep: Option<Thread>,
+}
+
+impl<D: Driver + Provisioner> Tenancy<D> {
+    /// Starts with a driver and a catalog.
+    pub fn builder(driver: D, catalog: impl CatalogWriter) -> TenancyBuilder<D> {
+        TenancyBuilder::new(driver, Arc::new(catalog))
+    }
+
+    pub(crate) fn new(inner: Inner<D>) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// Whose request this is, and what its path is; see [`Resolver::resolve`].
+    ///
+    /// # Errors
+    /// When the request is refused; [`ResolveError::reason`] says why in a word.
+    pub fn resolve<'p>(&self, head: &RequestHead<'p>) -> Result<Resolved<'p>, ResolveError> {
+        self.0.resolver.resolve(head)
+    }
+
+    /// Takes a connection to this tenant's database, and to no other; waits for one
+    /// as long as the pools' `checkout_timeout`.
+    ///
+    /// # Errors
+    /// When it cannot be opened, the tenant is closed or its handle is of an earlier
+    /// incarnation, or none comes free in time.
+    pub fn checkout(&self, tenant: &Tenant) -> Result<Checkout<D>, CheckoutError<DriverError<D>>> {
+        self.0.pools.checkout(tenant)
+    }
+
+    /// Takes a connection for the tenant that is current on this thread.
+    ///
+    /// # Errors
+    /// When none is current, or as [`checkout`](Self::checkout).
+    pub fn checkout_current(&self) -> Result<Checkout<D>, CheckoutError<DriverError<D>>> {
+        self.0.pools.checkout_current()
+    }
+
+    /// Makes a tenant current by its id, for work that no request asked for: a job, a
+    /// console. Its status is not looked at; that is the resolver's affair.
+    ///
+    /// # Errors
+    /// When there is no such tenant, the catalog cannot be asked, or another tenant is
+    /// current.
+    pub fn enter(&self, id: &TenantId) -> Result<Scope, Error> {
+        Ok(self.tenant(id)?.enter()?)
+    }
+
+    /// Does what is due: applies what changed in the catalog, closes connections that
+    /// have idled too long. The library's own thread calls this unless
+    /// [`Upkeep::Manual`](crate::Upkeep) was chosen.
+    pub fn maintain(&self) {
+        maintain(&self.0.resolver, &self.0.pools);
+    }
+
+    /// The resolver, to ask it more.
+    pub fn resolver(&self) -> &Arc<Resolver> {
+        &self.0.resolver
+    }
+
+    /// The pools, to ask for their statistics.
+    pub fn pools(&self) -> &TenantPools<D> {
+        &self.0.pools
+    }
+
+    /// The list of all tenants. What is written here shows at the resolver's next
+    /// sync; what this type's own methods write shows at once.
+    pub fn catalog(&self) -> &dyn CatalogWriter {
+        &*self.0.catalog
+    }
+
+    pub(crate) fn driver(&self) -> &D {
+        self.0.pools.driver()
+    }
+
+    pub(crate) fn actor(&self) -> &Actor {
+        &self.0.actor
+    }
+
+    /// Lets the resolver see our own writes now. A catalog that cannot be asked at
+    /// this moment has the write all the same: the resolver's polling will find it.
+    pub(crate) fn show_writes(&self) {
+        let _ = self.0.resolver.sync();
+    }
+}
+
+/// One round of upkeep. An unreachable catalog has been told to the observers.
+pub(crate) fn maintain<D: Driver>(resolver: &Resolver, pools: &TenantPools<D>) {
+    let _ = resolver.sync();
+    pools.reap();
+}
+
+impl<D: Driver + Provisioner> Clone for Tenancy<D> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<D: Driver + Provisioner> fmt::Debug for Tenancy<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tenancy")
+            .field("actor", &self.0.actor)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,9 @@
+//! The facade with real files: the life of a tenant, its names, and that it stays apart.
+
+mod cases;
+mod config;
+mod isolation;
+mod life;
+mod names;
+mod upkeep;
+mod util;

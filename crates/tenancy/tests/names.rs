@@ -1,0 +1,133 @@
+//! Who owns a name, and which names nobody may have.
+
+use tenancy::{Challenge, Error, Name, Proof, TenantSpec, WriteError};
+
+use crate::util::{World, id};
+
+#[test]
+fn reserved_labels_and_central_domains_are_nobodys() {
+    let world = World::new();
+    world.made("acme");
+    let reserved = |error: Error| assert!(matches!(error, Error::Reserved { .. }), "{error}");
+    reserved(world.create(id("www")).expect_err("reserved"));
+    reserved(
+        world
+            .create(TenantSpec::new(id("b")).name("www.app.test"))
+            .expect_err("reserved"),
+    );
+    reserved(
+        world
+            .bind("www.app.test", &id("acme"), Proof::Trusted)
+            .expect_err("reserved"),
+    );
+    let error = world
+        .bind("app.test", &id("acme"), Proof::Trusted)
+        .expect_err("central");
+    assert!(matches!(error, Error::Central { .. }), "{error}");
+    // Nothing is reserved elsewhere.
+    world
+        .bind("www.example.org", &id("acme"), Proof::Trusted)
+        .expect("a domain");
+    assert_eq!(world.said("www.example.org"), "acme");
+    assert_eq!(world.catalog().page(None, 10).expect("a page").len(), 1);
+}
+
+#[test]
+fn one_label_under_a_base_domain_binds_as_a_label() {
+    let world = World::new();
+    world.made("acme");
+    for (text, label) in [
+        ("inc.app.test", true),
+        ("INC2.App.Test", true),
+        ("a.b.app.test", false),
+        ("app.test.example", false),
+        ("xapp.test", false),
+    ] {
+        let name = world.bind(text, &id("acme"), Proof::Trusted).expect(text);
+        assert_eq!(matches!(name, Name::Label(_)), label, "{text}: {name:?}");
+        let said = world.said(text);
+        // Two labels under a base domain are looked up as a domain, as any other name.
+        assert_eq!(said, "acme", "{text}");
+    }
+    world
+        .unbind(&Name::Label(id("inc")), &id("acme"))
+        .expect("it was bound");
+    assert_eq!(world.said("inc.app.test"), "unknown_tenant");
+}
+
+#[test]
+fn a_name_that_is_taken_leaves_no_new_tenant_behind() {
+    let world = World::new();
+    world.made("acme");
+    world
+        .bind("shop.example", &id("acme"), Proof::Trusted)
+        .expect("bound");
+    let challenge = Challenge::new().expect("random bytes");
+    world
+        .bind("soon.example", &id("acme"), Proof::Pending(challenge))
+        .expect("pending");
+    // A pending name shows in no lookup: only the binding itself finds it taken.
+    for taken in ["shop.example", "soon.example", "acme.app.test"] {
+        let spec = TenantSpec::new(id("beta")).name("free.example").name(taken);
+        let error = world.create(spec).expect_err(taken);
+        assert!(
+            matches!(error, Error::Write(WriteError::NameTaken { .. })),
+            "{taken}: {error}"
+        );
+        assert_eq!(
+            world.catalog().page(None, 10).expect("a page").len(),
+            1,
+            "{taken}"
+        );
+        assert_eq!(world.said("free.example"), "no_tenant", "{taken}");
+    }
+    assert_eq!(world.files().len(), 1);
+    world
+        .create(TenantSpec::new(id("beta")).name("free.example"))
+        .expect("a tenant");
+}
+
+#[test]
+fn an_id_that_is_anothers_label_is_refused() {
+    let world = World::new();
+    world.made("acme");
+    world
+        .bind("beta.app.test", &id("acme"), Proof::Trusted)
+        .expect("bound");
+    let error = world.create(id("beta")).expect_err("taken");
+    assert_eq!(
+        error.to_string(),
+        "beta belongs to tenant acme; unbind it there first"
+    );
+    let error = world.tenant(&id("beta")).expect_err("a label is no id");
+    assert!(
+        matches!(error, Error::Write(WriteError::Unknown { .. })),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_domain_that_waits_for_its_proof_does_not_route() {
+    let world = World::new();
+    world.made("acme");
+    let challenge = Challenge::new().expect("random bytes");
+    let proof = Proof::Pending(challenge.clone());
+    let name = world
+        .bind("shop.example", &id("acme"), proof)
+        .expect("bound");
+    assert_eq!(world.said("shop.example"), "no_tenant");
+    let Name::Domain(domain) = name else {
+        panic!("{name:?} is a domain")
+    };
+    let error = world
+        .verify(&domain, &id("acme"), "guess")
+        .expect_err("not proven");
+    assert!(
+        matches!(error, Error::Write(WriteError::NotProven { .. })),
+        "{error}"
+    );
+    world
+        .verify(&domain, &id("acme"), challenge.as_str())
+        .expect("proven");
+    assert_eq!(world.said("shop.example"), "acme");
+}

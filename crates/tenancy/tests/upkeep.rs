@@ -1,0 +1,78 @@
+//! What the library's own thread does, and that it ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tenancy::{Event, MemoryCatalog, SqliteDriver, Tenancy, TenantStatus, Upkeep};
+
+use crate::util::{World, id, rules};
+
+#[test]
+fn the_thread_applies_what_others_write_and_ends_with_the_last_handle() {
+    let root = tempfile::tempdir().expect("a directory");
+    let driver = SqliteDriver::builder(root.path())
+        .build()
+        .expect("a driver");
+    let synced = Arc::new(AtomicUsize::new(0));
+    let alive = Arc::downgrade(&synced);
+    let observer = move |event: &Event<'_>| {
+        if let Event::Synced { .. } = event {
+            synced.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let tenancy = Tenancy::builder(driver, MemoryCatalog::new())
+        .resolver(rules)
+        .upkeep(Upkeep::Every(Duration::from_millis(5)))
+        .observer(Arc::new(observer))
+        .build()
+        .expect("a tenancy");
+    let count = || alive.upgrade().map(|count| count.load(Ordering::Relaxed));
+    let acme = tenancy.create(id("acme")).expect("a tenant");
+    let before = count();
+    // Not through the facade: only a sync can find this.
+    let change = tenancy::TenantChange::status(TenantStatus::Suspended);
+    let by = tenancy::Actor::new("another process");
+    tenancy
+        .catalog()
+        .update(acme.id(), acme.version(), change, &by)
+        .expect("written");
+    let started = Instant::now();
+    while count() == before {
+        assert!(
+            started.elapsed() < Duration::from_secs(10),
+            "nobody has synced"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let other = tenancy.clone();
+    drop(tenancy);
+    assert!(alive.upgrade().is_some(), "a handle is left");
+    drop(other);
+    assert!(
+        alive.upgrade().is_none(),
+        "the thread has ended and let go of everything"
+    );
+}
+
+#[test]
+fn a_changed_epoch_is_marked_in_the_pools_at_once() {
+    let world = World::new();
+    let acme = world.made("acme");
+    drop(world.checkout(&acme).expect("a connection"));
+    let mut change = tenancy::TenantChange::default();
+    change.reincarnate = Some(acme.placement().clone());
+    let by = tenancy::Actor::new("another process");
+    world
+        .catalog()
+        .update(acme.id(), acme.version(), change, &by)
+        .expect("written");
+    world.maintain();
+    let stats = world.pools().tenant_stats(acme.id()).expect("it is known");
+    assert_eq!(stats.epoch, Some(acme.epoch().next()));
+    let error = world.checkout(&acme).expect_err("an older handle");
+    assert!(
+        matches!(error, tenancy::CheckoutError::Superseded { .. }),
+        "{error}"
+    );
+}

@@ -1,0 +1,219 @@
+//! Tenancies in temporary directories, and a driver that fails when it is told to.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tempfile::TempDir;
+use tenancy::{
+    Checkout, Descriptors, Driver, Durability, Method, Migrated, Migration, Migrations, Placement,
+    ProvisionError, Provisioned, Provisioner, RequestHead, ResolveError, ResolverBuilder, Rule,
+    SchemaTarget, SqliteCatalog, SqliteDriver, SqliteManager, Tenancy, Tenant, TenantId, Upkeep,
+};
+
+/// A step at which a [`FailingDriver`] stops.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(u8)]
+pub enum FailAt {
+    Never,
+    Place,
+    BeforeProvision,
+    AfterProvision,
+    Destroy,
+    AfterDestroy,
+}
+
+/// A [`SqliteDriver`] that fails at one step, as a crash would.
+#[derive(Clone)]
+pub struct FailingDriver {
+    inner: SqliteDriver,
+    at: Arc<AtomicU8>,
+}
+
+impl FailingDriver {
+    fn step(&self, at: FailAt, id: &TenantId) -> Result<(), ProvisionError> {
+        if self.at.load(Ordering::Relaxed) != at as u8 {
+            return Ok(());
+        }
+        let tenant = Tenant::builder(id.clone()).build().expect("a tenant");
+        Err(ProvisionError::new(
+            &tenant,
+            "made",
+            format!("told to fail: {at:?}"),
+        ))
+    }
+}
+
+impl Driver for FailingDriver {
+    type Manager = SqliteManager;
+
+    fn manager(&self, tenant: &Tenant) -> SqliteManager {
+        self.inner.manager(tenant)
+    }
+
+    fn descriptors(&self) -> Descriptors {
+        self.inner.descriptors()
+    }
+}
+
+impl Provisioner for FailingDriver {
+    fn place(&self, id: &TenantId) -> Result<Placement, ProvisionError> {
+        self.step(FailAt::Place, id)?;
+        self.inner.place(id)
+    }
+
+    fn provision(&self, tenant: &Tenant) -> Result<Provisioned, ProvisionError> {
+        self.step(FailAt::BeforeProvision, tenant.id())?;
+        let provisioned = self.inner.provision(tenant)?;
+        self.step(FailAt::AfterProvision, tenant.id())?;
+        Ok(provisioned)
+    }
+
+    fn migrate(&self, tenant: &Tenant, target: SchemaTarget) -> Result<Migrated, ProvisionError> {
+        self.inner.migrate(tenant, target)
+    }
+
+    fn exists(&self, tenant: &Tenant) -> Result<bool, ProvisionError> {
+        self.inner.exists(tenant)
+    }
+
+    fn destroy(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
+        self.step(FailAt::Destroy, tenant.id())?;
+        self.inner.destroy(tenant)?;
+        self.step(FailAt::AfterDestroy, tenant.id())
+    }
+}
+
+/// A tenancy over a storage root that goes when this is dropped.
+pub struct World {
+    tenancy: Tenancy<FailingDriver>,
+    fail: Arc<AtomicU8>,
+    pub root: TempDir,
+}
+
+impl Deref for World {
+    type Target = Tenancy<FailingDriver>;
+    fn deref(&self) -> &Self::Target {
+        &self.tenancy
+    }
+}
+
+impl World {
+    pub fn new() -> Self {
+        let root = tempfile::tempdir().expect("a directory");
+        let fail = Arc::new(AtomicU8::new(FailAt::Never as u8));
+        Self {
+            tenancy: open(root.path(), fail.clone()),
+            fail,
+            root,
+        }
+    }
+
+    /// As after the process has died and was started again.
+    pub fn restart(self) -> Self {
+        let Self {
+            tenancy,
+            fail,
+            root,
+        } = self;
+        drop(tenancy);
+        Self {
+            tenancy: open(root.path(), fail.clone()),
+            fail,
+            root,
+        }
+    }
+
+    pub fn fail_at(&self, at: FailAt) {
+        self.fail.store(at as u8, Ordering::Relaxed);
+    }
+
+    /// Creates a tenant that must not fail.
+    #[track_caller]
+    pub fn made(&self, name: &str) -> Tenant {
+        self.create(id(name))
+            .unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// The tenant of a request for this host.
+    pub fn ask(&self, host: &str) -> Result<Option<Tenant>, ResolveError> {
+        let head = RequestHead::new(Method::Get, "/").host(host);
+        Ok(self.resolve(&head)?.tenant().cloned())
+    }
+
+    /// The word for the refusal of a request for this host; `tenant` or `central` if
+    /// there is none.
+    pub fn said(&self, host: &str) -> String {
+        match self.ask(host) {
+            Ok(Some(tenant)) => tenant.id().to_string(),
+            Ok(None) => "central".to_owned(),
+            Err(error) => error.reason().to_string(),
+        }
+    }
+
+    /// Every tenant's file.
+    pub fn files(&self) -> Vec<PathBuf> {
+        databases(&self.root.path().join("tenants"))
+    }
+}
+
+fn open(root: &Path, at: Arc<AtomicU8>) -> Tenancy<FailingDriver> {
+    let marks = Migration::new("marks", "CREATE TABLE marks (mark TEXT NOT NULL) STRICT");
+    let inner = SqliteDriver::builder(root)
+        .migrations(Migrations::new([marks]).expect("migrations"))
+        .durability(Durability::Normal)
+        .build()
+        .expect("a driver");
+    let catalog = SqliteCatalog::open(root).expect("a catalog");
+    Tenancy::builder(FailingDriver { inner, at }, catalog)
+        .resolver(rules)
+        .upkeep(Upkeep::Manual)
+        .build()
+        .expect("a tenancy")
+}
+
+/// Domains and labels under `app.test`; `www` is reserved.
+pub fn rules(resolver: ResolverBuilder) -> ResolverBuilder {
+    resolver
+        .rule(Rule::Domain)
+        .rule(Rule::Subdomain)
+        .central_domain("app.test")
+        .subdomains_of("app.test")
+        .reserved("www")
+}
+
+pub fn id(text: &str) -> TenantId {
+    text.parse().expect("an id")
+}
+
+/// Writes a mark into whatever database this is.
+#[track_caller]
+pub fn mark<D: Driver<Manager = SqliteManager>>(connection: &Checkout<D>, mark: &str) {
+    connection
+        .execute("INSERT INTO marks VALUES (?1)", [mark])
+        .expect("a mark is written");
+}
+
+/// Every mark in it, sorted.
+#[track_caller]
+pub fn marks<D: Driver<Manager = SqliteManager>>(connection: &Checkout<D>) -> Vec<String> {
+    let mut marks = connection
+        .prepare("SELECT mark FROM marks ORDER BY mark")
+        .expect("SQL");
+    let rows = marks.query_map([], |row| row.get(0)).expect("rows");
+    rows.collect::<Result<_, _>>().expect("marks")
+}
+
+fn databases(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten() {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => found.extend(databases(&path)),
+            false if path.extension().is_some_and(|e| e == "db") => found.push(path),
+            false => {}
+        }
+    }
+    found
+}
