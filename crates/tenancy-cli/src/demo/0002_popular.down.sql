@@ -1,0 +1,2 @@
+DROP VIEW popular;
+DROP INDEX visits_by_path;

@@ -1,0 +1,165 @@
+//! Requests, driven the whole way by several threads.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+use tenancy::{Method, RequestHead, Resolution, Tenant};
+
+use super::mix::{self, Mix, Planned};
+use crate::failure::Failure;
+use crate::project::Project;
+
+/// More than there are cores, so that threads meet at the pools.
+const WORKERS: usize = 8;
+
+/// What the requests came to.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub tenant: u64,
+    pub skip: u64,
+    pub central: u64,
+    pub refused: u64,
+    /// Rows of others that a request has read in its tenant's database.
+    pub foreign_reads: u32,
+    /// Every row that was committed: whose request it was, and its number.
+    pub written: Vec<(String, u32)>,
+    pub resolve: Vec<Duration>,
+    pub checkout: Vec<Duration>,
+    pub request: Vec<Duration>,
+}
+
+impl Tally {
+    /// How many requests were answered.
+    pub fn requests(&self) -> u64 {
+        self.tenant + self.skip + self.central + self.refused
+    }
+
+    fn add(&mut self, other: Self) {
+        self.tenant += other.tenant;
+        self.skip += other.skip;
+        self.central += other.central;
+        self.refused += other.refused;
+        self.foreign_reads += other.foreign_reads;
+        self.written.extend(other.written);
+        self.resolve.extend(other.resolve);
+        self.checkout.extend(other.checkout);
+        self.request.extend(other.request);
+    }
+
+    /// Serves one request as an application would: resolve, enter, check out, write
+    /// and read, check in.
+    fn serve(&mut self, project: &Project, number: u32, planned: &Planned) -> Result<(), Failure> {
+        let method = std::str::from_utf8(planned.method).unwrap_or_default();
+        let head = RequestHead::new(Method::from(method), &planned.target).host(&planned.host);
+        let started = Instant::now();
+        let resolved = project.resolve(&head);
+        self.resolve.push(started.elapsed());
+        match resolved {
+            Err(_) => self.refused += 1,
+            Ok(resolved) => match resolved.resolution {
+                Resolution::Tenant(tenant) => {
+                    let scope = tenant.enter().map_err(tenancy::Error::from)?;
+                    self.visit(project, &tenant, number, planned, method, &resolved.path)?;
+                    drop(scope);
+                    self.tenant += 1;
+                }
+                Resolution::Skip(_) => self.skip += 1,
+                _ => self.central += 1,
+            },
+        }
+        self.request.push(started.elapsed());
+        Ok(())
+    }
+
+    /// Writes a row that says whose request this was by its host — not by the
+    /// resolver's answer, which is on trial — and reads the latest rows back.
+    fn visit(
+        &mut self,
+        project: &Project,
+        tenant: &Tenant,
+        number: u32,
+        planned: &Planned,
+        method: &str,
+        path: &str,
+    ) -> Result<(), Failure> {
+        let asked = Instant::now();
+        let mut connection = project.checkout(tenant).map_err(tenancy::Error::from)?;
+        self.checkout.push(asked.elapsed());
+        let mark = planned.tenant.map_or_else(|| "nobody".to_owned(), mix::id);
+        self.foreign_reads += write_and_read(&mut connection, &mark, number, method, path)
+            .map_err(|error| Failure::Refused(error.into()))?;
+        self.written.push((mark, number));
+        Ok(())
+    }
+}
+
+fn write_and_read(
+    connection: &mut rusqlite::Connection,
+    mark: &str,
+    number: u32,
+    method: &str,
+    path: &str,
+) -> rusqlite::Result<u32> {
+    // Two requests for one tenant write one after the other: the lock is asked for
+    // at the start, where waiting is allowed.
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO visits (tenant, number, method, path) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute((mark, number, method, path))?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO pages (path, visits) VALUES (?1, 1)
+             ON CONFLICT (path) DO UPDATE SET visits = visits + 1",
+        )?
+        .execute([path])?;
+    let foreign = transaction
+        .prepare_cached(
+            "SELECT count(*) FROM (SELECT tenant FROM visits ORDER BY id DESC LIMIT 20)
+             WHERE tenant <> ?1",
+        )?
+        .query_row([mark], |row| row.get(0))?;
+    transaction.commit()?;
+    Ok(foreign)
+}
+
+/// Drives all requests, until they are done or `stop` is set.
+pub fn drive(
+    project: &Project,
+    mix: &Mix,
+    requests: u32,
+    stop: &AtomicBool,
+    bar: &ProgressBar,
+) -> Result<Tally, Failure> {
+    let next = AtomicU32::new(0);
+    let failed = AtomicBool::new(false);
+    let work = || {
+        let mut tally = Tally::default();
+        while !stop.load(Ordering::Relaxed) && !failed.load(Ordering::Relaxed) {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= requests {
+                break;
+            }
+            if let Err(failure) = tally.serve(project, number, &mix.request(number)) {
+                failed.store(true, Ordering::Relaxed);
+                return Err(failure);
+            }
+            bar.inc(1);
+        }
+        Ok(tally)
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(work)).collect();
+        let mut all = Tally::default();
+        for worker in workers {
+            match worker.join() {
+                Ok(tally) => all.add(tally?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(all)
+    })
+}

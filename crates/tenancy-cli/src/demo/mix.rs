@@ -1,0 +1,228 @@
+//! The requests of a demo: number by number, always the same ones.
+
+use std::fmt::Write;
+
+/// Requests for tenants picked by a Zipf distribution: few are busy, most are
+/// quiet, as it is with real customers.
+#[derive(Debug)]
+pub struct Mix {
+    /// Cumulated shares by rank; the last one is 1.
+    shares: Vec<f64>,
+    log: Option<Log>,
+}
+
+/// One request, as an adapter would see it.
+#[derive(Debug, PartialEq)]
+pub struct Planned<'m> {
+    /// Whose host it asks, counted from 0; `None` for one that is nobody's.
+    pub tenant: Option<u32>,
+    pub method: &'m [u8],
+    pub host: String,
+    pub target: std::borrow::Cow<'m, [u8]>,
+}
+
+/// Of a hundred requests, so many ask the central host, and so many an unknown one.
+const CENTRAL: u64 = 5;
+const UNKNOWN: u64 = 1;
+
+/// What is asked for, as often as it stands here.
+const TARGETS: [(&[u8], &str); 16] = [
+    (b"GET", "/"),
+    (b"GET", "/orders"),
+    (b"GET", "/orders?page={n}"),
+    (b"GET", "/orders/{n}"),
+    (b"POST", "/orders"),
+    (b"GET", "/products/{n}?ref=mail"),
+    (b"GET", "/products/{n}"),
+    (b"GET", "/caf%C3%A9/men%75"),
+    (b"GET", "/api/orders/{n}"),
+    (b"PUT", "/api/orders/{n}"),
+    (b"GET", "/login"),
+    (b"POST", "/login"),
+    (b"GET", "/assets/app.css"),
+    (b"GET", "/images/{n}.png"),
+    (b"HEAD", "/favicon.ico"),
+    (b"GET", "/reports/../../etc/passwd"),
+];
+
+impl Mix {
+    pub fn new(tenants: u32, log: Option<Log>) -> Self {
+        let weights = (1..=tenants).map(|rank| 1.0 / f64::from(rank));
+        let sums = weights.scan(0.0, |sum, weight| {
+            *sum += weight;
+            Some(*sum)
+        });
+        let mut shares: Vec<f64> = sums.collect();
+        let all = shares.last().copied().unwrap_or(1.0);
+        shares.iter_mut().for_each(|share| *share /= all);
+        Self { shares, log }
+    }
+
+    /// The request of this number.
+    pub fn request(&self, number: u32) -> Planned<'_> {
+        let mut dice = Dice(u64::from(number));
+        let (tenant, mut host) = match dice.below(100) {
+            at if at < CENTRAL => (None, "app.test".to_owned()),
+            at if at < CENTRAL + UNKNOWN => (None, format!("nobody-{number}.example")),
+            _ => {
+                let share = dice.share();
+                let rank = self.shares.partition_point(|upto| *upto <= share);
+                let tenant = rank.min(self.shares.len() - 1) as u32;
+                (Some(tenant), host(tenant, &mut dice))
+            }
+        };
+        if dice.below(20) == 0 {
+            host.make_ascii_uppercase();
+        }
+        if dice.below(5) == 0 {
+            host.push_str(":8080");
+        }
+        let (method, target) = match &self.log {
+            Some(log) => log.request(number),
+            None => {
+                let (method, target) = TARGETS[dice.below(TARGETS.len() as u64) as usize];
+                let target = target.replace("{n}", &dice.below(500).to_string());
+                (method, target.into_bytes().into())
+            }
+        };
+        Planned {
+            tenant,
+            method,
+            host,
+            target,
+        }
+    }
+}
+
+/// The id of a tenant by its number.
+pub fn id(tenant: u32) -> String {
+    format!("tenant-{:04}", tenant + 1)
+}
+
+/// The domain of its own that every third tenant has.
+pub fn domain(tenant: u32) -> Option<String> {
+    tenant
+        .is_multiple_of(3)
+        .then(|| format!("shop-{:04}.example", tenant + 1))
+}
+
+fn host(tenant: u32, dice: &mut Dice) -> String {
+    let own = domain(tenant).filter(|_| dice.below(2) == 0);
+    own.unwrap_or_else(|| {
+        let mut host = id(tenant);
+        let base = if dice.below(4) == 0 {
+            "localhost"
+        } else {
+            "app.test"
+        };
+        write!(host, ".{base}").expect("a string takes all that is written");
+        host
+    })
+}
+
+/// An access log, a line `METHOD TARGET` for each request. Whatever a line holds,
+/// it is a request: the resolver judges it.
+#[derive(Debug)]
+pub struct Log {
+    text: Vec<u8>,
+    /// Where each line starts and ends.
+    lines: Vec<(usize, usize)>,
+}
+
+impl Log {
+    pub fn new(text: Vec<u8>) -> Self {
+        let mut lines = Vec::new();
+        let mut start = 0;
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            let end = start + line.len();
+            let content = line.strip_suffix(b"\n").unwrap_or(line);
+            let content = content.strip_suffix(b"\r").unwrap_or(content);
+            lines.push((start, start + content.len()));
+            start = end;
+        }
+        Self { text, lines }
+    }
+
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    fn request(&self, number: u32) -> (&[u8], std::borrow::Cow<'_, [u8]>) {
+        let (start, end) = self.lines[number as usize];
+        let line = &self.text[start..end];
+        let space = line.iter().position(|byte| *byte == b' ');
+        let (method, target) = line.split_at(space.unwrap_or(line.len()));
+        (method, target.get(1..).unwrap_or_default().into())
+    }
+}
+
+/// SplitMix64: the same number rolls the same requests everywhere.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.roll() % bound
+    }
+
+    /// At least 0, less than 1.
+    fn share(&mut self) -> f64 {
+        (self.roll() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_number_is_the_same_request() {
+        let mix = Mix::new(100, None);
+        assert_eq!(mix.request(7), Mix::new(100, None).request(7));
+        assert_ne!(mix.request(7), mix.request(8));
+    }
+
+    #[test]
+    fn few_tenants_are_busy_and_every_one_is_asked() {
+        let mix = Mix::new(100, None);
+        let mut asked = [0u32; 100];
+        for number in 0..20_000 {
+            if let Some(tenant) = mix.request(number).tenant {
+                asked[tenant as usize] += 1;
+            }
+        }
+        assert!(asked[0] > 10 * asked[50], "{asked:?}");
+        assert!(asked.iter().all(|count| *count > 0), "{asked:?}");
+    }
+
+    #[test]
+    fn one_tenant_takes_every_share() {
+        let mix = Mix::new(1, None);
+        assert!((0..1000).all(|number| mix.request(number).tenant.is_none_or(|t| t == 0)));
+    }
+
+    #[test]
+    fn every_line_of_a_log_is_a_request() {
+        let log = Log::new(b"GET /a b\r\nPOST /x\n\nGET\n\xff /\xfe".to_vec());
+        let requests: Vec<_> = (0..log.len() as u32)
+            .map(|number| log.request(number))
+            .collect();
+        let want: [(&[u8], &[u8]); 5] = [
+            (b"GET", b"/a b"),
+            (b"POST", b"/x"),
+            (b"", b""),
+            (b"GET", b""),
+            (b"\xff", b"/\xfe"),
+        ];
+        let want: Vec<_> = want.into_iter().map(|(m, t)| (m, t.into())).collect();
+        assert_eq!(requests, want);
+        assert_eq!(Log::new(Vec::new()).len(), 0);
+    }
+}

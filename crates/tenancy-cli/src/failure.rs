@@ -1,0 +1,122 @@
+//! What ends a command early, and with which exit code.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug)]
+pub enum Failure {
+    /// Wrong usage or config: exit code 2.
+    Usage(BoxError),
+    /// A check failed or an operation was refused: exit code 1.
+    Refused(BoxError),
+    /// The answer, already printed, is a refusal: exit code 1.
+    Answered,
+    /// Whoever read our output has had enough: exit code 0.
+    PipeClosed,
+}
+
+impl Failure {
+    /// Wrong usage, said in a sentence.
+    pub fn usage(text: impl Into<String>) -> Self {
+        Self::Usage(text.into().into())
+    }
+
+    /// A refusal, said in a sentence.
+    pub fn refused(text: impl Into<String>) -> Self {
+        Self::Refused(text.into().into())
+    }
+
+    /// A file that could not be read or written.
+    pub fn file(path: &std::path::Path, what: &str, cause: &io::Error) -> Self {
+        Self::usage(format!("{}: {what}: {cause}", path.display()))
+    }
+
+    /// Prints the reason, in one line, and answers with the exit code.
+    pub fn report(&self) -> ExitCode {
+        let (error, code) = match self {
+            Self::Usage(error) => (error, 2),
+            Self::Refused(error) => (error, 1),
+            Self::Answered => return ExitCode::from(1),
+            Self::PipeClosed => return ExitCode::SUCCESS,
+        };
+        eprintln!("error: {}", OneLine(&**error));
+        ExitCode::from(code)
+    }
+}
+
+/// An error and its causes.
+struct OneLine<'e>(&'e (dyn Error + 'static));
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut said = String::new();
+        let mut next = Some(self.0);
+        while let Some(error) = next {
+            let text = error.to_string();
+            // A cause that the text before it already quotes says nothing new.
+            if !said.ends_with(&text) {
+                said = if said.is_empty() {
+                    text
+                } else {
+                    format!("{said}: {text}")
+                };
+            }
+            next = error.source();
+        }
+        let words: Vec<_> = said.split(['\n', '\r']).map(str::trim).collect();
+        f.write_str(&words.join(" "))
+    }
+}
+
+impl From<tenancy::Error> for Failure {
+    fn from(error: tenancy::Error) -> Self {
+        use tenancy::{Error, WriteError};
+        match error {
+            Error::Config(_)
+            | Error::Resolver(_)
+            | Error::Pools(_)
+            | Error::Migrations(_)
+            | Error::Id(_)
+            | Error::Domain(_)
+            | Error::Status(_)
+            | Error::Attributes(_)
+            | Error::Write(WriteError::Attributes(_)) => Self::Usage(error.into()),
+            _ => Self::Refused(error.into()),
+        }
+    }
+}
+
+impl From<tenancy::ConfigError> for Failure {
+    fn from(error: tenancy::ConfigError) -> Self {
+        Self::Usage(error.into())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::PipeClosed,
+            _ => Self::Refused(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_and_its_causes_make_one_line() {
+        let cause = io::Error::other("disk\nfull");
+        let error = tenancy::CatalogError::new(cause);
+        assert_eq!(
+            OneLine(&error).to_string(),
+            "the catalog cannot be asked; see the cause and try again: disk full"
+        );
+    }
+}

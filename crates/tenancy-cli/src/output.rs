@@ -1,0 +1,278 @@
+//! Everything that is printed: for people and, from the same values, as JSON.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::failure::Failure;
+
+/// No table is wider, so that it fits the narrowest usual terminal.
+const WIDTH: usize = 80;
+
+/// Where results, notes and progress go.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    json: bool,
+    quiet: bool,
+}
+
+impl Output {
+    pub fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet }
+    }
+
+    /// Prints one result: a JSON document, or its fields one below the other.
+    pub fn record(self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = match self.json {
+            true => json(value)? + "\n",
+            false => fields(&object(value)?),
+        };
+        raw(text.as_bytes())
+    }
+
+    /// Prints several results: JSON lines as they come, or a table of these
+    /// columns.
+    pub fn rows<T: Serialize>(
+        self,
+        columns: &[&str],
+        rows: impl Iterator<Item = Result<T, Failure>>,
+    ) -> Result<(), Failure> {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        if self.json {
+            for row in rows {
+                writeln!(out, "{}", json(&row?)?)?;
+            }
+        } else {
+            let rows: Vec<_> = rows.map(|row| object(&row?)).collect::<Result<_, _>>()?;
+            let cells = rows.iter().map(|row| {
+                let cell = |column: &&str| row.get(*column).map(text).unwrap_or_default();
+                columns.iter().map(cell).collect()
+            });
+            out.write_all(table(columns, cells.collect()).as_bytes())?;
+        }
+        out.flush()?;
+        Ok(())
+    }
+
+    /// Says something to people, on stderr.
+    pub fn note(self, text: &str) {
+        if !self.json && !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    /// A progress bar on stderr, seen only on a terminal.
+    pub fn bar(self, len: u64, what: &'static str) -> ProgressBar {
+        let hidden = self.quiet || !io::stderr().is_terminal();
+        let target = match hidden {
+            true => ProgressDrawTarget::hidden(),
+            false => ProgressDrawTarget::stderr(),
+        };
+        let style =
+            ProgressStyle::with_template("{msg:18} {bar:32} {pos:>7}/{len} {per_sec} {eta}")
+                .expect("the template is one");
+        let bar = ProgressBar::with_draw_target(Some(len), target).with_style(style);
+        bar.set_message(what);
+        if !hidden {
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        bar
+    }
+}
+
+/// Prints what is complete already.
+pub fn raw(text: &[u8]) -> Result<(), Failure> {
+    Ok(io::stdout().lock().write_all(text)?)
+}
+
+/// One line of JSON.
+pub fn json(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|error| Failure::Refused(error.into()))
+}
+
+fn object(value: &impl Serialize) -> Result<Map<String, Value>, Failure> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(other) => Ok(Map::from_iter([("result".to_owned(), other)])),
+        Err(error) => Err(Failure::Refused(error.into())),
+    }
+}
+
+/// `name  value` lines; a list has a line for each of its items.
+fn fields(object: &Map<String, Value>) -> String {
+    let names = object.keys().map(|name| name.chars().count());
+    let indent = names.max().unwrap_or(0) + 2;
+    let mut out = String::new();
+    for (name, value) in object {
+        let lines = match value {
+            Value::Null => continue,
+            Value::Array(items) => items.iter().map(text).collect(),
+            Value::Object(items) => items
+                .iter()
+                .map(|(k, v)| format!("{}={}", plain(k), text(v)))
+                .collect(),
+            Value::String(long) => wrap(&plain(long), WIDTH - indent),
+            scalar => vec![text(scalar)],
+        };
+        let mut name = name.replace('_', " ");
+        for line in lines {
+            out.push_str(format!("{name:indent$}{line}").trim_end());
+            out.push('\n');
+            name.clear();
+        }
+    }
+    out
+}
+
+/// Breaks a sentence between words.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("there is always a line");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
+/// A table without lines; what is too wide loses its ends, the widest column first.
+fn table(columns: &[&str], rows: Vec<Vec<String>>) -> String {
+    let head = columns.iter().map(|column| column.to_uppercase()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
+    let width = |at: usize| {
+        rows.iter()
+            .map(|row| row[at].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let mut widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let gaps = 2 * columns.len().saturating_sub(1);
+    while widths.iter().sum::<usize>() + gaps > WIDTH {
+        let widest = widths.iter_mut().max().expect("a table has columns");
+        *widest -= 1;
+    }
+    let mut out = String::new();
+    for row in &rows {
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| {
+            let cell = cut(cell, width);
+            format!("{cell:width$}")
+        });
+        out.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+fn cut(cell: &str, width: usize) -> String {
+    match cell.chars().count() <= width {
+        true => cell.to_owned(),
+        false => cell.chars().take(width - 1).chain(['…']).collect(),
+    }
+}
+
+/// A value for people.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => plain(text),
+        Value::Number(number) => match number.as_u64() {
+            Some(whole) => grouped(whole),
+            None => number.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
+/// `10,000`
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Text from outside must not drive the terminal.
+fn plain(text: &str) -> String {
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().collect::<String>(),
+        false => c.to_string(),
+    };
+    text.chars().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn widest(text: &str) -> usize {
+        text.lines()
+            .map(|line| line.chars().count())
+            .max()
+            .unwrap_or(0)
+    }
+
+    #[test]
+    fn a_table_is_never_wider_than_80_columns() {
+        let row = vec!["a".repeat(63), "active".into(), "é".repeat(200)];
+        let text = table(&["id", "status", "name"], vec![row]);
+        assert_eq!(widest(&text), 80, "{text}");
+        assert!(
+            text.contains("active"),
+            "the narrow column stays whole: {text}"
+        );
+        assert!(text.contains('…'), "{text}");
+    }
+
+    #[test]
+    fn fields_stand_in_their_order_and_lists_below_each_other() {
+        let object = json!({"id": "acme", "wrong_tenant_rows": 0, "name": null,
+            "domains": ["a.example", "b.example"], "requests": 10000});
+        assert_eq!(
+            fields(object.as_object().expect("an object")),
+            "id                 acme\n\
+             wrong tenant rows  0\n\
+             domains            a.example\n                   b.example\n\
+             requests           10,000\n"
+        );
+    }
+
+    #[test]
+    fn control_characters_never_reach_the_terminal() {
+        let object = json!({"name": "\u{1b}[31mred\n"});
+        let text = fields(object.as_object().expect("an object"));
+        assert_eq!(text, "name  \\u{1b}[31mred\\n\n");
+    }
+
+    #[test]
+    fn long_sentences_are_wrapped_between_words() {
+        let object = json!({"message": "word ".repeat(40).trim()});
+        assert!(widest(&fields(object.as_object().expect("an object"))) <= 80);
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, want) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1234567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), want);
+        }
+    }
+}

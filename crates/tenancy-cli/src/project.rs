@@ -1,0 +1,32 @@
+//! The config of this call and what it opens.
+
+use std::path::PathBuf;
+
+use tenancy::{Actor, Config, SqliteDriver, Tenancy, TenancyBuilder, Upkeep};
+
+use crate::args::Global;
+use crate::failure::Failure;
+
+pub type Project = Tenancy<SqliteDriver>;
+
+/// The config that was named, or the one in this directory.
+pub fn config(global: &Global) -> Result<Config, Failure> {
+    let file = global
+        .config
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(Config::FILE_NAME));
+    Ok(Config::load(file)?)
+}
+
+/// Everything that the config ties together. A command is over before a thread of
+/// its own would have anything to do.
+pub fn open(config: &Config) -> Result<Project, Failure> {
+    let builder = TenancyBuilder::<SqliteDriver>::from_config(config)?;
+    Ok(builder.actor(actor()).upkeep(Upkeep::Manual).build()?)
+}
+
+/// Who writes, for the audit: the one who is signed in here.
+fn actor() -> Actor {
+    let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
+    Actor::new(&format!("cli:{user}"))
+}

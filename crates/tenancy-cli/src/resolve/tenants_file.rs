@@ -1,0 +1,64 @@
+//! The file of `resolve --tenants`: a catalog for one run.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use tenancy::{
+    Actor, CatalogWriter, Config, Domain, MemoryCatalog, Name, Proof, Resolver, Tenant,
+    TenantStatus,
+};
+
+use crate::failure::Failure;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    tenants: Vec<Entry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    id: String,
+    status: Option<String>,
+    #[serde(default)]
+    domains: Vec<String>,
+    #[serde(default)]
+    labels: Vec<String>,
+}
+
+/// A resolver of this config for the tenants in the file, and no others.
+pub fn resolver(config: &Config, path: &Path) -> Result<Resolver, Failure> {
+    let catalog = Arc::new(MemoryCatalog::new());
+    let resolver = config.resolver(catalog.clone())?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|cause| Failure::file(path, "the tenants cannot be read", &cause))?;
+    let wrong =
+        |cause: &dyn std::error::Error| Failure::usage(format!("{}: {cause}", path.display()));
+    let file: File = serde_json::from_str(&text).map_err(|cause| wrong(&cause))?;
+    for entry in &file.tenants {
+        add(&catalog, &resolver, entry).map_err(|cause| wrong(&cause))?;
+    }
+    Ok(resolver)
+}
+
+fn add(catalog: &MemoryCatalog, resolver: &Resolver, entry: &Entry) -> Result<(), tenancy::Error> {
+    let status = match &entry.status {
+        Some(word) => word.parse()?,
+        None => TenantStatus::Active,
+    };
+    let tenant = Tenant::builder(entry.id.parse()?).status(status).build()?;
+    catalog.put(&tenant)?;
+    let mut names = Vec::new();
+    for domain in &entry.domains {
+        names.push(resolver.name_for(&domain.parse::<Domain>()?));
+    }
+    for label in &entry.labels {
+        names.push(Name::Label(label.parse()?));
+    }
+    for name in names {
+        catalog.bind(&name, tenant.id(), Proof::Trusted, &Actor::new("cli"))?;
+    }
+    Ok(())
+}

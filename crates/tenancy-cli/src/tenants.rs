@@ -1,0 +1,153 @@
+//! `tenancy create`, `list` and `show`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tenancy::{Attributes, CatalogWriter, Name, Tenant, TenantId, TenantSpec, TenantStatus};
+
+use crate::args::{Create, Global, List, Show};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::project::{self, Project};
+
+/// What is asked of the catalog at once.
+const PAGE: usize = 1000;
+
+#[derive(Debug, Serialize)]
+struct Row {
+    id: String,
+    status: &'static str,
+    epoch: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    attributes: BTreeMap<String, String>,
+}
+
+impl From<&Tenant> for Row {
+    fn from(tenant: &Tenant) -> Self {
+        let mut attributes: BTreeMap<_, _> = tenant
+            .attributes()
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        Self {
+            id: tenant.id().to_string(),
+            status: tenant.status().as_str(),
+            epoch: tenant.epoch().get(),
+            name: attributes.remove("name"),
+            attributes,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Whole {
+    #[serde(flatten)]
+    row: Row,
+    domains: Vec<String>,
+    labels: Vec<String>,
+    /// Domains that do not route until they are verified.
+    pending: Vec<String>,
+}
+
+impl Whole {
+    fn read(project: &Project, tenant: &Tenant) -> Result<Self, Failure> {
+        let mut whole = Self {
+            row: tenant.into(),
+            domains: Vec::new(),
+            labels: Vec::new(),
+            pending: Vec::new(),
+        };
+        for binding in project
+            .catalog()
+            .names(tenant.id())
+            .map_err(tenancy::Error::from)?
+        {
+            let name = binding.name.to_string();
+            match binding.name {
+                _ if binding.pending.is_some() => whole.pending.push(name),
+                Name::Domain(_) => whole.domains.push(name),
+                Name::Label(_) => whole.labels.push(name),
+            }
+        }
+        Ok(whole)
+    }
+}
+
+pub fn create(args: &Create, global: &Global, out: Output) -> Result<(), Failure> {
+    let spec = TenantSpec {
+        attributes: attributes(args)?,
+        names: args.domains.clone(),
+        ..TenantSpec::new(id(&args.id)?)
+    };
+    let project = project::open(&project::config(global)?)?;
+    let tenant = project.create(spec)?;
+    out.record(&Whole::read(&project, &tenant)?)
+}
+
+fn attributes(args: &Create) -> Result<Attributes, Failure> {
+    let mut attributes = Attributes::default();
+    for pair in &args.attributes {
+        let (key, value) = pair
+            .split_once('=')
+            .filter(|(key, _)| !key.is_empty())
+            .ok_or_else(|| Failure::usage(format!("attribute {pair:?} is no KEY=VALUE")))?;
+        attributes.insert(key, value);
+    }
+    if let Some(name) = &args.name {
+        if attributes.get("name").is_some() {
+            return Err(Failure::usage(
+                "--name is the attribute name, which is given too; leave one out",
+            ));
+        }
+        attributes.insert("name", name.as_str());
+    }
+    Ok(attributes)
+}
+
+pub fn list(args: &List, global: &Global, out: Output) -> Result<(), Failure> {
+    let status: Option<TenantStatus> = match &args.status {
+        Some(word) => Some(word.parse().map_err(tenancy::Error::from)?),
+        None => None,
+    };
+    let after = args.after.as_deref().map(id).transpose()?;
+    let project = project::open(&project::config(global)?)?;
+    let rows = pages(project.catalog(), after)
+        .filter(|tenant| match (tenant, status) {
+            (Ok(tenant), Some(status)) => tenant.status() == status,
+            _ => true,
+        })
+        .take(args.limit.unwrap_or(usize::MAX))
+        .map(|tenant| tenant.map(|tenant| Row::from(&tenant)));
+    out.rows(&["id", "status", "epoch", "name"], rows)
+}
+
+/// Every tenant after this one, page by page.
+fn pages(
+    catalog: &dyn CatalogWriter,
+    mut after: Option<TenantId>,
+) -> impl Iterator<Item = Result<Tenant, Failure>> {
+    let mut page = Vec::new().into_iter();
+    std::iter::from_fn(move || {
+        if page.as_slice().is_empty() {
+            match catalog.page(after.as_ref(), PAGE) {
+                Ok(tenants) => page = tenants.into_iter(),
+                Err(error) => return Some(Err(tenancy::Error::from(error).into())),
+            }
+        }
+        let tenant = page.next()?;
+        after = Some(tenant.id().clone());
+        Some(Ok(tenant))
+    })
+}
+
+pub fn show(args: &Show, global: &Global, out: Output) -> Result<(), Failure> {
+    let id = id(&args.id)?;
+    let project = project::open(&project::config(global)?)?;
+    let tenant = project.tenant(&id)?;
+    out.record(&Whole::read(&project, &tenant)?)
+}
+
+fn id(text: &str) -> Result<TenantId, Failure> {
+    Ok(text.parse().map_err(tenancy::Error::from)?)
+}

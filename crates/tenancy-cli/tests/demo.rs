@@ -1,0 +1,247 @@
+//! `demo`: the whole job, its report and its proof.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::util::{command, files, tenancy};
+
+const KEYS: [&str; 14] = [
+    "tenants",
+    "requests",
+    "tenant",
+    "skip",
+    "central",
+    "refused",
+    "wrong_tenant_rows",
+    "peak_connections",
+    "create_per_s",
+    "resolve_ns_p50",
+    "checkout_us_p50",
+    "request_us_p50",
+    "request_us_p99",
+    "requests_per_s",
+];
+
+#[track_caller]
+fn count(report: &Value, key: &str) -> u64 {
+    report[key]
+        .as_u64()
+        .unwrap_or_else(|| panic!("{key} is no count in {report}"))
+}
+
+#[track_caller]
+fn adds_up(report: &Value, requests: u64) {
+    let keys: Vec<_> = report.as_object().expect("an object").keys().collect();
+    assert_eq!(keys, KEYS, "{report}");
+    let parts = ["tenant", "skip", "central", "refused"];
+    let sum: u64 = parts.iter().map(|key| count(report, key)).sum();
+    assert_eq!(
+        (count(report, "requests"), sum),
+        (requests, requests),
+        "{report}"
+    );
+    assert_eq!(count(report, "wrong_tenant_rows"), 0, "{report}");
+    assert!(
+        (1..=64).contains(&count(report, "peak_connections")),
+        "{report}"
+    );
+}
+
+#[test]
+fn every_request_is_accounted_for_and_nothing_is_left_behind() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let temp = dir.path().join("temp");
+    fs::create_dir(&temp).expect("a directory");
+    let mut command = command(
+        dir.path(),
+        &["demo", "--tenants", "12", "--requests", "600", "--json"],
+    );
+    let output = command.env("TMPDIR", &temp).output().expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        output.stderr.is_empty(),
+        "no progress without a terminal: {output:?}"
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one document");
+    adds_up(&report, 600);
+    assert_eq!(count(&report, "tenants"), 12);
+    for key in ["tenant", "skip", "central", "refused"] {
+        assert!(count(&report, key) > 0, "{key}: {report}");
+    }
+    assert_eq!(files(dir.path()), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn a_demo_is_kept_where_it_is_asked_to_be_and_nowhere_twice() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let args = [
+        "demo",
+        "--tenants",
+        "3",
+        "--requests",
+        "60",
+        "--dir",
+        "kept",
+    ];
+    let run = tenancy(dir.path(), &args).ok();
+    assert!(
+        run.stderr
+            .contains("tenancy --config kept/tenancy.toml list"),
+        "{run:?}"
+    );
+    assert!(run.stdout.contains("wrong tenant rows  0\n"), "{run:?}");
+    let list = tenancy(
+        dir.path(),
+        &["--config", "kept/tenancy.toml", "list", "--json"],
+    )
+    .ok();
+    assert_eq!(list.json_lines().len(), 3);
+    tenancy(dir.path(), &args).refused(2, "kept is not an empty directory; name a new one");
+}
+
+#[test]
+fn a_log_is_replayed_line_by_line_whatever_stands_in_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = b"GET /\nGET /images/a.png\n\xff\xfe\n\nPOST /login\nGET /a/../b\nGET\nGET /x y\n"
+        .repeat(20);
+    fs::write(dir.path().join("log"), &log).expect("a file");
+    let run = tenancy(
+        dir.path(),
+        &["demo", "--tenants", "5", "--log", "log", "--json"],
+    )
+    .ok();
+    adds_up(&run.json(), 160);
+    fs::write(dir.path().join("log"), "").expect("a file");
+    tenancy(dir.path(), &["demo", "--log", "log"]).refused(2, "log: the log has no line");
+    tenancy(dir.path(), &["demo", "--log", "none"]).refused(2, "none: the log cannot be read");
+}
+
+/// A row that a demo did not write, in a tenant's file, is found by the second process.
+#[test]
+fn the_second_process_tells_what_is_in_the_files() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let args = [
+        "demo",
+        "--tenants",
+        "3",
+        "--requests",
+        "90",
+        "--dir",
+        "kept",
+        "--json",
+    ];
+    let report = tenancy(dir.path(), &args).ok().json();
+    let rows = tenancy(dir.path(), &["demo-rows", "kept"]).ok().stdout;
+    assert_eq!(rows.lines().count() as u64, count(&report, "tenant"));
+    assert!(
+        rows.lines().all(|row| row.split('\t').count() == 3),
+        "{rows}"
+    );
+    let own = |row: &str| {
+        let parts: Vec<_> = row.split('\t').collect();
+        parts[0] == parts[1]
+    };
+    assert!(rows.lines().all(own), "{rows}");
+
+    let file = files(&dir.path().join("kept/data/tenants")).remove(0);
+    assert!(file.extension().is_some_and(|e| e == "db"), "{file:?}");
+    let connection = rusqlite::Connection::open(file).expect("a database");
+    connection
+        .execute_batch(
+            "INSERT INTO pages VALUES ('/planted', 1);
+             INSERT INTO visits (tenant, number, method, path) VALUES ('stranger', 7, 'GET', '/planted')",
+        )
+        .expect("a row");
+    drop(connection);
+    let rows = tenancy(dir.path(), &["demo-rows", "kept"]).ok().stdout;
+    assert!(
+        rows.lines()
+            .any(|row| row.ends_with("\tstranger\t7") && !own(row)),
+        "{rows}"
+    );
+}
+
+#[test]
+fn ctrl_c_stops_cleanly_and_says_what_was_done() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let args = [
+        "demo",
+        "--tenants",
+        "4",
+        "--requests",
+        "100000000",
+        "--dir",
+        "kept",
+        "--json",
+    ];
+    let mut command = command(dir.path(), &args);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    // It is at work once a tenant's file has rows, and so a write-ahead log.
+    let started = std::time::Instant::now();
+    let tenants = dir.path().join("kept/data/tenants");
+    let is_log = |path: &std::path::PathBuf| path.to_string_lossy().ends_with("-wal");
+    let busy = |dir: &Path| files(dir).iter().any(is_log);
+    while !busy(&tenants) {
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "it never began"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let pid = child.id().to_string();
+    let kill = std::process::Command::new("kill")
+        .args(["-INT", &pid])
+        .status();
+    assert!(kill.expect("there is a kill").success());
+    let mut stdout = String::new();
+    child
+        .stdout
+        .take()
+        .expect("a pipe")
+        .read_to_string(&mut stdout)
+        .expect("UTF-8");
+    let stderr = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    let stderr: Vec<_> = stderr.collect::<Result<_, _>>().expect("UTF-8");
+    assert_eq!(
+        child.wait().expect("it ends").code(),
+        Some(1),
+        "{stdout} {stderr:?}"
+    );
+    let report: Value = serde_json::from_str(&stdout).expect("one document");
+    let done = count(&report, "requests");
+    adds_up(&report, done);
+    assert!(done > 0 && done < 100_000_000, "{report}");
+    assert_eq!(stderr.len(), 1, "{stderr:?}");
+    assert!(stderr[0].starts_with("error: stopped after "), "{stderr:?}");
+    assert!(stderr[0].contains(" of 100,000,000 requests"), "{stderr:?}");
+}
+
+#[test]
+fn a_real_access_log_is_replayed() {
+    let log = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/corpora/access_apache_elastic_requests.txt");
+    if !log.is_file() {
+        let required = std::env::var("TENANCY_CORPORA").is_ok_and(|word| word == "required");
+        assert!(!required, "{} is missing", log.display());
+        println!("left out: {} is missing", log.display());
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = log.to_str().expect("UTF-8");
+    let run = tenancy(
+        dir.path(),
+        &["demo", "--tenants", "40", "--log", log, "--json"],
+    )
+    .ok();
+    adds_up(&run.json(), 10_000);
+}

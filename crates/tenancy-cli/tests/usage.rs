@@ -1,0 +1,165 @@
+//! Help, completions, config and exit codes.
+
+use std::fs;
+
+use crate::util::{files, project, snapshot, tenancy};
+
+#[test]
+fn every_command_helps_with_an_example_within_80_columns() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let commands = [
+        "",
+        "init",
+        "create",
+        "list",
+        "show",
+        "resolve",
+        "demo",
+        "completions",
+        "man",
+    ];
+    for command in commands {
+        let args: Vec<_> = [command, "--help"]
+            .into_iter()
+            .filter(|a| !a.is_empty())
+            .collect();
+        let run = tenancy(dir.path(), &args).ok();
+        assert!(
+            run.stdout.contains("Example:\n  tenancy "),
+            "{command}: {run:?}"
+        );
+        for line in run.stdout.lines() {
+            assert!(line.chars().count() <= 80, "{command}: {line:?}");
+        }
+    }
+}
+
+#[test]
+fn the_hidden_command_of_the_demo_is_not_shown() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let run = tenancy(dir.path(), &["--help"]).ok();
+    assert!(!run.stdout.contains("demo-rows"), "{run:?}");
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for args in [
+        &["nonsense"][..],
+        &["create"],
+        &["resolve"],
+        &["resolve", "http://a.test/", "--batch"],
+        &["demo", "--tenants", "0"],
+        &["demo", "--requests", "many"],
+        &["demo", "--requests", "5", "--log", "x"],
+        &["completions", "nosuchshell"],
+    ] {
+        let run = tenancy(dir.path(), args);
+        assert_eq!(run.code, 2, "{args:?}: {run:?}");
+        assert_eq!(run.stdout, "", "{args:?}");
+    }
+}
+
+#[test]
+fn completions_and_the_manual_page_name_every_command() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for args in [
+        &["completions", "bash"][..],
+        &["completions", "fish"],
+        &["man"],
+    ] {
+        let run = tenancy(dir.path(), args).ok();
+        for command in ["init", "create", "list", "show", "resolve", "demo"] {
+            assert!(
+                run.stdout.contains(command),
+                "{args:?} does not name {command}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_missing_config_is_said_with_what_to_do() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for args in [
+        &["list"][..],
+        &["create", "acme"],
+        &["show", "acme"],
+        &["resolve", "http://a.test"],
+    ] {
+        tenancy(dir.path(), args).refused(
+            2,
+            "tenancy.toml: the config cannot be read; write one with `tenancy init`",
+        );
+    }
+    assert!(files(dir.path()).is_empty(), "nothing is made");
+}
+
+#[test]
+fn the_config_is_found_by_option_environment_and_place() {
+    let dir = project();
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("tenancy.toml");
+    let file = file.to_str().expect("UTF-8");
+    tenancy(dir.path(), &["create", "acme"]).ok();
+    let listed = |run: crate::util::Run| run.ok().stdout.contains("acme");
+    assert!(listed(tenancy(
+        elsewhere.path(),
+        &["--config", file, "list"]
+    )));
+    assert!(listed(tenancy(
+        elsewhere.path(),
+        &["list", "--config", file]
+    )));
+    let mut command = crate::util::command(elsewhere.path(), &["list"]);
+    let output = command
+        .env("TENANCY_CONFIG", file)
+        .output()
+        .expect("it runs");
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("acme"),
+        "{output:?}"
+    );
+    assert!(files(elsewhere.path()).is_empty());
+}
+
+#[test]
+fn a_config_that_is_wrong_is_refused_before_anything_is_made() {
+    for (text, says) in [
+        (
+            "[resolve]\nheadr = \"x\"",
+            "key resolve.headr is not known; the nearest known key is resolve.header",
+        ),
+        (
+            "[storage]\nroot = 5",
+            "tenancy.toml line 2 (root = 5): invalid type: integer `5`",
+        ),
+        (
+            "[pool]\ncheckout_timeout = \"5\"",
+            "\"5\" is no duration; write a whole number and ms, s, m or h",
+        ),
+        (
+            "[resolve]\nheader = \"x-tenant\"",
+            "resolve.header is for rule \"header\", which resolve.rules does not list",
+        ),
+        (
+            "[resolve]\nrules = [\"subdomian\"]",
+            "rule \"subdomian\" is not known",
+        ),
+        (
+            "[[path]]\nprefix = \"/login\"\nclass = \"auth\"\nmode = \"skip\"",
+            "would skip class auth",
+        ),
+        (
+            "[pool]\nmax_connections = 0",
+            "line 2 (max_connections = 0): invalid value: integer `0`, expected a nonzero u32",
+        ),
+        ("[resolve", "tenancy.toml line 1 ([resolve)"),
+    ] {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("tenancy.toml"), text).expect("a file");
+        let before = snapshot(dir.path());
+        tenancy(dir.path(), &["create", "acme"]).refused(2, says);
+        assert_eq!(snapshot(dir.path()), before, "{text}");
+    }
+}

@@ -1,0 +1,124 @@
+//! Runs the binary in a directory of its own.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// What a run of the binary came to.
+#[derive(Debug)]
+pub struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Run {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().expect("the process was not killed"),
+            stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
+        }
+    }
+
+    /// All good, and nothing to complain about.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "{self:?}");
+        self
+    }
+
+    /// Refused with this code, in one line on stderr that says this, and nothing on
+    /// stdout.
+    #[track_caller]
+    pub fn refused(self, code: i32, says: &str) -> Self {
+        assert_eq!(self.code, code, "{self:?}");
+        assert_eq!(self.stdout, "", "{self:?}");
+        assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
+        assert!(self.stderr.starts_with("error: "), "{self:?}");
+        assert!(self.stderr.contains(says), "{says:?} is not in {self:?}");
+        self
+    }
+
+    /// The one JSON document on stdout.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The JSON lines on stdout.
+    #[track_caller]
+    pub fn json_lines(&self) -> Vec<serde_json::Value> {
+        let lines = self.stdout.lines().map(serde_json::from_str);
+        lines
+            .collect::<Result<_, _>>()
+            .unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// The binary, to be run in this directory, without the caller's environment.
+pub fn command(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tenancy"));
+    command.current_dir(dir).args(args);
+    command.env_remove("TENANCY_CONFIG").stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end.
+#[track_caller]
+pub fn tenancy(dir: &Path, args: &[&str]) -> Run {
+    Run::of(command(dir, args).output().expect("the binary runs"))
+}
+
+/// Runs it with this on stdin.
+#[track_caller]
+pub fn tenancy_with(dir: &Path, args: &[&str], stdin: &str) -> Run {
+    let mut command = command(dir, args);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary runs");
+    let mut pipe = child.stdin.take().expect("it was asked for");
+    let text = stdin.to_owned();
+    // A binary that refuses closes the pipe early: that is no failure of ours.
+    let writer = std::thread::spawn(move || drop(pipe.write_all(text.as_bytes())));
+    let output = child.wait_with_output().expect("the binary ends");
+    writer.join().expect("the writer ends");
+    Run::of(output)
+}
+
+/// A directory after `tenancy init`.
+#[track_caller]
+pub fn project() -> TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    tenancy(dir.path(), &["init"]).ok();
+    dir
+}
+
+/// Every file below a directory, sorted.
+pub fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten() {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => all.extend(files(&path)),
+            false => all.push(path),
+        }
+    }
+    all.sort();
+    all
+}
+
+/// Every file and the hash of what it holds, to show that nothing was changed.
+pub fn snapshot(dir: &Path) -> Vec<(PathBuf, u64)> {
+    let read = |path: PathBuf| {
+        let mut hash = DefaultHasher::new();
+        std::fs::read(&path).expect("a file").hash(&mut hash);
+        (path, hash.finish())
+    };
+    files(dir).into_iter().map(read).collect()
+}
