@@ -61,7 +61,12 @@ pub(crate) fn split(raw: &[u8]) -> Result<&[u8], BadHost> {
         }
         _ => name = raw,
     }
-    Ok(name.strip_suffix(b".").unwrap_or(name))
+    Ok(match name {
+        // An address has no final dot.
+        [.., b']', b'.'] => name,
+        [before @ .., b'.'] => before,
+        _ => name,
+    })
 }
 
 #[cold]

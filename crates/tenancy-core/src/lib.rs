@@ -75,7 +75,7 @@ pub use domain::{Challenge, Domain, InvalidDomain};
 pub use event::{Event, Observer, Observers, Observing, observe};
 pub use host::{BadHost, HostProblem};
 pub use id::{Epoch, InvalidTenantId, InvalidTenantRef, TenantId, TenantRef, Version};
-pub use path::{BadPath, NormalPath};
+pub use path::{BadPath, NormalPath, Target};
 pub use provision::{Migrated, ProvisionError, Provisioned, Provisioner, SchemaTarget};
 pub use request::{Headers, RequestHead};
 pub use resolver::{

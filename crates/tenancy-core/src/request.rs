@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::classify::Method;
+use crate::path::Target;
 
 /// Tells every value of the header of this (lower-case) name, one call a value.
 pub type Headers<'p> = dyn Fn(&str, &mut dyn FnMut(&[u8])) + 'p;
@@ -26,7 +27,7 @@ pub type Headers<'p> = dyn Fn(&str, &mut dyn FnMut(&[u8])) + 'p;
 #[derive(Clone, Copy)]
 pub struct RequestHead<'p> {
     pub(crate) method: Method,
-    pub(crate) target: &'p [u8],
+    pub(crate) target: Target<'p>,
     pub(crate) hosts: Hosts<'p>,
     pub(crate) authority: Option<&'p [u8]>,
     pub(crate) peer: Option<IpAddr>,
@@ -42,11 +43,12 @@ pub(crate) enum Hosts<'p> {
 }
 
 impl<'p> RequestHead<'p> {
-    /// A request of this method for this path with its query.
-    pub fn new(method: Method, target: &'p (impl AsRef<[u8]> + ?Sized)) -> Self {
+    /// A request of this method for this path with its query. Text is quicker than
+    /// bytes: hand on what you have.
+    pub fn new(method: Method, target: impl Into<Target<'p>>) -> Self {
         Self {
             method,
-            target: target.as_ref(),
+            target: target.into(),
             hosts: Hosts::None,
             authority: None,
             peer: None,
@@ -88,8 +90,23 @@ impl<'p> RequestHead<'p> {
         self
     }
 
-    /// Tells every value of a header.
-    pub(crate) fn each_header(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+    /// The method.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The path with its query, as it arrived.
+    pub fn target(&self) -> &'p [u8] {
+        self.target.as_bytes()
+    }
+
+    /// The address that the request came from, if the adapter told it.
+    pub fn peer_address(&self) -> Option<IpAddr> {
+        self.peer
+    }
+
+    /// Tells every value of the header of this (lower-case) name.
+    pub fn each_header(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         if let Some(headers) = self.headers {
             headers(name, each);
         }
@@ -97,14 +114,15 @@ impl<'p> RequestHead<'p> {
 
     /// What follows the first `?`.
     pub(crate) fn query(&self) -> Option<&'p [u8]> {
-        let at = self.target.iter().position(|b| *b == b'?')?;
-        Some(&self.target[at + 1..])
+        let target = self.target.as_bytes();
+        let at = target.iter().position(|b| *b == b'?')?;
+        Some(&target[at + 1..])
     }
 }
 
 impl fmt::Debug for RequestHead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let target = String::from_utf8_lossy(self.target);
+        let target = String::from_utf8_lossy(self.target.as_bytes());
         f.debug_struct("RequestHead")
             .field("method", &self.method)
             .field("target", &target)

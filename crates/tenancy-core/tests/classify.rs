@@ -6,7 +6,7 @@ use tenancy_core::{
 };
 
 fn classify(classifier: &Classifier, method: Method, target: &str) -> (PathClass, RouteMode) {
-    let path = NormalPath::parse_str(target).unwrap();
+    let path = NormalPath::parse(target).unwrap();
     let Classified { class, mode } = classifier.classify(method, &path);
     (class, mode)
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use tenancy_core::{BadPath, NormalPath};
 
 fn normal(target: &str) -> Result<String, BadPath> {
-    let path = NormalPath::parse_str(target)?;
+    let path = NormalPath::parse(target)?;
     Ok(path.into_cow().into_owned())
 }
 
@@ -107,7 +107,7 @@ fn a_semicolon_or_an_encoded_percent_is_ambiguous() {
         ("/%25", true),
         ("/a?;%25", false),
     ] {
-        let path = NormalPath::parse_str(target).unwrap();
+        let path = NormalPath::parse(target).unwrap();
         assert_eq!(path.is_ambiguous(), want, "{target}");
     }
 }
@@ -126,14 +126,14 @@ fn the_segment_behind_a_prefix_is_taken_off() {
         ("/T/acme", None),
         ("/x/t/acme", None),
     ] {
-        let path = NormalPath::parse_str(target).unwrap();
+        let path = NormalPath::parse(target).unwrap();
         let got = path.strip_first("/t");
         let got = got
             .as_ref()
             .map(|(segment, rest)| (*segment, rest.as_str()));
         assert_eq!(got, want, "{target}");
     }
-    let path = NormalPath::parse_str("/t/acme/x").unwrap();
+    let path = NormalPath::parse("/t/acme/x").unwrap();
     let (_, rest) = path.strip_first("/t").unwrap();
     assert!(matches!(rest.into_cow(), Cow::Borrowed("/x")));
 }

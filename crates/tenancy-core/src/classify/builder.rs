@@ -203,7 +203,7 @@ fn never(class: PathClass, mode: RouteMode) -> bool {
 }
 
 fn check_prefix(prefix: &str) -> Result<(), InvalidRule> {
-    let normal = NormalPath::parse_str(prefix).map_err(|source| InvalidRule::BadPrefix {
+    let normal = NormalPath::parse(prefix).map_err(|source| InvalidRule::BadPrefix {
         prefix: quote(prefix),
         source,
     })?;

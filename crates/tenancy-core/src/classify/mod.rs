@@ -1,10 +1,12 @@
 //! [`Classifier`]: what a path is, and who may serve it.
 
 mod builder;
+mod extensions;
 mod trie;
 mod words;
 
 use crate::path::NormalPath;
+use extensions::Extensions;
 use trie::Trie;
 
 pub use builder::{ClassifierBuilder, InvalidRule, Preset};
@@ -33,7 +35,7 @@ pub struct Classified {
 ///     .rule("/admin", PathClass::Page, Some(RouteMode::Central))
 ///     .build()?;
 /// let is = |path: &'static str| -> Result<_, tenancy_core::BadPath> {
-///     let found = classifier.classify(Method::Get, &NormalPath::parse_str(path)?);
+///     let found = classifier.classify(Method::Get, &NormalPath::parse(path)?);
 ///     Ok((found.class, found.mode))
 /// };
 /// assert_eq!(is("/assets/app.css")?, (PathClass::Asset, RouteMode::Skip));
@@ -65,10 +67,11 @@ impl Classifier {
         found
     }
 
+    #[inline]
     fn may_skip(&self, method: Method, path: &NormalPath<'_>, class: PathClass) -> bool {
         matches!(method, Method::Get | Method::Head)
             && !path.is_ambiguous()
-            && (class != PathClass::Asset || self.extensions.end(path.as_str().as_bytes()))
+            && (class != PathClass::Asset || self.extensions.ends(path.as_str().as_bytes()))
     }
 }
 
@@ -77,40 +80,5 @@ impl Default for Classifier {
     fn default() -> Self {
         let built = Self::builder().build();
         built.expect("the built-in rules have been tested")
-    }
-}
-
-/// Extensions without their dot, in lower case and sorted.
-#[derive(Debug, Clone)]
-struct Extensions(Box<[u128]>);
-
-impl Extensions {
-    /// The longest: what fits into a `u128` with the dot before it.
-    const MAX_LEN: usize = 15;
-
-    /// Packs an extension so that it is compared without case; only letters and
-    /// digits have one packing each.
-    fn pack(bytes: impl Iterator<Item = u8>) -> u128 {
-        bytes.fold(0, |packed, byte| packed << 8 | u128::from(byte | 0x20))
-    }
-
-    fn new<'a>(extensions: impl Iterator<Item = &'a str>) -> Self {
-        let mut packed: Vec<u128> = extensions.map(|e| Self::pack(e.bytes())).collect();
-        packed.sort_unstable();
-        packed.dedup();
-        Self(packed.into())
-    }
-
-    /// Does the last segment of `path` end with one of them, behind a name?
-    fn end(&self, path: &[u8]) -> bool {
-        let from_end = path.iter().rev().take(Self::MAX_LEN + 1);
-        let Some(len) = from_end.clone().position(|byte| *byte == b'.') else {
-            return false;
-        };
-        // A `/` behind the dot is in no known extension; one before it leaves no name.
-        let start = path.len() - len;
-        let named = start >= 2 && path[start - 2] != b'/';
-        let packed = Self::pack(path[start..].iter().copied());
-        named && self.0.binary_search(&packed).is_ok()
     }
 }

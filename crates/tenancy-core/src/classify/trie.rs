@@ -3,212 +3,217 @@
 use std::collections::BTreeMap;
 
 use super::Classified;
+use crate::path::word;
 
 /// Finds the longest prefix of whole segments. The cost depends on the path alone:
-/// every edge of every node lies in one table, found by parent and segment.
+/// the edges of all nodes lie in one table, found by parent and segment.
 #[derive(Debug, Clone)]
 pub(super) struct Trie {
-    /// Invariant: a power of two, at least half of it empty, so that probing ends.
-    slots: Box<[Edge]>,
-    /// The tails of segments of more than [`HEAD`] bytes, one behind the other.
-    tails: Box<[u8]>,
+    /// The heads of the edges, in a place of their own because a search for what is
+    /// not there looks at nothing else; 0 where no edge is. Invariant: a power of
+    /// two, at least three quarters of it empty, so that probing ends soon.
+    heads: Box<[u64]>,
+    /// At the same places.
+    edges: Box<[Edge]>,
+    /// Leaves as many bits of a hash as number the places.
+    shift: u32,
+    /// The segments of more than 16 bytes, one after the other.
+    long: Box<[u8]>,
     /// The answer for a path without a rule.
     root: Classified,
 }
 
-/// So many first bytes of a segment stand in its edge.
+/// So many first bytes of a segment are its head.
 const HEAD: usize = 8;
 
+/// The way from a node to the one below it. Nodes are numbers; the root is 0.
 #[derive(Debug, Clone, Copy)]
 struct Edge {
-    /// The segment's first bytes, the first lowest; 0 in an empty slot, as no
-    /// segment is empty and no byte of a path is 0.
-    head: u64,
+    /// The segment's last eight bytes, if it has so many.
+    last: u64,
     parent: u32,
+    /// The node below, 0 when no edge starts there.
     node: u32,
-    /// Where the rest of the segment stands in `tails`.
-    tail: (u32, u32),
-    /// The rule that ends here, if one does.
-    answer: Option<Classified>,
-    /// Nothing is below.
-    leaf: bool,
+    /// Where the segment starts in `long`, if it has more than 16 bytes.
+    long: u32,
+    /// The length of the segment; a path has at most 8,192 bytes.
+    len: u16,
+    /// Of the longest rule that ends here or above.
+    answer: Classified,
 }
 
 impl Trie {
-    /// Of valid prefixes, each once.
-    pub fn new<'a>(root: Classified, rules: impl Iterator<Item = (&'a str, Classified)>) -> Self {
-        let mut root = root;
-        let mut edges: Vec<Edge> = Vec::new();
-        let mut tails = Vec::new();
+    /// Of valid prefixes, each once and in order, so that a prefix comes before
+    /// those that continue it.
+    pub fn new<'a>(
+        mut root: Classified,
+        rules: impl Iterator<Item = (&'a str, Classified)>,
+    ) -> Self {
+        let mut edges: Vec<(&str, Edge)> = Vec::new();
         let mut known = BTreeMap::new();
         for (prefix, answer) in rules {
-            let mut parent = 0;
-            let mut last = None;
-            for segment in prefix.split('/').filter(|segment| !segment.is_empty()) {
-                let at = *known.entry((parent, segment)).or_insert_with(|| {
-                    edges.push(Edge::new(parent, edges.len() + 1, segment, &mut tails));
+            if prefix == "/" {
+                root = answer;
+                continue;
+            }
+            let (mut node, mut above, mut last) = (0, root, 0);
+            for segment in prefix[1..].split('/') {
+                last = *known.entry((node, segment)).or_insert_with(|| {
+                    edges.push((segment, Edge::new(node, segment, above)));
                     edges.len() - 1
                 });
-                if let Some(above) = last {
-                    let above: &mut Edge = &mut edges[above];
-                    above.leaf = false;
-                }
-                parent = edges[at].node;
-                last = Some(at);
+                (node, above) = (last + 1, edges[last].1.answer);
             }
-            match last {
-                Some(at) => edges[at].answer = Some(answer),
-                None => root = answer,
-            }
+            edges[last].1.answer = answer;
         }
-        let mut trie = Self {
-            slots: vec![Edge::EMPTY; (2 * edges.len()).next_power_of_two().max(2)].into(),
-            tails: tails.into(),
-            root,
-        };
-        for edge in edges {
-            trie.insert(edge);
+        let parents: Vec<u32> = edges.iter().map(|(_, edge)| edge.parent).collect();
+        let mut trie = Self::empty(root, edges.len());
+        for (at, (segment, mut edge)) in edges.into_iter().enumerate() {
+            let node = number(at + 1);
+            edge.node = if parents.contains(&node) { node } else { 0 };
+            trie.insert(segment.as_bytes(), edge);
         }
         trie
     }
 
-    fn insert(&mut self, edge: Edge) {
-        let mask = self.slots.len() - 1;
-        let mut at = self.home(edge.parent, edge.head);
-        while self.slots[at].head != 0 {
-            at = (at + 1) & mask;
+    /// With room for so many edges.
+    fn empty(root: Classified, edges: usize) -> Self {
+        let places = (4 * edges).next_power_of_two().max(2);
+        let no_edge = Edge::new(0, "", root);
+        Self {
+            heads: vec![0; places].into(),
+            edges: vec![no_edge; places].into(),
+            shift: u64::BITS - places.ilog2(),
+            long: Box::default(),
+            root,
         }
-        self.slots[at] = edge;
+    }
+
+    fn insert(&mut self, segment: &[u8], mut edge: Edge) {
+        if segment.len() > 2 * HEAD {
+            edge.long = number(self.long.len());
+            self.long = [&*self.long, segment].concat().into();
+        }
+        let head = head(segment);
+        let mask = self.heads.len() - 1;
+        let mut at = self.home(edge.parent, head);
+        while self.heads[at & mask] != 0 {
+            at += 1;
+        }
+        self.heads[at & mask] = head;
+        self.edges[at & mask] = edge;
     }
 
     /// The answer of the longest prefix of `path`, a normal path.
     #[inline]
     pub fn longest(&self, path: &[u8]) -> Classified {
-        let mut best = self.root;
-        let mut parent = 0;
-        let mut rest = &path[1..];
-        while !rest.is_empty() {
-            let (head, len) = first_segment(rest);
-            let Some(edge) = self.find(parent, head, &rest[..len]) else {
-                break;
-            };
-            best = edge.answer.unwrap_or(best);
-            if edge.leaf {
-                break;
-            }
-            parent = edge.node;
-            rest = rest.get(len + 1..).unwrap_or_default();
+        let rest = path.get(1..).unwrap_or_default();
+        match self.find(0, rest) {
+            None => self.root,
+            Some(edge) if edge.node == 0 => edge.answer,
+            Some(edge) => self.longest_below(edge, rest),
         }
-        best
     }
 
+    /// [`longest`](Self::longest) where `rest` starts with the segment of `edge`.
+    #[inline(never)]
+    fn longest_below<'t>(&'t self, mut edge: &'t Edge, mut rest: &[u8]) -> Classified {
+        while edge.node != 0 {
+            rest = rest.get(usize::from(edge.len) + 1..).unwrap_or_default();
+            match self.find(edge.node, rest) {
+                Some(below) => edge = below,
+                None => break,
+            }
+        }
+        edge.answer
+    }
+
+    /// The edge of the first segment of `rest`.
     #[inline]
-    fn find(&self, parent: u32, head: u64, segment: &[u8]) -> Option<&Edge> {
-        let mask = self.slots.len() - 1;
+    fn find(&self, parent: u32, rest: &[u8]) -> Option<&Edge> {
+        let head = head(rest);
+        let mask = self.heads.len() - 1;
         let mut at = self.home(parent, head);
         loop {
-            let edge = &self.slots[at & mask];
-            if edge.head == head && edge.parent == parent && self.tail_is(edge, segment) {
-                return Some(edge);
-            }
-            if edge.head == 0 {
+            let found = self.heads[at & mask];
+            if found == 0 {
                 return None;
+            }
+            if found == head {
+                let edge = &self.edges[at & mask];
+                if edge.parent == parent && self.tail_fits(edge, rest) {
+                    return Some(edge);
+                }
             }
             at += 1;
         }
     }
 
+    /// With equal heads: is all of the segment equal?
     #[inline]
-    fn tail_is(&self, edge: &Edge, segment: &[u8]) -> bool {
-        let (start, end) = (edge.tail.0 as usize, edge.tail.1 as usize);
-        segment.len() < HEAD || self.tails[start..end] == segment[HEAD..]
+    fn tail_fits(&self, edge: &Edge, rest: &[u8]) -> bool {
+        let len = usize::from(edge.len);
+        if len < HEAD {
+            return true; // a head with zeros in it is the whole segment
+        }
+        let (Some(segment), None | Some(b'/')) = (rest.get(..len), rest.get(len)) else {
+            return false;
+        };
+        let last = segment.last_chunk();
+        last.is_some_and(|last| u64::from_le_bytes(*last) == edge.last)
+            && (len <= 2 * HEAD || self.is_long(edge, segment))
+    }
+
+    #[inline(never)]
+    fn is_long(&self, edge: &Edge, segment: &[u8]) -> bool {
+        let start = edge.long as usize;
+        self.long[start..start + segment.len()] == *segment
     }
 
     /// Where probing starts.
     #[inline]
     fn home(&self, parent: u32, head: u64) -> usize {
-        // Odd, with its bits well mixed: 2^64 divided by the golden ratio.
+        // 2^64 divided by the golden ratio. The highest bits of the product depend on
+        // all bits of the head.
         const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
-        let mixed = (head ^ u64::from(parent).wrapping_mul(MIX).rotate_left(32)).wrapping_mul(MIX);
-        (mixed >> 32) as usize & (self.slots.len() - 1)
+        let mixed = (head ^ u64::from(parent) << 32).wrapping_mul(MIX);
+        (mixed >> self.shift) as usize
     }
 }
 
 impl Edge {
-    const EMPTY: Self = Self {
-        head: 0,
-        parent: 0,
-        node: 0,
-        tail: (0, 0),
-        answer: None,
-        leaf: true,
-    };
-
-    fn new(parent: u32, node: usize, segment: &str, tails: &mut Vec<u8>) -> Self {
+    fn new(parent: usize, segment: &str, answer: Classified) -> Self {
         let bytes = segment.as_bytes();
-        let offset = |at: usize| u32::try_from(at).expect("fewer than 4 GiB of rules");
-        let start = offset(tails.len());
-        tails.extend(bytes.iter().skip(HEAD));
         Self {
-            head: first_segment(bytes).0,
-            parent,
-            node: offset(node),
-            tail: (start, offset(tails.len())),
-            ..Self::EMPTY
+            last: bytes
+                .last_chunk()
+                .map_or(0, |last| u64::from_le_bytes(*last)),
+            parent: number(parent),
+            node: 0,
+            long: 0,
+            len: u16::try_from(bytes.len()).expect("a path has at most 8,192 bytes"),
+            answer,
         }
     }
 }
 
-/// The head of the segment at the front of `rest`, and the length of all of it.
+fn number(n: usize) -> u32 {
+    u32::try_from(n).expect("there are fewer than 4 GiB of rules")
+}
+
+/// The first bytes of the segment at the front of `rest`: at most eight, the first
+/// lowest, filled up with zeros. 0 if there is no segment, as no byte of a path is 0.
 #[inline]
-fn first_segment(rest: &[u8]) -> (u64, usize) {
-    let word = match rest.first_chunk() {
+fn head(rest: &[u8]) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; HEAD]);
+    let first = match rest.first_chunk() {
         Some(chunk) => u64::from_le_bytes(*chunk),
-        None => short(rest),
+        None => word(rest),
     };
-    match slash(word) {
-        Some(len) => (word & ((1 << (8 * len)) - 1), len),
-        None => (
-            word,
-            rest.len().min(HEAD) + rest.get(HEAD..).map_or(0, until_slash),
-        ),
-    }
-}
-
-/// How many bytes stand before the first `/` or the end.
-fn until_slash(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(chunk) = bytes[at..].first_chunk() {
-        if let Some(len) = slash(u64::from_le_bytes(*chunk)) {
-            return at + len;
-        }
-        at += HEAD;
-    }
-    let rest = &bytes[at..];
-    at + slash(short(rest)).unwrap_or(rest.len())
-}
-
-/// Which byte of `word` is the first `/`, counted from the lowest.
-#[inline]
-fn slash(word: u64) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    // The classic test for a zero byte; its lowest mark is always right.
-    let zero = word ^ (ONES * b'/' as u64);
-    let marks = zero.wrapping_sub(ONES) & !zero & (ONES << 7);
-    (marks != 0).then(|| marks.trailing_zeros() as usize / 8)
-}
-
-/// Fewer than eight bytes as a word, the first lowest, filled up with zeros.
-#[inline]
-fn short(bytes: &[u8]) -> u64 {
-    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        let last = u64::from(u32::from_le_bytes(*last));
-        return u64::from(u32::from_le_bytes(*first)) | last << (8 * (bytes.len() - 4));
-    }
-    match *bytes {
-        [] => 0,
-        [a] => u64::from(a),
-        [a, b] => u64::from(u16::from_le_bytes([a, b])),
-        [a, b, c, ..] => u64::from(u32::from_le_bytes([a, b, c, 0])),
-    }
+    // The classic test for a zero byte, of which the lowest mark is always right; a
+    // path is ASCII, so that no byte has its high bit set.
+    let marks = (first ^ (ONES * b'/' as u64)).wrapping_sub(ONES) & (ONES << 7);
+    let slash = marks & marks.wrapping_neg();
+    // Everything below the slash; everything, if there is none.
+    first & (slash >> 7).wrapping_sub(1)
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::Ipv6Addr;
 
 use super::Rule;
-use crate::host;
+use crate::host::{self, MAX_HOST};
 use crate::key::{Suffix, tail};
 
 /// The configured hosts, checked by the builder.
@@ -24,6 +24,8 @@ pub(crate) struct Pattern {
     pub(crate) rule: Rule,
     pub(crate) prefix: Box<[u8]>,
     pub(crate) suffix: Suffix,
+    /// The longest label that fits: what stands beside it is in the same label.
+    pub(crate) max_label: usize,
     /// Its last label is a number, so that an IPv4 address might match.
     pub(crate) numeric: bool,
 }
@@ -49,6 +51,9 @@ impl Hosts {
         if self.central.iter().any(|central| central.is(host, tail)) {
             return HostKind::Central;
         }
+        if host.first() == Some(&b'[') {
+            return self.address(host);
+        }
         for pattern in &self.patterns {
             if pattern.suffix.ends(host, tail)
                 && let Some(label) = pattern.label(host)
@@ -56,10 +61,13 @@ impl Hosts {
                 return HostKind::Label(label, pattern.rule);
             }
         }
-        if host.first() == Some(&b'[') {
-            return self.address(host);
-        }
         HostKind::Name(host)
+    }
+
+    /// Whether this label, in whatever case, is never a tenant.
+    pub(crate) fn is_reserved(&self, label: &[u8]) -> bool {
+        let label = label.to_ascii_lowercase();
+        std::str::from_utf8(&label).is_ok_and(|label| self.reserved.contains(label))
     }
 
     #[cold]
@@ -80,7 +88,8 @@ impl Pattern {
             Some((prefix, label)) if prefix.eq_ignore_ascii_case(&self.prefix) => label,
             _ => return None,
         };
-        let one_label = !label.is_empty() && !label.contains(&b'.');
+        let fits = (1..=self.max_label).contains(&label.len()) && host.len() <= MAX_HOST;
+        let one_label = fits && !label.contains(&b'.');
         (one_label && !(self.numeric && host::is_v4(host))).then_some(label)
     }
 }

@@ -24,7 +24,7 @@ pub use error::{Reason, ResolveError};
 pub use explain::{Explanation, Step};
 pub use invalid::InvalidResolver;
 
-use crate::catalog::{Catalog, Name};
+use crate::catalog::{Catalog, Name, TenantKey};
 use crate::classify::{Classified, Classifier, RouteMode};
 use crate::clock::Clock;
 use crate::domain::Domain;
@@ -227,7 +227,11 @@ impl<S: BuildHasher + Clone> Resolver<S> {
             HostKind::Name(name) if self.hosts.domains => (Rule::Domain, Kind::Domain, name),
             _ => return Err(self.nobody(kind, host).into()),
         };
-        match self.look(kind, name, way)? {
+        let found = match self.look(kind, name, way) {
+            Ok(found) => found,
+            Err(stop) => return Err(self.malformed(rule, name, host).map_or(stop, Into::into)),
+        };
+        match found {
             Found::Tenant(tenant) => {
                 let tenant = admit(tenant, classified)?;
                 Ok(answer(
@@ -278,6 +282,11 @@ impl<S: BuildHasher + Clone> Resolver<S> {
             }
             return Ok(answer(Resolution::Central, classified, None, path));
         };
+        if let TenantKey::Label(label) = name.as_key()
+            && self.hosts.is_reserved(label.as_bytes())
+        {
+            return Err(unknown(rule, name.as_bytes()).into());
+        }
         match way.look(self, Probe::of(name.as_key()))? {
             Found::Tenant(tenant) => {
                 let tenant = admit(tenant, classified)?;
@@ -342,28 +351,36 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     fn nobody(&self, kind: HostKind<'_>, host: &[u8]) -> ResolveError {
         match check(kind, host) {
             Err(bad) => bad,
-            Ok(()) => ResolveError::NoTenant {
-                host: Excerpt::new(host),
-            },
+            Ok(()) => no_tenant(host),
         }
     }
 
     /// Why a host whose name nobody owns is refused.
     #[cold]
     fn nobody_by(&self, rule: Rule, name: &[u8], host: &[u8]) -> ResolveError {
-        if let Err(problem) = host::check(host) {
-            return ResolveError::BadHost(bad(host, problem));
-        }
-        let reserved = || {
-            let name = name.to_ascii_lowercase();
-            std::str::from_utf8(&name).is_ok_and(|name| self.hosts.reserved.contains(name))
+        let or_else = || match rule {
+            Rule::Domain => no_tenant(host),
+            _ => unknown(rule, name),
         };
-        match rule == Rule::Domain || reserved() {
-            true => ResolveError::NoTenant {
-                host: Excerpt::new(host),
-            },
-            false => unknown(rule, name),
+        self.malformed(rule, name, host).unwrap_or_else(or_else)
+    }
+
+    /// Why a host is refused whatever the catalog says: it is no host name, or its
+    /// label is reserved.
+    #[cold]
+    fn malformed(&self, rule: Rule, label: &[u8], host: &[u8]) -> Option<ResolveError> {
+        if let Err(problem) = host::check(host) {
+            return Some(ResolveError::BadHost(bad(host, problem)));
         }
+        let reserved = rule != Rule::Domain && self.hosts.is_reserved(label);
+        reserved.then(|| no_tenant(host))
+    }
+}
+
+#[cold]
+fn no_tenant(host: &[u8]) -> ResolveError {
+    ResolveError::NoTenant {
+        host: Excerpt::new(host),
     }
 }
 

@@ -7,6 +7,7 @@ use super::Rule;
 use super::builder::configured_host;
 use super::hosts::Pattern;
 use crate::host;
+use crate::id::TenantId;
 use crate::key::Suffix;
 use crate::text::quote;
 
@@ -111,12 +112,15 @@ pub(crate) fn overlap<'t>(
 
 impl Pattern {
     pub(crate) fn new(rule: Rule, template: &Template) -> Self {
+        let before = template.prefix.rsplit('.').next().unwrap_or_default();
+        let after = template.suffix.split('.').next().unwrap_or_default();
         let sample = format!("1{}", template.suffix);
         let last = sample.rsplit('.').next().unwrap_or_default();
         Self {
             rule,
             prefix: template.prefix.as_bytes().into(),
             suffix: Suffix::new(&template.suffix),
+            max_label: TenantId::MAX_LEN - before.len() - after.len(),
             // Four numbers at most fit: whether they do is asked of the host.
             numeric: last.bytes().all(|b| b.is_ascii_digit()) || host::is_v4(sample.as_bytes()),
         }

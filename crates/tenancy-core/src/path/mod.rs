@@ -1,7 +1,18 @@
 //! [`NormalPath`], the one spelling of a request's path that every rule looks at.
 
+mod clean;
+mod target;
+mod walk;
+
 use std::borrow::Cow;
 use std::fmt;
+
+use clean::clean_len;
+use target::Form;
+use walk::walk;
+
+pub(crate) use clean::word;
+pub use target::Target;
 
 /// A request's path in normal form: cut at the first `?`, still percent-encoded,
 /// with one spelling for each meaning.
@@ -14,9 +25,9 @@ use std::fmt;
 ///
 /// ```
 /// use tenancy_core::NormalPath;
-/// let path = NormalPath::parse(b"/%6frders//9%2c?page=2")?;
+/// let path = NormalPath::parse("/%6frders//9%2c?page=2")?;
 /// assert_eq!(path.as_str(), "/orders/9%2C");
-/// assert!(NormalPath::parse(b"/assets/..%2Flogin").is_err());
+/// assert!(NormalPath::parse("/assets/..%2Flogin").is_err());
 /// # Ok::<(), tenancy_core::BadPath>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -31,29 +42,18 @@ impl<'p> NormalPath<'p> {
     pub const MAX_LEN: usize = 8192;
 
     /// Parses a request target: a path, and perhaps a query, which is cut off and
-    /// not looked at. Where the target is text already, [`NormalPath::parse_str`]
-    /// is quicker.
+    /// not looked at.
     ///
     /// # Errors
     /// When the path is refused; [`BadPath`] lists the reasons.
     #[inline]
-    pub fn parse(target: &'p [u8]) -> Result<Self, BadPath> {
-        match clean_len(target) {
-            Some(len) => Ok(Self::borrowed(ascii(&target[..len]))),
-            None => Self::parse_slowly(target),
-        }
-    }
-
-    /// [`NormalPath::parse`] for text: the same answer, without the check that the
-    /// bytes are UTF-8.
-    ///
-    /// # Errors
-    /// When the path is refused; [`BadPath`] lists the reasons.
-    #[inline]
-    pub fn parse_str(target: &'p str) -> Result<Self, BadPath> {
-        match clean_len(target.as_bytes()) {
-            Some(len) => Ok(Self::borrowed(&target[..len])),
-            None => Self::parse_slowly(target.as_bytes()),
+    pub fn parse(target: impl Into<Target<'p>>) -> Result<Self, BadPath> {
+        let target = target.into();
+        let bytes = target.as_bytes();
+        match (clean_len(bytes), target.0) {
+            (None, _) => Self::parse_slowly(bytes),
+            (Some(len), Form::Text(text)) => Ok(Self::borrowed(&text[..len])),
+            (Some(len), Form::Bytes(bytes)) => Ok(Self::borrowed(ascii(&bytes[..len]))),
         }
     }
 
@@ -121,10 +121,10 @@ impl<'p> NormalPath<'p> {
     ///
     /// ```
     /// use tenancy_core::NormalPath;
-    /// let path = NormalPath::parse(b"/t/acme/assets/x.css")?;
+    /// let path = NormalPath::parse("/t/acme/assets/x.css")?;
     /// let (tenant, rest) = path.strip_first("/t").expect("a segment follows");
     /// assert_eq!((tenant, rest.as_str()), ("acme", "/assets/x.css"));
-    /// assert!(NormalPath::parse(b"/t/")?.strip_first("/t").is_none());
+    /// assert!(NormalPath::parse("/t/")?.strip_first("/t").is_none());
     /// # Ok::<(), tenancy_core::BadPath>(())
     /// ```
     pub fn strip_first(&self, prefix: &str) -> Option<(&str, NormalPath<'p>)> {
@@ -214,167 +214,4 @@ pub enum BadPath {
         /// Where the segment starts.
         at: usize,
     },
-}
-
-/// How many bytes of `target` its path has, when the path is borrowed as it is and
-/// is not ambiguous. `None` says nothing yet: the slow way looks again.
-#[inline]
-fn clean_len(target: &[u8]) -> Option<usize> {
-    if target.first() != Some(&b'/') {
-        return None;
-    }
-    let mut at = 1;
-    while let Some(block) = target[at - 1..].first_chunk() {
-        let odd = odd_bytes(block);
-        if odd != 0 {
-            return ends_at(target, at + odd.trailing_zeros() as usize / 8);
-        }
-        at += BLOCK;
-        if at > NormalPath::MAX_LEN {
-            return None;
-        }
-    }
-    // The last block overlaps the one before, or is filled up.
-    let odd = match target.last_chunk() {
-        Some(block) => {
-            at = target.len() - BLOCK;
-            odd_bytes(block)
-        }
-        None => {
-            let mut block = [b'a'; BLOCK + 1];
-            block[..target.len()].copy_from_slice(target);
-            odd_bytes(&block)
-        }
-    };
-    if odd != 0 {
-        return ends_at(target, at + odd.trailing_zeros() as usize / 8);
-    }
-    (target.len() <= NormalPath::MAX_LEN).then_some(target.len())
-}
-
-#[inline]
-fn ends_at(target: &[u8], at: usize) -> Option<usize> {
-    (target.get(at) == Some(&b'?') && at <= NormalPath::MAX_LEN).then_some(at)
-}
-
-/// Bytes looked at in one step.
-const BLOCK: usize = 16;
-
-/// A byte of ones for each byte of `block[1..]` that the fast way does not answer
-/// for, in order from the lowest. Written without a branch, so that it compiles to
-/// a few vector instructions.
-///
-/// These are all that a path cannot have, `?`, `;`, `%`, a `/` or `.` behind a `/`,
-/// and for the sake of one comparison the rare `!"$&'`.
-#[inline]
-fn odd_bytes(block: &[u8; BLOCK + 1]) -> u128 {
-    let odd: [u8; BLOCK] = std::array::from_fn(|i| {
-        let (before, byte) = (block[i], block[i + 1]);
-        let outside = byte.wrapping_sub(b'(') > b'~' - b'(';
-        let cut = byte | 4 == b'?' || byte == b'\\'; // `;` is `?` without that bit
-        let segment = before == b'/' && byte | 1 == b'/'; // and `.` is `/` without this
-        u8::from(outside | cut | segment).wrapping_neg()
-    });
-    u128::from_le_bytes(odd)
-}
-
-/// Gives the bytes of the normal form to `emit`, and says whether the path is
-/// ambiguous.
-fn walk(path: &[u8], mut emit: impl FnMut(u8)) -> Result<bool, BadPath> {
-    let mut ambiguous = false;
-    let mut segment = Segment::starting_at(0);
-    let mut at = 0;
-    while let Some(&byte) = path.get(at) {
-        if byte != b'%' {
-            if !(0x21..=0x7E).contains(&byte) || matches!(byte, b'#' | b'\\') {
-                return Err(BadPath::Byte { byte, at });
-            }
-            ambiguous |= byte == b';';
-            // Of slashes in a row the first is emitted.
-            let again = byte == b'/' && at > 0 && path[at - 1] == b'/';
-            if !again {
-                emit(byte);
-            }
-            segment.push(byte, at)?;
-            at += 1;
-            continue;
-        }
-        let byte = decode(path, at)?;
-        match byte {
-            b'/' | b'\\' | 0..0x20 | 0x7F => return Err(BadPath::Encoded { byte, at }),
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => emit(byte),
-            _ => {
-                ambiguous |= matches!(byte, b';' | b'%');
-                emit(b'%');
-                path[at + 1..at + 3]
-                    .iter()
-                    .for_each(|digit| emit(digit.to_ascii_uppercase()));
-            }
-        }
-        segment.push(byte, at)?;
-        at += 3;
-    }
-    segment.end()?;
-    Ok(ambiguous)
-}
-
-/// The byte that the `%XX` at `at` stands for.
-fn decode(path: &[u8], at: usize) -> Result<u8, BadPath> {
-    let digit = |offset: usize| {
-        let byte = *path.get(at + offset)?;
-        char::from(byte).to_digit(16).map(|digit| digit as u8)
-    };
-    let (high, low) = (digit(1), digit(2));
-    let byte = high.zip(low).map(|(high, low)| high << 4 | low);
-    byte.ok_or(BadPath::Percent { at })
-}
-
-/// What the current segment is called so far, up to its `;`.
-struct Segment {
-    start: usize,
-    name: SegmentName,
-}
-
-#[derive(Clone, Copy)]
-enum SegmentName {
-    Empty,
-    Dot,
-    DotDot,
-    Other,
-}
-
-impl Segment {
-    fn starting_at(start: usize) -> Self {
-        Self {
-            start,
-            name: SegmentName::Empty,
-        }
-    }
-
-    /// Adds the meaning of the byte at `at`, whatever its spelling.
-    fn push(&mut self, byte: u8, at: usize) -> Result<(), BadPath> {
-        self.name = match (byte, self.name) {
-            (b'/', _) => {
-                self.end()?;
-                *self = Self::starting_at(at + 1);
-                return Ok(());
-            }
-            (b';', SegmentName::Empty) => return Err(BadPath::EmptySegment { at: self.start }),
-            (b';', _) => {
-                self.end()?;
-                SegmentName::Other
-            }
-            (b'.', SegmentName::Empty) => SegmentName::Dot,
-            (b'.', SegmentName::Dot) => SegmentName::DotDot,
-            _ => SegmentName::Other,
-        };
-        Ok(())
-    }
-
-    fn end(&self) -> Result<(), BadPath> {
-        match self.name {
-            SegmentName::Dot | SegmentName::DotDot => Err(BadPath::DotSegment { at: self.start }),
-            SegmentName::Empty | SegmentName::Other => Ok(()),
-        }
-    }
 }

@@ -1,0 +1,90 @@
+//! [`Extensions`]: does a path end with a known extension?
+
+use crate::path::word;
+
+/// A set of extensions without their dot, compared without case.
+#[derive(Debug, Clone)]
+pub(super) struct Extensions {
+    /// Those of up to seven bytes, open-addressed by [`home`], 0 where empty.
+    /// Invariant: a power of two, at most a quarter of it full.
+    short: Box<[u64]>,
+    /// The others, in lower case.
+    long: Box<[Box<str>]>,
+}
+
+impl Extensions {
+    /// The longest, in bytes.
+    pub const MAX_LEN: usize = 15;
+
+    /// Of valid extensions: letters and digits alone.
+    pub fn new<'a>(extensions: impl Iterator<Item = &'a str>) -> Self {
+        let (short, long): (Vec<&str>, Vec<&str>) = extensions.partition(|e| e.len() < 8);
+        let mut set = Self {
+            short: vec![0; (4 * short.len()).next_power_of_two()].into(),
+            long: long.iter().map(|e| e.to_ascii_lowercase().into()).collect(),
+        };
+        for extension in short {
+            // As `ends` sees it, behind a dot.
+            let (packed, _) = behind_dot(format!(".{extension}").as_bytes()).expect("has a dot");
+            if let Err(free) = set.probe(packed) {
+                set.short[free] = packed;
+            }
+        }
+        set
+    }
+
+    /// Does the last segment of `path`, a normal path, end with one of them, behind
+    /// a name?
+    #[inline]
+    pub fn ends(&self, path: &[u8]) -> bool {
+        let Some((packed, dot)) = behind_dot(path) else {
+            return !self.long.is_empty() && self.ends_long(path);
+        };
+        let before = dot.checked_sub(1).and_then(|at| path.get(at));
+        before.is_some_and(|byte| *byte != b'/') && self.probe(packed).is_ok()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn ends_long(&self, path: &[u8]) -> bool {
+        let mut parts = path.rsplitn(2, |byte| *byte == b'.');
+        let (Some(extension), Some(before)) = (parts.next(), parts.next()) else {
+            return false;
+        };
+        let mut long = self.long.iter().map(|long| long.as_bytes());
+        before.last() != Some(&b'/') && long.any(|long| long.eq_ignore_ascii_case(extension))
+    }
+
+    /// Is it there, or where would it go?
+    #[inline]
+    fn probe(&self, packed: u64) -> Result<usize, usize> {
+        let mask = self.short.len() - 1;
+        let mut at = (packed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
+        loop {
+            match self.short[at & mask] {
+                0 => return Err(at & mask),
+                found if found == packed => return Ok(at & mask),
+                _ => at += 1,
+            }
+        }
+    }
+}
+
+/// What stands behind a dot among the last eight bytes, in one word without case,
+/// and where that dot stands. A known extension holds letters and digits alone, so
+/// that setting bit 5 makes nothing else equal to it.
+#[inline]
+fn behind_dot(path: &[u8]) -> Option<(u64, usize)> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    // The last byte lowest.
+    let end = match path.last_chunk() {
+        Some(chunk) => u64::from_be_bytes(*chunk),
+        None => word(path).swap_bytes() >> (8 * (8 - path.len())),
+    };
+    // As in the trie: the lowest mark is right, and that is the last dot.
+    let marks = (end ^ (ONES * b'.' as u64)).wrapping_sub(ONES) & (ONES << 7);
+    let dot = marks & marks.wrapping_neg();
+    let len = marks.trailing_zeros() as usize / 8;
+    let packed = (end | ONES << 5) & (dot >> 7).wrapping_sub(1);
+    (marks != 0).then(|| (packed, path.len() - 1 - len))
+}

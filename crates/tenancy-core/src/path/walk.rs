@@ -1,0 +1,104 @@
+//! The slow way: byte by byte, with every refusal.
+
+use super::BadPath;
+
+/// Gives the bytes of the normal form to `emit`, and says whether the path is
+/// ambiguous.
+pub(super) fn walk(path: &[u8], mut emit: impl FnMut(u8)) -> Result<bool, BadPath> {
+    let mut ambiguous = false;
+    let mut segment = Segment::starting_at(0);
+    let mut at = 0;
+    while let Some(&byte) = path.get(at) {
+        if byte != b'%' {
+            if !(0x21..=0x7E).contains(&byte) || matches!(byte, b'#' | b'\\') {
+                return Err(BadPath::Byte { byte, at });
+            }
+            ambiguous |= byte == b';';
+            // Of slashes in a row the first is emitted.
+            let again = byte == b'/' && at > 0 && path[at - 1] == b'/';
+            if !again {
+                emit(byte);
+            }
+            segment.push(byte, at)?;
+            at += 1;
+            continue;
+        }
+        let byte = decode(path, at)?;
+        match byte {
+            b'/' | b'\\' | 0..0x20 | 0x7F => return Err(BadPath::Encoded { byte, at }),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => emit(byte),
+            _ => {
+                ambiguous |= matches!(byte, b';' | b'%');
+                emit(b'%');
+                path[at + 1..at + 3]
+                    .iter()
+                    .for_each(|digit| emit(digit.to_ascii_uppercase()));
+            }
+        }
+        segment.push(byte, at)?;
+        at += 3;
+    }
+    segment.end()?;
+    Ok(ambiguous)
+}
+
+/// The byte that the `%XX` at `at` stands for.
+fn decode(path: &[u8], at: usize) -> Result<u8, BadPath> {
+    let digit = |offset: usize| {
+        let byte = *path.get(at + offset)?;
+        char::from(byte).to_digit(16).map(|digit| digit as u8)
+    };
+    let (high, low) = (digit(1), digit(2));
+    let byte = high.zip(low).map(|(high, low)| high << 4 | low);
+    byte.ok_or(BadPath::Percent { at })
+}
+
+/// What the current segment is called so far, up to its `;`.
+struct Segment {
+    start: usize,
+    name: SegmentName,
+}
+
+#[derive(Clone, Copy)]
+enum SegmentName {
+    Empty,
+    Dot,
+    DotDot,
+    Other,
+}
+
+impl Segment {
+    fn starting_at(start: usize) -> Self {
+        Self {
+            start,
+            name: SegmentName::Empty,
+        }
+    }
+
+    /// Adds the meaning of the byte at `at`, whatever its spelling.
+    fn push(&mut self, byte: u8, at: usize) -> Result<(), BadPath> {
+        self.name = match (byte, self.name) {
+            (b'/', _) => {
+                self.end()?;
+                *self = Self::starting_at(at + 1);
+                return Ok(());
+            }
+            (b';', SegmentName::Empty) => return Err(BadPath::EmptySegment { at: self.start }),
+            (b';', _) => {
+                self.end()?;
+                SegmentName::Other
+            }
+            (b'.', SegmentName::Empty) => SegmentName::Dot,
+            (b'.', SegmentName::Dot) => SegmentName::DotDot,
+            _ => SegmentName::Other,
+        };
+        Ok(())
+    }
+
+    fn end(&self) -> Result<(), BadPath> {
+        match self.name {
+            SegmentName::Dot | SegmentName::DotDot => Err(BadPath::DotSegment { at: self.start }),
+            SegmentName::Empty | SegmentName::Other => Ok(()),
+        }
+    }
+}
