@@ -11,7 +11,7 @@ use tenancy_core::Tenant;
 use crate::driver::{Connection, Driver};
 use crate::label::Label;
 use crate::pools::{Lent, Live, TenantPools};
-use crate::sync::{coarse_now, held};
+use crate::sync::held;
 
 /// A tenant's connection, until it is dropped.
 #[must_use = "dropping it gives the connection back"]
@@ -53,8 +53,9 @@ impl<D: Driver> Checkout<D> {
         let Some(live) = self.live.take() else {
             return;
         };
+        let now = self.pools.0.clock.now();
         let mut sched = self.pools.0.lock();
-        let refused = sched.put_back(self.seat, live, sound, coarse_now());
+        let refused = sched.put_back(self.seat, live, sound, now);
         drop(sched);
         if let Some(live) = refused {
             self.pools.close_one(self.seat, live);

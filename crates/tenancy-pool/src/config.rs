@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
-use tenancy_core::{Observer, Observers, Tenant};
+use tenancy_core::{Clock, Observer, Observers, Tenant};
 
 use crate::driver::{Descriptors, Driver};
 use crate::pools::TenantPools;
@@ -23,6 +23,7 @@ pub struct Builder {
     timing: Timing,
     max_of: Option<MaxOf>,
     observers: Observers,
+    clock: Clock,
 }
 
 /// How long check-outs wait.
@@ -40,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) timing: Timing,
     pub(crate) max_of: Option<MaxOf>,
     pub(crate) observers: Observers,
+    pub(crate) clock: Clock,
 }
 
 impl Builder {
@@ -70,6 +72,7 @@ impl Builder {
             },
             max_of: None,
             observers: Observers::default(),
+            clock: Clock::system(),
         }
     }
 
@@ -166,6 +169,13 @@ impl Builder {
         self
     }
 
+    /// The clock that ages are measured with: of idle connections, of failures, of
+    /// check-outs. The system's unless said. Waits are always measured by the system's.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Pools over `driver`. Nothing is opened yet.
     ///
     /// # Errors
@@ -207,6 +217,7 @@ impl Builder {
             timing: self.timing,
             max_of: self.max_of,
             observers: self.observers,
+            clock: self.clock,
         })
     }
 }

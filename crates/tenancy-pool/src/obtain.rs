@@ -9,9 +9,9 @@ use crate::checkout::{Checkout, Hold};
 use crate::driver::{Driver, DriverError};
 use crate::error::{CheckoutError, Remembered};
 use crate::label::Label;
-use crate::pools::{Guard, Inner, Lent, Source, TenantPools};
+use crate::pools::{Guard, Lent, Source, TenantPools};
 use crate::sched::{Ask, Grant, Held, Holder, Key, Queued, Refusal, Taken};
-use crate::sync::{Moment, coarse_now, held, this_thread};
+use crate::sync::{Moment, held, this_thread};
 
 type Error<D> = CheckoutError<DriverError<D>>;
 type Granted<D> = Grant<Lent<D>, Arc<Source<D>>>;
@@ -60,7 +60,7 @@ impl<D: Driver> TenantPools<D> {
             }
             // What was just done took its time.
             deadline.get_or_insert_with(|| Moment::now().after(timeout));
-            ask.now = coarse_now();
+            ask.now = self.0.clock.now();
         }
     }
 
@@ -99,7 +99,7 @@ impl<D: Driver> TenantPools<D> {
                 label,
                 thread: this_thread(),
             },
-            now: coarse_now(),
+            now: self.0.clock.now(),
         })
     }
 
@@ -115,7 +115,7 @@ impl<D: Driver> TenantPools<D> {
         if held(0) > 0 && sched.is_stuck(&ask) {
             let holders = sched.holders(ask.key);
             drop(sched);
-            let holders = Inner::<D>::holders(holders);
+            let holders = self.0.holders(holders);
             let tenant = id();
             return Err(CheckoutError::WouldDeadlock { tenant, holders });
         }
@@ -129,7 +129,7 @@ impl<D: Driver> TenantPools<D> {
             self.0.observers.emit(&Event::BoundReached { max });
             sched = self.0.lock();
         }
-        let granted = Self::granted(&mut ask, sched, &queued, deadline);
+        let granted = self.granted(&mut ask, sched, &queued, deadline);
         let waited = queued.waiting.since.elapsed();
         if waited >= self.0.timing.long_wait {
             self.0.observers.emit(&Event::WaitedLong { tenant, waited });
@@ -144,15 +144,16 @@ impl<D: Driver> TenantPools<D> {
             Err(holders) => Err(CheckoutError::Timeout {
                 tenant: id(),
                 waited,
-                holders: Inner::<D>::holders(holders),
+                holders: self.0.holders(holders),
             }),
         }
     }
 
     /// What a waiter is granted at last, else who holds what it waited for.
-    fn granted(
+    fn granted<'p>(
+        &'p self,
         ask: &mut Ask,
-        mut sched: Guard<'_, D>,
+        mut sched: Guard<'p, D>,
         queued: &Queued<Lent<D>, Arc<Source<D>>>,
         deadline: Moment,
     ) -> Result<Granted<D>, Vec<Held>> {
@@ -162,7 +163,7 @@ impl<D: Driver> TenantPools<D> {
         loop {
             match waiting.take() {
                 Some(Grant::Nudge) => {
-                    ask.now = coarse_now();
+                    ask.now = self.0.clock.now();
                     if let Some((seat, connection)) = sched.look(ask, waiting) {
                         return Ok(Grant::Use { seat, connection });
                     }
@@ -172,7 +173,7 @@ impl<D: Driver> TenantPools<D> {
             }
             if late {
                 let holders = sched.holders(ask.key);
-                ask.now = coarse_now();
+                ask.now = self.0.clock.now();
                 sched.leave(ask, waiting);
                 return Err(holders);
             }

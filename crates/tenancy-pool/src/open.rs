@@ -12,7 +12,6 @@ use crate::driver::{Connection, Driver, DriverError};
 use crate::error::CheckoutError;
 use crate::pools::{Inner, Lent, Live, Source, TenantPools};
 use crate::sched::{Made, Permit, Rubbish};
-use crate::sync::coarse_now;
 
 type Error<D> = CheckoutError<DriverError<D>>;
 
@@ -29,13 +28,9 @@ struct Reservation<'p, D: Driver> {
 impl<D: Driver> Drop for Reservation<'_, D> {
     fn drop(&mut self) {
         if !self.done {
-            let mut sched = self.pools.0.lock();
-            sched.abandon(
-                self.seat,
-                self.made.clone(),
-                self.reason.take(),
-                coarse_now(),
-            );
+            let now = self.pools.0.clock.now();
+            let (made, reason) = (self.made.clone(), self.reason.take());
+            self.pools.0.lock().abandon(self.seat, made, reason, now);
         }
     }
 }
@@ -58,7 +53,7 @@ impl<D: Driver> TenantPools<D> {
         let pass = self.0.gate.pass();
         if let Some(victim) = permit.victim {
             self.0.destroy(victim);
-            self.0.lock().closed(permit.seat, coarse_now());
+            self.0.closed(permit.seat);
         }
         let source = permit.source.unwrap_or_else(|| {
             let source = Arc::new(Source {
@@ -78,9 +73,9 @@ impl<D: Driver> TenantPools<D> {
         self.0.observers.emit(&Event::Opened { tenant, took });
         let live = Box::new(Live { connection, source });
         reservation.done = true;
-        let mut sched = self.0.lock();
-        let opened = sched.opened(permit.seat, reservation.made.clone(), coarse_now());
-        drop(sched);
+        let now = self.0.clock.now();
+        let made = reservation.made.clone();
+        let opened = self.0.lock().opened(permit.seat, made, now);
         match opened {
             Ok(()) => Ok(Checkout::new(self.clone(), permit.seat, live, held)),
             Err(refusal) => {
@@ -116,7 +111,7 @@ impl<D: Driver> TenantPools<D> {
         let pass = self.0.gate.pass();
         self.0.destroy(live);
         drop(pass);
-        self.0.lock().closed(seat, coarse_now());
+        self.0.closed(seat);
     }
 
     pub(crate) fn discard(&self, rubbish: Rubbish<Lent<D>, Arc<Source<D>>>) {
@@ -128,6 +123,12 @@ impl<D: Driver> TenantPools<D> {
 }
 
 impl<D: Driver> Inner<D> {
+    /// The connection of this seat is gone.
+    fn closed(&self, seat: u32) {
+        let now = self.clock.now();
+        self.lock().closed(seat, now);
+    }
+
     /// Drops a connection. A panic in its destructor ends here: whose turn it is to
     /// drop it has nothing to do with it.
     #[expect(clippy::boxed_local, reason = "connections travel in boxes")]

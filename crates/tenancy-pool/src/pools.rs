@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use r2d2::ManageConnection;
-use tenancy_core::{Epoch, Event, Observer, Observers, Tenant, TenantId};
+use tenancy_core::{Clock, Epoch, Event, Observer, Observers, Tenant, TenantId};
 
 use crate::checkout::Checkout;
 use crate::config::{Builder, Config, MaxOf, Timing};
@@ -16,7 +16,7 @@ use crate::label::Label;
 use crate::names::Names;
 use crate::sched::{Held, Key, Sched};
 use crate::stats::{PoolStats, TenantStats};
-use crate::sync::{Moment, Mutex, MutexGuard, Signal, coarse_now, this_thread};
+use crate::sync::{Moment, Mutex, MutexGuard, Signal, this_thread};
 
 type Error<D> = CheckoutError<DriverError<D>>;
 type Scheduler<D> = Sched<Lent<D>, Arc<Source<D>>>;
@@ -56,6 +56,7 @@ pub(crate) struct Inner<D: Driver> {
     max_of: Option<MaxOf>,
     pub(crate) timing: Timing,
     pub(crate) observers: Observers,
+    pub(crate) clock: Clock,
 }
 
 impl<D: Driver> Clone for TenantPools<D> {
@@ -92,8 +93,8 @@ impl<D: Driver> Inner<D> {
         })
     }
 
-    pub(crate) fn holders(held: Vec<Held>) -> Holders {
-        let now = coarse_now();
+    pub(crate) fn holders(&self, held: Vec<Held>) -> Holders {
+        let now = self.clock.now();
         let holder = |held: Held| Holder {
             tenant: held.tenant,
             label: held.label,
@@ -129,6 +130,7 @@ impl<D: Driver> TenantPools<D> {
             max_of: config.max_of,
             timing: config.timing,
             observers: config.observers,
+            clock: config.clock,
         }))
     }
 
@@ -224,7 +226,7 @@ impl<D: Driver> TenantPools<D> {
                     return Err(StillOut {
                         tenant: id.clone(),
                         waited: began.elapsed(),
-                        holders: Inner::<D>::holders(held),
+                        holders: self.0.holders(held),
                     });
                 }
                 (sched, late) = closer.wait_until(sched, deadline);
@@ -264,13 +266,15 @@ impl<D: Driver> TenantPools<D> {
             None if epoch == Epoch::FIRST => return,
             None => self.0.slot(id),
         };
-        self.0.lock().mark(key, epoch, coarse_now());
+        let now = self.0.clock.now();
+        self.0.lock().mark(key, epoch, now);
     }
 
     /// Closes the idle connections that have been idle or alive for too long or
     /// belong to an epoch that has passed; says how many. Call it now and then.
     pub fn reap(&self) -> usize {
-        let rubbish = self.0.lock().reap(coarse_now());
+        let now = self.0.clock.now();
+        let rubbish = self.0.lock().reap(now);
         let closed = rubbish.connections.len();
         self.discard(rubbish);
         closed

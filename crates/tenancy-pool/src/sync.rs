@@ -60,13 +60,6 @@ mod real {
         }
     }
 
-    /// Time since some start, to a few milliseconds: a fifth of the price of a
-    /// [`Moment`]. For ages and idle stamps.
-    pub(crate) fn coarse_now() -> Duration {
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-        Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
-    }
-
     thread_local! {
         /// How many connections this thread holds or opens, of all pools.
         static HELD: Cell<usize> = const { Cell::new(0) };
@@ -181,10 +174,6 @@ mod model {
         pub(crate) fn is_older_than(self, age: Duration) -> bool {
             age.is_zero() || shuttle::rand::thread_rng().gen_bool(0.5)
         }
-    }
-
-    pub(crate) fn coarse_now() -> Duration {
-        Duration::from_secs(1)
     }
 
     shuttle::thread_local! {
