@@ -57,6 +57,7 @@ mod resolver;
 mod scope;
 #[cfg(feature = "serde")]
 mod serde;
+mod sync;
 mod tenant;
 mod text;
 #[cfg(feature = "tracing")]

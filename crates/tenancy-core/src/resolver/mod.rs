@@ -9,6 +9,8 @@ mod hosts;
 mod invalid;
 mod pattern;
 mod proxies;
+#[cfg(all(test, shuttle))]
+mod shuttle;
 mod sources;
 mod store;
 
