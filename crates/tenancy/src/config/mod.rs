@@ -279,7 +279,7 @@ impl Config {
 }
 
 impl PoolConfig {
-    pub(crate) fn configure(&self, mut pools: tenancy_pool::Builder) -> tenancy_pool::Builder {
+    pub fn configure(&self, mut pools: tenancy_pool::Builder) -> tenancy_pool::Builder {
         if let Some(max) = self.max_connections {
             pools = pools.max_connections(max.get());
         }
