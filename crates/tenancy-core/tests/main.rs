@@ -9,6 +9,7 @@ mod cases;
 mod catalog;
 mod classify;
 mod differential;
+mod domain;
 mod freshness;
 mod generate;
 mod hosts;
