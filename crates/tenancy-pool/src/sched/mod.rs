@@ -237,6 +237,8 @@ impl<C, S: Clone> Sched<C, S> {
         if slot.epoch != Some(ask.epoch) {
             let raised = self.raise(ask.key.index, ask.epoch);
             raised.map_err(|current| Taken::Refused(Refusal::Superseded { current }))?;
+            // Those who waited for the older epoch are gone, and so is their ticket.
+            self.settle(ask.key.index, ask.now);
         }
         match closed {
             true => Err(Taken::Refused(Refusal::Closed)),
