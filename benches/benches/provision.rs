@@ -2,7 +2,8 @@
 //!
 //! `raw` writes and syncs the same bytes; `migrate-rusqlite` runs the same migrations
 //! into a new file, as programs without a template do. The disk's latency is most of
-//! it: compare within one run, never across machines.
+//! it, and it drifts: compare within one run, never across machines. The lines after
+//! the groups take their candidates in turns, which is fairer than one after the other.
 
 use std::fs::{self, File};
 use std::hint::black_box;
@@ -245,6 +246,21 @@ fn create_many(c: &mut Criterion) {
     group.finish();
 }
 
+/// A connection with our pragmas and nothing else of ours.
+fn raw_open(path: &Path) -> Connection {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).expect("a connection");
+    let pragmas = "PRAGMA cache_size = -256; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY";
+    connection.execute_batch(pragmas).expect("pragmas");
+    connection
+}
+
+fn query(connection: &Connection) -> i64 {
+    let sql = "SELECT count(*) FROM t7 WHERE name = 'x'";
+    let count = connection.query_row(sql, [], |row| row.get(0));
+    count.expect("a row")
+}
+
 /// Open, one query, close.
 fn open(c: &mut Criterion) {
     let mut bed = Bed::new();
@@ -252,20 +268,6 @@ fn open(c: &mut Criterion) {
     let tenant = bed.create(new);
     let path = bed.path(&tenant).canonicalize().expect("a file");
     let manager = bed.driver.manager(&tenant);
-    let query = |connection: &Connection| -> i64 {
-        let sql = "SELECT count(*) FROM t7 WHERE name = 'x'";
-        connection
-            .query_row(sql, [], |row| row.get(0))
-            .expect("a row")
-    };
-    let raw = || {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&path, flags).expect("a connection");
-        let pragmas =
-            "PRAGMA cache_size = -256; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY";
-        connection.execute_batch(pragmas).expect("pragmas");
-        connection
-    };
     let mut group = c.benchmark_group("open");
     group.bench_function("tenancy", |b| {
         b.iter(|| {
@@ -274,10 +276,92 @@ fn open(c: &mut Criterion) {
         });
     });
     group.bench_function("raw", |b| {
-        b.iter(|| assert_eq!(query(&raw()), 0));
+        b.iter(|| assert_eq!(query(&raw_open(&path)), 0));
     });
     group.finish();
 }
 
-criterion_group!(benches, create, create_many, open);
+/// Medians of what was taken in turns, as multiples of the last one.
+fn in_turns(what: &str, rounds: usize, candidates: &mut [(&str, &mut dyn FnMut() -> Duration)]) {
+    let mut times = vec![Vec::with_capacity(rounds); candidates.len()];
+    for _ in 0..rounds {
+        for ((_, run), times) in candidates.iter_mut().zip(&mut times) {
+            times.push(run());
+        }
+    }
+    let medians = times.iter_mut().map(|times| {
+        times.sort_unstable();
+        times[rounds / 2]
+    });
+    let medians: Vec<_> = medians.collect();
+    let base = medians[medians.len() - 1].as_secs_f64();
+    for ((name, _), median) in candidates.iter().zip(medians) {
+        let ratio = median.as_secs_f64() / base;
+        println!("{what}/{name}: {median:.1?}, {ratio:.2} of the last (median of {rounds})");
+    }
+}
+
+fn ratios(_: &mut Criterion) {
+    let many = size(MANY, 2);
+    let bed = std::cell::RefCell::new(Bed::new());
+    let scripts = scripts();
+    let scratch = tempfile::tempdir().expect("a directory");
+    let new = scratch.path().join("new.db");
+    let one = bed.borrow_mut().new_tenants(1);
+    let one = bed.borrow().create(one);
+    let path = bed.borrow().path(&one).canonicalize().expect("a file");
+    let bytes = fs::read(&path).expect("its bytes");
+    let clear = |tenants: Vec<Tenant>| {
+        for tenant in tenants {
+            remove(&bed.borrow().path(&tenant));
+        }
+    };
+    let mut create = || {
+        let prepare = || bed.borrow_mut().new_tenants(1);
+        timed(1, prepare, |new| vec![bed.borrow().create(new)], clear)
+    };
+    let mut create_many = || {
+        let prepare = || bed.borrow_mut().new_tenants(many);
+        timed(1, prepare, |new| bed.borrow().create_many(new), clear)
+    };
+    let raw = || timed(1, || (), |()| write_synced(&new, &bytes), |()| remove(&new));
+    let mut migrate = || {
+        timed(
+            1,
+            || (),
+            |()| migrate_anew(&new, &scripts),
+            |()| remove(&new),
+        )
+    };
+    in_turns(
+        "provision/create",
+        size(300, 2),
+        &mut [
+            ("tenancy", &mut create),
+            ("migrate-rusqlite", &mut migrate),
+            ("raw", &mut raw.clone()),
+        ],
+    );
+    in_turns(
+        "provision/create-many-100",
+        size(20, 2),
+        &mut [
+            ("tenancy", &mut create_many),
+            ("raw", &mut || (0..many).map(|_| raw()).sum()),
+        ],
+    );
+    let manager = bed.borrow().driver.manager(&one);
+    let mut ours = || {
+        let open = |()| assert_eq!(query(&manager.connect().expect("a connection")), 0);
+        timed(1, || (), open, drop)
+    };
+    let mut theirs = || timed(1, || (), |()| assert_eq!(query(&raw_open(&path)), 0), drop);
+    in_turns(
+        "open",
+        size(2000, 2),
+        &mut [("tenancy", &mut ours), ("raw", &mut theirs)],
+    );
+}
+
+criterion_group!(benches, create, create_many, open, ratios);
 criterion_main!(benches);
