@@ -1,10 +1,11 @@
 //! Domains: one stored form for each name, or a refusal; and public suffixes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use proptest::prelude::*;
 use tenancy_core::{Domain, InvalidSuffixList, PublicSuffixes};
 
+use crate::corpora::Tally;
 use crate::util::{shared, shared_lines, shared_rows};
 
 fn stored(text: &str) -> Option<String> {
@@ -183,35 +184,25 @@ fn unicode_labels(ascii: Option<&str>) -> Vec<String> {
 }
 
 /// Rows, equal, deviating by reason; the sum is the line count.
-fn walk(file: &str) {
+fn walk(file: &'static str) {
     let Some(rows) = shared_rows(&format!("corpora/{file}")) else {
         return;
     };
-    let mut equal = 0;
-    let mut deviating: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut tally = Tally::of(file);
     for row in &rows {
         let (input, ascii) = (row["input"].as_str().unwrap(), row["ascii"].as_str());
         check(input);
         let got = stored(input);
         if got.as_deref() == ascii {
-            equal += 1;
+            tally.equal();
             continue;
         }
         assert_eq!(got, None, "stored otherwise than {row}");
         let reason = REASONS.iter().find(|(_, fits)| fits(input, ascii));
         let (reason, _) = reason.unwrap_or_else(|| panic!("{file}: refused without reason: {row}"));
-        *deviating.entry(reason).or_default() += 1;
+        tally.deviates(reason);
     }
-    report(file, rows.len(), equal, &deviating);
-}
-
-#[track_caller]
-fn report(file: &str, rows: usize, equal: usize, deviating: &BTreeMap<&str, usize>) {
-    println!("{file}: {rows} rows, {equal} equal");
-    for (reason, count) in deviating {
-        println!("  {count} deviating: {reason}");
-    }
-    assert_eq!(equal + deviating.values().sum::<usize>(), rows, "{file}");
+    tally.report(rows.len());
 }
 
 #[test]
@@ -230,19 +221,19 @@ fn real_domains_are_stored_as_they_are() {
     let Some(lines) = shared_lines(&format!("corpora/{file}")) else {
         return;
     };
-    let (mut equal, mut deviating) = (0, BTreeMap::new());
+    let mut tally = Tally::of(file);
     for line in &lines {
         check(line);
         match stored(line) {
-            Some(name) if name == *line => equal += 1,
+            Some(name) if name == *line => tally.equal(),
             got => {
                 let reason = REASONS.iter().find(|(_, fits)| fits(line, Some(line)));
                 let (reason, _) = reason.unwrap_or_else(|| panic!("{line} became {got:?}"));
-                *deviating.entry(*reason).or_default() += 1;
+                tally.deviates(reason);
             }
         }
     }
-    report(file, lines.len(), equal, &deviating);
+    tally.report(lines.len());
 }
 
 /// Pairs of different texts that fold together, as `x…y.example`: where both can be
@@ -254,7 +245,7 @@ fn texts_that_fold_together_have_one_owner_or_two_names() {
     let Some(rows) = shared_rows(&format!("corpora/{file}")) else {
         return;
     };
-    let (mut equal, mut deviating) = (0, BTreeMap::new());
+    let mut tally = Tally::of(file);
     for row in &rows {
         let side = |key: &str| format!("x{}y.example", row[key].as_str().unwrap());
         let (a, b) = (side("a"), side("b"));
@@ -265,7 +256,7 @@ fn texts_that_fold_together_have_one_owner_or_two_names() {
             (None, None) => "both are refused",
             (None, Some(_)) | (Some(_), None) => "one is refused",
             (Some(a), Some(b)) if a == b => {
-                equal += 1;
+                tally.equal();
                 continue;
             }
             (Some(a), Some(b)) => {
@@ -277,9 +268,9 @@ fn texts_that_fold_together_have_one_owner_or_two_names() {
                 "two names: UTS46 keeps ß and the final sigma"
             }
         };
-        *deviating.entry(reason).or_default() += 1;
+        tally.deviates(reason);
     }
-    report(file, rows.len(), equal, &deviating);
+    tally.report(rows.len());
 }
 
 #[test]
@@ -349,19 +340,19 @@ fn every_rule_of_the_published_list_holds() {
     else {
         return;
     };
-    let (mut equal, mut deviating) = (0, BTreeMap::new());
+    let mut tally = Tally::of(file);
     for line in &lines {
         let rule = line.split_whitespace().next().unwrap_or("");
         if rule.is_empty() || rule.starts_with("//") {
-            *deviating.entry("a comment or empty, no rule").or_default() += 1;
+            tally.deviates("a comment or empty, no rule");
             continue;
         }
         let name = rule.trim_start_matches('!').replace('*', "anything");
         let refused = suffixes.check(&name.parse().unwrap()).is_err();
         assert_eq!(refused, !rule.starts_with('!'), "{line}");
-        equal += 1;
+        tally.equal();
     }
-    report(file, lines.len(), equal, &deviating);
+    tally.report(lines.len());
 }
 
 /// `checkPublicSuffix(name, registrable)`: the name is refused when nothing can be
@@ -373,12 +364,12 @@ fn the_lists_own_tests_hold_but_for_the_implicit_rule() {
     else {
         return;
     };
-    let (mut equal, mut deviating) = (0, BTreeMap::new());
+    let mut tally = Tally::of(file);
     for line in &lines {
         let call = line.strip_prefix("checkPublicSuffix(");
         let Some(call) = call.and_then(|call| call.strip_suffix(");")) else {
             assert!(line.is_empty() || line.starts_with("//"), "{line}");
-            *deviating.entry("a comment or empty, no test").or_default() += 1;
+            tally.deviates("a comment or empty, no test");
             continue;
         };
         let (name, registrable) = call.split_once(", ").unwrap();
@@ -392,7 +383,7 @@ fn the_lists_own_tests_hold_but_for_the_implicit_rule() {
                 }
                 Ok(domain) => match (suffixes.check(&domain).is_err(), want) {
                     (refused, want) if refused == want.is_none() => {
-                        equal += 1;
+                        tally.equal();
                         continue;
                     }
                     (false, None) if !explicit(&lines_of_rules(), domain.as_str()) => {
@@ -402,9 +393,9 @@ fn the_lists_own_tests_hold_but_for_the_implicit_rule() {
                 },
             },
         };
-        *deviating.entry(reason).or_default() += 1;
+        tally.deviates(reason);
     }
-    report(file, lines.len(), equal, &deviating);
+    tally.report(lines.len());
 }
 
 /// The published rules by their last label, for a reading of its own.

@@ -8,6 +8,7 @@ mod case;
 mod cases;
 mod catalog;
 mod classify;
+mod corpora;
 mod differential;
 mod domain;
 mod freshness;
