@@ -67,6 +67,8 @@ mod obtain;
 mod open;
 mod pools;
 mod sched;
+#[cfg(all(test, shuttle))]
+mod shuttled;
 mod stats;
 mod sync;
 

@@ -1,0 +1,301 @@
+//! Scenarios for the model checker: `scripts/shuttle` runs each in many schedules.
+//!
+//! A deadline under a minute is a coin there, one over it never comes: who waits for
+//! ever is reported as a deadlock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use r2d2::ManageConnection;
+use shuttle::thread;
+use tenancy_core::{Epoch, Tenant};
+
+use crate::{CheckoutError, Descriptors, Driver, TenantPools};
+
+/// Counts what is open, and checks the bound at every connect.
+#[derive(Clone)]
+struct Counted {
+    live: Arc<AtomicU32>,
+    max: u32,
+    /// Of the attempts to connect, these fail.
+    fails: Arc<AtomicU32>,
+}
+
+struct Conn(Arc<AtomicU32>);
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        thread::yield_now();
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl ManageConnection for Counted {
+    type Connection = Conn;
+    type Error = std::io::Error;
+
+    fn connect(&self) -> Result<Conn, std::io::Error> {
+        thread::yield_now();
+        let failing = |left: u32| left.checked_sub(1);
+        let order = Ordering::SeqCst;
+        if self.fails.fetch_update(order, order, failing).is_ok() {
+            return Err(std::io::Error::other("planned"));
+        }
+        let live = self.live.fetch_add(1, order) + 1;
+        assert!(live <= self.max, "{live} are open");
+        thread::yield_now();
+        Ok(Conn(self.live.clone()))
+    }
+
+    fn is_valid(&self, _: &mut Conn) -> Result<(), std::io::Error> {
+        Ok(())
+    }
+
+    fn has_broken(&self, _: &mut Conn) -> bool {
+        false
+    }
+}
+
+impl Driver for Counted {
+    type Manager = Self;
+
+    fn manager(&self, _: &Tenant) -> Self {
+        self.clone()
+    }
+
+    fn descriptors(&self) -> Descriptors {
+        let (first, further) = (0, 0);
+        Descriptors { first, further }
+    }
+}
+
+/// Never comes.
+const NEVER: Duration = Duration::from_secs(3600);
+/// May come at any time.
+const SOON: Duration = Duration::from_secs(1);
+
+const SCHEDULES: usize = 2_000;
+
+struct World {
+    pools: TenantPools<Counted>,
+    driver: Counted,
+}
+
+impl World {
+    fn new(max: u32, per_tenant: u32, handoff_after: Duration, fails: u32) -> Arc<Self> {
+        let driver = Counted {
+            live: Arc::default(),
+            max,
+            fails: Arc::new(AtomicU32::new(fails)),
+        };
+        let builder = TenantPools::<Counted>::builder()
+            .max_connections(max)
+            .max_per_tenant(per_tenant)
+            .max_opening(1)
+            .failure_ttl(Duration::ZERO)
+            .handoff_after(handoff_after);
+        let pools = builder.build(driver.clone()).expect("the bounds hold");
+        Arc::new(Self { pools, driver })
+    }
+
+    fn spawn(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) + Send + 'static,
+    ) -> thread::JoinHandle<()> {
+        let world = self.clone();
+        thread::spawn(move || work(&world))
+    }
+
+    /// Uses a connection; says whether it got one.
+    fn use_one(&self, id: &str, epoch: u64, timeout: Duration) -> bool {
+        match self.pools.checkout_timeout(&tenant(id, epoch), timeout) {
+            Ok(_out) => {
+                thread::yield_now();
+                true
+            }
+            Err(CheckoutError::Timeout { .. }) if timeout < NEVER => false,
+            Err(CheckoutError::Connect { .. }) => false,
+            Err(CheckoutError::Closed { .. } | CheckoutError::Superseded { .. }) => false,
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn at_rest(&self) {
+        let stats = self.pools.stats();
+        let rest = (
+            stats.out,
+            stats.opening,
+            stats.closing,
+            stats.waiting,
+            stats.tickets,
+        );
+        assert_eq!(rest, (0, 0, 0, 0, 0), "{stats:?}");
+        assert_eq!(stats.idle, self.driver.live.load(Ordering::SeqCst));
+    }
+}
+
+fn tenant(id: &str, epoch: u64) -> Tenant {
+    let builder = Tenant::builder(id.parse().expect("an id"));
+    let epoch = Epoch::new(epoch).expect("an epoch");
+    builder.epoch(epoch).build().expect("a tenant")
+}
+
+/// Checks a scenario in many schedules.
+fn check(scenario: impl Fn() + Send + Sync + 'static) {
+    shuttle::check_random(scenario, SCHEDULES);
+}
+
+fn all(threads: impl IntoIterator<Item = thread::JoinHandle<()>>) {
+    for thread in threads {
+        thread.join().expect("no panic");
+    }
+}
+
+/// Threads that each use one connection of a tenant, once or often.
+fn users(
+    world: &Arc<World>,
+    users: &[(&'static str, Duration, usize)],
+) -> Vec<thread::JoinHandle<()>> {
+    let user = |&(id, timeout, times): &(&'static str, Duration, usize)| {
+        world.spawn(move |world| {
+            for _ in 0..times {
+                world.use_one(id, 1, timeout);
+            }
+        })
+    };
+    users.iter().map(user).collect()
+}
+
+#[test]
+fn shuttle_no_wake_up_is_lost() {
+    check(|| {
+        let world = World::new(1, 1, SOON, 0);
+        all(users(
+            &world,
+            &[("a", NEVER, 2), ("a", NEVER, 2), ("a", NEVER, 1)],
+        ));
+        world.at_rest();
+    });
+}
+
+#[test]
+fn shuttle_a_waiter_that_gives_up_passes_its_nudge_on() {
+    check(|| {
+        let world = World::new(2, 2, SOON, 0);
+        let who = [
+            ("a", NEVER, 2),
+            ("a", SOON, 1),
+            ("a", SOON, 1),
+            ("a", NEVER, 1),
+        ];
+        all(users(&world, &who));
+        world.at_rest();
+    });
+}
+
+#[test]
+fn shuttle_hand_off_in_order() {
+    check(|| {
+        let world = World::new(1, 1, Duration::ZERO, 0);
+        all(users(
+            &world,
+            &[("a", NEVER, 2), ("a", NEVER, 1), ("a", SOON, 1)],
+        ));
+        world.at_rest();
+    });
+}
+
+#[test]
+fn shuttle_tenants_take_each_others_seats() {
+    check(|| {
+        let world = World::new(1, 1, SOON, 0);
+        all(users(
+            &world,
+            &[("a", NEVER, 2), ("b", NEVER, 2), ("c", NEVER, 1)],
+        ));
+        world.at_rest();
+    });
+}
+
+#[test]
+fn shuttle_a_ticket_that_times_out_stops_nobody() {
+    check(|| {
+        let world = World::new(2, 1, SOON, 0);
+        let who = [
+            ("a", NEVER, 1),
+            ("b", SOON, 1),
+            ("c", SOON, 1),
+            ("d", NEVER, 1),
+        ];
+        all(users(&world, &who));
+        world.at_rest();
+    });
+}
+
+#[test]
+fn shuttle_a_failed_connect_wakes_the_next() {
+    check(|| {
+        let world = World::new(1, 1, SOON, 2);
+        all(users(
+            &world,
+            &[("a", NEVER, 1), ("a", NEVER, 2), ("b", NEVER, 1)],
+        ));
+        world.at_rest();
+    });
+}
+
+#[test]
+fn shuttle_close_leaves_nothing() {
+    check(|| {
+        let world = World::new(2, 2, SOON, 0);
+        let mut threads = users(&world, &[("a", NEVER, 2), ("a", NEVER, 1)]);
+        threads.push(world.spawn(|world| {
+            let id = tenant("a", 1).id().clone();
+            world.pools.close(&id, NEVER).expect("it ends");
+            assert_eq!(world.driver.live.load(Ordering::SeqCst), 0);
+            thread::yield_now();
+            assert_eq!(world.driver.live.load(Ordering::SeqCst), 0);
+        }));
+        all(threads);
+        world.at_rest();
+    });
+}
+
+#[test]
+fn shuttle_two_close_and_then_it_is_reopened() {
+    check(|| {
+        let world = World::new(1, 1, SOON, 0);
+        let mut threads = users(&world, &[("a", NEVER, 1), ("b", NEVER, 1)]);
+        for _ in 0..2 {
+            threads.push(world.spawn(|world| {
+                let id = tenant("a", 1).id().clone();
+                world.pools.close(&id, NEVER).expect("it ends");
+            }));
+        }
+        all(threads);
+        assert!(!world.use_one("a", 1, NEVER), "it is closed");
+        assert!(world.pools.reopen(tenant("a", 1).id()));
+        assert!(world.use_one("a", 1, NEVER));
+        world.at_rest();
+    });
+}
+
+#[test]
+fn shuttle_a_raised_epoch_strands_nobody() {
+    check(|| {
+        let world = World::new(1, 1, SOON, 0);
+        let mut threads = users(&world, &[("a", NEVER, 2), ("b", NEVER, 1)]);
+        threads.push(world.spawn(|world| {
+            assert!(world.use_one("a", 2, NEVER));
+        }));
+        threads.push(world.spawn(|world| {
+            world
+                .pools
+                .mark(tenant("a", 2).id(), tenant("a", 2).epoch())
+        }));
+        all(threads);
+        world.at_rest();
+        assert!(!world.use_one("a", 1, NEVER), "it has passed");
+    });
+}
