@@ -86,7 +86,7 @@ impl<S: BuildHasher, V: Clone> Bounded<S, V> {
 
     fn hash(&self, name: Probe<'_>) -> u64 {
         match name {
-            Probe::Short(key) => self.hasher.hash_one(key.words()),
+            Probe::Short(key) => self.hasher.hash_one(key),
             Probe::Long(kind, text) => self.hasher.hash_one((kind, text)),
         }
     }

@@ -49,7 +49,8 @@ pub(crate) struct Copy<S> {
     hasher: S,
     shards: Box<[Shard]>,
     /// Names that are too long for a [`Key`].
-    long: RwLock<HashMap<(Kind, Box<str>), Slot>>,
+    /// By kind.
+    long: [RwLock<HashMap<Box<str>, Slot>>; 2],
     owners: Mutex<Owners>,
 }
 
@@ -77,7 +78,7 @@ impl<S: BuildHasher> Copy<S> {
         Self {
             hasher,
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
-            long: RwLock::default(),
+            long: Default::default(),
             owners: Mutex::default(),
         }
     }
@@ -99,14 +100,20 @@ impl<S: BuildHasher> Copy<S> {
 
     #[cold]
     fn find_long(&self, kind: Kind, text: &str) -> Found {
-        let long = self.long.read();
-        long.get(&(kind, text.into()))
-            .map_or(Found::Nobody, Found::from)
+        let long = self.long(kind).read();
+        long.get(text).map_or(Found::Nobody, Found::from)
+    }
+
+    fn long(&self, kind: Kind) -> &RwLock<HashMap<Box<str>, Slot>> {
+        match kind {
+            Kind::Label => &self.long[0],
+            Kind::Domain => &self.long[1],
+        }
     }
 
     #[inline]
     fn hash(&self, key: &Key) -> u64 {
-        self.hasher.hash_one(key.words())
+        self.hasher.hash_one(key)
     }
 
     #[inline]
@@ -124,7 +131,7 @@ impl<S: BuildHasher> Copy<S> {
                     .find(hash, |(known, _)| *known == key)
                     .map(|(_, slot)| slot.clone())
             }
-            Probe::Long(kind, text) => self.long.read().get(&(kind, text.into())).cloned(),
+            Probe::Long(kind, text) => self.long(kind).read().get(text).cloned(),
         }
     }
 
@@ -145,7 +152,7 @@ impl<S: BuildHasher> Copy<S> {
                 drop(before);
             }
             Probe::Long(kind, text) => {
-                let before = self.long.write().insert((kind, text.into()), slot);
+                let before = self.long(kind).write().insert(text.into(), slot);
                 drop(before);
             }
         }
@@ -167,7 +174,7 @@ impl<S: BuildHasher> Copy<S> {
                 drop(gone);
             }
             Probe::Long(kind, text) => {
-                let gone = self.long.write().remove(&(kind, text.into()));
+                let gone = self.long(kind).write().remove(text);
                 drop(gone);
             }
         }

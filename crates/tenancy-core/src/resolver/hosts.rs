@@ -5,7 +5,8 @@ use std::net::Ipv6Addr;
 
 use super::Rule;
 use crate::host::{self, MAX_HOST};
-use crate::key::{Suffix, tail};
+use crate::id::TenantId;
+use crate::key::{Suffix, has_dot, tail};
 
 /// The configured hosts, checked by the builder.
 #[derive(Debug, Default)]
@@ -66,8 +67,13 @@ impl Hosts {
 
     /// Whether this label, in whatever case, is never a tenant.
     pub(crate) fn is_reserved(&self, label: &[u8]) -> bool {
-        let label = label.to_ascii_lowercase();
-        std::str::from_utf8(&label).is_ok_and(|label| self.reserved.contains(label))
+        let mut lower = [0; TenantId::MAX_LEN];
+        let Some(lower) = lower.get_mut(..label.len()) else {
+            return false; // longer than any label
+        };
+        lower.copy_from_slice(label);
+        lower.make_ascii_lowercase();
+        std::str::from_utf8(lower).is_ok_and(|label| self.reserved.contains(label))
     }
 
     #[cold]
@@ -85,11 +91,12 @@ impl Pattern {
     fn label<'h>(&self, host: &'h [u8]) -> Option<&'h [u8]> {
         let before = &host[..host.len() - self.suffix.len()];
         let label = match before.split_at_checked(self.prefix.len()) {
+            Some(([], label)) => label, // a base domain: nothing to compare
             Some((prefix, label)) if prefix.eq_ignore_ascii_case(&self.prefix) => label,
             _ => return None,
         };
         let fits = (1..=self.max_label).contains(&label.len()) && host.len() <= MAX_HOST;
-        let one_label = fits && !label.contains(&b'.');
+        let one_label = fits && !has_dot(label);
         (one_label && !(self.numeric && host::is_v4(host))).then_some(label)
     }
 }
