@@ -1,5 +1,6 @@
 //! [`SqliteManager`] and the [`SqliteConnection`] it lends: one tenant's file, hardened.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
@@ -109,7 +110,8 @@ impl ManageConnection for SqliteManager {
     /// Broken is a connection that is inside a transaction, whose limits, switches or
     /// authorizer were changed, or that was swapped for another one.
     fn has_broken(&self, connection: &mut SqliteConnection) -> bool {
-        let own = self.path.as_deref() == Some(&*connection.path);
+        // As text: comparing paths takes them apart.
+        let own = self.path.as_deref().map(Path::as_os_str) == Some(connection.path.as_os_str());
         let intact = own && connection.is_intact();
         connection.guard.clear();
         !intact
@@ -180,7 +182,7 @@ impl SqliteConnection {
         self.inner.is_autocommit()
             && self.deadlines.is_clear()
             // Two connections can be swapped through `&mut`.
-            && self.inner.path().map(Path::new) == Some(&*self.path)
+            && self.inner.path().map(OsStr::new) == Some(self.path.as_os_str())
             && harden::is_intact(&self.inner, &self.guard)
     }
 }

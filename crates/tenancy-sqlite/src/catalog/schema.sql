@@ -36,16 +36,18 @@ CREATE TABLE attributes (
 CREATE TABLE labels (
     label TEXT PRIMARY KEY,
     tenant TEXT NOT NULL REFERENCES tenants (id),
-    version INTEGER NOT NULL UNIQUE
+    -- NULL for a tenant's own id: the feed, which walks this index, has it with the tenant.
+    version INTEGER UNIQUE CHECK ((version IS NULL) = (label = tenant))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX labels_tenant ON labels (tenant);
 
 CREATE TABLE domains (
     domain TEXT PRIMARY KEY,
     tenant TEXT NOT NULL REFERENCES tenants (id),
-    version INTEGER NOT NULL UNIQUE,
     -- What its DNS must show before it routes; NULL when it does.
-    challenge TEXT
+    challenge TEXT,
+    -- NULL while it waits: the feed has nothing of it then.
+    version INTEGER UNIQUE CHECK ((version IS NULL) = (challenge IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX domains_tenant ON domains (tenant);
 

@@ -233,7 +233,7 @@ impl<'w> Write<'w> {
             Some(owner) if owner == id => return Err(WriteError::Exists { id }.into()),
             Some(owner) => return Err(WriteError::NameTaken { name: label, owner }.into()),
         }
-        let version = self.next();
+        self.next();
         let tenant = Tenant::builder(id.clone())
             .epoch(self.next_epoch(&id)?)
             .version(self.version)
@@ -243,8 +243,8 @@ impl<'w> Write<'w> {
             .build()
             .map_err(WriteError::from)?;
         self.store(&tenant)?;
-        let sql = "INSERT INTO labels VALUES (?1, ?1, ?2)";
-        self.run(sql, params![id.as_str(), version])?;
+        let sql = "INSERT INTO labels VALUES (?1, ?1, NULL)";
+        self.run(sql, [id.as_str()])?;
         self.event("insert", &id, describe(&tenant))?;
         Ok(tenant)
     }
@@ -301,12 +301,12 @@ impl<'w> Write<'w> {
                 self.run(sql, params![label.as_str(), id.as_str(), version])?;
             }
             (Name::Domain(domain), proof) => {
-                let challenge = match &proof {
-                    Proof::Pending(challenge) => Some(challenge.as_str()),
-                    Proof::Trusted => None,
+                let (challenge, version) = match &proof {
+                    Proof::Pending(challenge) => (Some(challenge.as_str()), None),
+                    Proof::Trusted => (None, Some(version)),
                 };
                 let sql = "INSERT OR REPLACE INTO domains VALUES (?1, ?2, ?3, ?4)";
-                let values = params![domain.as_str(), id.as_str(), version, challenge];
+                let values = params![domain.as_str(), id.as_str(), challenge, version];
                 self.run(sql, values)?;
             }
         }
