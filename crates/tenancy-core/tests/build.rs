@@ -1,7 +1,6 @@
 //! From a case to the real thing: a resolver through its builder, tenants into a
 //! catalog, a request into a head, an answer into the reference's words.
 
-use std::cell::RefCell;
 use std::net::IpAddr;
 
 use tenancy_core::{
@@ -92,8 +91,7 @@ pub fn resolver(config: &Config, tenants: &[TenantRow]) -> Result<Real, String> 
     let resolver = apply(config, builder)?
         .build()
         .map_err(|error| error.to_string())?;
-    let custom = config.custom.clone();
-    Ok(Real { resolver, custom })
+    Ok(Real(resolver))
 }
 
 fn apply(config: &Config, mut builder: ResolverBuilder) -> Result<ResolverBuilder, String> {
@@ -127,15 +125,19 @@ fn apply(config: &Config, mut builder: ResolverBuilder) -> Result<ResolverBuilde
     if let Some(cookie) = &config.cookie {
         builder = builder.cookie(cookie);
     }
-    if config.custom.is_some() {
-        builder = builder.custom(|_: &RequestHead<'_>| CUSTOM.with_borrow(Clone::clone));
+    if let Some(header) = config.custom.clone() {
+        builder = builder.custom(move |head: &RequestHead<'_>| first_value(head, &header));
     }
     Ok(builder.classifier(classifier(config)?))
 }
 
-thread_local! {
-    /// What the closure rule says of the request that is being answered.
-    static CUSTOM: RefCell<Option<String>> = const { RefCell::new(None) };
+/// The closure of these tests: what a header says first.
+fn first_value(head: &RequestHead<'_>, header: &str) -> Option<String> {
+    let mut first = None;
+    head.each_header(header, &mut |value| {
+        first.get_or_insert_with(|| String::from_utf8_lossy(value).into_owned());
+    });
+    first
 }
 
 fn rule_of(word: &str) -> Result<Rule, String> {
@@ -209,10 +211,7 @@ fn feed(config: &Config, tenants: &[TenantRow]) -> Vec<Change> {
 }
 
 /// The real resolver of a configuration.
-pub struct Real {
-    resolver: Resolver,
-    custom: Option<String>,
-}
+pub struct Real(Resolver);
 
 impl Real {
     /// What the real resolver answers.
@@ -231,13 +230,7 @@ impl Real {
         if let Some(peer) = &request.peer {
             head = head.peer(peer.parse::<IpAddr>().expect("an address"));
         }
-        let custom = self
-            .custom
-            .as_ref()
-            .and_then(|name| request.values_of(name).next());
-        let custom = custom.map(|value| String::from_utf8_lossy(value).into_owned());
-        CUSTOM.set(custom);
-        word(self.resolver.resolve(&head))
+        word(self.0.resolve(&head))
     }
 }
 

@@ -157,7 +157,11 @@ fn loosely(raw: &[u8]) -> Vec<u8> {
         _ => raw,
     };
     let name = name.to_ascii_lowercase();
-    name.strip_suffix(b".").unwrap_or(&name).to_owned()
+    match name.strip_suffix(b".") {
+        // Brackets have no final dot.
+        Some(bare) if !bare.ends_with(b"]") => bare.to_owned(),
+        _ => name,
+    }
 }
 
 fn bits_of(address: IpAddr) -> Vec<bool> {

@@ -79,6 +79,8 @@ pub enum Key {
 enum Kind {
     Central,
     Named(&'static str, Key),
+    /// By a label that is reserved: it names nobody, so the host is an unknown one.
+    Reserved(Key),
     Unknown,
 }
 
@@ -133,7 +135,7 @@ impl<'a> Reference<'a> {
         let mut names = match kind {
             Kind::Named(rule, key) => Some((rule, key)),
             Kind::Central => prefix_names.map(|key| ("path", key)),
-            Kind::Unknown => return self.unknown_host(class, mode, path),
+            Kind::Reserved(_) | Kind::Unknown => return self.unknown_host(class, mode, path),
         };
         let central = self.kind_of(&host) == Kind::Central;
         let read = central || self.planted(Mutant::HeaderOnNamedHost);
@@ -170,10 +172,11 @@ impl<'a> Reference<'a> {
                     .map(|label| ("template", label))
             };
             if let Some((rule, label)) = label.or_else(token) {
-                // A reserved label names nobody.
-                return match self.config.reserved.contains(&label) {
-                    true if !self.planted(Mutant::ReservedResolves) => Kind::Unknown,
-                    _ => Kind::Named(rule, Key::Label(label)),
+                let reserved = self.config.reserved.contains(&label);
+                let label = Key::Label(label);
+                return match reserved && !self.planted(Mutant::ReservedResolves) {
+                    true => Kind::Reserved(label),
+                    false => Kind::Named(rule, label),
                 };
             }
         }

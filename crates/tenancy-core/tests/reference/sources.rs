@@ -129,7 +129,8 @@ impl Reference<'_> {
             match kind {
                 // A central Origin names nobody.
                 Kind::Central => {}
-                Kind::Named(_, key) => said.push(("origin", Said::Name(key))),
+                // A reserved label is a name like any other, which nobody has.
+                Kind::Named(_, key) | Kind::Reserved(key) => said.push(("origin", Said::Name(key))),
                 Kind::Unknown => said.push(("origin", Said::Nothing)),
             }
         }
