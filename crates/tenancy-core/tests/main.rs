@@ -1,6 +1,7 @@
 //! The promises of tenancy-core, a module per subject.
 #![allow(clippy::unwrap_used)]
 
+mod agreement;
 mod attach;
 mod autotraits;
 mod build;
