@@ -137,13 +137,13 @@ impl Maker<'_> {
             24..27 => format!("{}.{name}.{base}", self.rng.pick(&["x", "www", "acme"])),
             27..30 => format!("{name}{base}"),
             30..32 => base,
-            32..34 => format!("{base}.evil.example"),
-            34..58 if !self.config.central_domains.is_empty() => {
+            32 => format!("{base}.evil.example"),
+            33..62 if !self.config.central_domains.is_empty() => {
                 self.rng.pick(&self.config.central_domains).clone()
             }
-            58..72 if !tenant.domains.is_empty() => self.rng.pick(&tenant.domains).clone(),
-            72..74 if !tenant.domains.is_empty() => format!("www.{}", tenant.domains[0]),
-            74..84 if !self.config.host_templates.is_empty() => {
+            62..73 if !tenant.domains.is_empty() => self.rng.pick(&tenant.domains).clone(),
+            73..75 if !tenant.domains.is_empty() => format!("www.{}", tenant.domains[0]),
+            75..85 if !self.config.host_templates.is_empty() => {
                 let odd = ["", "-x", "x-", "a.b", "own", "api"];
                 let odd = *self.rng.pick(&odd);
                 let token = if self.rng.chance(80) {
@@ -155,10 +155,10 @@ impl Maker<'_> {
                     .pick(&self.config.host_templates)
                     .replace("{tenant}", token)
             }
-            84..88 => (*self.rng.pick(&ADDRESSES)).to_owned(),
-            88..92 => (*self.rng.pick(&ODD_HOSTS)).to_owned(),
-            92 => format!("{}.{base}", "a".repeat(62 + self.rng.below(3))),
-            93 => {
+            85..88 => (*self.rng.pick(&ADDRESSES)).to_owned(),
+            88..91 => (*self.rng.pick(&ODD_HOSTS)).to_owned(),
+            91 => format!("{}.{base}", "a".repeat(62 + self.rng.below(3))),
+            92 => {
                 let length = (250 + self.rng.below(8)).saturating_sub(base.len());
                 format!(
                     "{}.{base}",
@@ -203,12 +203,12 @@ impl Maker<'_> {
         };
         match self.rng.below(100) {
             0..3 => request.hosts.clear(),
-            3..6 => request.hosts.push(self.dressed(&other)),
-            6..9 => {
+            3..5 => request.hosts.push(self.dressed(&other)),
+            5..9 => {
                 request.hosts.clear();
                 request.authority = Some(self.dressed(host));
             }
-            9..20 => request.authority = Some(self.dressed(&other)),
+            9..16 => request.authority = Some(self.dressed(&other)),
             20 => request.hosts[0].push(0x80 + self.rng.below(128) as u8),
             _ => {}
         }
@@ -323,7 +323,7 @@ impl Maker<'_> {
 
     fn target(&mut self) -> Vec<u8> {
         let mut target = self.path().into_bytes();
-        for _ in 0..*self.rng.pick(&[0, 0, 0, 1, 1, 2, 4]) {
+        for _ in 0..*self.rng.pick(&[0, 0, 0, 0, 0, 1, 1, 2, 3]) {
             self.respell(&mut target);
         }
         if self.rng.chance(1) {

@@ -129,6 +129,10 @@ impl Reference<'_> {
             match kind {
                 // A central Origin names nobody.
                 Kind::Central => {}
+                // What a template's token spells need not be a label.
+                Kind::Named(_, Key::Label(label)) if !is_label(&label) => {
+                    said.push(("origin", Said::Nothing));
+                }
                 // A reserved label is a name like any other, which nobody has.
                 Kind::Named(_, key) | Kind::Reserved(key) => said.push(("origin", Said::Name(key))),
                 Kind::Unknown => said.push(("origin", Said::Nothing)),
