@@ -1,14 +1,12 @@
 //! The catalog's rules.
 
-use std::error::Error;
-use std::fs;
 use std::time::Duration;
 
 use tenancy_core::{
-    Actor, Attributes, Catalog, CatalogWriter, Challenge, Change, Maintenance, Name, NewTenant,
-    Placement, Proof, Tenant, TenantChange, TenantId, TenantKey, TenantStatus, Version, WriteError,
+    Actor, Catalog, CatalogWriter, Challenge, Change, Maintenance, Name, NewTenant, Placement,
+    Proof, Tenant, TenantChange, TenantId, TenantKey, TenantStatus, Version, WriteError,
 };
-use tenancy_sqlite::{SqliteCatalog, SqliteDriver, StorageError};
+use tenancy_sqlite::SqliteCatalog;
 
 use crate::util::{quick_dir, shared_rows};
 
@@ -368,139 +366,4 @@ fn threads_and_connections_write_one_after_the_other() {
         })
         .collect();
     assert_eq!(versions, (1..=90).collect::<Vec<_>>());
-}
-
-#[test]
-fn a_chain_of_events_shows_what_was_done_to_it() {
-    type Tampering = (&'static str, &'static str, u64);
-    let tampering: [Tampering; 4] = [
-        (
-            "changed",
-            "UPDATE events SET actor = 'nobody' WHERE version = 2",
-            2,
-        ),
-        (
-            "moved",
-            "UPDATE events SET at_ms = at_ms + 1 WHERE version = 3",
-            3,
-        ),
-        ("taken out", "DELETE FROM events WHERE version = 2", 3),
-        (
-            "put in",
-            "INSERT INTO events VALUES (9, 0, 'x', 'insert', 'x', '', zeroblob(32))",
-            9,
-        ),
-    ];
-    for (what, sql, at) in tampering {
-        let root = empty();
-        for id in ["a", "b", "c"] {
-            root.insert(id);
-        }
-        let raw = rusqlite::Connection::open(root.catalog.path()).unwrap();
-        let guarded = raw.execute_batch(sql).is_err();
-        assert_eq!(guarded, what != "put in", "{what}: the triggers refuse it");
-        raw.execute_batch("DROP TRIGGER events_stay; DROP TRIGGER events_remain")
-            .unwrap();
-        if guarded {
-            raw.execute_batch(sql).unwrap();
-        }
-        let broken = root.catalog.check_events().unwrap().unwrap_err();
-        assert_eq!(broken.at, Version(at), "{what}");
-    }
-}
-
-#[test]
-fn a_file_that_is_no_catalog_is_refused_and_kept() {
-    type Make = fn(&std::path::Path);
-    let contents: [(&str, Make); 4] = [
-        ("text", |path| {
-            fs::write(path, "no database".repeat(100)).unwrap()
-        }),
-        ("a link", |path| {
-            std::os::unix::fs::symlink("elsewhere.db", path).unwrap();
-        }),
-        ("another database", |path| {
-            let other = rusqlite::Connection::open(path).unwrap();
-            other.execute_batch("CREATE TABLE x (y)").unwrap();
-        }),
-        ("a directory", |path| fs::create_dir(path).unwrap()),
-    ];
-    for (what, make) in contents {
-        let dir = quick_dir();
-        let path = dir.path().join("catalog.db");
-        make(&path);
-        let before = fs::read(&path).ok();
-        let opened = SqliteCatalog::open(dir.path());
-        assert!(
-            matches!(opened, Err(StorageError::NotACatalog { .. })),
-            "{what}: {opened:?}"
-        );
-        assert_eq!(fs::read(&path).ok(), before, "{what}");
-        assert!(!dir.path().join("elsewhere.db").exists());
-    }
-    // A tenant's file is none, either.
-    let root = crate::util::Root::new();
-    let acme = root.made("acme");
-    fs::copy(root.path(&acme), root.dir.path().join("catalog.db")).unwrap();
-    let opened = SqliteCatalog::open(root.dir.path());
-    assert!(
-        matches!(opened, Err(StorageError::NotACatalog { .. })),
-        "{opened:?}"
-    );
-}
-
-#[test]
-fn a_newer_catalog_is_left_to_newer_programs() {
-    let root = empty();
-    let raw = rusqlite::Connection::open(root.catalog.path()).unwrap();
-    raw.execute_batch("PRAGMA user_version = 2").unwrap();
-    let text = SqliteCatalog::open(root.dir.path())
-        .unwrap_err()
-        .to_string();
-    assert!(
-        text.ends_with("has catalog format 2, this program knows 1; use a newer program"),
-        "{text}"
-    );
-}
-
-#[test]
-fn a_catalog_that_is_locked_is_a_third_answer() {
-    let root = empty();
-    let acme = root.insert("acme");
-    let raw = rusqlite::Connection::open(root.catalog.path()).unwrap();
-    raw.execute_batch("DROP TABLE clock").unwrap();
-    let error = root.catalog.lookup(TenantKey::Label("acme")).unwrap_err();
-    assert!(error.source().unwrap().to_string().contains("clock"));
-    let mut update = TenantChange::default();
-    update.attributes = Some(Attributes::default());
-    let error = root
-        .catalog
-        .update(acme.id(), acme.version(), update, &by());
-    assert!(
-        matches!(error, Err(WriteError::Unavailable(_))),
-        "{error:?}"
-    );
-}
-
-/// A driver and a catalog share a root, whoever comes first.
-#[test]
-fn a_root_is_made_by_whoever_comes_first() {
-    let dir = quick_dir();
-    let root = dir.path().join("data");
-    std::thread::scope(|scope| {
-        for n in 0..8 {
-            let root = &root;
-            scope.spawn(move || match n % 2 {
-                0 => drop(SqliteCatalog::open(root).unwrap()),
-                _ => drop(SqliteDriver::builder(root).build().unwrap()),
-            });
-        }
-    });
-    assert!(
-        SqliteCatalog::open(&root)
-            .unwrap()
-            .page(None, 1)
-            .unwrap()
-            .is_empty()
-    );
 }

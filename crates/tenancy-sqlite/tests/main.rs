@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod catalog;
+mod catalog_file;
 mod child;
 mod crash;
 mod harden;
