@@ -66,14 +66,11 @@ impl Trie {
             }
             edges[last].1.answer = answer;
         }
-        for at in 0..edges.len() {
-            let parent = edges[at].1.parent;
-            if parent != 0 {
-                edges[parent as usize - 1].1.node = parent;
-            }
-        }
+        let parents: Vec<u32> = edges.iter().map(|(_, edge)| edge.parent).collect();
         let mut trie = Self::empty(root, edges.len());
-        for (segment, edge) in edges {
+        for (at, (segment, mut edge)) in edges.into_iter().enumerate() {
+            let node = number(at + 1);
+            edge.node = if parents.contains(&node) { node } else { 0 };
             trie.insert(segment.as_bytes(), edge);
         }
         trie

@@ -6,13 +6,14 @@
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Condvar, Mutex};
 
 use super::bounded::{Bounded, Kept};
 use super::{Found, Probe};
 use crate::catalog::{Catalog, CatalogError, Change, TenantKey, Versioned};
 use crate::id::{TenantId, Version};
-use crate::sync::{AtomicU64, Mutex, Signal};
 use crate::tenant::Tenant;
 
 pub(crate) struct Cache<S> {
@@ -44,7 +45,7 @@ struct Flight {
     /// How often all had been forgotten when it set off.
     forgotten: u64,
     state: Mutex<FlightState>,
-    landed: Signal,
+    landed: Condvar,
 }
 
 #[derive(Default)]
@@ -221,7 +222,7 @@ impl Flight {
         let mut state = self.state.lock();
         loop {
             match &*state {
-                FlightState::Flying => state = self.landed.wait(state),
+                FlightState::Flying => self.landed.wait(&mut state),
                 FlightState::Landed(loaded) => return Some(loaded.clone()),
                 FlightState::Lost => return None,
             }

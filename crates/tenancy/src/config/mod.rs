@@ -279,8 +279,7 @@ impl Config {
 }
 
 impl PoolConfig {
-    /// The bounds and time-outs that are set here; the others stay as they are.
-    pub fn configure(&self, mut pools: tenancy_pool::Builder) -> tenancy_pool::Builder {
+    pub(crate) fn configure(&self, mut pools: tenancy_pool::Builder) -> tenancy_pool::Builder {
         if let Some(max) = self.max_connections {
             pools = pools.max_connections(max.get());
         }
