@@ -304,10 +304,12 @@ fn cold(c: &mut Criterion) {
                 iterations,
                 |at| pools.checkout(tenant(at)).expect("a connection"),
                 |connection| {
-                    let id = tenancy_pool::Checkout::tenant(&connection).id().clone();
+                    let tenant = tenancy_pool::Checkout::tenant(&connection).clone();
+                    let id = tenant.id();
+                    assert_eq!(whose(&connection, 7), number(&tenant) as i64);
                     drop(connection);
-                    pools.close(&id, Duration::ZERO).expect("nothing is out");
-                    pools.reopen(&id);
+                    pools.close(id, Duration::ZERO).expect("nothing is out");
+                    pools.reopen(id);
                 },
             )
         });
@@ -319,9 +321,11 @@ fn cold(c: &mut Criterion) {
                 iterations,
                 |at| {
                     let pool = r2d2_builder(&threads).build_unchecked(files.connect(tenant(at)));
-                    (pool.get().expect("a connection"), pool)
+                    (pool.get().expect("a connection"), pool, tenant(at))
                 },
-                drop,
+                |(connection, _pool, tenant)| {
+                    assert_eq!(whose(&connection, 7), number(tenant) as i64);
+                },
             )
         });
     });
@@ -329,8 +333,13 @@ fn cold(c: &mut Criterion) {
         b.iter_custom(|iterations| {
             timed(
                 iterations,
-                |at| files.connect(tenant(at)).connect().expect("a connection"),
-                drop,
+                |at| {
+                    let connection = files.connect(tenant(at)).connect();
+                    (connection.expect("a connection"), tenant(at))
+                },
+                |(connection, tenant)| {
+                    assert_eq!(whose(&connection, 7), number(tenant) as i64);
+                },
             )
         });
     });

@@ -1,6 +1,7 @@
 //! `init`, `create`, `list` and `show`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
@@ -19,7 +20,12 @@ fn init_writes_a_project_that_works_at_once() {
     ] {
         assert!(shop.join(name).is_file(), "{name} is missing");
     }
-    assert!(shop.join("data").is_dir(), "the storage root is missing");
+    let root = std::fs::metadata(shop.join("data")).expect("the storage root");
+    assert_eq!(
+        root.permissions().mode() & 0o777,
+        0o700,
+        "others look into the storage root"
+    );
     assert_eq!(run.json()["storage_root"], "shop/data");
     tenancy(&shop, &["create", "acme"]).ok();
     let run = tenancy(&shop, &["resolve", "http://acme.localhost/", "--json"]).ok();

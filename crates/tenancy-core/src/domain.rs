@@ -7,6 +7,11 @@ use std::sync::Arc;
 use crate::id::check_label;
 use crate::text::quote;
 
+/// The last character that can be in a name (CJK extension J, Unicode 17). All
+/// beyond is unassigned, or ignored by UTS46; the tables of `idna` 1.1 take some of
+/// it for valid (U+3D000 to U+3FC3F).
+const LAST_ASSIGNED: char = '\u{33479}';
+
 /// A full host name as a catalog stores it: lower case, ASCII (A-labels), without
 /// port and final dot.
 ///
@@ -37,6 +42,9 @@ impl Domain {
         let back = result.and_then(|()| idna::domain_to_ascii_strict(&unicode));
         if back.ok().as_ref() != Some(&ascii) {
             return Err(invalid("does not survive the way to Unicode and back"));
+        }
+        if unicode.chars().any(|c| c > LAST_ASSIGNED) {
+            return Err(invalid("has a character that Unicode has not assigned"));
         }
         Ok(Self(ascii.into()))
     }

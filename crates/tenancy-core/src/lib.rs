@@ -57,6 +57,8 @@ mod resolver;
 mod scope;
 #[cfg(feature = "serde")]
 mod serde;
+mod suffixes;
+mod sync;
 mod tenant;
 mod text;
 #[cfg(feature = "tracing")]
@@ -83,6 +85,7 @@ pub use resolver::{
     Resolver, ResolverBuilder, Rule, Step,
 };
 pub use scope::{Attached, OtherTenant, Scope};
+pub use suffixes::{InvalidSuffixList, IsPublicSuffix, PublicSuffixes};
 pub use tenant::{
     Attributes, Maintenance, Placement, Tenant, TenantBuilder, TenantStatus, TooManyAttributes,
     UnknownStatus,

@@ -1,9 +1,14 @@
 //! Classes and modes of paths, and rules that are refused.
 
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
 use tenancy_core::{
     Classified, Classifier, ClassifierBuilder, InvalidRule, Method, NormalPath, PathClass, Preset,
     RouteMode,
 };
+
+use crate::util::shared_lines;
 
 fn classify(classifier: &Classifier, method: Method, target: &str) -> (PathClass, RouteMode) {
     let path = NormalPath::parse(target).unwrap();
@@ -236,4 +241,199 @@ fn words_are_read_back() {
         "ignore".parse::<RouteMode>().unwrap_err().to_string(),
         "route mode \"ignore\" is not known; use skip, tenant, central or universal"
     );
+}
+
+/// The rules once more, one after the other and with nothing but string functions.
+struct Linear {
+    rules: Vec<(String, PathClass, RouteMode)>,
+    page: RouteMode,
+}
+
+impl Linear {
+    fn new(rules: Vec<(String, PathClass, RouteMode)>, page: RouteMode) -> Self {
+        Self { rules, page }
+    }
+
+    fn classify(&self, method: Method, path: &str) -> (PathClass, RouteMode) {
+        let below = |prefix: &str| {
+            let rest = path.strip_prefix(prefix.strip_suffix('/').unwrap_or(prefix));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let matching = self.rules.iter().filter(|(prefix, _, _)| below(prefix));
+        let longest = matching.max_by_key(|(prefix, _, _)| prefix.len());
+        let page = (PathClass::Page, self.page);
+        let found = longest.map_or(page, |(_, class, mode)| (*class, *mode));
+        let read = method != Method::Other;
+        let plain = ![";", "%3B", "%25"].iter().any(|odd| path.contains(odd));
+        let file = found.0 != PathClass::Asset || Self::is_file(path);
+        match found.1 {
+            RouteMode::Skip if !(read && plain && file) => page,
+            _ => found,
+        }
+    }
+
+    fn is_file(path: &str) -> bool {
+        let (_, last) = path.rsplit_once('/').unwrap();
+        last.rsplit_once('.').is_some_and(|(name, extension)| {
+            !name.is_empty() && KNOWN.contains(&&*extension.to_ascii_lowercase())
+        })
+    }
+}
+
+/// The built-in extensions, and the two that the property adds.
+const KNOWN: [&str; 22] = [
+    "css",
+    "js",
+    "mjs",
+    "map",
+    "png",
+    "jpg",
+    "jpeg",
+    "gif",
+    "svg",
+    "ico",
+    "webp",
+    "avif",
+    "woff",
+    "woff2",
+    "ttf",
+    "eot",
+    "otf",
+    "mp4",
+    "webm",
+    "wasm",
+    "webmanifest",
+    "7z",
+];
+
+/// Segments that share their first eight bytes, their last eight, or both.
+const SEGMENTS: [&str; 24] = [
+    "a",
+    "b",
+    "A",
+    "ab",
+    "api",
+    "assets",
+    "segment",
+    "segment1",
+    "segment2",
+    "segment11",
+    "segment1x2345678",
+    "segment1y2345678",
+    "segment1x2345678z",
+    "segment1-x-2345678",
+    "segment1-y-2345678",
+    "segment1-2345678",
+    "1-2345678",
+    "%C3%A9t%C3%A9",
+    "%C3%A9t%C3",
+    "a;b",
+    "100%25",
+    ".css",
+    "a.b.c",
+    "~",
+];
+const FILES: [&str; 14] = [
+    "x.css",
+    "x.CSS",
+    "x.js",
+    "x.json",
+    "x.woff2",
+    "x.webmanifest",
+    "x.WebManifest",
+    "x.7z",
+    "x.",
+    ".css",
+    "x.css;v",
+    "css",
+    "a-long-name-of-a-file.Js",
+    "x.css.map",
+];
+
+fn path_of(segments: &[usize], file: Option<usize>, slash: bool) -> String {
+    let mut path: String = segments
+        .iter()
+        .map(|at| format!("/{}", SEGMENTS[*at]))
+        .collect();
+    path.extend(file.map(|at| format!("/{}", FILES[at])));
+    if slash || path.is_empty() {
+        path.push('/');
+    }
+    path
+}
+
+fn segments(most: usize) -> impl Strategy<Value = Vec<usize>> {
+    proptest::collection::vec(0..SEGMENTS.len(), 0..=most)
+}
+
+proptest! {
+    #[test]
+    fn classes_are_those_of_a_walk_over_all_rules(
+        rules in proptest::collection::btree_map(segments(3), (0..5usize, 0..4usize), 0..40),
+        paths in proptest::collection::vec(
+            (segments(4), proptest::option::of(0..FILES.len()), any::<bool>()), 1..40),
+        page in 1..4usize,
+    ) {
+        let page = RouteMode::ALL[page];
+        let mut builder = Classifier::builder().without_builtin_paths().mode_of(PathClass::Page, page);
+        for extension in ["WebManifest", "7z"] {
+            builder = builder.asset_extension(extension);
+        }
+        let mut linear = Vec::new();
+        for (prefix, (class, mode)) in rules {
+            let (prefix, class) = (path_of(&prefix, None, false), PathClass::ALL[class]);
+            let never = matches!(class, PathClass::Auth | PathClass::Page);
+            let mode = if never { RouteMode::ALL[mode.max(1)] } else { RouteMode::ALL[mode] };
+            builder = builder.rule(&*prefix, class, Some(mode));
+            linear.push((prefix, class, mode));
+        }
+        let (classifier, linear) = (builder.build().unwrap(), Linear::new(linear, page));
+        for (segments, file, slash) in paths {
+            let text = path_of(&segments, file, slash);
+            for method in [Method::Get, Method::Head, Method::Other] {
+                let (fast, slow) = (classify(&classifier, method, &text), linear.classify(method, &text));
+                prop_assert_eq!(fast, slow, "{:?} {}", method, text);
+            }
+        }
+    }
+}
+
+/// Real directories as rules, real files below and beside them as paths.
+#[test]
+fn real_paths_have_the_class_of_a_walk_over_real_rules() {
+    let (dirs, files) = (
+        "path_real_dirs_raft_quarter.txt",
+        "paths_real_node_files_every20th.txt",
+    );
+    let lines = |file: &str| shared_lines(&format!("corpora/{file}"));
+    let (Some(dirs), Some(paths)) = (lines(dirs), lines(files)) else {
+        return;
+    };
+    let normal = |text: &String| {
+        let path = format!("/{}", text.trim_matches('/'));
+        let normal = NormalPath::parse(&path).ok()?.into_cow().into_owned();
+        (normal == path && path != "/").then_some(path)
+    };
+    let prefixes: BTreeSet<String> = dirs.iter().step_by(20).filter_map(normal).collect();
+    let nested = paths.iter().step_by(20).filter_map(normal);
+    let nested = nested.filter_map(|path| Some(path.rsplit_once('/')?.0.to_owned()));
+    let prefixes: BTreeSet<String> = nested.filter(|p| !p.is_empty()).chain(prefixes).collect();
+    let mut builder = Classifier::builder().without_builtin_paths();
+    let mut rules = Vec::new();
+    for (at, prefix) in prefixes.into_iter().enumerate() {
+        let (class, mode) = (PathClass::ALL[at % 3], RouteMode::ALL[at % 4]);
+        builder = builder.rule(&*prefix, class, Some(mode));
+        rules.push((prefix, class, mode));
+    }
+    let classifier = builder.build().unwrap();
+    let (count, linear) = (rules.len(), Linear::new(rules, RouteMode::Universal));
+    let (mut ruled, mut of) = (0, 0);
+    for path in dirs.iter().chain(&paths).filter_map(normal) {
+        let fast = classify(&classifier, Method::Get, &path);
+        assert_eq!(fast, linear.classify(Method::Get, &path), "{path}");
+        ruled += usize::from(fast != PAGE);
+        of += 1;
+    }
+    println!("{count} rules, {of} paths, {ruled} of them under a rule");
+    assert!(ruled > 500, "the paths are meant to meet the rules");
 }

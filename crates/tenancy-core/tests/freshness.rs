@@ -649,12 +649,16 @@ fn no_answer_is_older_than_what_was_applied() {
 
 #[test]
 fn what_is_wrong_whatever_the_catalog_says_is_told_while_it_is_away() {
-    let w = world(|builder| builder.reserved("www"));
+    let w = world(|builder| {
+        let builder = builder.reserved("www").rule(Rule::Template);
+        builder.host_template("{tenant}-api.tpl.test")
+    });
     w.catalog.down.store(true, Ordering::SeqCst);
     for (host, reason) in [
         ("", Reason::BadHost),
         ("-a.app.test", Reason::BadHost),
         ("www.app.test", Reason::NoTenant),
+        ("a--api.tpl.test", Reason::UnknownTenant),
         ("acme.app.test", Reason::CatalogUnavailable),
     ] {
         assert_eq!(w.get(host), Err(reason), "{host}");

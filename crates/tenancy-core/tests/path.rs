@@ -2,7 +2,12 @@
 
 use std::borrow::Cow;
 
+use proptest::prelude::*;
 use tenancy_core::{BadPath, NormalPath};
+
+use crate::corpora::Tally;
+use crate::reference;
+use crate::util::{shared, shared_rows};
 
 fn normal(target: &str) -> Result<String, BadPath> {
     let path = NormalPath::parse(target)?;
@@ -173,4 +178,220 @@ fn errors_name_the_byte_and_say_what_to_do() {
         normal(&long).unwrap_err().to_string(),
         "path has 9000 bytes, 8192 is the most; shorten it, or move data into the query or the body"
     );
+}
+
+fn cut(target: &[u8]) -> &[u8] {
+    target.split(|byte| *byte == b'?').next().unwrap()
+}
+
+/// What every target comes to, by the reference that decodes byte by byte.
+fn check(target: &[u8]) -> Result<NormalPath<'_>, BadPath> {
+    let got = NormalPath::parse(target);
+    let want = reference::normal_path(target);
+    let text = String::from_utf8_lossy(target);
+    let same = match (&got, &want) {
+        (Ok(path), Ok(want)) => path.as_str() == want,
+        (Err(_), Err(_)) => true,
+        _ => false,
+    };
+    assert!(same, "{text:?}: {got:?}, the reference says {want:?}");
+    if let Ok(text) = std::str::from_utf8(target) {
+        assert_eq!(NormalPath::parse(text), got, "{text:?} as text");
+    }
+    if let Ok(path) = &got {
+        let again = NormalPath::parse(path.as_str()).unwrap();
+        assert_eq!(again, *path, "{text:?}, again");
+        assert!(matches!(again.into_cow(), Cow::Borrowed(_)), "{text:?}");
+        assert_eq!(path.to_string().as_str(), path.as_str());
+        let ambiguous = [";", "%3B", "%25"]
+            .iter()
+            .any(|odd| path.as_str().contains(odd));
+        assert_eq!(path.is_ambiguous(), ambiguous, "{text:?}");
+        let borrowed = matches!(path.clone().into_cow(), Cow::Borrowed(_));
+        let normal = path.as_str().as_bytes() == cut(target);
+        assert_eq!(borrowed, normal, "{text:?}");
+    }
+    got
+}
+
+/// What paths are made of, and what they are not.
+const PIECES: [&[u8]; 40] = [
+    b"/",
+    b"/",
+    b"/",
+    b"/",
+    b"//",
+    b".",
+    b"..",
+    b"/.",
+    b"/..",
+    b"a",
+    b"Z9",
+    b"-_~",
+    b"orders",
+    b"segment-of-17-by",
+    b"!",
+    b"\"",
+    b"$&'",
+    b"(*+,=:@|^`{}<>)",
+    b";",
+    b"%3b",
+    b"%3B",
+    b"%2e",
+    b"%2E",
+    b"%2F",
+    b"%5c",
+    b"%00",
+    b"%7F",
+    b"%25",
+    b"%41",
+    b"%c3",
+    b"%C3",
+    b"%",
+    b"%4",
+    b"%zz",
+    b"?",
+    b"#",
+    b"\\",
+    b" ",
+    b"\0",
+    b"\xC3\xBC",
+];
+
+proptest! {
+    #[test]
+    fn a_path_of_odd_pieces_is_read_as_the_reference_reads_it(
+        pieces in proptest::collection::vec(0..PIECES.len(), 0..24),
+    ) {
+        let mut target = b"/".to_vec();
+        pieces.iter().for_each(|piece| target.extend(PIECES[*piece]));
+        let _ = check(&target);
+        let _ = check(&target[1..]);
+    }
+
+    /// One odd byte at any place of a path of any length that the quick way looks at
+    /// in another manner.
+    #[test]
+    fn an_odd_byte_is_found_wherever_it_stands(len in 1..120usize, at in 0..120usize, odd: u8) {
+        let mut target = vec![b'a'; len];
+        target[0] = b'/';
+        let at = at % len;
+        target[at] = odd;
+        let _ = check(&target);
+        for before in b"/.%" {
+            target[at.saturating_sub(1)] = *before;
+            let _ = check(&target);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_read_as_the_reference_reads_them(bytes: Vec<u8>) {
+        let _ = check(&bytes);
+        let _ = check(&[b"/", &*bytes].concat());
+    }
+}
+
+/// One byte at every place of letters: refused for what it is alone.
+#[test]
+fn every_byte_is_judged_at_every_place_of_a_short_path() {
+    for len in 1..=70 {
+        for (at, byte) in (0..len).flat_map(|at| (0..=u8::MAX).map(move |byte| (at, byte))) {
+            let mut target = vec![b'a'; len];
+            target[0] = b'/';
+            target[at] = byte;
+            let refused = match byte {
+                _ if at == 0 => byte != b'/',
+                b'%' => at + 2 >= len, // %aa is an encoded byte
+                b';' => at == 1,
+                b'.' => at == 1 && len == 2,
+                b'#' | b'\\' => true,
+                _ => !(0x21..=0x7E).contains(&byte),
+            };
+            let got = NormalPath::parse(&target);
+            assert_eq!(
+                got.is_err(),
+                refused,
+                "0x{byte:02X} at {at} of {len}: {got:?}"
+            );
+        }
+    }
+}
+
+/// Every line of a file of names or paths, with a slash in front if it has none.
+fn walk(file: &'static str) {
+    let Some(bytes) = shared(&format!("corpora/{file}")) else {
+        return;
+    };
+    let lines: Vec<&[u8]> = bytes
+        .strip_suffix(b"\n")
+        .unwrap()
+        .split(|b| *b == b'\n')
+        .collect();
+    let mut tally = Tally::of(file);
+    for line in &lines {
+        let target = match line.first() {
+            Some(b'/') => line.to_vec(),
+            _ => [b"/", *line].concat(),
+        };
+        let cut = cut(&target);
+        match check(&target) {
+            Ok(path) if path.as_str().as_bytes() == target => tally.equal(),
+            Ok(path) if path.as_str().as_bytes() == cut => tally.deviates("cut at its ?"),
+            Ok(path) => {
+                let decoded = cut.contains(&b'%');
+                let merged = cut.windows(2).any(|pair| pair == b"//");
+                tally.deviates(match (decoded, merged) {
+                    (true, false) => "normal: another percent-encoding",
+                    (false, true) => "normal: // merged",
+                    (true, true) => "normal: another percent-encoding, // merged",
+                    (false, false) => panic!("{path} of {cut:?}"),
+                });
+            }
+            Err(error) => tally.deviates(match error {
+                BadPath::Byte { .. } => "refused: a byte that no path has",
+                BadPath::Percent { .. } => "refused: % without two hex digits",
+                BadPath::Encoded { .. } => "refused: an encoded slash, backslash or control",
+                BadPath::DotSegment { .. } => "refused: a dot segment",
+                BadPath::EmptySegment { .. } => "refused: nothing before a ;",
+                other => panic!("{other}"),
+            }),
+        }
+    }
+    tally.report(lines.len());
+}
+
+#[test]
+fn attacks_on_paths_are_refused_or_have_one_harmless_form() {
+    walk("path_traversal_fuzzdb.txt");
+}
+
+#[test]
+fn real_directories_and_files_are_normal_but_for_a_reason() {
+    walk("path_real_dirs_raft_quarter.txt");
+    walk("path_real_files_raft_quarter.txt");
+}
+
+#[test]
+fn long_real_paths_are_normal_but_for_a_reason() {
+    walk("paths_real_node_files_every20th.txt");
+}
+
+#[test]
+fn a_server_that_resolves_dots_normalises_alike_where_nothing_is_refused() {
+    let file = "path_tomcat_normalize.jsonl";
+    let Some(rows) = shared_rows(&format!("corpora/{file}")) else {
+        return;
+    };
+    let mut tally = Tally::of(file);
+    for row in &rows {
+        let (path, want) = (row["path"].as_str().unwrap(), row["normalized"].as_str());
+        match check(path.as_bytes()) {
+            Ok(got) if Some(got.as_str()) == want => tally.equal(),
+            Err(_) if want.is_none() => tally.equal(),
+            Err(BadPath::NoLeadingSlash) => tally.deviates("refused: no leading slash"),
+            Err(BadPath::DotSegment { .. }) => tally.deviates("refused: a dot segment"),
+            got => panic!("{row}: {got:?}"),
+        }
+    }
+    tally.report(rows.len());
 }

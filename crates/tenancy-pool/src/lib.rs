@@ -38,6 +38,23 @@
 //! assert_eq!(pools.stats().idle, 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! There is no connection without a tenant, so nothing runs in the wrong database
+//! by default:
+//!
+//! ```
+//! # use tenancy_pool::{Checkout, Driver, TenantPools};
+//! # fn check_out<D: Driver>(pools: TenantPools<D>, acme: &tenancy_core::Tenant) {
+//! let connection = pools.checkout(acme);
+//! # }
+//! ```
+//!
+//! ```compile_fail,E0061
+//! # use tenancy_pool::{Checkout, Driver, TenantPools};
+//! # fn check_out<D: Driver>(pools: TenantPools<D>, acme: &tenancy_core::Tenant) {
+//! let connection = pools.checkout();
+//! # }
+//! ```
 
 mod checkout;
 mod config;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use r2d2::ManageConnection;
@@ -17,11 +17,14 @@ pub struct World {
     pub opened: AtomicUsize,
     pub dropped: AtomicUsize,
     pub prepared: Mutex<Vec<Tenant>>,
+    /// Called by everything that is the user's: whoever calls that under a lock which
+    /// the probe wants hangs.
+    pub probe: OnceLock<Box<dyn Fn() + Send + Sync>>,
     of_tenant: Mutex<HashMap<String, (usize, usize)>>,
     serial: AtomicU64,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poison| poison.into_inner())
 }
 
@@ -45,6 +48,12 @@ impl World {
 
     pub fn live_of(&self, tenant: &str) -> usize {
         locked(&self.of_tenant).get(tenant).map_or(0, |of| of.0)
+    }
+
+    fn probe(&self) {
+        if let Some(probe) = self.probe.get() {
+            probe();
+        }
     }
 
     pub fn connect(self: &Arc<Self>, tenant: &Tenant) -> Conn {
@@ -83,6 +92,7 @@ impl Drop for Conn {
         if let Some(on_drop) = self.on_drop.take() {
             on_drop();
         }
+        self.world.probe();
         self.world.live.fetch_sub(1, Ordering::SeqCst);
         self.world.dropped.fetch_add(1, Ordering::SeqCst);
         let mut of_tenant = locked(&self.world.of_tenant);
@@ -176,6 +186,7 @@ impl ManageConnection for Manager {
     type Error = NoDatabase;
 
     fn connect(&self) -> Result<Conn, NoDatabase> {
+        self.fake.world.probe();
         let attempt = self.fake.attempts.fetch_add(1, Ordering::SeqCst);
         (self.fake.on_connect)(&self.tenant, attempt)?;
         Ok(self.fake.world.connect(&self.tenant))
@@ -186,6 +197,7 @@ impl ManageConnection for Manager {
     }
 
     fn has_broken(&self, conn: &mut Conn) -> bool {
+        self.fake.world.probe();
         conn.broken
     }
 }
@@ -201,6 +213,7 @@ impl Driver for Fake {
     }
 
     fn prepare(&self, tenant: &Tenant, _: &mut Conn) -> Result<(), NoDatabase> {
+        self.world.probe();
         (self.on_prepare)(tenant)?;
         locked(&self.world.prepared).push(tenant.clone());
         Ok(())
@@ -239,3 +252,34 @@ pub fn pools_with(
 }
 
 pub const SHORT: Duration = Duration::from_millis(30);
+
+/// Waits until something has happened, and fails after 10 s.
+#[track_caller]
+pub fn until(what: &str, happened: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !happened() {
+        assert!(began.elapsed() < Duration::from_secs(10), "never: {what}");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// A number from the environment.
+pub fn from_env(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// Steele's splitmix64: the numbers of a seed.
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+}

@@ -1,5 +1,51 @@
 //! One SQLite database file per tenant: made from a migrated template, stamped with
 //! whose it is, opened hardened, and listed in a catalog that is SQLite, too.
+//!
+//! ```
+//! use tenancy_core::{Actor, CatalogWriter, NewTenant, Provisioner, TenantChange, TenantStatus};
+//! use tenancy_pool::TenantPools;
+//! use tenancy_sqlite::{Migration, Migrations, SqliteCatalog, SqliteDriver};
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let root = dir.path();
+//! let catalog = SqliteCatalog::open(root)?; // <root>/catalog.db
+//! let driver = SqliteDriver::builder(root)
+//!     .migrations(Migrations::new([
+//!         Migration::new("notes", "CREATE TABLE notes (text TEXT NOT NULL) STRICT"),
+//!     ])?)
+//!     .build()?;
+//! let by = Actor::new("docs");
+//!
+//! // The catalog knows the place before any file is there; a crash at any point is
+//! // taken up by doing the rest again.
+//! let mut new = NewTenant::new("acme".parse()?);
+//! new.status = TenantStatus::Provisioning;
+//! new.placement = driver.place(&new.id)?; // 128 random bits, never the tenant's name
+//! let acme = catalog.insert(new, &by)?;
+//! driver.provision(&acme)?;
+//! let active = TenantChange::status(TenantStatus::Active);
+//! let acme = catalog.update(acme.id(), acme.version(), active, &by)?;
+//!
+//! let pools = TenantPools::<SqliteDriver>::builder().build(driver)?;
+//! let connection = pools.checkout(&acme)?;
+//! connection.execute("INSERT INTO notes VALUES ('hello')", [])?;
+//!
+//! // Another tenant's file is out of reach for SQL, whoever wrote it.
+//! assert!(connection.execute("ATTACH 'other.db' AS other", []).is_err());
+//! println!("{}", connection.refusal().expect("it was refused"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is where
+//! `<root>/catalog.db`, `<root>/tenants/<2 hex>/<32 hex>.<epoch>.db`, `<root>/staging/`
+//! for files that are being made, and `<root>/tenancy.lock`, which every process that
+//! uses the root holds. Directories are 0700 and files 0600. No path is ever used
+//! again: whatever gives a tenant other data gives it another file.
+//!
+//! # What a caller keeps to
+//! A live database is touched through SQLite alone. Opening and closing one with
+//! `std::fs`, if only to copy or hash it, drops the locks that SQLite has on it in
+//! this process, and commits of others are lost without an error.
 
 mod catalog;
 mod deadline;

@@ -9,9 +9,9 @@ use tenancy_core::{
 
 use crate::driver::{Shared, SqliteDriver};
 use crate::error::{FileError, IoError, OpenError};
-use crate::manager::{open, open_to_migrate};
+use crate::manager::{connect, open, open_to_migrate};
 use crate::migrate;
-use crate::root::{DirLock, Found, Place, look};
+use crate::root::{Found, Place, look};
 use crate::stamp::{self, Stamp};
 
 /// How many files [`SqliteDriver::provision_many`] makes durable at once.
@@ -177,16 +177,13 @@ impl Shared {
     fn destroy(&self, tenant: &Tenant) -> Result<(), FileError> {
         let place = Place::of(tenant)?;
         let path = self.root.file(&place);
-        let dir = self.root.lock_dir(&place)?;
-        match look(&path).map_err(IoError::at(&path, "looked at"))? {
-            Found::Nothing => return finish(self, &dir, &path),
-            Found::File | Found::Other(_) => {}
+        if look(&path).map_err(IoError::at(&path, "looked at"))? != Found::Nothing {
+            let connection = connect(self, tenant, &path)?;
+            self.step("close for good")?;
+            self.close_for_good(&connection, tenant, &path)?;
         }
-        let connection = crate::manager::connect(self, tenant, &path)?;
-        self.step("close for good")?;
-        self.close_for_good(&connection, tenant, &path)?;
-        drop(connection);
-        finish(self, &dir, &path)
+        self.step("remove")?;
+        Ok(self.root.lock_dir(&place)?.remove(&path)?)
     }
 
     /// Makes sure that nobody has the file open, and that nobody will: the lock is
@@ -223,11 +220,6 @@ impl Shared {
             other => other.map_err(sqlite),
         }
     }
-}
-
-fn finish(shared: &Shared, dir: &DirLock, path: &Path) -> Result<(), FileError> {
-    shared.step("remove")?;
-    Ok(dir.remove(path)?)
 }
 
 fn sqlite(path: &Path, source: rusqlite::Error) -> FileError {

@@ -50,7 +50,7 @@ fn batch_tenant(id: &str, digit: char) -> Tenant {
 
 /// A root in which `old` waits to be destroyed.
 fn prepared() -> Root {
-    let root = Root::durable();
+    let root = Root::new();
     let catalog = SqliteCatalog::open(root.dir.path()).unwrap();
     let mut new = NewTenant::new("old".parse().unwrap());
     new.placement = root.driver.place(&new.id).unwrap();

@@ -69,3 +69,8 @@ pub use tenancy_sqlite::{
     Migration, Migrations, MigrationsError, OpenError, Refusal, SqliteCatalog, SqliteConnection,
     SqliteDriver, SqliteDriverBuilder, SqliteManager, StorageError,
 };
+
+/// The README's example, compiled and run.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use serde::Serialize;
@@ -40,8 +41,9 @@ pub fn run(args: &Init, out: Output) -> Result<(), Failure> {
         }
     }
     let root = dir.join("data");
-    make_dir(&dir.join("migrations"))?;
-    make_dir(&root)?;
+    make_dir(&dir.join("migrations"), 0o777)?;
+    // The tenants' files are nobody else's to list.
+    make_dir(&root, 0o700)?;
     let mut written = Vec::new();
     // A project's own list of ignored files is not ours to change.
     let ignore = dir.join(".gitignore");
@@ -61,8 +63,12 @@ pub fn run(args: &Init, out: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-fn make_dir(path: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(path)
+/// Makes it if it is not there, with this mode less the process's mask.
+fn make_dir(path: &Path, mode: u32) -> Result<(), Failure> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
         .map_err(|cause| Failure::file(path, "the directory cannot be made", &cause))
 }
 

@@ -66,11 +66,14 @@ impl Trie {
             }
             edges[last].1.answer = answer;
         }
-        let parents: Vec<u32> = edges.iter().map(|(_, edge)| edge.parent).collect();
+        for at in 0..edges.len() {
+            let parent = edges[at].1.parent;
+            if parent != 0 {
+                edges[parent as usize - 1].1.node = parent;
+            }
+        }
         let mut trie = Self::empty(root, edges.len());
-        for (at, (segment, mut edge)) in edges.into_iter().enumerate() {
-            let node = number(at + 1);
-            edge.node = if parents.contains(&node) { node } else { 0 };
+        for (segment, edge) in edges {
             trie.insert(segment.as_bytes(), edge);
         }
         trie

@@ -1,13 +1,13 @@
 //! [`Bounded`]: a map that never holds more than it may.
 
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use hashbrown::HashTable;
-use parking_lot::RwLock;
 
 use super::Probe;
 use crate::key::{Key, Kind};
+use crate::sync::{AtomicBool, RwLock};
 
 /// Shards of a large map; a small one has fewer, so that none is without room.
 const MAX_SHARDS: usize = 64;

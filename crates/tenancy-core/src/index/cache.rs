@@ -6,14 +6,13 @@
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use parking_lot::{Condvar, Mutex};
+use std::sync::atomic::Ordering;
 
 use super::bounded::{Bounded, Kept};
 use super::{Found, Probe};
 use crate::catalog::{Catalog, CatalogError, Change, TenantKey, Versioned};
 use crate::id::{TenantId, Version};
+use crate::sync::{AtomicU64, Mutex, Signal};
 use crate::tenant::Tenant;
 
 pub(crate) struct Cache<S> {
@@ -45,7 +44,7 @@ struct Flight {
     /// How often all had been forgotten when it set off.
     forgotten: u64,
     state: Mutex<FlightState>,
-    landed: Condvar,
+    landed: Signal,
 }
 
 #[derive(Default)]
@@ -222,7 +221,7 @@ impl Flight {
         let mut state = self.state.lock();
         loop {
             match &*state {
-                FlightState::Flying => self.landed.wait(&mut state),
+                FlightState::Flying => state = self.landed.wait(state),
                 FlightState::Landed(loaded) => return Some(loaded.clone()),
                 FlightState::Lost => return None,
             }

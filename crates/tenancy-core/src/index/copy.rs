@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
-use parking_lot::{Mutex, RwLock};
 
 use super::{Found, Probe};
 use crate::catalog::{Change, Name};
 use crate::id::TenantId;
 use crate::key::{Key, Kind};
+use crate::sync::{Mutex, RwLock};
 use crate::tenant::Tenant;
 
 /// Many enough that a shard of a million names grows within 0.5 ms.

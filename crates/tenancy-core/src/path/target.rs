@@ -65,12 +65,16 @@ impl<'p, const N: usize> From<&'p [u8; N]> for Target<'p> {
     }
 }
 
-impl<'p, B: ToOwned + ?Sized> From<&'p Cow<'_, B>> for Target<'p>
-where
-    &'p B: Into<Self>,
-{
+impl<'p> From<&'p Cow<'_, str>> for Target<'p> {
     #[inline]
-    fn from(target: &'p Cow<'_, B>) -> Self {
-        (**target).into()
+    fn from(text: &'p Cow<'_, str>) -> Self {
+        Self(Form::Text(text))
+    }
+}
+
+impl<'p> From<&'p Cow<'_, [u8]>> for Target<'p> {
+    #[inline]
+    fn from(bytes: &'p Cow<'_, [u8]>) -> Self {
+        Self(Form::Bytes(bytes))
     }
 }

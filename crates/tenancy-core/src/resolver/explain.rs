@@ -61,7 +61,7 @@ impl Steps {
     pub(crate) fn finish(self, outcome: Result<Resolved<'_>, ResolveError>) -> Explanation {
         let outcome = match outcome {
             Ok(resolved) => describe(&resolved),
-            Err(error) => format!("refused: {} {}; {error}", error.reason(), error.status()),
+            Err(error) => format!("refused: {} {}", error.reason(), error.status()),
         };
         Explanation {
             steps: self.0,
@@ -127,9 +127,7 @@ impl HostKind<'_> {
                 let label = label.to_ascii_lowercase();
                 format!("{host} is named {} by {rule}", label.escape_ascii())
             }
-            Self::Name(_) => {
-                format!("{host} is not central, under no base domain and in no template")
-            }
+            Self::Name(_) => format!("{host} is no central, base or template host"),
             Self::Address => format!("{host} is an address that is not central"),
         }
     }

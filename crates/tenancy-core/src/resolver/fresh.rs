@@ -1,13 +1,12 @@
 //! How fresh the resolver's memory is, and whose turn it is to refresh it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-use parking_lot::Mutex;
 
 use crate::catalog::CatalogError;
 use crate::clock::nanos_of;
+use crate::sync::{AtomicBool, AtomicU64, Mutex};
 
 /// Bounds in nanoseconds, and the moments they are measured from.
 pub(crate) struct Fresh {

@@ -9,6 +9,8 @@ mod hosts;
 mod invalid;
 mod pattern;
 mod proxies;
+#[cfg(all(test, shuttle))]
+mod shuttle;
 mod sources;
 mod store;
 
@@ -366,14 +368,21 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     }
 
     /// Why a host is refused whatever the catalog says: it is no host name, or its
-    /// label is reserved.
+    /// label is reserved or none.
     #[cold]
     fn malformed(&self, rule: Rule, label: &[u8], host: &[u8]) -> Option<ResolveError> {
         if let Err(problem) = host::check(host) {
             return Some(ResolveError::BadHost(bad(host, problem)));
         }
-        let reserved = rule != Rule::Domain && self.hosts.is_reserved(label);
-        reserved.then(|| no_tenant(host))
+        if rule == Rule::Domain {
+            return None;
+        }
+        if self.hosts.is_reserved(label) {
+            return Some(no_tenant(host));
+        }
+        // What a template leaves of a valid label may be none: `a-` of `a--api`.
+        let label_is_valid = NameBuf::lower(Kind::Label, label).is_some();
+        (!label_is_valid).then(|| unknown(rule, label))
     }
 }
 
@@ -481,10 +490,12 @@ fn one_host<'p>(head: &RequestHead<'p>) -> Result<&'p [u8], ResolveError> {
     }
 }
 
-/// Without case, ports and one final dot.
+/// Without case, ports and one final dot, and whatever the spelling of an address.
 fn same_host(a: &[u8], b: &[u8]) -> bool {
     match (host::split(a), host::split(b)) {
-        (Ok(a), Ok(b)) => a.eq_ignore_ascii_case(b),
+        (Ok(a), Ok(b)) => {
+            a.eq_ignore_ascii_case(b) || (host::v6(a).is_some() && host::v6(a) == host::v6(b))
+        }
         _ => a.eq_ignore_ascii_case(b),
     }
 }

@@ -1,19 +1,20 @@
 //! What the scheduler can be asked.
 
+use std::time::Duration;
+
 use tenancy_core::TenantId;
 
-use super::slot::Prepared;
-use super::{Key, Sched, Stamp, State};
+use super::{Key, Sched, State};
 use crate::label::Label;
-use crate::stats::{Counters, PoolStats, TenantStats};
+use crate::stats::{PoolStats, TenantStats};
 
 /// Somebody who holds a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
     pub(crate) tenant: TenantId,
     pub(crate) label: Label,
-    pub(crate) since: Stamp,
-    pub(crate) thread: u32,
+    pub(crate) since: Duration,
+    pub(crate) thread: usize,
 }
 
 impl<C, S: Clone> Sched<C, S> {
@@ -44,12 +45,9 @@ impl<C, S: Clone> Sched<C, S> {
             opening: slot.parts.opening,
             closing: slot.parts.closing,
             waiting: slot.waiters(),
-            prepared: slot.prepared == Prepared::Ready,
+            prepared: slot.prepared == super::Prepared::Ready,
             closed: slot.closed,
-            counters: Counters {
-                checkouts: slot.checkouts,
-                ..self.records[key.index as usize].counters
-            },
+            counters: slot.counters,
         })
     }
 
@@ -66,16 +64,16 @@ impl<C, S: Clone> Sched<C, S> {
     }
 
     fn held(&self, index: Option<u32>) -> Vec<Held> {
-        let held = self.seats.taken().filter(|seat| {
+        let held = self.seats.taken().filter(|(_, seat)| {
             let held = matches!(seat.state, State::Out | State::Opening);
             held && index.is_none_or(|index| seat.slot == index)
         });
-        let held = held.filter_map(|seat| {
+        let held = held.filter_map(|(_, seat)| {
             Some(Held {
-                tenant: self.records[seat.slot as usize].id.clone()?,
-                label: seat.label,
+                tenant: self.slots[seat.slot as usize].id.clone()?,
+                label: seat.holder.label,
                 since: seat.since,
-                thread: seat.thread,
+                thread: seat.holder.thread,
             })
         });
         held.collect()
@@ -83,6 +81,6 @@ impl<C, S: Clone> Sched<C, S> {
 
     /// Names a connection that is out.
     pub(crate) fn relabel(&mut self, seat: u32, label: Label) {
-        self.seats[seat].label = label;
+        self.seats[seat].holder.label = label;
     }
 }

@@ -1,9 +1,10 @@
 //! [`Seats`]: one seat for each connection that may be open.
 
+use std::time::Duration;
+
 use tenancy_core::Epoch;
 
 use super::chain::{Chain, NONE};
-use super::stamp::Stamp;
 use crate::label::Label;
 
 /// What a seat is used for.
@@ -56,41 +57,23 @@ impl Parts {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Holder {
     pub(crate) label: Label,
-    pub(crate) thread: u32,
+    pub(crate) thread: usize,
 }
 
-/// A cache line: with thousands of tenants each is met cold.
-#[repr(align(64))]
 pub(crate) struct Seat<C> {
     pub(crate) state: State,
     /// Whose connection it is.
     pub(crate) slot: u32,
-    /// While idle, the idle connection below; while closing, the slot that gets the
-    /// seat afterwards; while free, the next free one.
-    pub(crate) link: u32,
+    /// Who gets the seat once its connection is closed.
+    pub(crate) heir: u32,
+    /// The next idle one of the same tenant, or the next free one.
+    pub(crate) below: u32,
     pub(crate) epoch: Epoch,
-    pub(crate) born: Stamp,
+    pub(crate) born: Duration,
     /// Since when it is idle or out.
-    pub(crate) since: Stamp,
-    pub(crate) label: Label,
-    pub(crate) thread: u32,
+    pub(crate) since: Duration,
+    pub(crate) holder: Holder,
     pub(crate) connection: Option<C>,
-}
-
-impl<C> Seat<C> {
-    /// The slot that gets the seat once its connection is closed.
-    pub(crate) fn heir(&self) -> Option<u32> {
-        (self.state == State::Closing && self.link != NONE).then_some(self.link)
-    }
-
-    pub(crate) fn hold(&mut self, holder: Holder) {
-        (self.label, self.thread) = (holder.label, holder.thread);
-    }
-
-    /// Will this thread have to do something before anything comes of this seat?
-    pub(crate) fn is_held_by(&self, thread: u32) -> bool {
-        matches!(self.state, State::Out | State::Opening) && self.thread == thread
-    }
 }
 
 /// Invariant: `seats.len() <= max`, and a connection lives only in a seat that is
@@ -115,6 +98,11 @@ impl<C> Seats<C> {
         }
     }
 
+    /// Is one free?
+    pub(crate) fn available(&self) -> bool {
+        self.parts.total() < self.max
+    }
+
     /// The most that were ever taken at a time: a new one is added only when none of
     /// those before it is free.
     pub(crate) fn peak(&self) -> u32 {
@@ -123,18 +111,18 @@ impl<C> Seats<C> {
 
     /// Takes a free one for a connection that is to be opened.
     pub(crate) fn claim(&mut self, slot: u32, epoch: Epoch, holder: Holder) -> Option<u32> {
-        if self.parts.total() >= self.max {
+        if !self.available() {
             return None;
         }
         let seat = Seat {
             state: State::Opening,
             slot,
-            link: NONE,
+            heir: NONE,
+            below: NONE,
             epoch,
-            born: Stamp::default(),
-            since: Stamp::default(),
-            label: holder.label,
-            thread: holder.thread,
+            born: Duration::ZERO,
+            since: Duration::ZERO,
+            holder,
             connection: None,
         };
         self.parts.opening += 1;
@@ -144,7 +132,7 @@ impl<C> Seats<C> {
             return Some(self.seats.len() as u32 - 1);
         }
         let index = self.free;
-        self.free = self[index].link;
+        self.free = self[index].below;
         self[index] = seat;
         Some(index)
     }
@@ -153,15 +141,15 @@ impl<C> Seats<C> {
         let from = std::mem::replace(&mut self[index].state, to);
         self.parts.shift(from, to);
         if to == State::Free {
-            self[index].link = self.free;
+            self[index].below = self.free;
             self.free = index;
         }
     }
 
-    /// Those that are not free.
-    pub(crate) fn taken(&self) -> impl Iterator<Item = &Seat<C>> {
-        let all = self.seats.iter();
-        all.filter(|seat| seat.state != State::Free)
+    /// The indices and seats that are not free.
+    pub(crate) fn taken(&self) -> impl Iterator<Item = (u32, &Seat<C>)> {
+        let all = (0..).zip(&self.seats);
+        all.filter(|(_, seat)| seat.state != State::Free)
     }
 }
 

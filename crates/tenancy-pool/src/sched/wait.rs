@@ -86,16 +86,6 @@ impl<C, S> Waiting<C, S> {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn is_nudged(&self) -> bool {
-        matches!(*self.grant.lock(), Some(Grant::Nudge))
-    }
-
-    #[cfg(test)]
-    pub(super) fn is_granted_a_seat(&self) -> bool {
-        matches!(*self.grant.lock(), Some(Grant::Open(_)))
-    }
-
     pub(crate) fn take(&self) -> Option<Grant<C, S>> {
         self.grant.lock().take()
     }

@@ -279,7 +279,8 @@ impl Config {
 }
 
 impl PoolConfig {
-    pub(crate) fn configure(&self, mut pools: tenancy_pool::Builder) -> tenancy_pool::Builder {
+    /// The bounds and time-outs that are set here; the others stay as they are.
+    pub fn configure(&self, mut pools: tenancy_pool::Builder) -> tenancy_pool::Builder {
         if let Some(max) = self.max_connections {
             pools = pools.max_connections(max.get());
         }

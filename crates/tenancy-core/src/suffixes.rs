@@ -1,0 +1,119 @@
+//! [`PublicSuffixes`]: names under which strangers register names.
+
+use std::collections::HashSet;
+use std::str::FromStr;
+
+use crate::domain::Domain;
+use crate::text::quote;
+
+/// The public suffix list (<https://publicsuffix.org>), as the embedder brings it:
+/// who owned one of its names would get the hosts of strangers.
+///
+/// Of the list its explicit rules count, with wildcards (`*.ck`) and exceptions
+/// (`!www.ck`); that every other name of one label is a suffix does not, so that
+/// `localhost` may be bound. Rules in Unicode are kept as A-labels.
+///
+/// ```
+/// use tenancy_core::{Domain, PublicSuffixes};
+/// let suffixes: PublicSuffixes = "// a comment\nuk\nco.uk\n*.ck\n!www.ck".parse()?;
+/// let check = |name: &str| suffixes.check(&name.parse::<Domain>().expect("a domain"));
+/// assert!(check("co.uk").is_err() && check("shop.co.uk").is_ok());
+/// assert!(check("anything.ck").is_err() && check("www.ck").is_ok());
+/// assert!(check("localhost").is_ok());
+/// # Ok::<(), tenancy_core::InvalidSuffixList>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct PublicSuffixes {
+    /// As in the list, `*.` and `!` included.
+    rules: HashSet<Box<str>>,
+}
+
+impl PublicSuffixes {
+    /// May this domain belong to one tenant?
+    ///
+    /// # Errors
+    /// When it is a public suffix.
+    pub fn check(&self, domain: &Domain) -> Result<(), IsPublicSuffix> {
+        let name = domain.as_str();
+        if self.rules.contains(&*format!("!{name}")) {
+            return Ok(());
+        }
+        let wildcard = name.split_once('.').map(|(_, above)| format!("*.{above}"));
+        let rule = self.rules.get(name);
+        let rule = rule.or_else(|| self.rules.get(&*wildcard?));
+        match rule {
+            None => Ok(()),
+            Some(rule) => Err(IsPublicSuffix {
+                domain: domain.clone(),
+                rule: rule.clone(),
+            }),
+        }
+    }
+}
+
+impl FromStr for PublicSuffixes {
+    type Err = InvalidSuffixList;
+    fn from_str(list: &str) -> Result<Self, InvalidSuffixList> {
+        let mut rules = HashSet::new();
+        for (at, line) in list.lines().enumerate() {
+            // A rule ends at white space.
+            let Some(text) = line.split_whitespace().next() else {
+                continue;
+            };
+            if text.starts_with("//") {
+                continue;
+            }
+            let rule = rule(text).ok_or_else(|| InvalidSuffixList::Line {
+                line: at + 1,
+                text: quote(text),
+            })?;
+            rules.insert(rule);
+        }
+        match rules.is_empty() {
+            true => Err(InvalidSuffixList::NoRules),
+            false => Ok(Self { rules }),
+        }
+    }
+}
+
+/// The rule with its labels as A-labels.
+fn rule(text: &str) -> Option<Box<str>> {
+    let (mark, name) = ["*.", "!"]
+        .into_iter()
+        .find_map(|mark| Some((mark, text.strip_prefix(mark)?)))
+        .unwrap_or(("", text));
+    let name = Domain::new(name).ok()?;
+    Some(format!("{mark}{}", name.as_str()).into())
+}
+
+/// A domain that strangers register names under.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "domain {domain} is a public suffix by the rule {rule}; bind a name below it that the tenant owns"
+)]
+pub struct IsPublicSuffix {
+    domain: Domain,
+    rule: Box<str>,
+}
+
+/// A text that is no public suffix list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidSuffixList {
+    /// A line is no rule: then the text may be another file, and checking by the
+    /// rest of it would let suffixes through.
+    #[error(
+        "public suffix list has {text} on line {line}, which is no rule; use the text of public_suffix_list.dat as it is published"
+    )]
+    Line {
+        /// The line, from 1.
+        line: usize,
+        /// What stands there, quoted.
+        text: Box<str>,
+    },
+    /// There is no rule, and so nothing would ever be refused.
+    #[error(
+        "public suffix list has no rules; use the text of public_suffix_list.dat as it is published"
+    )]
+    NoRules,
+}

@@ -1,0 +1,271 @@
+//! Closing, reopening, forgetting, epochs, ages and the current tenant.
+
+use std::time::{Duration, Instant};
+
+use tenancy_core::{Clock, Epoch, Event, Observer};
+use tenancy_pool::CheckoutError;
+
+use crate::util::*;
+
+fn second() -> Epoch {
+    Epoch::new(2).expect("an epoch")
+}
+
+#[test]
+fn close_waits_for_what_is_out() {
+    let driver = OkDriver();
+    let pools = pools(&driver, 4, 4);
+    let acme = tenant("acme");
+    let (told, holds) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        let holder = scope.spawn(|| {
+            let _out = pools.checkout(&acme).expect("a connection");
+            told.send(()).expect("somebody listens");
+            std::thread::sleep(SHORT);
+        });
+        holds.recv().expect("it holds one");
+        let closed = pools.close(acme.id(), Duration::from_secs(20));
+        assert_eq!((closed, driver.world.live()), (Ok(()), 0));
+        holder.join().expect("no panic");
+    });
+    assert_eq!(driver.world.live(), 0);
+}
+
+#[test]
+fn close_waits_for_a_connection_that_is_being_opened() {
+    let driver = SlowDriver(SHORT);
+    let pools = pools(&driver, 4, 4);
+    let acme = tenant("acme");
+    std::thread::scope(|scope| {
+        let opener = scope.spawn(|| pools.checkout(&acme).map(drop));
+        until("it opens", || pools.stats().opening == 1);
+        pools
+            .close(acme.id(), Duration::from_secs(20))
+            .expect("it is closed");
+        assert_eq!((driver.world.live(), pools.stats().open), (0, 0));
+        let refused = opener.join().expect("no panic");
+        assert!(
+            matches!(refused, Err(CheckoutError::Closed { .. })),
+            "{refused:?}"
+        );
+    });
+}
+
+#[test]
+fn close_refuses_who_waits() {
+    let driver = OkDriver();
+    let pools = pools(&driver, 1, 1);
+    let acme = tenant("acme");
+    let _out = pools.checkout(&acme).expect("a connection");
+    std::thread::scope(|scope| {
+        let began = Instant::now();
+        let waiter = scope.spawn(|| pools.checkout(&acme).map(drop));
+        until("it waits", || pools.stats().waiting == 1);
+        pools
+            .close(acme.id(), Duration::ZERO)
+            .expect_err("one is out");
+        let refused = waiter.join().expect("no panic");
+        assert!(matches!(refused, Err(CheckoutError::Closed { .. })));
+        assert!(began.elapsed() < Duration::from_secs(4));
+    });
+}
+
+#[test]
+fn an_older_epoch_is_superseded() {
+    let driver = OkDriver();
+    let pools = pools(&driver, 4, 4);
+    let (old, new) = (tenant("acme"), tenant_at("acme", 2));
+    let out = pools.checkout(&old).expect("a connection");
+    drop(pools.checkout(&old).expect("a connection"));
+    drop(pools.checkout(&new).expect("a connection"));
+    assert_eq!(
+        driver.world.opened(),
+        3,
+        "the idle one was of the old epoch"
+    );
+    let refused = pools.checkout(&old).expect_err("it has passed");
+    assert!(
+        matches!(refused, CheckoutError::Superseded { yours, current, .. }
+            if yours == Epoch::FIRST && current == second())
+    );
+    drop(out);
+    assert_eq!((driver.world.live(), pools.stats().idle), (1, 1));
+    let again = pools.checkout(&new).expect("a connection");
+    assert_eq!(again.tenant.epoch(), second());
+}
+
+#[test]
+fn who_waits_for_an_older_epoch_is_refused() {
+    let driver = OkDriver();
+    let pools = pools(&driver, 1, 1);
+    let acme = tenant("acme");
+    let _out = pools.checkout(&acme).expect("a connection");
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| pools.checkout(&acme).map(drop));
+        until("it waits", || pools.stats().waiting == 1);
+        pools.observe(&Event::TenantRemoved {
+            id: acme.id(),
+            epoch: Epoch::FIRST,
+        });
+        let refused = waiter.join().expect("no panic");
+        assert!(matches!(refused, Err(CheckoutError::Superseded { .. })));
+    });
+}
+
+#[test]
+fn a_check_out_that_raises_the_epoch_takes_the_older_ones_ticket_away() {
+    let driver = OkDriver();
+    let pools = pools(&driver, 1, 1);
+    let out = pools.checkout(&tenant("beta")).expect("a connection");
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| pools.checkout(&tenant("acme")).map(drop));
+        until("it waits", || pools.stats().tickets == 1);
+        let newer = pools.try_checkout(&tenant_at("acme", 2));
+        assert!(matches!(newer, Ok(None)));
+        let stats = pools.stats();
+        assert_eq!((stats.tickets, stats.waiting), (0, 0));
+        let refused = waiter.join().expect("no panic");
+        assert!(matches!(refused, Err(CheckoutError::Superseded { .. })));
+    });
+    drop(out);
+    assert_eq!((pools.stats().idle, driver.world.live_of("beta")), (1, 1));
+}
+
+#[test]
+fn a_new_epoch_is_prepared_again() {
+    let driver = OkDriver();
+    let pools = pools(&driver, 4, 4);
+    for epoch in [1, 1, 2, 2] {
+        drop(pools.checkout(&tenant_at("acme", epoch)).expect("one"));
+    }
+    let prepared = locked(&driver.world.prepared);
+    let epochs: Vec<_> = prepared.iter().map(|tenant| tenant.epoch()).collect();
+    assert_eq!(epochs, [Epoch::FIRST, second()]);
+}
+
+#[test]
+fn a_kept_handle_finds_its_tenant_after_it_was_forgotten() {
+    let driver = OkDriver();
+    let pools = pools(&driver, 4, 4);
+    let (acme, beta) = (tenant("acme"), tenant("beta"));
+    let handle = pools.handle(&acme);
+    assert!(pools.forget(acme.id()));
+    drop(pools.checkout(&beta).expect("it takes the slot"));
+    let mine = handle.checkout().expect("a connection");
+    assert_eq!((&mine.tenant, pools.stats().tenants), (&acme, 2));
+    assert!(!pools.forget(acme.id()), "one is out");
+}
+
+#[test]
+fn what_a_panic_left_behind_is_closed() {
+    let driver = OkDriver();
+    let pools = pools(&driver, 4, 4);
+    let acme = tenant("acme");
+    let attempt = std::panic::AssertUnwindSafe(|| {
+        let _out = pools.checkout(&acme).expect("a connection");
+        panic!("planned panic while holding");
+    });
+    std::panic::catch_unwind(attempt).expect_err("it panics");
+    assert_eq!((driver.world.live(), pools.stats().open), (0, 0));
+}
+
+#[test]
+fn broken_connections_are_closed() {
+    let driver = OkDriver();
+    let pools = pools(&driver, 4, 4);
+    let acme = tenant("acme");
+    pools.checkout(&acme).expect("a connection").broken = true;
+    assert_eq!((driver.world.live(), pools.stats().open), (0, 0));
+}
+
+#[test]
+fn connections_that_were_idle_for_long_are_asked_first() {
+    let clock = Clock::manual();
+    let driver = OkDriver();
+    let pools = pools_with(&driver, 4, 4, |builder| {
+        builder
+            .clock(clock.clone())
+            .validate_after(Duration::from_secs(1))
+    });
+    let acme = tenant("acme");
+    pools.checkout(&acme).expect("a connection").stale = true;
+    assert!(pools.checkout(&acme).expect("not asked yet").stale);
+    clock.advance(Duration::from_secs(2));
+    assert!(!pools.checkout(&acme).expect("another one").stale);
+    assert_eq!((driver.world.opened(), driver.world.live()), (2, 1));
+}
+
+#[test]
+fn reap_closes_what_is_idle_or_alive_for_too_long() {
+    let clock = Clock::manual();
+    let driver = OkDriver();
+    let pools = pools_with(&driver, 4, 4, |builder| {
+        builder
+            .clock(clock.clone())
+            .idle_timeout(Duration::from_secs(10))
+            .max_lifetime(Duration::from_secs(25))
+    });
+    let acme = tenant("acme");
+    let use_it = || drop(pools.checkout(&acme).expect("a connection"));
+    for (advance, opened) in [(0, 1), (9, 1), (9, 1), (9, 2), (10, 3)] {
+        clock.advance(Duration::from_secs(advance));
+        use_it();
+        assert_eq!(driver.world.opened(), opened, "after {advance} s");
+    }
+    assert_eq!(pools.reap(), 0);
+    clock.advance(Duration::from_secs(11));
+    assert_eq!((pools.reap(), driver.world.live()), (1, 0));
+}
+
+#[test]
+fn another_tenant_that_is_current_refuses_the_check_out() {
+    let driver = OkDriver();
+    let pools = pools(&driver, 4, 4);
+    let (acme, beta) = (tenant("acme"), tenant("beta"));
+    let scope = acme.enter().expect("nobody is current");
+    let handle = pools.handle(&beta);
+    for refused in [
+        pools.checkout(&beta).map(drop),
+        handle.checkout().map(drop),
+        pools.try_checkout(&beta).map(drop),
+    ] {
+        assert!(matches!(refused, Err(CheckoutError::OtherTenant { .. })));
+    }
+    assert_eq!(pools.checkout_current().expect("acme's").tenant, acme);
+    drop(scope);
+    let refused = pools.checkout_current().expect_err("nobody is current");
+    assert!(matches!(refused, CheckoutError::NoTenant));
+    assert_eq!(pools.checkout(&beta).expect("a connection").tenant, beta);
+}
+
+#[test]
+fn a_remembered_failure_is_forgotten() {
+    let clock = Clock::manual();
+    let driver = ConnectWith(|_, attempt| {
+        if attempt == 0 {
+            Err(NoDatabase)
+        } else {
+            Ok(())
+        }
+    });
+    let pools = pools_with(&driver, 4, 4, |builder| builder.clock(clock.clone()));
+    let acme = tenant("acme");
+    assert!(pools.checkout(&acme).is_err());
+    clock.advance(Duration::from_millis(99));
+    assert!(pools.checkout(&acme).is_err());
+    clock.advance(Duration::from_millis(1));
+    assert!(pools.checkout(&acme).is_ok());
+    assert_eq!(driver.attempts(), 2);
+}
+
+#[test]
+fn nothing_is_left_when_the_pools_go() {
+    let driver = OkDriver();
+    let pools = pools(&driver, 4, 4);
+    let out = pools.checkout(&tenant("acme")).expect("a connection");
+    drop(pools.checkout(&tenant("beta")).expect("a connection"));
+    drop(pools);
+    assert_eq!(driver.world.live(), 2, "a check-out keeps the pools");
+    drop(out);
+    assert_eq!(driver.world.live(), 0);
+}

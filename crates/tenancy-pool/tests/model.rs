@@ -1,0 +1,440 @@
+//! One thread, and a model that says for every step which connection it gets or why
+//! it gets none: invariants 1–4, 8, 11, 13, 15, 17, 19.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tenancy_core::{Clock, Epoch, Tenant};
+use tenancy_pool::{Checkout, CheckoutError, TenantPool};
+
+use crate::util::*;
+
+const TENANTS: usize = 4;
+const MAX: usize = 4;
+const CAP: usize = 2;
+const IDLE: u64 = 10_000;
+const LIFE: u64 = 25_000;
+const FAILURE: u64 = 100;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    ByName,
+    /// By a handle that is kept from the beginning.
+    Kept,
+    /// Only what is idle.
+    Idle,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    Works,
+    Fails,
+    Panics,
+    PrepareFails,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Take { tenant: usize, old: bool, how: How },
+    Return { which: usize, broken: bool },
+    Raise(usize),
+    Mark(usize),
+    Close(usize),
+    Reopen(usize),
+    Forget(usize),
+    Mood(usize, Mood),
+    Wait(u64),
+    Reap,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let tenant = || 0..TENANTS;
+    let how = prop_oneof![4 => Just(How::ByName), 1 => Just(How::Kept), 1 => Just(How::Idle)];
+    let mood = prop_oneof![
+        Just(Mood::Works),
+        Just(Mood::Fails),
+        Just(Mood::Panics),
+        Just(Mood::PrepareFails)
+    ];
+    prop_oneof![
+        10 => (tenant(), prop::bool::weighted(0.1), how)
+            .prop_map(|(tenant, old, how)| Step::Take { tenant, old, how }),
+        8 => (0..MAX, prop::bool::weighted(0.1))
+            .prop_map(|(which, broken)| Step::Return { which, broken }),
+        1 => tenant().prop_map(Step::Raise),
+        1 => tenant().prop_map(Step::Mark),
+        1 => tenant().prop_map(Step::Close),
+        2 => tenant().prop_map(Step::Reopen),
+        1 => tenant().prop_map(Step::Forget),
+        1 => (tenant(), mood).prop_map(|(tenant, mood)| Step::Mood(tenant, mood)),
+        1 => prop_oneof![Just(50_u64), Just(100), Just(4_000), Just(11_000)].prop_map(Step::Wait),
+        1 => Just(Step::Reap),
+    ]
+}
+
+/// What is known of a live connection.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    tenant: usize,
+    epoch: u64,
+    born: u64,
+    since: u64,
+    out: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Of {
+    epoch: u64,
+    closed: bool,
+    prepared: bool,
+    failing_until: u64,
+}
+
+/// What a check-out ends in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum End {
+    Got(u64),
+    Nothing,
+    Refused(&'static str),
+    Panicked,
+}
+
+struct Model {
+    now: u64,
+    serial: u64,
+    /// By serial number. Idle ones are used again from the last, victims from the first.
+    live: BTreeMap<u64, Known>,
+    /// Idle ones, least recently used first.
+    lru: Vec<u64>,
+    of: Vec<Of>,
+    moods: [Mood; TENANTS],
+}
+
+impl Model {
+    fn drop_idle(&mut self, which: impl Fn(&Known) -> bool) {
+        let gone: Vec<_> = self
+            .lru
+            .iter()
+            .copied()
+            .filter(|n| which(&self.live[n]))
+            .collect();
+        for serial in gone {
+            self.live.remove(&serial);
+            self.lru.retain(|other| *other != serial);
+        }
+    }
+
+    fn expired(&self, known: &Known) -> bool {
+        self.now - known.since >= IDLE || self.now - known.born >= LIFE
+    }
+
+    fn raise(&mut self, tenant: usize, epoch: u64) -> bool {
+        let of = &mut self.of[tenant];
+        if of.epoch > epoch {
+            return false;
+        }
+        if of.epoch < epoch {
+            *of = Of {
+                epoch,
+                closed: of.closed,
+                ..Of::default()
+            };
+        }
+        true
+    }
+
+    fn lend(&mut self, serial: u64) -> End {
+        self.lru.retain(|other| *other != serial);
+        let now = self.now;
+        let known = self.live.get_mut(&serial).expect("it lives");
+        (known.out, known.since) = (true, now);
+        End::Got(serial)
+    }
+
+    fn take(&mut self, tenant: usize, epoch: u64, how: How) -> End {
+        if !self.raise(tenant, epoch) {
+            return End::Refused("superseded");
+        }
+        if self.of[tenant].closed {
+            return End::Refused("closed");
+        }
+        let mine = |model: &Self| {
+            let mut idle = model.lru.iter().rev().copied();
+            idle.find(|serial| model.live[serial].tenant == tenant)
+        };
+        if how == How::Idle {
+            let usable = mine(self).filter(|serial| {
+                let known = &self.live[serial];
+                known.epoch == epoch && !self.expired(known)
+            });
+            return usable.map_or(End::Nothing, |serial| self.lend(serial));
+        }
+        self.drop_idle(|known| known.tenant == tenant && known.epoch != epoch);
+        while let Some(serial) = mine(self) {
+            let known = self.live[&serial];
+            if !self.expired(&known) {
+                return self.lend(serial);
+            }
+            self.live.remove(&serial);
+            self.lru.retain(|other| *other != serial);
+        }
+        if self
+            .live
+            .values()
+            .filter(|known| known.tenant == tenant)
+            .count()
+            >= CAP
+        {
+            return End::Refused("would deadlock");
+        }
+        if self.of[tenant].failing_until > self.now {
+            return End::Refused("failing");
+        }
+        if self.live.len() >= MAX {
+            if self.lru.is_empty() {
+                return End::Refused("would deadlock");
+            }
+            let victim = self.lru.remove(0);
+            self.live.remove(&victim);
+        }
+        self.open(tenant, epoch)
+    }
+
+    fn open(&mut self, tenant: usize, epoch: u64) -> End {
+        let mood = self.moods[tenant];
+        let prepares = !self.of[tenant].prepared;
+        match mood {
+            Mood::Panics => return End::Panicked,
+            Mood::Fails => {
+                self.of[tenant].failing_until = self.now + FAILURE;
+                return End::Refused("connect");
+            }
+            Mood::PrepareFails if prepares => {
+                self.serial += 1;
+                self.of[tenant].failing_until = self.now + FAILURE;
+                return End::Refused("prepare");
+            }
+            Mood::PrepareFails | Mood::Works => {}
+        }
+        let known = Known {
+            tenant,
+            epoch,
+            born: self.now,
+            since: self.now,
+            out: true,
+        };
+        let serial = self.serial;
+        self.live.insert(serial, known);
+        self.serial += 1;
+        self.of[tenant].prepared = true;
+        self.of[tenant].failing_until = 0;
+        End::Got(serial)
+    }
+
+    fn put_back(&mut self, serial: u64, broken: bool) {
+        let (now, known) = (self.now, self.live.get_mut(&serial).expect("it lives"));
+        let of = &self.of[known.tenant];
+        if broken || of.closed || of.epoch != known.epoch || now - known.born >= LIFE {
+            self.live.remove(&serial);
+            return;
+        }
+        (known.out, known.since) = (false, now);
+        self.lru.push(serial);
+    }
+}
+
+fn end_of(
+    taken: Result<Option<Checkout<Fake>>, CheckoutError<NoDatabase>>,
+    out: &mut Vec<Checkout<Fake>>,
+) -> End {
+    match taken {
+        Ok(Some(checkout)) => {
+            let serial = checkout.serial;
+            out.push(checkout);
+            End::Got(serial)
+        }
+        Ok(None) => End::Nothing,
+        Err(CheckoutError::Connect { .. }) => End::Refused("connect"),
+        Err(CheckoutError::Prepare { .. }) => End::Refused("prepare"),
+        Err(CheckoutError::Failing { .. }) => End::Refused("failing"),
+        Err(CheckoutError::WouldDeadlock { .. }) => End::Refused("would deadlock"),
+        Err(CheckoutError::Closed { .. }) => End::Refused("closed"),
+        Err(CheckoutError::Superseded { .. }) => End::Refused("superseded"),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn name(tenant: usize) -> String {
+    format!("tenant-{tenant}")
+}
+
+fn at(tenant: usize, epoch: u64) -> Tenant {
+    tenant_at(&name(tenant), epoch)
+}
+
+/// Runs the steps; the pools do what the model says.
+fn check(steps: &[Step]) {
+    let moods: Arc<[AtomicU8; TENANTS]> = Arc::default();
+    let mood_of = move |tenant: &Tenant, moods: &[AtomicU8; TENANTS]| {
+        let number = tenant.id().as_str().trim_start_matches("tenant-");
+        moods[number.parse::<usize>().expect("a number")].load(Ordering::Relaxed)
+    };
+    let (connects, prepares) = (moods.clone(), moods.clone());
+    let driver = ConnectWith(move |tenant, _| match mood_of(tenant, &connects) {
+        1 => Err(NoDatabase),
+        2 => std::panic::resume_unwind(Box::new("planned")),
+        _ => Ok(()),
+    });
+    let driver = driver.preparing(move |tenant| match mood_of(tenant, &prepares) {
+        3 => Err(NoDatabase),
+        _ => Ok(()),
+    });
+    let clock = Clock::manual();
+    let pools = pools_with(&driver, MAX as u32, CAP as u32, |builder| {
+        let builder = builder
+            .clock(clock.clone())
+            .idle_timeout(Duration::from_millis(IDLE));
+        builder.max_lifetime(Duration::from_millis(LIFE))
+    });
+    let mut model = Model {
+        now: 0,
+        serial: 0,
+        live: BTreeMap::new(),
+        lru: Vec::new(),
+        of: vec![Of::default(); TENANTS],
+        moods: [Mood::Works; TENANTS],
+    };
+    // The application's idea of the epochs; the pools learn of them as they are used.
+    let mut epochs = [1_u64; TENANTS];
+    let kept: Vec<TenantPool<Fake>> = (0..TENANTS).map(|n| pools.handle(&at(n, 1))).collect();
+    let mut out: Vec<Checkout<Fake>> = Vec::new();
+    for (number, step) in steps.iter().enumerate() {
+        match *step {
+            Step::Take { tenant, old, how } => {
+                let epoch = match how {
+                    How::Kept => 1,
+                    _ => epochs[tenant] - u64::from(old && epochs[tenant] > 1),
+                };
+                let wanted = model.take(tenant, epoch, how);
+                let handle = at(tenant, epoch);
+                let taken = catch_unwind(AssertUnwindSafe(|| match how {
+                    How::ByName => pools.checkout(&handle).map(Some),
+                    How::Kept => kept[tenant].checkout().map(Some),
+                    How::Idle => pools.try_checkout(&handle),
+                }));
+                let end = taken.map_or(End::Panicked, |taken| end_of(taken, &mut out));
+                assert_eq!(end, wanted, "step {number}: {step:?}");
+            }
+            Step::Return { which, broken } if !out.is_empty() => {
+                let mut checkout = out.swap_remove(which % out.len());
+                checkout.broken = broken;
+                model.put_back(checkout.serial, broken);
+            }
+            Step::Return { .. } => {}
+            Step::Raise(tenant) => epochs[tenant] += 1,
+            Step::Mark(tenant) => {
+                let epoch = epochs[tenant];
+                // The first epoch supersedes nothing: it makes no tenant known.
+                let known = pools.tenant_stats(at(tenant, 1).id()).is_some();
+                if epoch > 1 || known {
+                    model.raise(tenant, epoch);
+                }
+                pools.mark(at(tenant, epoch).id(), Epoch::new(epoch).expect("an epoch"));
+            }
+            Step::Close(tenant) => {
+                model.of[tenant].closed = true;
+                model.drop_idle(|known| known.tenant == tenant);
+                let left = model.live.values().any(|known| known.tenant == tenant);
+                let closed = pools.close(at(tenant, 1).id(), Duration::from_secs(5));
+                assert_eq!(closed.is_err(), left, "step {number}: {step:?}");
+            }
+            Step::Reopen(tenant) => {
+                let was = std::mem::take(&mut model.of[tenant].closed);
+                assert_eq!(pools.reopen(at(tenant, 1).id()), was, "step {number}");
+            }
+            Step::Forget(tenant) => {
+                let free = !model.live.values().any(|known| known.tenant == tenant);
+                if free {
+                    model.of[tenant] = Of::default();
+                }
+                assert_eq!(pools.forget(at(tenant, 1).id()), free, "step {number}");
+            }
+            Step::Mood(tenant, mood) => {
+                model.moods[tenant] = mood;
+                moods[tenant].store(mood as u8, Ordering::Relaxed);
+            }
+            Step::Wait(ms) => {
+                model.now += ms;
+                clock.advance(Duration::from_millis(ms));
+            }
+            Step::Reap => {
+                let (now, of) = (model.now, model.of.clone());
+                let before = model.live.len();
+                model.drop_idle(|known| {
+                    let old = now - known.since >= IDLE || now - known.born >= LIFE;
+                    old || known.epoch != of[known.tenant].epoch
+                });
+                assert_eq!(pools.reap(), before - model.live.len(), "step {number}");
+            }
+        }
+        compare(&model, &pools, &driver, number, step);
+    }
+    drop((out, kept, pools));
+    let world = &driver.world;
+    assert_eq!((world.live(), world.peak() <= MAX), (0, true));
+    assert_eq!(world.opened(), world.dropped.load(Ordering::SeqCst));
+}
+
+fn compare(
+    model: &Model,
+    pools: &tenancy_pool::TenantPools<Fake>,
+    driver: &Fake,
+    number: usize,
+    step: &Step,
+) {
+    let stats = pools.stats();
+    let out = model.live.values().filter(|known| known.out).count();
+    let told = (
+        stats.open,
+        stats.idle,
+        stats.out,
+        stats.opening,
+        stats.closing,
+    );
+    let wanted = (model.live.len(), model.lru.len(), out, 0, 0);
+    let wanted = (wanted.0 as u32, wanted.1 as u32, wanted.2 as u32, 0, 0);
+    assert_eq!(told, wanted, "step {number}: {step:?}");
+    assert_eq!((stats.waiting, stats.tickets), (0, 0));
+    assert_eq!(driver.world.live(), model.live.len());
+    assert!(driver.world.peak() <= MAX);
+    for tenant in 0..TENANTS {
+        assert!(driver.world.peak_of(&name(tenant)) <= CAP);
+        let mine = model.live.values().filter(|known| known.tenant == tenant);
+        assert_eq!(
+            driver.world.live_of(&name(tenant)),
+            mine.count(),
+            "step {number}: {step:?}"
+        );
+        if let Some(stats) = pools.tenant_stats(at(tenant, 1).id()) {
+            let of = &model.of[tenant];
+            let epoch = Epoch::new(of.epoch);
+            assert_eq!(
+                (stats.epoch, stats.closed),
+                (epoch, of.closed),
+                "step {number}: {step:?}"
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn every_check_out_ends_as_the_model_says(steps in prop::collection::vec(step(), 1..120)) {
+        check(&steps);
+    }
+}

@@ -1,0 +1,305 @@
+//! Many threads and every kind of fault. `TENANCY_POOL_OPS` says how many operations,
+//! `TENANCY_POOL_SEED` repeats the choices of a run, if not its timing.
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tenancy_core::Tenant;
+use tenancy_pool::{Checkout, CheckoutError, TenantPools};
+
+use crate::util::*;
+
+const TENANTS: u64 = 12;
+const THREADS: u64 = 8;
+const MAX: u32 = 6;
+const CAP: u32 = 3;
+
+/// Faults, counted when they have happened.
+const FAULTS: [&str; 10] = [
+    "connect failed",
+    "connect panicked",
+    "connect slow",
+    "prepare failed",
+    "returned broken",
+    "returned by a panic",
+    "closed",
+    "timed out",
+    "superseded",
+    "refused as closed",
+];
+
+#[derive(Default)]
+struct Faults([AtomicU64; FAULTS.len()]);
+
+impl Faults {
+    fn count(&self, what: usize) {
+        self.0[what].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Draws what connecting does; the numbers of all threads come from one sequence.
+fn driver(seed: u64, faults: &Arc<Faults>) -> Fake {
+    let (connects, prepares) = (faults.clone(), faults.clone());
+    let drawn = AtomicU64::new(seed);
+    let draw = move || Rng(drawn.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)).below(100);
+    let prepare_drawn = AtomicU64::new(!seed);
+    ConnectWith(move |_, _| {
+        match draw() {
+            0..10 => {
+                connects.count(0);
+                return Err(NoDatabase);
+            }
+            10..20 => {
+                connects.count(1);
+                resume_unwind(Box::new("planned"));
+            }
+            20..30 => {
+                connects.count(2);
+                std::thread::sleep(Duration::from_micros(300));
+            }
+            _ => {}
+        }
+        Ok(())
+    })
+    .preparing(move |_| {
+        let drawn = prepare_drawn.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        if Rng(drawn).below(2) == 0 {
+            prepares.count(3);
+            return Err(NoDatabase);
+        }
+        Ok(())
+    })
+}
+
+struct Run {
+    driver: Fake,
+    pools: TenantPools<Fake>,
+    faults: Arc<Faults>,
+    epochs: Vec<AtomicU64>,
+    /// Who closes a tenant looks at it before anybody reopens it.
+    closers: Vec<Mutex<()>>,
+    /// Serial numbers of what is out, and of what must not come back.
+    out: Mutex<HashSet<u64>>,
+    bad: Mutex<HashSet<u64>>,
+    checkouts: AtomicU64,
+    late: AtomicU64,
+}
+
+impl Run {
+    fn new(seed: u64) -> Self {
+        let faults = Arc::default();
+        let driver = driver(seed, &faults);
+        let pools = pools_with(&driver, MAX, CAP, |builder| {
+            // Failures that are remembered would hide most of the others.
+            let builder = builder.failure_ttl(Duration::ZERO);
+            builder.handoff_after(Duration::from_micros(200))
+        });
+        Self {
+            driver,
+            pools,
+            faults,
+            epochs: (0..TENANTS).map(|_| AtomicU64::new(1)).collect(),
+            closers: (0..TENANTS).map(|_| Mutex::default()).collect(),
+            out: Mutex::default(),
+            bad: Mutex::default(),
+            checkouts: AtomicU64::new(0),
+            late: AtomicU64::new(0),
+        }
+    }
+
+    fn name(n: u64) -> String {
+        format!("tenant-{n}")
+    }
+
+    fn close(&self, n: u64) {
+        let _alone = locked(&self.closers[n as usize]);
+        let id = tenant(&Self::name(n)).id().clone();
+        if self.pools.close(&id, Duration::from_secs(30)).is_ok() {
+            self.faults.count(6);
+            let live = || self.driver.world.live_of(id.as_str());
+            assert_eq!(live(), 0, "{id} is closed");
+            std::thread::yield_now();
+            assert_eq!(live(), 0, "{id} is still closed");
+        }
+        assert!(self.pools.reopen(&id));
+    }
+
+    fn operation(&self, rng: &mut Rng) {
+        // A few tenants get most of it.
+        let n = rng.below(TENANTS).min(rng.below(TENANTS));
+        let epoch = &self.epochs[n as usize];
+        match rng.below(1000) {
+            0..25 => return self.close(n),
+            25..55 => drop(epoch.fetch_add(1, Ordering::Relaxed)),
+            55..65 => drop(self.pools.reap()),
+            _ => {}
+        }
+        let current = epoch.load(Ordering::Relaxed);
+        let old = rng.below(100) < 5;
+        let handle = tenant_at(
+            &Self::name(n),
+            current.saturating_sub(u64::from(old)).max(1),
+        );
+        let timeout = Duration::from_micros([0, 100, 1_000, 5_000_000][rng.below(4) as usize]);
+        let began = Instant::now();
+        match catch_unwind(AssertUnwindSafe(|| {
+            self.pools.checkout_timeout(&handle, timeout)
+        })) {
+            Err(_planned) => {}
+            Ok(Ok(checkout)) => self.work(rng, &handle, checkout),
+            Ok(Err(CheckoutError::Timeout { .. })) => {
+                self.faults.count(7);
+                let late = began.elapsed().saturating_sub(timeout) > Duration::from_millis(50);
+                self.late.fetch_add(u64::from(late), Ordering::Relaxed);
+            }
+            Ok(Err(CheckoutError::Superseded { yours, current, .. })) => {
+                assert!(yours < current);
+                self.faults.count(8);
+            }
+            Ok(Err(CheckoutError::Closed { .. })) => {
+                self.faults.count(9);
+            }
+            Ok(Err(CheckoutError::Connect { .. } | CheckoutError::Prepare { .. })) => {}
+            Ok(Err(other)) => panic!("{other}"),
+        }
+    }
+
+    fn work(&self, rng: &mut Rng, handle: &Tenant, mut checkout: Checkout<Fake>) {
+        self.checkouts.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(&checkout.tenant, handle, "another's connection");
+        let serial = checkout.serial;
+        assert!(locked(&self.out).insert(serial), "{serial} is in two hands");
+        assert!(!locked(&self.bad).contains(&serial), "{serial} came back");
+        match rng.below(4) {
+            0 => std::thread::sleep(Duration::from_micros(rng.below(100))),
+            1 => std::thread::yield_now(),
+            _ => {}
+        }
+        let fate = rng.below(100);
+        if fate < 8 {
+            locked(&self.bad).insert(serial);
+        }
+        locked(&self.out).remove(&serial);
+        match fate {
+            0..4 => {
+                self.faults.count(4);
+                checkout.broken = true;
+            }
+            4..8 => {
+                self.faults.count(5);
+                let _ = catch_unwind(AssertUnwindSafe(move || {
+                    let _unwound = checkout;
+                    resume_unwind(Box::new("planned"));
+                }));
+            }
+            _ => {}
+        }
+    }
+
+    /// What holds at every instant.
+    fn sample(&self) {
+        let stats = self.pools.stats();
+        let parts = stats.idle + stats.out + stats.opening + stats.closing;
+        assert_eq!(parts, stats.open, "{stats:?}");
+        assert!(stats.open <= stats.max, "{stats:?}");
+        let counters = stats.counters;
+        let live = counters.opened - counters.closed;
+        assert!(live <= u64::from(stats.open), "{stats:?}");
+        assert!(counters.hand_offs + counters.timeouts <= counters.waits);
+    }
+
+    fn at_the_end(&self, ops: u64) {
+        let (stats, world) = (self.pools.stats(), &self.driver.world);
+        let rest = (
+            stats.out,
+            stats.opening,
+            stats.closing,
+            stats.waiting,
+            stats.tickets,
+        );
+        assert_eq!(rest, (0, 0, 0, 0, 0), "{stats:?}");
+        assert_eq!(stats.idle as usize, world.live());
+        assert!(world.peak() <= MAX as usize, "{} were open", world.peak());
+        for n in 0..TENANTS {
+            assert!(world.peak_of(&Self::name(n)) <= CAP as usize);
+        }
+        assert_eq!(
+            stats.counters.checkouts,
+            self.checkouts.load(Ordering::Relaxed)
+        );
+        let prepared = locked(&world.prepared);
+        let once: HashSet<_> = prepared.iter().map(|of| (of.id(), of.epoch())).collect();
+        assert_eq!(once.len(), prepared.len(), "a database was prepared twice");
+        let late = self.late.load(Ordering::Relaxed);
+        assert!(
+            late * 200 <= ops,
+            "{late} of {ops} ended 50 ms after their deadline"
+        );
+        for (fault, count) in FAULTS.iter().zip(&self.faults.0) {
+            println!("  {fault}: {}", count.load(Ordering::Relaxed));
+        }
+        for (fault, count) in FAULTS.iter().zip(&self.faults.0) {
+            let count = count.load(Ordering::Relaxed);
+            assert!(
+                count * 100 >= ops,
+                "{fault}: {count} of {ops}, that is less than 1 %"
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_is_lost_whatever_fails() {
+    let ops = from_env("TENANCY_POOL_OPS", 60_000);
+    let seed = from_env("TENANCY_POOL_SEED", u64::from(std::process::id()));
+    println!("TENANCY_POOL_OPS={ops} TENANCY_POOL_SEED={seed}");
+    let run = Run::new(seed);
+    // Weak: the pools keep the driver, which keeps the world.
+    let probe = {
+        let pools = run.pools.clone();
+        let asked = Arc::new(Mutex::new(Some(pools)));
+        let probed = asked.clone();
+        let _ = run.driver.world.probe.set(Box::new(move || {
+            let pools = locked(&probed).clone();
+            let _ = pools.map(|pools| pools.stats());
+        }));
+        asked
+    };
+    let (running, left) = (AtomicBool::new(true), AtomicUsize::new(THREADS as usize));
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (run, running, left) = (&run, &running, &left);
+            scope.spawn(move || {
+                let mut rng = Rng(seed ^ (thread << 32));
+                let ended = catch_unwind(AssertUnwindSafe(|| {
+                    for _ in 0..ops / THREADS {
+                        if !running.load(Ordering::Relaxed) {
+                            break;
+                        }
+                        run.operation(&mut rng);
+                    }
+                }));
+                left.fetch_sub(1, Ordering::Relaxed);
+                if let Err(violation) = ended {
+                    running.store(false, Ordering::Relaxed);
+                    resume_unwind(violation);
+                }
+            });
+        }
+        while left.load(Ordering::Relaxed) > 0 {
+            run.sample();
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    });
+    run.at_the_end(ops);
+    drop(locked(&probe).take());
+    let world = run.driver.world.clone();
+    drop(run);
+    assert_eq!(
+        (world.live(), world.opened()),
+        (0, world.dropped.load(Ordering::SeqCst))
+    );
+}
