@@ -50,18 +50,28 @@ pub enum HostProblem {
 /// `raw` without its port and one final dot. The rest is not checked yet.
 #[inline]
 pub(crate) fn split(raw: &[u8]) -> Result<&[u8], BadHost> {
+    match raw {
+        // Most hosts end with a letter, and so have neither.
+        [.., b'a'..=b'z' | b'A'..=b'Z'] => Ok(raw),
+        _ => split_slowly(raw).ok_or_else(|| bad(raw, HostProblem::Port)),
+    }
+}
+
+/// Nothing when the port is over 65535.
+#[inline(never)]
+fn split_slowly(raw: &[u8]) -> Option<&[u8]> {
     let digits = raw.iter().rev().take_while(|b| b.is_ascii_digit()).count();
     let (mut name, port) = raw.split_at(raw.len() - digits);
     match name {
         [before @ .., b':'] => {
             name = before;
             if port.len() >= 5 && !port_fits(port) {
-                return Err(bad(raw, HostProblem::Port));
+                return None;
             }
         }
         _ => name = raw,
     }
-    Ok(match name {
+    Some(match name {
         // An address has no final dot.
         [.., b']', b'.'] => name,
         [before @ .., b'.'] => before,

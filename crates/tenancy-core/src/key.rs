@@ -37,30 +37,17 @@ impl Key {
     /// validated: a name that was registered is valid, so a key that is found is.
     #[inline]
     pub(crate) fn load(kind: Kind, name: &[u8]) -> Option<Self> {
-        if name.len() > MAX_SHORT {
-            return None;
-        }
-        // Whole words, then what is left from a read that ends with the name: nothing
-        // is copied, and no more words are made lower case than there are.
-        let (chunks, rest) = name.as_chunks::<8>();
-        let last = match name.last_chunk() {
-            Some(last) => word_of(last).checked_shr(64 - 8 * rest.len() as u32),
-            None => Some(word(name)),
+        let (first, rest) = match (name.first_chunk(), name.last_chunk()) {
+            // The last 16 bytes, without those that are among the first 16.
+            (Some(first), Some(last)) if name.len() <= MAX_SHORT => {
+                let rest = u128::from_le_bytes(*last) >> (8 * (31 - name.len())) >> 8;
+                (lower_two(u128::from_le_bytes(*first)), lower_two(rest))
+            }
+            (Some(_), _) => return None,
+            (None, _) => (lower_two(short(name)), [0, 0]),
         };
-        let last = lower(last.unwrap_or(0));
-        let mut words = match chunks {
-            [] => [last, 0, 0, 0],
-            [a] => [lower(word_of(a)), last, 0, 0],
-            [a, b] => [lower(word_of(a)), lower(word_of(b)), last, 0],
-            [a, b, c, ..] => [
-                lower(word_of(a)),
-                lower(word_of(b)),
-                lower(word_of(c)),
-                last,
-            ],
-        };
-        words[3] |= (name.len() as u64) << 48 | (kind as u64) << 56;
-        Some(Self(words))
+        let len_and_kind = (name.len() as u64) << 48 | (kind as u64) << 56;
+        Some(Self([first[0], first[1], rest[0], rest[1] | len_and_kind]))
     }
 
     pub(crate) fn of(name: TenantKey<'_>) -> Option<Self> {
@@ -135,21 +122,28 @@ fn dots(word: u64) -> u64 {
 /// The last 16 bytes in lower case, zeros before a shorter text.
 #[inline]
 pub(crate) fn tail(text: &[u8]) -> [u64; 2] {
-    let (before, last) = match (text.first_chunk(), text.last_chunk()) {
-        (Some(first), Some(last)) => match text.last_chunk::<16>() {
-            Some(both) => (word_of(both.first_chunk().expect("8 of 16")), word_of(last)),
-            // 8 to 15 bytes: what is before the last eight is at the front.
-            None => {
-                let before = word_of(first).checked_shl(8 * (16 - text.len() as u32));
-                (before.unwrap_or(0), word_of(last))
-            }
-        },
-        _ => {
-            let last = word(text).checked_shl(8 * (8 - text.len() as u32));
-            (0, last.unwrap_or(0))
+    lower_two(match text.last_chunk() {
+        Some(last) => u128::from_le_bytes(*last),
+        None => short(text) << (8 * (15 - text.len())) << 8,
+    })
+}
+
+#[inline]
+fn lower_two(words: u128) -> [u64; 2] {
+    [lower(words as u64), lower((words >> 64) as u64)]
+}
+
+/// At most 15 bytes as a number, the first lowest, filled up with zeros: from two
+/// reads that overlap, where both have the same bytes, so that nothing is copied.
+#[inline]
+fn short(text: &[u8]) -> u128 {
+    match (text.first_chunk(), text.last_chunk()) {
+        (Some(first), Some(last)) => {
+            let last = u128::from(word_of(last)) << (8 * (text.len() - 8));
+            u128::from(word_of(first)) | last
         }
-    };
-    [lower(before), lower(last)]
+        _ => u128::from(word(text)),
+    }
 }
 
 /// A lower-case text that others are compared with from their ends, two words
