@@ -307,12 +307,15 @@ fn every_byte_is_judged_at_every_place_of_a_short_path() {
                 b'#' | b'\\' => true,
                 _ => !(0x21..=0x7E).contains(&byte),
             };
-            let got = NormalPath::parse(&target);
-            assert_eq!(
-                got.is_err(),
-                refused,
-                "0x{byte:02X} at {at} of {len}: {got:?}"
-            );
+            for query in ["", "?/..#"] {
+                let target = [&*target, query.as_bytes()].concat();
+                let got = NormalPath::parse(&target);
+                assert_eq!(
+                    got.is_err(),
+                    refused,
+                    "0x{byte:02X} at {at} of {len}, then {query}: {got:?}"
+                );
+            }
         }
     }
 }
