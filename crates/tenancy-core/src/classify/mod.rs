@@ -1,6 +1,7 @@
 //! [`Classifier`]: what a path is, and who may serve it.
 
 mod builder;
+mod draft;
 mod extensions;
 mod trie;
 mod words;
@@ -60,7 +61,21 @@ impl Classifier {
     /// nothing is allocated, and the cost does not depend on the number of rules.
     #[inline]
     pub fn classify(&self, method: Method, path: &NormalPath<'_>) -> Classified {
-        let found = self.trie.longest(path.as_str().as_bytes());
+        match self.trie.at_once(path.as_str().as_bytes()) {
+            Some(found) if found.mode != RouteMode::Skip => found,
+            found => self.classify_slowly(method, path, found),
+        }
+    }
+
+    /// The rest of [`classify`](Self::classify).
+    #[inline(never)]
+    fn classify_slowly(
+        &self,
+        method: Method,
+        path: &NormalPath<'_>,
+        found: Option<Classified>,
+    ) -> Classified {
+        let found = found.unwrap_or_else(|| self.trie.longest(path.as_str().as_bytes()));
         if found.mode == RouteMode::Skip && !self.may_skip(method, path, found.class) {
             return self.page;
         }

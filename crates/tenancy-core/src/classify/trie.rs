@@ -1,8 +1,7 @@
 //! A trie of path segments in one open-addressed table.
 
-use std::collections::BTreeMap;
-
 use super::Classified;
+use super::draft::Draft;
 use crate::path::word;
 
 /// Finds the longest prefix of whole segments. The cost depends on the path alone:
@@ -28,52 +27,28 @@ const HEAD: usize = 8;
 
 /// The way from a node to the one below it. Nodes are numbers; the root is 0.
 #[derive(Debug, Clone, Copy)]
-struct Edge {
+pub(super) struct Edge {
     /// The segment's last eight bytes, if it has so many.
     last: u64,
-    parent: u32,
+    pub parent: u32,
     /// The node below, 0 when no edge starts there.
-    node: u32,
+    pub node: u32,
     /// Where the segment starts in `long`, if it has more than 16 bytes.
     long: u32,
     /// The length of the segment; a path has at most 8,192 bytes.
     len: u16,
     /// Of the longest rule that ends here or above.
-    answer: Classified,
+    pub answer: Classified,
 }
 
 impl Trie {
     /// Of valid prefixes, each once and in order, so that a prefix comes before
     /// those that continue it.
-    pub fn new<'a>(
-        mut root: Classified,
-        rules: impl Iterator<Item = (&'a str, Classified)>,
-    ) -> Self {
-        let mut edges: Vec<(&str, Edge)> = Vec::new();
-        let mut known = BTreeMap::new();
-        for (prefix, answer) in rules {
-            if prefix == "/" {
-                root = answer;
-                continue;
-            }
-            let (mut node, mut above, mut last) = (0, root, 0);
-            for segment in prefix[1..].split('/') {
-                last = *known.entry((node, segment)).or_insert_with(|| {
-                    edges.push((segment, Edge::new(node, segment, above)));
-                    edges.len() - 1
-                });
-                (node, above) = (last + 1, edges[last].1.answer);
-            }
-            edges[last].1.answer = answer;
-        }
-        for at in 0..edges.len() {
-            let parent = edges[at].1.parent;
-            if parent != 0 {
-                edges[parent as usize - 1].1.node = parent;
-            }
-        }
-        let mut trie = Self::empty(root, edges.len());
-        for (segment, edge) in edges {
+    pub fn new<'a>(root: Classified, rules: impl Iterator<Item = (&'a str, Classified)>) -> Self {
+        let mut draft = Draft::new(root);
+        rules.for_each(|(prefix, answer)| draft.add(prefix, answer));
+        let mut trie = Self::empty(draft.root, draft.edges.len());
+        for (segment, edge) in draft.edges {
             trie.insert(segment.as_bytes(), edge);
         }
         trie
@@ -107,28 +82,40 @@ impl Trie {
         self.edges[at & mask] = edge;
     }
 
-    /// The answer of the longest prefix of `path`, a normal path.
+    /// The answer of the longest prefix of `path`, a normal path, where the first
+    /// place that is looked at tells it: for most paths. No call, so that nothing
+    /// has to be saved for one.
     #[inline]
-    pub fn longest(&self, path: &[u8]) -> Classified {
-        let rest = path.get(1..).unwrap_or_default();
-        match self.find(0, rest) {
-            None => self.root,
-            Some(edge) if edge.node == 0 => edge.answer,
-            Some(edge) => self.longest_below(edge, rest),
+    pub fn at_once(&self, path: &[u8]) -> Option<Classified> {
+        let rest = path.get(1..).filter(|rest| !rest.is_empty());
+        let Some(rest) = rest else {
+            return Some(self.root);
+        };
+        let head = head(rest);
+        let at = self.home(0, head) & (self.heads.len() - 1);
+        let found = self.heads[at];
+        if found == 0 {
+            return Some(self.root);
         }
+        let edge = &self.edges[at];
+        let leaf = found == head && edge.parent == 0 && edge.node == 0;
+        let fits = leaf && usize::from(edge.len) <= 2 * HEAD && edge.ends(rest);
+        fits.then_some(edge.answer)
     }
 
-    /// [`longest`](Self::longest) where `rest` starts with the segment of `edge`.
-    #[inline(never)]
-    fn longest_below<'t>(&'t self, mut edge: &'t Edge, mut rest: &[u8]) -> Classified {
-        while edge.node != 0 {
-            rest = rest.get(usize::from(edge.len) + 1..).unwrap_or_default();
-            match self.find(edge.node, rest) {
-                Some(below) => edge = below,
-                None => break,
+    /// The answer of the longest prefix of `path`, a normal path.
+    pub fn longest(&self, path: &[u8]) -> Classified {
+        let (mut answer, mut node) = (self.root, 0);
+        let mut rest = path.get(1..).unwrap_or_default();
+        while let Some(edge) = self.find(node, rest) {
+            answer = edge.answer;
+            node = edge.node;
+            if node == 0 {
+                break;
             }
+            rest = rest.get(usize::from(edge.len) + 1..).unwrap_or_default();
         }
-        edge.answer
+        answer
     }
 
     /// The edge of the first segment of `rest`.
@@ -144,7 +131,7 @@ impl Trie {
             }
             if found == head {
                 let edge = &self.edges[at & mask];
-                if edge.parent == parent && self.tail_fits(edge, rest) {
+                if edge.parent == parent && edge.ends(rest) && self.is_long(edge, rest) {
                     return Some(edge);
                 }
             }
@@ -152,25 +139,11 @@ impl Trie {
         }
     }
 
-    /// With equal heads: is all of the segment equal?
+    /// With an equal head and end: is what stands between them equal?
     #[inline]
-    fn tail_fits(&self, edge: &Edge, rest: &[u8]) -> bool {
-        let len = usize::from(edge.len);
-        if len < HEAD {
-            return true; // a head with zeros in it is the whole segment
-        }
-        let (Some(segment), None | Some(b'/')) = (rest.get(..len), rest.get(len)) else {
-            return false;
-        };
-        let last = segment.last_chunk();
-        last.is_some_and(|last| u64::from_le_bytes(*last) == edge.last)
-            && (len <= 2 * HEAD || self.is_long(edge, segment))
-    }
-
-    #[inline(never)]
-    fn is_long(&self, edge: &Edge, segment: &[u8]) -> bool {
-        let start = edge.long as usize;
-        self.long[start..start + segment.len()] == *segment
+    fn is_long(&self, edge: &Edge, rest: &[u8]) -> bool {
+        let (start, len) = (edge.long as usize, usize::from(edge.len));
+        len <= 2 * HEAD || self.long.get(start..start + len) == rest.get(..len)
     }
 
     /// Where probing starts.
@@ -185,7 +158,7 @@ impl Trie {
 }
 
 impl Edge {
-    fn new(parent: usize, segment: &str, answer: Classified) -> Self {
+    pub fn new(parent: usize, segment: &str, answer: Classified) -> Self {
         let bytes = segment.as_bytes();
         Self {
             last: bytes
@@ -198,9 +171,23 @@ impl Edge {
             answer,
         }
     }
+
+    /// With an equal head: does the segment at the front of `rest` end as this one?
+    #[inline]
+    fn ends(&self, rest: &[u8]) -> bool {
+        let len = usize::from(self.len);
+        if len < HEAD {
+            return true; // a head with zeros in it is the whole segment
+        }
+        let (Some(segment), None | Some(b'/')) = (rest.get(..len), rest.get(len)) else {
+            return false;
+        };
+        let last = segment.last_chunk();
+        last.is_some_and(|last| u64::from_le_bytes(*last) == self.last)
+    }
 }
 
-fn number(n: usize) -> u32 {
+pub(super) fn number(n: usize) -> u32 {
     u32::try_from(n).expect("there are fewer than 4 GiB of rules")
 }
 

@@ -9,90 +9,65 @@ pub(super) fn clean_len(target: &[u8]) -> Option<usize> {
     if target.first() != Some(&b'/') {
         return None;
     }
-    if any_odd(target) {
-        return len_before_query(target);
-    }
-    (target.len() <= NormalPath::MAX_LEN).then_some(target.len())
+    let len = match first_odd(target) {
+        None => target.len(),
+        Some(at) if target.get(at) == Some(&b'?') => at,
+        Some(_) => return None,
+    };
+    (len <= NormalPath::MAX_LEN).then_some(len)
 }
 
 /// Bytes that a vector holds.
 const BLOCK: usize = 16;
 /// A block and the byte before it.
 type Block = [u8; BLOCK + 1];
-/// For each byte of a block, is it odd? All ones if it is, else zero.
-type Marks = [u8; BLOCK];
 
-/// Is there a byte that the quick way does not answer for?
+/// Where the first byte stands that the quick way does not answer for. The first
+/// byte of all is not looked at.
 #[inline]
-fn any_odd(target: &[u8]) -> bool {
-    // The two blocks overlap unless there are 33 bytes.
-    match (target.first_chunk(), target.last_chunk()) {
-        (Some(first), Some(last)) if target.len() <= 2 * BLOCK + 1 => any(mark_two(first, last)),
-        (Some(_), _) => any_odd_in_long(target),
-        (None, _) => any(mark(&short(target))),
-    }
-}
-
-#[inline(never)]
-fn any_odd_in_long(target: &[u8]) -> bool {
-    let mut rest = target;
-    while let (Some(first), Some(second)) = (
-        rest.first_chunk(),
-        rest.get(BLOCK..).and_then(|rest| rest.first_chunk()),
-    ) {
-        if any(mark_two(first, second)) {
-            return true;
-        }
-        rest = &rest[2 * BLOCK..];
-    }
-    let (first, last) = (rest.first_chunk(), target.last_chunk());
-    let last = last.expect("a long target has a block");
-    any(mark_two(first.unwrap_or(last), last))
-}
-
-/// [`clean_len`] of a target with an odd byte: that may be its `?`.
-#[inline(never)]
-fn len_before_query(target: &[u8]) -> Option<usize> {
-    let mut start = 0;
-    let at = loop {
-        let rest = &target[start..];
-        // What fills a block up is odd, so that this ends.
-        let marks = match rest.first_chunk() {
-            Some(block) => mark(block),
-            None => {
-                let mut block = [0; BLOCK + 1];
-                block[..rest.len()].copy_from_slice(rest);
-                mark(&block)
-            }
-        };
-        match u128::from_le_bytes(marks) {
-            0 => start += BLOCK,
-            marks => break start + 1 + marks.trailing_zeros() as usize / 8,
-        }
+fn first_odd(target: &[u8]) -> Option<usize> {
+    let Some(last) = target.last_chunk() else {
+        return first_odd_of_short(target);
     };
-    (at <= NormalPath::MAX_LEN && target.get(at) == Some(&b'?')).then_some(at)
+    let mut at = 0;
+    while let Some(block) = target[at..].first_chunk() {
+        if let Some(odd) = first_odd_of(block) {
+            return Some(at + odd);
+        }
+        at += BLOCK;
+    }
+    // The last block overlaps the one before.
+    first_odd_of(last).map(|odd| target.len() - last.len() + odd)
 }
 
-// The two functions below are without branches and not inlined, so that each
-// compiles to 20 vector instructions a block; together with what looks at their
-// result they would be taken apart into ten times as many.
+/// [`first_odd`] of a target of at most 16 bytes.
+#[inline]
+fn first_odd_of_short(target: &[u8]) -> Option<usize> {
+    let odd = first_odd_of(&short(target))?;
+    // In a target of 8 to 15 bytes those at the end of the block are its last eight.
+    let moved = (8..BLOCK).contains(&target.len()) && odd > 8;
+    Some(if moved {
+        odd + target.len() - (BLOCK + 1)
+    } else {
+        odd
+    })
+}
 
+#[inline]
+fn first_odd_of(block: &Block) -> Option<usize> {
+    let marks = u128::from_le_bytes(mark_odd(block));
+    (marks != 0).then(|| 1 + marks.trailing_zeros() as usize / 8)
+}
+
+/// For each of `block[1..]`, is it odd? All ones if it is, else zero.
+// Without a branch and not inlined, so that it compiles to 20 vector instructions;
+// together with what looks at its result it would be taken apart into ten times as
+// many.
 #[inline(never)]
-fn mark(block: &Block) -> Marks {
+fn mark_odd(block: &Block) -> [u8; BLOCK] {
     let mut marks = [0; BLOCK];
     for i in 0..BLOCK {
         marks[i] = u8::from(is_odd(block[i], block[i + 1])).wrapping_neg();
-    }
-    marks
-}
-
-/// Which places are odd in either.
-#[inline(never)]
-fn mark_two(a: &Block, b: &Block) -> Marks {
-    let mut marks = [0; BLOCK];
-    for i in 0..BLOCK {
-        let odd = is_odd(a[i], a[i + 1]) | is_odd(b[i], b[i + 1]);
-        marks[i] = u8::from(odd).wrapping_neg();
     }
     marks
 }
@@ -105,11 +80,6 @@ fn is_odd(before: u8, byte: u8) -> bool {
     let cut = byte | 4 == b'?' || byte == b'\\'; // `;` is `?` without that bit
     let segment = before == b'/' && byte | 1 == b'/'; // and `.` is `/` without this
     outside | cut | segment
-}
-
-#[inline(always)]
-fn any(marks: Marks) -> bool {
-    u128::from_le_bytes(marks) != 0
 }
 
 /// All bytes of a target of at most 16, each behind the one before it or behind a
