@@ -1,9 +1,10 @@
 //! Everything that is printed: for people and, from the same values, as JSON.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -71,9 +72,14 @@ impl Output {
             true => ProgressDrawTarget::hidden(),
             false => ProgressDrawTarget::stderr(),
         };
-        let style =
-            ProgressStyle::with_template("{msg:18} {bar:32} {pos:>7}/{len} {per_sec} {eta}")
-                .expect("the template is one");
+        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // What cannot be written is not shown.
+            let _ = write!(out, "{}/s", grouped(state.per_sec() as u64));
+        };
+        let template = "{msg:18} {bar:28} {human_pos:>10}/{human_len} {rate:>9} {eta:>4}";
+        let style = ProgressStyle::with_template(template)
+            .expect("the template is one")
+            .with_key("rate", rate);
         let bar = ProgressBar::with_draw_target(Some(len), target).with_style(style);
         bar.set_message(what);
         if !hidden {
@@ -184,9 +190,13 @@ fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => plain(text),
-        Value::Number(number) => match number.as_u64() {
-            Some(whole) => grouped(whole),
-            None => number.to_string(),
+        Value::Number(number) => match (number.as_u64(), number.as_f64()) {
+            (Some(whole), _) => grouped(whole),
+            (None, Some(real)) if real >= 0.0 => {
+                let tenths = (real * 10.0).round() as u64;
+                format!("{}.{}", grouped(tenths / 10), tenths % 10)
+            }
+            _ => number.to_string(),
         },
         other => other.to_string(),
     }
@@ -241,13 +251,15 @@ mod tests {
     #[test]
     fn fields_stand_in_their_order_and_lists_below_each_other() {
         let object = json!({"id": "acme", "wrong_tenant_rows": 0, "name": null,
-            "domains": ["a.example", "b.example"], "requests": 10000});
+            "domains": ["a.example", "b.example"], "requests": 10000,
+            "requests_per_s": 6036.6});
         assert_eq!(
             fields(object.as_object().expect("an object")),
             "id                 acme\n\
              wrong tenant rows  0\n\
              domains            a.example\n                   b.example\n\
-             requests           10,000\n"
+             requests           10,000\n\
+             requests per s     6,036.6\n"
         );
     }
 

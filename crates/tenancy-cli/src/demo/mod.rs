@@ -46,7 +46,7 @@ const FILES: [(&str, &str); 5] = [
 ];
 
 /// Tenants that are created between two looks at the clock and at Ctrl-C.
-const BATCH: usize = 64;
+const BATCH: usize = 16;
 
 /// Set by Ctrl-C.
 static STOP: AtomicBool = AtomicBool::new(false);
