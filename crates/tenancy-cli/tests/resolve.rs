@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -256,14 +258,18 @@ fn who_asks_line_by_line_is_answered_before_the_next_line() {
         .spawn()
         .expect("it runs");
     let mut ask = child.stdin.take().expect("it was asked for");
-    let mut answers = BufReader::new(child.stdout.take().expect("it was asked for")).lines();
+    let answers = BufReader::new(child.stdout.take().expect("it was asked for")).lines();
+    let (send, answered) = mpsc::channel();
+    let reader = std::thread::spawn(move || answers.for_each(|line| drop(send.send(line))));
     for host in ["acme.app.test", "shop.example.org"] {
         writeln!(ask, "{{\"host\":\"{host}\",\"path\":\"/\"}}").expect("it listens");
-        let answer = answers.next().expect("an answer").expect("UTF-8");
+        let answer = answered.recv_timeout(Duration::from_secs(10));
+        let answer = answer.expect("an answer in time").expect("UTF-8");
         assert!(answer.contains("\"tenant\":\"acme\""), "{answer}");
     }
     drop(ask);
     assert!(child.wait().expect("it ends").success());
+    reader.join().expect("the reader ends");
 }
 
 #[test]

@@ -67,7 +67,9 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         self.driver().provision(&row)?;
         // An id that was destroyed in this process was closed for good.
         self.pools().reopen(row.id());
-        let active = TenantChange::status(TenantStatus::Active);
+        let mut active = TenantChange::status(TenantStatus::Active);
+        // The row may be that of an attempt which was asked for something else.
+        active.attributes = Some(spec.attributes.clone());
         match self
             .catalog()
             .update(row.id(), row.version(), active, self.actor())

@@ -77,6 +77,7 @@ fn a_creation_that_crashed_is_completed_by_calling_it_again() {
                 world = world.restart();
             }
             world.fail_at(FailAt::Never);
+            let spec = spec.attribute("plan", "pro");
             let acme = world
                 .create(spec)
                 .unwrap_or_else(|error| panic!("{at:?}: {error}"));
@@ -85,6 +86,7 @@ fn a_creation_that_crashed_is_completed_by_calling_it_again() {
                 (TenantStatus::Active, 1),
                 "{at:?}"
             );
+            assert_eq!(acme.attribute("plan"), Some("pro"), "{at:?}");
             assert_eq!(world.said("shop.example"), "acme", "{at:?}");
             mark(&world.checkout(&acme).expect("a connection"), "here");
             assert_eq!(world.files().len(), 1, "{at:?} left a file behind");

@@ -1,6 +1,6 @@
 //! Who owns a name, and which names nobody may have.
 
-use tenancy::{Challenge, Error, Name, Proof, TenantSpec, WriteError};
+use tenancy::{Challenge, Error, Name, Proof, TenantKey, TenantSpec, WriteError};
 
 use crate::util::{World, id};
 
@@ -66,8 +66,12 @@ fn a_name_that_is_taken_leaves_no_new_tenant_behind() {
     world
         .bind("soon.example", &id("acme"), Proof::Pending(challenge))
         .expect("pending");
-    // A pending name shows in no lookup: only the binding itself finds it taken.
-    for taken in ["shop.example", "soon.example", "acme.app.test"] {
+    let version = || {
+        let found = world.catalog().lookup(TenantKey::Label("acme"));
+        found.expect("the catalog is there").as_of
+    };
+    let before = version();
+    for taken in ["shop.example", "acme.app.test", "soon.example"] {
         let spec = TenantSpec::new(id("beta")).name("free.example").name(taken);
         let error = world.create(spec).expect_err(taken);
         assert!(
@@ -80,6 +84,12 @@ fn a_name_that_is_taken_leaves_no_new_tenant_behind() {
             "{taken}"
         );
         assert_eq!(world.said("free.example"), "no_tenant", "{taken}");
+        // A pending name shows in no lookup: only the binding itself finds it taken.
+        let unwritten = version() == before;
+        assert!(
+            unwritten || taken == "soon.example",
+            "{taken}: something was written"
+        );
     }
     assert_eq!(world.files().len(), 1);
     world
