@@ -50,13 +50,14 @@ impl Corpora {
     }
 }
 
-const BASES: [&str; 6] = [
+const BASES: [&str; 7] = [
     "app.test",
     "localhost",
     "example.com",
     "eu.app.test",
     "xn--bcher-kva.example",
     "b.c.d.e",
+    "2.3.4",
 ];
 const TEMPLATES: [&str; 6] = [
     "{tenant}-api.tmpl.test",
@@ -75,7 +76,7 @@ const PROXIES: [&str; 6] = [
     "203.0.113.0/25",
     "0.0.0.0/0",
 ];
-pub const IDS: [&str; 14] = [
+pub const IDS: [&str; 17] = [
     "acme",
     "beta",
     "gamma",
@@ -89,9 +90,12 @@ pub const IDS: [&str; 14] = [
     "127",
     "xn--bcher-kva",
     "t",
+    "1",
+    "a-label-of-thirty-bytes-in-all",
+    "a-label-of-thirty-1-bytes-in-al",
     "label-of-sixty-three-bytes-the-longest-that-dns-lets-anybody-ow",
 ];
-pub const PREFIXES: [&str; 16] = [
+pub const PREFIXES: [&str; 21] = [
     "/",
     "/assets",
     "/assets/private",
@@ -108,6 +112,11 @@ pub const PREFIXES: [&str; 16] = [
     "/telescope",
     "/favicon.ico",
     "/images/2024",
+    "/eight-by",
+    "/eight-by/nine-byte",
+    "/sixteen-bytes-16",
+    "/more-than-sixteen-bytes-in-one",
+    "/more-than-sixteen-bytes-in-one/x",
 ];
 const CLASSES: [&str; 5] = ["asset", "api", "debug", "auth", "page"];
 const MODES: [&str; 4] = ["skip", "tenant", "central", "universal"];
@@ -278,8 +287,16 @@ pub fn tenants(rng: &mut Rng, corpora: &Corpora, config: &Config) -> Vec<TenantR
     tenants
 }
 
+const OWN_DOMAINS: [&str; 5] = [
+    "10.1.2.3",
+    "1.2.3.4",
+    "shop.example.org",
+    "api.tmpl.test",
+    "a-rather-long-label.of-a-domain-that-goes-on.and-on-beyond-sixty-two-bytes.example.org",
+];
+
 fn domains(rng: &mut Rng, corpora: &Corpora, config: &Config) -> Vec<String> {
-    let mut domains = some(rng, &["10.1.2.3", "shop.example.org", "api.tmpl.test"], 8);
+    let mut domains = some(rng, &OWN_DOMAINS, 8);
     for _ in 0..rng.below(3) {
         domains.push(rng.pick(&corpora.domains).clone());
     }

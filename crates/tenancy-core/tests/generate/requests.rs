@@ -64,11 +64,12 @@ const ODD_HOSTS: [&str; 22] = [
     "[::1]x",
     "[fe80::1%25eth0]",
 ];
-const ADDRESSES: [&str; 9] = [
+const ADDRESSES: [&str; 10] = [
     "127.0.0.1",
     "10.1.2.3",
     "1.2.3.4",
-    "256.1.1.1",
+    "256.2.3.4",
+    "01.2.3.4",
     "0x7f.1",
     "[::1]",
     "[0:0:0:0:0:0:0:1]",
@@ -221,6 +222,8 @@ impl Maker<'_> {
                 "fd12::1",
                 "fe12::1",
                 "::1",
+                "::ffff:10.9.9.9",
+                "::ffff:11.9.9.9",
                 "203.0.113.5",
                 "203.0.113.200",
             ];
@@ -310,11 +313,16 @@ impl Maker<'_> {
         let mut pairs = Vec::new();
         for _ in 0..1 + self.rng.below(3) {
             let value = self.value();
-            pairs.push(match self.rng.below(10) {
-                0..5 => format!("tenant={value}"),
-                5 => format!("tenant[]={value}"),
-                6 => format!("Tenant={value}"),
-                7 => format!("xtenant={value}"),
+            pairs.push(match self.rng.below(20) {
+                0..10 => format!("tenant={value}"),
+                10 => format!("tenant[]={value}"),
+                11 => format!("Tenant={value}"),
+                12 => format!("xtenant={value}"),
+                13 => format!("t%65nant={value}"),
+                14 => format!("tenant=%{:02x}{value}", b'a' + self.rng.below(26) as u8),
+                15 => format!("tenant={value}%2"),
+                16 => format!("tenant={value}+"),
+                17 => "tenant".to_owned(),
                 _ => "page=2".to_owned(),
             });
         }
@@ -366,7 +374,8 @@ impl Maker<'_> {
             0..6 => "/".to_owned(),
             6..30 if self.config.path_prefix.is_some() => self.prefixed(below),
             30..45 if !self.config.paths.is_empty() => {
-                format!("{}{below}", self.rng.pick(&self.config.paths).prefix)
+                let prefix = self.rng.pick(&self.config.paths).prefix.clone();
+                self.near(prefix) + below
             }
             45..65 => {
                 let built_in = [
@@ -388,7 +397,10 @@ impl Maker<'_> {
                 ];
                 format!("{}{below}", self.rng.pick(&built_in))
             }
-            65..70 => format!("{}{below}", self.rng.pick(&PREFIXES)),
+            65..70 => {
+                let prefix = (*self.rng.pick(&PREFIXES)).to_owned();
+                self.near(prefix) + below
+            }
             70..74 => (*self
                 .rng
                 .pick(&["/q1.pdf", "/x.css", "/a/logo.png", "*", ""]))
@@ -396,6 +408,17 @@ impl Maker<'_> {
             74..77 => self.rng.pick(&self.corpora.attacks).clone(),
             _ => self.rng.pick(&self.corpora.paths).clone(),
         }
+    }
+
+    /// The prefix of a rule, or one that differs from it in a byte.
+    fn near(&mut self, mut prefix: String) -> String {
+        let at = self.rng.below(prefix.len());
+        match self.rng.below(8) {
+            0 => prefix.replace_range(at..=at, "z"),
+            1 => drop(prefix.remove(at)),
+            _ => {}
+        }
+        prefix
     }
 
     fn prefixed(&mut self, below: &str) -> String {

@@ -64,6 +64,10 @@ impl Reference<'_> {
             built_in(&LARAVEL, "debug");
         }
         for rule in &self.config.paths {
+            let known = rules.iter().any(|(prefix, _, _)| *prefix == rule.prefix);
+            if known && self.planted(Mutant::BuiltInsStay) {
+                continue;
+            }
             rules.retain(|(prefix, _, _)| *prefix != rule.prefix);
             let mode = rule.mode.as_deref().unwrap_or(mode_of(&rule.class));
             rules.push((rule.prefix.clone(), rule.class.clone(), mode.to_owned()));

@@ -58,6 +58,8 @@ impl Reference<'_> {
         let Some(peer) = peer.map(|peer| peer.parse::<IpAddr>().expect("an address")) else {
             return false;
         };
+        // `::ffff:10.0.0.1` is how a socket of both kinds reports 10.0.0.1.
+        let peer = peer.to_canonical();
         if self.planted(Mutant::AnyoneForwards) {
             return true;
         }

@@ -127,6 +127,7 @@ impl<'a> Reference<'a> {
         // 4. Path prefix (central hosts only).
         let (prefix_names, path) = match kind {
             Kind::Central => self.strip_prefix(&path)?,
+            _ if self.planted(Mutant::PrefixOnNamedHosts) => (None, self.strip_prefix(&path)?.1),
             _ => (None, path),
         };
         // 5. Class and mode.
@@ -353,8 +354,8 @@ impl<'a> Reference<'a> {
         let truth = self.truth();
         let label = truth.label_under_a_base(domain);
         match label.or_else(|| truth.token_of_a_template(domain)) {
-            Some(label) => Key::Label(label),
-            None => Key::Domain(domain.to_owned()),
+            Some(label) if !host::is_v4(domain) => Key::Label(label),
+            _ => Key::Domain(domain.to_owned()),
         }
     }
 

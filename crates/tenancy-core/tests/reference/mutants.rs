@@ -23,6 +23,7 @@ pub enum Mutant {
     CentralFallsThrough,
     // 4. Path prefix
     PrefixStrippedTwice,
+    PrefixOnNamedHosts,
     // 5. Class and mode
     NoSegmentBoundary,
     FirstPrefixWins,
@@ -31,7 +32,10 @@ pub enum Mutant {
     ExtensionWithCase,
     AnyMethodSkips,
     SemicolonSkips,
+    BuiltInsStay,
     // 6. Other sources
+    QueryUndecoded,
+    UnknownOriginIsNobody,
     HeaderOnNamedHost,
     FirstSourceWins,
     MalformedIsNobody,
@@ -44,7 +48,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 33] = [
         Self::CaseSensitiveHost,
         Self::FinalDotKept,
         Self::PortUnbounded,
@@ -60,6 +64,7 @@ impl Mutant {
         Self::ReservedResolves,
         Self::CentralFallsThrough,
         Self::PrefixStrippedTwice,
+        Self::PrefixOnNamedHosts,
         Self::NoSegmentBoundary,
         Self::FirstPrefixWins,
         Self::ExtensionAlone,
@@ -67,6 +72,9 @@ impl Mutant {
         Self::ExtensionWithCase,
         Self::AnyMethodSkips,
         Self::SemicolonSkips,
+        Self::BuiltInsStay,
+        Self::QueryUndecoded,
+        Self::UnknownOriginIsNobody,
         Self::HeaderOnNamedHost,
         Self::FirstSourceWins,
         Self::MalformedIsNobody,

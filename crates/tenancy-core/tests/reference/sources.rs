@@ -85,10 +85,30 @@ impl Reference<'_> {
         for pair in query.unwrap_or_default().split(|byte| *byte == b'&') {
             // `?tenant[]=` is not `tenant`; `?tenant` alone is empty.
             let (key, value) = split_once(pair, b'=').unwrap_or((pair, b""));
-            if key == name.as_bytes() {
-                said.push(("query", id(value)));
+            if self.read_form(key) == name.as_bytes() {
+                said.push(("query", id(&self.read_form(value))));
             }
         }
+    }
+
+    /// A query is what the application will read: decoded as a form is, once.
+    fn read_form(&self, text: &[u8]) -> Vec<u8> {
+        let mut read = Vec::new();
+        let mut at = 0;
+        while at < text.len() && !self.planted(Mutant::QueryUndecoded) {
+            let digit = |at: usize| text.get(at).and_then(|byte| (*byte as char).to_digit(16));
+            match (text[at], digit(at + 1), digit(at + 2)) {
+                (b'%', Some(high), Some(low)) => {
+                    read.push((high * 16 + low) as u8);
+                    at += 2;
+                }
+                (b'+', _, _) => read.push(b' '),
+                (byte, _, _) => read.push(byte),
+            }
+            at += 1;
+        }
+        read.extend(&text[at..]);
+        read
     }
 
     fn read_cookies(&self, request: &Request, said: &mut Vec<(&'static str, Said)>) {
@@ -135,6 +155,7 @@ impl Reference<'_> {
                 }
                 // A reserved label is a name like any other, which nobody has.
                 Kind::Named(_, key) | Kind::Reserved(key) => said.push(("origin", Said::Name(key))),
+                Kind::Unknown if self.planted(Mutant::UnknownOriginIsNobody) => {}
                 Kind::Unknown => said.push(("origin", Said::Nothing)),
             }
         }
@@ -164,7 +185,7 @@ fn id(value: &[u8]) -> Said {
 
 fn is_scheme(text: &[u8]) -> bool {
     let inner = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
-    text.first().is_some_and(u8::is_ascii_alphabetic) && text.iter().all(inner)
+    !text.is_empty() && text.iter().all(inner)
 }
 
 fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
