@@ -106,26 +106,30 @@ impl<S: BuildHasher, V: Clone> Bounded<S, V> {
         Some(entry.value.clone())
     }
 
-    /// Keeps a value if `still` says so while the name's shard is locked. Gives
-    /// back what had to leave for it.
+    /// Keeps a value if `still` says so. Both closures run while the name's shard is
+    /// locked, `evicted` with what has to leave.
     pub(crate) fn put_if(
         &self,
         name: Probe<'_>,
         value: V,
         still: impl FnOnce() -> bool,
-    ) -> Option<(Kept, V)> {
+        evicted: impl FnOnce(&Kept, &V),
+    ) {
         let hash = self.hash(name);
         let mut shard = self.shard(hash).write();
         if !still() {
-            return None;
+            return;
         }
         let gone = shard.take(hash, name);
-        let evicted = (shard.entries.len() >= self.max_per_shard).then(|| shard.evict());
+        let full = shard.entries.len() >= self.max_per_shard;
+        let victim = full.then(|| shard.evict());
+        if let Some((name, value)) = &victim {
+            evicted(name, value);
+        }
         shard.push(hash, name.into(), value);
         drop(shard);
         // The old values are dropped outside the lock.
-        drop(gone);
-        evicted
+        drop((gone, victim));
     }
 
     pub(crate) fn del(&self, name: Probe<'_>) {
@@ -227,7 +231,10 @@ mod tests {
             let probe = Probe::of(TenantKey::Label(&text));
             match what {
                 0..8 => {
-                    if let Some((gone, value)) = map.put_if(probe, step, || true) {
+                    let mut left = None;
+                    let evicted = |gone: &Kept, value: &u64| left = Some((gone.clone(), *value));
+                    map.put_if(probe, step, || true, evicted);
+                    if let Some((gone, value)) = left {
                         let of = model.iter().find(|(_, kept)| **kept == value);
                         let gone_name = of.map(|(name, _): (&String, _)| name.clone());
                         let gone_name = gone_name.expect("what left was there");
@@ -240,7 +247,7 @@ mod tests {
                     map.del(probe);
                     model.remove(&text);
                 }
-                10 => assert!(map.put_if(probe, 0, || false).is_none()),
+                10 => map.put_if(probe, 0, || false, |_, _| panic!("nothing was kept")),
                 _ => assert_eq!(map.get(probe), model.get(&text).copied(), "step {step}"),
             }
             assert_eq!(map.len(), model.len(), "step {step}");
@@ -253,10 +260,10 @@ mod tests {
         let map = Bounded::new(foldhash::fast::RandomState::default(), 8);
         let hot = "hot";
         let hot = Probe::of(TenantKey::Label(hot));
-        map.put_if(hot, 0, || true);
+        map.put_if(hot, 0, || true, |_, _| {});
         for number in 0..1000 {
             let text = name(number);
-            map.put_if(Probe::of(TenantKey::Label(&text)), 1, || true);
+            map.put_if(Probe::of(TenantKey::Label(&text)), 1, || true, |_, _| {});
             assert_eq!(map.get(hot), Some(0), "after {number}");
         }
     }

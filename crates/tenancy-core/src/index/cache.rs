@@ -18,7 +18,7 @@ use crate::tenant::Tenant;
 pub(crate) struct Cache<S> {
     tenants: Bounded<S, (Tenant, u64)>,
     nobody: Bounded<S, u64>,
-    /// Which names of a tenant are kept. Written before a name is kept.
+    /// Which names of a tenant are kept, at least. Locked last.
     names: Mutex<HashMap<TenantId, Vec<Kept>>>,
     flights: Mutex<HashMap<Kept, Arc<Flight>>>,
     /// Everything up to this version was applied: older answers are not kept.
@@ -143,19 +143,23 @@ impl<S: BuildHasher + Clone> Cache<S> {
     fn keep(&self, name: Probe<'_>, answer: &Answer, forgotten: u64, until: u64) {
         // Compared while the name's shard is locked, and raised before anything is
         // forgotten: either the comparison fails or what is kept here is forgotten.
-        let still = || {
+        let current = || {
             self.applied.load(Ordering::Acquire) <= answer.as_of.0
                 && self.forgotten.load(Ordering::Acquire) == forgotten
         };
         let Some(tenant) = &answer.value else {
-            self.nobody.put_if(name, until, still);
+            self.nobody.put_if(name, until, current, |_, _| {});
             return;
         };
-        self.remember(tenant.id(), name.into());
-        let evicted = self.tenants.put_if(name, (tenant.clone(), until), still);
-        if let Some((gone, (owner, _))) = evicted {
-            self.disremember(owner.id(), &gone);
-        }
+        // Remembered before the comparison, and under the same lock: what is kept is
+        // remembered, whoever forgets the tenant meanwhile.
+        let still = || {
+            self.remember(tenant.id(), name.into());
+            current()
+        };
+        let evicted = |gone: &Kept, (owner, _): &(Tenant, u64)| self.disremember(owner.id(), gone);
+        self.tenants
+            .put_if(name, (tenant.clone(), until), still, evicted);
     }
 
     fn remember(&self, id: &TenantId, name: Kept) {
@@ -210,9 +214,10 @@ impl<S: BuildHasher + Clone> Cache<S> {
 
     pub(crate) fn forget_all(&self) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
+        // Names first: what is kept after its shard was cleared is remembered after.
+        self.names.lock().clear();
         self.tenants.clear();
         self.nobody.clear();
-        self.names.lock().clear();
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::net::Ipv6Addr;
 
 use super::Rule;
+use crate::catalog::Name;
+use crate::domain::Domain;
 use crate::host::{self, MAX_HOST};
 use crate::id::TenantId;
 use crate::key::{Suffix, has_dot, tail};
@@ -55,14 +57,29 @@ impl Hosts {
         if host.first() == Some(&b'[') {
             return self.address(host);
         }
-        for pattern in &self.patterns {
-            if pattern.suffix.ends(host, tail)
-                && let Some(label) = pattern.label(host)
-            {
-                return HostKind::Label(label, pattern.rule);
-            }
+        match self.label(host, tail) {
+            Some((label, rule)) => HostKind::Label(label, rule),
+            None => HostKind::Name(host),
         }
-        HostKind::Name(host)
+    }
+
+    /// The label under a base domain or in a template, of a host with this tail.
+    #[inline]
+    fn label<'h>(&self, host: &'h [u8], tail: [u64; 2]) -> Option<(&'h [u8], Rule)> {
+        self.patterns.iter().find_map(|pattern| {
+            let fits = pattern.suffix.ends(host, tail);
+            let label = fits.then(|| pattern.label(host)).flatten()?;
+            Some((label, pattern.rule))
+        })
+    }
+
+    /// How a name binds, central or not.
+    pub(crate) fn name_for(&self, domain: &Domain) -> Name {
+        let host = domain.as_str().as_bytes();
+        let label = self.label(host, tail(host)).map(|(label, _)| label);
+        let label = label.and_then(|label| std::str::from_utf8(label).ok());
+        let label = label.and_then(|label| TenantId::new(label).ok());
+        label.map_or_else(|| Name::Domain(domain.clone()), Name::Label)
     }
 
     /// Whether this label, in whatever case, is never a tenant.

@@ -133,13 +133,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     /// How a name is to be bound: one label under a base domain, or what stands for
     /// the tenant in a template, as a label; everything else as a domain.
     pub fn name_for(&self, domain: &Domain) -> Name {
-        match self.hosts.kind(domain.as_str().as_bytes()) {
-            HostKind::Label(label, _) => std::str::from_utf8(label)
-                .ok()
-                .and_then(|label| TenantId::new(label).ok())
-                .map_or_else(|| Name::Domain(domain.clone()), Name::Label),
-            _ => Name::Domain(domain.clone()),
-        }
+        self.hosts.name_for(domain)
     }
 
     /// Whether this host is of the central application, and so never a tenant's.
