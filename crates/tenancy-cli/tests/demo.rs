@@ -1,7 +1,6 @@
 //! `demo`: the whole job, its report and its proof.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -150,14 +149,7 @@ fn the_second_process_tells_what_is_in_the_files() {
 
     let file = files(&dir.path().join("kept/data/tenants")).remove(0);
     assert!(file.extension().is_some_and(|e| e == "db"), "{file:?}");
-    let connection = rusqlite::Connection::open(file).expect("a database");
-    connection
-        .execute_batch(
-            "INSERT INTO pages VALUES ('/planted', 1);
-             INSERT INTO visits (tenant, number, method, path) VALUES ('stranger', 7, 'GET', '/planted')",
-        )
-        .expect("a row");
-    drop(connection);
+    plant(&file);
     let rows = tenancy(dir.path(), &["demo-rows", "kept"]).ok().stdout;
     assert!(
         rows.lines()
@@ -166,64 +158,76 @@ fn the_second_process_tells_what_is_in_the_files() {
     );
 }
 
-#[test]
-fn ctrl_c_stops_cleanly_and_says_what_was_done() {
+/// Starts a demo without an end, does something while it is at work, and sends it
+/// Ctrl-C: its report, and the one line that it complains with.
+fn interrupted(meanwhile: impl FnOnce(&Path)) -> (Value, String) {
     let dir = tempfile::tempdir().expect("a directory");
-    let args = [
-        "demo",
-        "--tenants",
-        "4",
-        "--requests",
-        "100000000",
-        "--dir",
-        "kept",
-        "--json",
-    ];
+    let endless = ["--tenants", "4", "--requests", "100000000"];
+    let args = [&["demo", "--dir", "kept", "--json"], &endless[..]].concat();
     let mut command = command(dir.path(), &args);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it runs");
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("it runs");
     // It is at work once a tenant's file has rows, and so a write-ahead log.
     let started = std::time::Instant::now();
     let tenants = dir.path().join("kept/data/tenants");
     let is_log = |path: &std::path::PathBuf| path.to_string_lossy().ends_with("-wal");
-    let busy = |dir: &Path| files(dir).iter().any(is_log);
-    while !busy(&tenants) {
-        assert!(
-            started.elapsed() < Duration::from_secs(60),
-            "it never began"
-        );
+    while !files(&tenants).iter().any(is_log) {
+        let waited = started.elapsed();
+        assert!(waited < Duration::from_secs(60), "it never began");
         std::thread::sleep(Duration::from_millis(20));
     }
+    meanwhile(&tenants);
     std::thread::sleep(Duration::from_millis(300));
     let pid = child.id().to_string();
     let kill = std::process::Command::new("kill")
         .args(["-INT", &pid])
         .status();
     assert!(kill.expect("there is a kill").success());
-    let mut stdout = String::new();
-    child
-        .stdout
-        .take()
-        .expect("a pipe")
-        .read_to_string(&mut stdout)
-        .expect("UTF-8");
-    let stderr = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-    let stderr: Vec<_> = stderr.collect::<Result<_, _>>().expect("UTF-8");
-    assert_eq!(
-        child.wait().expect("it ends").code(),
-        Some(1),
-        "{stdout} {stderr:?}"
-    );
-    let report: Value = serde_json::from_str(&stdout).expect("one document");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one document");
+    (report, stderr)
+}
+
+#[test]
+fn ctrl_c_stops_cleanly_and_says_what_was_done() {
+    let (report, stderr) = interrupted(|_| ());
     let done = count(&report, "requests");
     adds_up(&report, done);
     assert!(done > 0 && done < 100_000_000, "{report}");
-    assert_eq!(stderr.len(), 1, "{stderr:?}");
-    assert!(stderr[0].starts_with("error: stopped after "), "{stderr:?}");
-    assert!(stderr[0].contains(" of 100,000,000 requests"), "{stderr:?}");
+    assert!(stderr.starts_with("error: stopped after "), "{stderr}");
+    assert!(stderr.contains(" of 100,000,000 requests"), "{stderr}");
+}
+
+#[test]
+fn a_row_that_the_demo_did_not_write_fails_it() {
+    let (report, stderr) = interrupted(|tenants| plant(&files(tenants)[0]));
+    // The requests that read it after it was planted count, too.
+    assert!(count(&report, "wrong_tenant_rows") >= 1, "{report}");
+    assert!(
+        stderr.contains("rows where they do not belong: 1; the first: tenant-000"),
+        "{stderr}"
+    );
+    assert!(stderr.contains(" holds request 7 of stranger"), "{stderr}");
+}
+
+/// Writes a stranger's row, as another process may.
+fn plant(file: &Path) {
+    let connection = rusqlite::Connection::open(file).expect("a database");
+    connection
+        .busy_timeout(Duration::from_secs(10))
+        .expect("a time-out");
+    connection
+        .execute_batch(
+            "BEGIN IMMEDIATE;
+             INSERT OR IGNORE INTO pages VALUES ('/planted', 1);
+             INSERT INTO visits (id, tenant, number, method, path)
+             VALUES (-1, 'stranger', 7, 'GET', '/planted');
+             COMMIT",
+        )
+        .expect("a row");
 }
 
 #[test]

@@ -103,7 +103,7 @@ pub fn run(args: &Demo, out: Output) -> Result<(), Failure> {
     verdict.check()?;
     if tally.foreign_reads > 0 {
         return Err(Failure::refused(format!(
-            "{} rows of others were read",
+            "rows of others that were read: {}",
             tally.foreign_reads
         )));
     }

@@ -73,12 +73,12 @@ impl Verdict {
         let of = |rows: &[String], what| match rows {
             [] => Ok(()),
             [first, ..] => Err(Failure::refused(format!(
-                "{} {what}; the first: {first}",
+                "{what}: {}; the first: {first}",
                 rows.len()
             ))),
         };
-        of(&self.wrong, "rows are where they do not belong")?;
-        of(&self.lost, "committed rows are not there")
+        of(&self.wrong, "rows where they do not belong")?;
+        of(&self.lost, "committed rows that are not there")
     }
 }
 
