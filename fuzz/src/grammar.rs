@@ -81,8 +81,7 @@ pub fn host(raw: &[u8]) -> Option<Host> {
     let text = std::str::from_utf8(raw).ok()?;
     if let Some(behind) = text.strip_prefix('[') {
         let (address, port) = behind.split_once(']')?;
-        // One final dot is dropped from every host.
-        port_or_nothing(port.strip_prefix('.').unwrap_or(port))?;
+        port_or_nothing(port)?;
         return address.parse().ok().map(Host::V6);
     }
     let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
