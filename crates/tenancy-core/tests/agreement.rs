@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use tenancy_core::{Domain, Name};
+
 use crate::build;
 use crate::case::Case;
 use crate::differential::run;
@@ -118,4 +120,33 @@ fn the_resolver_answers_as_the_reference_does() {
     let failures: Vec<String> = failures.into_values().collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     counts.assert_all(cases / 20_000);
+}
+
+/// Under every configuration, of every kind of name there is.
+#[test]
+fn every_name_is_bound_as_the_rules_say() {
+    let mut seen = [0, 0];
+    run(env("TENANCY_CASES", 100_000) / 10, |world, request| {
+        let bound = world.tenants.iter().flat_map(|tenant| &tenant.domains);
+        let asked = request
+            .hosts
+            .first()
+            .map(|host| String::from_utf8_lossy(host));
+        let asked = asked.filter(|host| host.parse::<Domain>().is_ok_and(|d| d.as_str() == *host));
+        for domain in bound.map(String::as_str).chain(asked.as_deref()) {
+            let want = build::name_bound_by(&world.config, domain);
+            assert_eq!(
+                world.real.name_for(domain),
+                want,
+                "{domain}: {}",
+                world.config.to_json()
+            );
+            seen[usize::from(matches!(want, Name::Label(_)))] += 1;
+        }
+        true
+    });
+    assert!(
+        seen.iter().all(|count| *count > 100),
+        "domains and labels: {seen:?}"
+    );
 }

@@ -214,6 +214,11 @@ fn feed(config: &Config, tenants: &[TenantRow]) -> Vec<Change> {
 pub struct Real(Resolver);
 
 impl Real {
+    /// How a name is to be bound, by the real resolver.
+    pub fn name_for(&self, domain: &str) -> Name {
+        self.0.name_for(&domain.parse().expect("a domain"))
+    }
+
     /// What the real resolver answers.
     pub fn answer(&self, request: &Request) -> Answer {
         let hosts: Vec<&[u8]> = request.hosts.iter().map(Vec::as_slice).collect();

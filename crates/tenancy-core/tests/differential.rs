@@ -15,8 +15,8 @@ const REQUESTS_A_WORLD: u64 = 100;
 
 /// One configuration and catalog, and the resolver over it.
 pub struct World {
-    config: Config,
-    tenants: Vec<TenantRow>,
+    pub config: Config,
+    pub tenants: Vec<TenantRow>,
     pub real: Real,
 }
 

@@ -354,7 +354,7 @@ impl<'a> Reference<'a> {
         let truth = self.truth();
         let label = truth.label_under_a_base(domain);
         match label.or_else(|| truth.token_of_a_template(domain)) {
-            Some(label) if !host::is_v4(domain) => Key::Label(label),
+            Some(label) if config::is_label(&label) && !host::is_v4(domain) => Key::Label(label),
             _ => Key::Domain(domain.to_owned()),
         }
     }
