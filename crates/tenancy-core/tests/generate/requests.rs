@@ -455,6 +455,12 @@ impl Maker<'_> {
             }
             return;
         }
+        if self.rng.chance(30) {
+            // Any byte at all, encoded.
+            let any = format!("%{:02x}", self.rng.below(256));
+            path.splice(at..at, any.into_bytes());
+            return;
+        }
         let insertions: [&[u8]; 26] = [
             b"/",
             b"/",
