@@ -175,6 +175,10 @@ impl Suffix {
         self.text.len()
     }
 
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.text
+    }
+
     /// Does `host`, whose tail is `tail`, end with this, without case?
     #[inline]
     pub(crate) fn ends(&self, host: &[u8], tail: [u64; 2]) -> bool {

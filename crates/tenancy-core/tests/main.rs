@@ -12,6 +12,7 @@ mod classify;
 mod corpora;
 mod differential;
 mod domain;
+mod explain;
 mod freshness;
 mod generate;
 mod hosts;

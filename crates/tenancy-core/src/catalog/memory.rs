@@ -35,7 +35,8 @@ impl MemoryCatalog {
         Self::default()
     }
 
-    /// Adds a tenant exactly as it is, its epoch and status too.
+    /// Adds a tenant as it is, its status and epoch too; an id that was destroyed
+    /// comes back with a later epoch than its last at least.
     ///
     /// # Errors
     /// When the id or label is taken.
@@ -43,7 +44,9 @@ impl MemoryCatalog {
         let mut state = self.0.lock();
         state.refuse_taken(tenant.id())?;
         let version = Version(state.version + 1);
-        let tenant = tenant.to_builder().version(version).build()?;
+        let last = state.tombstones.get(tenant.id());
+        let epoch = last.map_or(tenant.epoch(), |last| tenant.epoch().max(last.next()));
+        let tenant = tenant.to_builder().version(version).epoch(epoch).build()?;
         state.store(tenant.clone());
         Ok(tenant)
     }

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::hash::BuildHasher;
 
-use super::hosts::HostKind;
+use super::hosts::{HostKind, Hosts, Pattern};
 use super::sources::Sighted;
 use super::store::Block;
 use super::{Resolution, ResolveError, Resolved, Resolver, Rule, Way};
 use crate::catalog::TenantKey;
 use crate::index::{Found, Probe};
+use crate::key::tail;
 use crate::text::Excerpt;
 
 /// The steps on the way to an answer, in order; it displays one a line.
@@ -115,6 +116,40 @@ impl Way for Steps {
             what,
             found: found(),
         });
+    }
+}
+
+impl Hosts {
+    /// Writes down every rule that a host which is not central was tried against.
+    #[inline]
+    pub(crate) fn step_rules<W: Way>(&self, host: &[u8], way: &mut W) {
+        for pattern in &self.patterns {
+            way.step(pattern.rule.as_str(), || pattern.describe(host));
+        }
+        if self.domains {
+            way.step(Rule::Domain.as_str(), || match self.kind(host) {
+                HostKind::Name(_) => "the whole name is looked up".into(),
+                _ => "not tried: the host has an answer already".into(),
+            });
+        }
+    }
+}
+
+impl Pattern {
+    fn describe(&self, host: &[u8]) -> String {
+        let before = self.prefix.escape_ascii();
+        let template = format!(
+            "{before}{{tenant}}{}",
+            self.suffix.as_bytes().escape_ascii()
+        );
+        let ends = self.suffix.ends(host, tail(host));
+        match ends.then(|| self.label(host)).flatten() {
+            Some(label) => {
+                let label = label.to_ascii_lowercase();
+                format!("{template} names {}", label.escape_ascii())
+            }
+            None => format!("{template} does not fit"),
+        }
     }
 }
 

@@ -105,7 +105,7 @@ impl Hosts {
 impl Pattern {
     /// The one label where the tenant stands, of a host that ends as this does.
     #[inline]
-    fn label<'h>(&self, host: &'h [u8]) -> Option<&'h [u8]> {
+    pub(crate) fn label<'h>(&self, host: &'h [u8]) -> Option<&'h [u8]> {
         let before = &host[..host.len() - self.suffix.len()];
         let label = match before.split_at_checked(self.prefix.len()) {
             Some(([], label)) => label, // a base domain: nothing to compare

@@ -200,6 +200,9 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         let host = host::split(raw).map_err(ResolveError::BadHost)?;
         let kind = self.hosts.kind(host);
         way.step("host", || kind.describe(host));
+        if kind != HostKind::Central {
+            self.hosts.step_rules(host, way);
+        }
         let path = match NormalPath::parse(head.target) {
             Ok(path) => path,
             Err(bad) => {
@@ -228,15 +231,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
             Err(stop) => return Err(self.malformed(rule, name, host).map_or(stop, Into::into)),
         };
         match found {
-            Found::Tenant(tenant) => {
-                let tenant = admit(tenant, classified)?;
-                Ok(answer(
-                    Resolution::Tenant(tenant),
-                    classified,
-                    Some(rule),
-                    path,
-                ))
-            }
+            Found::Tenant(tenant) => Ok(serve(tenant, classified, rule, path)?),
             Found::Nobody => Err(self.nobody_by(rule, name, host).into()),
             Found::Contested => Err(contested(name).into()),
         }
@@ -284,15 +279,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
             return Err(unknown(rule, name.as_bytes()).into());
         }
         match way.look(self, Probe::of(name.as_key()))? {
-            Found::Tenant(tenant) => {
-                let tenant = admit(tenant, classified)?;
-                Ok(answer(
-                    Resolution::Tenant(tenant),
-                    classified,
-                    Some(rule),
-                    path,
-                ))
-            }
+            Found::Tenant(tenant) => Ok(serve(tenant, classified, rule, path)?),
             Found::Nobody => Err(unknown(rule, name.as_bytes()).into()),
             Found::Contested => Err(contested(name.as_bytes()).into()),
         }
@@ -425,6 +412,19 @@ fn answer<'p>(
         rule,
         path: path.into_cow(),
     }
+}
+
+/// The answer for a tenant that was found, if this route may serve it now.
+#[inline]
+fn serve<'p>(
+    tenant: Tenant,
+    classified: Classified,
+    rule: Rule,
+    path: NormalPath<'p>,
+) -> Result<Resolved<'p>, ResolveError> {
+    let tenant = admit(tenant, classified)?;
+    let resolution = Resolution::Tenant(tenant);
+    Ok(answer(resolution, classified, Some(rule), path))
 }
 
 /// May this tenant be served by this route, now?

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tenancy_core::{
-    Actor, Attributes, Catalog, CatalogError, CatalogWriter, Challenge, Change, Domain,
+    Actor, Attributes, Catalog, CatalogError, CatalogWriter, Challenge, Change, Domain, Epoch,
     MemoryCatalog, Name, NewTenant, Placement, Proof, Tenant, TenantChange, TenantId, TenantKey,
     TenantStatus, Version, WriteError,
 };
@@ -244,6 +244,21 @@ fn a_catalog_behaves_as_maps_and_a_counter_do() {
             "{word}: {answers:?}"
         );
     }
+}
+
+#[test]
+fn a_destroyed_id_never_comes_back_with_an_older_epoch() {
+    let (catalog, by) = (MemoryCatalog::new(), Actor::new("test"));
+    let at = |epoch| Tenant::builder("acme".parse().unwrap()).epoch(Epoch::new(epoch).unwrap());
+    let acme = catalog.put(&at(5).build().unwrap()).unwrap();
+    catalog.remove(acme.id(), acme.version(), &by).unwrap();
+    let again = catalog.put(&at(2).build().unwrap()).unwrap();
+    assert_eq!(again.epoch().get(), 6);
+    catalog.remove(again.id(), again.version(), &by).unwrap();
+    assert_eq!(
+        catalog.put(&at(9).build().unwrap()).unwrap().epoch().get(),
+        9
+    );
 }
 
 #[test]
