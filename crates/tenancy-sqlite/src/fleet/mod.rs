@@ -1,0 +1,47 @@
+//! [`Fleet`]: all tenants of a storage root at once, for operators.
+
+use std::fmt;
+
+use crate::{SqliteCatalog, SqliteDriver};
+
+/// All tenants of a storage root: the driver of their files with the catalog that
+/// lists them. What an operator does to many tenants, or to files and rows together,
+/// is here; one tenant's life is the facade's affair. Cloning is cheap.
+///
+/// ```
+/// use tenancy_sqlite::{Fleet, SqliteCatalog, SqliteDriver};
+///
+/// let root = tempfile::tempdir()?;
+/// let driver = SqliteDriver::builder(root.path()).build()?;
+/// let fleet = Fleet::new(driver, SqliteCatalog::open(root.path())?);
+/// # let _ = fleet;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Fleet {
+    driver: SqliteDriver,
+    catalog: SqliteCatalog,
+}
+
+impl Fleet {
+    /// The driver and the catalog of one root.
+    pub fn new(driver: SqliteDriver, catalog: SqliteCatalog) -> Self {
+        Self { driver, catalog }
+    }
+
+    /// The driver of its files.
+    pub fn driver(&self) -> &SqliteDriver {
+        &self.driver
+    }
+
+    /// The catalog that lists its tenants.
+    pub fn catalog(&self) -> &SqliteCatalog {
+        &self.catalog
+    }
+}
+
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Fleet").field(&self.driver).finish()
+    }
+}
