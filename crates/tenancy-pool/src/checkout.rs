@@ -53,7 +53,7 @@ impl<D: Driver> Checkout<D> {
         let Some(live) = self.live.take() else {
             return;
         };
-        let now = self.pools.0.clock.now();
+        let now = self.pools.0.now();
         let mut sched = self.pools.0.lock();
         let refused = sched.put_back(self.seat, live, sound, now);
         drop(sched);

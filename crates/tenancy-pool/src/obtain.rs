@@ -60,7 +60,7 @@ impl<D: Driver> TenantPools<D> {
             }
             // What was just done took its time.
             deadline.get_or_insert_with(|| Moment::now().after(timeout));
-            ask.now = self.0.clock.now();
+            ask.now = self.0.now();
         }
     }
 
@@ -99,7 +99,7 @@ impl<D: Driver> TenantPools<D> {
                 label,
                 thread: this_thread(),
             },
-            now: self.0.clock.now(),
+            now: self.0.now(),
         })
     }
 
@@ -163,7 +163,7 @@ impl<D: Driver> TenantPools<D> {
         loop {
             match waiting.take() {
                 Some(Grant::Nudge) => {
-                    ask.now = self.0.clock.now();
+                    ask.now = self.0.now();
                     if let Some((seat, connection)) = sched.look(ask, waiting) {
                         return Ok(Grant::Use { seat, connection });
                     }
@@ -173,7 +173,7 @@ impl<D: Driver> TenantPools<D> {
             }
             if late {
                 let holders = sched.holders(ask.key);
-                ask.now = self.0.clock.now();
+                ask.now = self.0.now();
                 sched.leave(ask, waiting);
                 return Err(holders);
             }

@@ -28,7 +28,7 @@ struct Reservation<'p, D: Driver> {
 impl<D: Driver> Drop for Reservation<'_, D> {
     fn drop(&mut self) {
         if !self.done {
-            let now = self.pools.0.clock.now();
+            let now = self.pools.0.now();
             let (made, reason) = (self.made.clone(), self.reason.take());
             self.pools.0.lock().abandon(self.seat, made, reason, now);
         }
@@ -73,7 +73,7 @@ impl<D: Driver> TenantPools<D> {
         self.0.observers.emit(&Event::Opened { tenant, took });
         let live = Box::new(Live { connection, source });
         reservation.done = true;
-        let now = self.0.clock.now();
+        let now = self.0.now();
         let made = reservation.made.clone();
         let opened = self.0.lock().opened(permit.seat, made, now);
         match opened {
@@ -125,7 +125,7 @@ impl<D: Driver> TenantPools<D> {
 impl<D: Driver> Inner<D> {
     /// The connection of this seat is gone.
     fn closed(&self, seat: u32) {
-        let now = self.clock.now();
+        let now = self.now();
         self.lock().closed(seat, now);
     }
 

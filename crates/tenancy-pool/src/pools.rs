@@ -14,7 +14,7 @@ use crate::error::{CheckoutError, Holder, Holders, StillOut};
 use crate::gate::Gate;
 use crate::label::Label;
 use crate::names::Names;
-use crate::sched::{Held, Key, Sched};
+use crate::sched::{Held, Key, Sched, Stamp};
 use crate::stats::{PoolStats, TenantStats};
 use crate::sync::{Moment, Mutex, MutexGuard, Signal, this_thread};
 
@@ -70,6 +70,10 @@ impl<D: Driver> Inner<D> {
         self.sched.lock()
     }
 
+    pub(crate) fn now(&self) -> Stamp {
+        Stamp::new(self.clock.now())
+    }
+
     /// How many connections this tenant may have.
     pub(crate) fn max_of(&self, tenant: &Tenant) -> u32 {
         let Some(max_of) = &self.max_of else {
@@ -94,11 +98,11 @@ impl<D: Driver> Inner<D> {
     }
 
     pub(crate) fn holders(&self, held: Vec<Held>) -> Holders {
-        let now = self.clock.now();
+        let now = self.now();
         let holder = |held: Held| Holder {
             tenant: held.tenant,
             label: held.label,
-            age: now.saturating_sub(held.since),
+            age: now.since(held.since),
         };
         let mut holders: Vec<_> = held.into_iter().map(holder).collect();
         holders.sort_by_key(|holder| std::cmp::Reverse(holder.age));
@@ -207,7 +211,8 @@ impl<D: Driver> TenantPools<D> {
         loop {
             let key = self.0.slot(id);
             // Bound first: the lock must be free when the connections are closed.
-            let rubbish = self.0.lock().close(key);
+            let now = self.0.now();
+            let rubbish = self.0.lock().close(key, now);
             match rubbish {
                 Some(rubbish) => self.discard(rubbish),
                 None => {
@@ -221,7 +226,7 @@ impl<D: Driver> TenantPools<D> {
                 let held = sched.held_of(key);
                 let mine = !held.is_empty() && held.iter().all(|held| held.thread == this_thread());
                 if late || mine {
-                    sched.give_up(key, &closer);
+                    sched.stop_waiting(key, &closer);
                     drop(sched);
                     return Err(StillOut {
                         tenant: id.clone(),
@@ -266,14 +271,14 @@ impl<D: Driver> TenantPools<D> {
             None if epoch == Epoch::FIRST => return,
             None => self.0.slot(id),
         };
-        let now = self.0.clock.now();
+        let now = self.0.now();
         self.0.lock().mark(key, epoch, now);
     }
 
     /// Closes the idle connections that have been idle or alive for too long or
     /// belong to an epoch that has passed; says how many. Call it now and then.
     pub fn reap(&self) -> usize {
-        let now = self.0.clock.now();
+        let now = self.0.now();
         let rubbish = self.0.lock().reap(now);
         let closed = rubbish.connections.len();
         self.discard(rubbish);

@@ -10,6 +10,7 @@ pub(crate) use model::*;
 #[cfg(not(shuttle))]
 mod real {
     use std::cell::Cell;
+    use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::{Duration, Instant};
 
     use parking_lot::Condvar;
@@ -61,18 +62,31 @@ mod real {
     }
 
     thread_local! {
+        /// This thread's name, 0 while it has none.
+        static NAME: Cell<u32> = const { Cell::new(0) };
         /// How many connections this thread holds or opens, of all pools.
         static HELD: Cell<usize> = const { Cell::new(0) };
     }
 
-    /// Names this thread among those alive.
-    pub(crate) fn this_thread() -> usize {
-        HELD.try_with(|held| std::ptr::from_ref(held).addr())
-            .unwrap_or(0)
+    static LAST_NAME: AtomicU32 = AtomicU32::new(0);
+
+    /// Names this thread. After four billion threads names come again; by then the
+    /// first bearers are gone.
+    #[inline]
+    pub(crate) fn this_thread() -> u32 {
+        let name = |name: &Cell<u32>| match name.get() {
+            0 => {
+                name.set(LAST_NAME.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
+                name.get()
+            }
+            name => name,
+        };
+        NAME.try_with(name).unwrap_or(0)
     }
 
     /// Counts what this thread holds, and says how many it held before. A guard may
     /// be dropped while the thread's locals already are: then nobody asks any more.
+    #[inline]
     pub(crate) fn held(change: isize) -> usize {
         let change = |held: &Cell<usize>| held.replace(held.get().wrapping_add_signed(change));
         HELD.try_with(change).unwrap_or(0)
@@ -180,9 +194,8 @@ mod model {
         static HELD: Cell<usize> = Cell::new(0);
     }
 
-    pub(crate) fn this_thread() -> usize {
-        HELD.try_with(|held| std::ptr::from_ref(held).addr())
-            .unwrap_or(0)
+    pub(crate) fn this_thread() -> u32 {
+        usize::from(shuttle::current::me()) as u32 + 1
     }
 
     pub(crate) fn held(change: isize) -> usize {

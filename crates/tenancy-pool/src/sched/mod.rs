@@ -4,29 +4,35 @@
 //! Invariants, restored by [`Sched::settle`] whenever a tenant's share changes:
 //! - a tenant with idle connections and waiters has its first waiter nudged;
 //! - a tenant holds a ticket if, and only if, it has more waiters than idle
-//!   connections and may open another;
-//! - while tickets exist no seat is free and nobody's idle connection may be taken.
+//!   connections, may open another and did not just fail to;
+//! - while tickets exist no seat is free and nobody's idle connection may be taken
+//!   for the first of them.
 
 mod admin;
 mod chain;
 mod report;
 mod seats;
 mod serve;
+mod slot;
+mod stamp;
+#[cfg(all(test, not(shuttle)))]
+mod tests;
 mod wait;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tenancy_core::{Epoch, TenantId};
+use tenancy_core::Epoch;
 
 use crate::stats::Counters;
-use crate::sync::{Moment, Signal};
 use chain::{Chain, NONE};
 pub(crate) use report::Held;
 pub(crate) use seats::Holder;
-use seats::{Parts, Seats, State};
+use seats::{Seats, State};
 pub(crate) use serve::Queued;
+use slot::{Prepared, Record, Slot};
+use stamp::Age;
+pub(crate) use stamp::Stamp;
 pub(crate) use wait::{Grant, Permit, Refusal, Waiting};
 
 /// The bounds it works with; what they mean stands at the builder.
@@ -48,84 +54,13 @@ pub(crate) struct Key {
     pub(crate) generation: u32,
 }
 
-/// Has this incarnation's database been prepared?
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Prepared {
-    Cold,
-    /// By the one connection that may be opened until it has been.
-    Under,
-    Ready,
-}
-
-struct Slot<C, S> {
-    /// None: the slot is nobody's.
-    id: Option<TenantId>,
-    generation: u32,
-    /// The highest seen; none if the tenant was only closed by name so far.
-    epoch: Option<Epoch>,
-    prepared: Prepared,
-    closed: bool,
-    /// Are all idle connections of an older epoch? They are never of both.
-    stale: bool,
-    cap: u32,
-    /// Seats of its connections, and seats it is heir to (as opening).
-    parts: Parts,
-    /// The most recently used idle connection.
-    top: u32,
-    source: Option<S>,
-    counters: Counters,
-    /// What few tenants have at a time.
-    rare: Option<Box<Rare<C, S>>>,
-}
-
-struct Rare<C, S> {
-    /// First come, first served.
-    waiters: VecDeque<Arc<Waiting<C, S>>>,
-    /// Since when it holds its ticket.
-    ticket: Moment,
-    /// The last failure to connect, until it is forgotten.
-    failure: Option<(Duration, Arc<str>)>,
-    /// Who waits until nothing of a closed tenant is left.
-    closers: Vec<Arc<Signal>>,
-}
-
-impl<C, S> Slot<C, S> {
-    fn waiters(&self) -> usize {
-        self.rare.as_ref().map_or(0, |rare| rare.waiters.len())
-    }
-
-    fn rare(&mut self) -> &mut Rare<C, S> {
-        self.rare.get_or_insert_with(|| {
-            Box::new(Rare {
-                waiters: VecDeque::new(),
-                ticket: Moment::now(),
-                failure: None,
-                closers: Vec::new(),
-            })
-        })
-    }
-
-    /// May it have another connection? Only one until it is prepared, so that a
-    /// herd of first requests makes one connection and one preparation.
-    fn may_open(&self) -> bool {
-        self.prepared != Prepared::Under && self.parts.total() < self.cap
-    }
-
-    fn failing(&self, now: Duration) -> Option<Refusal> {
-        let (until, reason) = self.rare.as_ref()?.failure.as_ref()?;
-        let retry_in = until.checked_sub(now).filter(|left| !left.is_zero())?;
-        let reason = reason.clone();
-        Some(Refusal::Failing { reason, retry_in })
-    }
-}
-
 /// Who asks for a connection.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Ask {
     pub(crate) key: Key,
     pub(crate) epoch: Epoch,
     pub(crate) holder: Holder,
-    pub(crate) now: Duration,
+    pub(crate) now: Stamp,
 }
 
 /// What a check-out is told.
@@ -152,11 +87,20 @@ pub(crate) struct Rubbish<C, S> {
     pub(crate) source: Option<S>,
 }
 
+/// How to connect, and how many connections the tenant may have, if that had to be
+/// found out.
+pub(crate) type Made<S> = Option<(S, u32)>;
+
 /// `C` is a connection, `S` what it takes to make one; neither is looked into, and
 /// neither is ever dropped in here.
 pub(crate) struct Sched<C, S> {
     pub(crate) limits: Limits,
+    idle_timeout: Age,
+    max_lifetime: Age,
+    validate_after: Age,
     slots: Vec<Slot<C, S>>,
+    /// One for each slot.
+    records: Vec<Record>,
     free_slots: Vec<u32>,
     seats: Seats<C>,
     /// Tenants that wait for a seat.
@@ -169,8 +113,12 @@ impl<C, S: Clone> Sched<C, S> {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             seats: Seats::new(limits.max),
+            idle_timeout: Age::new(limits.idle_timeout),
+            max_lifetime: Age::new(limits.max_lifetime),
+            validate_after: Age::new(limits.validate_after),
             limits,
             slots: Vec::new(),
+            records: Vec::new(),
             free_slots: Vec::new(),
             tickets: Chain::new(),
             counters: Counters::default(),
@@ -183,13 +131,14 @@ impl<C, S: Clone> Sched<C, S> {
         (slot.generation == key.generation).then_some(slot)
     }
 
-    fn slot_mut(&mut self, key: Key) -> Option<&mut Slot<C, S>> {
-        let slot = self.slots.get_mut(key.index as usize)?;
-        (slot.generation == key.generation).then_some(slot)
-    }
-
     fn at(&mut self, index: u32) -> &mut Slot<C, S> {
         &mut self.slots[index as usize]
+    }
+
+    /// Counts something for a tenant and for all.
+    fn count(&mut self, index: u32, which: impl Fn(&mut Counters) -> &mut u64) {
+        *which(&mut self.records[index as usize].counters) += 1;
+        *which(&mut self.counters) += 1;
     }
 
     /// An idle connection, or what else there is.
@@ -198,17 +147,26 @@ impl<C, S: Clone> Sched<C, S> {
         if let Err(otherwise) = self.admit(ask) {
             return otherwise;
         }
-        if self.at(index).stale {
+        let slot = self.at(index);
+        if slot.stale {
             return Taken::Rubbish(self.clear(index));
         }
-        if self.at(index).top != NONE && self.may_barge(index) {
-            return self.take_idle(index, ask);
+        let top = slot.top;
+        if top != NONE && self.may_barge(index) {
+            return match self.has_expired(top, ask.now) {
+                true => Taken::Rubbish(self.expire(top)),
+                false => self.take_idle(index, ask),
+            };
         }
-        let slot = self.at(index);
+        let slot = &self.slots[index as usize];
         if slot.waiters() > 0 || !slot.may_open() || !self.tickets.is_empty() {
             return Taken::Full;
         }
-        self.take_seat(index, ask)
+        if let Some(refusal) = slot.failing(ask.now) {
+            return Taken::Refused(refusal);
+        }
+        self.reserve(index, ask.holder)
+            .map_or(Taken::Full, Taken::Open)
     }
 
     /// An idle connection that can be used as it is, or `Full`.
@@ -222,9 +180,9 @@ impl<C, S: Clone> Sched<C, S> {
         if slot.stale || top == NONE || !self.may_barge(index) {
             return Taken::Full;
         }
-        let idle = ask.now.saturating_sub(self.seats[top].since);
-        let after = [self.limits.idle_timeout, self.limits.validate_after];
-        if after.into_iter().flatten().any(|max| idle >= max) || self.too_old(top, ask.now) {
+        let since = self.seats[top].since;
+        let check = self.validate_after.is_reached(since, ask.now);
+        if check || self.has_expired(top, ask.now) {
             return Taken::Full;
         }
         self.take_idle(index, ask)
@@ -233,14 +191,11 @@ impl<C, S: Clone> Sched<C, S> {
     /// Is this check-out to be served at all?
     fn admit(&mut self, ask: &Ask) -> Result<(), Taken<C, S>> {
         let slot = self.slot(ask.key).ok_or(Taken::Gone)?;
-        let closed = slot.closed;
         if slot.epoch != Some(ask.epoch) {
-            let raised = self.raise(ask.key.index, ask.epoch);
+            let raised = self.raise(ask.key.index, ask.epoch, ask.now);
             raised.map_err(|current| Taken::Refused(Refusal::Superseded { current }))?;
-            // Those who waited for the older epoch are gone, and so is their ticket.
-            self.settle(ask.key.index, ask.now);
         }
-        match closed {
+        match self.at(ask.key.index).closed {
             true => Err(Taken::Refused(Refusal::Closed)),
             false => Ok(()),
         }
@@ -249,24 +204,14 @@ impl<C, S: Clone> Sched<C, S> {
     /// Who came later may be served before those who wait, because it is awake,
     /// until the first of them has waited `handoff_after`.
     fn may_barge(&self, index: u32) -> bool {
-        let rare = self.slots[index as usize].rare.as_ref();
-        let first = rare.and_then(|rare| rare.waiters.front());
+        let first = self.slots[index as usize].first_waiter();
         first.is_none_or(|first| !first.since.is_older_than(self.limits.handoff_after))
     }
 
     fn take_idle(&mut self, index: u32, ask: &Ask) -> Taken<C, S> {
         let (seat, connection) = self.pop_idle(index);
-        let idle_since = self.seats[seat].since;
-        let idle = ask.now.saturating_sub(idle_since);
-        let expired = self.limits.idle_timeout.is_some_and(|max| idle >= max);
-        if expired || self.too_old(seat, ask.now) {
-            self.shift(seat, State::Closing);
-            return Taken::Rubbish(Rubbish {
-                connections: vec![(seat, connection)],
-                source: None,
-            });
-        }
-        let check = self.limits.validate_after.is_some_and(|max| idle >= max);
+        let since = self.seats[seat].since;
+        let check = self.validate_after.is_reached(since, ask.now);
         self.lend(seat, ask.holder, ask.now);
         if self.at(index).waiters() > 0 {
             self.settle(index, ask.now);
@@ -278,21 +223,9 @@ impl<C, S: Clone> Sched<C, S> {
         }
     }
 
-    /// A seat to open a connection in: a free one, else that of the least recently
-    /// used idle connection of another tenant.
-    fn take_seat(&mut self, index: u32, ask: &Ask) -> Taken<C, S> {
-        if let Some(refusal) = self.at(index).failing(ask.now) {
-            return Taken::Refused(refusal);
-        }
-        match self.reserve(index, ask.holder) {
-            Some(permit) => Taken::Open(permit),
-            None => Taken::Full,
-        }
-    }
-
-    fn too_old(&self, seat: u32, now: Duration) -> bool {
-        let age = now.saturating_sub(self.seats[seat].born);
-        self.limits.max_lifetime.is_some_and(|max| age >= max)
+    fn has_expired(&self, seat: u32, now: Stamp) -> bool {
+        let at = &self.seats[seat];
+        self.idle_timeout.is_reached(at.since, now) || self.max_lifetime.is_reached(at.born, now)
     }
 
     fn shift(&mut self, seat: u32, to: State) {
@@ -302,21 +235,22 @@ impl<C, S: Clone> Sched<C, S> {
     }
 
     /// Puts a seat's connection into hands.
-    fn lend(&mut self, seat: u32, holder: Holder, now: Duration) {
+    fn lend(&mut self, seat: u32, holder: Holder, now: Stamp) {
         self.shift(seat, State::Out);
         let at = &mut self.seats[seat];
-        (at.holder, at.since) = (holder, now);
-        let slot = at.slot;
-        self.at(slot).counters.checkouts += 1;
+        at.hold(holder);
+        at.since = now;
+        let index = at.slot;
+        self.at(index).checkouts += 1;
         self.counters.checkouts += 1;
     }
 
-    fn push_idle(&mut self, seat: u32, connection: C, now: Duration) {
+    fn push_idle(&mut self, seat: u32, connection: C, now: Stamp) {
         self.shift(seat, State::Idle);
         let index = self.seats[seat].slot;
-        let top = std::mem::replace(&mut self.at(index).top, seat);
+        let below = std::mem::replace(&mut self.at(index).top, seat);
         let at = &mut self.seats[seat];
-        (at.connection, at.since, at.below) = (Some(connection), now, top);
+        (at.connection, at.since, at.link) = (Some(connection), now, below);
         self.seats.lru.push_back(seat);
     }
 
@@ -331,18 +265,19 @@ impl<C, S: Clone> Sched<C, S> {
     /// its seat stays idle until it is shifted.
     fn pluck(&mut self, seat: u32) -> C {
         self.seats.lru.remove(seat);
-        let owner = self.seats[seat].slot;
-        let below = std::mem::replace(&mut self.seats[seat].below, NONE);
-        let mut at = self.at(owner).top;
-        if at == seat {
+        let at = &mut self.seats[seat];
+        let owner = at.slot;
+        let below = std::mem::replace(&mut at.link, NONE);
+        let connection = at.connection.take();
+        let mut above = self.at(owner).top;
+        if above == seat {
             self.at(owner).top = below;
         } else {
-            while self.seats[at].below != seat {
-                at = self.seats[at].below;
+            while self.seats[above].link != seat {
+                above = self.seats[above].link;
             }
-            self.seats[at].below = below;
+            self.seats[above].link = below;
         }
-        let connection = self.seats[seat].connection.take();
         connection.expect("an idle seat has its connection")
     }
 
@@ -353,10 +288,11 @@ impl<C, S: Clone> Sched<C, S> {
         seat: u32,
         connection: C,
         sound: bool,
-        now: Duration,
+        now: Stamp,
     ) -> Option<C> {
-        let (index, epoch) = (self.seats[seat].slot, self.seats[seat].epoch);
-        let keep = sound && !self.too_old(seat, now);
+        let at = &self.seats[seat];
+        let (index, epoch) = (at.slot, at.epoch);
+        let keep = sound && !self.max_lifetime.is_reached(at.born, now);
         let slot = self.at(index);
         if !keep || slot.closed || slot.epoch != Some(epoch) {
             self.shift(seat, State::Closing);
@@ -372,34 +308,31 @@ impl<C, S: Clone> Sched<C, S> {
 
     /// A connection was opened and, if it was to be, prepared: it is out now. If its
     /// tenant was closed or superseded meanwhile it has to be closed instead.
-    pub(crate) fn opened(
-        &mut self,
-        seat: u32,
-        made: Made<S>,
-        now: Duration,
-    ) -> Result<(), Refusal> {
+    pub(crate) fn opened(&mut self, seat: u32, made: Made<S>, now: Stamp) -> Result<(), Refusal> {
         let (index, epoch) = (self.seats[seat].slot, self.seats[seat].epoch);
-        self.counters.opened += 1;
-        self.at(index).counters.opened += 1;
-        self.learn(index, epoch, made);
-        let slot = self.at(index);
-        let refusal = match slot.epoch {
+        self.count(index, |counters| &mut counters.opened);
+        let refusal = match self.at(index).epoch {
             Some(current) if current != epoch => Some(Refusal::Superseded { current }),
-            _ if slot.closed => Some(Refusal::Closed),
-            _ => None,
-        };
-        if slot.epoch == Some(epoch) {
-            slot.prepared = Prepared::Ready;
-            if let Some(rare) = &mut slot.rare {
-                rare.failure = None;
+            _ => {
+                self.learn(index, made);
+                let slot = self.at(index);
+                slot.prepared = Prepared::Ready;
+                if let Some(rare) = &mut slot.rare {
+                    rare.failure = None;
+                }
+                slot.closed.then_some(Refusal::Closed)
             }
-        }
+        };
         if let Some(refusal) = refusal {
             self.shift(seat, State::Closing);
             return Err(refusal);
         }
-        let holder = self.seats[seat].holder;
-        self.seats[seat].born = now;
+        let at = &mut self.seats[seat];
+        at.born = now;
+        let holder = Holder {
+            label: at.label,
+            thread: at.thread,
+        };
         self.lend(seat, holder, now);
         if self.at(index).waiters() > 0 {
             self.settle(index, now);
@@ -413,56 +346,47 @@ impl<C, S: Clone> Sched<C, S> {
         seat: u32,
         made: Made<S>,
         reason: Option<Arc<str>>,
-        now: Duration,
+        now: Stamp,
     ) {
         let (index, epoch) = (self.seats[seat].slot, self.seats[seat].epoch);
-        self.counters.open_failed += 1;
-        self.learn(index, epoch, made);
+        self.count(index, |counters| &mut counters.open_failed);
         self.shift(seat, State::Free);
         let ttl = self.limits.failure_ttl;
-        let slot = self.at(index);
-        slot.counters.open_failed += 1;
-        if slot.epoch == Some(epoch) {
+        if self.at(index).epoch == Some(epoch) {
+            self.learn(index, made);
+            let slot = self.at(index);
             if slot.prepared == Prepared::Under {
                 slot.prepared = Prepared::Cold;
             }
             if let Some(reason) = reason.filter(|_| !ttl.is_zero()) {
-                slot.rare().failure = Some((now + ttl, reason));
+                slot.rare().failure = Some((now.after(ttl), reason));
             }
         }
         self.settle(index, now);
     }
 
-    /// Keeps how to connect for this incarnation's next connections.
-    fn learn(&mut self, index: u32, epoch: Epoch, made: Made<S>) {
+    /// Keeps how to connect, for the next connections of the current epoch.
+    fn learn(&mut self, index: u32, made: Made<S>) {
         let slot = self.at(index);
-        if slot.epoch == Some(epoch)
-            && slot.source.is_none()
-            && let Some((source, cap)) = made
-        {
+        if let Some((source, cap)) = made.filter(|_| slot.source.is_none()) {
             slot.source = Some(source);
             slot.cap = cap;
         }
     }
 
     /// The connection of a seat has been dropped.
-    pub(crate) fn closed(&mut self, seat: u32, now: Duration) {
-        let at = &mut self.seats[seat];
-        let (index, heir) = (at.slot, std::mem::replace(&mut at.heir, NONE));
-        self.counters.closed += 1;
-        self.at(index).counters.closed += 1;
-        if heir == NONE {
-            self.shift(seat, State::Free);
-        } else {
-            // The heir counts it as opening already.
-            self.at(index).parts.shift(State::Closing, State::Free);
-            self.seats.shift(seat, State::Opening);
-            self.seats[seat].slot = heir;
+    pub(crate) fn closed(&mut self, seat: u32, now: Stamp) {
+        let index = self.seats[seat].slot;
+        self.count(index, |counters| &mut counters.closed);
+        match self.seats[seat].heir() {
+            None => self.shift(seat, State::Free),
+            Some(heir) => {
+                // The heir counts it as opening already.
+                self.at(index).parts.shift(State::Closing, State::Free);
+                self.seats.shift(seat, State::Opening);
+                (self.seats[seat].slot, self.seats[seat].link) = (heir, NONE);
+            }
         }
         self.settle(index, now);
     }
 }
-
-/// How to connect, and how many connections the tenant may have, if that had to be
-/// found out.
-pub(crate) type Made<S> = Option<(S, u32)>;

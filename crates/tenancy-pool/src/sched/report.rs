@@ -1,20 +1,19 @@
 //! What the scheduler can be asked.
 
-use std::time::Duration;
-
 use tenancy_core::TenantId;
 
-use super::{Key, Sched, State};
+use super::slot::Prepared;
+use super::{Key, Sched, Stamp, State};
 use crate::label::Label;
-use crate::stats::{PoolStats, TenantStats};
+use crate::stats::{Counters, PoolStats, TenantStats};
 
 /// Somebody who holds a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
     pub(crate) tenant: TenantId,
     pub(crate) label: Label,
-    pub(crate) since: Duration,
-    pub(crate) thread: usize,
+    pub(crate) since: Stamp,
+    pub(crate) thread: u32,
 }
 
 impl<C, S: Clone> Sched<C, S> {
@@ -45,9 +44,12 @@ impl<C, S: Clone> Sched<C, S> {
             opening: slot.parts.opening,
             closing: slot.parts.closing,
             waiting: slot.waiters(),
-            prepared: slot.prepared == super::Prepared::Ready,
+            prepared: slot.prepared == Prepared::Ready,
             closed: slot.closed,
-            counters: slot.counters,
+            counters: Counters {
+                checkouts: slot.checkouts,
+                ..self.records[key.index as usize].counters
+            },
         })
     }
 
@@ -64,16 +66,16 @@ impl<C, S: Clone> Sched<C, S> {
     }
 
     fn held(&self, index: Option<u32>) -> Vec<Held> {
-        let held = self.seats.taken().filter(|(_, seat)| {
+        let held = self.seats.taken().filter(|seat| {
             let held = matches!(seat.state, State::Out | State::Opening);
             held && index.is_none_or(|index| seat.slot == index)
         });
-        let held = held.filter_map(|(_, seat)| {
+        let held = held.filter_map(|seat| {
             Some(Held {
-                tenant: self.slots[seat.slot as usize].id.clone()?,
-                label: seat.holder.label,
+                tenant: self.records[seat.slot as usize].id.clone()?,
+                label: seat.label,
                 since: seat.since,
-                thread: seat.holder.thread,
+                thread: seat.thread,
             })
         });
         held.collect()
@@ -81,6 +83,6 @@ impl<C, S: Clone> Sched<C, S> {
 
     /// Names a connection that is out.
     pub(crate) fn relabel(&mut self, seat: u32, label: Label) {
-        self.seats[seat].holder.label = label;
+        self.seats[seat].label = label;
     }
 }

@@ -1,10 +1,9 @@
 //! [`Seats`]: one seat for each connection that may be open.
 
-use std::time::Duration;
-
 use tenancy_core::Epoch;
 
 use super::chain::{Chain, NONE};
+use super::stamp::Stamp;
 use crate::label::Label;
 
 /// What a seat is used for.
@@ -57,23 +56,41 @@ impl Parts {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Holder {
     pub(crate) label: Label,
-    pub(crate) thread: usize,
+    pub(crate) thread: u32,
 }
 
+/// A cache line: with thousands of tenants each is met cold.
+#[repr(align(64))]
 pub(crate) struct Seat<C> {
     pub(crate) state: State,
     /// Whose connection it is.
     pub(crate) slot: u32,
-    /// Who gets the seat once its connection is closed.
-    pub(crate) heir: u32,
-    /// The next idle one of the same tenant, or the next free one.
-    pub(crate) below: u32,
+    /// While idle, the idle connection below; while closing, the slot that gets the
+    /// seat afterwards; while free, the next free one.
+    pub(crate) link: u32,
     pub(crate) epoch: Epoch,
-    pub(crate) born: Duration,
+    pub(crate) born: Stamp,
     /// Since when it is idle or out.
-    pub(crate) since: Duration,
-    pub(crate) holder: Holder,
+    pub(crate) since: Stamp,
+    pub(crate) label: Label,
+    pub(crate) thread: u32,
     pub(crate) connection: Option<C>,
+}
+
+impl<C> Seat<C> {
+    /// The slot that gets the seat once its connection is closed.
+    pub(crate) fn heir(&self) -> Option<u32> {
+        (self.state == State::Closing && self.link != NONE).then_some(self.link)
+    }
+
+    pub(crate) fn hold(&mut self, holder: Holder) {
+        (self.label, self.thread) = (holder.label, holder.thread);
+    }
+
+    /// Will this thread have to do something before anything comes of this seat?
+    pub(crate) fn is_held_by(&self, thread: u32) -> bool {
+        matches!(self.state, State::Out | State::Opening) && self.thread == thread
+    }
 }
 
 /// Invariant: `seats.len() <= max`, and a connection lives only in a seat that is
@@ -98,11 +115,6 @@ impl<C> Seats<C> {
         }
     }
 
-    /// Is one free?
-    pub(crate) fn available(&self) -> bool {
-        self.parts.total() < self.max
-    }
-
     /// The most that were ever taken at a time: a new one is added only when none of
     /// those before it is free.
     pub(crate) fn peak(&self) -> u32 {
@@ -111,18 +123,18 @@ impl<C> Seats<C> {
 
     /// Takes a free one for a connection that is to be opened.
     pub(crate) fn claim(&mut self, slot: u32, epoch: Epoch, holder: Holder) -> Option<u32> {
-        if !self.available() {
+        if self.parts.total() >= self.max {
             return None;
         }
         let seat = Seat {
             state: State::Opening,
             slot,
-            heir: NONE,
-            below: NONE,
+            link: NONE,
             epoch,
-            born: Duration::ZERO,
-            since: Duration::ZERO,
-            holder,
+            born: Stamp::default(),
+            since: Stamp::default(),
+            label: holder.label,
+            thread: holder.thread,
             connection: None,
         };
         self.parts.opening += 1;
@@ -132,7 +144,7 @@ impl<C> Seats<C> {
             return Some(self.seats.len() as u32 - 1);
         }
         let index = self.free;
-        self.free = self[index].below;
+        self.free = self[index].link;
         self[index] = seat;
         Some(index)
     }
@@ -141,15 +153,15 @@ impl<C> Seats<C> {
         let from = std::mem::replace(&mut self[index].state, to);
         self.parts.shift(from, to);
         if to == State::Free {
-            self[index].below = self.free;
+            self[index].link = self.free;
             self.free = index;
         }
     }
 
-    /// The indices and seats that are not free.
-    pub(crate) fn taken(&self) -> impl Iterator<Item = (u32, &Seat<C>)> {
-        let all = (0..).zip(&self.seats);
-        all.filter(|(_, seat)| seat.state != State::Free)
+    /// Those that are not free.
+    pub(crate) fn taken(&self) -> impl Iterator<Item = &Seat<C>> {
+        let all = self.seats.iter();
+        all.filter(|seat| seat.state != State::Free)
     }
 }
 

@@ -1,10 +1,10 @@
 //! Who waits, and who is served when something comes free.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::chain::NONE;
-use super::{Ask, Grant, Holder, Permit, Prepared, Refusal, Sched, State, Waiting};
+use super::{Ask, Grant, Holder, Permit, Prepared, Refusal, Sched, Stamp, State, Waiting};
+use crate::sync::Moment;
 
 /// A place in the queue.
 pub(crate) struct Queued<C, S> {
@@ -22,13 +22,11 @@ impl<C, S: Clone> Sched<C, S> {
         let before = self.tickets.is_empty();
         let slot = self.at(index);
         if slot.waiters() >= max {
-            slot.counters.overloaded += 1;
-            self.counters.overloaded += 1;
+            self.count(index, |counters| &mut counters.overloaded);
             return None;
         }
         slot.rare().waiters.push_back(waiting.clone());
-        slot.counters.waits += 1;
-        self.counters.waits += 1;
+        self.count(index, |counters| &mut counters.waits);
         self.waiters += 1;
         self.settle(index, ask.now);
         Some(Queued {
@@ -41,14 +39,9 @@ impl<C, S: Clone> Sched<C, S> {
     pub(crate) fn is_stuck(&self, ask: &Ask) -> bool {
         let index = ask.key.index;
         let own = !self.slots[index as usize].may_open();
-        let mut blocking = self
-            .seats
-            .taken()
-            .filter(|(_, seat)| !own || seat.slot == index || seat.heir == index);
-        blocking.all(|(_, seat)| {
-            let held = matches!(seat.state, State::Out | State::Opening);
-            held && seat.holder.thread == ask.holder.thread
-        })
+        let concerns = |seat: u32, heir: Option<u32>| !own || seat == index || heir == Some(index);
+        let mut blocking = self.seats.taken();
+        blocking.all(|seat| !concerns(seat.slot, seat.heir()) || seat.is_held_by(ask.holder.thread))
     }
 
     /// A nudged waiter came to look: an idle connection if it is still its turn and
@@ -56,7 +49,7 @@ impl<C, S: Clone> Sched<C, S> {
     pub(crate) fn look(&mut self, ask: &Ask, waiting: &Arc<Waiting<C, S>>) -> Option<(u32, C)> {
         let index = ask.key.index;
         let slot = self.at(index);
-        let first = slot.rare.as_ref().and_then(|rare| rare.waiters.front());
+        let first = slot.first_waiter();
         if slot.top == NONE || !first.is_some_and(|first| Arc::ptr_eq(first, waiting)) {
             return None;
         }
@@ -69,16 +62,14 @@ impl<C, S: Clone> Sched<C, S> {
 
     /// A waiter gives up; it was granted nothing.
     pub(crate) fn leave(&mut self, ask: &Ask, waiting: &Arc<Waiting<C, S>>) {
-        let slot = self.at(ask.key.index);
-        let waiters = &mut slot.rare().waiters;
-        let at = waiters.iter().position(|other| Arc::ptr_eq(other, waiting));
-        if let Some(at) = at {
+        let index = ask.key.index;
+        let waiters = &mut self.at(index).rare().waiters;
+        if let Some(at) = waiters.iter().position(|other| Arc::ptr_eq(other, waiting)) {
             waiters.remove(at);
-            slot.counters.timeouts += 1;
-            self.counters.timeouts += 1;
             self.waiters -= 1;
+            self.count(index, |counters| &mut counters.timeouts);
         }
-        self.settle(ask.key.index, ask.now);
+        self.settle(index, ask.now);
     }
 
     fn next_waiter(&mut self, index: u32) -> Option<Arc<Waiting<C, S>>> {
@@ -87,22 +78,22 @@ impl<C, S: Clone> Sched<C, S> {
         Some(next)
     }
 
-    /// Refuses all who wait for a tenant.
+    /// Refuses all who wait for a tenant; it has to be settled then.
     pub(super) fn refuse_waiters(&mut self, index: u32, refusal: &Refusal) {
+        self.tickets.remove(index);
         while let Some(waiting) = self.next_waiter(index) {
             waiting.grant(Grant::Refused(refusal.clone()));
         }
     }
 
     /// A sound connection came back while somebody waits.
-    pub(super) fn pass_on(&mut self, seat: u32, connection: C, now: Duration) {
+    pub(super) fn pass_on(&mut self, seat: u32, connection: C, now: Stamp) {
         let index = self.seats[seat].slot;
         if let Some(heir) = self.rightful_heir(index) {
-            let waiting = self.next_waiter(heir).expect("who holds a ticket waits");
-            let permit = self.bequeath(seat, connection, heir, waiting.holder);
-            waiting.grant(Grant::Open(permit));
-            self.tickets.remove(heir);
-            self.tidy(heir, now);
+            let waiting = self.at(heir).first_waiter();
+            let holder = waiting.expect("who holds a ticket waits").holder;
+            let permit = self.bequeath(seat, connection, heir, holder);
+            self.serve_ticket(heir, permit, now);
         } else if self.at(index).waiters() > 0 && !self.may_barge(index) {
             let first = self.next_waiter(index).expect("somebody waits");
             self.lend(seat, first.holder, now);
@@ -131,45 +122,47 @@ impl<C, S: Clone> Sched<C, S> {
     }
 
     /// Restores the invariants after a tenant's share has changed.
-    pub(super) fn settle(&mut self, index: u32, now: Duration) {
+    pub(super) fn settle(&mut self, index: u32, now: Stamp) {
         self.tidy(index, now);
         while let Some(first) = self.tickets.first() {
-            let waiters = self.at(first).rare().waiters.front();
-            let holder = waiters.expect("who holds a ticket waits").holder;
+            let waiting = self.at(first).first_waiter();
+            let holder = waiting.expect("who holds a ticket waits").holder;
             let Some(permit) = self.reserve(first, holder) else {
                 break;
             };
-            let waiting = self.next_waiter(first).expect("who holds a ticket waits");
-            waiting.grant(Grant::Open(permit));
-            self.tickets.remove(first);
-            self.tidy(first, now);
+            self.serve_ticket(first, permit, now);
         }
     }
 
+    /// Gives the first waiter of a tenant that holds a ticket its seat.
+    fn serve_ticket(&mut self, index: u32, permit: Permit<C, S>, now: Stamp) {
+        let waiting = self.next_waiter(index).expect("who holds a ticket waits");
+        waiting.grant(Grant::Open(permit));
+        // If it waits for more, it does so behind the others.
+        self.tickets.remove(index);
+        self.tidy(index, now);
+    }
+
     /// The part of [`settle`](Self::settle) that is one tenant's own.
-    fn tidy(&mut self, index: u32, now: Duration) {
+    fn tidy(&mut self, index: u32, now: Stamp) {
         let slot = self.at(index);
-        let failing = slot.failing(now);
         let nothing_left = slot.parts.total() == 0;
+        let failing = slot.failing(now);
         if let Some(refusal) = failing.as_ref().filter(|_| nothing_left) {
             self.refuse_waiters(index, refusal);
         }
         let slot = self.at(index);
-        let waiters = slot.waiters();
-        let wants = waiters > slot.parts.idle as usize && slot.may_open() && failing.is_none();
-        if let Some(rare) = &mut slot.rare {
-            if slot.top != NONE
-                && let Some(first) = rare.waiters.front()
-            {
-                first.nudge();
-            }
-            if nothing_left && slot.closed {
-                rare.closers.drain(..).for_each(|closer| closer.notify());
-            }
+        if let Some(first) = slot.first_waiter().filter(|_| slot.top != NONE) {
+            first.nudge();
         }
+        if let Some(rare) = slot.rare.as_mut().filter(|_| nothing_left && slot.closed) {
+            rare.closers.drain(..).for_each(|closer| closer.notify());
+        }
+        let wanting = slot.waiters() > slot.parts.idle as usize;
+        let wants = wanting && slot.may_open() && failing.is_none();
         match (wants, self.tickets.contains(index)) {
             (true, false) => {
-                self.at(index).rare().ticket = crate::sync::Moment::now();
+                self.at(index).rare().ticket = Moment::now();
                 self.tickets.push_back(index);
             }
             (false, true) => drop(self.tickets.remove(index)),
@@ -205,7 +198,8 @@ impl<C, S: Clone> Sched<C, S> {
         self.shift(seat, State::Closing);
         let epoch = self.at(heir).epoch.expect("who asks has an epoch");
         let at = &mut self.seats[seat];
-        (at.heir, at.epoch, at.holder) = (heir, epoch, holder);
+        (at.link, at.epoch) = (heir, epoch);
+        at.hold(holder);
         self.permit(heir, seat, Some(connection))
     }
 

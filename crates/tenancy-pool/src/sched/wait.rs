@@ -86,6 +86,16 @@ impl<C, S> Waiting<C, S> {
         }
     }
 
+    #[cfg(all(test, not(shuttle)))]
+    pub(super) fn is_nudged(&self) -> bool {
+        matches!(*self.grant.lock(), Some(Grant::Nudge))
+    }
+
+    #[cfg(all(test, not(shuttle)))]
+    pub(super) fn is_granted_a_seat(&self) -> bool {
+        matches!(*self.grant.lock(), Some(Grant::Open(_)))
+    }
+
     pub(crate) fn take(&self) -> Option<Grant<C, S>> {
         self.grant.lock().take()
     }

@@ -1,0 +1,40 @@
+//! [`Stamp`]: a reading of the coarse clock, in a word.
+
+use std::time::Duration;
+
+/// Nanoseconds since the clock's start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Stamp(u64);
+
+impl Stamp {
+    pub(crate) fn new(reading: Duration) -> Self {
+        Self(nanos(reading))
+    }
+
+    pub(crate) fn after(self, wait: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(wait)))
+    }
+
+    /// The time since `earlier`; none if that is later.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// An age that is compared on the hot path; none is never reached.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Age(u64);
+
+impl Age {
+    pub(super) fn new(age: Option<Duration>) -> Self {
+        Self(age.map_or(u64::MAX, nanos))
+    }
+
+    pub(super) fn is_reached(self, since: Stamp, now: Stamp) -> bool {
+        now.0.saturating_sub(since.0) >= self.0
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
