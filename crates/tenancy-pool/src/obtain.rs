@@ -18,6 +18,7 @@ type Granted<D> = Grant<Lent<D>, Arc<Source<D>>>;
 
 impl<D: Driver> TenantPools<D> {
     /// `key` is the tenant's slot if the caller knows it.
+    #[inline]
     pub(crate) fn obtain(
         &self,
         tenant: &Tenant,
@@ -25,7 +26,45 @@ impl<D: Driver> TenantPools<D> {
         timeout: Duration,
         label: Label,
     ) -> Result<Checkout<D>, Error<D>> {
-        let mut ask = self.ask(tenant, key, label)?;
+        let ask = self.ask(tenant, key, label)?;
+        // Bound first, here and below: the lock is free when anything else happens.
+        let taken = self.0.lock().try_take(&ask);
+        match taken {
+            Some((seat, connection)) => Ok(self.lend(seat, connection)),
+            None => self.obtain_otherwise(tenant, ask, timeout),
+        }
+    }
+
+    pub(crate) fn try_obtain(
+        &self,
+        tenant: &Tenant,
+        key: Option<Key>,
+        label: Label,
+    ) -> Result<Option<Checkout<D>>, Error<D>> {
+        let ask = self.ask(tenant, key, label)?;
+        let mut sched = self.0.lock();
+        let taken = sched.try_take(&ask);
+        let admitted = sched.admit(&ask);
+        drop(sched);
+        match (taken, admitted) {
+            (Some((seat, connection)), _) => Ok(Some(self.lend(seat, connection))),
+            (None, Err(Taken::Refused(refusal))) => Err(Self::refused(tenant, refusal)),
+            (None, _) => Ok(None),
+        }
+    }
+
+    fn lend(&self, seat: u32, connection: Lent<D>) -> Checkout<D> {
+        Checkout::new(self.clone(), seat, connection, Hold::new())
+    }
+
+    /// Where there was nothing to be used as it is.
+    #[cold]
+    fn obtain_otherwise(
+        &self,
+        tenant: &Tenant,
+        mut ask: Ask,
+        timeout: Duration,
+    ) -> Result<Checkout<D>, Error<D>> {
         let mut deadline = None;
         loop {
             let mut sched = self.0.lock();
@@ -41,7 +80,7 @@ impl<D: Driver> TenantPools<D> {
                     connection,
                     check,
                 } => {
-                    let checkout = Checkout::new(self.clone(), seat, connection, Hold::new());
+                    let checkout = self.lend(seat, connection);
                     if !check {
                         return Ok(checkout);
                     }
@@ -64,27 +103,7 @@ impl<D: Driver> TenantPools<D> {
         }
     }
 
-    pub(crate) fn try_obtain(
-        &self,
-        tenant: &Tenant,
-        key: Option<Key>,
-        label: Label,
-    ) -> Result<Option<Checkout<D>>, Error<D>> {
-        let ask = self.ask(tenant, key, label)?;
-        // Bound first: the lock must be free when a refusal is made.
-        let taken = self.0.lock().try_take(&ask);
-        match taken {
-            Taken::Idle {
-                seat, connection, ..
-            } => {
-                let held = Hold::new();
-                Ok(Some(Checkout::new(self.clone(), seat, connection, held)))
-            }
-            Taken::Refused(refusal) => Err(Self::refused(tenant, refusal)),
-            _ => Ok(None),
-        }
-    }
-
+    #[inline]
     fn ask(&self, tenant: &Tenant, key: Option<Key>, label: Label) -> Result<Ask, Error<D>> {
         if let Some(current) = Tenant::current().filter(|current| current != tenant) {
             return Err(CheckoutError::OtherTenant {
@@ -135,9 +154,7 @@ impl<D: Driver> TenantPools<D> {
             self.0.observers.emit(&Event::WaitedLong { tenant, waited });
         }
         match granted {
-            Ok(Grant::Use { seat, connection }) => {
-                Ok(Checkout::new(self.clone(), seat, connection, Hold::new()))
-            }
+            Ok(Grant::Use { seat, connection }) => Ok(self.lend(seat, connection)),
             Ok(Grant::Open(permit)) => self.open(tenant, permit),
             Ok(Grant::Refused(refusal)) => Err(Self::refused(tenant, refusal)),
             Ok(Grant::Nudge) => unreachable!("it has looked"),

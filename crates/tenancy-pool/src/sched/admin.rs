@@ -128,19 +128,23 @@ impl<C, S: Clone> Sched<C, S> {
             self.slots[owner as usize].stale || self.has_expired(*seat, now)
         };
         let due: Vec<u32> = self.seats.lru.iter().filter(due).collect();
-        let connections = due.into_iter().map(|seat| (seat, self.condemn(seat)));
+        let connections = due.into_iter().filter_map(|seat| {
+            // Whoever was served meanwhile may have taken its place.
+            let idle = self.seats[seat].state == State::Idle;
+            idle.then(|| (seat, self.expire(seat, now)))
+        });
         Rubbish {
             connections: connections.collect(),
             source: None,
         }
     }
 
-    /// Takes one idle connection that has expired.
-    pub(super) fn expire(&mut self, seat: u32) -> Rubbish<C, S> {
-        Rubbish {
-            connections: vec![(seat, self.condemn(seat))],
-            source: None,
-        }
+    /// Takes an idle connection that has expired. Somebody may have been nudged
+    /// towards it.
+    pub(super) fn expire(&mut self, seat: u32, now: Stamp) -> C {
+        let connection = self.condemn(seat);
+        self.settle(self.seats[seat].slot, now);
+        connection
     }
 
     /// Takes an idle connection that is to be closed.

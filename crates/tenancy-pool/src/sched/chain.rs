@@ -40,6 +40,7 @@ impl Chain {
         self.links[index as usize].0 != OUT
     }
 
+    #[inline]
     pub(crate) fn push_back(&mut self, index: u32) {
         debug_assert!(!self.contains(index), "{index} is in the chain already");
         self.links[index as usize] = (self.last, NONE);
@@ -51,6 +52,7 @@ impl Chain {
     }
 
     /// Takes an index out; says whether it was in.
+    #[inline]
     pub(crate) fn remove(&mut self, index: u32) -> bool {
         let (before, after) = std::mem::replace(&mut self.links[index as usize], (OUT, OUT));
         if before == OUT {

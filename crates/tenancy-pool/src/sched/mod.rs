@@ -98,6 +98,8 @@ pub(crate) struct Sched<C, S> {
     idle_timeout: Age,
     max_lifetime: Age,
     validate_after: Age,
+    /// Idle for less, a connection is used as it is.
+    fresh: Age,
     slots: Vec<Slot<C, S>>,
     /// One for each slot.
     records: Vec<Record>,
@@ -116,6 +118,7 @@ impl<C, S: Clone> Sched<C, S> {
             idle_timeout: Age::new(limits.idle_timeout),
             max_lifetime: Age::new(limits.max_lifetime),
             validate_after: Age::new(limits.validate_after),
+            fresh: Age::new(limits.idle_timeout).min(Age::new(limits.validate_after)),
             limits,
             slots: Vec::new(),
             records: Vec::new(),
@@ -141,6 +144,36 @@ impl<C, S: Clone> Sched<C, S> {
         *which(&mut self.counters) += 1;
     }
 
+    /// The hot path: an idle connection that can be used as it is, of a tenant that
+    /// nobody waits for.
+    #[inline]
+    pub(crate) fn try_take(&mut self, ask: &Ask) -> Option<(u32, C)> {
+        let slot = self.slots.get_mut(ask.key.index as usize)?;
+        let known = slot.generation == ask.key.generation && slot.epoch == Some(ask.epoch);
+        if !known || slot.closed || slot.stale || slot.top == NONE || slot.waiters() > 0 {
+            return None;
+        }
+        let index = slot.top;
+        let seat = &mut self.seats[index];
+        if self.fresh.is_reached(seat.since, ask.now)
+            || self.max_lifetime.is_reached(seat.born, ask.now)
+        {
+            return None;
+        }
+        slot.top = std::mem::replace(&mut seat.link, NONE);
+        slot.checkouts += 1;
+        slot.parts.shift(State::Idle, State::Out);
+        seat.state = State::Out;
+        seat.since = ask.now;
+        seat.hold(ask.holder);
+        let connection = seat.connection.take();
+        self.seats.parts.shift(State::Idle, State::Out);
+        self.seats.lru.remove(index);
+        self.counters.checkouts += 1;
+        let connection = connection.expect("an idle seat has its connection");
+        Some((index, connection))
+    }
+
     /// An idle connection, or what else there is.
     pub(crate) fn take(&mut self, ask: &Ask) -> Taken<C, S> {
         let index = ask.key.index;
@@ -154,7 +187,10 @@ impl<C, S: Clone> Sched<C, S> {
         let top = slot.top;
         if top != NONE && self.may_barge(index) {
             return match self.has_expired(top, ask.now) {
-                true => Taken::Rubbish(self.expire(top)),
+                true => Taken::Rubbish(Rubbish {
+                    connections: vec![(top, self.expire(top, ask.now))],
+                    source: None,
+                }),
                 false => self.take_idle(index, ask),
             };
         }
@@ -169,27 +205,8 @@ impl<C, S: Clone> Sched<C, S> {
             .map_or(Taken::Full, Taken::Open)
     }
 
-    /// An idle connection that can be used as it is, or `Full`.
-    pub(crate) fn try_take(&mut self, ask: &Ask) -> Taken<C, S> {
-        let index = ask.key.index;
-        if let Err(otherwise) = self.admit(ask) {
-            return otherwise;
-        }
-        let slot = self.at(index);
-        let top = slot.top;
-        if slot.stale || top == NONE || !self.may_barge(index) {
-            return Taken::Full;
-        }
-        let since = self.seats[top].since;
-        let check = self.validate_after.is_reached(since, ask.now);
-        if check || self.has_expired(top, ask.now) {
-            return Taken::Full;
-        }
-        self.take_idle(index, ask)
-    }
-
     /// Is this check-out to be served at all?
-    fn admit(&mut self, ask: &Ask) -> Result<(), Taken<C, S>> {
+    pub(crate) fn admit(&mut self, ask: &Ask) -> Result<(), Taken<C, S>> {
         let slot = self.slot(ask.key).ok_or(Taken::Gone)?;
         if slot.epoch != Some(ask.epoch) {
             let raised = self.raise(ask.key.index, ask.epoch, ask.now);
@@ -245,12 +262,16 @@ impl<C, S: Clone> Sched<C, S> {
         self.counters.checkouts += 1;
     }
 
+    /// A connection that was out is idle.
+    #[inline]
     fn push_idle(&mut self, seat: u32, connection: C, now: Stamp) {
-        self.shift(seat, State::Idle);
-        let index = self.seats[seat].slot;
-        let below = std::mem::replace(&mut self.at(index).top, seat);
         let at = &mut self.seats[seat];
-        (at.connection, at.since, at.link) = (Some(connection), now, below);
+        let slot = &mut self.slots[at.slot as usize];
+        at.state = State::Idle;
+        (at.connection, at.since) = (Some(connection), now);
+        at.link = std::mem::replace(&mut slot.top, seat);
+        slot.parts.shift(State::Out, State::Idle);
+        self.seats.parts.shift(State::Out, State::Idle);
         self.seats.lru.push_back(seat);
     }
 
@@ -283,6 +304,7 @@ impl<C, S: Clone> Sched<C, S> {
 
     /// Takes back a connection that was out. One that may not be kept is returned,
     /// to be dropped and then reported [`closed`](Self::closed).
+    #[inline]
     pub(crate) fn put_back(
         &mut self,
         seat: u32,
@@ -290,19 +312,19 @@ impl<C, S: Clone> Sched<C, S> {
         sound: bool,
         now: Stamp,
     ) -> Option<C> {
-        let at = &self.seats[seat];
-        let (index, epoch) = (at.slot, at.epoch);
+        let at = &mut self.seats[seat];
+        let index = at.slot;
+        let slot = &mut self.slots[index as usize];
         let keep = sound && !self.max_lifetime.is_reached(at.born, now);
-        let slot = self.at(index);
-        if !keep || slot.closed || slot.epoch != Some(epoch) {
+        if !keep || slot.closed || slot.epoch != Some(at.epoch) {
             self.shift(seat, State::Closing);
             return Some(connection);
         }
-        if slot.waiters() == 0 && self.tickets.is_empty() {
-            self.push_idle(seat, connection, now);
-        } else {
+        if slot.waiters() > 0 || !self.tickets.is_empty() {
             self.pass_on(seat, connection, now);
+            return None;
         }
+        self.push_idle(seat, connection, now);
         None
     }
 

@@ -32,6 +32,7 @@ impl Parts {
         self.idle + self.out + self.opening + self.closing
     }
 
+    #[inline]
     fn of(&mut self, state: State) -> Option<&mut u32> {
         match state {
             State::Free => None,
@@ -42,6 +43,7 @@ impl Parts {
         }
     }
 
+    #[inline]
     pub(crate) fn shift(&mut self, from: State, to: State) {
         if let Some(from) = self.of(from) {
             *from -= 1;

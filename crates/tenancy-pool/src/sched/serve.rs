@@ -80,7 +80,6 @@ impl<C, S: Clone> Sched<C, S> {
 
     /// Refuses all who wait for a tenant; it has to be settled then.
     pub(super) fn refuse_waiters(&mut self, index: u32, refusal: &Refusal) {
-        self.tickets.remove(index);
         while let Some(waiting) = self.next_waiter(index) {
             waiting.grant(Grant::Refused(refusal.clone()));
         }

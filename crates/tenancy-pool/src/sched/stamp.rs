@@ -22,7 +22,7 @@ impl Stamp {
 }
 
 /// An age that is compared on the hot path; none is never reached.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Age(u64);
 
 impl Age {
@@ -30,6 +30,7 @@ impl Age {
         Self(age.map_or(u64::MAX, nanos))
     }
 
+    #[inline]
     pub(super) fn is_reached(self, since: Stamp, now: Stamp) -> bool {
         now.0.saturating_sub(since.0) >= self.0
     }
