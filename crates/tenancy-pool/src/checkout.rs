@@ -8,7 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use r2d2::ManageConnection;
 use tenancy_core::Tenant;
 
-use crate::driver::{Connection, Driver};
+use crate::driver::{Access, Connection, Driver, DriverError};
+use crate::error::CheckoutError;
 use crate::label::Label;
 use crate::pools::{Lent, Live, TenantPools};
 use crate::sync::held;
@@ -19,6 +20,8 @@ pub struct Checkout<D: Driver> {
     /// None only while it is being dropped.
     live: Option<Lent<D>>,
     seat: u32,
+    /// What it is restricted to, as far as is known.
+    access: Access,
     pools: TenantPools<D>,
     _held: Hold,
 }
@@ -28,6 +31,7 @@ impl<D: Driver> Checkout<D> {
         Self {
             live: Some(live),
             seat,
+            access: Access::ReadWrite,
             pools,
             _held: held,
         }
@@ -47,6 +51,46 @@ impl<D: Driver> Checkout<D> {
                 None
             }
         }
+    }
+
+    /// Restricts it to reading; given back if that cannot be done.
+    pub(crate) fn for_reading(mut self) -> Result<Self, CheckoutError<DriverError<D>>> {
+        // Before it is tried: a panic leaves it in doubt, and unwinding gives it back.
+        self.access = Access::ReadOnly;
+        match self.restrict(Access::ReadOnly) {
+            Ok(Access::ReadOnly) => Ok(self),
+            Ok(Access::ReadWrite) => {
+                self.access = Access::ReadWrite;
+                let tenant = Self::tenant(&self).id().clone();
+                Err(CheckoutError::NoReadOnly { tenant })
+            }
+            Err(source) => {
+                let tenant = Self::tenant(&self).id().clone();
+                self.give_back(false);
+                Err(CheckoutError::Restrict { tenant, source })
+            }
+        }
+    }
+
+    fn restrict(&mut self, access: Access) -> Result<Access, DriverError<D>> {
+        let live = self.live.as_deref_mut().expect("taken only by drop");
+        self.pools.0.driver.restrict(&mut live.connection, access)
+    }
+
+    /// Can it be lent again, to whomever? A panic in what is the user's says no, and must
+    /// not get out of a destructor.
+    fn is_sound(&mut self) -> bool {
+        let asked = catch_unwind(AssertUnwindSafe(|| {
+            let live = self.live.as_mut().expect("taken only by drop");
+            let sound = !live.has_broken();
+            match self.access {
+                Access::ReadWrite => sound,
+                Access::ReadOnly => {
+                    sound && matches!(self.restrict(Access::ReadWrite), Ok(Access::ReadWrite))
+                }
+            }
+        }));
+        asked.unwrap_or(false)
     }
 
     fn give_back(&mut self, sound: bool) {
@@ -91,13 +135,11 @@ impl<D: Driver> DerefMut for Checkout<D> {
 
 impl<D: Driver> Drop for Checkout<D> {
     fn drop(&mut self) {
-        let Some(live) = self.live.as_mut() else {
+        if self.live.is_none() {
             return;
-        };
-        // A panic may have left it in any state. `has_broken` is the user's: a panic
-        // in it must not get out of a destructor, and says enough.
-        let sound = !std::thread::panicking()
-            && !catch_unwind(AssertUnwindSafe(|| live.has_broken())).unwrap_or(true);
+        }
+        // A panic may have left it in any state.
+        let sound = !std::thread::panicking() && self.is_sound();
         self.give_back(sound);
     }
 }

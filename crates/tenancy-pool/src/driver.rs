@@ -36,6 +36,28 @@ pub trait Driver: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Restricts a connection to `access` before it is lent, or lifts that when it came
+    /// back sound; says what it allows now. Whoever has the connection must not be able
+    /// to lift it by what he sends through it.
+    ///
+    /// Unless a driver has its own, nothing is changed and nothing restricted, and a
+    /// check-out for reading only is refused. A connection that cannot be restricted is
+    /// never lent, one whose restriction cannot be lifted is closed.
+    ///
+    /// # Errors
+    /// What a check-out for reading only is refused with.
+    fn restrict(
+        &self,
+        connection: &mut Connection<Self>,
+        access: Access,
+    ) -> Result<Access, DriverError<Self>>
+    where
+        Self: Sized,
+    {
+        let _ = (connection, access);
+        Ok(Access::ReadWrite)
+    }
+
     /// What its connections cost of the process's descriptors.
     fn descriptors(&self) -> Descriptors {
         Descriptors {
@@ -43,6 +65,16 @@ pub trait Driver: Send + Sync + 'static {
             further: 1,
         }
     }
+}
+
+/// What a connection may be used for while it is out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Access {
+    /// Everything; so it is unless asked for otherwise.
+    #[default]
+    ReadWrite,
+    /// Reading, and nothing that changes the database.
+    ReadOnly,
 }
 
 /// File descriptors that connections take.

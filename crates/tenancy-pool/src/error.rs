@@ -78,6 +78,25 @@ pub enum CheckoutError<E: std::error::Error + 'static> {
         /// What this thread holds.
         holders: Holders,
     },
+    /// The driver cannot lend connections for reading only.
+    #[error(
+        "no connection to tenant {tenant} can be had for reading only: its driver does not restrict any; check out one for everything"
+    )]
+    NoReadOnly {
+        /// For whom.
+        tenant: TenantId,
+    },
+    /// A connection could not be restricted to reading; it was closed.
+    #[error(
+        "a connection to tenant {tenant} could not be restricted to reading and was closed; try again"
+    )]
+    Restrict {
+        /// Whose.
+        tenant: TenantId,
+        /// What the driver said.
+        #[source]
+        source: E,
+    },
     /// The tenant was closed.
     #[error("tenant {tenant} is closed to check-outs; `reopen` it first")]
     Closed {

@@ -74,7 +74,7 @@ mod sync;
 
 pub use checkout::Checkout;
 pub use config::{Builder, InvalidPools};
-pub use driver::{Connection, Descriptors, Driver, DriverError};
+pub use driver::{Access, Connection, Descriptors, Driver, DriverError};
 pub use error::{CheckoutError, Holder, Holders, Remembered, StillOut};
 pub use label::Label;
 pub use pools::{TenantPool, TenantPools};

@@ -9,7 +9,7 @@ use tenancy_core::{Clock, Epoch, Event, Observer, Observers, Tenant, TenantId};
 
 use crate::checkout::Checkout;
 use crate::config::{Builder, Config, MaxOf, Timing};
-use crate::driver::{Connection, Driver, DriverError};
+use crate::driver::{Access, Connection, Driver, DriverError};
 use crate::error::{CheckoutError, Holder, Holders, StillOut};
 use crate::gate::Gate;
 use crate::label::Label;
@@ -187,12 +187,25 @@ impl<D: Driver> TenantPools<D> {
     }
 
     /// This tenant's own pool, to be kept: checking out from it saves looking the
-    /// tenant up.
+    /// tenant up. It stays good when the tenant is closed, reopened or forgotten, and
+    /// is [superseded](CheckoutError::Superseded) with its epoch.
+    ///
+    /// ```
+    /// # use tenancy_pool::{Checkout, CheckoutError, Driver, DriverError, TenantPools};
+    /// # fn count<D: Driver>(pools: TenantPools<D>, acme: &tenancy_core::Tenant)
+    /// # -> Result<(), CheckoutError<DriverError<D>>> {
+    /// let acme = pools.handle(acme);
+    /// let writer = acme.checkout()?;
+    /// let reader = acme.read_only().checkout()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn handle(&self, tenant: &Tenant) -> TenantPool<D> {
         TenantPool {
             pools: self.clone(),
             tenant: tenant.clone(),
             key: self.0.slot(tenant.id()),
+            access: Access::ReadWrite,
         }
     }
 
@@ -325,6 +338,7 @@ pub struct TenantPool<D: Driver> {
     pools: TenantPools<D>,
     tenant: Tenant,
     key: Key,
+    access: Access,
 }
 
 impl<D: Driver> TenantPool<D> {
@@ -333,10 +347,22 @@ impl<D: Driver> TenantPool<D> {
         &self.tenant
     }
 
+    /// The same pool, lending for reading only: the driver restricts each connection
+    /// before it is lent and lifts that when it comes back. A database that was never
+    /// used is prepared all the same.
+    pub fn read_only(&self) -> Self {
+        let access = Access::ReadOnly;
+        Self {
+            access,
+            ..self.clone()
+        }
+    }
+
     /// As [`TenantPools::checkout`].
     ///
     /// # Errors
-    /// As there.
+    /// As there; for reading only also [`CheckoutError::NoReadOnly`] if the driver cannot
+    /// restrict connections, and [`CheckoutError::Restrict`] if it failed to.
     #[track_caller]
     pub fn checkout(&self) -> Result<Checkout<D>, Error<D>> {
         self.checkout_timeout(self.pools.0.timing.checkout_timeout)
@@ -345,21 +371,31 @@ impl<D: Driver> TenantPool<D> {
     /// As [`TenantPools::checkout_timeout`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`checkout`](Self::checkout).
     #[track_caller]
     pub fn checkout_timeout(&self, timeout: Duration) -> Result<Checkout<D>, Error<D>> {
-        let key = Some(self.key);
-        self.pools.obtain(&self.tenant, key, timeout, Label::here())
+        let (key, here) = (Some(self.key), Label::here());
+        let checkout = self.pools.obtain(&self.tenant, key, timeout, here)?;
+        self.restricted(checkout)
     }
 
     /// As [`TenantPools::try_checkout`].
     ///
     /// # Errors
-    /// As there.
+    /// As there and as [`checkout`](Self::checkout).
     #[track_caller]
     pub fn try_checkout(&self) -> Result<Option<Checkout<D>>, Error<D>> {
-        let key = Some(self.key);
-        self.pools.try_obtain(&self.tenant, key, Label::here())
+        let (key, here) = (Some(self.key), Label::here());
+        let checkout = self.pools.try_obtain(&self.tenant, key, here)?;
+        checkout.map(|out| self.restricted(out)).transpose()
+    }
+
+    #[inline]
+    fn restricted(&self, checkout: Checkout<D>) -> Result<Checkout<D>, Error<D>> {
+        match self.access {
+            Access::ReadWrite => Ok(checkout),
+            Access::ReadOnly => checkout.for_reading(),
+        }
     }
 }
 
@@ -369,6 +405,7 @@ impl<D: Driver> Clone for TenantPool<D> {
             pools: self.pools.clone(),
             tenant: self.tenant.clone(),
             key: self.key,
+            access: self.access,
         }
     }
 }

@@ -32,6 +32,7 @@ mod admin;
 mod basic;
 mod model;
 mod order;
+mod read_only;
 mod stress;
 mod texts;
 mod util;

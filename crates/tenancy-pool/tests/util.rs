@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use r2d2::ManageConnection;
 use tenancy_core::{Epoch, Tenant};
-use tenancy_pool::{Builder, Driver, TenantPools};
+use tenancy_pool::{Access, Builder, Driver, TenantPools};
 
 /// What all connections of one driver report to.
 #[derive(Default)]
@@ -70,6 +70,7 @@ impl World {
             serial: self.serial.fetch_add(1, Ordering::SeqCst),
             broken: false,
             stale: false,
+            access: Access::ReadWrite,
             on_drop: None,
         }
     }
@@ -84,6 +85,8 @@ pub struct Conn {
     pub broken: bool,
     /// `is_valid` says so.
     pub stale: bool,
+    /// What the driver restricted it to.
+    pub access: Access,
     pub on_drop: Option<Box<dyn FnOnce() + Send>>,
 }
 
@@ -109,6 +112,8 @@ pub struct NoDatabase;
 /// Decides what happens when a connection is opened: the number of the attempt comes
 /// in, from 0.
 pub type OnConnect = Arc<dyn Fn(&Tenant, usize) -> Result<(), NoDatabase> + Send + Sync>;
+/// Says what a connection is restricted to, if that is to be changed at all.
+pub type OnRestrict = Arc<dyn Fn(Access) -> Result<Access, NoDatabase> + Send + Sync>;
 pub type OnPrepare = Arc<dyn Fn(&Tenant) -> Result<(), NoDatabase> + Send + Sync>;
 
 /// A driver over counted connections.
@@ -118,6 +123,7 @@ pub struct Fake {
     attempts: Arc<AtomicUsize>,
     on_connect: OnConnect,
     on_prepare: OnPrepare,
+    on_restrict: OnRestrict,
 }
 
 /// Always connects.
@@ -159,6 +165,7 @@ pub fn ConnectWith(
         attempts: Arc::default(),
         on_connect: Arc::new(on_connect),
         on_prepare: Arc::new(|_| Ok(())),
+        on_restrict: Arc::new(Ok),
     }
 }
 
@@ -168,6 +175,14 @@ impl Fake {
         on_prepare: impl Fn(&Tenant) -> Result<(), NoDatabase> + Send + Sync + 'static,
     ) -> Self {
         self.on_prepare = Arc::new(on_prepare);
+        self
+    }
+
+    pub fn restricting(
+        mut self,
+        on_restrict: impl Fn(Access) -> Result<Access, NoDatabase> + Send + Sync + 'static,
+    ) -> Self {
+        self.on_restrict = Arc::new(on_restrict);
         self
     }
 
@@ -217,6 +232,12 @@ impl Driver for Fake {
         (self.on_prepare)(tenant)?;
         locked(&self.world.prepared).push(tenant.clone());
         Ok(())
+    }
+
+    fn restrict(&self, conn: &mut Conn, access: Access) -> Result<Access, NoDatabase> {
+        self.world.probe();
+        conn.access = (self.on_restrict)(access)?;
+        Ok(conn.access)
     }
 }
 
