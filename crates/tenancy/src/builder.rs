@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use tenancy_core::{Actor, CatalogWriter, Observer, Provisioner, Resolver, ResolverBuilder};
+use tenancy_core::{
+    Actor, CatalogWriter, Observer, Provisioner, PublicSuffixes, Resolver, ResolverBuilder,
+};
 use tenancy_pool::{Driver, TenantPools};
 
 use crate::tenancy::{Inner, maintain};
@@ -16,6 +18,7 @@ pub struct TenancyBuilder<D: Driver + Provisioner> {
     catalog: Arc<dyn CatalogWriter>,
     resolver: ResolverBuilder,
     pools: tenancy_pool::Builder,
+    suffixes: Option<PublicSuffixes>,
     actor: Actor,
     upkeep: Upkeep,
 }
@@ -27,6 +30,7 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
             resolver: Resolver::builder(catalog.clone()),
             catalog,
             pools: TenantPools::<D>::builder(),
+            suffixes: None,
             actor: Actor::new("tenancy"),
             upkeep: Upkeep::default(),
         }
@@ -65,6 +69,30 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
         self
     }
 
+    /// The public suffix list: no tenant may own one of its names, as that would be
+    /// the hosts of strangers. Labels under a base domain are not looked up in it;
+    /// the base is yours. Nothing is refused without a list.
+    ///
+    /// ```
+    /// # use tenancy::*;
+    /// # let root = tempfile::tempdir()?;
+    /// # let driver = SqliteDriver::builder(root.path()).build()?;
+    /// # let catalog = SqliteCatalog::open(root.path())?;
+    /// // As it is published: std::fs::read_to_string("public_suffix_list.dat")?
+    /// let list = "com\nuk\nco.uk\n*.ck\n!www.ck";
+    /// let tenancy = Tenancy::builder(driver, catalog)
+    ///     .resolver(|r| r.rule(Rule::Domain))
+    ///     .public_suffixes(list.parse()?)
+    ///     .build()?;
+    /// assert!(matches!(tenancy.name("co.uk"), Err(Error::PublicSuffix(_))));
+    /// assert!(tenancy.name("shop.co.uk").is_ok() && tenancy.name("localhost").is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn public_suffixes(mut self, list: PublicSuffixes) -> Self {
+        self.suffixes = Some(list);
+        self
+    }
+
     /// Who the catalog's writes are by; `tenancy` unless said.
     pub fn actor(mut self, actor: Actor) -> Self {
         self.actor = actor;
@@ -100,6 +128,7 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
             resolver,
             pools,
             catalog: self.catalog,
+            suffixes: self.suffixes,
             actor: self.actor,
             _upkeep: upkeep,
         }))

@@ -1,9 +1,9 @@
 //! [`Error`], the one that is of the whole library.
 
 use tenancy_core::{
-    CatalogError, Domain, InvalidDomain, InvalidResolver, InvalidTenantId, OtherTenant,
-    ProvisionError, ResolveError, TenantId, TenantStatus, TooManyAttributes, UnknownStatus,
-    WriteError,
+    CatalogError, Domain, InvalidDomain, InvalidResolver, InvalidTenantId, IsPublicSuffix,
+    OtherTenant, ProvisionError, ResolveError, TenantId, TenantStatus, TooManyAttributes,
+    UnknownStatus, WriteError,
 };
 use tenancy_pool::{CheckoutError, InvalidPools, StillOut};
 
@@ -57,6 +57,9 @@ pub enum Error {
         /// The domain.
         domain: Domain,
     },
+    /// A domain under which strangers register names.
+    #[error(transparent)]
+    PublicSuffix(#[from] IsPublicSuffix),
     /// The tenant is not in a state for this.
     #[error("tenant {id} is {status}; this needs one that is {needed}, so nothing was changed")]
     WrongStatus {

@@ -10,15 +10,17 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// domain or fits a template, a domain otherwise.
     ///
     /// # Errors
-    /// When it is no domain, a central one, or a reserved label.
+    /// When it is no domain, a central one, a reserved label, or a public suffix by
+    /// the [list](crate::TenancyBuilder::public_suffixes).
     pub fn name(&self, text: &str) -> Result<Name, Error> {
         let domain: Domain = text.parse()?;
         if self.resolver().is_central(&domain) {
             return Err(Error::Central { domain });
         }
         let name = self.resolver().name_for(&domain);
-        if let Name::Label(label) = &name {
-            self.refuse_reserved(label)?;
+        match &name {
+            Name::Label(label) => self.refuse_reserved(label)?,
+            Name::Domain(domain) => self.refuse_suffix(domain)?,
         }
         Ok(name)
     }

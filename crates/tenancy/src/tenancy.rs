@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use tenancy_core::{
-    Actor, CatalogWriter, Provisioner, RequestHead, ResolveError, Resolved, Resolver, Scope,
-    Tenant, TenantId,
+    Actor, CatalogWriter, Domain, IsPublicSuffix, Provisioner, PublicSuffixes, RequestHead,
+    ResolveError, Resolved, Resolver, Scope, Tenant, TenantId,
 };
 use tenancy_pool::{Checkout, CheckoutError, Driver, DriverError, TenantPools};
 
@@ -24,6 +24,7 @@ pub(crate) struct Inner<D: Driver + Provisioner> {
     pub(crate) resolver: Arc<Resolver>,
     pub(crate) pools: TenantPools<D>,
     pub(crate) catalog: Arc<dyn CatalogWriter>,
+    pub(crate) suffixes: Option<PublicSuffixes>,
     pub(crate) actor: Actor,
     /// Ends when this is dropped.
     pub(crate) _upkeep: Option<Thread>,
@@ -100,6 +101,11 @@ impl<D: Driver + Provisioner> Tenancy<D> {
 
     pub(crate) fn driver(&self) -> &D {
         self.0.pools.driver()
+    }
+
+    pub(crate) fn refuse_suffix(&self, domain: &Domain) -> Result<(), IsPublicSuffix> {
+        let suffixes = self.0.suffixes.as_ref();
+        suffixes.map_or(Ok(()), |list| list.check(domain))
     }
 
     pub(crate) fn actor(&self) -> &Actor {

@@ -141,3 +141,49 @@ fn a_domain_that_waits_for_its_proof_does_not_route() {
         .expect("proven");
     assert_eq!(world.said("shop.example"), "acme");
 }
+
+#[test]
+fn a_public_suffix_is_nobodys_by_whatever_way_it_is_bound() {
+    let list = "uk\nco.uk\n*.ck\n!www.ck\nапп.test\ntest";
+    let list = list.parse().expect("a list");
+    let world = World::with(|builder| builder.public_suffixes(list));
+    world.made("acme");
+    let before = world.catalog().names(&id("acme")).expect("its names");
+    for suffix in ["co.uk", "UK", "anything.ck", "АПП.test", "test"] {
+        let challenge = Challenge::new().expect("random bytes");
+        for proof in [Proof::Trusted, Proof::Pending(challenge)] {
+            let error = world.bind(suffix, &id("acme"), proof).expect_err(suffix);
+            assert!(matches!(error, Error::PublicSuffix(_)), "{suffix}: {error}");
+        }
+        let spec = TenantSpec::new(id("beta")).name(suffix);
+        let error = world.create(spec).expect_err(suffix);
+        assert!(matches!(error, Error::PublicSuffix(_)), "{suffix}: {error}");
+    }
+    assert_eq!(
+        world.name("co.uk").expect_err("a suffix").to_string(),
+        "domain co.uk is a public suffix by the rule co.uk; bind a name below it that the tenant owns"
+    );
+    assert_eq!(world.catalog().names(&id("acme")).expect("names"), before);
+    assert_eq!(world.catalog().page(None, 10).expect("a page").len(), 1);
+    // Explicit rules alone count, and a base domain is the application's own.
+    for fine in [
+        "shop.co.uk",
+        "www.ck",
+        "a.b.ck",
+        "localhost",
+        "unlisted",
+        "inc.app.test",
+    ] {
+        world.bind(fine, &id("acme"), Proof::Trusted).expect(fine);
+        assert_eq!(world.said(fine), "acme", "{fine}");
+    }
+}
+
+#[test]
+fn without_a_list_no_suffix_is_refused() {
+    let world = World::new();
+    world.made("acme");
+    world
+        .bind("co.uk", &id("acme"), Proof::Trusted)
+        .expect("nobody said that this is a suffix");
+}

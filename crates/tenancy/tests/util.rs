@@ -9,7 +9,8 @@ use tempfile::TempDir;
 use tenancy::{
     Checkout, Descriptors, Driver, Durability, Method, Migrated, Migration, Migrations, Placement,
     ProvisionError, Provisioned, Provisioner, RequestHead, ResolveError, ResolverBuilder, Rule,
-    SchemaTarget, SqliteCatalog, SqliteDriver, SqliteManager, Tenancy, Tenant, TenantId, Upkeep,
+    SchemaTarget, SqliteCatalog, SqliteDriver, SqliteManager, Tenancy, TenancyBuilder, Tenant,
+    TenantId, Upkeep,
 };
 
 /// A step at which a [`FailingDriver`] stops.
@@ -101,10 +102,18 @@ impl Deref for World {
 
 impl World {
     pub fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    /// A new one with more said to its builder.
+    pub fn with(
+        say: impl FnOnce(TenancyBuilder<FailingDriver>) -> TenancyBuilder<FailingDriver>,
+    ) -> Self {
         let root = tempfile::tempdir().expect("a directory");
         let fail = Arc::new(AtomicU8::new(FailAt::Never as u8));
+        let builder = say(builder(root.path(), fail.clone()));
         Self {
-            tenancy: open(root.path(), fail.clone()),
+            tenancy: builder.build().expect("a tenancy"),
             fail,
             root,
         }
@@ -119,7 +128,9 @@ impl World {
         } = self;
         drop(tenancy);
         Self {
-            tenancy: open(root.path(), fail.clone()),
+            tenancy: builder(root.path(), fail.clone())
+                .build()
+                .expect("a tenancy"),
             fail,
             root,
         }
@@ -158,7 +169,7 @@ impl World {
     }
 }
 
-fn open(root: &Path, at: Arc<AtomicU8>) -> Tenancy<FailingDriver> {
+fn builder(root: &Path, at: Arc<AtomicU8>) -> TenancyBuilder<FailingDriver> {
     let marks = Migration::new("marks", "CREATE TABLE marks (mark TEXT NOT NULL) STRICT");
     let inner = SqliteDriver::builder(root)
         .migrations(Migrations::new([marks]).expect("migrations"))
@@ -169,8 +180,6 @@ fn open(root: &Path, at: Arc<AtomicU8>) -> Tenancy<FailingDriver> {
     Tenancy::builder(FailingDriver { inner, at }, catalog)
         .resolver(rules)
         .upkeep(Upkeep::Manual)
-        .build()
-        .expect("a tenancy")
 }
 
 /// Domains and labels under `app.test`; `www` is reserved.
