@@ -44,7 +44,11 @@ pub fn check(data: &[u8]) {
             "a sync was owed"
         ),
     }
-    let _ = RESOLVER.explain(&head).to_string();
+    let explained = RESOLVER.explain(&head);
+    assert!(
+        explained.outcome.starts_with(&outcome(&answer)),
+        "{explained}"
+    );
     match &answer {
         Ok(resolved) => check_resolved(resolved, target),
         Err(error) => assert!(error.to_string().len() < 400, "{error}"),
@@ -92,6 +96,16 @@ fn words(answer: &Result<Resolved<'_>, ResolveError>) -> String {
             format!("{resolution:?} {class} {mode} {rule:?} {path}")
         }
         Err(error) => format!("{} {}", error.reason().as_str(), error.status()),
+    }
+}
+
+/// The words that an explanation of it ends with.
+fn outcome(answer: &Result<Resolved<'_>, ResolveError>) -> String {
+    match answer.as_ref().map(|resolved| &resolved.resolution) {
+        Ok(Resolution::Tenant(tenant)) => format!("tenant {}", tenant.to_ref()),
+        Ok(Resolution::Skip(class)) => format!("skip: {class}"),
+        Ok(_) => "central".to_owned(),
+        Err(error) => format!("refused: {} {}", error.reason(), error.status()),
     }
 }
 

@@ -4,12 +4,13 @@
 use std::net::IpAddr;
 
 use tenancy_core::{
-    Actor, Catalog, CatalogError, CatalogWriter, Change, Changes, Classifier, MemoryCatalog,
+    Actor, Catalog, CatalogError, CatalogWriter, Change, Changes, Classifier, Clock, MemoryCatalog,
     Method, Name, PathClass, Preset, Proof, RequestHead, Resolution, ResolveError, Resolved,
     Resolver, ResolverBuilder, RouteMode, Rule, Tenant, TenantKey, Version, Versioned,
 };
 
 use crate::case::{Access, Config, Request, TenantRow};
+use crate::doors::Doors;
 use crate::reference::{Answer, Key, REASONS, Reason, Reference};
 
 /// The classifier of a configuration.
@@ -88,7 +89,9 @@ pub fn resolver(config: &Config, tenants: &[TenantRow]) -> Result<Real, String> 
         (Access::NoFeed, Some(catalog)) => Resolver::builder(NoFeed(catalog)),
         (access, None) => return Err(format!("a name has two owners, and {access:?}")),
     };
+    // The clock stands still: nothing is polled for in the middle of a case.
     let resolver = apply(config, builder)?
+        .clock(Clock::manual())
         .build()
         .map_err(|error| error.to_string())?;
     Ok(Real(resolver))
@@ -221,22 +224,36 @@ impl Real {
 
     /// What the real resolver answers.
     pub fn answer(&self, request: &Request) -> Answer {
-        let hosts: Vec<&[u8]> = request.hosts.iter().map(Vec::as_slice).collect();
-        let headers = |name: &str, each: &mut dyn FnMut(&[u8])| {
-            request.values_of(name).for_each(each);
-        };
-        let method = Method::from(request.method.as_str());
-        let mut head = RequestHead::new(method, &request.path)
-            .hosts(&hosts)
-            .headers(&headers);
-        if let Some(authority) = &request.authority {
-            head = head.authority(authority);
-        }
-        if let Some(peer) = &request.peer {
-            head = head.peer(peer.parse::<IpAddr>().expect("an address"));
-        }
-        word(self.0.resolve(&head))
+        with_head(request, |head| word(self.0.resolve(head)))
     }
+
+    /// What it says by each of its doors.
+    pub fn doors(&self, request: &Request) -> Doors {
+        with_head(request, |head| Doors {
+            cold: self.0.try_resolve(head).map(word),
+            resolved: word(self.0.resolve(head)),
+            warm: self.0.try_resolve(head).map(word),
+            explained: self.0.explain(head),
+        })
+    }
+}
+
+fn with_head<R>(request: &Request, use_it: impl FnOnce(&RequestHead<'_>) -> R) -> R {
+    let hosts: Vec<&[u8]> = request.hosts.iter().map(Vec::as_slice).collect();
+    let headers = |name: &str, each: &mut dyn FnMut(&[u8])| {
+        request.values_of(name).for_each(each);
+    };
+    let method = Method::from(request.method.as_str());
+    let mut head = RequestHead::new(method, &request.path)
+        .hosts(&hosts)
+        .headers(&headers);
+    if let Some(authority) = &request.authority {
+        head = head.authority(authority);
+    }
+    if let Some(peer) = &request.peer {
+        head = head.peer(peer.parse::<IpAddr>().expect("an address"));
+    }
+    use_it(&head)
 }
 
 /// The answer in the reference's words.

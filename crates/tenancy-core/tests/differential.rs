@@ -113,7 +113,7 @@ fn a_pasted_case_is_answered_alike() {
     println!("reference: {slow:?}");
     let fast = build::resolver(&case.config, &case.tenants)
         .unwrap()
-        .answer(&case.request);
+        .doors(&case.request);
     println!("resolver:  {fast:?}");
-    assert_eq!(slow, fast);
+    assert_eq!((&slow, fast.check()), (&fast.resolved, Ok(())));
 }

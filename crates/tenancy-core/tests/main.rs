@@ -12,6 +12,7 @@ mod classify;
 mod corpora;
 mod differential;
 mod domain;
+mod doors;
 mod explain;
 mod freshness;
 mod generate;

@@ -96,12 +96,14 @@ impl Way for Steps {
     ) -> Result<Found, ResolveError> {
         let found = Block.look(resolver, name);
         let mut buffer = [0; 32];
-        let asked = match name.as_key(&mut buffer) {
+        let key = name.as_key(&mut buffer);
+        let asked = match key {
             Some(TenantKey::Label(label)) => format!("label {label}"),
             Some(TenantKey::Domain(domain)) => format!("domain {domain}"),
-            None => "no valid name".into(),
+            None => "not asked".into(),
         };
         let answer = match &found {
+            _ if key.is_none() => "this is no name".into(),
             Ok(Found::Tenant(tenant)) => format!("tenant {}, {}", tenant.to_ref(), tenant.status()),
             Ok(Found::Nobody) => "nobody".into(),
             Ok(Found::Contested) => "two tenants claim it".into(),
