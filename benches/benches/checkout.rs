@@ -1,122 +1,39 @@
 //! Checking a connection out and giving it back: these pools, one r2d2 pool a tenant,
-//! and the bare operation.
+//! one deadpool a tenant, and the bare operation.
 //!
 //! Where it is about the pool, connections are numbers in memory; `cold`, `cold-reclaim`
 //! and `select` open SQLite files with r2d2_sqlite's own manager. The rivals get the same
-//! manager, r2d2 also one shared thread pool, no test on check-out and no idle minimum:
-//! its fastest configuration.
+//! manager, and their fastest configuration.
 
 use std::cell::Cell;
+use std::collections::{HashMap, VecDeque};
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use dashmap::DashMap;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use r2d2::ManageConnection;
-use r2d2_sqlite::SqliteConnectionManager;
-use rusqlite::Connection;
-use scheduled_thread_pool::ScheduledThreadPool;
+use tenancy_benches::pools::{
+    Deadpool, Files, Memory, Numbers, block_on, deadpool, number, r2d2_builder, tenants, threads,
+};
 use tenancy_benches::rng::Rng;
-use tenancy_core::{Tenant, TenantId};
-use tenancy_pool::{Descriptors, Driver, TenantPools};
-
-const TENANTS: usize = 10_000;
-
-fn tenants(count: usize) -> Vec<Tenant> {
-    let tenant = |n| {
-        let id: TenantId = format!("tenant-{n}").parse().expect("digits are in order");
-        Tenant::builder(id).build().expect("no attributes")
-    };
-    (0..count).map(tenant).collect()
-}
-
-/// The number that stands for a tenant's connection.
-fn number(tenant: &Tenant) -> u64 {
-    let digits = tenant.id().as_str().trim_start_matches("tenant-");
-    digits.parse().expect("every tenant has a number")
-}
-
-/// Connects to a number, while it may.
-#[derive(Clone)]
-struct Memory {
-    works: Arc<AtomicBool>,
-}
-
-struct Numbers {
-    number: u64,
-    works: Arc<AtomicBool>,
-}
-
-impl ManageConnection for Numbers {
-    type Connection = u64;
-    type Error = std::io::Error;
-
-    fn connect(&self) -> Result<u64, std::io::Error> {
-        match self.works.load(Ordering::Relaxed) {
-            true => Ok(self.number),
-            false => Err(std::io::Error::other("it is away")),
-        }
-    }
-
-    fn is_valid(&self, _: &mut u64) -> Result<(), std::io::Error> {
-        Ok(())
-    }
-
-    fn has_broken(&self, _: &mut u64) -> bool {
-        false
-    }
-}
-
-impl Memory {
-    fn new() -> Self {
-        Self {
-            works: Arc::new(AtomicBool::new(true)),
-        }
-    }
-
-    fn numbers(&self, tenant: &Tenant) -> Numbers {
-        Numbers {
-            number: number(tenant),
-            works: self.works.clone(),
-        }
-    }
-}
-
-impl Driver for Memory {
-    type Manager = Numbers;
-
-    fn manager(&self, tenant: &Tenant) -> Numbers {
-        self.numbers(tenant)
-    }
-
-    fn descriptors(&self) -> Descriptors {
-        Descriptors {
-            first: 0,
-            further: 0,
-        }
-    }
-}
+use tenancy_benches::size;
+use tenancy_core::TenantId;
+use tenancy_pool::{Checkout, Driver, TenantPools};
 
 fn memory_pools(max: usize) -> TenantPools<Memory> {
     let builder = TenantPools::<Memory>::builder().max_connections(max as u32);
-    builder.build(Memory::new()).expect("the bounds hold")
+    builder.build(Memory::default()).expect("the bounds hold")
 }
 
-/// r2d2 as fast as it goes.
-fn r2d2_builder<M: ManageConnection>(threads: &Arc<ScheduledThreadPool>) -> r2d2::Builder<M> {
-    r2d2::Pool::builder()
-        .max_size(4)
-        .min_idle(Some(0))
-        .test_on_check_out(false)
-        .thread_pool(threads.clone())
-}
-
-fn threads() -> Arc<ScheduledThreadPool> {
-    Arc::new(ScheduledThreadPool::new(3))
+fn file_pools(files: &Files, max: u32) -> TenantPools<Files> {
+    let builder = TenantPools::<Files>::builder().max_connections(max);
+    builder
+        .max_per_tenant(max.min(4))
+        .build(files.clone())
+        .expect("the bounds hold")
 }
 
 fn warm(c: &mut Criterion) {
@@ -131,10 +48,26 @@ fn warm(c: &mut Criterion) {
         });
     });
     let threads = threads();
-    let pool = r2d2_builder(&threads).build_unchecked(Memory::new().numbers(acme));
+    let pool = r2d2_builder(&threads).build_unchecked(Memory::default().manager(acme));
     group.bench_function("r2d2", |b| {
         b.iter(|| {
             let connection = black_box(&pool).get().expect("a connection");
+            assert_eq!(*connection, 0);
+        });
+    });
+    let map = DashMap::new();
+    map.insert(acme.id().clone(), pool);
+    group.bench_function("dashmap-r2d2", |b| {
+        b.iter(|| {
+            let pool = map.get(black_box(acme.id())).expect("it is there");
+            let connection = pool.get().expect("a connection");
+            assert_eq!(*connection, 0);
+        });
+    });
+    let pool = deadpool(Memory::default().manager(acme));
+    group.bench_function("deadpool", |b| {
+        b.iter(|| {
+            let connection = block_on(black_box(&pool).get()).expect("a connection");
             assert_eq!(*connection, 0);
         });
     });
@@ -148,130 +81,101 @@ fn warm(c: &mut Criterion) {
     });
 }
 
+/// A random walk over so many tenants, the same for all.
+struct Walk {
+    order: Vec<usize>,
+    at: Cell<usize>,
+}
+
+impl Walk {
+    fn over(count: usize) -> Self {
+        let mut rng = Rng::new(7);
+        Self {
+            order: (0..1 << 16).map(|_| rng.below(count)).collect(),
+            at: Cell::new(0),
+        }
+    }
+
+    fn next(&self) -> usize {
+        self.at.set((self.at.get() + 1) % self.order.len());
+        self.order[self.at.get()]
+    }
+}
+
 fn by_name(c: &mut Criterion) {
-    for (name, count) in [("by-name-1", 1), ("by-name-10k", TENANTS)] {
-        let tenants = tenants(count);
-        let mut group = c.benchmark_group(format!("checkout/{name}"));
-        // A random walk, the same for all.
-        let order: Vec<usize> = {
-            let mut rng = Rng::new(7);
-            (0..1 << 16).map(|_| rng.below(count)).collect()
-        };
-        let at = Cell::new(0);
-        let next = || {
-            at.set((at.get() + 1) % order.len());
-            order[at.get()]
-        };
-        let pools = memory_pools(count.max(256));
-        for tenant in &tenants {
-            drop(pools.checkout(tenant).expect("a connection"));
-        }
-        group.bench_function("tenancy", |b| {
-            b.iter(|| {
-                let tenant = next();
-                let connection = pools.checkout(&tenants[tenant]).expect("a connection");
-                assert_eq!(*connection, tenant as u64);
-            });
+    by_name_of(c, "by-name-1", 1);
+    by_name_of(c, "by-name-10k", size(10_000, 100));
+}
+
+fn by_name_of(c: &mut Criterion, name: &str, count: usize) {
+    let (tenants, walk) = (tenants(count), Walk::over(count));
+    let mut group = c.benchmark_group(format!("checkout/{name}"));
+    let pools = memory_pools(count.max(256));
+    for tenant in &tenants {
+        drop(pools.checkout(tenant).expect("a connection"));
+    }
+    group.bench_function("tenancy", |b| {
+        b.iter(|| {
+            let tenant = walk.next();
+            let connection = pools.checkout(&tenants[tenant]).expect("a connection");
+            assert_eq!(*connection, tenant as u64);
         });
-        drop(pools);
-        let (threads, memory) = (threads(), Memory::new());
-        let map: DashMap<TenantId, r2d2::Pool<Numbers>> = DashMap::new();
-        for tenant in &tenants {
-            let pool = r2d2_builder(&threads).build_unchecked(memory.numbers(tenant));
-            drop(pool.get().expect("a connection"));
-            map.insert(tenant.id().clone(), pool);
-        }
-        group.bench_function("r2d2", |b| {
-            b.iter(|| {
-                let tenant = next();
-                let pool = map.get(tenants[tenant].id()).expect("it is there");
-                let connection = pool.get().expect("a connection");
-                assert_eq!(*connection, tenant as u64);
-            });
+    });
+    drop(pools);
+    let (threads, memory) = (threads(), Memory::default());
+    let pools = tenants.iter().map(|tenant| {
+        let pool = r2d2_builder(&threads).build_unchecked(memory.manager(tenant));
+        drop(pool.get().expect("a connection"));
+        (tenant.id().clone(), pool)
+    });
+    let map: RwLock<HashMap<TenantId, r2d2::Pool<Numbers>>> = RwLock::new(pools.collect());
+    group.bench_function("r2d2", |b| {
+        b.iter(|| {
+            let tenant = walk.next();
+            let pool = map.read().get(tenants[tenant].id()).cloned();
+            let connection = pool.expect("it is there").get().expect("a connection");
+            assert_eq!(*connection, tenant as u64);
         });
-        drop(map);
-        let map: DashMap<TenantId, Mutex<Vec<u64>>> = DashMap::new();
-        for tenant in &tenants {
-            map.insert(tenant.id().clone(), Mutex::new(vec![number(tenant)]));
-        }
-        group.bench_function("raw", |b| {
-            b.iter(|| {
-                let tenant = next();
-                let stack = map.get(tenants[tenant].id()).expect("it is there");
-                let connection = stack.lock().pop().expect("a connection");
-                assert_eq!(connection, tenant as u64);
-                stack.lock().push(connection);
-            });
+    });
+    let map: DashMap<TenantId, r2d2::Pool<Numbers>> = map.into_inner().into_iter().collect();
+    group.bench_function("dashmap-r2d2", |b| {
+        b.iter(|| {
+            let tenant = walk.next();
+            let pool = map.get(tenants[tenant].id()).expect("it is there");
+            let connection = pool.get().expect("a connection");
+            assert_eq!(*connection, tenant as u64);
         });
-    }
-}
-
-/// SQLite files, one a tenant, each with a table of numbers.
-#[derive(Clone)]
-struct Files {
-    root: PathBuf,
-}
-
-impl Files {
-    fn new(root: &Path, tenants: &[Tenant]) -> Self {
-        let files = Self { root: root.into() };
-        for tenant in tenants {
-            let connection = Connection::open(files.path(tenant)).expect("a file");
-            let schema = "PRAGMA journal_mode = WAL; \
-                          CREATE TABLE item (id INTEGER PRIMARY KEY, whose INTEGER)";
-            connection.execute_batch(schema).expect("a schema");
-            for id in 0..64 {
-                let row = [id, number(tenant) as i64];
-                connection
-                    .execute("INSERT INTO item VALUES (?1, ?2)", row)
-                    .expect("a row");
-            }
-        }
-        files
-    }
-
-    fn path(&self, tenant: &Tenant) -> PathBuf {
-        self.root.join(tenant.id().as_str())
-    }
-
-    fn connect(&self, tenant: &Tenant) -> SqliteConnectionManager {
-        SqliteConnectionManager::file(self.path(tenant)).with_init(|connection| {
-            connection.execute_batch(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
-                 PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -256",
-            )
-        })
-    }
-}
-
-impl Driver for Files {
-    type Manager = SqliteConnectionManager;
-
-    fn manager(&self, tenant: &Tenant) -> SqliteConnectionManager {
-        self.connect(tenant)
-    }
-
-    fn descriptors(&self) -> Descriptors {
-        Descriptors {
-            first: 3,
-            further: 2,
-        }
-    }
-}
-
-fn whose(connection: &Connection, id: i64) -> i64 {
-    let mut query = connection
-        .prepare_cached("SELECT whose FROM item WHERE id = ?1")
-        .expect("a statement");
-    query.query_row([id], |row| row.get(0)).expect("a row")
-}
-
-fn file_pools(files: &Files, max: u32) -> TenantPools<Files> {
-    let builder = TenantPools::<Files>::builder().max_connections(max);
-    builder
-        .max_per_tenant(max.min(4))
-        .build(files.clone())
-        .expect("the bounds hold")
+    });
+    drop(map);
+    let pools = tenants.iter().map(|tenant| {
+        let pool = deadpool(memory.manager(tenant));
+        drop(block_on(pool.get()).expect("a connection"));
+        (tenant.id().clone(), pool)
+    });
+    let map: DashMap<TenantId, deadpool::managed::Pool<Deadpool<Numbers>>> = pools.collect();
+    group.bench_function("deadpool", |b| {
+        b.iter(|| {
+            let tenant = walk.next();
+            let pool = map.get(tenants[tenant].id()).expect("it is there");
+            let connection = block_on(pool.get()).expect("a connection");
+            assert_eq!(*connection, tenant as u64);
+        });
+    });
+    drop(map);
+    let stacks = tenants.iter().map(|tenant| {
+        let stack = Mutex::new(vec![number(tenant)]);
+        (tenant.id().clone(), stack)
+    });
+    let map: DashMap<TenantId, Mutex<Vec<u64>>> = stacks.collect();
+    group.bench_function("raw", |b| {
+        b.iter(|| {
+            let tenant = walk.next();
+            let stack = map.get(tenants[tenant].id()).expect("it is there");
+            let connection = stack.lock().pop().expect("a connection");
+            assert_eq!(connection, tenant as u64);
+            stack.lock().push(connection);
+        });
+    });
 }
 
 /// Times `work` alone, `clean` its result outside of the clock.
@@ -300,53 +204,73 @@ fn cold(c: &mut Criterion) {
     let pools = file_pools(&files, 64);
     group.bench_function("tenancy", |b| {
         b.iter_custom(|iterations| {
-            timed(
-                iterations,
-                |at| pools.checkout(tenant(at)).expect("a connection"),
-                |connection| {
-                    let tenant = tenancy_pool::Checkout::tenant(&connection).clone();
-                    let id = tenant.id();
-                    assert_eq!(whose(&connection, 7), number(&tenant) as i64);
-                    drop(connection);
-                    pools.close(id, Duration::ZERO).expect("nothing is out");
-                    pools.reopen(id);
-                },
-            )
+            let take = |at| pools.checkout(tenant(at)).expect("a connection");
+            timed(iterations, take, |connection| {
+                let tenant = Checkout::tenant(&connection).clone();
+                assert_eq!(Files::whose(&connection, 7), number(&tenant));
+                drop(connection);
+                let closed = pools.close(tenant.id(), Duration::ZERO);
+                closed.expect("nothing is out");
+                pools.reopen(tenant.id());
+            })
         });
     });
     let threads = threads();
     group.bench_function("r2d2", |b| {
         b.iter_custom(|iterations| {
-            timed(
-                iterations,
-                |at| {
-                    let pool = r2d2_builder(&threads).build_unchecked(files.connect(tenant(at)));
-                    (pool.get().expect("a connection"), pool, tenant(at))
-                },
-                |(connection, _pool, tenant)| {
-                    assert_eq!(whose(&connection, 7), number(tenant) as i64);
-                },
-            )
+            let take = |at| {
+                let pool = r2d2_builder(&threads).build_unchecked(files.manager(tenant(at)));
+                (pool.get().expect("a connection"), pool, tenant(at))
+            };
+            timed(iterations, take, |(connection, _pool, tenant)| {
+                assert_eq!(Files::whose(&connection, 7), number(tenant));
+            })
+        });
+    });
+    let map = DashMap::new();
+    group.bench_function("dashmap-r2d2", |b| {
+        b.iter_custom(|iterations| {
+            let take = |at| {
+                let new = || r2d2_builder(&threads).build_unchecked(files.manager(tenant(at)));
+                let pool = map.entry(tenant(at).id().clone()).or_insert_with(new);
+                let connection = pool.get().expect("a connection");
+                (connection, tenant(at))
+            };
+            timed(iterations, take, |(connection, tenant)| {
+                assert_eq!(Files::whose(&connection, 7), number(tenant));
+                drop(connection);
+                map.remove(tenant.id());
+            })
+        });
+    });
+    group.bench_function("deadpool", |b| {
+        b.iter_custom(|iterations| {
+            let take = |at| {
+                let pool = deadpool(files.manager(tenant(at)));
+                let connection = block_on(pool.get()).expect("a connection");
+                (connection, pool, tenant(at))
+            };
+            timed(iterations, take, |(connection, _pool, tenant)| {
+                assert_eq!(Files::whose(&connection, 7), number(tenant));
+            })
         });
     });
     group.bench_function("raw", |b| {
         b.iter_custom(|iterations| {
-            timed(
-                iterations,
-                |at| {
-                    let connection = files.connect(tenant(at)).connect();
-                    (connection.expect("a connection"), tenant(at))
-                },
-                |(connection, tenant)| {
-                    assert_eq!(whose(&connection, 7), number(tenant) as i64);
-                },
-            )
+            let take = |at| {
+                let connection = files.manager(tenant(at)).connect();
+                (connection.expect("a connection"), tenant(at))
+            };
+            timed(iterations, take, |(connection, tenant)| {
+                assert_eq!(Files::whose(&connection, 7), number(tenant));
+            })
         });
     });
 }
 
 /// As cold, but another tenant's idle connection has to be closed first.
 fn cold_reclaim(c: &mut Criterion) {
+    const OPEN: usize = 8;
     let tenants = tenants(256);
     let directory = tempfile::tempdir().expect("a directory");
     let files = Files::new(directory.path(), &tenants);
@@ -355,7 +279,6 @@ fn cold_reclaim(c: &mut Criterion) {
         at.set((at.get() + 1) % tenants.len());
         &tenants[at.get()]
     };
-    const OPEN: usize = 8;
     let mut group = c.benchmark_group("checkout/cold-reclaim");
     let pools = file_pools(&files, OPEN as u32);
     group.bench_function("tenancy", |b| {
@@ -367,25 +290,25 @@ fn cold_reclaim(c: &mut Criterion) {
     assert!(pools.stats().open <= OPEN as u32);
     drop(pools);
     let threads = threads();
-    let mut open = std::collections::VecDeque::new();
+    let mut open = VecDeque::new();
     group.bench_function("r2d2", |b| {
         b.iter(|| {
             if open.len() == OPEN {
                 open.pop_front();
             }
-            let pool = r2d2_builder(&threads).build_unchecked(files.connect(next()));
+            let pool = r2d2_builder(&threads).build_unchecked(files.manager(next()));
             assert!(!pool.get().expect("a connection").is_busy());
             open.push_back(pool);
         });
     });
     drop(open);
-    let mut open = std::collections::VecDeque::new();
+    let mut open = VecDeque::new();
     group.bench_function("raw", |b| {
         b.iter(|| {
             if open.len() == OPEN {
                 open.pop_front();
             }
-            let connection = files.connect(next()).connect().expect("a connection");
+            let connection = files.manager(next()).connect().expect("a connection");
             assert!(!connection.is_busy());
             open.push_back(connection);
         });
@@ -396,7 +319,7 @@ fn cold_reclaim(c: &mut Criterion) {
 /// here 20 ms, for patience.
 fn failing(c: &mut Criterion) {
     let acme = &tenants(1)[0];
-    let memory = Memory::new();
+    let memory = Memory::default();
     memory.works.store(false, Ordering::Relaxed);
     let mut group = c.benchmark_group("checkout/failing");
     let builder = TenantPools::<Memory>::builder().failure_ttl(Duration::ZERO);
@@ -404,7 +327,7 @@ fn failing(c: &mut Criterion) {
     group.bench_function("tenancy", |b| {
         b.iter(|| assert!(pools.checkout(black_box(acme)).is_err()));
     });
-    let numbers = memory.numbers(acme);
+    let numbers = memory.manager(acme);
     group.bench_function("raw", |b| {
         b.iter(|| assert!(black_box(&numbers).connect().is_err()));
     });
@@ -412,7 +335,7 @@ fn failing(c: &mut Criterion) {
     let patience = Duration::from_millis(20);
     let pool = r2d2_builder(&threads).connection_timeout(patience);
     let pool = pool.error_handler(Box::new(r2d2::NopErrorHandler));
-    let pool = pool.build_unchecked(memory.numbers(acme));
+    let pool = pool.build_unchecked(memory.manager(acme));
     group.sample_size(10);
     group.bench_function("r2d2", |b| b.iter(|| assert!(pool.get().is_err())));
 }
@@ -429,20 +352,20 @@ fn select(c: &mut Criterion) {
     group.bench_function("tenancy", |b| {
         b.iter(|| {
             let connection = handle.checkout().expect("a connection");
-            assert_eq!(whose(&connection, black_box(7)), 0);
+            assert_eq!(Files::whose(&connection, black_box(7)), 0);
         });
     });
     let threads = threads();
-    let pool = r2d2_builder(&threads).build_unchecked(files.connect(acme));
+    let pool = r2d2_builder(&threads).build_unchecked(files.manager(acme));
     group.bench_function("r2d2", |b| {
         b.iter(|| {
             let connection = pool.get().expect("a connection");
-            assert_eq!(whose(&connection, black_box(7)), 0);
+            assert_eq!(Files::whose(&connection, black_box(7)), 0);
         });
     });
-    let connection = files.connect(acme).connect().expect("a connection");
+    let connection = files.manager(acme).connect().expect("a connection");
     group.bench_function("raw", |b| {
-        b.iter(|| assert_eq!(whose(&connection, black_box(7)), 0));
+        b.iter(|| assert_eq!(Files::whose(&connection, black_box(7)), 0));
     });
 }
 

@@ -2,6 +2,8 @@
 
 pub mod feed;
 pub mod mix;
+pub mod pools;
+pub mod race;
 pub mod rivals;
 pub mod rng;
 pub mod rules;
