@@ -1,21 +1,21 @@
 //! Finding a request's tenant and class: the resolver, the bare lookup and what else people write, on the same requests.
+//! `bare` reads the record where it lies; `bare-owned` takes a handle of it, as the resolver does.
 //!
 //! `cargo bench -p tenancy-benches --bench resolver -- resolve/1m-zipf` runs one group; nothing else is built then.
 
-use std::cell::LazyCell;
+use std::cell::{LazyCell, RefCell};
 use std::hint::black_box;
-use std::sync::{Arc, Barrier};
+use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use criterion::{Bencher, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use rustix::time::{ClockId, clock_gettime};
-use tenancy_benches::feed::Feed;
 use tenancy_benches::mix::{Mix, Request, SEQUENCE, Spread, Text};
 use tenancy_benches::rivals::{Answer, Bare, Contender, P1, P2, P4};
+use tenancy_benches::size;
 use tenancy_benches::world::World;
-use tenancy_benches::{is_test, size};
-use tenancy_core::{Change, Epoch, Resolver, Tenant, TenantStatus};
+use tenancy_benches::writes::Written;
+use tenancy_core::Resolver;
 
 /// Times one contender. `cursor` outlives the samples, so that they walk the sequence on.
 fn time(
@@ -83,6 +83,13 @@ fn resolve(c: &mut Criterion) {
                     bare.get(r.canonical).map_or(0, |t| t.version().0)
                 });
             });
+            let mut cursor = 0;
+            group.bench_function("bare-owned", |b| {
+                time(b, &mix, &mut cursor, |r| {
+                    let tenant = bare.get(r.canonical).cloned();
+                    tenant.map_or(0, |t| t.version().0)
+                });
+            });
             let agreed = LazyCell::new(|| agree(&mix, &resolver, &*p4, "p4"));
             let mut cursor = 0;
             group.bench_function("p4", |b| {
@@ -113,104 +120,26 @@ fn resolve(c: &mut Criterion) {
     }
 }
 
-/// A tenant that no world has.
-fn newcomer(number: u64, feed: &Feed, status: TenantStatus) -> Tenant {
-    let id = format!("newcomer-{number:x}")
-        .parse()
-        .expect("letters and digits are an id");
-    let tenant = Tenant::builder(id)
-        .version(feed.next_version())
-        .status(status);
-    tenant.build().expect("no attributes")
-}
-
-/// Adds, suspends and removes one tenant where a million are, as a sync after each write does.
+/// Adds and suspends one tenant where a million are, in processor time; the bin `writes` has the worst of them.
 fn write(c: &mut Criterion) {
-    let count = size(1_000_000, 20_000);
-    let setup = LazyCell::new(|| {
-        let world = World::new(count);
-        let feed = Arc::new(Feed::new(world.catalog()));
-        let resolver = world.resolver_over(feed.clone());
-        (feed, resolver)
-    });
+    let index = LazyCell::new(|| RefCell::new(Written::new(size(1_000_000, 20_000))));
     let mut group = c.benchmark_group("write");
-    let mut number = 0;
     group.bench_function("add-at-1m", |b| {
-        let (feed, resolver) = &*setup;
+        let mut index = index.borrow_mut();
         b.iter_custom(|steps| {
-            let mut took = Duration::ZERO;
-            for _ in 0..steps {
-                number += 1;
-                let tenant = newcomer(number, feed, TenantStatus::Active);
-                took += applied(feed, resolver, Change::Tenant(tenant.clone())).0;
-                let id = tenant.id().clone();
-                applied(
-                    feed,
-                    resolver,
-                    Change::Removed {
-                        id,
-                        epoch: Epoch::FIRST,
-                    },
-                );
-            }
-            took
+            let add = |_| {
+                let took = index.add();
+                index.remove();
+                took
+            };
+            (0..steps).map(add).sum()
         });
     });
     group.bench_function("suspend-at-1m", |b| {
-        let (feed, resolver) = &*setup;
-        let mut status = TenantStatus::Active;
-        b.iter_custom(|steps| {
-            let mut took = Duration::ZERO;
-            for _ in 0..steps {
-                status = match status {
-                    TenantStatus::Active => TenantStatus::Suspended,
-                    _ => TenantStatus::Active,
-                };
-                took += applied(feed, resolver, Change::Tenant(newcomer(0, feed, status))).0;
-            }
-            took
-        });
-    });
-    group.bench_function("add-at-1m-worst", |b| {
-        let (feed, resolver) = &*setup;
-        b.iter_custom(|_| worst_add(feed, resolver, &mut number));
+        let mut index = index.borrow_mut();
+        b.iter_custom(|steps| (0..steps).map(|_| index.suspend()).sum());
     });
     group.finish();
-}
-
-/// How long one change takes to be applied: by the wall, and on the processor.
-fn applied(feed: &Feed, resolver: &Resolver, change: Change) -> (Duration, Duration) {
-    feed.push(change);
-    let (start, start_cpu) = (Instant::now(), thread_cpu());
-    let upto = resolver.sync().expect("the feed can be asked");
-    let took = (start.elapsed(), thread_cpu() - start_cpu);
-    assert_eq!(upto.0 + 1, feed.next_version().0, "everything was applied");
-    took
-}
-
-/// The longest of many adds that stay, so that every table grows at some time.
-fn worst_add(feed: &Feed, resolver: &Resolver, number: &mut u64) -> Duration {
-    let mut each: Vec<_> = (0..size(100_000, 100))
-        .map(|_| {
-            *number += 1;
-            let tenant = newcomer(*number, feed, TenantStatus::Active);
-            applied(feed, resolver, Change::Tenant(tenant)).1
-        })
-        .collect();
-    each.sort();
-    let (median, worst) = (each[each.len() / 2], each[each.len() - 1]);
-    if !is_test() {
-        eprintln!(
-            "{} adds: median {median:?}, worst {worst:?} of processor time",
-            each.len()
-        );
-    }
-    worst
-}
-
-fn thread_cpu() -> Duration {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::try_from(now).expect("time does not go below zero")
 }
 
 /// One tenant that every thread asks for: they share one reference count.

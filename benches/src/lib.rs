@@ -2,12 +2,14 @@
 
 pub mod feed;
 pub mod mix;
+pub mod paths;
 pub mod pools;
 pub mod race;
 pub mod rivals;
 pub mod rng;
 pub mod rules;
 pub mod world;
+pub mod writes;
 
 /// Whether criterion only looks that every benchmark runs (`--test`): then sizes are small.
 pub fn is_test() -> bool {

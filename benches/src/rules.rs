@@ -80,6 +80,11 @@ pub fn classifier() -> Classifier {
     builder.build().expect("no rule contradicts another")
 }
 
+/// The path of a target.
+pub fn without_query(target: &str) -> &str {
+    target.split_once('?').map_or(target, |(path, _)| path)
+}
+
 /// Whether a rival skips this path of class asset: it has a known ending.
 pub fn is_asset_file(path: &str) -> bool {
     let last = path.rsplit('/').next().unwrap_or(path);

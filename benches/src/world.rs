@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tenancy_core::{
-    Actor, Catalog, CatalogWriter, Domain, MemoryCatalog, Name, Placement, Proof, Resolver, Rule,
-    Tenant,
+    Actor, Catalog, CatalogWriter, Domain, MemoryCatalog, Name, Placement, Proof, Resolver,
+    ResolverBuilder, Rule, Tenant,
 };
 
 use crate::rng::Rng;
@@ -127,6 +127,15 @@ impl World {
 
     /// The same over another catalog of the same tenants.
     pub fn resolver_over(&self, catalog: impl Catalog) -> Resolver {
+        self.resolver_with(catalog, |builder| builder)
+    }
+
+    /// The same with more said to its builder.
+    pub fn resolver_with(
+        &self,
+        catalog: impl Catalog,
+        say: impl FnOnce(ResolverBuilder) -> ResolverBuilder,
+    ) -> Resolver {
         let mut builder = Resolver::builder(catalog)
             .rule(Rule::Domain)
             .rule(Rule::Subdomain)
@@ -137,7 +146,7 @@ impl World {
         for host in CENTRAL {
             builder = builder.central_domain(host);
         }
-        let resolver = builder
+        let resolver = say(builder)
             .build()
             .expect("the configuration has no contradiction");
         resolver.sync().expect("a catalog in memory can be asked");
