@@ -1,11 +1,12 @@
-//! [`Provisioner`]: makes, migrates and removes a tenant's database.
+//! [`Provisioner`]: makes, migrates, retires and removes a tenant's database.
 
 use std::error::Error;
+use std::time::Duration;
 
 use crate::id::{Epoch, TenantId};
 use crate::tenant::{Placement, Tenant};
 
-/// Makes, migrates and removes the database of a tenant. Every method may be
+/// Makes, migrates, retires and removes the database of a tenant. Every method may be
 /// called twice: the second call finds the work done.
 pub trait Provisioner: Send + Sync + 'static {
     /// Draws where a new incarnation will live. Nothing is made yet: the catalog
@@ -33,7 +34,29 @@ pub trait Provisioner: Send + Sync + 'static {
     /// When that cannot be found out.
     fn exists(&self, tenant: &Tenant) -> Result<bool, ProvisionError>;
 
-    /// Removes it, all of it. Connections must be closed before.
+    /// Takes it out of use, keeping all its data, until it is [revived](Self::revive)
+    /// or [destroyed](Self::destroy). Waits at most `timeout` for others who have it
+    /// open, in other processes too; zero tries once. A driver that has no trash does
+    /// nothing here: the tenant's status keeps requests out.
+    ///
+    /// # Errors
+    /// When somebody still has it open, it is not there, or a step fails. It stays in
+    /// use until the last step, and the call may be repeated.
+    fn retire(&self, tenant: &Tenant, timeout: Duration) -> Result<(), ProvisionError> {
+        let _ = (tenant, timeout);
+        Ok(())
+    }
+
+    /// Puts a retired database back into use, as it was.
+    ///
+    /// # Errors
+    /// When it is gone, or a step fails; the call may be repeated.
+    fn revive(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
+        let _ = tenant;
+        Ok(())
+    }
+
+    /// Removes it, all of it, retired or not. Connections must be closed before.
     ///
     /// # Errors
     /// When something of it is still there.
@@ -77,7 +100,7 @@ pub struct ProvisionError {
     pub tenant: TenantId,
     /// Which incarnation.
     pub epoch: Epoch,
-    /// What was to be done, as a participle: `made`, `migrated`, `removed`.
+    /// What was to be done, as a participle: `made`, `migrated`, `retired`, `removed`.
     pub step: &'static str,
     source: Box<dyn Error + Send + Sync>,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use r2d2::ManageConnection;
-use tenancy_core::{Clock, Epoch, Event, Observer, Observers, Tenant, TenantId};
+use tenancy_core::{Clock, Epoch, Event, Observer, Observers, Tenant, TenantId, TenantStatus};
 
 use crate::checkout::Checkout;
 use crate::config::{Builder, Config, MaxOf, Timing};
@@ -288,8 +288,9 @@ impl<D: Driver> TenantPools<D> {
         self.0.lock().mark(key, epoch, now);
     }
 
-    /// Closes the idle connections that have been idle or alive for too long or
-    /// belong to an epoch that has passed; says how many. Call it now and then.
+    /// Closes the idle connections that have been idle or alive for too long, belong
+    /// to an epoch that has passed or to a tenant that is being retired; says how many.
+    /// Call it now and then.
     pub fn reap(&self) -> usize {
         let now = self.0.now();
         let rubbish = self.0.lock().reap(now);
@@ -316,11 +317,19 @@ impl<D: Driver> TenantPools<D> {
 }
 
 /// Pools take note of what a resolver tells: see [`TenantPools::mark`]. A removed
-/// tenant's handles are superseded too.
+/// tenant's handles are superseded too, and a retiring one keeps no idle connection
+/// beyond the next [`TenantPools::reap`]: another process may wait for its file.
 impl<D: Driver> Observer for TenantPools<D> {
     fn observe(&self, event: &Event<'_>) {
         match event {
-            Event::TenantChanged { tenant } => self.mark(tenant.id(), tenant.epoch()),
+            Event::TenantChanged { tenant } => {
+                self.mark(tenant.id(), tenant.epoch());
+                // Who was never seen here has nothing idle.
+                if let Some(key) = self.0.names.find(tenant.id()) {
+                    let retiring = tenant.status() == TenantStatus::Retiring;
+                    self.0.lock().set_retiring(key, retiring);
+                }
+            }
             Event::TenantRemoved { id, epoch } => self.mark(id, epoch.next()),
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tenancy_core::{Clock, Epoch, Event, Observer};
+use tenancy_core::{Clock, Epoch, Event, Observer, TenantStatus};
 use tenancy_pool::CheckoutError;
 
 use crate::util::*;
@@ -268,4 +268,32 @@ fn nothing_is_left_when_the_pools_go() {
     assert_eq!(driver.world.live(), 2, "a check-out keeps the pools");
     drop(out);
     assert_eq!(driver.world.live(), 0);
+}
+
+#[test]
+fn what_is_idle_of_a_retiring_tenant_is_reaped_until_it_is_revived() {
+    let driver = OkDriver();
+    let pools = pools(&driver, 4, 4);
+    let (acme, beta) = (tenant("acme"), tenant("beta"));
+    let changed = |status| {
+        let acme = acme.to_builder().status(status).build().expect("a tenant");
+        pools.observe(&Event::TenantChanged { tenant: &acme });
+    };
+    let use_both = || {
+        drop(pools.checkout(&acme).expect("a connection"));
+        drop(pools.checkout(&beta).expect("a connection"));
+    };
+    // Who was never seen is not remembered.
+    changed(TenantStatus::Retiring);
+    use_both();
+    assert_eq!(pools.reap(), 0);
+    changed(TenantStatus::Retiring);
+    assert_eq!(driver.world.live_of("acme"), 1, "marking closes nothing");
+    assert_eq!((pools.reap(), driver.world.live_of("acme")), (1, 0));
+    // An operator may still look at it.
+    use_both();
+    assert_eq!((pools.reap(), driver.world.live_of("beta")), (1, 1));
+    changed(TenantStatus::Active);
+    use_both();
+    assert_eq!((pools.reap(), driver.world.live_of("acme")), (0, 1));
 }

@@ -81,6 +81,7 @@ impl SqliteDriver {
             busy_timeout: Duration::from_secs(5),
             hardening: Hardening::default(),
             behind: Behind::default(),
+            grace: Duration::from_secs(30 * 24 * 60 * 60),
             page_size: 4096,
             on_connect: None,
             on_step: None,
@@ -127,6 +128,7 @@ pub(crate) struct Shared {
     pub(crate) busy_timeout: Duration,
     pub(crate) hardening: Hardening,
     pub(crate) behind: Behind,
+    pub(crate) grace: Duration,
     pub(crate) on_connect: Option<Box<OnConnect>>,
     durability: Durability,
     page_size: u32,
@@ -176,6 +178,7 @@ pub struct SqliteDriverBuilder {
     busy_timeout: Duration,
     hardening: Hardening,
     behind: Behind,
+    grace: Duration,
     page_size: u32,
     on_connect: Option<Box<OnConnect>>,
     on_step: Option<Box<OnStep>>,
@@ -210,6 +213,14 @@ impl SqliteDriverBuilder {
     /// What to do with a tenant of an older schema; [`Behind::Refuse`] unless said.
     pub fn behind(mut self, behind: Behind) -> Self {
         self.behind = behind;
+        self
+    }
+
+    /// How long a retired tenant's file stays in the trash, where it can be revived;
+    /// 30 days unless said. After that [`Fleet::empty_trash`](crate::Fleet::empty_trash)
+    /// destroys it; nothing else does.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
         self
     }
 
@@ -259,6 +270,7 @@ impl SqliteDriverBuilder {
                 busy_timeout: self.busy_timeout,
                 hardening: self.hardening,
                 behind: self.behind,
+                grace: self.grace,
                 on_connect: self.on_connect,
                 durability: self.durability,
                 page_size: self.page_size,

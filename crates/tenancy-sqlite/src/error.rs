@@ -1,9 +1,10 @@
 //! What can go wrong, one type for each operation.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tenancy_core::TenantRef;
+use tenancy_core::{CatalogError, TenantRef, WriteError};
 
 use crate::harden::Refusal;
 
@@ -143,6 +144,14 @@ pub enum OpenError {
         /// What it says it is.
         found: Box<str>,
     },
+    /// The file was closed when its tenant was retired.
+    #[error("tenant {tenant}: {} was closed when its tenant was retired; revive the tenant", path.display())]
+    Retired {
+        /// Whose.
+        tenant: TenantRef,
+        /// The file.
+        path: PathBuf,
+    },
     /// The schema is older than the program.
     #[error("tenant {tenant}: schema version {found}, the program needs {newest}; migrate it")]
     Behind {
@@ -183,7 +192,7 @@ pub enum OpenError {
     },
 }
 
-/// A tenant's file that could not be made, migrated or removed: the cause in a
+/// A tenant's file that could not be made, migrated, retired or removed: the cause in a
 /// [`ProvisionError`](tenancy_core::ProvisionError).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -198,10 +207,12 @@ pub enum FileError {
     #[error(transparent)]
     Migrate(#[from] MigrateError),
     /// Someone still has it open.
-    #[error("{} is still in use; close its connections in every process first", path.display())]
+    #[error("{} is still in use{}; close its connections first", path.display(), Processes(by))]
     InUse {
         /// The file.
         path: PathBuf,
+        /// The processes that have it open, as far as the system tells.
+        by: Box<[u32]>,
     },
     /// SQLite failed.
     #[error("SQLite failed on {}; see the cause", path.display())]
@@ -211,6 +222,40 @@ pub enum FileError {
         /// Why.
         source: rusqlite::Error,
     },
+}
+
+/// What an operator does to files and rows together, and what stopped it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FleetError {
+    /// The operating system refused something.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// A tenant's file refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The catalog cannot be asked.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The catalog refused a write.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// ` by process 7 and 9`, or nothing.
+struct Processes<'p>(&'p [u32]);
+
+impl fmt::Display for Processes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, id) in self.0.iter().enumerate() {
+            f.write_str(if at == 0 { " by process " } else { " and " })?;
+            match *id == std::process::id() {
+                true => write!(f, "{id} (this one)")?,
+                false => write!(f, "{id}")?,
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Migrations that are no set of migrations.

@@ -38,7 +38,7 @@
 //!
 //! # What is where
 //! `<root>/catalog.db`, `<root>/tenants/<2 hex>/<32 hex>.<epoch>.db`, `<root>/staging/`
-//! for files that are being made, and `<root>/tenancy.lock`, which every process that
+//! for files that are being made, `<root>/trash/` for those of retired tenants, and `<root>/tenancy.lock`, which every process that
 //! uses the root holds. Directories are 0700 and files 0600. No path is ever used
 //! again: whatever gives a tenant other data gives it another file.
 //!
@@ -53,17 +53,22 @@ mod driver;
 mod error;
 mod fleet;
 mod harden;
+mod holders;
+mod life;
 mod manager;
 mod migrate;
 mod provision;
 mod root;
 mod stamp;
 mod template;
+mod trash;
 
 pub use catalog::{AuditEvent, BrokenChain, SqliteCatalog};
 pub use deadline::Deadline;
 pub use driver::{Behind, Durability, SqliteDriver, SqliteDriverBuilder};
-pub use error::{FileError, IoError, MigrateError, MigrationsError, OpenError, StorageError};
+pub use error::{
+    FileError, FleetError, IoError, MigrateError, MigrationsError, OpenError, StorageError,
+};
 pub use fleet::Fleet;
 pub use harden::{Hardening, Refusal, Rule};
 pub use manager::{SqliteConnection, SqliteManager};

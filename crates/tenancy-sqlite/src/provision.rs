@@ -1,18 +1,17 @@
-//! The life of a file: made from the template, migrated, removed.
+//! How a file is made, from the template; the driver as a [`Provisioner`].
 
 use std::path::Path;
+use std::time::Duration;
 
-use rusqlite::Connection;
 use tenancy_core::{
     Migrated, Placement, ProvisionError, Provisioned, Provisioner, SchemaTarget, Tenant, TenantId,
 };
 
 use crate::driver::{Shared, SqliteDriver};
 use crate::error::{FileError, IoError, OpenError};
-use crate::manager::{connect, open, open_to_migrate};
+use crate::manager::{open, open_to_migrate};
 use crate::migrate;
 use crate::root::{Found, Place, look};
-use crate::stamp::{self, Stamp};
 
 /// How many files [`SqliteDriver::provision_many`] makes durable at once.
 const BATCH: usize = 100;
@@ -39,6 +38,16 @@ impl Provisioner for SqliteDriver {
     fn exists(&self, tenant: &Tenant) -> Result<bool, ProvisionError> {
         let there = self.shared.exists(tenant);
         there.map_err(|error| ProvisionError::new(tenant, "found", error))
+    }
+
+    fn retire(&self, tenant: &Tenant, timeout: Duration) -> Result<(), ProvisionError> {
+        let retired = self.shared.retire(tenant, timeout);
+        retired.map_err(|error| ProvisionError::new(tenant, "retired", error))
+    }
+
+    fn revive(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
+        let revived = self.shared.revive(tenant);
+        revived.map_err(|error| ProvisionError::new(tenant, "revived", error))
     }
 
     fn destroy(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
@@ -173,66 +182,11 @@ impl Shared {
             })),
         }
     }
-
-    fn destroy(&self, tenant: &Tenant) -> Result<(), FileError> {
-        let place = Place::of(tenant)?;
-        let path = self.root.file(&place);
-        if look(&path).map_err(IoError::at(&path, "looked at"))? != Found::Nothing {
-            let connection = connect(self, tenant, &path)?;
-            self.step("close for good")?;
-            self.close_for_good(&connection, tenant, &path)?;
-        }
-        self.step("remove")?;
-        Ok(self.root.lock_dir(&place)?.remove(&path)?)
-    }
-
-    /// Makes sure that nobody has the file open, and that nobody will: the lock is
-    /// exclusive from the check to the commit of the stamp.
-    fn close_for_good(
-        &self,
-        connection: &Connection,
-        tenant: &Tenant,
-        path: &Path,
-    ) -> Result<(), FileError> {
-        let sqlite = |source| sqlite(path, source);
-        if stamp::read(connection, tenant).map_err(sqlite)? != Stamp::Closed {
-            // Another's file is refused here.
-            stamp::check(connection, tenant, path)?;
-        }
-        let in_use = || FileError::InUse {
-            path: path.to_owned(),
-        };
-        // Only the last connection to a WAL database, in any process, can leave WAL mode.
-        let sql = "PRAGMA main.locking_mode = EXCLUSIVE; PRAGMA main.journal_mode = DELETE";
-        let left = connection.execute_batch(sql).and_then(|()| {
-            connection.query_row("PRAGMA main.journal_mode", [], |row| {
-                row.get::<_, String>(0)
-            })
-        });
-        match left {
-            Ok(mode) if mode == "delete" => {}
-            Ok(_) => return Err(in_use()),
-            Err(error) if is_busy(&error) => return Err(in_use()),
-            Err(error) => return Err(sqlite(error)),
-        }
-        match stamp::close(connection) {
-            Err(error) if is_busy(&error) => Err(in_use()),
-            other => other.map_err(sqlite),
-        }
-    }
 }
 
-fn sqlite(path: &Path, source: rusqlite::Error) -> FileError {
+pub(crate) fn sqlite(path: &Path, source: rusqlite::Error) -> FileError {
     FileError::Sqlite {
         path: path.to_owned(),
         source,
     }
-}
-
-fn is_busy(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
-    matches!(
-        error.sqlite_error_code(),
-        Some(DatabaseBusy | DatabaseLocked)
-    )
 }

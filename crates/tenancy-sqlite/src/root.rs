@@ -32,7 +32,7 @@ impl Root {
             return Err(StorageError::NotUtf8 { path });
         }
         let root = Self { path };
-        for name in ["tenants", "staging"] {
+        for name in ["tenants", "staging", "trash"] {
             let dir = root.path.join(name);
             let new = make_dir(&dir, Parents::AreThere)?;
             if new && name == "tenants" {
@@ -168,8 +168,7 @@ impl DirLock {
     /// Removes a file that nobody has open, its sidecars first: a main file alone
     /// is a database, a `-wal` alone waits for another's.
     pub(crate) fn remove(&self, path: &Path) -> Result<(), IoError> {
-        remove_sidecars(path)?;
-        remove_if_there(path)?;
+        remove_file(path)?;
         self.sync()
     }
 }
@@ -196,10 +195,10 @@ impl Drop for Staged {
 
 /// Where one incarnation of a tenant lives, checked: nothing but digits of ours
 /// reaches a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
-    locator: Box<str>,
-    epoch: Epoch,
+    pub(crate) locator: Box<str>,
+    pub(crate) epoch: Epoch,
 }
 
 impl Place {
@@ -208,30 +207,31 @@ impl Place {
         Ok(Placement::new(KIND, random_hex::<16>()?))
     }
 
-    pub(crate) fn of(tenant: &Tenant) -> Result<Self, OpenError> {
-        let placement = tenant.placement();
+    /// None unless the locator is one of ours: 32 digits in lower-case hex.
+    pub(crate) fn parse(locator: &str, epoch: Epoch) -> Option<Self> {
         let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-        let ours = &*placement.kind == KIND
-            && placement.shard.is_empty()
-            && placement.locator.len() == 32
-            && placement.locator.bytes().all(hex);
-        if !ours {
-            let text = format!(
-                "{}:{}:{}",
-                placement.kind, placement.shard, placement.locator
-            );
-            return Err(OpenError::Placement {
-                tenant: tenant.to_ref(),
-                found: text.escape_debug().take(120).collect::<String>().into(),
-            });
-        }
-        Ok(Self {
-            locator: placement.locator.clone(),
-            epoch: tenant.epoch(),
+        let ours = locator.len() == 32 && locator.bytes().all(hex);
+        ours.then(|| Self {
+            locator: locator.into(),
+            epoch,
         })
     }
 
-    fn file_name(&self) -> String {
+    pub(crate) fn of(tenant: &Tenant) -> Result<Self, OpenError> {
+        let placement = tenant.placement();
+        let place = Self::parse(&placement.locator, tenant.epoch());
+        let ours = &*placement.kind == KIND && placement.shard.is_empty();
+        place.filter(|_| ours).ok_or_else(|| {
+            let (kind, shard) = (&placement.kind, &placement.shard);
+            let text = format!("{kind}:{shard}:{}", placement.locator);
+            OpenError::Placement {
+                tenant: tenant.to_ref(),
+                found: text.escape_debug().take(120).collect::<String>().into(),
+            }
+        })
+    }
+
+    pub(crate) fn file_name(&self) -> String {
         format!("{}.{}.db", self.locator, self.epoch)
     }
 }
@@ -300,7 +300,13 @@ fn is_staged_name(name: &str) -> bool {
         if is_hex(locator, 32) && digits(epoch) && is_hex(random, 16))
 }
 
-fn remove_sidecars(path: &Path) -> Result<(), IoError> {
+/// Removes a database that nobody has open, its sidecars first.
+pub(crate) fn remove_file(path: &Path) -> Result<(), IoError> {
+    remove_sidecars(path)?;
+    remove_if_there(path)
+}
+
+pub(crate) fn remove_sidecars(path: &Path) -> Result<(), IoError> {
     for suffix in SIDECARS {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);

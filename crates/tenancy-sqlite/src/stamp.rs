@@ -44,9 +44,14 @@ pub(crate) fn write(connection: &Connection, tenant: &Tenant) -> Result<()> {
     Ok(())
 }
 
-/// Closes the file for good: from now on every open of it is refused.
+/// Closes the file: from now on every open of it is refused.
 pub(crate) fn close(connection: &Connection) -> Result<()> {
     connection.execute_batch("UPDATE main._tenancy_stamp SET open = 0")
+}
+
+/// Opens a closed file again.
+pub(crate) fn reopen(connection: &Connection) -> Result<()> {
+    connection.execute_batch("UPDATE main._tenancy_stamp SET open = 1")
 }
 
 /// What a file says of itself.
@@ -54,7 +59,7 @@ pub(crate) fn close(connection: &Connection) -> Result<()> {
 pub(crate) enum Stamp {
     /// It is this incarnation's, at this schema version.
     Own { schema: u32 },
-    /// It was, and is closed for good.
+    /// It is this incarnation's, and closed: the tenant was retired.
     Closed,
     /// It is something else.
     Foreign(Box<str>),
@@ -115,7 +120,10 @@ pub(crate) fn check(
 ) -> Result<u32, OpenError> {
     let found = match read(connection, tenant) {
         Ok(Stamp::Own { schema }) => return Ok(schema),
-        Ok(Stamp::Closed) => "closed for good: its tenant was destroyed".into(),
+        Ok(Stamp::Closed) => {
+            let (tenant, path) = (tenant.to_ref(), path.to_owned());
+            return Err(OpenError::Retired { tenant, path });
+        }
         Ok(Stamp::Foreign(found)) => found,
         Err(source) => {
             let tenant = tenant.to_ref();

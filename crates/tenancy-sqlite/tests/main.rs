@@ -12,4 +12,5 @@ mod model;
 mod open;
 mod pool;
 mod provision;
+mod retire;
 mod util;

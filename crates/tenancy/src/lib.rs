@@ -41,6 +41,7 @@
 
 mod builder;
 mod config;
+mod end;
 mod error;
 mod life;
 mod names;
@@ -65,9 +66,9 @@ pub use tenancy_pool::{
 };
 #[cfg(feature = "sqlite")]
 pub use tenancy_sqlite::{
-    AuditEvent, Behind, BrokenChain, Durability, FileError, Hardening, IoError, MigrateError,
-    Migration, Migrations, MigrationsError, OpenError, Refusal, SqliteCatalog, SqliteConnection,
-    SqliteDriver, SqliteDriverBuilder, SqliteManager, StorageError,
+    AuditEvent, Behind, BrokenChain, Durability, FileError, Fleet, FleetError, Hardening, IoError,
+    MigrateError, Migration, Migrations, MigrationsError, OpenError, Refusal, SqliteCatalog,
+    SqliteConnection, SqliteDriver, SqliteDriverBuilder, SqliteManager, StorageError,
 };
 
 /// The README's example, compiled and run.

@@ -1,7 +1,6 @@
-//! The life of a tenant: created, suspended, taken down, destroyed.
+//! The life of a tenant: created, suspended, taken down. How it ends is in `end`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tenancy_core::{
@@ -65,7 +64,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         let names = names.collect::<Result<Vec<_>, _>>()?;
         let row = self.begin(spec, &names)?;
         self.driver().provision(&row)?;
-        // An id that was destroyed in this process was closed for good.
+        // An id that was destroyed in this process is closed.
         self.pools().reopen(row.id());
         let mut active = TenantChange::status(TenantStatus::Active);
         // The row may be that of an attempt which was asked for something else.
@@ -76,6 +75,11 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         {
             // Somebody else was creating it too and has finished first.
             Err(WriteError::Conflict { id, .. }) => Err(WriteError::Exists { id }.into()),
+            // Somebody destroyed it meanwhile, and may have found no file yet.
+            Err(WriteError::Unknown { id }) => {
+                self.driver().destroy(&row)?;
+                Err(WriteError::Unknown { id }.into())
+            }
             done => Ok(done?),
         }
     }
@@ -134,7 +138,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         tenant.ok_or_else(|| WriteError::Unknown { id: id.clone() }.into())
     }
 
-    fn find(&self, id: &TenantId) -> Result<Option<Tenant>, Error> {
+    pub(crate) fn find(&self, id: &TenantId) -> Result<Option<Tenant>, Error> {
         let found = self.catalog().lookup(TenantKey::Label(id.as_str()))?.value;
         // Another tenant's further label finds that tenant.
         Ok(found.filter(|tenant| tenant.id() == id))
@@ -198,28 +202,5 @@ impl<D: Driver + Provisioner> Tenancy<D> {
             .update(id, tenant.version(), change, self.actor())?;
         self.show_writes();
         Ok(changed)
-    }
-
-    /// Removes a tenant and everything of it, now. Requests are refused first, then
-    /// its connections are waited for, at most this long. The id may be created
-    /// anew; it will be another incarnation.
-    ///
-    /// # Errors
-    /// When connections are still out after `timeout`, or a step fails; the tenant
-    /// stays `retiring` and calling this again goes on from there.
-    pub fn destroy(&self, id: &TenantId, timeout: Duration) -> Result<(), Error> {
-        let mut tenant = self.tenant(id)?;
-        if tenant.status() != TenantStatus::Retiring {
-            let change = TenantChange::status(TenantStatus::Retiring);
-            tenant = self
-                .catalog()
-                .update(id, tenant.version(), change, self.actor())?;
-            self.show_writes();
-        }
-        self.pools().close(id, timeout)?;
-        self.driver().destroy(&tenant)?;
-        self.catalog().remove(id, tenant.version(), self.actor())?;
-        self.show_writes();
-        Ok(())
     }
 }

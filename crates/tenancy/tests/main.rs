@@ -2,6 +2,7 @@
 
 mod cases;
 mod config;
+mod end;
 mod isolation;
 mod life;
 mod names;

@@ -2,8 +2,9 @@
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tenancy::{
@@ -21,6 +22,10 @@ pub enum FailAt {
     Place,
     BeforeProvision,
     AfterProvision,
+    Retire,
+    AfterRetire,
+    Revive,
+    AfterRevive,
     Destroy,
     AfterDestroy,
 }
@@ -30,7 +35,10 @@ pub enum FailAt {
 pub struct FailingDriver {
     inner: SqliteDriver,
     at: Arc<AtomicU8>,
+    before_provision: Hook,
 }
+
+type Hook = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
 
 impl FailingDriver {
     fn step(&self, at: FailAt, id: &TenantId) -> Result<(), ProvisionError> {
@@ -66,6 +74,10 @@ impl Provisioner for FailingDriver {
 
     fn provision(&self, tenant: &Tenant) -> Result<Provisioned, ProvisionError> {
         self.step(FailAt::BeforeProvision, tenant.id())?;
+        let hook = self.before_provision.lock().expect("no panic").take();
+        if let Some(hook) = hook {
+            hook();
+        }
         let provisioned = self.inner.provision(tenant)?;
         self.step(FailAt::AfterProvision, tenant.id())?;
         Ok(provisioned)
@@ -79,6 +91,18 @@ impl Provisioner for FailingDriver {
         self.inner.exists(tenant)
     }
 
+    fn retire(&self, tenant: &Tenant, timeout: Duration) -> Result<(), ProvisionError> {
+        self.step(FailAt::Retire, tenant.id())?;
+        self.inner.retire(tenant, timeout)?;
+        self.step(FailAt::AfterRetire, tenant.id())
+    }
+
+    fn revive(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
+        self.step(FailAt::Revive, tenant.id())?;
+        self.inner.revive(tenant)?;
+        self.step(FailAt::AfterRevive, tenant.id())
+    }
+
     fn destroy(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
         self.step(FailAt::Destroy, tenant.id())?;
         self.inner.destroy(tenant)?;
@@ -90,7 +114,8 @@ impl Provisioner for FailingDriver {
 pub struct World {
     tenancy: Tenancy<FailingDriver>,
     fail: Arc<AtomicU8>,
-    pub root: TempDir,
+    before_provision: Hook,
+    pub root: Arc<TempDir>,
 }
 
 impl Deref for World {
@@ -109,14 +134,27 @@ impl World {
     pub fn with(
         say: impl FnOnce(TenancyBuilder<FailingDriver>) -> TenancyBuilder<FailingDriver>,
     ) -> Self {
-        let root = tempfile::tempdir().expect("a directory");
-        let fail = Arc::new(AtomicU8::new(FailAt::Never as u8));
-        let builder = say(builder(root.path(), fail.clone()));
-        Self {
-            tenancy: builder.build().expect("a tenancy"),
+        let world = Self::of(
+            Arc::new(tempfile::tempdir().expect("a directory")),
+            Arc::new(AtomicU8::new(FailAt::Never as u8)),
+            say,
+        );
+        world.expect("a tenancy")
+    }
+
+    fn of(
+        root: Arc<TempDir>,
+        fail: Arc<AtomicU8>,
+        say: impl FnOnce(TenancyBuilder<FailingDriver>) -> TenancyBuilder<FailingDriver>,
+    ) -> Result<Self, tenancy::Error> {
+        let before_provision = Hook::default();
+        let builder = builder(root.path(), fail.clone(), before_provision.clone());
+        Ok(Self {
+            tenancy: say(builder).build()?,
             fail,
+            before_provision,
             root,
-        }
+        })
     }
 
     /// As after the process has died and was started again.
@@ -125,15 +163,21 @@ impl World {
             tenancy,
             fail,
             root,
+            ..
         } = self;
         drop(tenancy);
-        Self {
-            tenancy: builder(root.path(), fail.clone())
-                .build()
-                .expect("a tenancy"),
-            fail,
-            root,
-        }
+        Self::of(root, fail, |builder| builder).expect("a tenancy")
+    }
+
+    /// Another one over the same root, as another process would have.
+    pub fn beside(&self) -> Self {
+        let fail = Arc::new(AtomicU8::new(FailAt::Never as u8));
+        Self::of(self.root.clone(), fail, |builder| builder).expect("a tenancy")
+    }
+
+    /// Runs this once, just before the next database is made.
+    pub fn before_provision(&self, f: impl FnOnce() + Send + 'static) {
+        *self.before_provision.lock().expect("no panic") = Some(Box::new(f));
     }
 
     pub fn fail_at(&self, at: FailAt) {
@@ -169,7 +213,11 @@ impl World {
     }
 }
 
-fn builder(root: &Path, at: Arc<AtomicU8>) -> TenancyBuilder<FailingDriver> {
+fn builder(
+    root: &Path,
+    at: Arc<AtomicU8>,
+    before_provision: Hook,
+) -> TenancyBuilder<FailingDriver> {
     let marks = Migration::new("marks", "CREATE TABLE marks (mark TEXT NOT NULL) STRICT");
     let inner = SqliteDriver::builder(root)
         .migrations(Migrations::new([marks]).expect("migrations"))
@@ -177,7 +225,12 @@ fn builder(root: &Path, at: Arc<AtomicU8>) -> TenancyBuilder<FailingDriver> {
         .build()
         .expect("a driver");
     let catalog = SqliteCatalog::open(root).expect("a catalog");
-    Tenancy::builder(FailingDriver { inner, at }, catalog)
+    let driver = FailingDriver {
+        inner,
+        at,
+        before_provision,
+    };
+    Tenancy::builder(driver, catalog)
         .resolver(rules)
         .upkeep(Upkeep::Manual)
 }

@@ -69,6 +69,13 @@ impl<C, S: Clone> Sched<C, S> {
         }
     }
 
+    /// Whether a tenant is to be retired: see [`reap`](Self::reap).
+    pub(crate) fn set_retiring(&mut self, key: Key, retiring: bool) {
+        if self.slot(key).is_some() {
+            self.at(key.index).retiring = retiring;
+        }
+    }
+
     /// Takes all idle connections of a tenant, and what they were made with if its
     /// epoch has passed.
     pub(super) fn clear(&mut self, index: u32) -> Rubbish<C, S> {
@@ -121,11 +128,12 @@ impl<C, S: Clone> Sched<C, S> {
         }
     }
 
-    /// Takes the idle connections that have expired or are of an older epoch.
+    /// Takes the idle connections that have expired, are of an older epoch or of a
+    /// tenant that is to be retired.
     pub(crate) fn reap(&mut self, now: Stamp) -> Rubbish<C, S> {
         let due = |seat: &u32| {
-            let owner = self.seats[*seat].slot;
-            self.slots[owner as usize].stale || self.has_expired(*seat, now)
+            let owner = &self.slots[self.seats[*seat].slot as usize];
+            owner.stale || owner.retiring || self.has_expired(*seat, now)
         };
         let due: Vec<u32> = self.seats.lru.iter().filter(due).collect();
         let connections = due.into_iter().filter_map(|seat| {

@@ -32,6 +32,8 @@ pub(super) struct Slot<C, S> {
     pub(super) closed: bool,
     /// Are all idle connections of an older epoch? They are never of both.
     pub(super) stale: bool,
+    /// Is its tenant to be retired? Then the next reap closes what is idle.
+    pub(super) retiring: bool,
     /// The highest seen; none if the tenant was only closed by name so far.
     pub(super) epoch: Option<Epoch>,
     /// Seats of its connections, and seats it is heir to (as opening).
@@ -70,6 +72,7 @@ impl<C, S> Slot<C, S> {
             prepared: Prepared::Cold,
             closed: false,
             stale: false,
+            retiring: false,
             epoch: None,
             parts: Parts::default(),
             source: None,

@@ -1,5 +1,7 @@
 //! [`Fleet`]: all tenants of a storage root at once, for operators.
 
+mod trash;
+
 use std::fmt;
 
 use crate::{SqliteCatalog, SqliteDriver};

@@ -1,0 +1,181 @@
+//! How a file leaves: retired to the trash, revived from it, destroyed.
+//!
+//! Every call may be repeated after it failed or its process died at any step. All
+//! of them hold the lock of the file's directory, so that two never move one file.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, Row};
+use tenancy_core::Tenant;
+
+use crate::driver::Shared;
+use crate::error::{FileError, IoError, OpenError};
+use crate::holders::processes_with;
+use crate::manager::connect;
+use crate::provision::sqlite;
+use crate::root::{DirLock, Found, Place, look};
+use crate::stamp::{self, Stamp};
+use crate::trash::Trashed;
+
+/// How often a file that is in use is tried again.
+const RETRY: Duration = Duration::from_millis(10);
+
+impl Shared {
+    /// Closes the file and moves it to the trash, waiting for who has it open.
+    pub(crate) fn retire(&self, tenant: &Tenant, timeout: Duration) -> Result<(), FileError> {
+        let place = Place::of(tenant)?;
+        let began = Instant::now();
+        loop {
+            let done = self.try_retire(tenant, &place);
+            let left = timeout.saturating_sub(began.elapsed());
+            match done {
+                Err(FileError::InUse { .. }) if !left.is_zero() => {
+                    // Without the lock: others make and remove files there.
+                    std::thread::sleep(RETRY.min(left));
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn try_retire(&self, tenant: &Tenant, place: &Place) -> Result<(), FileError> {
+        let path = self.root.file(place);
+        let dir = self.root.lock_dir(place)?;
+        if look(&path).map_err(IoError::at(&path, "looked at"))? == Found::Nothing {
+            return match self.root.find_trashed(place)? {
+                // It may be there since a crash that came before this.
+                Some(_) => self.sync_both(&dir),
+                None => Err(missing(tenant, &path)),
+            };
+        }
+        self.close(tenant, &path)?;
+        self.step("move to the trash")?;
+        dir.discard(&self.root, place, &path)?;
+        self.sync_both(&dir)
+    }
+
+    /// Moves the file back to its place and opens it.
+    pub(crate) fn revive(&self, tenant: &Tenant) -> Result<(), FileError> {
+        let place = Place::of(tenant)?;
+        let path = self.root.file(&place);
+        let dir = self.root.lock_dir(&place)?;
+        if look(&path).map_err(IoError::at(&path, "looked at"))? == Found::Nothing {
+            let trashed = self.root.find_trashed(&place)?;
+            let trashed = trashed.ok_or_else(|| missing(tenant, &path))?;
+            // Another's file is refused where it lies.
+            self.own_stamp(tenant, &trashed.path)?;
+            self.step("move back")?;
+            dir.take_back(&trashed, &path)?;
+        }
+        self.sync_both(&dir)?;
+        let (connection, stamp) = self.own_stamp(tenant, &path)?;
+        if stamp == Stamp::Closed {
+            self.step("open again")?;
+            // A file whose stamp is open is in WAL mode: nothing else would bring it there.
+            let wal = connection.pragma_update(None, "journal_mode", "WAL");
+            wal.and_then(|()| stamp::reopen(&connection))
+                .map_err(|source| sqlite(&path, source))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the file, wherever it is.
+    pub(crate) fn destroy(&self, tenant: &Tenant) -> Result<(), FileError> {
+        let place = Place::of(tenant)?;
+        let path = self.root.file(&place);
+        let dir = self.root.lock_dir(&place)?;
+        if look(&path).map_err(IoError::at(&path, "looked at"))? != Found::Nothing {
+            self.close(tenant, &path)?;
+            self.step("remove")?;
+            return Ok(dir.remove(&path)?);
+        }
+        // What a kill left beside it, and the entry itself, are gone for good.
+        dir.remove(&path)?;
+        match self.root.find_trashed(&place)? {
+            Some(trashed) => self.remove_trashed(&trashed),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes a file from the trash if it is there still, and says whether it was:
+    /// somebody may have revived it.
+    pub(crate) fn remove_if_trashed(&self, trashed: &Trashed) -> Result<bool, FileError> {
+        let _dir = self.root.lock_dir(&trashed.place)?;
+        let path = &trashed.path;
+        if look(path).map_err(IoError::at(path, "looked at"))? == Found::Nothing {
+            return Ok(false);
+        }
+        self.remove_trashed(trashed)?;
+        Ok(true)
+    }
+
+    fn remove_trashed(&self, trashed: &Trashed) -> Result<(), FileError> {
+        self.step("remove from the trash")?;
+        Ok(self.root.remove_trashed(trashed)?)
+    }
+
+    /// After a move between the trash and a directory: where it went to, first.
+    fn sync_both(&self, dir: &DirLock) -> Result<(), FileError> {
+        self.step("sync both directories")?;
+        self.root.sync_trash()?;
+        Ok(dir.sync()?)
+    }
+
+    /// A maintenance connection to a tenant's own file, open or closed.
+    fn own_stamp(&self, tenant: &Tenant, path: &Path) -> Result<(Connection, Stamp), FileError> {
+        let connection = connect(self, tenant, path)?;
+        let stamp = stamp::read(&connection, tenant).map_err(|source| sqlite(path, source))?;
+        if matches!(stamp, Stamp::Foreign(_)) {
+            // Says so.
+            stamp::check(&connection, tenant, path)?;
+        }
+        Ok((connection, stamp))
+    }
+
+    /// Makes sure that nobody has the file open, and that nobody will.
+    fn close(&self, tenant: &Tenant, path: &Path) -> Result<(), FileError> {
+        self.step("close")?;
+        let (connection, _) = self.own_stamp(tenant, path)?;
+        let alone = close_alone(&connection);
+        // Its own locks would count as somebody's.
+        drop(connection);
+        match alone {
+            Ok(true) => Ok(()),
+            Err(error) if !is_busy(&error) => Err(sqlite(path, error)),
+            _ => Err(FileError::InUse {
+                path: path.to_owned(),
+                by: processes_with(path),
+            }),
+        }
+    }
+}
+
+/// Closes a file if this is its only connection, and says whether it is: the lock is
+/// exclusive from the check to the commit of the stamp.
+fn close_alone(connection: &Connection) -> rusqlite::Result<bool> {
+    // Who waits does so without the directory's lock.
+    connection.busy_timeout(Duration::ZERO)?;
+    // Only the last connection to a WAL database, in any process, can leave WAL mode.
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    let mode = |row: &Row<'_>| row.get::<_, String>(0);
+    let mode = connection.pragma_update_and_check(None, "journal_mode", "DELETE", mode)?;
+    if mode != "delete" {
+        return Ok(false);
+    }
+    stamp::close(connection)?;
+    Ok(true)
+}
+
+fn missing(tenant: &Tenant, path: &Path) -> FileError {
+    let (tenant, path) = (tenant.to_ref(), path.to_owned());
+    OpenError::Missing { tenant, path }.into()
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+    matches!(
+        error.sqlite_error_code(),
+        Some(DatabaseBusy | DatabaseLocked)
+    )
+}

@@ -1,0 +1,145 @@
+//! How a tenant ends: retired, revived, destroyed.
+
+use std::time::{Duration, Instant};
+
+use tenancy_core::{Provisioner, Tenant, TenantChange, TenantId, TenantStatus, WriteError};
+use tenancy_pool::Driver;
+
+use crate::{Error, Tenancy};
+
+impl<D: Driver + Provisioner> Tenancy<D> {
+    /// Takes a tenant out of use and keeps its data: requests are refused at once,
+    /// its connections are waited for, in every process, at most `timeout`, and its
+    /// database goes to the trash. From there [`revive`](Self::revive) brings it back
+    /// until the driver's grace has passed. Its id and names stay its own.
+    ///
+    /// The connections that other processes keep idle are closed by their
+    /// [`maintain`](Self::maintain) once they have heard of it: allow a second or two.
+    ///
+    /// ```
+    /// # use tenancy::{Rule, SqliteCatalog, SqliteDriver, Tenancy, TenantId, TenantStatus};
+    /// # let root = tempfile::tempdir()?;
+    /// # let driver = SqliteDriver::builder(root.path()).build()?;
+    /// # let tenancy = Tenancy::builder(driver, SqliteCatalog::open(root.path())?);
+    /// # let tenancy = tenancy.resolver(|rules| rules.rule(Rule::Domain)).build()?;
+    /// use std::time::Duration;
+    /// let acme: TenantId = "acme".parse()?;
+    /// tenancy.create(acme.clone())?;
+    /// let retired = tenancy.retire(&acme, Duration::from_secs(5))?;
+    /// assert_eq!(retired.status(), TenantStatus::Retiring);
+    /// assert!(tenancy.checkout(&retired).is_err());
+    ///
+    /// let acme = tenancy.revive(&acme)?;
+    /// assert!(tenancy.checkout(&acme).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the tenant is still being made, its connections are not all given back in
+    /// time, or a step fails. Then it stays `retiring`; calling this again goes on
+    /// from there, and [`revive`](Self::revive) takes it back.
+    pub fn retire(&self, id: &TenantId, timeout: Duration) -> Result<Tenant, Error> {
+        let tenant = self.tenant(id)?;
+        if tenant.status() == TenantStatus::Provisioning {
+            return Err(Error::WrongStatus {
+                id: id.clone(),
+                status: tenant.status(),
+                needed: "made",
+            });
+        }
+        let tenant = self.shut_out(&tenant, timeout, |tenant, left| {
+            Ok(self.driver().retire(tenant, left)?)
+        })?;
+        self.refuse_revived(&tenant)?;
+        Ok(tenant)
+    }
+
+    /// Brings a retired tenant back as it was, and makes it active. Whoever migrated
+    /// the others meanwhile has left it out: migrate it before its first use.
+    ///
+    /// # Errors
+    /// When it is not retired, its database is gone, or a step fails; calling this
+    /// again goes on from there.
+    pub fn revive(&self, id: &TenantId) -> Result<Tenant, Error> {
+        let tenant = self.tenant(id)?;
+        if tenant.status() != TenantStatus::Retiring {
+            return Err(Error::WrongStatus {
+                id: id.clone(),
+                status: tenant.status(),
+                needed: TenantStatus::Retiring.as_str(),
+            });
+        }
+        self.driver().revive(&tenant)?;
+        let active = TenantChange::status(TenantStatus::Active);
+        let write = self
+            .catalog()
+            .update(id, tenant.version(), active, self.actor());
+        let active = write?;
+        self.pools().reopen(id);
+        self.show_writes();
+        Ok(active)
+    }
+
+    /// Removes a tenant and everything of it, now, retired or not. Requests are
+    /// refused first, then its connections are waited for, in every process, at most
+    /// this long. The id may be created anew; it will be another incarnation.
+    ///
+    /// # Errors
+    /// When connections are still out after `timeout`, or a step fails; the tenant
+    /// stays `retiring` and calling this again goes on from there.
+    pub fn destroy(&self, id: &TenantId, timeout: Duration) -> Result<(), Error> {
+        let tenant = self.tenant(id)?;
+        let tenant = self.shut_out(&tenant, timeout, |tenant, left| {
+            let driver = self.driver();
+            // In the trash, or lost, it is in nobody's way.
+            if driver.exists(tenant)? {
+                driver.retire(tenant, left)?;
+            }
+            Ok(())
+        })?;
+        self.refuse_revived(&tenant)?;
+        self.driver().destroy(&tenant)?;
+        self.catalog().remove(id, tenant.version(), self.actor())?;
+        self.show_writes();
+        Ok(())
+    }
+
+    /// Refuses requests, closes the pools, and then does the rest in what is left of
+    /// the time; the tenant as it is then.
+    fn shut_out(
+        &self,
+        tenant: &Tenant,
+        timeout: Duration,
+        rest: impl FnOnce(&Tenant, Duration) -> Result<(), Error>,
+    ) -> Result<Tenant, Error> {
+        let began = Instant::now();
+        // Also when it is retiring already: whoever revives it at this moment has seen
+        // an older version and is told of the conflict.
+        let retiring = TenantChange::status(TenantStatus::Retiring);
+        let (id, seen) = (tenant.id(), tenant.version());
+        let tenant = self.catalog().update(id, seen, retiring, self.actor())?;
+        self.show_writes();
+        self.pools().close(id, timeout)?;
+        rest(&tenant, timeout.saturating_sub(began.elapsed()))?;
+        Ok(tenant)
+    }
+
+    /// Somebody may have revived it while its connections were waited for: then its
+    /// database goes back, too.
+    fn refuse_revived(&self, tenant: &Tenant) -> Result<(), Error> {
+        let id = tenant.id();
+        match self.find(id)? {
+            Some(now) if now.status() != TenantStatus::Retiring => {
+                self.driver().revive(tenant)?;
+                self.pools().reopen(id);
+                Err(WriteError::Conflict {
+                    id: id.clone(),
+                    seen: tenant.version(),
+                    current: now.version(),
+                }
+                .into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
