@@ -227,7 +227,7 @@ pub enum FileError {
 /// What an operator does to files and rows together, and what stopped it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum FleetError {
+pub enum RepairError {
     /// The operating system refused something.
     #[error(transparent)]
     Io(#[from] IoError),

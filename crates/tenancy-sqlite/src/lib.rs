@@ -67,7 +67,7 @@ pub use catalog::{AuditEvent, BrokenChain, SqliteCatalog};
 pub use deadline::Deadline;
 pub use driver::{Behind, Durability, SqliteDriver, SqliteDriverBuilder};
 pub use error::{
-    FileError, FleetError, IoError, MigrateError, MigrationsError, OpenError, StorageError,
+    FileError, IoError, MigrateError, MigrationsError, OpenError, RepairError, StorageError,
 };
 pub use fleet::Fleet;
 pub use harden::{Hardening, Refusal, Rule};

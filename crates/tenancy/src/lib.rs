@@ -66,9 +66,10 @@ pub use tenancy_pool::{
 };
 #[cfg(feature = "sqlite")]
 pub use tenancy_sqlite::{
-    AuditEvent, Behind, BrokenChain, Durability, FileError, Fleet, FleetError, Hardening, IoError,
-    MigrateError, Migration, Migrations, MigrationsError, OpenError, Refusal, SqliteCatalog,
-    SqliteConnection, SqliteDriver, SqliteDriverBuilder, SqliteManager, StorageError,
+    AuditEvent, Behind, BrokenChain, Durability, FileError, Fleet, Hardening, IoError,
+    MigrateError, Migration, Migrations, MigrationsError, OpenError, Refusal, RepairError,
+    SqliteCatalog, SqliteConnection, SqliteDriver, SqliteDriverBuilder, SqliteManager,
+    StorageError,
 };
 
 /// The README's example, compiled and run.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tenancy_core::{Actor, CatalogWriter, TenantRef, TenantStatus};
 
 use super::Fleet;
-use crate::error::FleetError;
+use crate::error::RepairError;
 use crate::root::Place;
 
 /// How many rows are read at a time.
@@ -31,7 +31,7 @@ impl Fleet {
     /// # Errors
     /// When the catalog or a file refuses; those before it are gone, and the call may
     /// be repeated.
-    pub fn empty_trash(&self, by: &Actor) -> Result<Vec<TenantRef>, FleetError> {
+    pub fn empty_trash(&self, by: &Actor) -> Result<Vec<TenantRef>, RepairError> {
         let shared = &self.driver.shared;
         let all = shared.root.trashed()?.into_iter();
         let due = all.filter(|trashed| trashed.is_past(shared.grace));
