@@ -38,14 +38,19 @@ impl Failure {
 
     /// Prints the reason, in one line, and answers with the exit code.
     pub fn report(&self) -> ExitCode {
-        let (error, code) = match self {
-            Self::Usage(error) => (error, 2),
-            Self::Refused(error) => (error, 1),
-            Self::Answered => return ExitCode::from(1),
-            Self::PipeClosed => return ExitCode::SUCCESS,
-        };
-        eprintln!("error: {}", OneLine(&**error));
-        ExitCode::from(code)
+        self.say();
+        match self {
+            Self::Usage(_) => ExitCode::from(2),
+            Self::Refused(_) | Self::Answered => ExitCode::from(1),
+            Self::PipeClosed => ExitCode::SUCCESS,
+        }
+    }
+
+    /// Prints the reason, in one line.
+    pub fn say(&self) {
+        if let Self::Usage(error) | Self::Refused(error) = self {
+            eprintln!("error: {}", OneLine(&**error));
+        }
     }
 }
 

@@ -4,10 +4,13 @@ mod args;
 mod demo;
 mod failure;
 mod init;
+mod interrupt;
+mod man;
 mod output;
 mod project;
 mod resolve;
 mod tenants;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -16,6 +19,7 @@ use clap::{CommandFactory, Parser};
 use args::{Cli, Command};
 use failure::Failure;
 use output::Output;
+use tenants::{access, create, domains, removal, sql};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -30,9 +34,16 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     let out = Output::new(global.json, global.quiet);
     match &cli.command {
         Command::Init(args) => init::run(args, out),
-        Command::Create(args) => tenants::create(args, global, out),
+        Command::Create(args) => create::run(args, global, out),
         Command::List(args) => tenants::list(args, global, out),
         Command::Show(args) => tenants::show(args, global, out),
+        Command::Domain(command) => domains::run(command, global, out),
+        Command::Down(args) => access::down(args, global, out),
+        Command::Up(args) => access::up(args, global, out),
+        Command::Suspend(args) => access::suspend(args, global, out),
+        Command::Resume(args) => access::resume(args, global, out),
+        Command::Sql(args) => sql::run(args, global, out),
+        Command::Destroy(args) => removal::destroy(args, global, out),
         Command::Resolve(args) => resolve::run(args, global, out),
         Command::Demo(args) => demo::run(args, out),
         Command::Completions { shell } => {
@@ -40,11 +51,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             clap_complete::generate(*shell, &mut Cli::command(), "tenancy", &mut script);
             output::raw(&script)
         }
-        Command::Man => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-            output::raw(&page)
-        }
+        Command::Man => output::raw(&man::page()?),
         Command::DemoRows { dir } => demo::print_rows(dir),
     }
 }

@@ -13,6 +13,9 @@ use crate::failure::Failure;
 /// No table is wider, so that it fits the narrowest usual terminal.
 const WIDTH: usize = 80;
 
+/// With more columns a table has no room for what stands in them.
+const MAX_COLUMNS: usize = 12;
+
 /// Where results, notes and progress go.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
@@ -29,7 +32,7 @@ impl Output {
     pub fn record(self, value: &impl Serialize) -> Result<(), Failure> {
         let text = match self.json {
             true => json(value)? + "\n",
-            false => fields(&object(value)?),
+            false => fields(&object(value)?, text),
         };
         raw(text.as_bytes())
     }
@@ -41,20 +44,36 @@ impl Output {
         columns: &[&str],
         rows: impl Iterator<Item = Result<T, Failure>>,
     ) -> Result<(), Failure> {
-        let mut out = io::BufWriter::new(io::stdout().lock());
         if self.json {
-            for row in rows {
-                writeln!(out, "{}", json(&row?)?)?;
-            }
-        } else {
-            let rows: Vec<_> = rows.map(|row| object(&row?)).collect::<Result<_, _>>()?;
-            let cells = rows.iter().map(|row| {
-                let cell = |column: &&str| row.get(*column).map(text).unwrap_or_default();
-                columns.iter().map(cell).collect()
-            });
-            out.write_all(table(columns, cells.collect()).as_bytes())?;
+            return lines(rows);
         }
-        out.flush()?;
+        let head: Vec<_> = columns.iter().map(|column| column.to_uppercase()).collect();
+        let rows = rows.map(|row| Ok(cells(columns, &object(&row?)?, text)));
+        raw(table(head, rows.collect::<Result<_, Failure>>()?).as_bytes())
+    }
+
+    /// Prints what a query found: JSON lines, or a table with the values as they are,
+    /// or where that would be too wide each row as a record.
+    pub fn query(
+        self,
+        columns: &[&str],
+        rows: impl Iterator<Item = Result<Map<String, Value>, Failure>>,
+    ) -> Result<(), Failure> {
+        if self.json {
+            return lines(rows);
+        }
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        if columns.len() > MAX_COLUMNS {
+            let records: Vec<_> = rows.iter().map(|row| fields(row, verbatim)).collect();
+            return raw(records.join("\n").as_bytes());
+        }
+        let rows = rows.iter().map(|row| cells(columns, row, verbatim));
+        let head = columns.iter().map(|column| plain(column)).collect();
+        let table = table(head, rows.collect());
+        raw(table.as_bytes())?;
+        if table.contains('…') {
+            self.note("note: what ends with … is cut; --json prints it whole");
+        }
         Ok(())
     }
 
@@ -107,8 +126,23 @@ fn object(value: &impl Serialize) -> Result<Map<String, Value>, Failure> {
     }
 }
 
+/// One line of JSON for each.
+fn lines<T: Serialize>(rows: impl Iterator<Item = Result<T, Failure>>) -> Result<(), Failure> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for row in rows {
+        writeln!(out, "{}", json(&row?)?)?;
+    }
+    Ok(out.flush()?)
+}
+
+/// What stands in these columns.
+fn cells(columns: &[&str], row: &Map<String, Value>, text: fn(&Value) -> String) -> Vec<String> {
+    let cell = |column: &&str| row.get(*column).map(text).unwrap_or_default();
+    columns.iter().map(cell).collect()
+}
+
 /// `name  value` lines; a list has a line for each of its items.
-fn fields(object: &Map<String, Value>) -> String {
+fn fields(object: &Map<String, Value>, text: fn(&Value) -> String) -> String {
     let names = object.keys().map(|name| name.chars().count());
     let indent = names.max().unwrap_or(0) + 2;
     let mut out = String::new();
@@ -123,7 +157,7 @@ fn fields(object: &Map<String, Value>) -> String {
             Value::String(long) => wrap(&plain(long), WIDTH - indent),
             scalar => vec![text(scalar)],
         };
-        let mut name = name.replace('_', " ");
+        let mut name = plain(&name.replace('_', " "));
         for line in lines {
             out.push_str(format!("{name:indent$}{line}").trim_end());
             out.push('\n');
@@ -151,8 +185,8 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 /// A table without lines; what is too wide loses its ends, the widest column first.
-fn table(columns: &[&str], rows: Vec<Vec<String>>) -> String {
-    let head = columns.iter().map(|column| column.to_uppercase()).collect();
+fn table(head: Vec<String>, rows: Vec<Vec<String>>) -> String {
+    let columns = head.len();
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
     let width = |at: usize| {
         rows.iter()
@@ -160,8 +194,8 @@ fn table(columns: &[&str], rows: Vec<Vec<String>>) -> String {
             .max()
             .unwrap_or(0)
     };
-    let mut widths: Vec<usize> = (0..columns.len()).map(width).collect();
-    let gaps = 2 * columns.len().saturating_sub(1);
+    let mut widths: Vec<usize> = (0..columns).map(width).collect();
+    let gaps = 2 * columns.saturating_sub(1);
     while widths.iter().sum::<usize>() + gaps > WIDTH {
         let widest = widths.iter_mut().max().expect("a table has columns");
         *widest -= 1;
@@ -198,6 +232,15 @@ fn text(value: &Value) -> String {
             }
             _ => number.to_string(),
         },
+        other => other.to_string(),
+    }
+}
+
+/// A value of somebody's database, which is left as it is.
+fn verbatim(value: &Value) -> String {
+    match value {
+        Value::Null => "NULL".to_owned(),
+        Value::String(text) => plain(text),
         other => other.to_string(),
     }
 }
@@ -239,7 +282,8 @@ mod tests {
     #[test]
     fn a_table_is_never_wider_than_80_columns() {
         let row = vec!["a".repeat(63), "active".into(), "é".repeat(200)];
-        let text = table(&["id", "status", "name"], vec![row]);
+        let head = ["ID", "STATUS", "NAME"].map(str::to_owned).to_vec();
+        let text = table(head, vec![row]);
         assert_eq!(widest(&text), 80, "{text}");
         assert!(
             text.contains("active"),
@@ -254,7 +298,7 @@ mod tests {
             "domains": ["a.example", "b.example"], "requests": 10000,
             "requests_per_s": 6036.6});
         assert_eq!(
-            fields(object.as_object().expect("an object")),
+            fields(object.as_object().expect("an object"), text),
             "id                 acme\n\
              wrong tenant rows  0\n\
              domains            a.example\n                   b.example\n\
@@ -266,14 +310,14 @@ mod tests {
     #[test]
     fn control_characters_never_reach_the_terminal() {
         let object = json!({"name": "\u{1b}[31mred\n"});
-        let text = fields(object.as_object().expect("an object"));
+        let text = fields(object.as_object().expect("an object"), text);
         assert_eq!(text, "name  \\u{1b}[31mred\\n\n");
     }
 
     #[test]
     fn long_sentences_are_wrapped_between_words() {
         let object = json!({"message": "word ".repeat(40).trim()});
-        assert!(widest(&fields(object.as_object().expect("an object"))) <= 80);
+        assert!(widest(&fields(object.as_object().expect("an object"), text)) <= 80);
     }
 
     #[test]

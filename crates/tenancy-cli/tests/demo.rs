@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::util::{command, files, tenancy};
+use crate::util::{command, files, interrupt, tenancy, wait_until};
 
 const KEYS: [&str; 14] = [
     "tenants",
@@ -168,21 +168,12 @@ fn interrupted(meanwhile: impl FnOnce(&Path)) -> (Value, String) {
     let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().expect("it runs");
     // It is at work once a tenant's file has rows, and so a write-ahead log.
-    let started = std::time::Instant::now();
     let tenants = dir.path().join("kept/data/tenants");
     let is_log = |path: &std::path::PathBuf| path.to_string_lossy().ends_with("-wal");
-    while !files(&tenants).iter().any(is_log) {
-        let waited = started.elapsed();
-        assert!(waited < Duration::from_secs(60), "it never began");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until(|| files(&tenants).iter().any(is_log));
     meanwhile(&tenants);
     std::thread::sleep(Duration::from_millis(300));
-    let pid = child.id().to_string();
-    let kill = std::process::Command::new("kill")
-        .args(["-INT", &pid])
-        .status();
-    assert!(kill.expect("there is a kill").success());
+    interrupt(&child);
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let stderr = String::from_utf8(output.stderr).expect("UTF-8");

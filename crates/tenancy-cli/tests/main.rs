@@ -1,8 +1,13 @@
 //! The command line, driven as people and scripts drive it: through the binary.
 
+mod access;
 mod cases;
 mod demo;
+mod domains;
 mod life;
+mod removal;
 mod resolve;
+mod sql;
+mod terminal;
 mod usage;
 mod util;

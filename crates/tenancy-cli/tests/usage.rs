@@ -1,35 +1,43 @@
 //! Help, completions, config and exit codes.
 
 use std::fs;
+use std::path::Path;
 
 use crate::util::{files, project, snapshot, tenancy};
+
+/// Every command that `--help` lists, and those below it.
+fn commands(dir: &Path, above: &[String]) -> Vec<Vec<String>> {
+    let mut args: Vec<_> = above.iter().map(String::as_str).collect();
+    args.push("--help");
+    let help = tenancy(dir, &args).ok().stdout;
+    let mut all = vec![above.to_vec()];
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    for line in listed.take_while(|line| !line.is_empty()) {
+        let name = line.split_whitespace().next().expect("a word");
+        // What a long description is continued with stands further right.
+        if name != "help" && line.starts_with("  ") && !line.starts_with("   ") {
+            all.extend(commands(dir, &[above, &[name.to_owned()]].concat()));
+        }
+    }
+    all
+}
 
 #[test]
 fn every_command_helps_with_an_example_within_80_columns() {
     let dir = tempfile::tempdir().expect("a directory");
-    let commands = [
-        "",
-        "init",
-        "create",
-        "list",
-        "show",
-        "resolve",
-        "demo",
-        "completions",
-        "man",
-    ];
+    let commands = commands(dir.path(), &[]);
+    assert!(commands.len() > 15, "{commands:?}");
     for command in commands {
-        let args: Vec<_> = [command, "--help"]
-            .into_iter()
-            .filter(|a| !a.is_empty())
-            .collect();
+        let mut args: Vec<_> = command.iter().map(String::as_str).collect();
+        args.push("--help");
         let run = tenancy(dir.path(), &args).ok();
+        let example = format!("\n  tenancy {}", command.join(" "));
         assert!(
-            run.stdout.contains("Example:\n  tenancy "),
-            "{command}: {run:?}"
+            run.stdout.contains("Example:\n  tenancy ") && run.stdout.contains(&example),
+            "{command:?}: {run:?}"
         );
         for line in run.stdout.lines() {
-            assert!(line.chars().count() <= 80, "{command}: {line:?}");
+            assert!(line.chars().count() <= 80, "{command:?}: {line:?}");
         }
     }
 }
@@ -69,11 +77,12 @@ fn completions_and_the_manual_page_name_every_command() {
         &["man"],
     ] {
         let run = tenancy(dir.path(), args).ok();
-        for command in ["init", "create", "list", "show", "resolve", "demo"] {
-            assert!(
-                run.stdout.contains(command),
-                "{args:?} does not name {command}"
-            );
+        for command in commands(dir.path(), &[]) {
+            let name = command.last().map_or("tenancy", String::as_str);
+            assert!(run.stdout.contains(name), "{args:?} does not name {name}");
+            let heading = format!("\n.SH TENANCY {}\n", command.join(" ").to_uppercase());
+            let is_described = command.is_empty() || run.stdout.contains(&heading);
+            assert!(args[0] != "man" || is_described, "{heading:?} is missing");
         }
     }
 }

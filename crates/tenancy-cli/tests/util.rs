@@ -3,7 +3,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -16,12 +17,28 @@ pub struct Run {
 }
 
 impl Run {
-    fn of(output: Output) -> Self {
+    #[track_caller]
+    pub fn of(output: Output) -> Self {
         Self {
             code: output.status.code().expect("the process was not killed"),
             stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
             stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
         }
+    }
+
+    /// Runs a command to its end with this on its stdin.
+    #[track_caller]
+    pub fn with_stdin(command: &mut Command, stdin: &str) -> Self {
+        let command = command.stdin(Stdio::piped());
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary runs");
+        let mut pipe = child.stdin.take().expect("it was asked for");
+        let text = stdin.to_owned();
+        // A binary that refuses closes the pipe early: that is no failure of ours.
+        let writer = std::thread::spawn(move || drop(pipe.write_all(text.as_bytes())));
+        let output = child.wait_with_output().expect("the binary ends");
+        writer.join().expect("the writer ends");
+        Self::of(output)
     }
 
     /// All good, and nothing to complain about.
@@ -76,19 +93,26 @@ pub fn tenancy(dir: &Path, args: &[&str]) -> Run {
 /// Runs it with this on stdin.
 #[track_caller]
 pub fn tenancy_with(dir: &Path, args: &[&str], stdin: &str) -> Run {
-    let mut command = command(dir, args);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the binary runs");
-    let mut pipe = child.stdin.take().expect("it was asked for");
-    let text = stdin.to_owned();
-    // A binary that refuses closes the pipe early: that is no failure of ours.
-    let writer = std::thread::spawn(move || drop(pipe.write_all(text.as_bytes())));
-    let output = child.wait_with_output().expect("the binary ends");
-    writer.join().expect("the writer ends");
-    Run::of(output)
+    Run::with_stdin(&mut command(dir, args), stdin)
+}
+
+/// Waits for something that another process does.
+#[track_caller]
+pub fn wait_until(done: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        let waited = started.elapsed();
+        assert!(waited < Duration::from_secs(60), "it never came to that");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Sends it Ctrl-C.
+#[track_caller]
+pub fn interrupt(child: &Child) {
+    let pid = child.id().to_string();
+    let kill = Command::new("kill").args(["-INT", &pid]).status();
+    assert!(kill.expect("there is a kill").success());
 }
 
 /// A directory after `tenancy init`.

@@ -8,6 +8,7 @@ use tenancy::{Method, RequestHead, Resolution, Tenant};
 
 use super::mix::{self, Mix, Planned};
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::project::Project;
 
 /// More than there are cores, so that threads meet at the pools.
@@ -126,19 +127,18 @@ fn write_and_read(
     Ok(foreign)
 }
 
-/// Drives all requests, until they are done or `stop` is set.
+/// Drives all requests, until they are done or Ctrl-C ends it.
 pub fn drive(
     project: &Project,
     mix: &Mix,
     requests: u32,
-    stop: &AtomicBool,
     bar: &ProgressBar,
 ) -> Result<Tally, Failure> {
     let next = AtomicU32::new(0);
     let failed = AtomicBool::new(false);
     let work = || {
         let mut tally = Tally::default();
-        while !stop.load(Ordering::Relaxed) && !failed.load(Ordering::Relaxed) {
+        while !interrupt::requested() && !failed.load(Ordering::Relaxed) {
             let number = next.fetch_add(1, Ordering::Relaxed);
             if number >= requests {
                 break;

@@ -7,7 +7,6 @@ mod rows;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -16,6 +15,7 @@ use tenancy::{Config, TenantSpec};
 
 use crate::args::Demo;
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::output::{Output, grouped};
 use crate::project::{self, Project};
 use drive::Tally;
@@ -48,9 +48,6 @@ const FILES: [(&str, &str); 5] = [
 /// Tenants that are created between two looks at the clock and at Ctrl-C.
 const BATCH: usize = 16;
 
-/// Set by Ctrl-C.
-static STOP: AtomicBool = AtomicBool::new(false);
-
 /// What it all came to; the JSON document of `--json`.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -74,24 +71,18 @@ pub fn run(args: &Demo, out: Output) -> Result<(), Failure> {
     let log = args.log.as_deref().map(read_log).transpose()?;
     let requests = log.as_ref().map_or(args.requests, |log| log.len() as u32);
     let place = Place::new(args.dir.as_deref())?;
-    // A second Ctrl-C ends at once.
-    ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(1);
-        }
-    })
-    .map_err(|error| Failure::Refused(error.into()))?;
+    interrupt::watch()?;
 
     let project = project::open(&place.config()?)?;
     let (tenants, creating) = create(&project, args.tenants, out)?;
     let mix = Mix::new(args.tenants, log);
     let bar = out.bar(requests.into(), "serving requests");
     let started = Instant::now();
-    let mut tally = drive::drive(&project, &mix, requests, &STOP, &bar)?;
+    let mut tally = drive::drive(&project, &mix, requests, &bar)?;
     let driving = started.elapsed();
     bar.finish_and_clear();
 
-    let stopped = STOP.load(Ordering::Relaxed);
+    let stopped = interrupt::requested();
     let verdict = Verdict::of(
         std::mem::take(&mut tally.written),
         proof::read_back(place.path())?,
@@ -196,7 +187,7 @@ fn create(project: &Project, tenants: u32, out: Output) -> Result<(usize, Durati
     let started = Instant::now();
     let mut created = 0;
     for batch in specs.chunks(BATCH) {
-        if STOP.load(Ordering::Relaxed) {
+        if interrupt::requested() {
             break;
         }
         for result in project.create_many(batch) {

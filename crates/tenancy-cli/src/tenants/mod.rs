@@ -1,11 +1,17 @@
-//! `tenancy create`, `list` and `show`.
+//! What is done to one tenant; `tenancy list` and `show` are here.
+
+pub mod access;
+pub mod create;
+pub mod domains;
+pub mod removal;
+pub mod sql;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use tenancy::{Attributes, CatalogWriter, Name, Tenant, TenantId, TenantSpec, TenantStatus};
+use tenancy::{CatalogWriter, Maintenance, Name, Tenant, TenantId, TenantStatus};
 
-use crate::args::{Create, Global, List, Show};
+use crate::args::{Global, List, One};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::project::{self, Project};
@@ -48,6 +54,32 @@ struct Whole {
     labels: Vec<String>,
     /// Domains that do not route until they are verified.
     pending: Vec<String>,
+    /// What visitors are told while it is down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    maintenance: Option<Down>,
+}
+
+/// The secret itself is never shown.
+#[derive(Debug, Serialize)]
+struct Down {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_s: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    secret: &'static str,
+}
+
+impl From<&Maintenance> for Down {
+    fn from(down: &Maintenance) -> Self {
+        Self {
+            retry_after_s: down.retry_after.map(|after| after.as_secs()),
+            message: down.message.as_deref().map(str::to_owned),
+            secret: match down.secret {
+                Some(_) => "set",
+                None => "none",
+            },
+        }
+    }
 }
 
 impl Whole {
@@ -57,6 +89,7 @@ impl Whole {
             domains: Vec::new(),
             labels: Vec::new(),
             pending: Vec::new(),
+            maintenance: tenant.maintenance().map(Down::from),
         };
         for binding in project
             .catalog()
@@ -72,37 +105,6 @@ impl Whole {
         }
         Ok(whole)
     }
-}
-
-pub fn create(args: &Create, global: &Global, out: Output) -> Result<(), Failure> {
-    let spec = TenantSpec {
-        attributes: attributes(args)?,
-        names: args.domains.clone(),
-        ..TenantSpec::new(id(&args.id)?)
-    };
-    let project = project::open(&project::config(global)?)?;
-    let tenant = project.create(spec)?;
-    out.record(&Whole::read(&project, &tenant)?)
-}
-
-fn attributes(args: &Create) -> Result<Attributes, Failure> {
-    let mut attributes = Attributes::default();
-    for pair in &args.attributes {
-        let (key, value) = pair
-            .split_once('=')
-            .filter(|(key, _)| !key.is_empty())
-            .ok_or_else(|| Failure::usage(format!("attribute {pair:?} is no KEY=VALUE")))?;
-        attributes.insert(key, value);
-    }
-    if let Some(name) = &args.name {
-        if attributes.get("name").is_some() {
-            return Err(Failure::usage(
-                "--name is the attribute name, which is given too; leave one out",
-            ));
-        }
-        attributes.insert("name", name.as_str());
-    }
-    Ok(attributes)
 }
 
 pub fn list(args: &List, global: &Global, out: Output) -> Result<(), Failure> {
@@ -141,7 +143,7 @@ fn pages(
     })
 }
 
-pub fn show(args: &Show, global: &Global, out: Output) -> Result<(), Failure> {
+pub fn show(args: &One, global: &Global, out: Output) -> Result<(), Failure> {
     let id = id(&args.id)?;
     let project = project::open(&project::config(global)?)?;
     let tenant = project.tenant(&id)?;

@@ -1,0 +1,112 @@
+//! What may be written on the command line.
+
+mod tenants;
+mod work;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+
+pub use tenants::{Create, Destroy, Domain, Down, List, Named, One, Sql};
+pub use work::{Demo, Init, Resolve};
+
+/// Multi-tenancy from the command line: create tenants, explain what a request
+/// gets, drive a real workload.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tenancy",
+    version,
+    max_term_width = 80,
+    after_help = "Example:\n  tenancy demo\n  tenancy init shop && cd shop && tenancy create acme\n\n\
+        Exit codes: 0 all good, 1 a check failed or an operation was refused,\n\
+        2 wrong usage or config, 3 some of several tenants failed."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The config; ./tenancy.toml unless said.
+    #[arg(long, global = true, env = "TENANCY_CONFIG", hide_env_values = true)]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// Machine output on stdout: one document, or JSON lines.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Results and errors only.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write tenancy.toml and a first migration, and create the storage root.
+    #[command(after_help = "Example:\n  tenancy init shop")]
+    Init(Init),
+    /// Create a tenant: catalog row, database, migrations, domains.
+    #[command(
+        after_help = "Example:\n  tenancy create acme --name 'Acme Inc.' --domain shop.acme.example\n\n\
+            Without arguments, on a terminal, it asks for everything."
+    )]
+    Create(Create),
+    /// List the tenants.
+    #[command(after_help = "Example:\n  tenancy list --status active --limit 20")]
+    List(List),
+    /// Show one tenant and its names.
+    #[command(after_help = "Example:\n  tenancy show acme --json")]
+    Show(One),
+    /// Bind names to a tenant, prove them, take them away.
+    #[command(subcommand)]
+    #[command(after_help = "Example:\n  tenancy domain add acme shop.acme.example")]
+    Domain(Domain),
+    /// Take a tenant down for maintenance; requests are answered with 503.
+    #[command(
+        after_help = "Example:\n  tenancy down acme --retry-after 600 --message 'Back at noon.'"
+    )]
+    Down(Down),
+    /// Bring a tenant that is down back up.
+    #[command(after_help = "Example:\n  tenancy up acme")]
+    Up(One),
+    /// Shut a tenant out; requests are answered with 403.
+    #[command(after_help = "Example:\n  tenancy suspend acme")]
+    Suspend(One),
+    /// Let a suspended tenant in again.
+    #[command(after_help = "Example:\n  tenancy resume acme")]
+    Resume(One),
+    /// Run a statement in a tenant's database, as the application would.
+    #[command(after_help = "Example:\n  tenancy sql acme 'SELECT count(*) FROM notes'")]
+    Sql(Sql),
+    /// Remove a tenant and every file of it, now and for good.
+    #[command(after_help = "Example:\n  tenancy destroy acme --yes")]
+    Destroy(Destroy),
+    /// Find out what a request gets, and why.
+    #[command(
+        after_help = "Example:\n  tenancy resolve http://acme.localhost/orders/9 --explain\n  \
+            tenancy resolve --batch < requests.jsonl"
+    )]
+    Resolve(Resolve),
+    /// Drive a real workload through fresh tenants and prove that they stay apart.
+    #[command(after_help = "Example:\n  tenancy demo --tenants 100 --requests 10000")]
+    Demo(Demo),
+    /// Print what a shell needs to complete this command.
+    #[command(after_help = "Example:\n  tenancy completions bash > tenancy.bash")]
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Print the manual page.
+    #[command(after_help = "Example:\n  tenancy man | man -l -")]
+    Man,
+    /// Reads a demo's rows back, in a process of its own.
+    #[command(hide = true)]
+    DemoRows {
+        /// The demo's directory.
+        dir: PathBuf,
+    },
+}

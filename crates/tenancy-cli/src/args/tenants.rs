@@ -1,0 +1,126 @@
+//! The arguments of what is done to one tenant.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+/// A command that needs nothing but a tenant.
+#[derive(Debug, Args)]
+pub struct One {
+    /// Which tenant.
+    pub id: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Create {
+    /// Its permanent name: 1 to 63 lowercase letters, digits and inner hyphens;
+    /// asked for on a terminal.
+    pub id: Option<String>,
+    /// What people call it; the attribute `name`.
+    #[arg(long, requires = "id")]
+    pub name: Option<String>,
+    /// A further name that routes to it; you vouch that it is theirs.
+    #[arg(long = "domain", value_name = "DOMAIN", requires = "id")]
+    pub domains: Vec<String>,
+    /// What the application keeps with it.
+    #[arg(long = "attribute", value_name = "KEY=VALUE", requires = "id")]
+    pub attributes: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only those of this status.
+    #[arg(long)]
+    pub status: Option<String>,
+    /// At most so many.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Only those after this id.
+    #[arg(long, value_name = "ID")]
+    pub after: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Domain {
+    /// Bind a name: a label below a domain of yours routes at once, a domain once it
+    /// is verified.
+    #[command(
+        after_help = "Example:\n  tenancy domain add acme shop.acme.example\n  \
+            tenancy domain add acme shop.acme.example --verified"
+    )]
+    Add {
+        #[command(flatten)]
+        named: Named,
+        /// You vouch that it is theirs: it routes at once.
+        #[arg(long)]
+        verified: bool,
+    },
+    /// Take a name away; requests for it are refused from then on.
+    #[command(after_help = "Example:\n  tenancy domain remove acme shop.acme.example")]
+    Remove(Named),
+    /// List a tenant's names, and what those that wait are waiting for.
+    #[command(after_help = "Example:\n  tenancy domain list acme")]
+    List(One),
+    /// Let a domain route, as its TXT record shows what `add` asked for.
+    #[command(
+        after_help = "Example:\n  tenancy domain verify acme shop.acme.example \\\n    \
+            --txt \"$(dig +short TXT shop.acme.example)\""
+    )]
+    Verify {
+        #[command(flatten)]
+        named: Named,
+        /// What DNS answers: a value, or a line for each.
+        #[arg(long, value_name = "VALUE")]
+        txt: String,
+    },
+}
+
+/// A tenant and a name of it.
+#[derive(Debug, Args)]
+pub struct Named {
+    /// Which tenant.
+    pub id: String,
+    /// The host name, without scheme and port.
+    pub domain: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Down {
+    /// Which tenant.
+    pub id: String,
+    /// When visitors may try again (HTTP Retry-After).
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub retry_after: Option<Duration>,
+    /// A sentence for the page.
+    #[arg(long)]
+    pub message: Option<String>,
+    /// Who brings this word is let in all the same.
+    #[arg(long)]
+    pub secret: Option<String>,
+}
+
+fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
+    text.parse()
+        .map(|seconds: u32| Duration::from_secs(seconds.into()))
+}
+
+#[derive(Debug, Args)]
+pub struct Sql {
+    /// Which tenant.
+    pub id: String,
+    /// One statement.
+    pub sql: String,
+}
+
+/// What cannot be taken back.
+#[derive(Debug, Args)]
+pub struct Destroy {
+    /// Which tenant.
+    pub id: String,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
+    /// How long its connections are waited for.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
+    pub timeout: Duration,
+}

@@ -1,0 +1,58 @@
+//! The arguments of `init`, `resolve` and `demo`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Where; made if it is not there.
+    #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Resolve {
+    /// What is asked for, like http://acme.localhost/orders/9.
+    #[arg(required_unless_present = "batch", value_hint = ValueHint::Url)]
+    pub url: Option<String>,
+    /// The request's method.
+    #[arg(long, default_value = "GET", conflicts_with = "batch")]
+    pub method: String,
+    /// A request header; Host replaces the URL's.
+    #[arg(long = "header", value_name = "NAME: VALUE", conflicts_with = "batch")]
+    pub headers: Vec<String>,
+    /// Say which rules were tried and which one won.
+    #[arg(long, conflicts_with = "batch")]
+    pub explain: bool,
+    /// Resolve against the tenants in this file, not those of the catalog.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub tenants: Option<PathBuf>,
+    /// Read requests from stdin and answer each, both as JSON lines.
+    #[arg(long, conflicts_with = "url")]
+    pub batch: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// How many tenants to create.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub tenants: u32,
+    /// How many requests to drive.
+    #[arg(
+        long,
+        default_value_t = 10_000,
+        value_name = "N",
+        conflicts_with = "log"
+    )]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    pub requests: u32,
+    /// Replay an access log, a line `METHOD TARGET` for each request.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub log: Option<PathBuf>,
+    /// Keep everything in this directory, which must be new or empty; else a
+    /// temporary one is used and removed.
+    #[arg(long, value_hint = ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+}

@@ -1,0 +1,95 @@
+//! `tenancy create`, by arguments or by answers.
+
+use tenancy::{Attributes, TenantSpec};
+
+use super::{Whole, id};
+use crate::args::{Create, Global};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::project::{self, Project};
+use crate::terminal::{self, ask_until};
+
+pub fn run(args: &Create, global: &Global, out: Output) -> Result<(), Failure> {
+    let spec = match &args.id {
+        Some(tenant) => Some(TenantSpec {
+            attributes: attributes(args)?,
+            names: args.domains.clone(),
+            ..TenantSpec::new(id(tenant)?)
+        }),
+        None if terminal::is_attended() => None,
+        None => {
+            return Err(Failure::usage(
+                "which tenant? Give its ID, as in: tenancy create acme; \
+                 it is asked for on a terminal only",
+            ));
+        }
+    };
+    let project = project::open(&project::config(global)?)?;
+    let spec = match spec {
+        Some(spec) => spec,
+        None => wizard(&project)?,
+    };
+    let tenant = project.create(spec)?;
+    out.record(&Whole::read(&project, &tenant)?)
+}
+
+fn attributes(args: &Create) -> Result<Attributes, Failure> {
+    let mut attributes = Attributes::default();
+    for pair in &args.attributes {
+        let (key, value) = pair
+            .split_once('=')
+            .filter(|(key, _)| !key.is_empty())
+            .ok_or_else(|| Failure::usage(format!("attribute {pair:?} is no KEY=VALUE")))?;
+        attributes.insert(key, value);
+    }
+    if let Some(name) = &args.name {
+        if attributes.get("name").is_some() {
+            return Err(Failure::usage(
+                "--name is the attribute name, which is given too; leave one out",
+            ));
+        }
+        attributes.insert("name", name.as_str());
+    }
+    Ok(attributes)
+}
+
+/// Asks for everything; an answer that would be refused later is refused at once.
+fn wizard(project: &Project) -> Result<TenantSpec, Failure> {
+    let id = ask_until(
+        "tenant id (1 to 63 lowercase letters, digits, inner hyphens):",
+        |answer| free_id(project, answer),
+    )?;
+    let mut spec = TenantSpec::new(id);
+    let name = terminal::ask("what people call it (empty for nothing):")?;
+    if !name.is_empty() {
+        spec = spec.attribute("name", name);
+    }
+    loop {
+        let domain = ask_until("a domain that is theirs (empty for no more):", |answer| {
+            if !answer.is_empty() {
+                project.name(answer)?;
+            }
+            Ok(answer.to_owned())
+        })?;
+        if domain.is_empty() {
+            break;
+        }
+        spec = spec.name(domain);
+    }
+    Ok(spec)
+}
+
+fn free_id(project: &Project, answer: &str) -> Result<tenancy::TenantId, Failure> {
+    let id = id(answer)?;
+    if project.resolver().is_reserved(&id) {
+        let label = id;
+        return Err(tenancy::Error::Reserved { label }.into());
+    }
+    match project.tenant(&id) {
+        // A creation that did not come to its end is completed by doing it again.
+        Ok(tenant) if tenant.status() != tenancy::TenantStatus::Provisioning => Err(
+            Failure::refused(format!("tenant {id} exists already; choose another id")),
+        ),
+        _ => Ok(id),
+    }
+}

@@ -1,0 +1,153 @@
+//! `tenancy domain`: the names of a tenant.
+
+use serde::Serialize;
+use tenancy::{Challenge, Domain, Name, Proof, TenantId, WriteError};
+
+use super::id;
+use crate::args::{self, Global, Named, One};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::project::{self, Project};
+
+/// A name and how it stands with it.
+#[derive(Debug, Serialize)]
+struct Row {
+    tenant: String,
+    domain: String,
+    /// A label routes below every base domain.
+    kind: &'static str,
+    /// `verified`, `pending`; `removed` when it was taken away.
+    status: &'static str,
+    /// The value that a TXT record of the domain has to show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    txt: Option<String>,
+}
+
+impl Row {
+    fn new(tenant: &TenantId, name: &Name, status: &'static str) -> Self {
+        Self {
+            tenant: tenant.to_string(),
+            domain: name.to_string(),
+            kind: match name {
+                Name::Label(_) => "label",
+                Name::Domain(_) => "domain",
+            },
+            status,
+            txt: None,
+        }
+    }
+
+    fn pending(tenant: &TenantId, name: &Name, challenge: &Challenge) -> Self {
+        Self {
+            txt: Some(challenge.as_str().to_owned()),
+            ..Self::new(tenant, name, "pending")
+        }
+    }
+}
+
+pub fn run(command: &args::Domain, global: &Global, out: Output) -> Result<(), Failure> {
+    match command {
+        args::Domain::Add { named, verified } => add(named, *verified, global, out),
+        args::Domain::Remove(named) => remove(named, global, out),
+        args::Domain::List(one) => list(one, global, out),
+        args::Domain::Verify { named, txt } => verify(named, txt, global, out),
+    }
+}
+
+fn add(named: &Named, vouched: bool, global: &Global, out: Output) -> Result<(), Failure> {
+    let id = id(&named.id)?;
+    let project = project::open(&project::config(global)?)?;
+    let name = project.name(&named.domain)?;
+    // A label is below the operator's own domain: there is nobody to prove it to.
+    if vouched || matches!(name, Name::Label(_)) {
+        project.bind(&named.domain, &id, Proof::Trusted)?;
+        return out.record(&Row::new(&id, &name, "verified"));
+    }
+    if is_verified(&project, &id, &name)? {
+        return Err(Failure::refused(format!(
+            "{name} is verified for tenant {id} already; nothing was changed"
+        )));
+    }
+    let challenge = Challenge::new()?;
+    project.bind(&named.domain, &id, Proof::Pending(challenge.clone()))?;
+    out.record(&Row::pending(&id, &name, &challenge))?;
+    out.note(&format!(
+        "next: publish that value as a TXT record of {name}, then\n  \
+         tenancy domain verify {id} {name} --txt \"$(dig +short TXT {name})\""
+    ));
+    Ok(())
+}
+
+fn remove(named: &Named, global: &Global, out: Output) -> Result<(), Failure> {
+    let id = id(&named.id)?;
+    let project = project::open(&project::config(global)?)?;
+    project.tenant(&id)?;
+    let name = bound(&project, &id, &named.domain)?;
+    project.unbind(&name, &id)?;
+    out.record(&Row::new(&id, &name, "removed"))
+}
+
+fn list(one: &One, global: &Global, out: Output) -> Result<(), Failure> {
+    let id = id(&one.id)?;
+    let project = project::open(&project::config(global)?)?;
+    project.tenant(&id)?;
+    let names = names(&project, &id)?;
+    let rows = names.iter().map(|binding| {
+        Ok(match &binding.pending {
+            Some(challenge) => Row::pending(&id, &binding.name, challenge),
+            None => Row::new(&id, &binding.name, "verified"),
+        })
+    });
+    out.rows(&["domain", "kind", "status"], rows)?;
+    // Not in the table, which would cut what has to be copied.
+    for binding in &names {
+        if let Some(challenge) = &binding.pending {
+            let (name, value) = (&binding.name, challenge.as_str());
+            out.note(&format!(
+                "{name} waits for a TXT record with the value\n  {value}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn verify(named: &Named, txt: &str, global: &Global, out: Output) -> Result<(), Failure> {
+    let id = id(&named.id)?;
+    let domain: Domain = named.domain.parse().map_err(tenancy::Error::from)?;
+    let project = project::open(&project::config(global)?)?;
+    // As `dig +short` prints them: a line for each record of the domain, quoted.
+    let mut values = txt.lines().map(|line| line.trim().trim_matches('"'));
+    let proven = values.find_map(|value| project.verify(&domain, &id, value).ok());
+    if proven.is_none() {
+        // Its error says what is wrong.
+        project.verify(&domain, &id, txt)?;
+    }
+    out.record(&Row::new(&id, &Name::Domain(domain), "verified"))
+}
+
+fn names(project: &Project, id: &TenantId) -> Result<Vec<tenancy::Binding>, Failure> {
+    let names = project.catalog().names(id).map_err(tenancy::Error::from)?;
+    Ok(names)
+}
+
+fn is_verified(project: &Project, id: &TenantId, name: &Name) -> Result<bool, Failure> {
+    let names = names(project, id)?;
+    let mut own = names.iter().filter(|binding| binding.name == *name);
+    Ok(own.any(|binding| binding.pending.is_none()))
+}
+
+/// The bound name that a text means. Since it was bound the config may have changed:
+/// what is a label now may have been bound as a domain.
+fn bound(project: &Project, id: &TenantId, text: &str) -> Result<Name, Failure> {
+    let domain: Domain = text.parse().map_err(tenancy::Error::from)?;
+    let label = project.resolver().name_for(&domain);
+    let names = names(project, id)?;
+    let meant = |name: &Name| *name == label || name.to_string() == domain.as_str();
+    match names.into_iter().find(|binding| meant(&binding.name)) {
+        Some(binding) => Ok(binding.name),
+        None => {
+            let (name, id) = (label, id.clone());
+            Err(tenancy::Error::from(WriteError::NotBound { name, id }).into())
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! `tenancy sql`: one statement, as the application would run it.
+
+use rusqlite::fallible_iterator::FallibleIterator;
+use rusqlite::types::ValueRef;
+use rusqlite::{Batch, Error, Rows, Statement};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use tenancy::{SqliteConnection, TenantId};
+
+use super::id;
+use crate::args::{Global, Sql};
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::output::Output;
+use crate::project;
+
+/// After so many steps of SQLite's machine Ctrl-C is looked for: some 10 µs of work.
+const STEPS: i32 = 1_000;
+
+/// What a statement without rows came to.
+#[derive(Debug, Serialize)]
+struct Changed {
+    tenant: String,
+    /// Rows that were added, changed or deleted.
+    changes: u64,
+}
+
+pub fn run(args: &Sql, global: &Global, out: Output) -> Result<(), Failure> {
+    let id = id(&args.id)?;
+    interrupt::watch()?;
+    let project = project::open(&project::config(global)?)?;
+    let tenant = project.tenant(&id)?;
+    let connection = project.checkout(&tenant).map_err(tenancy::Error::from)?;
+    let failed = |error| failure(&id, &connection, &error);
+    // Asked so often, it cannot miss a Ctrl-C that comes before the statement runs.
+    let stop = connection.progress_handler(STEPS, Some(interrupt::requested));
+    stop.map_err(failed)?;
+    let mut statement = only(&connection, &args.sql, failed)?;
+    if statement.column_count() == 0 {
+        let changes = statement.raw_execute().map_err(failed)?;
+        return out.record(&Changed {
+            tenant: id.to_string(),
+            changes: changes as u64,
+        });
+    }
+    let columns = columns(&statement);
+    let names: Vec<_> = columns.iter().map(String::as_str).collect();
+    let rows = Lines {
+        rows: statement.raw_query(),
+        columns: &columns,
+    };
+    out.query(&names, rows.map(|row| row.map_err(failed)))
+}
+
+/// The statement that a text holds: not none, and not two, of which a mistyped quote
+/// could make the second anything.
+fn only<'c>(
+    connection: &'c SqliteConnection,
+    sql: &'c str,
+    failed: impl Fn(Error) -> Failure,
+) -> Result<Statement<'c>, Failure> {
+    let mut batch = Batch::new(connection, sql);
+    let statement = batch.next().map_err(&failed)?;
+    let statement = statement.ok_or_else(|| Failure::usage("the text holds no statement"))?;
+    match batch.next() {
+        Ok(None) => Ok(statement),
+        _ => Err(Failure::usage(
+            "the text holds more than one statement; give them one by one, nothing was run",
+        )),
+    }
+}
+
+/// What a rule refused is said by that rule, all else by SQLite.
+fn failure(id: &TenantId, connection: &SqliteConnection, error: &Error) -> Failure {
+    if interrupt::requested() {
+        return Failure::refused(format!(
+            "tenant {id}: the statement was interrupted; it has changed nothing"
+        ));
+    }
+    match connection.refusal() {
+        Some(refusal) => Failure::refused(format!("tenant {id}: {refusal}")),
+        None => Failure::refused(format!("tenant {id}: {error}")),
+    }
+}
+
+/// The columns' names, each once: a second `id` is `id:2`.
+fn columns(statement: &Statement<'_>) -> Vec<String> {
+    let mut columns: Vec<String> = Vec::new();
+    for name in statement.column_names() {
+        let twin = |n: &usize| match n {
+            1 => name.to_owned(),
+            n => format!("{name}:{n}"),
+        };
+        let free = (1..).map(|n| twin(&n)).find(|name| !columns.contains(name));
+        columns.extend(free);
+    }
+    columns
+}
+
+/// The rows as objects.
+struct Lines<'s, 'c> {
+    rows: Rows<'s>,
+    columns: &'c [String],
+}
+
+impl Iterator for Lines<'_, '_> {
+    type Item = Result<Map<String, Value>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let row = match self.rows.next() {
+            Ok(row) => row?,
+            Err(error) => return Some(Err(error)),
+        };
+        let cells = self.columns.iter().enumerate();
+        let cells = cells.map(|(at, name)| Ok((name.clone(), value(row.get_ref(at)?))));
+        Some(cells.collect())
+    }
+}
+
+/// JSON has no bytes and no infinity: those are texts in SQLite's own spelling.
+fn value(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => json!(number),
+        ValueRef::Real(number) if number.is_finite() => json!(number),
+        ValueRef::Real(number) => json!(if number > 0.0 { "Inf" } else { "-Inf" }),
+        ValueRef::Text(text) => json!(String::from_utf8_lossy(text)),
+        ValueRef::Blob(bytes) => {
+            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            json!(format!("x'{digits}'"))
+        }
+    }
+}

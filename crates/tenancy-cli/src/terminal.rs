@@ -1,0 +1,55 @@
+//! Questions, put on stderr and only to people.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use crate::failure::Failure;
+
+/// Does somebody read what we ask, and type the answer?
+pub fn is_attended() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks; the answer without spaces around it.
+pub fn ask(question: &str) -> Result<String, Failure> {
+    let mut err = io::stderr().lock();
+    write!(err, "{question} ")?;
+    err.flush()?;
+    let mut answer = String::new();
+    if io::stdin().lock().read_line(&mut answer)? == 0 {
+        writeln!(err)?;
+        return Err(Failure::refused("no answer; nothing was changed"));
+    }
+    Ok(answer.trim().to_owned())
+}
+
+/// Asks until the answer is one; what is wrong with it is said.
+pub fn ask_until<T>(
+    question: &str,
+    accept: impl Fn(&str) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    loop {
+        match accept(&ask(question)?) {
+            Ok(answer) => return Ok(answer),
+            Err(problem) => problem.say(),
+        }
+    }
+}
+
+/// Is the answer yes? An empty one is no.
+pub fn ask_yes(question: &str) -> Result<bool, Failure> {
+    let answer = ask(&format!("{question} [y/N]"))?.to_lowercase();
+    Ok(answer == "y" || answer == "yes")
+}
+
+/// Goes on only after a yes; where nobody can be asked, `--yes` has to be given.
+pub fn confirm(what: &str) -> Result<(), Failure> {
+    if !is_attended() {
+        return Err(Failure::refused(format!(
+            "{what} needs --yes where nobody can be asked; nothing was changed"
+        )));
+    }
+    match ask_yes(&format!("{what}?"))? {
+        true => Ok(()),
+        false => Err(Failure::refused("not confirmed; nothing was changed")),
+    }
+}

@@ -1,0 +1,117 @@
+//! What is asked, and only on a terminal: through a real one, if there is `script`.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::util::{Run, project, snapshot, tenancy, tenancy_with};
+
+/// Runs the binary on a pseudo-terminal and types this; what it showed there, echo and
+/// all, is the run's stdout. `None` where there is no `script` of util-linux.
+fn typed(dir: &Path, args: &[&str], input: &str) -> Option<Run> {
+    let version = Command::new("script").arg("--version").output();
+    if !version.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains("util-linux")) {
+        println!("left out: there is no `script` of util-linux");
+        return None;
+    }
+    let words = [&[env!("CARGO_BIN_EXE_tenancy")], args].concat();
+    let quoted: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
+    let mut command = Command::new("script");
+    command
+        .args(["-qec", &quoted.join(" "), "/dev/null"])
+        .current_dir(dir);
+    command.env("NO_COLOR", "1").env("TERM", "xterm");
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    Some(Run::with_stdin(&mut command, input))
+}
+
+#[test]
+fn the_wizard_asks_for_everything_and_again_where_an_answer_is_none() {
+    let dir = project();
+    tenancy(dir.path(), &["create", "taken"]).ok();
+    let answers = "Acme\nwww\ntaken\nacme\nAcme Inc.\nb@d\nshop.acme.example\n\n";
+    let Some(run) = typed(dir.path(), &["create"], answers) else {
+        return;
+    };
+    let run = run.ok();
+    for said in [
+        "tenant id (1 to 63",
+        "error: tenant id \"Acme\" has 'A' at byte 0",
+        "error: label www is reserved",
+        "error: tenant taken exists already; choose another id",
+        "what people call it",
+        "error: domain \"b@d\"",
+        "empty for no more",
+        "status      active",
+    ] {
+        assert!(run.stdout.contains(said), "{said:?} is not in {run:?}");
+    }
+    let acme = tenancy(dir.path(), &["show", "acme", "--json"]).ok().json();
+    assert_eq!(acme["name"], "Acme Inc.");
+    assert_eq!(acme["domains"], serde_json::json!(["shop.acme.example"]));
+}
+
+#[test]
+fn an_answer_that_never_comes_creates_nothing() {
+    let dir = project();
+    let Some(run) = typed(dir.path(), &["create"], "acme\n\u{4}") else {
+        return;
+    };
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(
+        run.stdout.contains("no answer; nothing was changed"),
+        "{run:?}"
+    );
+    assert_eq!(tenancy(dir.path(), &["list", "--json"]).ok().stdout, "");
+}
+
+#[test]
+fn the_wizard_asks_nobody_who_is_not_there() {
+    let dir = project();
+    tenancy_with(dir.path(), &["create"], "acme\n\n\n")
+        .refused(2, "which tenant? Give its ID, as in: tenancy create acme");
+    assert_eq!(tenancy(dir.path(), &["create", "--name", "x"]).code, 2);
+}
+
+#[test]
+fn what_cannot_be_taken_back_is_asked_or_refused() {
+    let dir = project();
+    tenancy(dir.path(), &["create", "acme"]).ok();
+    let before = snapshot(&dir.path().join("data/tenants"));
+    tenancy_with(dir.path(), &["destroy", "acme"], "y\n").refused(
+        1,
+        "needs --yes where nobody can be asked; nothing was changed",
+    );
+    for answer in ["\n", "n\n", "ye\n", "acme\n"] {
+        let Some(run) = typed(dir.path(), &["destroy", "acme"], answer) else {
+            return;
+        };
+        assert_eq!(run.code, 1, "{answer:?}: {run:?}");
+        assert!(run.stdout.contains("[y/N]"), "{run:?}");
+        assert!(
+            run.stdout.contains("not confirmed; nothing was changed"),
+            "{run:?}"
+        );
+        assert_eq!(
+            snapshot(&dir.path().join("data/tenants")),
+            before,
+            "{answer:?}"
+        );
+    }
+    let run = typed(dir.path(), &["destroy", "acme"], "Yes\n").expect("it was there");
+    assert!(run.ok().stdout.contains("status  destroyed"));
+    tenancy(dir.path(), &["show", "acme"]).refused(1, "there is no tenant acme");
+}
+
+#[test]
+fn colours_are_left_out_where_they_are_not_wanted() {
+    let dir = project();
+    for args in [&["--help"][..], &["list"], &["show", "nobody"]] {
+        let Some(run) = typed(dir.path(), args, "") else {
+            return;
+        };
+        assert!(!run.stdout.contains('\u{1b}'), "{args:?}: {run:?}");
+    }
+}
