@@ -4,6 +4,7 @@ mod cases;
 mod config;
 mod end;
 mod isolation;
+mod kills;
 mod life;
 mod names;
 mod upkeep;
