@@ -43,6 +43,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Suspend(args) => access::suspend(args, global, out),
         Command::Resume(args) => access::resume(args, global, out),
         Command::Sql(args) => sql::run(args, global, out),
+        Command::Retire(args) => removal::retire(args, global, out),
+        Command::Revive(args) => removal::revive(args, global, out),
         Command::Destroy(args) => removal::destroy(args, global, out),
         Command::Resolve(args) => resolve::run(args, global, out),
         Command::Demo(args) => demo::run(args, out),

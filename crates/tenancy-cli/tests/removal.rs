@@ -1,5 +1,8 @@
-//! `destroy`.
+//! `retire`, `revive` and `destroy`.
 
+use std::time::Duration;
+
+use rusqlite::Connection;
 use serde_json::json;
 
 use crate::util::{files, project, tenancy};
@@ -31,4 +34,76 @@ fn a_destroyed_tenant_leaves_no_file_and_comes_back_as_another() {
     let rows = run(&["sql", "acme", "SELECT * FROM notes", "--json"]).ok();
     assert_eq!(rows.stdout, "");
     run(&["destroy", "No", "--yes"]).refused(2, "tenant id \"No\"");
+}
+
+#[test]
+fn a_retired_tenant_is_in_the_trash_until_it_is_revived() {
+    let dir = project();
+    let run = |args: &[&str]| tenancy(dir.path(), args);
+    run(&["create", "acme", "--domain", "shop.example"]).ok();
+    run(&["sql", "acme", "INSERT INTO notes (text) VALUES ('kept')"]).ok();
+    run(&["revive", "acme"]).refused(1, "tenant acme is active; this needs one that is retiring");
+
+    let retired = run(&["retire", "acme", "--json"]).ok();
+    assert_eq!(retired.json()["status"], "retiring");
+    assert_eq!(files(&dir.path().join("data/tenants")).len(), 0);
+    assert_eq!(files(&dir.path().join("data/trash")).len(), 1);
+    let reason = run(&["resolve", "http://shop.example/", "--json"]).json()["reason"].clone();
+    assert_eq!(reason, "not_ready");
+    assert_eq!(run(&["sql", "acme", "SELECT 1"]).code, 1);
+    run(&["create", "acme"]).refused(1, "tenant acme exists already");
+    let listed = run(&["list", "--status", "retiring", "--json"])
+        .ok()
+        .json_lines();
+    assert_eq!(listed.len(), 1);
+
+    assert_eq!(
+        run(&["revive", "acme", "--json"]).ok().json()["status"],
+        "active"
+    );
+    let rows = run(&["sql", "acme", "SELECT text FROM notes", "--json"]).ok();
+    assert_eq!(rows.json(), json!({"text": "kept"}));
+
+    // From the trash it can be destroyed, too.
+    let note = run(&["retire", "acme"]).ok();
+    assert!(
+        note.stderr.contains("`tenancy revive acme` brings it back"),
+        "{note:?}"
+    );
+    run(&["destroy", "acme", "--yes"]).ok();
+    assert_eq!(files(&dir.path().join("data/trash")).len(), 0);
+    for command in ["retire", "revive"] {
+        run(&[command, "acme"]).refused(1, "there is no tenant acme");
+        run(&[command, "No"]).refused(2, "tenant id \"No\"");
+    }
+}
+
+#[test]
+fn whoever_has_the_file_open_is_waited_for_and_named() {
+    let dir = project();
+    let run = |args: &[&str]| tenancy(dir.path(), args);
+    run(&["create", "acme"]).ok();
+    let file = files(&dir.path().join("data/tenants")).remove(0);
+    let connection = Connection::open(&file).expect("a database");
+    let count =
+        || connection.query_row("SELECT count(*) FROM notes", [], |row| row.get::<_, i64>(0));
+    count().expect("a count");
+    let me = format!("by process {}", std::process::id());
+    for command in [
+        &["retire", "acme", "--timeout", "0"][..],
+        &["destroy", "acme", "--yes", "--timeout", "0"],
+    ] {
+        let refused = run(command);
+        assert!(refused.stderr.contains(&me), "{command:?}: {refused:?}");
+        refused.refused(1, "is still in use");
+        count().expect("it is all there");
+    }
+    // Nobody waits in vain.
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| run(&["retire", "acme", "--timeout", "30"]));
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(!waiting.is_finished());
+        connection.close().expect("it closes");
+        waiting.join().expect("it ends").ok();
+    });
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
-pub use tenants::{Create, Destroy, Domain, Down, List, Named, One, Sql};
+pub use tenants::{Create, Destroy, Domain, Down, List, Named, One, Retire, Sql};
 pub use work::{Demo, Init, Resolve};
 
 /// Multi-tenancy from the command line: create tenants, explain what a request
@@ -82,6 +82,12 @@ pub enum Command {
     /// Run a statement in a tenant's database, as the application would.
     #[command(after_help = "Example:\n  tenancy sql acme 'SELECT count(*) FROM notes'")]
     Sql(Sql),
+    /// Take a tenant out of use: its connections end, its file goes to the trash.
+    #[command(after_help = "Example:\n  tenancy retire acme")]
+    Retire(Retire),
+    /// Bring a retired tenant back as it was.
+    #[command(after_help = "Example:\n  tenancy revive acme")]
+    Revive(One),
     /// Remove a tenant and every file of it, now and for good.
     #[command(after_help = "Example:\n  tenancy destroy acme --yes")]
     Destroy(Destroy),

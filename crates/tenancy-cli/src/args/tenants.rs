@@ -112,7 +112,14 @@ pub struct Sql {
     pub sql: String,
 }
 
-/// What cannot be taken back.
+#[derive(Debug, Args)]
+pub struct Retire {
+    /// Which tenant.
+    pub id: String,
+    #[command(flatten)]
+    pub patience: Patience,
+}
+
 #[derive(Debug, Args)]
 pub struct Destroy {
     /// Which tenant.
@@ -120,7 +127,14 @@ pub struct Destroy {
     /// Do not ask.
     #[arg(long, short)]
     pub yes: bool,
-    /// How long its connections are waited for.
+    #[command(flatten)]
+    pub patience: Patience,
+}
+
+/// How long to wait for those who use it.
+#[derive(Debug, Args)]
+pub struct Patience {
+    /// How long its connections are waited for, in every process.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
     pub timeout: Duration,
 }

@@ -1,9 +1,9 @@
-//! `tenancy destroy`.
+//! `tenancy retire`, `revive` and `destroy`.
 
 use serde::Serialize;
 
-use super::id;
-use crate::args::{Destroy, Global};
+use super::{Whole, id};
+use crate::args::{Destroy, Global, One, Retire};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::project;
@@ -18,6 +18,25 @@ struct Destroyed {
     epoch: u64,
 }
 
+pub fn retire(args: &Retire, global: &Global, out: Output) -> Result<(), Failure> {
+    let id = id(&args.id)?;
+    let project = project::open(&project::config(global)?)?;
+    let tenant = project.retire(&id, args.patience.timeout)?;
+    out.record(&Whole::read(&project, &tenant)?)?;
+    out.note(&format!(
+        "its file is in the trash: `tenancy revive {id}` brings it back, \
+         `tenancy destroy {id}` ends it"
+    ));
+    Ok(())
+}
+
+pub fn revive(args: &One, global: &Global, out: Output) -> Result<(), Failure> {
+    let id = id(&args.id)?;
+    let project = project::open(&project::config(global)?)?;
+    let tenant = project.revive(&id)?;
+    out.record(&Whole::read(&project, &tenant)?)
+}
+
 pub fn destroy(args: &Destroy, global: &Global, out: Output) -> Result<(), Failure> {
     let id = id(&args.id)?;
     let project = project::open(&project::config(global)?)?;
@@ -27,7 +46,7 @@ pub fn destroy(args: &Destroy, global: &Global, out: Output) -> Result<(), Failu
             "destroying tenant {id} and every file of it, for good,"
         ))?;
     }
-    project.destroy(&id, args.timeout)?;
+    project.destroy(&id, args.patience.timeout)?;
     out.record(&Destroyed {
         id: id.to_string(),
         status: "destroyed",
