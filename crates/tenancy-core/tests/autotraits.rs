@@ -33,6 +33,9 @@ has_not!(Scope: Sync);
 has_not!(Scope: Clone);
 has_not!(Attached<Ready<Rc<()>>>: Send);
 has_not!(Attached<Ready<()>>: Clone);
+// It borrows a closure of the adapter's, which need not be shared.
+has_not!(RequestHead<'static>: Send);
+has_not!(Observing: Clone);
 
 const _: () = {
     is_shared::<Tenant>();
@@ -47,6 +50,26 @@ const _: () = {
     is_shared::<Observing>();
     is_shared::<MemoryCatalog>();
     is_shared::<Changes>();
+    is_shared::<Resolver>();
+    is_shared::<Resolver<std::hash::RandomState>>();
+    is_shared::<ResolverBuilder>();
+    is_shared::<Classifier>();
+    is_shared::<ClassifierBuilder>();
+    is_shared::<Classified>();
+    is_shared::<Resolved<'static>>();
+    is_shared::<Resolution>();
+    is_shared::<Explanation>();
+    is_shared::<NormalPath<'static>>();
+    is_shared::<Clock>();
+    is_shared::<PublicSuffixes>();
+    is_shared::<Challenge>();
+    is_shared::<TenantBuilder>();
+    is_shared::<NewTenant>();
+    is_shared::<TenantChange>();
+    is_shared::<Change>();
+    is_shared::<Binding>();
+    is_shared::<Actor>();
+    is_shared::<Versioned<Option<Tenant>>>();
     is_shared::<std::sync::Arc<dyn Catalog>>();
     is_shared::<std::sync::Arc<dyn CatalogWriter>>();
     is_shared::<std::sync::Arc<dyn Observer>>();
@@ -57,10 +80,20 @@ const _: () = {
     survives_a_panic::<Tenant>();
     survives_a_panic::<TenantId>();
     survives_a_panic::<Domain>();
+    survives_a_panic::<Classifier>();
+    survives_a_panic::<Explanation>();
+    survives_a_panic::<NormalPath<'static>>();
     is_plain::<Epoch>();
     is_plain::<Version>();
     is_plain::<TenantStatus>();
     is_plain::<TenantKey<'static>>();
+    is_plain::<Method>();
+    is_plain::<PathClass>();
+    is_plain::<RouteMode>();
+    is_plain::<Classified>();
+    is_plain::<Rule>();
+    is_plain::<Reason>();
+    is_plain::<Preset>();
 };
 
 const _: () = {
@@ -68,6 +101,16 @@ const _: () = {
     is_an_error::<InvalidTenantRef>();
     is_an_error::<InvalidDomain>();
     is_an_error::<OtherTenant>();
+    is_an_error::<ResolveError>();
+    is_an_error::<BadHost>();
+    is_an_error::<HostProblem>();
+    is_an_error::<BadPath>();
+    is_an_error::<InvalidResolver>();
+    is_an_error::<InvalidRule>();
+    is_an_error::<UnknownPathClass>();
+    is_an_error::<UnknownRouteMode>();
+    is_an_error::<InvalidSuffixList>();
+    is_an_error::<IsPublicSuffix>();
     is_an_error::<TooManyAttributes>();
     is_an_error::<UnknownStatus>();
     is_an_error::<CatalogError>();

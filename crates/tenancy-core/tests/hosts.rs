@@ -1,13 +1,14 @@
 //! Real hosts, from files of other projects' tests: the resolver and the reference
 //! agree on every one, and where the source says otherwise there is a reason.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use serde_json::Value;
 use tenancy_core::Domain;
 
 use crate::build;
 use crate::case::{Config, Request, TenantRow};
+use crate::corpora::Tally;
 use crate::reference::{self, Answer, BAD_HOST, Host, NO_TENANT};
 use crate::util::{shared_lines, shared_rows};
 
@@ -92,28 +93,23 @@ fn expected(row: &Value) -> Option<String> {
 }
 
 /// Rows, equal, deviating by reason; the sum is the line count.
-fn walk(file: &str) {
+fn walk(file: &'static str) {
     let Some(rows) = shared_rows(&format!("corpora/{file}")) else {
         return;
     };
-    let mut equal = 0;
-    let mut deviating: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut tally = Tally::of(file);
     for row in &rows {
         let raw = row["authority"].as_str().unwrap();
         let (got, want) = (read(raw), expected(row));
         if got == want {
-            equal += 1;
+            tally.equal();
             continue;
         }
         let reason = REASONS.iter().find(|(_, fits)| fits(raw, row));
         let (reason, _) = reason.unwrap_or_else(|| panic!("{file}: {got:?}, not {want:?}: {row}"));
-        *deviating.entry(reason).or_default() += 1;
+        tally.deviates(reason);
     }
-    println!("{file}: {} rows, {equal} equal", rows.len());
-    for (reason, count) in &deviating {
-        println!("  {count} deviating: {reason}");
-    }
-    assert_eq!(equal + deviating.values().sum::<usize>(), rows.len());
+    tally.report(rows.len());
 }
 
 #[test]
@@ -187,18 +183,16 @@ fn real_domains_route_to_their_tenants_in_every_spelling() {
             }
         }
     }
-    let [mut unicode, mut unregistrable] = [0, 0];
+    let mut tally = Tally::of(file);
+    bound.iter().for_each(|_| tally.equal());
     for domain in &refused {
         let answer = resolver.answer(&Request::get(domain.as_bytes(), "/"));
-        let (count, want) = match domain.is_ascii() {
-            true => (&mut unregistrable, NO_TENANT),
-            false => (&mut unicode, BAD_HOST),
+        let (reason, want) = match domain.is_ascii() {
+            true => ("cannot be registered by UTS46, so nobody has it", NO_TENANT),
+            false => ("not ASCII: browsers and DNS send A-labels", BAD_HOST),
         };
         assert_eq!(answer, Answer::Refused(want), "{domain}");
-        *count += 1;
+        tally.deviates(reason);
     }
-    println!("{file}: {} rows, {} equal", lines.len(), bound.len());
-    println!("  {unregistrable} deviating: cannot be registered by UTS46, so nobody has it");
-    println!("  {unicode} deviating: not ASCII: browsers and DNS send A-labels");
-    assert_eq!(bound.len() + unregistrable + unicode, lines.len());
+    tally.report(lines.len());
 }

@@ -13,6 +13,7 @@ mod corpora;
 mod differential;
 mod domain;
 mod doors;
+mod errors;
 mod explain;
 mod freshness;
 mod generate;

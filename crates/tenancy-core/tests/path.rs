@@ -322,6 +322,11 @@ fn every_byte_is_judged_at_every_place_of_a_short_path() {
 
 /// Every line of a file of names or paths, with a slash in front if it has none.
 fn walk(file: &'static str) {
+    walk_targets(file, |line| line);
+}
+
+/// The same of what `target` takes of a line.
+fn walk_targets(file: &'static str, target: fn(&[u8]) -> &[u8]) {
     let Some(bytes) = shared(&format!("corpora/{file}")) else {
         return;
     };
@@ -332,9 +337,10 @@ fn walk(file: &'static str) {
         .collect();
     let mut tally = Tally::of(file);
     for line in &lines {
+        let line = target(line);
         let target = match line.first() {
             Some(b'/') => line.to_vec(),
-            _ => [b"/", *line].concat(),
+            _ => [b"/", line].concat(),
         };
         let cut = cut(&target);
         match check(&target) {
@@ -356,6 +362,7 @@ fn walk(file: &'static str) {
                 BadPath::Encoded { .. } => "refused: an encoded slash, backslash or control",
                 BadPath::DotSegment { .. } => "refused: a dot segment",
                 BadPath::EmptySegment { .. } => "refused: nothing before a ;",
+                BadPath::TooLong { .. } => "refused: longer than 8192 bytes",
                 other => panic!("{other}"),
             }),
         }
@@ -377,6 +384,15 @@ fn real_directories_and_files_are_normal_but_for_a_reason() {
 #[test]
 fn long_real_paths_are_normal_but_for_a_reason() {
     walk("paths_real_node_files_every20th.txt");
+}
+
+/// Lines of method and target.
+#[test]
+fn a_real_access_log_is_normal_but_for_a_reason() {
+    walk_targets("access_apache_elastic_requests.txt", |line| {
+        let method = line.iter().position(|byte| *byte == b' ');
+        &line[method.expect("a method stands first") + 1..]
+    });
 }
 
 #[test]
