@@ -28,6 +28,12 @@ pub trait Provisioner: Send + Sync + 'static {
     /// When a migration fails; it is rolled back, those before it stay.
     fn migrate(&self, tenant: &Tenant, target: SchemaTarget) -> Result<Migrated, ProvisionError>;
 
+    /// The schema version that [`provision`](Self::provision) makes; `None` where
+    /// schemas are not numbered.
+    fn schema(&self) -> Option<u32> {
+        None
+    }
+
     /// Whether its database is there.
     ///
     /// # Errors

@@ -224,6 +224,25 @@ pub enum FileError {
     },
 }
 
+/// An operation on many tenants that could not begin or could not be recorded. What was
+/// done until then stays; the next call goes on with it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FleetError {
+    /// The operating system refused something.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// The catalog cannot be asked.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The catalog refused a write, or has no tenant of an id that was named.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The scripts fail on an empty database.
+    #[error("the migrations fail on an empty database, so no tenant was touched; see the cause")]
+    Migrations(#[source] FileError),
+}
+
 /// What an operator does to files and rows together, and what stopped it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -302,6 +321,23 @@ pub enum MigrationsError {
         /// Which.
         name: Box<str>,
     },
+}
+
+impl MigrateError {
+    /// Whether it is about what a script did, not about getting to run it.
+    pub(crate) fn is_of_a_step(&self) -> bool {
+        match self {
+            Self::Statement { .. }
+            | Self::Refused { .. }
+            | Self::LeftTransaction { .. }
+            | Self::ForeignKeys { .. } => true,
+            // A constraint that was deferred to the commit.
+            Self::Sqlite(error) => {
+                error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Migrations that could not be applied; the transaction of the one that failed
@@ -397,6 +433,9 @@ pub enum MigrateError {
         /// How many rows in it.
         rows: i64,
     },
+    /// The operating system refused something.
+    #[error(transparent)]
+    Io(#[from] IoError),
     /// SQLite failed outside the scripts.
     #[error("the schema version could not be read or written; see the cause")]
     Sqlite(#[from] rusqlite::Error),

@@ -10,6 +10,8 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, Result};
 
+use crate::hazards::{Hazard, guarded};
+
 /// How much is refused on a tenant's connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -265,7 +267,9 @@ fn judge(purpose: Purpose, hardening: Hardening, action: &AuthAction<'_>) -> Res
         A::Function { function_name } if loads_code(function_name) => {
             refuse(Rule::Function, format!("{function_name}()"))
         }
-        A::Transaction { .. } | A::Savepoint { .. } if purpose == Purpose::Migration => {
+        A::Transaction { .. } | A::Savepoint { .. }
+            if purpose == Purpose::Migration && guarded(Hazard::CommitInScript) =>
+        {
             refuse(Rule::Transaction, "transaction control".into())
         }
         A::Pragma {

@@ -53,6 +53,7 @@ mod driver;
 mod error;
 mod fleet;
 mod harden;
+mod hazards;
 mod holders;
 mod life;
 mod manager;
@@ -63,13 +64,17 @@ mod stamp;
 mod template;
 mod trash;
 
-pub use catalog::{AuditEvent, BrokenChain, SqliteCatalog};
+pub use catalog::{AuditEvent, BrokenChain, Run, SchemaStatus, SqliteCatalog, TaskFailure};
 pub use deadline::Deadline;
 pub use driver::{Behind, Durability, SqliteDriver, SqliteDriverBuilder};
 pub use error::{
-    FileError, IoError, MigrateError, MigrationsError, OpenError, RepairError, StorageError,
+    FileError, FleetError, IoError, MigrateError, MigrationsError, OpenError, RepairError,
+    StorageError,
 };
-pub use fleet::Fleet;
+pub use fleet::{
+    Fleet, FleetOptions, FleetReport, LeftOut, Plan, Planned, Progress, RunEnd, SchemaCounts, Stop,
+    TenantDone, TenantFailed, TenantLeftOut,
+};
 pub use harden::{Hardening, Refusal, Rule};
 pub use manager::{SqliteConnection, SqliteManager};
 pub use migrate::{Migration, Migrations};

@@ -35,6 +35,10 @@ impl Provisioner for SqliteDriver {
         migrated.map_err(|error| ProvisionError::new(tenant, "migrated", error))
     }
 
+    fn schema(&self) -> Option<u32> {
+        Some(self.migrations().newest())
+    }
+
     fn exists(&self, tenant: &Tenant) -> Result<bool, ProvisionError> {
         let there = self.shared.exists(tenant);
         there.map_err(|error| ProvisionError::new(tenant, "found", error))
@@ -167,7 +171,20 @@ impl Shared {
         target: SchemaTarget,
     ) -> Result<Migrated, FileError> {
         let (connection, guard) = open_to_migrate(self, tenant)?;
-        Ok(migrate::run(&connection, &guard, &self.migrations, target)?)
+        let on_step = |name| self.step(name);
+        Ok(migrate::run(
+            &connection,
+            &guard,
+            &self.migrations,
+            target,
+            &on_step,
+        )?)
+    }
+
+    /// The schema version of a tenant's file.
+    pub(crate) fn schema_of(&self, tenant: &Tenant) -> Result<u32, FileError> {
+        let (_, _, schema) = open(self, tenant)?;
+        Ok(schema)
     }
 
     fn exists(&self, tenant: &Tenant) -> Result<bool, FileError> {

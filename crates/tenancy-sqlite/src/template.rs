@@ -37,7 +37,13 @@ impl Template {
             on_connect(&mut connection)?;
         }
         let guard = harden::guard(&connection, Purpose::Migration, Hardening::Strict)?;
-        migrate::run(&connection, &guard, migrations, SchemaTarget::Latest)?;
+        migrate::run(
+            &connection,
+            &guard,
+            migrations,
+            SchemaTarget::Latest,
+            &|_| Ok(()),
+        )?;
         // From here on only our own UPDATE runs on it.
         let none: Option<fn(rusqlite::hooks::AuthContext<'_>) -> _> = None;
         connection.authorizer(none)?;

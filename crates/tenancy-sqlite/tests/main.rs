@@ -6,6 +6,7 @@ mod catalog;
 mod catalog_file;
 mod child;
 mod crash;
+mod fleet;
 mod harden;
 mod migrate;
 mod model;

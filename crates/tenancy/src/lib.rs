@@ -66,10 +66,11 @@ pub use tenancy_pool::{
 };
 #[cfg(feature = "sqlite")]
 pub use tenancy_sqlite::{
-    AuditEvent, Behind, BrokenChain, Durability, FileError, Fleet, Hardening, IoError,
-    MigrateError, Migration, Migrations, MigrationsError, OpenError, Refusal, RepairError,
-    SqliteCatalog, SqliteConnection, SqliteDriver, SqliteDriverBuilder, SqliteManager,
-    StorageError,
+    AuditEvent, Behind, BrokenChain, Durability, FileError, Fleet, FleetError, FleetOptions,
+    FleetReport, Hardening, IoError, LeftOut, MigrateError, Migration, Migrations, MigrationsError,
+    OpenError, Plan, Planned, Progress, Refusal, RepairError, Run, RunEnd, SchemaCounts,
+    SchemaStatus, SqliteCatalog, SqliteConnection, SqliteDriver, SqliteDriverBuilder,
+    SqliteManager, Stop, StorageError, TaskFailure, TenantDone, TenantFailed, TenantLeftOut,
 };
 
 /// The README's example, compiled and run.

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tenancy_core::{
-    Maintenance, Name, NewTenant, Proof, Provisioner, Tenant, TenantChange, TenantId, TenantKey,
-    TenantStatus, WriteError,
+    Maintenance, Name, NewTenant, Proof, Provisioned, Provisioner, SchemaTarget, Tenant,
+    TenantChange, TenantId, TenantKey, TenantStatus, WriteError,
 };
 use tenancy_pool::Driver;
 
@@ -63,12 +63,16 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         let names = spec.names.iter().map(|name| self.name(name));
         let names = names.collect::<Result<Vec<_>, _>>()?;
         let row = self.begin(spec, &names)?;
-        self.driver().provision(&row)?;
+        if self.driver().provision(&row)? == Provisioned::AlreadyThere {
+            // Begun by a program that may have known fewer migrations.
+            self.driver().migrate(&row, SchemaTarget::Latest)?;
+        }
         // An id that was destroyed in this process is closed.
         self.pools().reopen(row.id());
         let mut active = TenantChange::status(TenantStatus::Active);
         // The row may be that of an attempt which was asked for something else.
         active.attributes = Some(spec.attributes.clone());
+        active.schema = self.driver().schema();
         match self
             .catalog()
             .update(row.id(), row.version(), active, self.actor())

@@ -3,6 +3,7 @@
 mod cases;
 mod config;
 mod end;
+mod fleet;
 mod isolation;
 mod kills;
 mod life;

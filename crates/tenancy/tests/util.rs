@@ -87,6 +87,10 @@ impl Provisioner for FailingDriver {
         self.inner.migrate(tenant, target)
     }
 
+    fn schema(&self) -> Option<u32> {
+        self.inner.schema()
+    }
+
     fn exists(&self, tenant: &Tenant) -> Result<bool, ProvisionError> {
         self.inner.exists(tenant)
     }

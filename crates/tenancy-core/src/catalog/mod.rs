@@ -270,6 +270,8 @@ pub struct NewTenant {
     pub placement: Placement,
     /// What the embedder keeps with it.
     pub attributes: Attributes,
+    /// As [`TenantChange::schema`].
+    pub schema: Option<u32>,
 }
 
 impl NewTenant {
@@ -280,6 +282,7 @@ impl NewTenant {
             status: TenantStatus::Active,
             placement: Placement::default(),
             attributes: Attributes::default(),
+            schema: None,
         }
     }
 }
@@ -296,6 +299,9 @@ pub struct TenantChange {
     pub maintenance: Option<Option<Maintenance>>,
     /// All attributes anew.
     pub attributes: Option<Attributes>,
+    /// The schema version that its database was just seen to have. It is no part of
+    /// a [`Tenant`]; a catalog that migrates many at once keeps it.
+    pub schema: Option<u32>,
 }
 
 impl TenantChange {

@@ -17,9 +17,10 @@ pub struct AuditEvent {
     pub at_ms: i64,
     /// Who.
     pub actor: Box<str>,
-    /// What was done: `insert`, `update`, `remove`, `bind`, `verify`, `unbind`.
+    /// What was done: `insert`, `update`, `remove`, `bind`, `verify`, `unbind`; of a run over
+    /// many tenants `begin` and `end`.
     pub what: Box<str>,
-    /// To which tenant.
+    /// To which tenant; `*` where it was many.
     pub tenant: Box<str>,
     /// What exactly; never a secret.
     pub detail: Box<str>,

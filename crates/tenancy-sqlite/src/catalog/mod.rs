@@ -4,6 +4,7 @@ mod events;
 mod feed;
 mod open;
 mod rows;
+mod runs;
 mod write;
 
 use std::fmt;
@@ -20,6 +21,8 @@ use crate::error::StorageError;
 use crate::root::Root;
 
 pub use events::{AuditEvent, BrokenChain};
+pub(crate) use runs::{Known, Outcome, State};
+pub use runs::{Run, SchemaStatus, TaskFailure};
 
 /// The catalog of a storage root: `catalog.db`. Several processes may have it open,
 /// and several threads one value of it. Cloning is cheap.

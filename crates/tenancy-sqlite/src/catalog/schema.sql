@@ -19,10 +19,15 @@ CREATE TABLE tenants (
     down INTEGER NOT NULL CHECK (down IN (0, 1)),
     retry_after_ms INTEGER,
     message TEXT,
-    secret TEXT
+    secret TEXT,
+    -- The schema version of its file when that was last seen by a create, a migration or
+    -- a rollback; NULL when nobody has looked. The file's own version is the truth.
+    schema INTEGER
 ) STRICT, WITHOUT ROWID;
 -- Two tenants never share a file.
 CREATE UNIQUE INDEX tenants_place ON tenants (kind, shard, locator) WHERE locator <> '';
+-- What is not at the newest schema is found without looking at the others.
+CREATE INDEX tenants_schema ON tenants (schema, id);
 CREATE INDEX tenants_unfinished ON tenants (status, id) WHERE status <> 'active';
 
 CREATE TABLE attributes (
@@ -64,6 +69,30 @@ CREATE TABLE unbound (
     version INTEGER NOT NULL UNIQUE,
     PRIMARY KEY (is_domain, name)
 ) STRICT, WITHOUT ROWID;
+
+-- What was done to many tenants at once. A run without an outcome is going on, or its
+-- process was killed; the next of the same kind and target goes on with it.
+CREATE TABLE runs (
+    run INTEGER PRIMARY KEY,
+    what TEXT NOT NULL,
+    target TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    begun_ms INTEGER NOT NULL,
+    ended_ms INTEGER,
+    outcome TEXT CHECK ((outcome IS NULL) = (ended_ms IS NULL))
+) STRICT;
+CREATE TABLE tasks (
+    run INTEGER NOT NULL REFERENCES runs (run),
+    tenant TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'done', 'failed', 'skipped')),
+    was INTEGER,
+    now INTEGER,
+    why TEXT,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (run, tenant)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tasks_tenant ON tasks (tenant, run);
 
 -- Who did what. `hash` covers the row and the hash before it.
 CREATE TABLE events (

@@ -12,7 +12,7 @@ use super::events::{self, AuditEvent};
 use super::{SqliteCatalog, rows};
 
 /// Why a write was not done.
-enum Fault {
+pub(super) enum Fault {
     Refused(WriteError),
     Sqlite(rusqlite::Error),
 }
@@ -38,19 +38,19 @@ impl From<Fault> for WriteError {
     }
 }
 
-type Done<T> = Result<T, Fault>;
+pub(super) type Done<T> = Result<T, Fault>;
 
 /// A write transaction with its clock.
-struct Write<'w> {
-    transaction: Transaction<'w>,
-    version: Version,
-    actor: &'w Actor,
-    at_ms: i64,
+pub(super) struct Write<'w> {
+    pub(super) transaction: Transaction<'w>,
+    pub(super) version: Version,
+    pub(super) actor: &'w Actor,
+    pub(super) at_ms: i64,
 }
 
 /// When a write is on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Synced {
+pub(super) enum Synced {
     /// Before it returns.
     Now,
     /// With the next one that is synced now: both stand in one log.
@@ -72,7 +72,7 @@ impl Synced {
 }
 
 impl SqliteCatalog {
-    fn write<T>(
+    pub(super) fn write<T>(
         &self,
         synced: Synced,
         by: &Actor,
@@ -204,24 +204,33 @@ impl<'w> Write<'w> {
     }
 
     /// The version of the next row: each has its own, so that the feed can be paged.
-    fn next(&mut self) -> i64 {
+    pub(super) fn next(&mut self) -> i64 {
         self.version.0 += 1;
         self.version.0.cast_signed()
     }
 
     fn event(&mut self, what: &str, tenant: &TenantId, detail: impl Into<Box<str>>) -> Done<()> {
+        self.event_of(what, tenant.as_str(), detail)
+    }
+
+    pub(super) fn event_of(
+        &mut self,
+        what: &str,
+        tenant: &str,
+        detail: impl Into<Box<str>>,
+    ) -> Done<()> {
         let event = AuditEvent {
             version: self.version,
             at_ms: self.at_ms,
             actor: self.actor.as_str().into(),
             what: what.into(),
-            tenant: tenant.as_str().into(),
+            tenant: tenant.into(),
             detail: detail.into(),
         };
         Ok(events::append(&self.transaction, &event)?)
     }
 
-    fn run(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<usize> {
+    pub(super) fn run(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<usize> {
         self.transaction.prepare_cached(sql)?.execute(values)
     }
 
@@ -242,7 +251,7 @@ impl<'w> Write<'w> {
             .attributes(new.attributes)
             .build()
             .map_err(WriteError::from)?;
-        self.store(&tenant)?;
+        self.store(&tenant, new.schema)?;
         let sql = "INSERT INTO labels VALUES (?1, ?1, NULL)";
         self.run(sql, [id.as_str()])?;
         self.event("insert", &id, describe(&tenant))?;
@@ -252,8 +261,9 @@ impl<'w> Write<'w> {
     fn update(&mut self, id: &TenantId, seen: Version, change: TenantChange) -> Done<Tenant> {
         let old = self.get_seen(id, seen)?;
         self.next();
+        let schema = change.schema;
         let tenant = change.apply(&old, self.version).map_err(WriteError::from)?;
-        self.store(&tenant)?;
+        self.store(&tenant, schema)?;
         self.event("update", id, describe(&tenant))?;
         Ok(tenant)
     }
@@ -407,8 +417,9 @@ impl<'w> Write<'w> {
         Ok(last.map_or(Epoch::FIRST, Epoch::next))
     }
 
-    /// Writes the tenant's row and attributes.
-    fn store(&self, tenant: &Tenant) -> Done<()> {
+    /// Writes the tenant's row and attributes. Of another incarnation's schema nothing
+    /// is known unless it is said.
+    fn store(&self, tenant: &Tenant, schema: Option<u32>) -> Done<()> {
         let (id, place, down) = (
             tenant.id().as_str(),
             tenant.placement(),
@@ -416,10 +427,12 @@ impl<'w> Write<'w> {
         );
         let retry = down.and_then(|down| down.retry_after);
         let sql =
-            "INSERT INTO tenants VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+            "INSERT INTO tenants VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,
+            ?14)
             ON CONFLICT (id) DO UPDATE SET epoch = ?2, version = ?3, status = ?4, kind = ?5,
             shard = ?6, owner = ?7, region = ?8, locator = ?9, down = ?10, retry_after_ms = ?11,
-            message = ?12, secret = ?13";
+            message = ?12, secret = ?13,
+            schema = coalesce(?14, CASE WHEN epoch = ?2 THEN schema END)";
         self.run(
             sql,
             params![
@@ -436,6 +449,7 @@ impl<'w> Write<'w> {
                 retry.map(|after| i64::try_from(after.as_millis()).unwrap_or(i64::MAX)),
                 down.and_then(|down| down.message.as_deref()),
                 down.and_then(|down| down.secret.as_deref()),
+                schema,
             ],
         )?;
         self.run("DELETE FROM attributes WHERE tenant = ?1", [id])?;

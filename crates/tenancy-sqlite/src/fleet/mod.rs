@@ -1,10 +1,20 @@
 //! [`Fleet`]: all tenants of a storage root at once, for operators.
 
+mod migrate;
+mod options;
+mod report;
+mod run;
+mod status;
 mod trash;
 
 use std::fmt;
 
 use crate::{SqliteCatalog, SqliteDriver};
+
+pub use migrate::{Plan, Planned};
+pub use options::{FleetOptions, Stop};
+pub use report::{FleetReport, LeftOut, Progress, RunEnd, TenantDone, TenantFailed, TenantLeftOut};
+pub use status::SchemaCounts;
 
 /// All tenants of a storage root: the driver of their files with the catalog that
 /// lists them. What an operator does to many tenants, or to files and rows together,

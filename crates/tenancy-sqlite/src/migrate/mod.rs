@@ -75,6 +75,16 @@ impl Migration {
         &self.name
     }
 
+    /// The script that goes up.
+    pub fn sql(&self) -> &str {
+        &self.up
+    }
+
+    /// Whether there is a script for the way back.
+    pub fn is_reversible(&self) -> bool {
+        self.down.is_some()
+    }
+
     /// The checksum of the script that goes up: what the history compares.
     pub(crate) fn sha256(&self) -> [u8; 32] {
         Sha256::digest(self.up.as_bytes()).into()

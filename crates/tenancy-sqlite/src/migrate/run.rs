@@ -1,6 +1,6 @@
 //! Applying migrations: each exactly once, whoever else tries at the same time.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::config::DbConfig;
 use rusqlite::fallible_iterator::FallibleIterator;
@@ -8,9 +8,17 @@ use rusqlite::{Batch, Connection, ErrorCode, params};
 use tenancy_core::{Migrated, SchemaTarget};
 
 use super::{ForeignKeys, Migration, Migrations};
-use crate::error::MigrateError;
+use crate::error::{IoError, MigrateError};
 use crate::harden::Guard;
+use crate::hazards::{Hazard, guarded};
 use crate::root::hex;
+
+/// What is called before a named step.
+pub(crate) type OnStep<'r> = dyn Fn(&'static str) -> Result<(), IoError> + 'r;
+
+/// Small steps share a transaction, and so its wait for the disk, until it has been open
+/// this long: then others that write have waited, and the log has grown, long enough.
+const TOGETHER: Duration = Duration::from_millis(250);
 
 /// Brings the schema to `target` on a connection that is guarded for migrations.
 pub(crate) fn run(
@@ -18,6 +26,7 @@ pub(crate) fn run(
     guard: &Guard,
     migrations: &Migrations,
     target: SchemaTarget,
+    on_step: &OnStep<'_>,
 ) -> Result<Migrated, MigrateError> {
     let newest = migrations.newest();
     let to = match target {
@@ -31,13 +40,21 @@ pub(crate) fn run(
         connection,
         guard,
         migrations,
+        on_step,
     };
     // Only where to begin: every step reads it again inside its transaction.
     let from = run.version()?;
     run.check_history(from)?;
     let mut now = from;
     while now != to {
-        now = run.step(now, to)?;
+        // One transaction for all that can share it. Where that fails, each step has
+        // its own again: then those before the one that fails stay, and it is named.
+        now = match run.steps(now, to, TOGETHER) {
+            Err(error) if error.is_of_a_step() && run.can_share(now, to) => {
+                run.steps(now, to, Duration::ZERO)?
+            }
+            done => done?,
+        };
     }
     Ok(Migrated { from, to })
 }
@@ -46,6 +63,7 @@ struct Run<'r> {
     connection: &'r Connection,
     guard: &'r Guard,
     migrations: &'r Migrations,
+    on_step: &'r OnStep<'r>,
 }
 
 /// One step in one direction.
@@ -58,15 +76,27 @@ struct Step<'r> {
     up: bool,
 }
 
+impl Step<'_> {
+    /// Whether its transaction may hold others. A constraint that is deferred is checked
+    /// at the commit, which has to be this step's own.
+    fn shares_transaction(&self) -> bool {
+        let defers = |w: &[u8]| w.eq_ignore_ascii_case(b"defer");
+        self.migration.foreign_keys == ForeignKeys::On
+            && !self.sql.as_bytes().windows(5).any(defers)
+    }
+}
+
 impl<'r> Run<'r> {
-    /// One step from `seen` towards `to`, or none if someone else was faster; the
-    /// version afterwards.
-    fn step(&self, seen: u32, to: u32) -> Result<u32, MigrateError> {
+    /// One step or more from `seen` towards `to`, or none if someone else was faster;
+    /// the version afterwards. No step is begun in a transaction older than `together`.
+    fn steps(&self, seen: u32, to: u32, together: Duration) -> Result<u32, MigrateError> {
         let step = self.plan(seen, to)?;
+        (self.on_step)("migrate")?;
         // Inside a transaction this switch would do nothing.
-        let enforced = step.migration.foreign_keys == ForeignKeys::On;
-        self.enforce_foreign_keys(enforced)?;
-        let done = self.transact(seen, &step);
+        if guarded(Hazard::ForeignKeysInside) {
+            self.enforce_foreign_keys(step.migration.foreign_keys == ForeignKeys::On)?;
+        }
+        let done = self.transact(seen, step, to, together);
         if !self.connection.is_autocommit() {
             self.ours("ROLLBACK")?;
         }
@@ -100,21 +130,52 @@ impl<'r> Run<'r> {
         })
     }
 
-    fn transact(&self, seen: u32, step: &Step<'_>) -> Result<u32, MigrateError> {
+    /// Whether more than the next step could go into its transaction.
+    fn can_share(&self, seen: u32, to: u32) -> bool {
+        let shares = |at| {
+            self.plan(at, to)
+                .is_ok_and(|step| step.shares_transaction())
+        };
+        let next = if seen < to { seen + 1 } else { seen - 1 };
+        next != to && shares(seen) && shares(next)
+    }
+
+    fn transact(
+        &self,
+        seen: u32,
+        mut step: Step<'r>,
+        to: u32,
+        together: Duration,
+    ) -> Result<u32, MigrateError> {
         self.ours("BEGIN IMMEDIATE")?;
-        // The version that was read outside may be another process's past: applying
-        // by it runs a migration twice.
-        let now = self.version()?;
-        if now != seen {
-            return Ok(now);
+        let begun = Instant::now();
+        if guarded(Hazard::VersionReadOutside) {
+            // The version that was read outside may be another process's past:
+            // applying by it runs a migration twice.
+            let now = self.version()?;
+            if now != seen {
+                return Ok(now);
+            }
         }
-        self.check_history(now)?;
-        let started = Instant::now();
-        self.script(step)?;
-        if step.migration.foreign_keys == ForeignKeys::CheckedAtTheEnd {
-            self.check_foreign_keys(step)?;
+        self.check_history(seen)?;
+        loop {
+            let started = Instant::now();
+            self.script(&step)?;
+            if step.migration.foreign_keys == ForeignKeys::CheckedAtTheEnd {
+                self.check_foreign_keys(&step)?;
+            }
+            self.record(&step, started)?;
+            let now = step.leaves_at;
+            if now == to || !step.shares_transaction() || begun.elapsed() >= together {
+                break;
+            }
+            match self.plan(now, to) {
+                Ok(next) if next.shares_transaction() => step = next,
+                // What cannot be done, or not here, is for the next transaction.
+                _ => break,
+            }
         }
-        self.record(step, started)?;
+        (self.on_step)("commit the migration")?;
         self.ours("COMMIT")?;
         Ok(step.leaves_at)
     }
@@ -132,7 +193,7 @@ impl<'r> Run<'r> {
                 Ok(true)
             };
             let more = { run }().map_err(|source| self.failed(step, statement, source))?;
-            if self.connection.is_autocommit() {
+            if guarded(Hazard::CommitUnnoticed) && self.connection.is_autocommit() {
                 return Err(MigrateError::LeftTransaction {
                     version: step.version,
                     name: step.migration.name.clone(),

@@ -1,0 +1,154 @@
+//! Migrating all tenants.
+
+use tenancy_core::{SchemaTarget, Tenant};
+
+use super::Fleet;
+use super::options::{FleetOptions, Trust};
+use super::report::{FleetReport, Progress};
+use super::run::{Did, Operation};
+use crate::catalog::Known;
+use crate::error::{FileError, FleetError};
+use crate::migrate::Migration;
+
+/// What a migration would do.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The schema version that tenants would have: the newest.
+    pub target: u32,
+    /// Tenants that are not there yet, by id.
+    pub tenants: Vec<Planned>,
+}
+
+/// What a migration would do to one tenant.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Planned {
+    /// Who.
+    pub tenant: Tenant,
+    /// Its schema version now: what its file says, or why that cannot be read.
+    pub from: Result<u32, Box<str>>,
+    /// The steps that would run, with the versions they lead to.
+    pub steps: Vec<(u32, Migration)>,
+}
+
+impl Fleet {
+    /// Brings the schema of all tenants to the newest version, each step of each tenant
+    /// exactly once, whoever else is at it. What was not reached is gone on with by the
+    /// next call: tenants that are done are known to the catalog and not opened again,
+    /// so a call that has nothing to do costs one question.
+    ///
+    /// First the migrations are tried on an empty database. Before the first step of a
+    /// tenant that has no way back, a copy of its file is kept, for
+    /// [`rollback`](Self::rollback).
+    ///
+    /// Tenants that are `provisioning` or `retiring` are left out, and reported.
+    ///
+    /// ```
+    /// use tenancy_core::{Actor, CatalogWriter, NewTenant, Provisioner};
+    /// use tenancy_sqlite::{Fleet, FleetOptions, Migration, Migrations, SqliteCatalog, SqliteDriver};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let root = dir.path();
+    /// # let catalog = SqliteCatalog::open(root)?;
+    /// # let driver = SqliteDriver::builder(root).build()?;
+    /// # let mut acme = NewTenant::new("acme".parse()?);
+    /// # acme.placement = driver.place(&acme.id)?;
+    /// # driver.provision(&catalog.insert(acme, &Actor::new("docs"))?)?;
+    /// let notes = Migration::new("notes", "CREATE TABLE notes (text TEXT NOT NULL) STRICT");
+    /// let driver = SqliteDriver::builder(root).migrations(Migrations::new([notes])?).build()?;
+    /// let fleet = Fleet::new(driver, catalog);
+    /// let report = fleet.migrate(&FleetOptions::new().canary(1), |at| {
+    ///     eprintln!("{} of {}, {} failed", at.done, at.total, at.failed);
+    /// })?;
+    /// for failed in &report.failed {
+    ///     eprintln!("{}: {}", failed.tenant, failed.error);
+    /// }
+    /// assert_eq!((report.done.len(), report.is_complete()), (1, true));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the migrations fail on an empty database, there is no tenant of an id that
+    /// was named, or the catalog cannot be asked or written. That a tenant failed is in
+    /// the report.
+    pub fn migrate(
+        &self,
+        options: &FleetOptions,
+        mut progress: impl FnMut(Progress),
+    ) -> Result<FleetReport, FleetError> {
+        let shared = &self.driver.shared;
+        let target = shared.migrations.newest();
+        let (current, chosen) = self.behind(target, options)?;
+        if !chosen.is_empty() {
+            shared.template().map_err(FleetError::Migrations)?;
+        }
+        let operation = Operation {
+            what: "migrate",
+            target: target.to_string(),
+            options,
+            current,
+            chosen,
+        };
+        let work = |known: &Known| self.migrate_one(known, options);
+        self.run(operation, work, &mut progress)
+    }
+
+    /// What [`migrate`](Self::migrate) would do: which steps to which tenants. Their
+    /// files are asked for their versions; nothing is changed.
+    ///
+    /// # Errors
+    /// As [`migrate`](Self::migrate).
+    pub fn plan(&self, options: &FleetOptions) -> Result<Plan, FleetError> {
+        let shared = &self.driver.shared;
+        let target = shared.migrations.newest();
+        let (_, chosen) = self.behind(target, options)?;
+        shared.template().map_err(FleetError::Migrations)?;
+        let (chosen, _) = super::run::leave_out(chosen, options);
+        let plan = |known: Known| {
+            let from = shared.schema_of(&known.tenant);
+            let steps = from.as_ref().map_or(Vec::new(), |&from| {
+                (from + 1..=target)
+                    .filter_map(|version| Some((version, shared.migrations.step(version)?.clone())))
+                    .collect()
+            });
+            Planned {
+                tenant: known.tenant,
+                from: from.map_err(|error| super::run::with_causes(&error).into()),
+                steps,
+            }
+        };
+        let tenants = chosen.into_iter().map(plan);
+        let not_there = |planned: &Planned| planned.from.as_ref() != Ok(&target);
+        Ok(Plan {
+            target,
+            tenants: tenants.filter(not_there).collect(),
+        })
+    }
+
+    /// Tenants that may not be at `target`, and how many are known to be.
+    fn behind(&self, target: u32, options: &FleetOptions) -> Result<(u64, Vec<Known>), FleetError> {
+        Ok(match (&options.only, options.trust) {
+            (Some(ids), _) => (0, self.named(ids)?),
+            (None, Trust::Files) => (0, self.catalog.all_known()?),
+            (None, Trust::Catalog) => (
+                self.catalog.count_at_schema(target)?,
+                self.catalog.not_at_schema(target)?,
+            ),
+        })
+    }
+
+    fn migrate_one(&self, known: &Known, _options: &FleetOptions) -> Result<Did, FileError> {
+        let migrated = self
+            .driver
+            .shared
+            .migrate(&known.tenant, SchemaTarget::Latest)?;
+        Ok(Did {
+            tenant: known.tenant.clone(),
+            from: migrated.from,
+            to: migrated.to,
+            schema: Some(migrated.to),
+            restored: false,
+        })
+    }
+}

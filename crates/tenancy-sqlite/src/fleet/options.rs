@@ -1,0 +1,185 @@
+//! [`FleetOptions`]: which tenants, how many at a time, and when to stop.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tenancy_core::{Actor, TenantId};
+
+/// How many tenants are worked on at a time unless said: they wait for the disk, not
+/// for a core, and two threads already were 2.5–6.6 times one.
+const JOBS: NonZeroUsize = NonZeroUsize::new(8).expect("it is not 0");
+
+/// Which tenants, how many at a time, and when to stop: what all operations of a
+/// [`Fleet`](crate::Fleet) are told.
+///
+/// ```
+/// use tenancy_sqlite::FleetOptions;
+/// let options = FleetOptions::new()
+///     .skip(["big".parse()?])
+///     .canary(5)          // these alone first; the others only if all of them succeed
+///     .max_failures(10);  // stops when more have failed
+/// # let _ = options;
+/// # Ok::<(), tenancy_core::InvalidTenantId>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "pass it to a `Fleet`"]
+pub struct FleetOptions {
+    pub(super) only: Option<Vec<TenantId>>,
+    pub(super) skip: Vec<TenantId>,
+    pub(super) jobs: NonZeroUsize,
+    pub(super) max_failures: usize,
+    pub(super) canary: usize,
+    pub(super) stop: Stop,
+    pub(super) by: Actor,
+    pub(super) trust: Trust,
+    pub(super) keep: Keep,
+    pub(super) restore: Restore,
+}
+
+/// Whether the catalog is believed about the schemas of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    Catalog,
+    Files,
+}
+
+/// Whether a file is copied before a step that has no way back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    Copies,
+    Nothing,
+}
+
+/// Whether a rollback may put a copy in the place of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Restore {
+    Never,
+    Copies,
+}
+
+impl Default for FleetOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl FleetOptions {
+    /// All tenants, eight at a time, until the first failure.
+    pub fn new() -> Self {
+        Self {
+            only: None,
+            skip: Vec::new(),
+            jobs: JOBS,
+            max_failures: 0,
+            canary: 0,
+            stop: Stop::new(),
+            by: Actor::new("fleet"),
+            trust: Trust::Catalog,
+            keep: Keep::Copies,
+            restore: Restore::Never,
+        }
+    }
+
+    /// These tenants and no others; all unless said. Their files are looked into even
+    /// if the catalog says that nothing is to be done.
+    pub fn only(mut self, ids: impl IntoIterator<Item = TenantId>) -> Self {
+        self.only.get_or_insert_default().extend(ids);
+        self
+    }
+
+    /// Not these tenants.
+    pub fn skip(mut self, ids: impl IntoIterator<Item = TenantId>) -> Self {
+        self.skip.extend(ids);
+        self
+    }
+
+    /// How many tenants are worked on at a time, at least 1; 8 unless said.
+    pub fn jobs(mut self, jobs: usize) -> Self {
+        self.jobs = NonZeroUsize::new(jobs).unwrap_or(NonZeroUsize::MIN);
+        self
+    }
+
+    /// How many tenants may fail before the run stops; 0 unless said: it stops at the
+    /// first failure. Tenants that are being worked on are finished.
+    pub fn max_failures(mut self, failures: usize) -> Self {
+        self.max_failures = failures;
+        self
+    }
+
+    /// Goes on whatever fails, and reports it.
+    pub fn keep_going(self) -> Self {
+        self.max_failures(usize::MAX)
+    }
+
+    /// Works on the first `tenants` by id alone; on the others only when all of these
+    /// succeeded. 0 unless said.
+    pub fn canary(mut self, tenants: usize) -> Self {
+        self.canary = tenants;
+        self
+    }
+
+    /// Stops between tenants when this says so; for a signal handler.
+    pub fn stop(mut self, stop: &Stop) -> Self {
+        self.stop = stop.clone();
+        self
+    }
+
+    /// Who does it, for the audit trail; `fleet` unless said.
+    pub fn by(mut self, actor: Actor) -> Self {
+        self.by = actor;
+        self
+    }
+
+    /// Asks every file for its schema version instead of the catalog. For files that
+    /// were put in place by hand.
+    pub fn ask_files(mut self) -> Self {
+        self.trust = Trust::Files;
+        self
+    }
+
+    /// Of [`migrate`](crate::Fleet::migrate): keeps no copy of a file before a step that
+    /// has no way back. Unless said, one is kept, and a rollback can return to it.
+    pub fn without_copies(mut self) -> Self {
+        self.keep = Keep::Nothing;
+        self
+    }
+
+    /// Of [`rollback`](crate::Fleet::rollback): where a step has no way back, the copy
+    /// that was kept before it takes the place of the file. **What was written since
+    /// that copy is lost** to the tenant.
+    pub fn restore_copies(mut self) -> Self {
+        self.restore = Restore::Copies;
+        self
+    }
+}
+
+/// Asks a run to stop between two tenants; what is being done is finished, and the
+/// report says what was. Cloning gives another handle of the same.
+///
+/// ```
+/// use tenancy_sqlite::Stop;
+/// let stop = Stop::new();
+/// let for_the_signal_handler = stop.clone();
+/// for_the_signal_handler.now();
+/// assert!(stop.is_asked());
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Not asked yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks. It does nothing but set a flag, so a signal handler may call it.
+    pub fn now(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked.
+    pub fn is_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

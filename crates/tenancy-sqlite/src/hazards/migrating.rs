@@ -1,0 +1,178 @@
+//! Hazards of migrating: each with its guard and without.
+
+use std::fs;
+use std::path::Path;
+
+use r2d2::ManageConnection;
+use rusqlite::Connection;
+use tenancy_core::{Provisioner, SchemaTarget, Tenant};
+use tenancy_pool::Driver;
+
+use super::{Hazard, without};
+use crate::root::Place;
+use crate::{FileError, MigrateError, Migration, Migrations, OpenError, SqliteDriver};
+
+fn set(steps: impl IntoIterator<Item = Migration>) -> Migrations {
+    Migrations::new(steps).unwrap()
+}
+
+fn driver(root: &Path, migrations: Migrations) -> SqliteDriver {
+    let builder = SqliteDriver::builder(root).migrations(migrations);
+    builder.build().unwrap()
+}
+
+/// A tenant whose file has these migrations.
+fn made(root: &Path, migrations: Migrations) -> Tenant {
+    let driver = driver(root, migrations);
+    let id = "acme".parse().unwrap();
+    let place = driver.place(&id).unwrap();
+    let acme = Tenant::builder(id).placement(place).build().unwrap();
+    driver.provision(&acme).unwrap();
+    acme
+}
+
+/// By a connection that knows nothing of us.
+fn raw(root: &Path, tenant: &Tenant) -> Connection {
+    let root = driver(root, Migrations::default());
+    Connection::open(root.shared.root.file(&Place::of(tenant).unwrap())).unwrap()
+}
+
+fn count(connection: &Connection, sql: &str) -> i64 {
+    connection.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+fn migrate(driver: &SqliteDriver, tenant: &Tenant) -> Result<(), MigrateError> {
+    match driver.shared.migrate(tenant, SchemaTarget::Latest) {
+        Ok(_) => Ok(()),
+        Err(FileError::Migrate(error)) => Err(error),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// One program reads the version; another one migrates; the first one goes on.
+#[test]
+fn a_version_that_was_read_outside_the_transaction_applies_a_migration_twice() {
+    let twice = |off: &[Hazard]| {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let base = Migration::new("runs", "CREATE TABLE runs (x)");
+        let steps = || {
+            set([
+                base.clone(),
+                Migration::new("ran", "INSERT INTO runs VALUES (1)"),
+            ])
+        };
+        let acme = made(root, set([base.clone()]));
+        // As with a runner that keeps no history: its key alone would refuse the second.
+        let connection = raw(root, &acme);
+        let sql = "CREATE TABLE h AS SELECT * FROM _tenancy_migrations;
+             DROP TABLE _tenancy_migrations; ALTER TABLE h RENAME TO _tenancy_migrations";
+        connection.execute_batch(sql).unwrap();
+        let (other, of_other) = (driver(root, steps()), acme.clone());
+        let once = std::sync::Once::new();
+        let first = SqliteDriver::builder(root)
+            .migrations(steps())
+            .on_step(move |step| {
+                if step == "migrate" {
+                    once.call_once(|| migrate(&other, &of_other).unwrap());
+                }
+                Ok(())
+            });
+        without(off, || migrate(&first.build().unwrap(), &acme)).unwrap();
+        count(&connection, "SELECT count(*) FROM runs")
+    };
+    assert_eq!(twice(&[]), 1);
+    assert_eq!(twice(&[Hazard::VersionReadOutside]), 2);
+}
+
+#[test]
+fn a_commit_in_a_script_leaves_half_a_migration() {
+    let run = |off: &[Hazard]| {
+        let dir = tempfile::tempdir().unwrap();
+        let acme = made(dir.path(), Migrations::default());
+        let script = "CREATE TABLE half (x); COMMIT; INSERT INTO nowhere VALUES (1)";
+        let driver = driver(dir.path(), set([Migration::new("bad", script)]));
+        let error = without(off, || migrate(&driver, &acme)).unwrap_err();
+        let sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'half'";
+        (error, count(&raw(dir.path(), &acme), sql))
+    };
+    let (error, half) = run(&[]);
+    assert!(
+        matches!(error, MigrateError::Refused { statement: 2, .. }),
+        "{error}"
+    );
+    assert_eq!(half, 0);
+    // The second guard cannot undo it, but it names it.
+    let (error, half) = run(&[Hazard::CommitInScript]);
+    assert!(
+        matches!(error, MigrateError::LeftTransaction { statement: 2, .. }),
+        "{error}"
+    );
+    assert_eq!(half, 1);
+    let (error, half) = run(&[Hazard::CommitInScript, Hazard::CommitUnnoticed]);
+    assert!(
+        matches!(error, MigrateError::Statement { statement: 3, .. }),
+        "{error}"
+    );
+    assert_eq!(half, 1);
+}
+
+#[test]
+fn foreign_keys_that_are_switched_off_inside_a_transaction_stay_on() {
+    let children = |off: &[Hazard]| {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Migration::new(
+            "first",
+            "CREATE TABLE parent (id INTEGER PRIMARY KEY) STRICT;
+             CREATE TABLE child (of INTEGER REFERENCES parent (id) ON DELETE CASCADE) STRICT;
+             INSERT INTO parent VALUES (1), (2);
+             INSERT INTO child VALUES (1), (2);",
+        );
+        let acme = made(dir.path(), set([first.clone()]));
+        let rebuild = Migration::new(
+            "rebuild",
+            "CREATE TABLE new (id INTEGER PRIMARY KEY, name TEXT) STRICT;
+             INSERT INTO new SELECT id, 'x' FROM parent;
+             DROP TABLE parent;
+             ALTER TABLE new RENAME TO parent;",
+        );
+        let driver = driver(dir.path(), set([first, rebuild.without_foreign_keys()]));
+        without(off, || migrate(&driver, &acme)).unwrap();
+        count(&raw(dir.path(), &acme), "SELECT count(*) FROM child")
+    };
+    assert_eq!(children(&[]), 2);
+    assert_eq!(children(&[Hazard::ForeignKeysInside]), 0);
+}
+
+#[test]
+fn a_header_does_not_know_what_stands_in_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let acme = made(dir.path(), Migrations::default());
+    let notes = set([Migration::new("notes", "CREATE TABLE notes (x)")]);
+    let driver = driver(dir.path(), notes);
+    // While somebody has it open, nothing is written back into the file.
+    let reader = raw(dir.path(), &acme);
+    count(&reader, "SELECT count(*) FROM sqlite_schema");
+    migrate(&driver, &acme).unwrap();
+    let manager = driver.manager(&acme);
+    manager.connect().unwrap();
+    let opened = without(&[Hazard::VersionFromHeader], || manager.connect());
+    let error = opened.map(drop).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            OpenError::Behind {
+                found: 0,
+                newest: 1,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+/// `user_version` as a file's header has it, 60 bytes in.
+pub(crate) fn version_in_header(connection: &Connection) -> u32 {
+    let bytes = fs::read(connection.path().unwrap()).unwrap();
+    u32::from_be_bytes(bytes[60..64].try_into().unwrap())
+}
