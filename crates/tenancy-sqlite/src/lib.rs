@@ -60,6 +60,7 @@ mod manager;
 mod migrate;
 mod provision;
 mod root;
+mod staging;
 mod stamp;
 mod template;
 mod trash;

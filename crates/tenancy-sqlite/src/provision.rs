@@ -1,6 +1,7 @@
 //! How a file is made, from the template; the driver as a [`Provisioner`].
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tenancy_core::{
@@ -12,6 +13,7 @@ use crate::error::{FileError, IoError, OpenError};
 use crate::manager::{open, open_to_migrate};
 use crate::migrate;
 use crate::root::{Found, Place, look};
+use crate::staging::Staged;
 
 /// How many files [`SqliteDriver::provision_many`] makes durable at once.
 const BATCH: usize = 100;
@@ -61,8 +63,8 @@ impl Provisioner for SqliteDriver {
 }
 
 impl SqliteDriver {
-    /// Provisions many tenants with two waits for the disk a hundred of them, instead
-    /// of two each. What it says of each stands in the order of `tenants`.
+    /// Provisions many tenants with one wait for the disk a hundred of them, instead
+    /// of one each. What it says of each stands in the order of `tenants`.
     ///
     /// # Errors
     /// As [`Provisioner::provision`], with the tenant that it failed for. Those before
@@ -76,83 +78,83 @@ impl SqliteDriver {
     }
 }
 
+/// A file that waits in staging for its place.
+struct New {
+    place: Place,
+    path: PathBuf,
+    file: Staged,
+}
+
 impl Shared {
     fn provision(&self, tenant: &Tenant) -> Result<Provisioned, FileError> {
-        let place = Place::of(tenant)?;
-        let path = self.root.file(&place);
-        if self.is_whole(tenant, &path)? {
+        let Some(staged) = self.stage(tenant)? else {
             // It may be there since a crash that came before its directory was synced.
-            self.root.lock_dir(&place)?.sync()?;
+            self.root.lock_dir(&Place::of(tenant)?)?.sync()?;
             return Ok(Provisioned::AlreadyThere);
-        }
-        let bytes = self.bytes(tenant, &path)?;
-        self.step("stage")?;
-        let staged = self.root.stage(&place, &bytes)?;
+        };
         self.step("sync the staged file")?;
-        staged.sync()?;
-        self.step("put in place")?;
-        let dir = self.root.lock_dir(&place)?;
-        if self.is_whole(tenant, &path)? {
-            // Another process was faster; its file may be in use already.
-            return Ok(Provisioned::AlreadyThere);
-        }
-        dir.put(staged, &path)?;
-        self.step("sync the directory")?;
-        dir.sync()?;
-        Ok(Provisioned::Made)
+        staged.file.sync()?;
+        self.root.sync_staging()?;
+        let place = staged.place.clone();
+        let made = self.put(tenant, staged)?;
+        self.step("clear what others staged")?;
+        self.root.clear_staged(&HashSet::from([&place]))?;
+        Ok(made)
     }
 
-    /// The same for a batch, with one wait for the disk before all are put in place
-    /// and one after.
+    /// The same for a batch, with one wait for the disk before all are put in place.
     fn provision_batch(&self, tenants: &[Tenant]) -> Result<Vec<Provisioned>, ProvisionError> {
         let failed = |tenant: &Tenant, error: FileError| ProvisionError::new(tenant, "made", error);
-        let mut staged = Vec::new();
-        for tenant in tenants {
-            let stage = || -> Result<_, FileError> {
-                let place = Place::of(tenant)?;
-                let path = self.root.file(&place);
-                if self.is_whole(tenant, &path)? {
-                    return Ok(None);
-                }
-                let bytes = self.bytes(tenant, &path)?;
-                self.step("stage")?;
-                Ok(Some((self.root.stage(&place, &bytes)?, place, path)))
-            };
-            staged.push(stage().map_err(|e| failed(tenant, e))?);
-        }
         let Some(first) = tenants.first() else {
             return Ok(Vec::new());
         };
-        let sync = |name| -> Result<(), FileError> {
-            self.step(name)?;
-            Ok(self.root.sync_all()?)
-        };
-        if staged.iter().any(Option::is_some) {
-            sync("sync the staged batch").map_err(|e| failed(first, e))?;
+        let mut staged = Vec::with_capacity(tenants.len());
+        for tenant in tenants {
+            staged.push(self.stage(tenant).map_err(|e| failed(tenant, e))?);
         }
+        self.sync_batch().map_err(|e| failed(first, e))?;
+        let places: Vec<_> = staged.iter().flatten().map(|s| s.place.clone()).collect();
         let mut all = Vec::with_capacity(tenants.len());
         for (tenant, staged) in tenants.iter().zip(staged) {
-            let put = || -> Result<_, FileError> {
-                let Some((staged, place, path)) = staged else {
-                    return Ok(Provisioned::AlreadyThere);
-                };
-                self.step("put in place")?;
-                let dir = self.root.lock_dir(&place)?;
-                if self.is_whole(tenant, &path)? {
-                    return Ok(Provisioned::AlreadyThere);
-                }
-                dir.put(staged, &path)?;
-                Ok(Provisioned::Made)
-            };
-            all.push(put().map_err(|e| failed(tenant, e))?);
+            let put = staged.map_or(Ok(Provisioned::AlreadyThere), |s| self.put(tenant, s));
+            all.push(put.map_err(|e| failed(tenant, e))?);
         }
-        sync("sync the directories").map_err(|e| failed(first, e))?;
+        let cleared = self.root.clear_staged(&places.iter().collect());
+        cleared.map_err(|e| failed(first, e.into()))?;
         Ok(all)
     }
 
-    fn bytes(&self, tenant: &Tenant, path: &Path) -> Result<Vec<u8>, FileError> {
-        let bytes = self.template()?.stamped(tenant);
-        bytes.map_err(|source| sqlite(path, source))
+    /// All that is below the root, those that were there already too.
+    fn sync_batch(&self) -> Result<(), FileError> {
+        self.step("sync the staged batch")?;
+        Ok(self.root.sync_all()?)
+    }
+
+    /// Writes the tenant's file into staging, unless it is in place already.
+    fn stage(&self, tenant: &Tenant) -> Result<Option<New>, FileError> {
+        let place = Place::of(tenant)?;
+        let path = self.root.file(&place);
+        if self.is_whole(tenant, &path)? {
+            return Ok(None);
+        }
+        let image = self.template()?.stamped(tenant);
+        let image = image.map_err(|source| sqlite(&path, source))?;
+        self.step("stage")?;
+        let file = self.root.stage(&place, &image)?;
+        Ok(Some(New { place, path, file }))
+    }
+
+    /// Puts a staged, durable file in place. The rename is not waited for: see
+    /// [`staging`](crate::staging).
+    fn put(&self, tenant: &Tenant, new: New) -> Result<Provisioned, FileError> {
+        self.step("put in place")?;
+        let dir = self.root.lock_dir(&new.place)?;
+        if self.is_whole(tenant, &new.path)? {
+            // Another process was faster; its file may be in use already.
+            return Ok(Provisioned::AlreadyThere);
+        }
+        dir.put(new.file, &new.path)?;
+        Ok(Provisioned::Made)
     }
 
     /// Is the tenant's own, whole file there? What stands there instead is an error,

@@ -1,7 +1,7 @@
 //! The storage root: where things are, who uses it, and how a file gets into place.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -54,10 +54,6 @@ impl Root {
         self.path.join("catalog.db")
     }
 
-    fn staging(&self) -> PathBuf {
-        self.path.join("staging")
-    }
-
     /// The directory and the file of a place.
     pub(crate) fn file(&self, place: &Place) -> PathBuf {
         let mut path = self.path.join("tenants");
@@ -75,36 +71,24 @@ impl Root {
         let file = no_follow(options)
             .open(&path)
             .map_err(IoError::at(&path, "opened"))?;
-        if file.try_lock().is_ok() {
-            self.clear_staging()?;
-            // Others may get in before the shared lock: nothing of ours is staged yet.
-            file.unlock().map_err(IoError::at(&path, "unlocked"))?;
-        }
-        file.lock_shared().map_err(IoError::at(&path, "locked"))?;
+        self.take_up(&file, &path)?;
         Ok(Lock { _file: file })
     }
 
-    fn clear_staging(&self) -> Result<(), IoError> {
-        let dir = self.staging();
-        for entry in fs::read_dir(&dir).map_err(IoError::at(&dir, "listed"))? {
-            let entry = entry.map_err(IoError::at(&dir, "listed"))?;
-            let plain = entry.file_type().is_ok_and(|kind| kind.is_file());
-            if plain && entry.file_name().to_str().is_some_and(is_staged_name) {
-                remove_if_there(&entry.path())?;
+    /// Waits for shared use. Who is alone first takes up what killed ones left in
+    /// staging; who waited for such a one looks himself, as that one may have died.
+    fn take_up(&self, file: &File, path: &Path) -> Result<(), StorageError> {
+        for _ in 0..2 {
+            if file.try_lock().is_ok() {
+                self.recover_staging()?;
+                // Others may get in before the shared lock: nothing of ours is staged yet.
+                file.unlock().map_err(IoError::at(path, "unlocked"))?;
+                break;
             }
+            file.lock_shared().map_err(IoError::at(path, "locked"))?;
+            file.unlock().map_err(IoError::at(path, "unlocked"))?;
         }
-        Ok(())
-    }
-
-    /// Writes a new file into staging, not yet durable.
-    pub(crate) fn stage(&self, place: &Place, bytes: &[u8]) -> Result<Staged, IoError> {
-        let name = format!("{}.{}.new", place.file_name(), random_hex::<8>()?);
-        let path = self.staging().join(name);
-        let file = create_new(&path)?;
-        let mut staged = Staged { path, file };
-        let written = staged.file.write_all(bytes);
-        written.map_err(IoError::at(&staged.path, "written"))?;
-        Ok(staged)
+        Ok(file.lock_shared().map_err(IoError::at(path, "locked"))?)
     }
 
     /// Makes everything written below the root durable with one call.
@@ -158,38 +142,11 @@ impl DirLock {
             .map_err(IoError::at(&self.path, "synced"))
     }
 
-    /// Puts a staged, durable file in place, where none may be.
-    pub(crate) fn put(&self, staged: Staged, path: &Path) -> Result<(), IoError> {
-        remove_sidecars(path)?;
-        fs::rename(&staged.path, path).map_err(IoError::at(path, "put in place"))
-        // The guard's own removal then finds nothing.
-    }
-
     /// Removes a file that nobody has open, its sidecars first: a main file alone
     /// is a database, a `-wal` alone waits for another's.
     pub(crate) fn remove(&self, path: &Path) -> Result<(), IoError> {
         remove_file(path)?;
         self.sync()
-    }
-}
-
-/// A file in staging; it is removed unless it was put in place.
-pub(crate) struct Staged {
-    path: PathBuf,
-    file: File,
-}
-
-impl Staged {
-    pub(crate) fn sync(&self) -> Result<(), IoError> {
-        self.file
-            .sync_all()
-            .map_err(IoError::at(&self.path, "synced"))
-    }
-}
-
-impl Drop for Staged {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -291,15 +248,6 @@ fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
     options.custom_flags(flags.cast_signed())
 }
 
-/// `<32 hex>.<epoch>.db.<16 hex>.new`: nothing else in staging is ours to remove.
-fn is_staged_name(name: &str) -> bool {
-    let parts: Vec<&str> = name.split('.').collect();
-    let is_hex = |text: &str, len| text.len() == len && text.bytes().all(|b| b.is_ascii_hexdigit());
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    matches!(parts[..], [locator, epoch, "db", random, "new"]
-        if is_hex(locator, 32) && digits(epoch) && is_hex(random, 16))
-}
-
 /// Removes a database that nobody has open, its sidecars first.
 pub(crate) fn remove_file(path: &Path) -> Result<(), IoError> {
     remove_sidecars(path)?;
@@ -315,7 +263,7 @@ pub(crate) fn remove_sidecars(path: &Path) -> Result<(), IoError> {
     Ok(())
 }
 
-fn remove_if_there(path: &Path) -> Result<(), IoError> {
+pub(crate) fn remove_if_there(path: &Path) -> Result<(), IoError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(IoError::new(path, "removed", error))

@@ -14,4 +14,5 @@ mod open;
 mod pool;
 mod provision;
 mod retire;
+mod staging;
 mod util;

@@ -324,23 +324,3 @@ fn a_root_that_cannot_be_is_refused() {
     }
     assert!(!dir.path().join("r").exists());
 }
-
-/// Only files that this library named so are cleared, and only when nobody else
-/// uses the root.
-#[test]
-fn staging_is_cleared_of_our_leftovers_alone() {
-    let Root { driver, dir } = Root::new();
-    let staging = dir.path().join("staging");
-    let ours = "0123456789abcdef0123456789abcdef.1.db.0123456789abcdef.new";
-    for name in [ours, "notes.txt", "x.1.db.0123456789abcdef.new"] {
-        fs::write(staging.join(name), "x").unwrap();
-    }
-    let second = SqliteDriver::builder(dir.path()).build().unwrap();
-    assert_eq!(files_below(&staging).len(), 3, "another one uses the root");
-    drop((driver, second));
-    let _third = SqliteDriver::builder(dir.path()).build().unwrap();
-    assert_eq!(
-        files_below(&staging),
-        ["notes.txt", "x.1.db.0123456789abcdef.new"]
-    );
-}
