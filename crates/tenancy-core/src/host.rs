@@ -189,6 +189,12 @@ pub(crate) fn v6(host: &[u8]) -> Option<Ipv6Addr> {
     std::str::from_utf8(inner).ok()?.parse().ok()
 }
 
+/// Is this an IPv4 address, or in brackets, as nothing else is?
+#[cold]
+pub(crate) fn is_address(host: &[u8]) -> bool {
+    host.first() == Some(&b'[') || is_v4(host)
+}
+
 /// Is this an IPv4 address, written as four decimal numbers?
 pub(crate) fn is_v4(host: &[u8]) -> bool {
     let text = std::str::from_utf8(host).ok();

@@ -18,8 +18,18 @@ pub(crate) enum Kind {
 
 /// A canonical name: its bytes padded with zeros, then its length, then its kind.
 /// Four words, so that loading, comparing and hashing never loop over bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Eq)]
 pub(crate) struct Key([u64; 4]);
+
+impl PartialEq for Key {
+    /// Word by word: an array's comparison would have them all written to memory.
+    #[inline(always)]
+    fn eq(&self, other: &Self) -> bool {
+        let [a, b, c, d] = self.0;
+        let [e, f, g, h] = other.0;
+        (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h) == 0
+    }
+}
 
 impl Hash for Key {
     /// As two numbers, not as an array: a hasher takes an array for a slice of bytes
@@ -35,19 +45,37 @@ impl Hash for Key {
 impl Key {
     /// The key of `name` in lower case; `None` when it is too long. Nothing is
     /// validated: a name that was registered is valid, so a key that is found is.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn load(kind: Kind, name: &[u8]) -> Option<Self> {
-        let (first, rest) = match (name.first_chunk(), name.last_chunk()) {
-            // The last 16 bytes, without those that are among the first 16.
-            (Some(first), Some(last)) if name.len() <= MAX_SHORT => {
-                let rest = u128::from_le_bytes(*last) >> (8 * (31 - name.len())) >> 8;
-                (lower_two(u128::from_le_bytes(*first)), lower_two(rest))
-            }
-            (Some(_), _) => return None,
-            (None, _) => (lower_two(short(name)), [0, 0]),
+        let (whole, rest) = name.as_chunks::<8>();
+        let Some(last) = name.last_chunk().map(word_of) else {
+            return Some(Self::pack(kind, name.len(), [lower(word(name)), 0, 0, 0]));
         };
-        let len_and_kind = (name.len() as u64) << 48 | (kind as u64) << 56;
-        Some(Self([first[0], first[1], rest[0], rest[1] | len_and_kind]))
+        // Of the last eight bytes those that are in no whole word.
+        let end = last >> (8 * (7 - rest.len() as u32)) >> 8;
+        let (words, all) = match *whole {
+            [a] => ([word_of(&a), end, 0, 0], word_of(&a)),
+            [a, b] => {
+                let [a, b] = [a, b].map(u64::from_le_bytes);
+                ([a, b, end, 0], a & b)
+            }
+            [a, b, c] if name.len() <= MAX_SHORT => {
+                let [a, b, c] = [a, b, c].map(u64::from_le_bytes);
+                ([a, b, c, end], a & b & c)
+            }
+            _ => return None,
+        };
+        // Of what has bit 5 nothing is an upper-case letter.
+        let words = match all & last & BIT_5 == BIT_5 {
+            true => words,
+            false => words.map(lower),
+        };
+        Some(Self::pack(kind, name.len(), words))
+    }
+
+    #[inline(always)]
+    fn pack(kind: Kind, len: usize, [a, b, c, d]: [u64; 4]) -> Self {
+        Self([a, b, c, d | (len as u64) << 48 | (kind as u64) << 56])
     }
 
     pub(crate) fn of(name: TenantKey<'_>) -> Option<Self> {
@@ -87,10 +115,11 @@ fn word_of(bytes: &[u8; 8]) -> u64 {
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
+const BIT_5: u64 = 0x2020_2020_2020_2020;
 
 /// Eight bytes with `A`–`Z` made lower case and every other byte kept.
-#[inline]
-pub(crate) fn lower(word: u64) -> u64 {
+#[inline(always)]
+fn lower(word: u64) -> u64 {
     let low = word & !HIGH;
     // A byte's high bit is set where it is >= 'A' and not > 'Z', and ASCII.
     let from_a = low + ONES * (0x80 - b'A' as u64);
@@ -100,16 +129,16 @@ pub(crate) fn lower(word: u64) -> u64 {
 }
 
 /// Is there a dot?
-#[inline]
+#[inline(always)]
 pub(crate) fn has_dot(text: &[u8]) -> bool {
-    let (chunks, rest) = text.as_chunks::<8>();
-    let whole = chunks.iter().fold(0, |marks, c| marks | dots(word_of(c)));
-    let last = match text.last_chunk() {
-        _ if rest.is_empty() => 0,
-        Some(last) => word_of(last),
-        None => word(text),
-    };
-    whole | dots(last) != 0
+    match (text.first_chunk(), text.last_chunk()) {
+        // Two reads that overlap have all of up to 16 bytes.
+        (Some(first), Some(last)) if text.len() <= 16 => {
+            dots(word_of(first)) | dots(word_of(last)) != 0
+        }
+        (Some(_), _) => text.contains(&b'.'),
+        (None, _) => dots(word(text)) != 0,
+    }
 }
 
 /// Not zero if one of eight bytes is a dot: the classic test for a zero byte.
@@ -119,88 +148,96 @@ fn dots(word: u64) -> u64 {
     zero.wrapping_sub(ONES) & !zero & HIGH
 }
 
-/// The last 16 bytes in lower case, zeros before a shorter text.
-#[inline]
-pub(crate) fn tail(text: &[u8]) -> [u64; 2] {
-    lower_two(match text.last_chunk() {
-        Some(last) => u128::from_le_bytes(*last),
-        None => short(text) << (8 * (15 - text.len())) << 8,
-    })
-}
-
-#[inline]
-fn lower_two(words: u128) -> [u64; 2] {
-    [lower(words as u64), lower((words >> 64) as u64)]
-}
-
-/// At most 15 bytes as a number, the first lowest, filled up with zeros: from two
-/// reads that overlap, where both have the same bytes, so that nothing is copied.
-#[inline]
-fn short(text: &[u8]) -> u128 {
-    match (text.first_chunk(), text.last_chunk()) {
-        (Some(first), Some(last)) => {
-            let last = u128::from(word_of(last)) << (8 * (text.len() - 8));
-            u128::from(word_of(first)) | last
-        }
-        _ => u128::from(word(text)),
+/// The last eight bytes, zeros before a shorter text.
+#[inline(always)]
+pub(crate) fn tail(text: &[u8]) -> u64 {
+    match text.last_chunk() {
+        Some(last) => word_of(last),
+        None => word(text) << (8 * (7 - text.len())) << 8,
     }
 }
 
-/// A lower-case text that others are compared with from their ends, two words
-/// first.
+/// Eight bytes that others are compared with without case, and without a loop.
+#[derive(Debug, Clone, Copy)]
+struct Folded {
+    /// What makes a letter lower case, and a byte that does not count all ones.
+    fold: u64,
+    want: u64,
+}
+
+impl Folded {
+    /// The last bytes of `text`, which is in lower case.
+    fn new(text: &[u8]) -> Self {
+        let (mut fold, mut want) = ([0xff; 8], [0xff; 8]);
+        for (at, byte) in text.iter().rev().take(8).enumerate() {
+            want[7 - at] = *byte;
+            fold[7 - at] = u8::from(byte.is_ascii_lowercase()) << 5;
+        }
+        Self {
+            fold: word_of(&fold),
+            want: word_of(&want),
+        }
+    }
+
+    #[inline(always)]
+    fn is(self, word: u64) -> bool {
+        word | self.fold == self.want
+    }
+}
+
+/// A lower-case text that others are compared with from their ends.
 #[derive(Debug, Clone)]
 pub(crate) struct Suffix {
     text: Box<[u8]>,
-    tail: [u64; 2],
-    mask: [u64; 2],
-    /// The first 16 bytes of a text that has more.
-    head: [u64; 2],
+    /// Its last eight bytes.
+    tail: Folded,
+    /// The eight before those.
+    middle: Folded,
+    /// Its first eight bytes, if there are more than 16.
+    head: Folded,
 }
 
 impl Suffix {
     pub(crate) fn new(text: &str) -> Self {
         let text: Box<[u8]> = text.to_ascii_lowercase().into_bytes().into();
-        let mut ones = [0; 16];
-        ones[16 - text.len().min(16)..].fill(0xff);
-        let (chunks, _) = ones.as_chunks::<8>();
         Self {
-            tail: tail(&text),
-            head: text.first_chunk::<16>().map_or([0; 2], |first| tail(first)),
-            mask: [0, 1].map(|at| u64::from_le_bytes(chunks[at])),
+            tail: Folded::new(&text),
+            middle: Folded::new(&text[..text.len().saturating_sub(8)]),
+            head: Folded::new(&text[..text.len().min(8)]),
             text,
         }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.text.len()
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.text
     }
 
-    /// Does `host`, whose tail is `tail`, end with this, without case?
-    #[inline]
-    pub(crate) fn ends(&self, host: &[u8], tail: [u64; 2]) -> bool {
-        (tail[1] & self.mask[1]) == self.tail[1]
-            && (tail[0] & self.mask[0]) == self.tail[0]
-            && host.len() >= self.text.len()
-            && (self.text.len() <= 16 || self.ends_slowly(host))
-    }
-
-    /// What is before the last 16 bytes, which are equal: of a text of up to 32 bytes
-    /// it is among the first 16.
-    #[inline(never)]
-    fn ends_slowly(&self, host: &[u8]) -> bool {
-        let end = &host[host.len() - self.text.len()..];
-        end.first_chunk::<16>().map(|first| tail(first)) == Some(self.head)
-            && (self.text.len() <= 32 || end.eq_ignore_ascii_case(&self.text))
+    /// What `host`, whose tail is `tail`, has before this, compared without case.
+    /// Nothing when it ends otherwise.
+    #[inline(always)]
+    pub(crate) fn before<'h>(&self, host: &'h [u8], tail: u64) -> Option<&'h [u8]> {
+        // Where hosts differ most.
+        if !self.tail.is(tail) {
+            return None;
+        }
+        let (before, end) = host.split_at(host.len().checked_sub(self.text.len())?);
+        let equal = match (end.first_chunk(), host.last_chunk::<16>()) {
+            _ if end.len() <= 8 => true,
+            (Some(head), Some(last)) if end.len() <= 24 => {
+                let middle = last
+                    .first_chunk()
+                    .is_some_and(|m| self.middle.is(word_of(m)));
+                middle && (end.len() <= 16 || self.head.is(word_of(head)))
+            }
+            _ => end.eq_ignore_ascii_case(&self.text),
+        };
+        equal.then_some(before)
     }
 
     /// Is `host` this, without case?
-    #[inline]
-    pub(crate) fn is(&self, host: &[u8], tail: [u64; 2]) -> bool {
-        host.len() == self.text.len() && self.ends(host, tail)
+    #[inline(always)]
+    pub(crate) fn is(&self, host: &[u8], tail: u64) -> bool {
+        host.len() == self.text.len() && self.before(host, tail).is_some()
     }
 }
 
@@ -233,15 +270,15 @@ mod tests {
     }
 
     #[test]
-    fn a_tail_is_the_last_16_bytes_behind_zeros() {
+    fn a_tail_is_the_last_8_bytes_behind_zeros() {
         let text = b"ABCDEFGHijklmnopQRSTUVWX";
         for len in 0..=text.len() {
             let text = &text[..len];
-            let mut want = [0; 16];
+            let mut want = [0; 8];
             for (to, from) in want.iter_mut().rev().zip(text.iter().rev()) {
-                *to = from.to_ascii_lowercase();
+                *to = *from;
             }
-            let got = tail(text).map(u64::to_le_bytes).concat();
+            let got = tail(text).to_le_bytes();
             assert_eq!(got, want, "{len} bytes");
         }
     }
@@ -291,7 +328,11 @@ mod tests {
                 (format!("acme{}", suffix.replacen('.', "x", 1)), false),
             ] {
                 let host = host.as_bytes();
-                assert_eq!(wanted.ends(host, tail(host)), ends, "{suffix} {host:?}");
+                assert_eq!(
+                    wanted.before(host, tail(host)).is_some(),
+                    ends,
+                    "{suffix} {host:?}"
+                );
             }
         }
     }

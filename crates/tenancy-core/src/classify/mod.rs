@@ -61,32 +61,23 @@ impl Classifier {
     /// nothing is allocated, and the cost does not depend on the number of rules.
     #[inline]
     pub fn classify(&self, method: Method, path: &NormalPath<'_>) -> Classified {
-        match self.trie.at_once(path.as_str().as_bytes()) {
-            Some(found) if found.mode != RouteMode::Skip => found,
-            found => self.classify_slowly(method, path, found),
-        }
+        self.decide(method, path.as_str().as_bytes(), path.is_ambiguous())
     }
 
-    /// The rest of [`classify`](Self::classify).
-    #[inline(never)]
-    fn classify_slowly(
-        &self,
-        method: Method,
-        path: &NormalPath<'_>,
-        found: Option<Classified>,
-    ) -> Classified {
-        let found = found.unwrap_or_else(|| self.trie.longest(path.as_str().as_bytes()));
-        if found.mode == RouteMode::Skip && !self.may_skip(method, path, found.class) {
+    #[inline(always)]
+    pub(crate) fn decide(&self, method: Method, path: &[u8], ambiguous: bool) -> Classified {
+        let found = self.trie.longest(path);
+        if found.mode == RouteMode::Skip && !self.may_skip(method, path, ambiguous, found.class) {
             return self.page;
         }
         found
     }
 
     #[inline]
-    fn may_skip(&self, method: Method, path: &NormalPath<'_>, class: PathClass) -> bool {
+    fn may_skip(&self, method: Method, path: &[u8], ambiguous: bool, class: PathClass) -> bool {
         matches!(method, Method::Get | Method::Head)
-            && !path.is_ambiguous()
-            && (class != PathClass::Asset || self.extensions.ends(path.as_str().as_bytes()))
+            && !ambiguous
+            && (class != PathClass::Asset || self.extensions.ends(path))
     }
 }
 

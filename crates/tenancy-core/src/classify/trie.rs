@@ -72,7 +72,7 @@ impl Trie {
             edge.long = number(self.long.len());
             self.long = [&*self.long, segment].concat().into();
         }
-        let head = head(segment);
+        let head = head(segment, segment);
         let mask = self.heads.len() - 1;
         let mut at = self.home(edge.parent, head);
         while self.heads[at & mask] != 0 {
@@ -82,46 +82,27 @@ impl Trie {
         self.edges[at & mask] = edge;
     }
 
-    /// The answer of the longest prefix of `path`, a normal path, where the first
-    /// place that is looked at tells it: for most paths. No call, so that nothing
-    /// has to be saved for one.
-    #[inline]
-    pub fn at_once(&self, path: &[u8]) -> Option<Classified> {
-        let rest = path.get(1..).filter(|rest| !rest.is_empty());
-        let Some(rest) = rest else {
-            return Some(self.root);
-        };
-        let head = head(rest);
-        let at = self.home(0, head) & (self.heads.len() - 1);
-        let found = self.heads[at];
-        if found == 0 {
-            return Some(self.root);
-        }
-        let edge = &self.edges[at];
-        let leaf = found == head && edge.parent == 0 && edge.node == 0;
-        let fits = leaf && usize::from(edge.len) <= 2 * HEAD && edge.ends(rest);
-        fits.then_some(edge.answer)
-    }
-
     /// The answer of the longest prefix of `path`, a normal path.
+    #[inline(always)]
     pub fn longest(&self, path: &[u8]) -> Classified {
-        let (mut answer, mut node) = (self.root, 0);
-        let mut rest = path.get(1..).unwrap_or_default();
-        while let Some(edge) = self.find(node, rest) {
-            answer = edge.answer;
+        let (mut answer, mut node) = (&self.root, 0);
+        let Some((_, mut rest)) = path.split_first() else {
+            return *answer;
+        };
+        while let Some(edge) = self.find(node, head(path, rest), rest) {
+            answer = &edge.answer;
             node = edge.node;
-            if node == 0 {
-                break;
+            match rest.get(usize::from(edge.len) + 1..) {
+                Some(below) if node != 0 => rest = below,
+                _ => break,
             }
-            rest = rest.get(usize::from(edge.len) + 1..).unwrap_or_default();
         }
-        answer
+        *answer
     }
 
-    /// The edge of the first segment of `rest`.
-    #[inline]
-    fn find(&self, parent: u32, rest: &[u8]) -> Option<&Edge> {
-        let head = head(rest);
+    /// The edge of the first segment of `rest`, which has this head.
+    #[inline(always)]
+    fn find(&self, parent: u32, head: u64, rest: &[u8]) -> Option<&Edge> {
         let mask = self.heads.len() - 1;
         let mut at = self.home(parent, head);
         loop {
@@ -140,7 +121,7 @@ impl Trie {
     }
 
     /// With an equal head and end: is what stands between them equal?
-    #[inline]
+    #[inline(always)]
     fn is_long(&self, edge: &Edge, rest: &[u8]) -> bool {
         let (start, len) = (edge.long as usize, usize::from(edge.len));
         len <= 2 * HEAD || self.long.get(start..start + len) == rest.get(..len)
@@ -173,7 +154,7 @@ impl Edge {
     }
 
     /// With an equal head: does the segment at the front of `rest` end as this one?
-    #[inline]
+    #[inline(always)]
     fn ends(&self, rest: &[u8]) -> bool {
         let len = usize::from(self.len);
         if len < HEAD {
@@ -191,14 +172,16 @@ pub(super) fn number(n: usize) -> u32 {
     u32::try_from(n).expect("there are fewer than 4 GiB of rules")
 }
 
-/// The first bytes of the segment at the front of `rest`: at most eight, the first
-/// lowest, filled up with zeros. 0 if there is no segment, as no byte of a path is 0.
-#[inline]
-fn head(rest: &[u8]) -> u64 {
+/// The first bytes of the segment at the front of `rest`, the end of `path`: at most
+/// eight, the first lowest, filled up with zeros. 0 if there is no segment, as no byte
+/// of a path is 0.
+#[inline(always)]
+fn head(path: &[u8], rest: &[u8]) -> u64 {
     const ONES: u64 = u64::from_le_bytes([1; HEAD]);
-    let first = match rest.first_chunk() {
-        Some(chunk) => u64::from_le_bytes(*chunk),
-        None => word(rest),
+    let first = match (rest.first_chunk(), path.last_chunk()) {
+        (Some(chunk), _) => u64::from_le_bytes(*chunk),
+        (None, Some(last)) => u64::from_le_bytes(*last) >> (8 * (7 - rest.len())) >> 8,
+        (None, None) => word(rest),
     };
     // The classic test for a zero byte, of which the lowest mark is always right; a
     // path is ASCII, so that no byte has its high bit set.

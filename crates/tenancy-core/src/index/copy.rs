@@ -47,7 +47,7 @@ pub(crate) struct Conflict {
 
 pub(crate) struct Copy<S> {
     hasher: S,
-    shards: Box<[Shard]>,
+    shards: Box<[Shard; SHARDS]>,
     /// Names that are too long for a [`Key`].
     /// By kind.
     long: [RwLock<HashMap<Box<str>, Slot>>; 2],
@@ -77,13 +77,13 @@ impl<S: BuildHasher> Copy<S> {
     pub(crate) fn new(hasher: S) -> Self {
         Self {
             hasher,
-            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            shards: Box::new(std::array::from_fn(|_| Shard::default())),
             long: Default::default(),
             owners: Mutex::default(),
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, name: Probe<'_>) -> Found {
         match name {
             Probe::Short(key) => {
@@ -208,7 +208,7 @@ impl<S: BuildHasher> Copy<S> {
         names: &std::collections::HashSet<Name>,
     ) {
         let mut gone = Vec::new();
-        for shard in &self.shards {
+        for shard in &*self.shards {
             let shard = shard.read();
             gone.extend(shard.iter().filter_map(|(_, slot)| match slot {
                 Slot::Owner(tenant) => (!ids.contains(tenant.id())).then(|| tenant.id().clone()),

@@ -1,6 +1,7 @@
 //! The quick way: is this path normal as it stands?
 
 use super::NormalPath;
+use super::walk::{is_refused, is_unreserved};
 
 /// How many bytes of `target` its path has, when that is normal as it stands and
 /// not ambiguous. `None` says nothing yet: the slow way looks again.
@@ -15,6 +16,64 @@ pub(super) fn clean_len(target: &[u8]) -> Option<usize> {
         Some(_) => return None,
     };
     (len <= NormalPath::MAX_LEN).then_some(len)
+}
+
+/// [`clean_len`] of a target that may hold encoded bytes as well, in their normal
+/// spelling. `None` says nothing, as there.
+pub(super) fn encoded_len(target: &[u8]) -> Option<usize> {
+    if target.first() != Some(&b'/') {
+        return None;
+    }
+    // Everything before `at` is normal.
+    let mut at = 1;
+    let len = loop {
+        match next_odd(target, at)? {
+            None => break target.len(),
+            Some((at, b'?')) => break at,
+            Some((percent, b'%')) if is_kept(target.get(percent + 1..percent + 3)?) => {
+                at = percent + 3;
+            }
+            Some(_) => return None,
+        }
+    };
+    (len <= NormalPath::MAX_LEN).then_some(len)
+}
+
+/// The first odd byte from `at` on, and where it stands; `None` of a target that is
+/// shorter than a block.
+fn next_odd(target: &[u8], mut at: usize) -> Option<Option<(usize, u8)>> {
+    let last = target.last_chunk::<{ BLOCK + 1 }>()?;
+    let odd = loop {
+        match target.get(at - 1..).and_then(|rest| rest.first_chunk()) {
+            Some(block) => match first_odd_of(block) {
+                Some(odd) => break Some(at - 1 + odd),
+                None => at += BLOCK,
+            },
+            None => {
+                let start = target.len() - last.len();
+                let marks = u128::from_le_bytes(mark_odd(last));
+                break (start + 1..target.len())
+                    .zip(marks.to_le_bytes())
+                    .find_map(|(place, mark)| (place >= at && mark != 0).then_some(place));
+            }
+        }
+    };
+    Some(odd.map(|odd| (odd, target[odd])))
+}
+
+/// Does a normal path keep these two digits behind a `%`, and is it not ambiguous?
+fn is_kept(digits: &[u8]) -> bool {
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    };
+    let [high, low] = *digits else { return false };
+    let (Some(high), Some(low)) = (value(high), value(low)) else {
+        return false;
+    };
+    let byte = high << 4 | low;
+    !is_refused(byte) && !is_unreserved(byte) && !matches!(byte, b';' | b'%')
 }
 
 /// Bytes that a vector holds.
@@ -73,11 +132,11 @@ fn mark_odd(block: &Block) -> [u8; BLOCK] {
 }
 
 /// Odd are all bytes that a path cannot have, `?`, `;`, `%`, a `/` or `.` behind a
-/// `/`, and for the sake of one comparison the rare `!"$&'`.
+/// `/`, and for the sake of fewer comparisons the rare `!"$&'{`.
 #[inline(always)]
 fn is_odd(before: u8, byte: u8) -> bool {
-    let outside = byte.wrapping_sub(b'(') > b'~' - b'(';
-    let cut = byte | 4 == b'?' || byte == b'\\'; // `;` is `?` without that bit
+    let outside = (byte as i8) < b'(' as i8; // what is not ASCII, too
+    let cut = byte | 0x44 == 0x7F || byte == b'\\'; // `?`, `;`, `{` and 0x7F
     let segment = before == b'/' && byte | 1 == b'/'; // and `.` is `/` without this
     outside | cut | segment
 }
@@ -112,5 +171,47 @@ pub(crate) fn word(bytes: &[u8]) -> u64 {
         [a, b] => u64::from(u16::from_le_bytes([a, b])),
         [a] => u64::from(a),
         [] => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::walk::walk;
+    use super::*;
+
+    /// What the slow way says of a path that is normal as it stands and not
+    /// ambiguous: how long it is.
+    fn slowly(target: &[u8]) -> Option<usize> {
+        let path = target.split(|b| *b == b'?').next()?;
+        let mut normal = Vec::new();
+        let ambiguous = walk(path, |byte| normal.push(byte)).ok()?;
+        let fits = path.first() == Some(&b'/') && path.len() <= NormalPath::MAX_LEN;
+        (fits && !ambiguous && normal == path).then_some(path.len())
+    }
+
+    #[test]
+    fn the_quick_ways_say_nothing_that_the_slow_way_does_not() {
+        let long = b"/a-segment/another.one/and/a-third~of_them/99";
+        let (mut clean, mut encoded) = (0, 0);
+        for len in 0..=long.len() {
+            for at in 0..=len {
+                for byte in 0..=255u8 {
+                    for text in [vec![byte], format!("%{byte:02X}").into_bytes()] {
+                        let target = [&long[..at], &text, &long[at..len]].concat();
+                        let want = slowly(&target);
+                        for (got, count) in [
+                            (clean_len(&target), &mut clean),
+                            (encoded_len(&target), &mut encoded),
+                        ] {
+                            *count += usize::from(got.is_some());
+                            let shown = target.escape_ascii();
+                            assert!(got.is_none() || got == want, "{shown}: {got:?} {want:?}");
+                        }
+                    }
+                }
+            }
+        }
+        // Most of what is normal is found by a quick way.
+        assert!(clean > 60_000 && encoded > 180_000, "{clean} {encoded}");
     }
 }

@@ -7,7 +7,7 @@ mod walk;
 use std::borrow::Cow;
 use std::fmt;
 
-use clean::clean_len;
+use clean::{clean_len, encoded_len};
 use target::Form;
 use walk::walk;
 
@@ -49,16 +49,26 @@ impl<'p> NormalPath<'p> {
     #[inline]
     pub fn parse(target: impl Into<Target<'p>>) -> Result<Self, BadPath> {
         let target = target.into();
-        let bytes = target.as_bytes();
-        match (clean_len(bytes), target.0) {
-            (None, _) => Self::parse_slowly(bytes),
-            (Some(len), Form::Text(text)) => Ok(Self::borrowed(&text[..len])),
-            (Some(len), Form::Bytes(bytes)) => Ok(Self::borrowed(ascii(&bytes[..len]))),
+        match Self::clean(target) {
+            Some(path) => Ok(path),
+            None => Self::parse_slowly(target),
         }
     }
 
-    #[inline]
-    fn borrowed(text: &'p str) -> Self {
+    /// A target whose path is normal as it stands and not ambiguous. `None` says
+    /// nothing yet.
+    #[inline(always)]
+    pub(crate) fn clean(target: Target<'p>) -> Option<Self> {
+        clean_len(target.as_bytes()).map(|len| Self::of_start(target, len))
+    }
+
+    /// Of so many bytes that are a normal path.
+    #[inline(always)]
+    fn of_start(target: Target<'p>, len: usize) -> Self {
+        let text = match target.0 {
+            Form::Text(text) => &text[..len],
+            Form::Bytes(bytes) => ascii(&bytes[..len]),
+        };
         Self {
             text: Cow::Borrowed(text),
             ambiguous: false,
@@ -69,7 +79,11 @@ impl<'p> NormalPath<'p> {
     /// normal, and is borrowed then.
     #[cold]
     #[inline(never)]
-    fn parse_slowly(target: &'p [u8]) -> Result<Self, BadPath> {
+    pub(crate) fn parse_slowly(target: Target<'p>) -> Result<Self, BadPath> {
+        if let Some(len) = encoded_len(target.as_bytes()) {
+            return Ok(Self::of_start(target, len));
+        }
+        let target = target.as_bytes();
         let end = target.iter().position(|b| *b == b'?');
         let path = &target[..end.unwrap_or(target.len())];
         if path.first() != Some(&b'/') {

@@ -25,8 +25,8 @@ pub(super) fn walk(path: &[u8], mut emit: impl FnMut(u8)) -> Result<bool, BadPat
         }
         let byte = decode(path, at)?;
         match byte {
-            b'/' | b'\\' | 0..0x20 | 0x7F => return Err(BadPath::Encoded { byte, at }),
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => emit(byte),
+            _ if is_refused(byte) => return Err(BadPath::Encoded { byte, at }),
+            _ if is_unreserved(byte) => emit(byte),
             _ => {
                 ambiguous |= matches!(byte, b';' | b'%');
                 emit(b'%');
@@ -40,6 +40,16 @@ pub(super) fn walk(path: &[u8], mut emit: impl FnMut(u8)) -> Result<bool, BadPat
     }
     segment.end()?;
     Ok(ambiguous)
+}
+
+/// Is this refused when it is encoded?
+pub(super) fn is_refused(byte: u8) -> bool {
+    matches!(byte, b'/' | b'\\' | 0..0x20 | 0x7F)
+}
+
+/// Is this decoded?
+pub(super) fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 /// The byte that the `%XX` at `at` stands for.

@@ -17,7 +17,6 @@ use crate::domain::Domain;
 use crate::event::{Observer, Observers};
 use crate::host;
 use crate::id::TenantId;
-use crate::key::Suffix;
 use crate::request::RequestHead;
 use crate::text::quote;
 
@@ -311,7 +310,7 @@ impl<S> ResolverBuilder<S> {
         for central in &self.central {
             match host::v6(central.as_bytes()) {
                 Some(address) => hosts.central_v6.push(address),
-                None => hosts.central.push(Suffix::new(&configured_host(central)?)),
+                None => hosts.add_central(&configured_host(central)?),
             }
         }
         let mut templates = Vec::new();

@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 
 use super::hosts::{HostKind, Hosts, Pattern};
 use super::sources::Sighted;
-use super::store::Block;
+use super::store::{Block, Unavailable};
 use super::{Resolution, ResolveError, Resolved, Resolver, Rule, Way};
 use crate::catalog::TenantKey;
 use crate::index::{Found, Probe};
@@ -88,12 +88,13 @@ fn describe(resolved: &Resolved<'_>) -> String {
 
 impl Way for Steps {
     type Stop = ResolveError;
+    type Halt = Unavailable;
 
     fn look<S: BuildHasher + Clone>(
         &mut self,
         resolver: &Resolver<S>,
         name: Probe<'_>,
-    ) -> Result<Found, ResolveError> {
+    ) -> Result<Found, Unavailable> {
         let found = Block.look(resolver, name);
         let mut buffer = [0; 32];
         let key = name.as_key(&mut buffer);
@@ -144,8 +145,7 @@ impl Pattern {
             "{before}{{tenant}}{}",
             self.suffix.as_bytes().escape_ascii()
         );
-        let ends = self.suffix.ends(host, tail(host));
-        match ends.then(|| self.label(host)).flatten() {
+        match self.label(host, tail(host)) {
             Some(label) => {
                 let label = label.to_ascii_lowercase();
                 format!("{template} names {}", label.escape_ascii())

@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use super::Rule;
 use crate::catalog::Name;
 use crate::domain::Domain;
-use crate::host::{self, MAX_HOST};
+use crate::host;
 use crate::id::TenantId;
 use crate::key::{Suffix, has_dot, tail};
 
@@ -14,6 +14,8 @@ use crate::key::{Suffix, has_dot, tail};
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
     pub(crate) central: Vec<Suffix>,
+    /// A bit for each of their lengths modulo 64.
+    pub(crate) central_lens: u64,
     pub(crate) central_v6: Vec<Ipv6Addr>,
     pub(crate) patterns: Vec<Pattern>,
     pub(crate) reserved: HashSet<Box<str>>,
@@ -27,9 +29,10 @@ pub(crate) struct Pattern {
     pub(crate) rule: Rule,
     pub(crate) prefix: Box<[u8]>,
     pub(crate) suffix: Suffix,
-    /// The longest label that fits: what stands beside it is in the same label.
+    /// The longest label that fits: what stands beside it is in the same label, and
+    /// all of it in the host.
     pub(crate) max_label: usize,
-    /// Its last label is a number, so that an IPv4 address might match.
+    /// Its last label is a number or the tenant, so that an address might match.
     pub(crate) numeric: bool,
 }
 
@@ -48,29 +51,40 @@ pub(crate) enum HostKind<'h> {
 
 impl Hosts {
     /// What this host is, [split](host::split) off its port.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn kind<'h>(&self, host: &'h [u8]) -> HostKind<'h> {
         let tail = tail(host);
-        if self.central.iter().any(|central| central.is(host, tail)) {
+        // Few hosts are as long as a central one.
+        if self.central_lens >> (host.len() % 64) & 1 != 0 && self.is_central(host, tail) {
             return HostKind::Central;
-        }
-        if host.first() == Some(&b'[') {
-            return self.address(host);
         }
         match self.label(host, tail) {
             Some((label, rule)) => HostKind::Label(label, rule),
+            None if host.first() == Some(&b'[') => self.address(host),
             None => HostKind::Name(host),
         }
     }
 
     /// The label under a base domain or in a template, of a host with this tail.
-    #[inline]
-    fn label<'h>(&self, host: &'h [u8], tail: [u64; 2]) -> Option<(&'h [u8], Rule)> {
-        self.patterns.iter().find_map(|pattern| {
-            let fits = pattern.suffix.ends(host, tail);
-            let label = fits.then(|| pattern.label(host)).flatten()?;
-            Some((label, pattern.rule))
-        })
+    #[inline(always)]
+    fn label<'h>(&self, host: &'h [u8], tail: u64) -> Option<(&'h [u8], Rule)> {
+        // A loop, because an iterator's closure is not inlined.
+        for pattern in &self.patterns {
+            if let Some(label) = pattern.label(host, tail) {
+                return Some((label, pattern.rule));
+            }
+        }
+        None
+    }
+
+    #[cold]
+    fn is_central(&self, host: &[u8], tail: u64) -> bool {
+        self.central.iter().any(|central| central.is(host, tail))
+    }
+
+    pub(crate) fn add_central(&mut self, host: &str) {
+        self.central.push(Suffix::new(host));
+        self.central_lens |= 1 << (host.len() % 64);
     }
 
     /// How a name binds, central or not.
@@ -103,17 +117,16 @@ impl Hosts {
 }
 
 impl Pattern {
-    /// The one label where the tenant stands, of a host that ends as this does.
-    #[inline]
-    pub(crate) fn label<'h>(&self, host: &'h [u8]) -> Option<&'h [u8]> {
-        let before = &host[..host.len() - self.suffix.len()];
+    /// The one label where the tenant stands, of a host with this tail.
+    #[inline(always)]
+    pub(crate) fn label<'h>(&self, host: &'h [u8], tail: u64) -> Option<&'h [u8]> {
+        let before = self.suffix.before(host, tail)?;
         let label = match before.split_at_checked(self.prefix.len()) {
             Some(([], label)) => label, // a base domain: nothing to compare
             Some((prefix, label)) if prefix.eq_ignore_ascii_case(&self.prefix) => label,
             _ => return None,
         };
-        let fits = (1..=self.max_label).contains(&label.len()) && host.len() <= MAX_HOST;
-        let one_label = fits && !has_dot(label);
-        (one_label && !(self.numeric && host::is_v4(host))).then_some(label)
+        let one_label = (1..=self.max_label).contains(&label.len()) && !has_dot(label);
+        (one_label && !(self.numeric && host::is_address(host))).then_some(label)
     }
 }

@@ -9,6 +9,7 @@ mod hosts;
 mod invalid;
 mod pattern;
 mod proxies;
+mod refuse;
 #[cfg(all(test, shuttle))]
 mod shuttle;
 mod sources;
@@ -31,14 +32,13 @@ use crate::classify::{Classified, Classifier, RouteMode};
 use crate::clock::Clock;
 use crate::domain::Domain;
 use crate::event::Observers;
-use crate::host::{self, HostProblem, bad};
+use crate::host;
 use crate::id::TenantId;
 use crate::index::{Found, Probe};
 use crate::key::{Key, Kind};
 use crate::path::NormalPath;
 use crate::request::{Hosts as HostValues, RequestHead};
 use crate::tenant::{Tenant, TenantStatus};
-use crate::text::Excerpt;
 use explain::Steps;
 use fresh::Fresh;
 use hosts::{HostKind, Hosts};
@@ -146,51 +146,52 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         self.hosts.reserved.contains(label.as_str())
     }
 
-    #[inline]
+    #[inline(always)]
     fn run<'p, W: Way>(
         &self,
         head: &RequestHead<'p>,
         way: &mut W,
     ) -> Result<Resolved<'p>, W::Stop> {
-        if let Some(peer) = head.peer
-            && self.proxies.trusts(peer)
-        {
-            return self.run_forwarded(head, way);
-        }
-        self.run_direct(head, way)
-    }
-
-    #[inline]
-    fn run_direct<'p, W: Way>(
-        &self,
-        head: &RequestHead<'p>,
-        way: &mut W,
-    ) -> Result<Resolved<'p>, W::Stop> {
         match (head.hosts, head.authority) {
-            (HostValues::One(host), None) => self.run_host(head, host, way),
-            _ => self.run_host(head, one_host(head)?, way),
+            (HostValues::One(host), None) if !self.is_forwarded(head) => {
+                self.run_host(head, host, way)
+            }
+            _ => self.run_rarely(head, way),
         }
     }
 
-    /// From a trusted proxy: the one forwarded host is the host.
+    /// Whether the request comes from a trusted proxy.
+    #[inline(always)]
+    fn is_forwarded(&self, head: &RequestHead<'_>) -> bool {
+        head.peer.is_some_and(|peer| self.proxies.trusts(peer))
+    }
+
+    /// For a request that is forwarded, or has not just one host.
     #[cold]
-    fn run_forwarded<'p, W: Way>(
+    #[inline(never)]
+    fn run_rarely<'p, W: Way>(
         &self,
         head: &RequestHead<'p>,
         way: &mut W,
     ) -> Result<Resolved<'p>, W::Stop> {
         let mut forwarded = proxies::Forwarded::default();
-        head.each_header("x-forwarded-host", &mut |value| forwarded.add(value));
-        way.step("proxy", || match forwarded.host() {
-            Ok(None) => "trusted, and forwards no host".into(),
-            _ => "trusted: its X-Forwarded-Host is the host".into(),
-        });
+        if self.is_forwarded(head) {
+            head.each_header("x-forwarded-host", &mut |value| forwarded.add(value));
+            way.step("proxy", || match forwarded.host() {
+                Ok(None) => "trusted, and forwards no host".into(),
+                _ => "trusted: its X-Forwarded-Host is the host".into(),
+            });
+        }
         match forwarded.host()? {
             Some(host) => self.run_host(head, host, way),
-            None => self.run_direct(head, way),
+            None => self.run_host(head, refuse::one_host(head)?, way),
         }
     }
 
+    /// Where most requests go. What is rare leaves for a function of its own that is
+    /// not inlined and starts from the request again, so that little has to be kept
+    /// for it meanwhile.
+    #[inline(always)]
     fn run_host<'p, W: Way>(
         &self,
         head: &RequestHead<'p>,
@@ -198,62 +199,117 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         way: &mut W,
     ) -> Result<Resolved<'p>, W::Stop> {
         let host = host::split(raw).map_err(ResolveError::BadHost)?;
+        match NormalPath::clean(head.target) {
+            Some(path) => self.run_path(head, host, path, way),
+            None => self.run_unclean(head, host, way),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn run_unclean<'p, W: Way>(
+        &self,
+        head: &RequestHead<'p>,
+        host: &[u8],
+        way: &mut W,
+    ) -> Result<Resolved<'p>, W::Stop> {
+        match NormalPath::parse_slowly(head.target) {
+            Ok(path) => self.run_path(head, host, path, way),
+            Err(bad) => {
+                // The host comes first.
+                refuse::check(self.kind(host, way), host)?;
+                Err(ResolveError::BadPath(bad).into())
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn kind<'h, W: Way>(&self, host: &'h [u8], way: &mut W) -> HostKind<'h> {
         let kind = self.hosts.kind(host);
         way.step("host", || kind.describe(host));
         if kind != HostKind::Central {
             self.hosts.step_rules(host, way);
         }
-        let path = match NormalPath::parse(head.target) {
-            Ok(path) => path,
-            Err(bad) => {
-                // The host comes first.
-                check(kind, host)?;
-                return Err(ResolveError::BadPath(bad).into());
-            }
-        };
-        if kind == HostKind::Central {
-            return self.run_central(head, path, way);
-        }
-        let classified = self.classifier.classify(head.method, &path);
-        way.step("path", || describe_path(&path, classified));
-        let Classified { class, mode } = classified;
-        if mode == RouteMode::Skip {
-            check(kind, host)?;
-            return Ok(answer(Resolution::Skip(class), classified, None, path));
-        }
-        let (rule, kind, name) = match kind {
+        kind
+    }
+
+    #[inline(always)]
+    fn run_path<'p, W: Way>(
+        &self,
+        head: &RequestHead<'p>,
+        host: &[u8],
+        path: NormalPath<'p>,
+        way: &mut W,
+    ) -> Result<Resolved<'p>, W::Stop> {
+        let (rule, kind, name) = match self.kind(host, way) {
             HostKind::Label(label, rule) => (rule, Kind::Label, label),
             HostKind::Name(name) if self.hosts.domains => (Rule::Domain, Kind::Domain, name),
-            _ => return Err(self.nobody(kind, host).into()),
+            HostKind::Central => return self.run_central(head, path, way),
+            _ => return Ok(self.run_unknown(head, host, path, way)?),
         };
-        let found = match self.look(kind, name, way) {
-            Ok(found) => found,
-            Err(stop) => return Err(self.malformed(rule, name, host).map_or(stop, Into::into)),
-        };
-        match found {
-            Found::Tenant(tenant) => Ok(serve(tenant, classified, rule, path)?),
-            Found::Nobody => Err(self.nobody_by(rule, name, host).into()),
-            Found::Contested => Err(contested(name).into()),
+        let classified = self.classifier.classify(head.method, &path);
+        way.step("path", || describe_path(&path, classified));
+        if classified.mode == RouteMode::Skip {
+            let class = classified.class;
+            host::check(host).map_err(|problem| refuse::bad_host(host, problem))?;
+            return Ok(answer(Resolution::Skip(class), classified, None, path));
         }
-    }
-
-    /// Looks up a name as it stands in the request, in whatever case.
-    #[inline]
-    fn look<W: Way>(&self, kind: Kind, name: &[u8], way: &mut W) -> Result<Found, W::Stop> {
-        match Key::load(kind, name) {
+        let found = match Key::load(kind, name) {
             Some(key) => way.look(self, Probe::Short(key)),
             None => self.look_long(kind, name, way),
+        };
+        match found {
+            Ok(Found::Tenant(tenant)) if is_served(&tenant, classified) => Ok(answer(
+                Resolution::Tenant(tenant),
+                classified,
+                Some(rule),
+                path,
+            )),
+            Ok(Found::Tenant(tenant)) => Err(refuse::not_served(tenant, classified).into()),
+            Ok(Found::Nobody) => Err(self.hosts.refuse_nobody(rule, name, host).into()),
+            Ok(Found::Contested) => Err(refuse::contested(name).into()),
+            Err(halt) => Err(match self.hosts.refuse_malformed(rule, name, host) {
+                Some(malformed) => malformed.into(),
+                None => halt.into(),
+            }),
         }
     }
 
+    /// For a host that can be no tenant's.
     #[cold]
-    fn look_long<W: Way>(&self, kind: Kind, name: &[u8], way: &mut W) -> Result<Found, W::Stop> {
+    #[inline(never)]
+    fn run_unknown<'p, W: Way>(
+        &self,
+        head: &RequestHead<'p>,
+        host: &[u8],
+        path: NormalPath<'p>,
+        way: &mut W,
+    ) -> Result<Resolved<'p>, ResolveError> {
+        let classified = self.classifier.classify(head.method, &path);
+        way.step("path", || describe_path(&path, classified));
+        host::check(host).map_err(|problem| refuse::bad_host(host, problem))?;
+        match classified.mode {
+            RouteMode::Skip => {
+                let skip = Resolution::Skip(classified.class);
+                Ok(answer(skip, classified, None, path))
+            }
+            _ => Err(refuse::no_tenant(host)),
+        }
+    }
+
+    /// Looks up a name that is longer than a key, as it stands in the request, in
+    /// whatever case.
+    #[cold]
+    #[inline(never)]
+    fn look_long<W: Way>(&self, kind: Kind, name: &[u8], way: &mut W) -> Result<Found, W::Halt> {
         match NameBuf::lower(kind, name) {
             Some(name) => way.look(self, Probe::of(name.as_key())),
             None => Ok(Found::Nobody),
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn run_central<'p, W: Way>(
         &self,
         head: &RequestHead<'p>,
@@ -276,12 +332,18 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         if let TenantKey::Label(label) = name.as_key()
             && self.hosts.is_reserved(label.as_bytes())
         {
-            return Err(unknown(rule, name.as_bytes()).into());
+            return Err(refuse::unknown(rule, name.as_bytes()).into());
         }
         match way.look(self, Probe::of(name.as_key()))? {
-            Found::Tenant(tenant) => Ok(serve(tenant, classified, rule, path)?),
-            Found::Nobody => Err(unknown(rule, name.as_bytes()).into()),
-            Found::Contested => Err(contested(name.as_bytes()).into()),
+            Found::Tenant(tenant) if is_served(&tenant, classified) => Ok(answer(
+                Resolution::Tenant(tenant),
+                classified,
+                Some(rule),
+                path,
+            )),
+            Found::Tenant(tenant) => Err(refuse::not_served(tenant, classified).into()),
+            Found::Nobody => Err(refuse::unknown(rule, name.as_bytes()).into()),
+            Found::Contested => Err(refuse::contested(name.as_bytes()).into()),
         }
     }
 
@@ -299,7 +361,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
             return Ok((None, path));
         };
         way.step("path prefix", || format!("{prefix} names {id}"));
-        let malformed = || unknown(Rule::Path, id.as_bytes());
+        let malformed = || refuse::unknown(Rule::Path, id.as_bytes());
         // Labels have no upper case, and paths are compared with case.
         crate::id::check_label(id.as_bytes()).map_err(|_| malformed())?;
         let name = NameBuf::lower(Kind::Label, id.as_bytes()).ok_or_else(malformed)?;
@@ -328,50 +390,6 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         }
         seen.finish()
     }
-
-    /// Why a host that names no tenant by a rule is refused.
-    #[cold]
-    fn nobody(&self, kind: HostKind<'_>, host: &[u8]) -> ResolveError {
-        match check(kind, host) {
-            Err(bad) => bad,
-            Ok(()) => no_tenant(host),
-        }
-    }
-
-    /// Why a host whose name nobody owns is refused.
-    #[cold]
-    fn nobody_by(&self, rule: Rule, name: &[u8], host: &[u8]) -> ResolveError {
-        let or_else = || match rule {
-            Rule::Domain => no_tenant(host),
-            _ => unknown(rule, name),
-        };
-        self.malformed(rule, name, host).unwrap_or_else(or_else)
-    }
-
-    /// Why a host is refused whatever the catalog says: it is no host name, or its
-    /// label is reserved or none.
-    #[cold]
-    fn malformed(&self, rule: Rule, label: &[u8], host: &[u8]) -> Option<ResolveError> {
-        if let Err(problem) = host::check(host) {
-            return Some(ResolveError::BadHost(bad(host, problem)));
-        }
-        if rule == Rule::Domain {
-            return None;
-        }
-        if self.hosts.is_reserved(label) {
-            return Some(no_tenant(host));
-        }
-        // What a template leaves of a valid label may be none: `a-` of `a--api`.
-        let label_is_valid = NameBuf::lower(Kind::Label, label).is_some();
-        (!label_is_valid).then(|| unknown(rule, label))
-    }
-}
-
-#[cold]
-fn no_tenant(host: &[u8]) -> ResolveError {
-    ResolveError::NoTenant {
-        host: Excerpt::new(host),
-    }
 }
 
 impl<S> fmt::Debug for Resolver<S> {
@@ -386,19 +404,22 @@ impl<S> fmt::Debug for Resolver<S> {
 
 /// How a request is resolved: blocking or not, explaining or not.
 trait Way {
-    type Stop: From<ResolveError>;
+    type Stop: From<ResolveError> + From<Self::Halt>;
+    /// Why a name is not answered for: small, so that what was found stays in
+    /// registers.
+    type Halt;
 
     fn look<S: BuildHasher + Clone>(
         &mut self,
         resolver: &Resolver<S>,
         name: Probe<'_>,
-    ) -> Result<Found, Self::Stop>;
+    ) -> Result<Found, Self::Halt>;
 
     #[inline]
     fn step(&mut self, _what: &'static str, _found: impl FnOnce() -> String) {}
 }
 
-#[inline]
+#[inline(always)]
 fn answer<'p>(
     resolution: Resolution,
     classified: Classified,
@@ -414,84 +435,10 @@ fn answer<'p>(
     }
 }
 
-/// The answer for a tenant that was found, if this route may serve it now.
-#[inline]
-fn serve<'p>(
-    tenant: Tenant,
-    classified: Classified,
-    rule: Rule,
-    path: NormalPath<'p>,
-) -> Result<Resolved<'p>, ResolveError> {
-    let tenant = admit(tenant, classified)?;
-    let resolution = Resolution::Tenant(tenant);
-    Ok(answer(resolution, classified, Some(rule), path))
-}
-
-/// May this tenant be served by this route, now?
-#[inline]
-fn admit(tenant: Tenant, classified: Classified) -> Result<Tenant, ResolveError> {
-    let Classified { class, mode } = classified;
-    if mode == RouteMode::Central {
-        return Err(ResolveError::WrongSide { class, mode });
-    }
-    match tenant.status() {
-        TenantStatus::Active => Ok(tenant),
-        TenantStatus::Maintenance => Err(ResolveError::Maintenance { tenant }),
-        TenantStatus::Suspended => Err(ResolveError::Suspended { tenant }),
-        TenantStatus::Provisioning | TenantStatus::Retiring => {
-            Err(ResolveError::NotReady { tenant })
-        }
-    }
-}
-
-#[cold]
-fn unknown(rule: Rule, name: &[u8]) -> ResolveError {
-    ResolveError::UnknownTenant {
-        rule,
-        name: Excerpt::new(name),
-    }
-}
-
-#[cold]
-fn contested(name: &[u8]) -> ResolveError {
-    ResolveError::ContestedName {
-        name: Excerpt::new(name),
-    }
-}
-
-/// The grammar of a host. A central one was checked when it was configured.
-fn check(kind: HostKind<'_>, host: &[u8]) -> Result<(), ResolveError> {
-    match kind {
-        HostKind::Central => Ok(()),
-        _ => host::check(host).map_err(|problem| ResolveError::BadHost(bad(host, problem))),
-    }
-}
-
-/// The host of a request with none, several, or an authority.
-#[cold]
-fn one_host<'p>(head: &RequestHead<'p>) -> Result<&'p [u8], ResolveError> {
-    let host = match head.hosts {
-        HostValues::None => None,
-        HostValues::One(host) => Some(host),
-        HostValues::Several => return Err(ResolveError::AmbiguousHost),
-    };
-    match (host, head.authority) {
-        (None, None) => Err(ResolveError::BadHost(bad(b"", HostProblem::Missing))),
-        (Some(host), Some(authority)) if !same_host(host, authority) => {
-            Err(ResolveError::AmbiguousHost)
-        }
-        (Some(host), _) | (None, Some(host)) => Ok(host),
-    }
-}
-
-/// Without case, ports and one final dot, and whatever the spelling of an address.
-fn same_host(a: &[u8], b: &[u8]) -> bool {
-    match (host::split(a), host::split(b)) {
-        (Ok(a), Ok(b)) => {
-            a.eq_ignore_ascii_case(b) || (host::v6(a).is_some() && host::v6(a) == host::v6(b))
-        }
-        _ => a.eq_ignore_ascii_case(b),
-    }
+/// Does this route serve this tenant, now?
+#[inline(always)]
+fn is_served(tenant: &Tenant, classified: Classified) -> bool {
+    classified.mode != RouteMode::Central && tenant.status() == TenantStatus::Active
 }
 
 fn describe_path(path: &NormalPath<'_>, classified: Classified) -> String {

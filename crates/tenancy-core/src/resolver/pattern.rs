@@ -6,7 +6,7 @@ use super::InvalidResolver;
 use super::Rule;
 use super::builder::configured_host;
 use super::hosts::Pattern;
-use crate::host;
+use crate::host::{self, MAX_HOST};
 use crate::id::TenantId;
 use crate::key::Suffix;
 use crate::text::quote;
@@ -120,7 +120,8 @@ impl Pattern {
             rule,
             prefix: template.prefix.as_bytes().into(),
             suffix: Suffix::new(&template.suffix),
-            max_label: TenantId::MAX_LEN - before.len() - after.len(),
+            max_label: (TenantId::MAX_LEN - before.len() - after.len())
+                .min((MAX_HOST - template.prefix.len()).saturating_sub(template.suffix.len())),
             // Four numbers at most fit: whether they do is asked of the host.
             numeric: last.bytes().all(|b| b.is_ascii_digit()) || host::is_v4(sample.as_bytes()),
         }

@@ -32,15 +32,26 @@ pub(crate) enum Feed {
 /// The way of [`Resolver::resolve`].
 pub(crate) struct Block;
 
+/// The catalog cannot be asked, and what is known is too old.
+pub(crate) struct Unavailable(Arc<CatalogError>);
+
+impl From<Unavailable> for ResolveError {
+    fn from(Unavailable(source): Unavailable) -> Self {
+        Self::CatalogUnavailable { source }
+    }
+}
+
 impl Way for Block {
     type Stop = ResolveError;
+    type Halt = Unavailable;
 
-    #[inline]
+    // Where a request is resolved there is one call; the others are cold.
+    #[inline(always)]
     fn look<S: BuildHasher + Clone>(
         &mut self,
         resolver: &Resolver<S>,
         name: Probe<'_>,
-    ) -> Result<Found, ResolveError> {
+    ) -> Result<Found, Unavailable> {
         let now = resolver.clock.nanos();
         let store = match resolver.store.get() {
             Some(store) => store,
@@ -64,6 +75,15 @@ pub(crate) enum WouldBlock {
     Refused(ResolveError),
 }
 
+/// The catalog would have to be asked.
+pub(crate) struct Blocks;
+
+impl From<Blocks> for WouldBlock {
+    fn from(Blocks: Blocks) -> Self {
+        Self::Yes
+    }
+}
+
 impl From<ResolveError> for WouldBlock {
     fn from(error: ResolveError) -> Self {
         Self::Refused(error)
@@ -72,22 +92,23 @@ impl From<ResolveError> for WouldBlock {
 
 impl Way for Try {
     type Stop = WouldBlock;
+    type Halt = Blocks;
 
-    #[inline]
+    #[inline(always)]
     fn look<S: BuildHasher + Clone>(
         &mut self,
         resolver: &Resolver<S>,
         name: Probe<'_>,
-    ) -> Result<Found, WouldBlock> {
+    ) -> Result<Found, Blocks> {
         let now = resolver.clock.nanos();
-        let store = resolver.store.get().ok_or(WouldBlock::Yes)?;
+        let store = resolver.store.get().ok_or(Blocks)?;
         let due = resolver.fresh.age(now) >= resolver.fresh.poll_every && store.has_feed();
         if due && !resolver.fresh.may_answer(now) {
-            return Err(WouldBlock::Yes);
+            return Err(Blocks);
         }
         match store {
             Store::Copy(copy) => Ok(copy.find(name)),
-            Store::Cache { cache, .. } => cache.find(name, now).ok_or(WouldBlock::Yes),
+            Store::Cache { cache, .. } => cache.find(name, now).ok_or(Blocks),
         }
     }
 }
@@ -154,7 +175,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     }
 
     #[cold]
-    pub(crate) fn load_first(&self) -> Result<&Store<S>, ResolveError> {
+    pub(crate) fn load_first(&self) -> Result<&Store<S>, Unavailable> {
         self.load()
             .map_err(|error| self.unavailable(Arc::new(error)))
     }
@@ -203,7 +224,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
 
     /// Memory is older than `poll_every`: sync if it is this caller's turn.
     #[cold]
-    fn refresh(&self, store: &Store<S>, now: u64) -> Result<(), ResolveError> {
+    fn refresh(&self, store: &Store<S>, now: u64) -> Result<(), Unavailable> {
         if !store.has_feed() {
             return Ok(());
         }
@@ -336,7 +357,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         cache: &Cache<S>,
         name: Probe<'_>,
         now: u64,
-    ) -> Result<Found, ResolveError> {
+    ) -> Result<Found, Unavailable> {
         if let Some(found) = cache.find(name, now) {
             return Ok(found);
         }
@@ -352,10 +373,10 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         loaded.map_err(|error| self.unavailable(error))
     }
 
-    fn unavailable(&self, source: Arc<CatalogError>) -> ResolveError {
+    fn unavailable(&self, source: Arc<CatalogError>) -> Unavailable {
         self.observers
             .emit(&Event::CatalogUnavailable { error: &source });
-        ResolveError::CatalogUnavailable { source }
+        Unavailable(source)
     }
 
     fn tell(&self, applied: &Applied) {

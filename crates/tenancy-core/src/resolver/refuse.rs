@@ -1,0 +1,125 @@
+//! Why a request is refused: off the way of those that are served.
+
+use super::hosts::{HostKind, Hosts};
+use super::sources::NameBuf;
+use super::{ResolveError, Rule};
+use crate::classify::{Classified, RouteMode};
+use crate::host::{self, HostProblem, bad};
+use crate::key::Kind;
+use crate::request::{Hosts as HostValues, RequestHead};
+use crate::tenant::{Tenant, TenantStatus};
+use crate::text::Excerpt;
+
+impl Hosts {
+    /// Why a host whose name nobody owns is refused.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn refuse_nobody(&self, rule: Rule, name: &[u8], host: &[u8]) -> ResolveError {
+        let or_else = || match rule {
+            Rule::Domain => no_tenant(host),
+            _ => unknown(rule, name),
+        };
+        let malformed = self.refuse_malformed(rule, name, host);
+        malformed.unwrap_or_else(or_else)
+    }
+
+    /// Why a host is refused whatever the catalog says: it is no host name, or its
+    /// label is reserved or none.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn refuse_malformed(
+        &self,
+        rule: Rule,
+        label: &[u8],
+        host: &[u8],
+    ) -> Option<ResolveError> {
+        if let Err(problem) = host::check(host) {
+            return Some(bad_host(host, problem));
+        }
+        if rule == Rule::Domain {
+            return None;
+        }
+        if self.is_reserved(label) {
+            return Some(no_tenant(host));
+        }
+        // What a template leaves of a valid label may be none: `a-` of `a--api`.
+        let label_is_valid = NameBuf::lower(Kind::Label, label).is_some();
+        (!label_is_valid).then(|| unknown(rule, label))
+    }
+}
+
+/// Why this route does not serve this tenant, now.
+#[cold]
+#[inline(never)]
+pub(super) fn not_served(tenant: Tenant, classified: Classified) -> ResolveError {
+    let Classified { class, mode } = classified;
+    match tenant.status() {
+        _ if mode == RouteMode::Central => ResolveError::WrongSide { class, mode },
+        TenantStatus::Maintenance => ResolveError::Maintenance { tenant },
+        TenantStatus::Suspended => ResolveError::Suspended { tenant },
+        TenantStatus::Provisioning | TenantStatus::Retiring | TenantStatus::Active => {
+            ResolveError::NotReady { tenant }
+        }
+    }
+}
+
+#[cold]
+pub(super) fn no_tenant(host: &[u8]) -> ResolveError {
+    ResolveError::NoTenant {
+        host: Excerpt::new(host),
+    }
+}
+
+#[cold]
+pub(super) fn unknown(rule: Rule, name: &[u8]) -> ResolveError {
+    ResolveError::UnknownTenant {
+        rule,
+        name: Excerpt::new(name),
+    }
+}
+
+#[cold]
+pub(super) fn contested(name: &[u8]) -> ResolveError {
+    ResolveError::ContestedName {
+        name: Excerpt::new(name),
+    }
+}
+
+#[cold]
+pub(super) fn bad_host(host: &[u8], problem: HostProblem) -> ResolveError {
+    ResolveError::BadHost(bad(host, problem))
+}
+
+/// The grammar of a host. A central one was checked when it was configured.
+pub(super) fn check(kind: HostKind<'_>, host: &[u8]) -> Result<(), ResolveError> {
+    match kind {
+        HostKind::Central => Ok(()),
+        _ => host::check(host).map_err(|problem| bad_host(host, problem)),
+    }
+}
+
+/// The host of a request with none, several, or an authority.
+pub(super) fn one_host<'p>(head: &RequestHead<'p>) -> Result<&'p [u8], ResolveError> {
+    let host = match head.hosts {
+        HostValues::None => None,
+        HostValues::One(host) => Some(host),
+        HostValues::Several => return Err(ResolveError::AmbiguousHost),
+    };
+    match (host, head.authority) {
+        (None, None) => Err(bad_host(b"", HostProblem::Missing)),
+        (Some(host), Some(authority)) if !same_host(host, authority) => {
+            Err(ResolveError::AmbiguousHost)
+        }
+        (Some(host), _) | (None, Some(host)) => Ok(host),
+    }
+}
+
+/// Without case, ports and one final dot, and whatever the spelling of an address.
+fn same_host(a: &[u8], b: &[u8]) -> bool {
+    match (host::split(a), host::split(b)) {
+        (Ok(a), Ok(b)) => {
+            a.eq_ignore_ascii_case(b) || (host::v6(a).is_some() && host::v6(a) == host::v6(b))
+        }
+        _ => a.eq_ignore_ascii_case(b),
+    }
+}
