@@ -98,9 +98,8 @@ impl<D: Driver> Checkout<D> {
             return;
         };
         let now = self.pools.0.now();
-        let mut sched = self.pools.0.lock();
-        let refused = sched.put_back(self.seat, live, sound, now);
-        drop(sched);
+        let pools = &self.pools.0;
+        let refused = pools.decide(|sched| sched.put_back(self.seat, live, sound, now));
         if let Some(live) = refused {
             self.pools.close_one(self.seat, live);
         }
@@ -114,8 +113,8 @@ impl<D: Driver> Checkout<D> {
     /// Gives it a name for errors that say who holds the connections, in place of
     /// the line that asked for it.
     pub fn label(this: &Self, name: &'static str) {
-        let mut sched = this.pools.0.lock();
-        sched.relabel(this.seat, Label::Named(name));
+        let (seat, label) = (this.seat, Label::Named(name));
+        this.pools.0.decide(|sched| sched.relabel(seat, label));
     }
 }
 

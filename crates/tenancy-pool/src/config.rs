@@ -90,8 +90,26 @@ impl Builder {
     }
 
     /// Lets a closure say how many connections a tenant may have, for example by its
-    /// plan; from 1 to `max_connections`, whatever it says. It is asked when an
-    /// incarnation is first connected to.
+    /// plan; from 1 to `max_connections`, whatever it says. In place of
+    /// [`max_per_tenant`](Self::max_per_tenant).
+    ///
+    /// It is asked when an incarnation is first connected to, and, if the pools observe
+    /// a resolver, whenever that applies a change of the tenant: more is granted at once,
+    /// and of what has become too many each is closed as it comes back. It is called
+    /// outside every lock and should be quick.
+    ///
+    /// ```
+    /// # use tenancy_pool::{Driver, InvalidPools, TenantPools};
+    /// # fn build<D: Driver>(driver: D) -> Result<TenantPools<D>, InvalidPools> {
+    /// let pools = TenantPools::<D>::builder()
+    ///     .max_per_tenant_by(|tenant| match tenant.attribute("plan") {
+    ///         Some("large") => 16,
+    ///         _ => 2,
+    ///     })
+    ///     .build(driver)?;
+    /// # Ok(pools)
+    /// # }
+    /// ```
     pub fn max_per_tenant_by(
         mut self,
         max: impl Fn(&Tenant) -> u32 + Send + Sync + 'static,

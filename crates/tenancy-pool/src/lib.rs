@@ -62,6 +62,7 @@ mod driver;
 mod error;
 mod gate;
 mod label;
+mod mailbox;
 mod names;
 mod obtain;
 mod open;

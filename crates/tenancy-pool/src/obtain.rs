@@ -9,12 +9,22 @@ use crate::checkout::{Checkout, Hold};
 use crate::driver::{Driver, DriverError};
 use crate::error::{CheckoutError, Remembered};
 use crate::label::Label;
-use crate::pools::{Guard, Lent, Source, TenantPools};
-use crate::sched::{Ask, Grant, Held, Holder, Key, Queued, Refusal, Taken};
+use crate::pools::{Lent, Scheduler, Source, TenantPools};
+use crate::sched::{Ask, Grant, Held, Holder, Key, Queued, Refusal, Taken, Waiting};
 use crate::sync::{Moment, held, this_thread};
 
 type Error<D> = CheckoutError<DriverError<D>>;
 type Granted<D> = Grant<Lent<D>, Arc<Source<D>>>;
+
+/// What the scheduler decided about a check-out.
+enum Told<D: Driver> {
+    Taken(Taken<Lent<D>, Arc<Source<D>>>),
+    Queued(Queued<Lent<D>, Arc<Source<D>>>),
+    /// Too many wait.
+    Overloaded,
+    /// This thread holds all that it would wait for.
+    Stuck(Vec<Held>),
+}
 
 impl<D: Driver> TenantPools<D> {
     /// `key` is the tenant's slot if the caller knows it.
@@ -27,11 +37,13 @@ impl<D: Driver> TenantPools<D> {
         label: Label,
     ) -> Result<Checkout<D>, Error<D>> {
         let ask = self.ask(tenant, key, label)?;
-        // Bound first, here and below: the lock is free when anything else happens.
-        let taken = self.0.lock().try_take(&ask);
+        let taken = self.0.decide(|sched| match sched.try_take(&ask) {
+            Some(idle) => Ok(idle),
+            None => Err(Self::take_or_queue(sched, &ask)),
+        });
         match taken {
-            Some((seat, connection)) => Ok(self.lend(seat, connection)),
-            None => self.obtain_otherwise(tenant, ask, timeout),
+            Ok((seat, connection)) => Ok(self.lend(seat, connection)),
+            Err(told) => self.obtain_otherwise(tenant, ask, told, timeout),
         }
     }
 
@@ -42,10 +54,8 @@ impl<D: Driver> TenantPools<D> {
         label: Label,
     ) -> Result<Option<Checkout<D>>, Error<D>> {
         let ask = self.ask(tenant, key, label)?;
-        let mut sched = self.0.lock();
-        let taken = sched.try_take(&ask);
-        let admitted = sched.admit(&ask);
-        drop(sched);
+        let decide = |sched: &mut Scheduler<D>| (sched.try_take(&ask), sched.admit(&ask));
+        let (taken, admitted) = self.0.decide(decide);
         match (taken, admitted) {
             (Some((seat, connection)), _) => Ok(Some(self.lend(seat, connection))),
             (None, Err(Taken::Refused(refusal))) => Err(Self::refused(tenant, refusal)),
@@ -57,23 +67,41 @@ impl<D: Driver> TenantPools<D> {
         Checkout::new(self.clone(), seat, connection, Hold::new())
     }
 
+    #[cold]
+    fn take_or_queue(sched: &mut Scheduler<D>, ask: &Ask) -> Told<D> {
+        match sched.take(ask) {
+            Taken::Full if held(0) > 0 && sched.is_stuck(ask) => {
+                Told::Stuck(sched.holders(ask.key))
+            }
+            Taken::Full => sched.queue(ask).map_or(Told::Overloaded, Told::Queued),
+            taken => Told::Taken(taken),
+        }
+    }
+
     /// Where there was nothing to be used as it is.
     #[cold]
     fn obtain_otherwise(
         &self,
         tenant: &Tenant,
         mut ask: Ask,
+        mut told: Told<D>,
         timeout: Duration,
     ) -> Result<Checkout<D>, Error<D>> {
-        let mut deadline = None;
+        let deadline = Moment::now().after(timeout);
+        let id = || tenant.id().clone();
         loop {
-            let mut sched = self.0.lock();
-            let taken = sched.take(&ask);
-            if let Taken::Full = taken {
-                let deadline = deadline.unwrap_or_else(|| Moment::now().after(timeout));
-                return self.wait(tenant, ask, sched, deadline);
-            }
-            drop(sched);
+            let taken = match told {
+                Told::Queued(queued) => return self.wait(tenant, ask, &queued, deadline),
+                Told::Overloaded => {
+                    let (tenant, waiting) = (id(), self.0.max_waiters);
+                    return Err(CheckoutError::Overloaded { tenant, waiting });
+                }
+                Told::Stuck(held) => {
+                    let (tenant, holders) = (id(), self.0.holders(held));
+                    return Err(CheckoutError::WouldDeadlock { tenant, holders });
+                }
+                Told::Taken(taken) => taken,
+            };
             match taken {
                 Taken::Idle {
                     seat,
@@ -95,11 +123,11 @@ impl<D: Driver> TenantPools<D> {
                     self.0.names.remove(tenant.id(), ask.key);
                     ask.key = self.0.slot(tenant.id());
                 }
-                Taken::Full => unreachable!("it has waited"),
+                Taken::Full => unreachable!("it is queued then"),
             }
             // What was just done took its time.
-            deadline.get_or_insert_with(|| Moment::now().after(timeout));
             ask.now = self.0.now();
+            told = self.0.decide(|sched| Self::take_or_queue(sched, &ask));
         }
     }
 
@@ -123,32 +151,18 @@ impl<D: Driver> TenantPools<D> {
     }
 
     /// Waits for a grant until the deadline.
-    fn wait<'p>(
-        &'p self,
+    fn wait(
+        &self,
         tenant: &Tenant,
         mut ask: Ask,
-        mut sched: Guard<'p, D>,
+        queued: &Queued<Lent<D>, Arc<Source<D>>>,
         deadline: Moment,
     ) -> Result<Checkout<D>, Error<D>> {
-        let id = || tenant.id().clone();
-        if held(0) > 0 && sched.is_stuck(&ask) {
-            let holders = sched.holders(ask.key);
-            drop(sched);
-            let holders = self.0.holders(holders);
-            let tenant = id();
-            return Err(CheckoutError::WouldDeadlock { tenant, holders });
-        }
-        let Some(queued) = sched.queue(&ask) else {
-            let (tenant, waiting) = (id(), sched.limits.max_waiters);
-            return Err(CheckoutError::Overloaded { tenant, waiting });
-        };
         if queued.bound_reached {
-            let max = sched.limits.max as usize;
-            drop(sched);
+            let max = self.0.max as usize;
             self.0.observers.emit(&Event::BoundReached { max });
-            sched = self.0.lock();
         }
-        let granted = self.granted(&mut ask, sched, &queued, deadline);
+        let granted = self.granted(&mut ask, &queued.waiting, deadline);
         let waited = queued.waiting.since.elapsed();
         if waited >= self.0.timing.long_wait {
             self.0.observers.emit(&Event::WaitedLong { tenant, waited });
@@ -159,7 +173,7 @@ impl<D: Driver> TenantPools<D> {
             Ok(Grant::Refused(refusal)) => Err(Self::refused(tenant, refusal)),
             Ok(Grant::Nudge) => unreachable!("it has looked"),
             Err(holders) => Err(CheckoutError::Timeout {
-                tenant: id(),
+                tenant: tenant.id().clone(),
                 waited,
                 holders: self.0.holders(holders),
             }),
@@ -167,34 +181,25 @@ impl<D: Driver> TenantPools<D> {
     }
 
     /// What a waiter is granted at last, else who holds what it waited for.
-    fn granted<'p>(
-        &'p self,
+    fn granted(
+        &self,
         ask: &mut Ask,
-        mut sched: Guard<'p, D>,
-        queued: &Queued<Lent<D>, Arc<Source<D>>>,
+        waiting: &Arc<Waiting<Lent<D>, Arc<Source<D>>>>,
         deadline: Moment,
     ) -> Result<Granted<D>, Vec<Held>> {
-        let waiting = &queued.waiting;
-        let mut late = false;
-        // A grant that came together with the deadline counts: it is looked for first.
         loop {
-            match waiting.take() {
+            let grant = waiting.mail.wait_until(deadline);
+            ask.now = self.0.now();
+            match grant {
                 Some(Grant::Nudge) => {
-                    ask.now = self.0.now();
-                    if let Some((seat, connection)) = sched.look(ask, waiting) {
+                    let found = self.0.decide(|sched| sched.look(ask, waiting));
+                    if let Some((seat, connection)) = found {
                         return Ok(Grant::Use { seat, connection });
                     }
                 }
                 Some(grant) => return Ok(grant),
-                None => {}
+                None => return self.0.decide(|sched| sched.leave(ask, waiting)),
             }
-            if late {
-                let holders = sched.holders(ask.key);
-                ask.now = self.0.now();
-                sched.leave(ask, waiting);
-                return Err(holders);
-            }
-            (sched, late) = waiting.signal.wait_until(sched, deadline);
         }
     }
 

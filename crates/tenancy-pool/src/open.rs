@@ -30,7 +30,9 @@ impl<D: Driver> Drop for Reservation<'_, D> {
         if !self.done {
             let now = self.pools.0.now();
             let (made, reason) = (self.made.clone(), self.reason.take());
-            self.pools.0.lock().abandon(self.seat, made, reason, now);
+            self.pools
+                .0
+                .decide(|sched| sched.abandon(self.seat, made, reason, now));
         }
     }
 }
@@ -75,7 +77,7 @@ impl<D: Driver> TenantPools<D> {
         reservation.done = true;
         let now = self.0.now();
         let made = reservation.made.clone();
-        let opened = self.0.lock().opened(permit.seat, made, now);
+        let opened = self.0.decide(|sched| sched.opened(permit.seat, made, now));
         match opened {
             Ok(()) => Ok(Checkout::new(self.clone(), permit.seat, live, held)),
             Err(refusal) => {
@@ -126,7 +128,7 @@ impl<D: Driver> Inner<D> {
     /// The connection of this seat is gone.
     fn closed(&self, seat: u32) {
         let now = self.now();
-        self.lock().closed(seat, now);
+        self.decide(|sched| sched.closed(seat, now));
     }
 
     /// Drops a connection. A panic in its destructor ends here: whose turn it is to

@@ -13,14 +13,14 @@ use crate::driver::{Access, Connection, Driver, DriverError};
 use crate::error::{CheckoutError, Holder, Holders, StillOut};
 use crate::gate::Gate;
 use crate::label::Label;
+use crate::mailbox::Mailbox;
 use crate::names::Names;
 use crate::sched::{Held, Key, Sched, Stamp};
 use crate::stats::{PoolStats, TenantStats};
-use crate::sync::{Moment, Mutex, MutexGuard, Signal, this_thread};
+use crate::sync::{Moment, Mutex, this_thread};
 
 type Error<D> = CheckoutError<DriverError<D>>;
-type Scheduler<D> = Sched<Lent<D>, Arc<Source<D>>>;
-pub(crate) type Guard<'p, D> = MutexGuard<'p, Scheduler<D>>;
+pub(crate) type Scheduler<D> = Sched<Lent<D>, Arc<Source<D>>>;
 
 /// What the scheduler hands around: a word, however big the connection is.
 pub(crate) type Lent<D> = Box<Live<D>>;
@@ -52,6 +52,8 @@ pub(crate) struct Inner<D: Driver> {
     pub(crate) names: Names,
     pub(crate) gate: Gate,
     pub(crate) driver: D,
+    pub(crate) max: u32,
+    pub(crate) max_waiters: usize,
     max_per_tenant: u32,
     max_of: Option<MaxOf>,
     pub(crate) timing: Timing,
@@ -66,8 +68,18 @@ impl<D: Driver> Clone for TenantPools<D> {
 }
 
 impl<D: Driver> Inner<D> {
-    pub(crate) fn lock(&self) -> Guard<'_, D> {
-        self.sched.lock()
+    /// Lets `work` decide under the lock, and wakes afterwards whoever has news of it.
+    /// What is to be dropped has to come out of it: the lock is free by then.
+    #[inline]
+    pub(crate) fn decide<T>(&self, work: impl FnOnce(&mut Scheduler<D>) -> T) -> T {
+        let mut sched = self.sched.lock();
+        let decided = work(&mut sched);
+        if !sched.wakes.is_empty() {
+            let wakes = std::mem::take(&mut sched.wakes);
+            drop(sched);
+            wakes.iter().for_each(|waiting| waiting.mail.wake());
+        }
+        decided
     }
 
     pub(crate) fn now(&self) -> Stamp {
@@ -80,17 +92,17 @@ impl<D: Driver> Inner<D> {
             return self.max_per_tenant;
         };
         let max = max_of(tenant);
-        max.clamp(1, self.lock().limits.max)
+        max.clamp(1, self.max)
     }
 
     /// A tenant's slot, made if there is none.
     pub(crate) fn slot(&self, id: &TenantId) -> Key {
         self.names.find(id).unwrap_or_else(|| {
-            let key = self.lock().add(id.clone());
+            let key = self.decide(|sched| sched.add(id.clone()));
             match self.names.insert(id, key) {
                 Ok(()) => key,
                 Err(theirs) => {
-                    self.lock().forget(key);
+                    self.decide(|sched| sched.forget(key));
                     theirs
                 }
             }
@@ -126,6 +138,8 @@ impl<D: Driver> TenantPools<D> {
 
     pub(crate) fn new(driver: D, config: Config) -> Self {
         Self(Arc::new(Inner {
+            max: config.limits.max,
+            max_waiters: config.limits.max_waiters,
             sched: Mutex::new(Sched::new(config.limits)),
             names: Names::new(),
             gate: Gate::new(config.max_opening),
@@ -220,12 +234,12 @@ impl<D: Driver> TenantPools<D> {
     pub fn close(&self, id: &TenantId, timeout: Duration) -> Result<(), StillOut> {
         let began = Moment::now();
         let deadline = began.after(timeout);
-        let closer = Arc::new(Signal::default());
+        let closer = Arc::new(Mailbox::new());
         loop {
             let key = self.0.slot(id);
             // Bound first: the lock must be free when the connections are closed.
             let now = self.0.now();
-            let rubbish = self.0.lock().close(key, now);
+            let rubbish = self.0.decide(|sched| sched.close(key, now));
             match rubbish {
                 Some(rubbish) => self.discard(rubbish),
                 None => {
@@ -234,29 +248,32 @@ impl<D: Driver> TenantPools<D> {
                 }
             }
             let mut late = false;
-            let mut sched = self.0.lock();
-            while !sched.drained(key, &closer) {
-                let held = sched.held_of(key);
+            loop {
+                let left = self.0.decide(|sched| {
+                    let drained = sched.drained(key, &closer);
+                    (!drained).then(|| sched.held_of(key))
+                });
+                let Some(held) = left else {
+                    return Ok(());
+                };
                 let mine = !held.is_empty() && held.iter().all(|held| held.thread == this_thread());
                 if late || mine {
-                    sched.stop_waiting(key, &closer);
-                    drop(sched);
+                    self.0.decide(|sched| sched.stop_waiting(key, &closer));
                     return Err(StillOut {
                         tenant: id.clone(),
                         waited: began.elapsed(),
                         holders: self.0.holders(held),
                     });
                 }
-                (sched, late) = closer.wait_until(sched, deadline);
+                late = closer.wait_until(deadline).is_none();
             }
-            return Ok(());
         }
     }
 
     /// Opens a closed tenant to check-outs again; says whether it was closed.
     pub fn reopen(&self, id: &TenantId) -> bool {
         let key = self.0.names.find(id);
-        key.is_some_and(|key| self.0.lock().reopen(key))
+        key.is_some_and(|key| self.0.decide(|sched| sched.reopen(key)))
     }
 
     /// Forgets a tenant, its epoch and whether it is closed, and frees the memory;
@@ -266,7 +283,7 @@ impl<D: Driver> TenantPools<D> {
             return true;
         };
         // Bound first: what is forgotten is dropped outside the lock.
-        let forgotten = self.0.lock().forget(key);
+        let forgotten = self.0.decide(|sched| sched.forget(key));
         if forgotten.is_some() {
             self.0.names.remove(id, key);
         }
@@ -285,7 +302,22 @@ impl<D: Driver> TenantPools<D> {
             None => self.0.slot(id),
         };
         let now = self.0.now();
-        self.0.lock().mark(key, epoch, now);
+        self.0.decide(|sched| sched.mark(key, epoch, now));
+    }
+
+    /// Takes note of what was changed about a tenant. Who was never seen here has
+    /// nothing idle, and is asked about when it comes.
+    fn take_note(&self, tenant: &Tenant) {
+        let Some(key) = self.0.names.find(tenant.id()) else {
+            return;
+        };
+        let retiring = tenant.status() == TenantStatus::Retiring;
+        let max = self.0.max_of(tenant);
+        let now = self.0.now();
+        self.0.decide(|sched| {
+            sched.set_retiring(key, retiring);
+            sched.allow(key, tenant.epoch(), max, now);
+        });
     }
 
     /// Closes the idle connections that have been idle or alive for too long, belong
@@ -293,7 +325,7 @@ impl<D: Driver> TenantPools<D> {
     /// Call it now and then.
     pub fn reap(&self) -> usize {
         let now = self.0.now();
-        let rubbish = self.0.lock().reap(now);
+        let rubbish = self.0.decide(|sched| sched.reap(now));
         let closed = rubbish.connections.len();
         self.discard(rubbish);
         closed
@@ -306,29 +338,26 @@ impl<D: Driver> TenantPools<D> {
 
     /// The state of all pools.
     pub fn stats(&self) -> PoolStats {
-        self.0.lock().stats()
+        self.0.decide(|sched| sched.stats())
     }
 
     /// The state of one tenant's pool; `None` if it was never seen.
     pub fn tenant_stats(&self, id: &TenantId) -> Option<TenantStats> {
         let key = self.0.names.find(id)?;
-        self.0.lock().tenant_stats(key)
+        self.0.decide(|sched| sched.tenant_stats(key))
     }
 }
 
 /// Pools take note of what a resolver tells: see [`TenantPools::mark`]. A removed
-/// tenant's handles are superseded too, and a retiring one keeps no idle connection
-/// beyond the next [`TenantPools::reap`]: another process may wait for its file.
+/// tenant's handles are superseded too, a retiring one keeps no idle connection beyond
+/// the next [`TenantPools::reap`] (another process may wait for its file), and how many
+/// connections a changed one may have is [asked anew](Builder::max_per_tenant_by).
 impl<D: Driver> Observer for TenantPools<D> {
     fn observe(&self, event: &Event<'_>) {
         match event {
             Event::TenantChanged { tenant } => {
                 self.mark(tenant.id(), tenant.epoch());
-                // Who was never seen here has nothing idle.
-                if let Some(key) = self.0.names.find(tenant.id()) {
-                    let retiring = tenant.status() == TenantStatus::Retiring;
-                    self.0.lock().set_retiring(key, retiring);
-                }
+                self.take_note(tenant);
             }
             Event::TenantRemoved { id, epoch } => self.mark(id, epoch.next()),
             _ => {}

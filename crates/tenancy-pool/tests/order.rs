@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use tenancy_core::{Event, Observer, Tenant};
 use tenancy_pool::CheckoutError;
 
 use crate::util::*;
@@ -213,6 +214,32 @@ fn a_bigger_plan_gets_more() {
         }
         assert_eq!(out.len(), wanted, "{id}");
     }
+}
+
+#[test]
+fn a_plan_that_changes_changes_what_a_tenant_gets() {
+    let driver = OkDriver();
+    let pools = pools_with(&driver, 8, 1, |builder| {
+        let plan = |tenant: &Tenant| tenant.attribute("max")?.parse().ok();
+        builder.max_per_tenant_by(move |tenant| plan(tenant).unwrap_or(2))
+    });
+    let mut out = Vec::new();
+    // What the resolver tells, and how many can be out then; 0 and 99 are what no closure
+    // may say.
+    for (max, wanted) in [("2", 2), ("4", 4), ("1", 4), ("0", 4), ("99", 8)] {
+        let acme = Tenant::builder("acme".parse().expect("an id")).attribute("max", max);
+        let acme = acme.build().expect("a tenant");
+        pools.observe(&Event::TenantChanged { tenant: &acme });
+        while let Ok(more) = pools.checkout_timeout(&acme, Duration::ZERO) {
+            out.push(more);
+        }
+        assert_eq!(out.len(), wanted, "{max}");
+    }
+    let acme = tenant("acme");
+    pools.observe(&Event::TenantChanged { tenant: &acme });
+    drop(out);
+    let stats = pools.tenant_stats(acme.id()).expect("it is known");
+    assert_eq!((stats.max, stats.idle, driver.world.live()), (2, 2, 2));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use tenancy_core::{Epoch, TenantId};
 
 use super::chain::NONE;
 use super::{Key, Prepared, Record, Refusal, Rubbish, Sched, Slot, Stamp, State};
-use crate::sync::Signal;
+use crate::mailbox::Mailbox;
 
 impl<C, S: Clone> Sched<C, S> {
     /// A slot for a tenant.
@@ -62,6 +62,17 @@ impl<C, S: Clone> Sched<C, S> {
         Ok(())
     }
 
+    /// So many connections a tenant may have from now on. What is too many by now is
+    /// closed as it comes back.
+    pub(crate) fn allow(&mut self, key: Key, epoch: Epoch, cap: u32, now: Stamp) {
+        let slot = self.slot(key);
+        // Else it will be asked when this incarnation is connected to.
+        if slot.is_some_and(|slot| slot.epoch == Some(epoch) && slot.source.is_some()) {
+            self.at(key.index).cap = cap;
+            self.settle(key.index, now);
+        }
+    }
+
     /// As [`raise`](Self::raise), for who only tells.
     pub(crate) fn mark(&mut self, key: Key, epoch: Epoch, now: Stamp) {
         if self.slot(key).is_some() {
@@ -109,7 +120,7 @@ impl<C, S: Clone> Sched<C, S> {
     }
 
     /// Is nothing of this tenant left? Else `closer` will be told when nothing is.
-    pub(crate) fn drained(&mut self, key: Key, closer: &Arc<Signal>) -> bool {
+    pub(crate) fn drained(&mut self, key: Key, closer: &Arc<Mailbox<()>>) -> bool {
         self.stop_waiting(key, closer);
         let drained = self.slot(key).is_none_or(|slot| slot.parts.total() == 0);
         if !drained {
@@ -120,7 +131,7 @@ impl<C, S: Clone> Sched<C, S> {
     }
 
     /// A closer waits no longer.
-    pub(crate) fn stop_waiting(&mut self, key: Key, closer: &Arc<Signal>) {
+    pub(crate) fn stop_waiting(&mut self, key: Key, closer: &Arc<Mailbox<()>>) {
         if self.slot(key).is_some()
             && let Some(rare) = &mut self.at(key.index).rare
         {

@@ -109,6 +109,8 @@ pub(crate) struct Sched<C, S> {
     tickets: Chain,
     counters: Counters,
     waiters: usize,
+    /// Who has news and is to be woken, once the lock is free.
+    pub(crate) wakes: Vec<Arc<Waiting<C, S>>>,
 }
 
 impl<C, S: Clone> Sched<C, S> {
@@ -126,6 +128,7 @@ impl<C, S: Clone> Sched<C, S> {
             tickets: Chain::new(),
             counters: Counters::default(),
             waiters: 0,
+            wakes: Vec::new(),
         }
     }
 
@@ -315,7 +318,8 @@ impl<C, S: Clone> Sched<C, S> {
         let at = &mut self.seats[seat];
         let index = at.slot;
         let slot = &mut self.slots[index as usize];
-        let keep = sound && !self.max_lifetime.is_reached(at.born, now);
+        let old = self.max_lifetime.is_reached(at.born, now);
+        let keep = sound && !old && slot.parts.total() <= slot.cap;
         if !keep || slot.closed || slot.epoch != Some(at.epoch) {
             self.shift(seat, State::Closing);
             return Some(connection);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::chain::NONE;
-use super::{Ask, Grant, Holder, Permit, Prepared, Refusal, Sched, Stamp, State, Waiting};
+use super::{Ask, Grant, Held, Holder, Permit, Prepared, Refusal, Sched, Stamp, State, Waiting};
 use crate::sync::Moment;
 
 /// A place in the queue.
@@ -60,16 +60,30 @@ impl<C, S: Clone> Sched<C, S> {
         Some((seat, connection))
     }
 
-    /// A waiter gives up; it was granted nothing.
-    pub(crate) fn leave(&mut self, ask: &Ask, waiting: &Arc<Waiting<C, S>>) {
-        let index = ask.key.index;
-        let waiters = &mut self.at(index).rare().waiters;
-        if let Some(at) = waiters.iter().position(|other| Arc::ptr_eq(other, waiting)) {
-            waiters.remove(at);
-            self.waiters -= 1;
-            self.count(index, |counters| &mut counters.timeouts);
+    /// A waiter's time is up: what it was granted at the last moment, else who holds
+    /// what it waited for.
+    pub(crate) fn leave(
+        &mut self,
+        ask: &Ask,
+        waiting: &Arc<Waiting<C, S>>,
+    ) -> Result<Grant<C, S>, Vec<Held>> {
+        match waiting.mail.take() {
+            None => {}
+            Some(Grant::Nudge) => {
+                if let Some((seat, connection)) = self.look(ask, waiting) {
+                    return Ok(Grant::Use { seat, connection });
+                }
+            }
+            Some(grant) => return Ok(grant),
         }
+        let index = ask.key.index;
+        let holders = self.holders(ask.key);
+        let rare = self.at(index).rare();
+        rare.waiters.retain(|other| !Arc::ptr_eq(other, waiting));
+        self.waiters -= 1;
+        self.count(index, |counters| &mut counters.timeouts);
         self.settle(index, ask.now);
+        Err(holders)
     }
 
     fn next_waiter(&mut self, index: u32) -> Option<Arc<Waiting<C, S>>> {
@@ -78,10 +92,17 @@ impl<C, S: Clone> Sched<C, S> {
         Some(next)
     }
 
+    /// Grants a waiter that has left the queue; only a nudge is written over.
+    fn tell(&mut self, waiting: Arc<Waiting<C, S>>, grant: Grant<C, S>) {
+        let before = waiting.mail.put(grant);
+        debug_assert!(matches!(before, None | Some(Grant::Nudge)));
+        self.wakes.push(waiting);
+    }
+
     /// Refuses all who wait for a tenant; it has to be settled then.
     pub(super) fn refuse_waiters(&mut self, index: u32, refusal: &Refusal) {
         while let Some(waiting) = self.next_waiter(index) {
-            waiting.grant(Grant::Refused(refusal.clone()));
+            self.tell(waiting, Grant::Refused(refusal.clone()));
         }
     }
 
@@ -97,7 +118,7 @@ impl<C, S: Clone> Sched<C, S> {
             let first = self.next_waiter(index).expect("somebody waits");
             self.lend(seat, first.holder, now);
             self.counters.hand_offs += 1;
-            first.grant(Grant::Use { seat, connection });
+            self.tell(first, Grant::Use { seat, connection });
         } else {
             self.push_idle(seat, connection, now);
         }
@@ -136,7 +157,7 @@ impl<C, S: Clone> Sched<C, S> {
     /// Gives the first waiter of a tenant that holds a ticket its seat.
     fn serve_ticket(&mut self, index: u32, permit: Permit<C, S>, now: Stamp) {
         let waiting = self.next_waiter(index).expect("who holds a ticket waits");
-        waiting.grant(Grant::Open(permit));
+        self.tell(waiting, Grant::Open(permit));
         // If it waits for more, it does so behind the others.
         self.tickets.remove(index);
         self.tidy(index, now);
@@ -150,12 +171,18 @@ impl<C, S: Clone> Sched<C, S> {
         if let Some(refusal) = failing.as_ref().filter(|_| nothing_left) {
             self.refuse_waiters(index, refusal);
         }
-        let slot = self.at(index);
+        let slot = &mut self.slots[index as usize];
         if let Some(first) = slot.first_waiter().filter(|_| slot.top != NONE) {
-            first.nudge();
+            // Once, until it has come to look.
+            if first.mail.offer(Grant::Nudge) {
+                self.wakes.push(first.clone());
+            }
         }
         if let Some(rare) = slot.rare.as_mut().filter(|_| nothing_left && slot.closed) {
-            rare.closers.drain(..).for_each(|closer| closer.notify());
+            for closer in rare.closers.drain(..) {
+                closer.put(());
+                closer.wake();
+            }
         }
         let wanting = slot.waiters() > slot.parts.idle as usize;
         let wants = wanting && slot.may_open() && failing.is_none();

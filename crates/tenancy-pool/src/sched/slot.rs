@@ -9,8 +9,9 @@ use super::chain::NONE;
 use super::seats::Parts;
 use super::stamp::Stamp;
 use super::{Refusal, Waiting};
+use crate::mailbox::Mailbox;
 use crate::stats::Counters;
-use crate::sync::{Moment, Signal};
+use crate::sync::Moment;
 
 /// Has this incarnation's database been prepared?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +61,7 @@ pub(super) struct Rare<C, S> {
     /// The last failure to connect, until it is forgotten.
     pub(super) failure: Option<(Stamp, Arc<str>)>,
     /// Who waits until nothing of a closed tenant is left.
-    pub(super) closers: Vec<Arc<Signal>>,
+    pub(super) closers: Vec<Arc<Mailbox<()>>>,
 }
 
 impl<C, S> Slot<C, S> {

@@ -53,6 +53,7 @@ enum Step {
     /// The tenant's next epoch is used.
     Raise(usize),
     Forget(usize),
+    Allow(usize, u32),
     Reap,
     Advance,
     /// Those who wait have waited `handoff_after`, or those who come now have not.
@@ -92,7 +93,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => t.clone().prop_map(Step::Reopen),
         1 => t.clone().prop_map(Step::Mark),
         1 => t.clone().prop_map(Step::Raise),
-        1 => t.prop_map(Step::Forget),
+        1 => t.clone().prop_map(Step::Forget),
+        1 => (t, 1..4_u32).prop_map(|(t, cap)| Step::Allow(t, cap)),
         1 => Just(Step::Reap),
         2 => Just(Step::Advance),
         2 => Just(Step::Patience),
@@ -131,6 +133,10 @@ struct Harness {
     lent: u64,
     returned: u64,
     raised: bool,
+    /// How many connections each tenant had after the step before.
+    before: Vec<u32>,
+    /// Who was to be woken, at any time.
+    woken: Vec<Arc<Waiting<Conn, Source>>>,
 }
 
 fn tenant_id(tenant: usize) -> TenantId {
@@ -168,6 +174,8 @@ impl Harness {
             lent: 0,
             returned: 0,
             raised: false,
+            before: vec![0; TENANTS],
+            woken: Vec::new(),
         }
     }
 
@@ -351,21 +359,31 @@ impl Harness {
             now: self.now(),
             ..waiter.ask
         };
-        match waiting.take() {
-            Some(Grant::Use { seat, connection }) => self.lend(tenant, ask.epoch, seat, connection),
-            Some(Grant::Open(permit)) => self.start(tenant, permit),
-            // It may have been reopened since.
-            Some(Grant::Refused(_)) => {}
-            nudge => {
-                let found = nudge.and_then(|_| self.sched.look(&ask, &waiting));
-                match found {
-                    Some((seat, connection)) => self.lend(tenant, ask.epoch, seat, connection),
-                    None if gives_up => self.sched.leave(&ask, &waiting),
-                    None => return,
-                }
-            }
+        self.woken.retain(|woken| !Arc::ptr_eq(woken, &waiting));
+        let grant = match gives_up {
+            true => self.sched.leave(&ask, &waiting).ok(),
+            false => waiting.mail.take(),
+        };
+        match grant {
+            Some(Grant::Nudge) => match self.sched.look(&ask, &waiting) {
+                Some((seat, connection)) => self.lend(tenant, ask.epoch, seat, connection),
+                None => return,
+            },
+            Some(grant) => self.granted(tenant, ask.epoch, grant),
+            None if !gives_up => return,
+            None => {}
         }
         self.waiters.remove(at);
+    }
+
+    fn granted(&mut self, tenant: usize, epoch: Epoch, grant: Grant<Conn, Source>) {
+        match grant {
+            Grant::Use { seat, connection } => self.lend(tenant, epoch, seat, connection),
+            Grant::Open(permit) => self.start(tenant, permit),
+            // It may have been reopened since.
+            Grant::Refused(_) => {}
+            Grant::Nudge => panic!("it looks for itself"),
+        }
     }
 
     fn free(&self) -> u32 {
@@ -445,6 +463,11 @@ impl Harness {
                 self.raised = false;
             }
             Step::Forget(t) => self.forget(t),
+            Step::Allow(t, cap) => {
+                self.caps[t] = cap.min(self.sched.limits.max);
+                let (key, epoch, now) = (self.keys[t], self.epochs[t], self.now());
+                self.sched.allow(key, epoch, self.caps[t], now);
+            }
             Step::Reap => {
                 let rubbish = self.sched.reap(self.now());
                 self.closing.extend(rubbish.connections);
@@ -484,10 +507,16 @@ impl Harness {
             .queued()
             .map(|w| (w.tenant, w.waiting.clone()))
             .collect();
+        let slots = self
+            .keys
+            .iter()
+            .map(|key| &self.sched.slots[key.index as usize]);
+        self.before = slots.map(|slot| slot.parts.total()).collect();
         self.run(step);
+        self.woken.append(&mut self.sched.wakes);
         let granted = queued
             .iter()
-            .filter(|(_, waiting)| waiting.is_granted_a_seat());
+            .filter(|(_, waiting)| waiting.mail.has(|grant| matches!(grant, Grant::Open(_))));
         let granted: Vec<_> = granted.map(|(t, _)| self.keys[*t].index).collect();
         let served = tickets.iter().position(|index| !granted.contains(index));
         let passed_over = tickets.iter().skip(served.unwrap_or(tickets.len()));
@@ -563,7 +592,7 @@ impl Harness {
         }
         assert_eq!(parts, slot.parts, "tenant {t}");
         assert!(
-            parts.total() <= slot.cap.max(1),
+            parts.total() <= slot.cap.max(1).max(self.before[t]),
             "tenant {t} has more than its cap"
         );
         let mut stack = 0;
@@ -632,10 +661,10 @@ impl Harness {
                 "{t} lost its ticket"
             );
             if let Some(first) = slot.first_waiter() {
-                let nudged = self
-                    .waiters
-                    .iter()
-                    .any(|waiter| Arc::ptr_eq(first, &waiter.waiting) && first.is_nudged());
+                let nudged = self.waiters.iter().any(|waiter| {
+                    Arc::ptr_eq(first, &waiter.waiting)
+                        && first.mail.has(|grant| matches!(grant, Grant::Nudge))
+                });
                 assert!(
                     slot.top == NONE || nudged,
                     "{t} has idle ones and does not know"
@@ -643,6 +672,15 @@ impl Harness {
             }
         }
         assert_eq!(waiters, sched.waiters);
+        for waiter in &self.waiters {
+            let mut woken = self.woken.iter().chain(&sched.wakes);
+            let woken = woken.any(|woken| Arc::ptr_eq(woken, &waiter.waiting));
+            assert!(
+                woken || !waiter.waiting.mail.has(|_| true),
+                "{} has news and was not woken",
+                waiter.tenant
+            );
+        }
         if let Some(first) = sched.tickets.first() {
             assert_eq!(self.free(), 0, "a seat is free and nobody takes it");
             let t = self.keys.iter().position(|key| key.index == first);

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tenancy_core::Epoch;
 
 use super::seats::Holder;
-use crate::sync::{Moment, Mutex, Signal};
+use crate::mailbox::Mailbox;
+use crate::sync::Moment;
 
 /// Leave to open a connection in a seat.
 pub(crate) struct Permit<C, S> {
@@ -46,10 +47,9 @@ pub(crate) enum Grant<C, S> {
 }
 
 /// A check-out that waits. The grant is written under the scheduler's lock before
-/// the signal, so it can be neither missed nor lost to a time-out.
+/// anybody is woken, so it can be neither missed nor lost to a time-out.
 pub(crate) struct Waiting<C, S> {
-    grant: Mutex<Option<Grant<C, S>>>,
-    pub(crate) signal: Signal,
+    pub(crate) mail: Mailbox<Grant<C, S>>,
     pub(crate) since: Moment,
     pub(crate) holder: Holder,
 }
@@ -57,46 +57,9 @@ pub(crate) struct Waiting<C, S> {
 impl<C, S> Waiting<C, S> {
     pub(crate) fn new(holder: Holder) -> Self {
         Self {
-            grant: Mutex::new(None),
-            signal: Signal::default(),
+            mail: Mailbox::new(),
             since: Moment::now(),
             holder,
         }
-    }
-
-    /// Grants; only a nudge may be overwritten.
-    pub(crate) fn grant(&self, grant: Grant<C, S>) {
-        let mut slot = self.grant.lock();
-        debug_assert!(
-            matches!(*slot, None | Some(Grant::Nudge)),
-            "a grant would be lost"
-        );
-        *slot = Some(grant);
-        drop(slot);
-        self.signal.notify();
-    }
-
-    /// Nudges, once until it has come to look.
-    pub(crate) fn nudge(&self) {
-        let mut slot = self.grant.lock();
-        if slot.is_none() {
-            *slot = Some(Grant::Nudge);
-            drop(slot);
-            self.signal.notify();
-        }
-    }
-
-    #[cfg(all(test, not(shuttle)))]
-    pub(super) fn is_nudged(&self) -> bool {
-        matches!(*self.grant.lock(), Some(Grant::Nudge))
-    }
-
-    #[cfg(all(test, not(shuttle)))]
-    pub(super) fn is_granted_a_seat(&self) -> bool {
-        matches!(*self.grant.lock(), Some(Grant::Open(_)))
-    }
-
-    pub(crate) fn take(&self) -> Option<Grant<C, S>> {
-        self.grant.lock().take()
     }
 }
