@@ -3,12 +3,13 @@
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tenancy_core::Tenant;
-use tenancy_pool::{Checkout, CheckoutError, TenantPools};
+use tenancy_pool::{Access, Checkout, CheckoutError, TenantPools};
 
 use crate::util::*;
 
@@ -18,7 +19,7 @@ const MAX: u32 = 6;
 const CAP: u32 = 3;
 
 /// Faults, counted when they have happened.
-const FAULTS: [&str; 10] = [
+const FAULTS: [&str; 12] = [
     "connect failed",
     "connect panicked",
     "connect slow",
@@ -29,6 +30,8 @@ const FAULTS: [&str; 10] = [
     "timed out",
     "superseded",
     "refused as closed",
+    "not restricted",
+    "restriction not lifted",
 ];
 
 #[derive(Default)]
@@ -42,10 +45,11 @@ impl Faults {
 
 /// Draws what connecting does; the numbers of all threads come from one sequence.
 fn driver(seed: u64, faults: &Arc<Faults>) -> Fake {
-    let (connects, prepares) = (faults.clone(), faults.clone());
+    let (connects, prepares, restricts) = (faults.clone(), faults.clone(), faults.clone());
     let drawn = AtomicU64::new(seed);
     let draw = move || Rng(drawn.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)).below(100);
     let prepare_drawn = AtomicU64::new(!seed);
+    let restrict_drawn = AtomicU64::new(seed ^ 0x5eed);
     ConnectWith(move |_, _| {
         match draw() {
             0..10 => {
@@ -71,6 +75,14 @@ fn driver(seed: u64, faults: &Arc<Faults>) -> Fake {
             return Err(NoDatabase);
         }
         Ok(())
+    })
+    .restricting(move |access| {
+        let drawn = restrict_drawn.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        if Rng(drawn).below(6) == 0 {
+            restricts.count(10 + usize::from(access == Access::ReadWrite));
+            return Err(NoDatabase);
+        }
+        Ok(access)
     })
 }
 
@@ -144,12 +156,23 @@ impl Run {
             current.saturating_sub(u64::from(old)).max(1),
         );
         let timeout = Duration::from_micros([0, 100, 1_000, 5_000_000][rng.below(4) as usize]);
+        let access = match rng.below(3) {
+            0 => Access::ReadOnly,
+            _ => Access::ReadWrite,
+        };
         let began = Instant::now();
-        match catch_unwind(AssertUnwindSafe(|| {
-            self.pools.checkout_timeout(&handle, timeout)
+        match catch_unwind(AssertUnwindSafe(|| match access {
+            Access::ReadWrite => self.pools.checkout_timeout(&handle, timeout),
+            Access::ReadOnly => {
+                let reading = self.pools.handle(&handle).read_only();
+                reading.checkout_timeout(timeout)
+            }
         })) {
             Err(_planned) => {}
-            Ok(Ok(checkout)) => self.work(rng, &handle, checkout),
+            Ok(Ok(checkout)) => {
+                assert_eq!(checkout.access, access, "restricted for another");
+                self.work(rng, &handle, checkout);
+            }
             Ok(Err(CheckoutError::Timeout { .. })) => {
                 self.faults.count(7);
                 let late = began.elapsed().saturating_sub(timeout) > Duration::from_millis(50);
@@ -162,7 +185,11 @@ impl Run {
             Ok(Err(CheckoutError::Closed { .. })) => {
                 self.faults.count(9);
             }
-            Ok(Err(CheckoutError::Connect { .. } | CheckoutError::Prepare { .. })) => {}
+            Ok(Err(
+                CheckoutError::Connect { .. }
+                | CheckoutError::Prepare { .. }
+                | CheckoutError::Restrict { .. },
+            )) => {}
             Ok(Err(other)) => panic!("{other}"),
         }
     }
@@ -226,10 +253,10 @@ impl Run {
         for n in 0..TENANTS {
             assert!(world.peak_of(&Self::name(n)) <= CAP as usize);
         }
-        assert_eq!(
-            stats.counters.checkouts,
-            self.checkouts.load(Ordering::Relaxed)
-        );
+        // What could not be restricted was checked out and went straight back.
+        let lent =
+            self.checkouts.load(Ordering::Relaxed) + self.faults.0[10].load(Ordering::Relaxed);
+        assert_eq!(stats.counters.checkouts, lent);
         let prepared = locked(&world.prepared);
         let once: HashSet<_> = prepared.iter().map(|of| (of.id(), of.epoch())).collect();
         assert_eq!(once.len(), prepared.len(), "a database was prepared twice");
@@ -256,6 +283,7 @@ fn nothing_is_lost_whatever_fails() {
     let ops = from_env("TENANCY_POOL_OPS", 60_000);
     let seed = from_env("TENANCY_POOL_SEED", u64::from(std::process::id()));
     println!("TENANCY_POOL_OPS={ops} TENANCY_POOL_SEED={seed}");
+    let descriptors = descriptors();
     let run = Run::new(seed);
     // Weak: the pools keep the driver, which keeps the world.
     let probe = {
@@ -302,4 +330,32 @@ fn nothing_is_lost_whatever_fails() {
         (world.live(), world.opened()),
         (0, world.dropped.load(Ordering::SeqCst))
     );
+    nothing_is_left(&descriptors);
+}
+
+/// What the process has open, by number.
+fn descriptors() -> HashSet<(PathBuf, PathBuf)> {
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+    // That of the listing itself is closed by the time it is looked at.
+    let open = open.filter_map(|entry| {
+        let number = entry.ok()?.path();
+        Some((std::fs::read_link(&number).ok()?, number))
+    });
+    open.collect()
+}
+
+/// No thread is left, and no descriptor that was not there before. Other tests of this
+/// process have theirs, and are waited for: when all are done there are this thread and
+/// the one that waits for it.
+fn nothing_is_left(before: &HashSet<(PathBuf, PathBuf)>) {
+    let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+    let began = Instant::now();
+    while threads() > 2 {
+        let late = began.elapsed() > Duration::from_secs(120);
+        assert!(!late, "{} threads are left", threads());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let left: Vec<_> = descriptors().difference(before).cloned().collect();
+    assert!(left.is_empty(), "{left:?} are open");
+    println!("  threads left: 0, descriptors left: 0, connections left: 0");
 }
