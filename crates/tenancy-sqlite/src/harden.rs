@@ -171,6 +171,9 @@ pub(crate) fn guard(
     hardening: Hardening,
 ) -> Result<Arc<Guard>> {
     for (limit, value) in LIMITS {
+        if matches!(limit, Limit::SQLITE_LIMIT_ATTACHED) && !guarded(Hazard::AttachUnlimited) {
+            continue;
+        }
         connection.set_limit(limit, value)?;
     }
     let guard = Arc::new(Guard::default());
@@ -261,7 +264,7 @@ fn judge(purpose: Purpose, hardening: Hardening, action: &AuthAction<'_>) -> Res
     use AuthAction as A;
     let refuse = |rule, what: String| Err(Refusal::new(rule, what));
     match *action {
-        A::Attach { .. } => refuse(Rule::Attach, "ATTACH".into()),
+        A::Attach { .. } if guarded(Hazard::AttachAllowed) => refuse(Rule::Attach, "ATTACH".into()),
         A::Detach { .. } => refuse(Rule::Attach, "DETACH".into()),
         A::Unknown { code, .. } => refuse(Rule::Unknown, format!("action {code}")),
         A::Function { function_name } if loads_code(function_name) => {

@@ -11,6 +11,7 @@ use tenancy_core::Tenant;
 
 use crate::driver::Shared;
 use crate::error::{FileError, IoError, OpenError};
+use crate::hazards::{Hazard, guarded};
 use crate::holders::processes_with;
 use crate::manager::connect;
 use crate::provision::sqlite;
@@ -137,7 +138,10 @@ impl Shared {
     fn close(&self, tenant: &Tenant, path: &Path) -> Result<(), FileError> {
         self.step("close")?;
         let (connection, _) = self.own_stamp(tenant, path)?;
-        let alone = close_alone(&connection);
+        let alone = match guarded(Hazard::RemovedWhileOpen) {
+            true => close_alone(&connection),
+            false => Ok(true),
+        };
         // Its own locks would count as somebody's.
         drop(connection);
         match alone {
@@ -156,6 +160,10 @@ impl Shared {
 fn close_alone(connection: &Connection) -> rusqlite::Result<bool> {
     // Who waits does so without the directory's lock.
     connection.busy_timeout(Duration::ZERO)?;
+    if !guarded(Hazard::AloneByALock) {
+        connection.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
+        return Ok(true);
+    }
     // Only the last connection to a WAL database, in any process, can leave WAL mode.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     let mode = |row: &Row<'_>| row.get::<_, String>(0);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tenancy_core::{Epoch, Placement, Tenant};
 
 use crate::error::{IoError, OpenError, StorageError};
+use crate::hazards::{Hazard, guarded};
 
 /// Word of [`Placement::kind`] for files of this driver.
 pub(crate) const KIND: &str = "sqlite";
@@ -203,6 +204,11 @@ pub(crate) enum Found {
 }
 
 pub(crate) fn look(path: &Path) -> io::Result<Found> {
+    if !guarded(Hazard::OpenedByItself) {
+        for path in [path.to_owned(), beside(path, "-shm")] {
+            drop(File::open(path)?);
+        }
+    }
     match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_file() => Ok(Found::File),
         Ok(meta) if meta.is_symlink() => Ok(Found::Other("a symbolic link")),
@@ -254,11 +260,15 @@ pub(crate) fn remove_file(path: &Path) -> Result<(), IoError> {
     remove_if_there(path)
 }
 
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
 pub(crate) fn remove_sidecars(path: &Path) -> Result<(), IoError> {
     for suffix in SIDECARS {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        remove_if_there(Path::new(&name))?;
+        remove_if_there(&beside(path, suffix))?;
     }
     Ok(())
 }

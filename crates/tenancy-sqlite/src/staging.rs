@@ -8,11 +8,13 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use tenancy_core::Epoch;
 
 use crate::error::IoError;
+use crate::hazards::{Hazard, guarded};
 use crate::root::{
     DirLock, Found, Place, Root, create_new, look, random_hex, remove_if_there, remove_sidecars,
     sync_dir,
@@ -88,7 +90,15 @@ impl Root {
 impl DirLock {
     /// Puts a staged, durable file in place, where none may be.
     pub(crate) fn put(&self, staged: Staged, path: &Path) -> Result<(), IoError> {
-        remove_sidecars(path)?;
+        // Who has the one that is there open would go on seeing it.
+        let there = look(path).map_err(IoError::at(path, "looked at"))?;
+        if guarded(Hazard::PutOverAFile) && there != Found::Nothing {
+            let error = ErrorKind::AlreadyExists.into();
+            return Err(IoError::new(path, "put in place", error));
+        }
+        if guarded(Hazard::LogLeftBehind) {
+            remove_sidecars(path)?;
+        }
         fs::rename(&staged.path, path).map_err(IoError::at(path, "put in place"))?;
         staged.settle();
         Ok(())

@@ -19,6 +19,20 @@ pub(crate) enum Hazard {
     ForeignKeysInside,
     /// The header of a file does not know what stands in its log.
     VersionFromHeader,
+    /// A log that lies beside a new file puts another's rows into it.
+    LogLeftBehind,
+    /// Who has a file open goes on seeing it when another takes its place.
+    PutOverAFile,
+    /// What is written after an unlink is acknowledged and vanishes.
+    RemovedWhileOpen,
+    /// A lock on a WAL database tells nothing of who only reads it.
+    AloneByALock,
+    /// Who opens and closes a database by himself drops SQLite's locks on it.
+    OpenedByItself,
+    /// Without a limit, SQL that passes the authorizer attaches any file.
+    AttachUnlimited,
+    /// Without the authorizer, SQL that passes the limit attaches any file.
+    AttachAllowed,
 }
 
 #[cfg(not(test))]
@@ -29,6 +43,9 @@ pub(crate) const fn guarded(_: Hazard) -> bool {
 #[cfg(test)]
 pub(crate) use switch::{guarded, without};
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod files;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod migrating;
