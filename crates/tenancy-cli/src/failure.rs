@@ -14,6 +14,8 @@ pub enum Failure {
     Usage(BoxError),
     /// A check failed or an operation was refused: exit code 1.
     Refused(BoxError),
+    /// Some of several tenants failed, each named above: exit code 3.
+    Partial(String),
     /// The answer, already printed, is a refusal: exit code 1.
     Answered,
     /// Whoever read our output has had enough: exit code 0.
@@ -41,6 +43,7 @@ impl Failure {
         self.say();
         match self {
             Self::Usage(_) => ExitCode::from(2),
+            Self::Partial(_) => ExitCode::from(3),
             Self::Refused(_) | Self::Answered => ExitCode::from(1),
             Self::PipeClosed => ExitCode::SUCCESS,
         }
@@ -48,14 +51,16 @@ impl Failure {
 
     /// Prints the reason, in one line.
     pub fn say(&self) {
-        if let Self::Usage(error) | Self::Refused(error) = self {
-            eprintln!("error: {}", OneLine(&**error));
+        match self {
+            Self::Usage(error) | Self::Refused(error) => eprintln!("error: {}", OneLine(&**error)),
+            Self::Partial(text) => eprintln!("error: {text}"),
+            Self::Answered | Self::PipeClosed => {}
         }
     }
 }
 
 /// An error and its causes.
-struct OneLine<'e>(&'e (dyn Error + 'static));
+pub struct OneLine<'e>(pub &'e (dyn Error + 'static));
 
 impl fmt::Display for OneLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,6 +98,12 @@ impl From<tenancy::Error> for Failure {
             | Error::Write(WriteError::Attributes(_)) => Self::Usage(error.into()),
             _ => Self::Refused(error.into()),
         }
+    }
+}
+
+impl From<tenancy::FleetError> for Failure {
+    fn from(error: tenancy::FleetError) -> Self {
+        Self::Refused(error.into())
     }
 }
 

@@ -3,6 +3,7 @@
 mod args;
 mod demo;
 mod failure;
+mod fleet;
 mod init;
 mod interrupt;
 mod man;
@@ -46,6 +47,8 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Retire(args) => removal::retire(args, global, out),
         Command::Revive(args) => removal::revive(args, global, out),
         Command::Destroy(args) => removal::destroy(args, global, out),
+        Command::Migrate(args) => fleet::migrate::run(args, global, out),
+        Command::Status(args) => fleet::status::run(args, global, out),
         Command::Resolve(args) => resolve::run(args, global, out),
         Command::Demo(args) => demo::run(args, out),
         Command::Completions { shell } => {

@@ -52,6 +52,60 @@ impl Output {
         raw(table(head, rows.collect::<Result<_, Failure>>()?).as_bytes())
     }
 
+    /// Prints what a run came to: one JSON document; or for people these lists of it,
+    /// each item a line that is wrapped and never cut, then its figures, which come last.
+    pub fn summary(self, value: &impl Serialize, lists: &[&str]) -> Result<(), Failure> {
+        if self.json {
+            return self.record(value);
+        }
+        let mut object = object(value)?;
+        let mut parts = Vec::new();
+        for (name, value) in &mut object {
+            let Value::Array(items) = value else {
+                continue;
+            };
+            if lists.contains(&name.as_str()) && !items.is_empty() {
+                parts.push(section(name, items.iter().filter_map(Value::as_object)));
+            }
+            *value = items.len().into();
+        }
+        parts.push(fields(&object, text));
+        raw(parts.join("\n").as_bytes())
+    }
+
+    /// Prints several results and what they come to: JSON lines; or a table of these
+    /// columns, what stands in `reason` in full, and the figures last.
+    pub fn listing<T: Serialize>(
+        self,
+        columns: &[&str],
+        reason: &str,
+        rows: impl Iterator<Item = Result<T, Failure>>,
+        figures: &impl Serialize,
+    ) -> Result<(), Failure> {
+        if self.json {
+            return lines(rows);
+        }
+        let rows = rows.map(|row| object(&row?));
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        let head: Vec<_> = columns.iter().map(|column| column.to_uppercase()).collect();
+        let cells = rows.iter().map(|row| cells(columns, row, text));
+        let mut parts = vec![table(head, cells.collect())];
+        let reasons = rows.iter().filter(|row| row[reason] != Value::Null);
+        let reasons: Vec<Map<_, _>> = reasons
+            .map(|row| {
+                let kept = |(name, _): &(&String, _)| [columns[0], reason].contains(&name.as_str());
+                let kept = row.iter().filter(kept);
+                kept.map(|(name, value)| (name.clone(), value.clone()))
+                    .collect()
+            })
+            .collect();
+        if !reasons.is_empty() {
+            parts.push(section(reason, reasons.iter()));
+        }
+        parts.push(fields(&object(figures)?, text));
+        raw(parts.join("\n").as_bytes())
+    }
+
     /// Prints what a query found: JSON lines, or a table with the values as they are,
     /// or where that would be too wide each row as a record.
     pub fn query(
@@ -133,6 +187,22 @@ fn lines<T: Serialize>(rows: impl Iterator<Item = Result<T, Failure>>) -> Result
         writeln!(out, "{}", json(&row?)?)?;
     }
     Ok(out.flush()?)
+}
+
+/// A heading and a line for each: its first value, and what the others say of it.
+fn section<'v>(name: &str, items: impl Iterator<Item = &'v Map<String, Value>>) -> String {
+    let said: Map<_, _> = items
+        .map(|item| {
+            let mut values = item.values().map(|value| match value {
+                Value::Array(all) => all.iter().map(text).collect::<Vec<_>>().join(", "),
+                one => text(one),
+            });
+            let first = values.next().unwrap_or_default();
+            (first, values.collect::<Vec<_>>().join(": ").into())
+        })
+        .collect();
+    let heading = plain(&name.replace('_', " ").to_uppercase());
+    format!("{heading}\n{}", fields(&said, text))
 }
 
 /// What stands in these columns.

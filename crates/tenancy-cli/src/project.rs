@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tenancy::{Actor, Config, SqliteDriver, Tenancy, TenancyBuilder, Upkeep};
+use tenancy::{Actor, Config, Fleet, SqliteCatalog, SqliteDriver, Tenancy, TenancyBuilder, Upkeep};
 
 use crate::args::Global;
 use crate::failure::Failure;
@@ -25,8 +25,15 @@ pub fn open(config: &Config) -> Result<Project, Failure> {
     Ok(builder.actor(actor()).upkeep(Upkeep::Manual).build()?)
 }
 
+/// All tenants of the config's storage root, for what is done to many.
+pub fn fleet(config: &Config) -> Result<Fleet, Failure> {
+    let driver = open(config)?.pools().driver().clone();
+    let catalog = SqliteCatalog::open(&config.storage.root).map_err(tenancy::Error::from)?;
+    Ok(Fleet::new(driver, catalog))
+}
+
 /// Who writes, for the audit: the one who is signed in here.
-fn actor() -> Actor {
+pub fn actor() -> Actor {
     let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
     Actor::new(&format!("cli:{user}"))
 }

@@ -5,6 +5,7 @@ mod cases;
 mod demo;
 mod domains;
 mod life;
+mod migrate;
 mod removal;
 mod resolve;
 mod sql;

@@ -1,5 +1,6 @@
 //! What may be written on the command line.
 
+mod fleet;
 mod tenants;
 mod work;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
+pub use fleet::{Choice, Migrate, Pace, Status};
 pub use tenants::{Create, Destroy, Domain, Down, List, Named, One, Retire, Sql};
 pub use work::{Demo, Init, Resolve};
 
@@ -91,6 +93,15 @@ pub enum Command {
     /// Remove a tenant and every file of it, now and for good.
     #[command(after_help = "Example:\n  tenancy destroy acme --yes")]
     Destroy(Destroy),
+    /// Bring all tenants, or those named, to the newest schema.
+    #[command(
+        after_help = "Example:\n  tenancy migrate --canary 2 --keep-going\n  tenancy migrate --check\n\n\
+            A run that was stopped, or failed, is gone on with by the next one."
+    )]
+    Migrate(Migrate),
+    /// Tell each tenant's schema version, what it lacks, and what failed why.
+    #[command(after_help = "Example:\n  tenancy status --behind")]
+    Status(Status),
     /// Find out what a request gets, and why.
     #[command(
         after_help = "Example:\n  tenancy resolve http://acme.localhost/orders/9 --explain\n  \

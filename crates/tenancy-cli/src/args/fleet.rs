@@ -1,0 +1,57 @@
+//! The arguments of what is done to many tenants.
+
+use clap::Args;
+
+/// Which tenants, and how.
+#[derive(Debug, Args)]
+pub struct Choice {
+    /// Only this tenant; may be given several times. All unless said.
+    #[arg(long = "tenant", value_name = "ID")]
+    pub tenants: Vec<String>,
+    /// Not this tenant; may be given several times.
+    #[arg(long, value_name = "ID")]
+    pub skip: Vec<String>,
+}
+
+impl Choice {
+    /// Were none named?
+    pub fn is_all(&self) -> bool {
+        self.tenants.is_empty() && self.skip.is_empty()
+    }
+}
+
+/// How a run goes about it.
+#[derive(Debug, Args)]
+pub struct Pace {
+    /// How many tenants are worked on at a time; they wait for the disk.
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
+    /// Go on when a tenant fails; else nothing more is begun.
+    #[arg(long)]
+    pub keep_going: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Migrate {
+    #[command(flatten)]
+    pub choice: Choice,
+    #[command(flatten)]
+    pub pace: Pace,
+    /// Only say whether anything is behind (exit code 1), and change nothing.
+    #[arg(long, conflicts_with_all = ["pretend", "canary", "keep_going"])]
+    pub check: bool,
+    /// Only say which steps would run where, and change nothing.
+    #[arg(long, conflicts_with_all = ["canary", "keep_going"])]
+    pub pretend: bool,
+    /// Migrate the first N by id alone; the others only if all of these succeed.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub canary: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Only tenants that are not at the newest version, or that failed.
+    #[arg(long)]
+    pub behind: bool,
+}

@@ -1,0 +1,143 @@
+//! `tenancy migrate`.
+
+use serde::Serialize;
+use tenancy::{Fleet, Planned};
+
+use super::options;
+use crate::args::{Global, Migrate};
+use crate::failure::Failure;
+use crate::output::{Output, grouped};
+use crate::project;
+
+pub fn run(args: &Migrate, global: &Global, out: Output) -> Result<(), Failure> {
+    let options = options(&args.choice, Some(&args.pace))?.canary(args.canary as usize);
+    let fleet = project::fleet(&project::config(global)?)?;
+    if args.check && args.choice.is_all() {
+        return check(&fleet, out);
+    }
+    if args.check || args.pretend {
+        let plan = Plan::from(fleet.plan(&options)?);
+        return if args.check {
+            plan.check(out)
+        } else {
+            plan.print(out)
+        };
+    }
+    super::run("migrating", out, |progress| {
+        fleet.migrate(&options, progress)
+    })
+}
+
+/// How many tenants have which schema.
+#[derive(Debug, Serialize)]
+pub struct Counts {
+    newest: u32,
+    current: u64,
+    behind: u64,
+    ahead: u64,
+    unknown: u64,
+}
+
+impl From<tenancy::SchemaCounts> for Counts {
+    fn from(counts: tenancy::SchemaCounts) -> Self {
+        Self {
+            newest: counts.newest,
+            current: counts.current,
+            behind: counts.behind,
+            ahead: counts.ahead,
+            unknown: counts.unknown,
+        }
+    }
+}
+
+/// From the catalog alone: 10,000 files are not opened to find nothing to do.
+fn check(fleet: &Fleet, out: Output) -> Result<(), Failure> {
+    let counts = fleet.check()?;
+    out.record(&Counts::from(counts))?;
+    let ahead = match counts.ahead {
+        0 => "",
+        _ => "; those that are ahead need a newer program",
+    };
+    match counts.all_current() {
+        true => Ok(()),
+        false => Err(Failure::refused(format!(
+            "{} tenants are not at schema version {}; `tenancy status --behind` names them, \
+             `tenancy migrate` brings them there{ahead}",
+            grouped(counts.behind + counts.ahead + counts.unknown),
+            counts.newest
+        ))),
+    }
+}
+
+/// What a migration would do.
+#[derive(Debug, Serialize)]
+struct Plan {
+    newest: u32,
+    tenants: Vec<Row>,
+    /// Tenants whose files cannot be read.
+    failed: Vec<super::Failed>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    tenant: String,
+    from: u32,
+    steps: Vec<String>,
+}
+
+impl From<tenancy::Plan> for Plan {
+    fn from(plan: tenancy::Plan) -> Self {
+        let (mut tenants, mut failed) = (Vec::new(), Vec::new());
+        for Planned {
+            tenant,
+            from,
+            steps,
+            ..
+        } in plan.tenants
+        {
+            let tenant = tenant.id().to_string();
+            match from {
+                Ok(from) => tenants.push(Row {
+                    tenant,
+                    from,
+                    steps: steps
+                        .iter()
+                        .map(|(to, step)| format!("{to} {}", step.name()))
+                        .collect(),
+                }),
+                Err(why) => failed.push(super::Failed {
+                    tenant,
+                    why: why.into(),
+                }),
+            }
+        }
+        Self {
+            newest: plan.target,
+            tenants,
+            failed,
+        }
+    }
+}
+
+impl Plan {
+    fn print(&self, out: Output) -> Result<(), Failure> {
+        out.summary(self, &["tenants", "failed"])?;
+        match self.failed.len() {
+            0 => Ok(()),
+            failed => Err(Failure::Partial(format!(
+                "the files of {failed} tenants cannot be read; `tenancy validate` says more"
+            ))),
+        }
+    }
+
+    fn check(&self, out: Output) -> Result<(), Failure> {
+        self.print(out)?;
+        match self.tenants.len() {
+            0 => Ok(()),
+            behind => Err(Failure::refused(format!(
+                "{behind} tenants are not at schema version {}; `tenancy migrate` brings them there",
+                self.newest
+            ))),
+        }
+    }
+}

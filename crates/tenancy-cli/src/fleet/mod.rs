@@ -1,0 +1,153 @@
+//! What is done to many tenants, and how a run tells what became of each.
+
+pub mod migrate;
+pub mod status;
+
+use serde::Serialize;
+use tenancy::{FleetOptions, FleetReport, Progress, RunEnd, TenantId};
+
+use crate::args::{Choice, Pace};
+use crate::failure::{Failure, OneLine};
+use crate::interrupt;
+use crate::output::{Output, grouped};
+use crate::project;
+
+/// What a run came to; the JSON document of `--json`.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// Its number in the catalog; `null` when there was nothing to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<u64>,
+    /// Tenants that needed nothing; their files were not opened.
+    current: u64,
+    done: Vec<Done>,
+    failed: Vec<Failed>,
+    left_out: Vec<LeftOut>,
+    not_reached: u64,
+    /// `through`, `failures`, `canary` or `stopped`.
+    end: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Done {
+    tenant: String,
+    from: u32,
+    to: u32,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    restored: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Failed {
+    tenant: String,
+    why: String,
+}
+
+#[derive(Debug, Serialize)]
+struct LeftOut {
+    tenant: String,
+    why: String,
+}
+
+impl From<&FleetReport> for Report {
+    fn from(report: &FleetReport) -> Self {
+        let done = report.done.iter().map(|done| Done {
+            tenant: done.tenant.id.to_string(),
+            from: done.from,
+            to: done.to,
+            restored: done.restored,
+        });
+        let failed = report.failed.iter().map(|failed| Failed {
+            tenant: failed.tenant.id.to_string(),
+            why: OneLine(&failed.error).to_string(),
+        });
+        let left_out = report.left_out.iter().map(|left_out| LeftOut {
+            tenant: left_out.tenant.id.to_string(),
+            why: left_out.why.to_string(),
+        });
+        Self {
+            run: report.run,
+            current: report.current,
+            done: done.collect(),
+            failed: failed.collect(),
+            left_out: left_out.collect(),
+            not_reached: report.not_reached,
+            end: match report.end {
+                RunEnd::Through => "through",
+                RunEnd::Failures => "failures",
+                RunEnd::Canary => "canary",
+                _ => "stopped",
+            },
+        }
+    }
+}
+
+/// What the library is told of these arguments.
+fn options(choice: &Choice, pace: Option<&Pace>) -> Result<FleetOptions, Failure> {
+    let mut options = chosen(choice)?
+        .by(project::actor())
+        .stop(&interrupt::stop());
+    if let Some(pace) = pace {
+        options = options.jobs(pace.jobs.into());
+        if pace.keep_going {
+            options = options.keep_going();
+        }
+    }
+    Ok(options)
+}
+
+fn chosen(choice: &Choice) -> Result<FleetOptions, Failure> {
+    let ids = |texts: &[String]| -> Result<Vec<TenantId>, Failure> {
+        let ids = texts.iter().map(|text| text.parse());
+        Ok(ids
+            .collect::<Result<_, _>>()
+            .map_err(tenancy::Error::from)?)
+    };
+    let mut options = FleetOptions::new().skip(ids(&choice.skip)?);
+    if !choice.tenants.is_empty() {
+        options = options.only(ids(&choice.tenants)?);
+    }
+    Ok(options)
+}
+
+/// Does something to many tenants, with a bar, and tells what became of it.
+fn run(
+    what: &'static str,
+    out: Output,
+    run: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<FleetReport, tenancy::FleetError>,
+) -> Result<(), Failure> {
+    interrupt::watch()?;
+    let bar = out.bar(0, what);
+    let done = run(&mut |at| {
+        bar.set_length(at.total);
+        bar.set_position(at.done);
+    });
+    bar.finish_and_clear();
+    let report = done.map_err(Failure::from)?;
+    out.summary(&Report::from(&report), &["failed", "left_out"])?;
+    verdict(&report)
+}
+
+/// All good, or how many are not and what to do.
+fn verdict(report: &FleetReport) -> Result<(), Failure> {
+    let failed = report.failed.len() as u64;
+    let reached = report.done.len() as u64 + failed;
+    let all = grouped(reached + report.not_reached);
+    if failed > 0 {
+        let left = match report.not_reached {
+            0 => String::new(),
+            left => format!(", {} were not begun", grouped(left)),
+        };
+        return Err(Failure::Partial(format!(
+            "{} of {all} tenants failed{left}; mend what is said above and run it again",
+            grouped(failed)
+        )));
+    }
+    match report.end {
+        RunEnd::Through => Ok(()),
+        _ => Err(Failure::refused(format!(
+            "stopped after {} of {all} tenants; run it again to go on",
+            grouped(reached)
+        ))),
+    }
+}

@@ -1,0 +1,71 @@
+//! `tenancy status`.
+
+use serde::Serialize;
+use tenancy::{Fleet, SchemaStatus, TenantId};
+
+use super::migrate::Counts;
+use crate::args::{Global, Status};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::project;
+
+/// What is asked of the catalog at once.
+const PAGE: usize = 1000;
+
+/// How it stands with the schema of one tenant.
+#[derive(Debug, Serialize)]
+struct Row {
+    tenant: String,
+    status: &'static str,
+    /// As its file was last seen; `null` if it never was.
+    version: Option<u32>,
+    /// Steps that it lacks.
+    pending: Option<u32>,
+    /// Why the last run failed for it, if it did.
+    failed: Option<String>,
+}
+
+impl Row {
+    fn new(status: SchemaStatus, newest: u32) -> Self {
+        Self {
+            tenant: status.tenant.id().to_string(),
+            status: status.tenant.status().as_str(),
+            version: status.schema,
+            pending: status.schema.map(|version| newest.saturating_sub(version)),
+            failed: status.failed.map(|failed| failed.why.into()),
+        }
+    }
+
+    fn is_settled(&self, newest: u32) -> bool {
+        self.version == Some(newest) && self.failed.is_none()
+    }
+}
+
+pub fn run(args: &Status, global: &Global, out: Output) -> Result<(), Failure> {
+    let fleet = project::fleet(&project::config(global)?)?;
+    let counts = fleet.check()?;
+    let newest = counts.newest;
+    let wanted = |row: &Row| !args.behind || !row.is_settled(newest);
+    let rows = pages(&fleet)
+        .map(|status| status.map(|status| Row::new(status, newest)))
+        .filter(|row| row.as_ref().map_or(true, wanted));
+    let columns = ["tenant", "status", "version", "pending"];
+    out.listing(&columns, "failed", rows, &Counts::from(counts))
+}
+
+/// Every tenant, page by page.
+fn pages(fleet: &Fleet) -> impl Iterator<Item = Result<SchemaStatus, Failure>> {
+    let mut page = Vec::new().into_iter();
+    let mut after: Option<TenantId> = None;
+    std::iter::from_fn(move || {
+        if page.as_slice().is_empty() {
+            match fleet.status(after.as_ref(), PAGE) {
+                Ok(tenants) => page = tenants.into_iter(),
+                Err(error) => return Some(Err(error.into())),
+            }
+        }
+        let status: SchemaStatus = page.next()?;
+        after = Some(status.tenant.id().clone());
+        Some(Ok(status))
+    })
+}
