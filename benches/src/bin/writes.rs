@@ -1,4 +1,4 @@
-//! `writes [TENANTS [WRITES]]`: adds so many tenants to an index that holds TENANTS already (1,000,000 and 200,000
+//! `writes [TENANTS [WRITES]]`: adds so many tenants to an index that holds TENANTS already (1,000,000 and 700,000
 //! unless said), one sync each, so that every table in it grows at some time; then suspends and resumes one of them as
 //! often. Prints the median and the worst, in nanoseconds of processor time, and what reading that clock takes.
 
@@ -11,7 +11,7 @@ fn main() -> Result<(), String> {
     let args = env::args().skip(1).map(|arg| arg.parse::<usize>());
     let args: Vec<usize> = args.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
     let tenants = args.first().copied().unwrap_or(1_000_000);
-    let writes = args.get(1).copied().unwrap_or(200_000).max(1);
+    let writes = args.get(1).copied().unwrap_or(700_000).max(1);
     let mut index = Written::new(tenants);
     let adds = Times::of(writes, || index.add());
     let suspends = Times::of(writes, || index.suspend());

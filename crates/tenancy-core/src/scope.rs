@@ -89,8 +89,14 @@ impl Drop for Restore {
     fn drop(&mut self) {
         let left = STACK.try_with(|stack| {
             let mut stack = stack.borrow_mut();
-            let below = stack.partition_point(|(key, _)| *key < self.0.key);
-            stack.split_off(below)
+            match stack.pop_if(|(key, _)| *key == self.0.key) {
+                // Nothing was left, as nearly always: without an allocation.
+                Some(own) => (Some(own), Vec::new()),
+                None => {
+                    let below = stack.partition_point(|(key, _)| *key < self.0.key);
+                    (None, stack.split_off(below))
+                }
+            }
         });
         drop(left);
     }
@@ -120,7 +126,7 @@ impl Tenant {
     /// Makes this tenant current whoever is: the one way to cross from one tenant
     /// to another on purpose. Observers see it.
     pub fn switch(&self) -> Scope {
-        let from = Self::current().filter(|from| from != self);
+        let from = self.other();
         let scope = Scope::push(self);
         if let Some(from) = from {
             emit(&Event::Switched {
@@ -168,18 +174,23 @@ impl Tenant {
     }
 
     fn refuse_other(&self) -> Result<(), OtherTenant> {
-        let other = STACK.try_with(|stack| {
-            let stack = stack.borrow();
-            let (_, current) = stack.last().filter(|(_, current)| current != self)?;
-            Some(current.clone())
-        });
-        match other.ok().flatten() {
+        match self.other() {
             None => Ok(()),
             Some(current) => Err(OtherTenant {
                 wanted: self.clone(),
                 current,
             }),
         }
+    }
+
+    /// Who is current, if that is another.
+    fn other(&self) -> Option<Self> {
+        let other = STACK.try_with(|stack| {
+            let stack = stack.borrow();
+            let (_, current) = stack.last().filter(|(_, current)| current != self)?;
+            Some(current.clone())
+        });
+        other.ok().flatten()
     }
 }
 
@@ -251,7 +262,7 @@ impl<F: Future> Future for Attached<F> {
 
 /// Enters without asking who is current, as [`Tenant::switch`] does.
 fn cross(tenant: &Tenant) -> Restore {
-    let from = Tenant::current().filter(|from| from != tenant);
+    let from = tenant.other();
     let restore = Restore(Scope::push(tenant));
     if let Some(from) = from {
         emit(&Event::Switched {
