@@ -1,6 +1,8 @@
 //! The process that is killed: it verifies what the one before it left, and goes on.
 
 use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::Path;
 use std::process::Child;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,8 +10,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tenancy::{
-    Behind, Error, Migration, Migrations, SqliteCatalog, SqliteDriver, Tenancy, TenantId,
-    TenantSpec, TenantStatus, Upkeep, WriteError,
+    Behind, Error, Fleet, FleetOptions, Migration, Migrations, SqliteCatalog, SqliteDriver,
+    Tenancy, TenantId, TenantSpec, TenantStatus, Upkeep, WriteError,
 };
 
 use super::PATIENCE;
@@ -43,18 +45,20 @@ pub fn wait_until_verified(root: &Path, seed: u64, child: &mut Child) {
 
 struct Worker {
     tenancy: Facade,
-    catalog: SqliteCatalog,
+    fleet: Fleet,
     journal: Journal,
     rng: Rng,
 }
 
 /// A life from its start to its death at the `count`-th `step`, if it comes to that.
 pub fn live(root: &Path, seed: u64, step: &str, count: u64) {
-    let (tenancy, catalog) = open(root, step.to_owned(), count);
+    // Every root sees releases with ever more migrations.
+    let release = bump(root);
+    let (tenancy, fleet) = open(root, release, step.to_owned(), count);
     let ids = (0..TENANTS).map(|n| format!("t{n}"));
     let mut worker = Worker {
         tenancy,
-        catalog,
+        fleet,
         journal: Journal::open(root, ids),
         rng: Rng(seed),
     };
@@ -64,14 +68,30 @@ pub fn live(root: &Path, seed: u64, step: &str, count: u64) {
         return;
     }
     for _ in 0..OPERATIONS {
-        worker.one();
+        match worker.rng.below(12) {
+            0 => worker.migrate(),
+            1 => worker.several(),
+            _ => worker.one(),
+        }
     }
 }
 
-fn open(root: &Path, die_at: String, count: u64) -> (Facade, SqliteCatalog) {
+/// How many processes began on this root before.
+fn bump(root: &Path) -> usize {
+    let path = root.join("processes");
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .expect("a file");
+    file.write_all(b".").expect("a dot");
+    usize::try_from(file.metadata().expect("its length").len()).expect("few")
+}
+
+fn open(root: &Path, release: usize, die_at: String, count: u64) -> (Facade, Fleet) {
     let seen = AtomicU64::new(0);
     let driver = SqliteDriver::builder(root.join("root"))
-        .migrations(migrations())
+        .migrations(migrations(release / 3))
         .behind(Behind::Migrate)
         .on_step(move |name| {
             println!("step {name}");
@@ -84,21 +104,25 @@ fn open(root: &Path, die_at: String, count: u64) -> (Facade, SqliteCatalog) {
         .build()
         .expect("a driver");
     let catalog = SqliteCatalog::open(root.join("root")).expect("a catalog");
-    let tenancy = Tenancy::builder(driver, catalog.clone())
+    let fleet = Fleet::new(driver.clone(), catalog.clone());
+    let tenancy = Tenancy::builder(driver, catalog)
         .resolver(rules)
         .upkeep(Upkeep::Manual)
         .build();
-    (tenancy.expect("a tenancy"), catalog)
+    (tenancy.expect("a tenancy"), fleet)
 }
 
-fn migrations() -> Migrations {
+/// The table of marks, and so many further columns.
+fn migrations(columns: usize) -> Migrations {
     let marks = "CREATE TABLE marks (mark TEXT PRIMARY KEY) STRICT, WITHOUT ROWID";
-    let seen = "ALTER TABLE marks ADD COLUMN seen INTEGER";
-    Migrations::new([
-        Migration::new("marks", marks).down("DROP TABLE marks"),
-        Migration::new("seen", seen).down("ALTER TABLE marks DROP COLUMN seen"),
-    ])
-    .expect("migrations")
+    let column = |n| {
+        Migration::new(
+            "more",
+            format!("ALTER TABLE marks ADD COLUMN more{n} INTEGER"),
+        )
+    };
+    let steps = std::iter::once(Migration::new("marks", marks)).chain((0..columns).map(column));
+    Migrations::new(steps).expect("migrations")
 }
 
 impl Worker {
@@ -110,7 +134,8 @@ impl Worker {
             }
             self.compare(&name);
         }
-        self.catalog
+        self.fleet
+            .catalog()
             .check_events()
             .expect("the events")
             .expect("an unbroken chain");
@@ -176,6 +201,34 @@ impl Worker {
         let mut read = connection.prepare("SELECT mark FROM marks").expect("SQL");
         let rows = read.query_map([], |row| row.get(0)).expect("rows");
         rows.collect::<Result<_, _>>().expect("marks")
+    }
+
+    /// All tenants at once. A process that is killed here leaves some of them behind:
+    /// those are migrated when they are opened, or by the next run.
+    fn migrate(&self) {
+        let options = FleetOptions::new().jobs(3);
+        let report = self.fleet.migrate(&options, |_| {}).expect("a run");
+        assert!(report.is_complete(), "{report:?}");
+    }
+
+    /// All tenants that are absent, at once.
+    fn several(&mut self) {
+        let absent =
+            |(name, known): (&String, &Known)| (known.state == State::Absent).then(|| name.clone());
+        let names: Vec<_> = self.journal.known.iter().filter_map(absent).collect();
+        for name in &names {
+            self.journal.begin(name, &Op::Create);
+        }
+        let specs: Vec<_> = names
+            .iter()
+            .map(|name| TenantSpec::from(id(name)))
+            .collect();
+        let created = self.tenancy.create_many(&specs);
+        for (name, created) in names.iter().zip(created) {
+            created.unwrap_or_else(|error| panic!("{name}: {error}"));
+            self.journal.acknowledge(name, &Op::Create);
+            self.compare(name);
+        }
     }
 
     /// One operation that fits what the tenant is.
