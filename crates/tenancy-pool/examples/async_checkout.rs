@@ -1,0 +1,97 @@
+//! Connections in async code: a check-out may wait, and a connection's calls block, so
+//! both happen on a thread that may block. The request's scope goes along; no task and no
+//! thread has one unless it enters it.
+//!
+//! `cargo run -p tenancy-pool --example async_checkout`
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use r2d2_sqlite::SqliteConnectionManager;
+use tenancy_core::Tenant;
+use tenancy_pool::{Connection, Descriptors, Driver, TenantPools};
+
+/// A SQLite file for each tenant, over r2d2_sqlite's own manager.
+struct Files {
+    root: PathBuf,
+}
+
+impl Driver for Files {
+    type Manager = SqliteConnectionManager;
+
+    fn manager(&self, tenant: &Tenant) -> SqliteConnectionManager {
+        SqliteConnectionManager::file(self.root.join(tenant.id().as_str()))
+    }
+
+    fn prepare(
+        &self,
+        _: &Tenant,
+        connection: &mut rusqlite::Connection,
+    ) -> Result<(), rusqlite::Error> {
+        connection.execute_batch("CREATE TABLE IF NOT EXISTS notes (text TEXT NOT NULL)")
+    }
+
+    fn descriptors(&self) -> Descriptors {
+        Descriptors {
+            first: 3,
+            further: 2,
+        }
+    }
+}
+
+type Failed = Box<dyn Error + Send + Sync>;
+
+/// Does `work` with a connection of the tenant that is current, on a thread that may
+/// block. The tenant is current there too, and until `work` is done.
+async fn with_connection<T: Send + 'static>(
+    pools: &TenantPools<Files>,
+    work: impl FnOnce(&mut Connection<Files>) -> T + Send + 'static,
+) -> Result<T, Failed> {
+    let pools = pools.clone();
+    let tenant = Tenant::current().ok_or("no tenant is current here")?;
+    let blocking = move || {
+        let _scope = tenant.enter()?;
+        let mut connection = pools.checkout_current()?;
+        Ok(work(&mut connection))
+    };
+    let done = tokio::task::spawn_blocking(blocking).await;
+    done.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
+}
+
+/// What a request does: it is never told whose it is.
+async fn note(pools: TenantPools<Files>, text: String) -> Result<u32, Failed> {
+    let count = with_connection(&pools, move |connection| {
+        connection.execute("INSERT INTO notes VALUES (?1)", [text])?;
+        connection.query_row("SELECT count(*) FROM notes", [], |row| row.get(0))
+    });
+    Ok(count.await??)
+}
+
+/// Ten requests of each of three tenants, all at once.
+pub fn main() -> Result<(), Failed> {
+    let root = tempfile::tempdir()?;
+    let files = Files {
+        root: root.path().to_owned(),
+    };
+    let pools = TenantPools::<Files>::builder()
+        .max_connections(4)
+        .max_per_tenant(1) // SQLite has one writer
+        .build(files)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+    for id in ["acme", "beta", "gamma"] {
+        let tenant = Tenant::builder(id.parse()?).build()?;
+        // `attach` makes the tenant current during every poll, wherever it is polled.
+        let requests = (0..10).map(|n| tenant.attach(note(pools.clone(), format!("{id} {n}"))));
+        let tasks: Vec<_> = requests.map(|request| runtime.spawn(request)).collect();
+        let mut seen = Vec::new();
+        for task in tasks {
+            seen.push(runtime.block_on(task)??);
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (1..=10).collect::<Vec<_>>(), "{id} saw its own notes");
+        println!("{id}: {seen:?}");
+    }
+    assert!(Tenant::current().is_none());
+    assert!(pools.stats().peak <= 4);
+    Ok(())
+}

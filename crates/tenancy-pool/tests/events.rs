@@ -1,0 +1,107 @@
+//! What observers are told, and when.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tenancy_core::Event;
+
+use crate::util::*;
+
+/// Writes down what it is told.
+type Told = Arc<Mutex<Vec<String>>>;
+
+/// Pools of at most one connection that tell everything to a list.
+fn told(driver: &Fake, long_wait: Duration) -> (tenancy_pool::TenantPools<Fake>, Told) {
+    let told = Told::default();
+    let list = told.clone();
+    let observer = move |event: &Event<'_>| {
+        let text = match event {
+            Event::Opening { tenant } => format!("opening {}", tenant.id()),
+            Event::Opened { tenant, .. } => format!("opened {}", tenant.id()),
+            Event::OpenFailed { tenant, error } => format!("failed {}: {error}", tenant.id()),
+            Event::Closing { tenant } => format!("closing {}", tenant.id()),
+            Event::Closed { tenant } => format!("closed {}", tenant.id()),
+            Event::WaitedLong { tenant, .. } => format!("waited long {}", tenant.id()),
+            Event::BoundReached { max } => format!("bound {max}"),
+            other => format!("{other:?}"),
+        };
+        locked(&list).push(text);
+    };
+    let pools = pools_with(driver, 1, 1, |builder| {
+        builder.observer(Arc::new(observer)).long_wait(long_wait)
+    });
+    (pools, told)
+}
+
+#[test]
+fn observers_are_told_before_and_after() {
+    let driver = OkDriver();
+    let (pools, told) = told(&driver, Duration::from_secs(60));
+    let use_one = |id| drop(pools.checkout(&tenant(id)).expect("a connection"));
+    use_one("acme");
+    use_one("acme");
+    use_one("beta");
+    pools
+        .close(tenant("beta").id(), Duration::ZERO)
+        .expect("nothing is out");
+    let wanted = [
+        "opening acme",
+        "opened acme",
+        "closing acme",
+        "closed acme",
+        "opening beta",
+        "opened beta",
+        "closing beta",
+        "closed beta",
+    ];
+    assert_eq!(*locked(&told), wanted);
+}
+
+#[test]
+fn observers_are_told_of_failures() {
+    let driver = FailAfter(0);
+    let (pools, told) = told(&driver, Duration::from_secs(60));
+    for _ in 0..2 {
+        assert!(pools.checkout(&tenant("acme")).is_err());
+    }
+    let wanted = ["opening acme", "failed acme: no such database"];
+    assert_eq!(*locked(&told), wanted, "a remembered one is not told again");
+}
+
+#[test]
+fn observers_are_told_of_long_waits_and_of_the_bound() {
+    let driver = OkDriver();
+    let (pools, told) = told(&driver, SHORT);
+    let out = pools.checkout(&tenant("acme")).expect("a connection");
+    let wait = |id| drop(pools.checkout_timeout(&tenant(id), SHORT));
+    std::thread::scope(|scope| {
+        // Of its own tenant: others hold nothing that it could have.
+        scope.spawn(|| wait("acme")).join().expect("no panic");
+        scope.spawn(|| wait("beta")).join().expect("no panic");
+        scope.spawn(|| drop(pools.checkout_timeout(&tenant("beta"), Duration::ZERO)));
+    });
+    drop(out);
+    let told = locked(&told);
+    let wanted = ["waited long acme", "bound 1", "waited long beta", "bound 1"];
+    assert_eq!(told[2..6], wanted, "{told:?}");
+}
+
+#[test]
+fn an_observer_may_ask_for_figures() {
+    let driver = OkDriver();
+    let kept = Arc::new(Mutex::new(None::<tenancy_pool::TenantPools<Fake>>));
+    let asking = kept.clone();
+    let pools = pools_with(&driver, 1, 1, |builder| {
+        let asks = move |_: &Event<'_>| {
+            let pools = locked(&asking).clone();
+            assert!(pools.is_none_or(|pools| pools.stats().open <= 1));
+        };
+        builder.observer(Arc::new(asks))
+    });
+    *locked(&kept) = Some(pools.clone());
+    for id in ["acme", "beta"] {
+        drop(pools.checkout(&tenant(id)).expect("a connection"));
+    }
+    *locked(&kept) = None;
+    assert_eq!(pools.stats().counters.opened, 2);
+}

@@ -1,0 +1,249 @@
+//! The invariants: what is promised, the tests that prove it, and the patches of
+//! `tests/mutants/` that break it. `scripts/mutants` applies each patch to a copy of the
+//! crate and expects red.
+//!
+//! `sched` is `src/sched/tests.rs`: the scheduler alone, driven in any order, with all of
+//! it counted from scratch after every step. It asserts nearly all of this on the way, and
+//! `shuttled` (`src/shuttled.rs`, by `scripts/shuttle`) under thousands of schedules.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+struct Proof {
+    number: u32,
+    promise: &'static str,
+    tests: &'static [&'static str],
+    patches: &'static [&'static str],
+}
+
+const SCHED: &str = "sched::the_scheduler_keeps_its_promises";
+const MODEL: &str = "model::every_check_out_ends_as_the_model_says";
+const STRESS: &str = "stress::nothing_is_lost_whatever_fails";
+
+const PROOFS: [Proof; 19] = [
+    Proof {
+        number: 1,
+        promise: "never more open than `max_connections`, counted in the fake",
+        tests: &[
+            SCHED,
+            MODEL,
+            STRESS,
+            "shuttled::shuttle_tenants_take_each_others_seats",
+        ],
+        patches: &["bound-off-by-one", "seat-freed-before-drop"],
+    },
+    Proof {
+        number: 2,
+        promise: "never more of a tenant than it may have",
+        tests: &[
+            SCHED,
+            MODEL,
+            STRESS,
+            "order::a_bigger_plan_gets_more",
+            "order::a_plan_that_changes_changes_what_a_tenant_gets",
+        ],
+        patches: &["cap-off-by-one", "too-many-are-kept"],
+    },
+    Proof {
+        number: 3,
+        promise: "a tenant's connection never reaches another: a tag in the connection",
+        tests: &[SCHED, MODEL, STRESS],
+        patches: &["anothers-connection"],
+    },
+    Proof {
+        number: 4,
+        promise: "the parts add up to `open`",
+        tests: &[SCHED, MODEL, STRESS],
+        patches: &["parts-do-not-add-up", "one-seat-for-two"],
+    },
+    Proof {
+        number: 5,
+        promise: "after the last guard nothing is out, nobody waits, no ticket is left",
+        tests: &[SCHED, STRESS, "basic::waiters_are_served_by_returns"],
+        patches: &["waiter-stays-in-the-queue"],
+    },
+    Proof {
+        number: 6,
+        promise: "no connection in two hands",
+        tests: &[SCHED, STRESS],
+        patches: &["one-seat-for-two", "late-grant-is-lost"],
+    },
+    Proof {
+        number: 7,
+        promise: "a check-out ends by its deadline and 50 ms",
+        tests: &["order::a_check_out_ends_at_its_deadline", STRESS],
+        patches: &["waits-past-its-deadline"],
+    },
+    Proof {
+        number: 8,
+        promise: "a failed or panicked connect leaves no trace and serves the next",
+        tests: &[
+            SCHED,
+            MODEL,
+            "order::a_failed_connect_serves_the_next",
+            "basic::a_panic_while_connecting_unwinds_and_gives_the_seat_back",
+            "shuttled::shuttle_a_failed_connect_wakes_the_next",
+        ],
+        patches: &["failure-keeps-the-seat", "herd-after-a-failure"],
+    },
+    Proof {
+        number: 9,
+        promise: "with `handoff_after` = 0 grants are in order of arrival",
+        tests: &[SCHED, "order::waiters_are_served_as_they_came"],
+        patches: &["last-waiter-first", "overtakes-who-waited-long"],
+    },
+    Proof {
+        number: 10,
+        promise: "tickets are served in order",
+        tests: &[SCHED, "order::tenants_are_served_as_they_came"],
+        patches: &["last-ticket-first"],
+    },
+    Proof {
+        number: 11,
+        promise: "the victim is the least recently used, never the asker's, never one waited for",
+        tests: &[SCHED, MODEL],
+        patches: &[
+            "victim-is-the-most-recent",
+            "victim-of-those-who-wait",
+            "anothers-connection",
+        ],
+    },
+    Proof {
+        number: 12,
+        promise: "at rest, who waits does so for a reason; who has news is woken",
+        tests: &[
+            SCHED,
+            "order::at_rest_who_waits_has_a_reason",
+            "shuttled::shuttle_no_wake_up_is_lost",
+            "shuttled::shuttle_a_waiter_that_gives_up_passes_its_nudge_on",
+        ],
+        patches: &[
+            "nobody-is-nudged",
+            "nobody-is-woken",
+            "no-nudge-when-the-first-leaves",
+            "raise-keeps-the-ticket",
+            "late-grant-is-lost",
+        ],
+    },
+    Proof {
+        number: 13,
+        promise: "broken, panicked-over and restricted connections never come back",
+        tests: &[
+            SCHED,
+            MODEL,
+            STRESS,
+            "admin::broken_connections_are_closed",
+            "admin::what_a_panic_left_behind_is_closed",
+            "read_only::a_connection_that_stays_restricted_is_closed",
+        ],
+        patches: &[
+            "broken-comes-back",
+            "panic-comes-back",
+            "read-only-comes-back",
+        ],
+    },
+    Proof {
+        number: 14,
+        promise: "one preparation at a time, one success for each tenant and epoch",
+        tests: &[
+            SCHED,
+            STRESS,
+            "basic::a_herd_on_a_cold_tenant_makes_one_preparation",
+        ],
+        patches: &["two-prepare-at-a-time"],
+    },
+    Proof {
+        number: 15,
+        promise: "after `close` nothing of the tenant exists or opens",
+        tests: &[
+            SCHED,
+            MODEL,
+            STRESS,
+            "shuttled::shuttle_close_leaves_nothing",
+            "admin::close_waits_for_a_connection_that_is_being_opened",
+        ],
+        patches: &["close-does-not-wait", "closed-still-opens"],
+    },
+    Proof {
+        number: 16,
+        promise: "connections are dropped once, and nothing of the user's runs under a lock",
+        tests: &[STRESS, "events::an_observer_may_ask_for_figures"],
+        patches: &["seat-freed-before-drop", "asks-the-user-under-the-lock"],
+    },
+    Proof {
+        number: 17,
+        promise: "stats add up",
+        tests: &[SCHED, MODEL, STRESS],
+        patches: &["parts-do-not-add-up"],
+    },
+    Proof {
+        number: 18,
+        promise: "time-outs leave no ticket",
+        tests: &[
+            SCHED,
+            "order::a_time_out_leaves_no_ticket",
+            "shuttled::shuttle_a_ticket_that_times_out_stops_nobody",
+        ],
+        patches: &["ticket-kept-after-a-time-out", "waiter-stays-in-the-queue"],
+    },
+    Proof {
+        number: 19,
+        promise: "a stale handle never reaches the next user of its slot, nor the next epoch",
+        tests: &[
+            SCHED,
+            MODEL,
+            "admin::a_kept_handle_finds_its_tenant_after_it_was_forgotten",
+            "shuttled::shuttle_a_raised_epoch_strands_nobody",
+        ],
+        patches: &["stale-handle-finds-the-slot", "old-epoch-comes-back"],
+    },
+];
+
+fn source(of: &str) -> String {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let path = root.join(match of {
+        "sched" => "src/sched/tests.rs".into(),
+        "shuttled" => "src/shuttled.rs".into(),
+        module => format!("tests/{module}.rs"),
+    });
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn each_promise_has_a_test_and_a_patch_that_breaks_it() {
+    let mutants = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/mutants");
+    let mut used = BTreeSet::new();
+    for (at, proof) in PROOFS.iter().enumerate() {
+        let (number, promise) = (proof.number, proof.promise);
+        assert_eq!(number as usize, at + 1);
+        assert!(
+            !proof.tests.is_empty() && !proof.patches.is_empty(),
+            "{number}: {promise}"
+        );
+        for test in proof.tests {
+            let (module, name) = test.split_once("::").expect("module::test");
+            let is_there = source(module).contains(&format!("fn {name}("));
+            assert!(is_there, "{number}: there is no {test}");
+        }
+        for patch in proof.patches {
+            let text = std::fs::read_to_string(mutants.join(format!("{patch}.patch")));
+            let text = text.unwrap_or_else(|error| panic!("{number}: {patch}: {error}"));
+            let (breaks, _) = text
+                .split_once(';')
+                .expect("Breaks invariant …; caught by …");
+            let broken = breaks.trim_start_matches("Breaks invariant ");
+            let mut broken = broken
+                .split(", ")
+                .map(|n| n.parse::<u32>().expect("a number"));
+            assert!(
+                broken.any(|n| n == number),
+                "{patch} does not say that it breaks {number}"
+            );
+            used.insert(format!("{patch}.patch"));
+        }
+    }
+    let there = std::fs::read_dir(mutants).expect("a directory");
+    let there = there.map(|entry| entry.expect("an entry").file_name().into_string());
+    let there: BTreeSet<String> = there.map(|name| name.expect("a name")).collect();
+    assert_eq!(there, used, "a patch that proves nothing");
+}
