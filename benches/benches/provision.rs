@@ -93,13 +93,15 @@ impl Bed {
     }
 
     fn create_many(&self, new: Vec<NewTenant>) -> Vec<Tenant> {
-        let tenants = self.catalog.insert_many(new, &self.by).expect("rows");
-        self.driver.provision_many(&tenants).expect("files");
-        let active = |tenant| (tenant, TenantChange::status(TenantStatus::Active));
-        let changes = tenants.iter().map(active);
-        self.catalog
-            .update_many(changes, &self.by)
-            .expect("active rows")
+        let rows = self.catalog.insert_many(new, &self.by).into_iter();
+        let rows: Vec<_> = rows.map(|row| row.expect("a row")).collect();
+        for made in self.driver.provision_many(&rows) {
+            made.expect("a file");
+        }
+        let active = |row| (row, TenantChange::status(TenantStatus::Active));
+        let changes = rows.into_iter().map(active).collect();
+        let tenants = self.catalog.update_many(changes, &self.by).into_iter();
+        tenants.map(|row| row.expect("an active row")).collect()
     }
 
     fn path(&self, tenant: &Tenant) -> PathBuf {

@@ -22,6 +22,13 @@ pub trait Provisioner: Send + Sync + 'static {
     /// When it cannot be made; what was begun is harmless and the call may be repeated.
     fn provision(&self, tenant: &Tenant) -> Result<Provisioned, ProvisionError>;
 
+    /// The same for several tenants; what came of each is in their order. A driver
+    /// that can wait for the disk once for all of them has its own.
+    fn provision_many(&self, tenants: &[Tenant]) -> Vec<Result<Provisioned, ProvisionError>> {
+        let provision = |tenant| self.provision(tenant);
+        tenants.iter().map(provision).collect()
+    }
+
     /// Brings its schema to `target`.
     ///
     /// # Errors

@@ -33,6 +33,15 @@ impl IoError {
         move |source| Self::new(path, done, source)
     }
 
+    /// The same for another of those whom one call was for.
+    pub(crate) fn again(&self) -> Self {
+        let source = match self.source.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(self.source.kind(), self.source.to_string()),
+        };
+        Self::new(&self.path, self.done, source)
+    }
+
     /// What the operating system said.
     pub fn cause(&self) -> &io::Error {
         &self.source

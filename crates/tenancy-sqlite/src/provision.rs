@@ -1,6 +1,5 @@
 //! How a file is made, from the template; the driver as a [`Provisioner`].
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,6 +29,19 @@ impl Provisioner for SqliteDriver {
     fn provision(&self, tenant: &Tenant) -> Result<Provisioned, ProvisionError> {
         let made = self.shared.provision(tenant);
         made.map_err(|error| ProvisionError::new(tenant, "made", error))
+    }
+
+    /// With one wait for the disk a hundred of them.
+    fn provision_many(&self, tenants: &[Tenant]) -> Vec<Result<Provisioned, ProvisionError>> {
+        let batch = |tenants: &[Tenant]| match tenants {
+            [one] => vec![self.shared.provision(one)],
+            several => self.shared.provision_batch(several),
+        };
+        let made = tenants.chunks(BATCH).flat_map(batch);
+        let named = |(tenant, made): (&Tenant, Result<_, FileError>)| {
+            made.map_err(|error| ProvisionError::new(tenant, "made", error))
+        };
+        tenants.iter().zip(made).map(named).collect()
     }
 
     fn migrate(&self, tenant: &Tenant, target: SchemaTarget) -> Result<Migrated, ProvisionError> {
@@ -62,22 +74,6 @@ impl Provisioner for SqliteDriver {
     }
 }
 
-impl SqliteDriver {
-    /// Provisions many tenants with one wait for the disk a hundred of them, instead
-    /// of one each. What it says of each stands in the order of `tenants`.
-    ///
-    /// # Errors
-    /// As [`Provisioner::provision`], with the tenant that it failed for. Those before
-    /// it may be made; the call may be repeated.
-    pub fn provision_many(&self, tenants: &[Tenant]) -> Result<Vec<Provisioned>, ProvisionError> {
-        let mut all = Vec::with_capacity(tenants.len());
-        for batch in tenants.chunks(BATCH) {
-            all.extend(self.shared.provision_batch(batch)?);
-        }
-        Ok(all)
-    }
-}
-
 /// A file that waits in staging for its place.
 struct New {
     place: Place,
@@ -97,37 +93,38 @@ impl Shared {
         self.root.sync_staging()?;
         let place = staged.place.clone();
         let made = self.put(tenant, staged)?;
-        self.step("clear what others staged")?;
-        self.root.clear_staged(&HashSet::from([&place]))?;
+        self.clear_staged(&[place])?;
         Ok(made)
     }
 
     /// The same for a batch, with one wait for the disk before all are put in place.
-    fn provision_batch(&self, tenants: &[Tenant]) -> Result<Vec<Provisioned>, ProvisionError> {
-        let failed = |tenant: &Tenant, error: FileError| ProvisionError::new(tenant, "made", error);
-        let Some(first) = tenants.first() else {
-            return Ok(Vec::new());
+    fn provision_batch(&self, tenants: &[Tenant]) -> Vec<Result<Provisioned, FileError>> {
+        let staged: Vec<_> = tenants.iter().map(|tenant| self.stage(tenant)).collect();
+        let places = staged.iter().flatten().flatten();
+        let places: Vec<_> = places.map(|new| new.place.clone()).collect();
+        let synced = self.sync_batch();
+        let put = |(tenant, staged): (_, Result<Option<New>, FileError>)| {
+            let staged = staged?;
+            synced.as_ref().map_err(IoError::again)?;
+            staged.map_or(Ok(Provisioned::AlreadyThere), |new| self.put(tenant, new))
         };
-        let mut staged = Vec::with_capacity(tenants.len());
-        for tenant in tenants {
-            staged.push(self.stage(tenant).map_err(|e| failed(tenant, e))?);
+        let mut made: Vec<_> = tenants.iter().zip(staged).map(put).collect();
+        if let Err(error) = self.clear_staged(&places) {
+            let fail = |made: &mut Result<_, FileError>| *made = Err(error.again().into());
+            made.iter_mut().filter(|made| made.is_ok()).for_each(fail);
         }
-        self.sync_batch().map_err(|e| failed(first, e))?;
-        let places: Vec<_> = staged.iter().flatten().map(|s| s.place.clone()).collect();
-        let mut all = Vec::with_capacity(tenants.len());
-        for (tenant, staged) in tenants.iter().zip(staged) {
-            let put = staged.map_or(Ok(Provisioned::AlreadyThere), |s| self.put(tenant, s));
-            all.push(put.map_err(|e| failed(tenant, e))?);
-        }
-        let cleared = self.root.clear_staged(&places.iter().collect());
-        cleared.map_err(|e| failed(first, e.into()))?;
-        Ok(all)
+        made
+    }
+
+    fn clear_staged(&self, places: &[Place]) -> Result<(), IoError> {
+        self.step("clear what others staged")?;
+        self.root.clear_staged(&places.iter().collect())
     }
 
     /// All that is below the root, those that were there already too.
-    fn sync_batch(&self) -> Result<(), FileError> {
+    fn sync_batch(&self) -> Result<(), IoError> {
         self.step("sync the staged batch")?;
-        Ok(self.root.sync_all()?)
+        self.root.sync_all()
     }
 
     /// Writes the tenant's file into staging, unless it is in place already.

@@ -251,35 +251,68 @@ fn two_tenants_never_share_a_place() {
 }
 
 #[test]
-fn many_are_inserted_and_changed_in_one_write_or_none_is() {
+fn of_many_that_are_written_at_once_each_has_its_own_answer() {
     let root = empty();
     let many = |ids: std::ops::Range<usize>| {
-        let new = ids.map(|n| new(&format!("t{n}")));
-        root.catalog.insert_many(new, &by())
+        let new = ids.map(|n| {
+            let mut new = new(&format!("t{n}"));
+            new.names = vec![Name::Label(format!("l{n}").parse().unwrap())];
+            new
+        });
+        root.catalog.insert_many(new.collect(), &by())
     };
-    let tenants = many(0..100).unwrap();
-    let failed = many(100..200).and_then(|_| many(150..250)).unwrap_err();
-    assert!(matches!(failed, WriteError::Exists { .. }), "{failed:?}");
-    assert_eq!(root.catalog.page(None, 1000).unwrap().len(), 200);
-    let suspend = |tenant| (tenant, TenantChange::status(TenantStatus::Suspended));
-    let changed = root
+    let tenants = many(0..100).into_iter().collect::<Result<Vec<_>, _>>();
+    let tenants = tenants.unwrap();
+    let again = many(90..110);
+    for (n, (answer, id)) in again.iter().zip(90..).enumerate() {
+        let refused = matches!(answer, Err(WriteError::Exists { .. }));
+        assert_eq!(refused, id < 100, "{n}: {answer:?}");
+    }
+    let mut taken = new("late");
+    let free = Name::Label("free".parse().unwrap());
+    taken.names = vec![free, Name::Label("l7".parse().unwrap())];
+    let mut placed = ["p1", "p2"].map(new);
+    placed
+        .iter_mut()
+        .for_each(|new| new.placement = Placement::new("sqlite", "6f1c"));
+    let [p1, p2] = placed;
+    let answers = root
         .catalog
-        .update_many(tenants.iter().map(suspend), &by())
-        .unwrap();
-    let stale = root
-        .catalog
-        .update_many([suspend(&changed[0]), suspend(&tenants[1])], &by());
-    assert!(matches!(stale, Err(WriteError::Conflict { .. })));
-    let suspended = root
-        .catalog
-        .page_of_status(TenantStatus::Suspended, None, 1000)
-        .unwrap();
-    assert_eq!(suspended.len(), 100);
-    assert_eq!(
-        root.catalog.check_events().unwrap(),
-        Ok(300),
-        "one event each"
+        .insert_many(vec![taken, p1, p2, new("last")], &by());
+    assert!(
+        matches!(answers[0], Err(WriteError::NameTaken { .. })),
+        "{answers:?}"
     );
+    assert!(
+        matches!(answers[2], Err(WriteError::Unavailable(_))),
+        "{answers:?}"
+    );
+    assert!(answers[1].is_ok() && answers[3].is_ok(), "{answers:?}");
+    assert_eq!(root.owner(TenantKey::Label("free")), None);
+    assert_eq!(
+        root.owner(TenantKey::Label("l109")).as_deref(),
+        Some("t109")
+    );
+    assert_eq!(root.catalog.page(None, 1000).unwrap().len(), 112);
+    let suspend = |tenant: &Tenant| {
+        let change = TenantChange::status(TenantStatus::Suspended);
+        (tenant.clone(), change)
+    };
+    let changes = tenants.iter().map(suspend).collect();
+    let changed = root.catalog.update_many(changes, &by());
+    assert!(changed.iter().all(Result::is_ok));
+    let changes = vec![suspend(&tenants[1]), suspend(changed[0].as_ref().unwrap())];
+    let stale = root.catalog.update_many(changes, &by());
+    assert!(
+        matches!(stale[0], Err(WriteError::Conflict { .. })),
+        "{stale:?}"
+    );
+    assert!(stale[1].is_ok(), "{stale:?}");
+    let suspended = TenantStatus::Suspended;
+    let suspended = root.catalog.page_of_status(suspended, None, 1000);
+    assert_eq!(suspended.unwrap().len(), 100);
+    // One for each row and name.
+    assert_eq!(root.catalog.check_events().unwrap(), Ok(110 * 2 + 2 + 101));
 }
 
 #[test]

@@ -38,7 +38,9 @@ fn life(root: &Path, driver: &SqliteDriver) {
         catalog.remove(old.id(), old.version(), &by).unwrap();
     }
     let batch = [batch_tenant("b1", '1'), batch_tenant("b2", '2')];
-    driver.provision_many(&batch).unwrap();
+    for made in driver.provision_many(&batch) {
+        made.unwrap();
+    }
 }
 
 fn batch_tenant(id: &str, digit: char) -> Tenant {

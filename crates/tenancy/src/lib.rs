@@ -41,6 +41,7 @@
 
 mod builder;
 mod config;
+mod create;
 mod end;
 mod error;
 mod life;

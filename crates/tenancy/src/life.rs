@@ -1,138 +1,14 @@
-//! The life of a tenant: created, suspended, taken down. How it ends is in `end`.
+//! The life of a tenant: suspended, taken down. How it begins is in `create`, how it
+//! ends in `end`.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use parking_lot::Mutex;
 use tenancy_core::{
-    Maintenance, Name, NewTenant, Proof, Provisioned, Provisioner, SchemaTarget, Tenant,
-    TenantChange, TenantId, TenantKey, TenantStatus, WriteError,
+    Maintenance, Provisioner, Tenant, TenantChange, TenantId, TenantKey, TenantStatus, WriteError,
 };
 use tenancy_pool::Driver;
 
-use crate::{Error, Tenancy, TenantSpec};
-
-/// How many tenants [`Tenancy::create_many`] makes at a time: what they wait for is
-/// the disk, not a core.
-const WORKERS: usize = 8;
+use crate::{Error, Tenancy};
 
 impl<D: Driver + Provisioner> Tenancy<D> {
-    /// Creates a tenant: its row in the catalog, its names, its database. Requests
-    /// find it when this returns.
-    ///
-    /// A creation that failed or crashed half-way has left a row that is
-    /// `provisioning`; calling this again completes it.
-    ///
-    /// # Errors
-    /// When there is such a tenant, the id or a name is reserved, central or
-    /// another tenant's — then nothing was changed — or when the database cannot be
-    /// made.
-    pub fn create(&self, spec: impl Into<TenantSpec>) -> Result<Tenant, Error> {
-        let created = self.create_unseen(&spec.into());
-        self.show_writes();
-        created
-    }
-
-    /// Creates several tenants, eight at a time; the results are in the order of the
-    /// specs.
-    ///
-    /// # Errors
-    /// As [`create`](Self::create), each its own.
-    pub fn create_many(&self, specs: &[TenantSpec]) -> Vec<Result<Tenant, Error>> {
-        let next = AtomicUsize::new(0);
-        let results = Mutex::new(Vec::with_capacity(specs.len()));
-        std::thread::scope(|scope| {
-            for _ in 0..WORKERS.min(specs.len()) {
-                scope.spawn(|| {
-                    while let at = next.fetch_add(1, Ordering::Relaxed)
-                        && let Some(spec) = specs.get(at)
-                    {
-                        let result = self.create_unseen(spec);
-                        results.lock().push((at, result));
-                    }
-                });
-            }
-        });
-        self.show_writes();
-        let mut results = results.into_inner();
-        results.sort_unstable_by_key(|(at, _)| *at);
-        results.into_iter().map(|(_, result)| result).collect()
-    }
-
-    fn create_unseen(&self, spec: &TenantSpec) -> Result<Tenant, Error> {
-        self.refuse_reserved(&spec.id)?;
-        let names = spec.names.iter().map(|name| self.name(name));
-        let names = names.collect::<Result<Vec<_>, _>>()?;
-        let row = self.begin(spec, &names)?;
-        if self.driver().provision(&row)? == Provisioned::AlreadyThere {
-            // Begun by a program that may have known fewer migrations.
-            self.driver().migrate(&row, SchemaTarget::Latest)?;
-        }
-        // An id that was destroyed in this process is closed.
-        self.pools().reopen(row.id());
-        let mut active = TenantChange::status(TenantStatus::Active);
-        // The row may be that of an attempt which was asked for something else.
-        active.attributes = Some(spec.attributes.clone());
-        active.schema = self.driver().schema();
-        match self
-            .catalog()
-            .update(row.id(), row.version(), active, self.actor())
-        {
-            // Somebody else was creating it too and has finished first.
-            Err(WriteError::Conflict { id, .. }) => Err(WriteError::Exists { id }.into()),
-            // Somebody destroyed it meanwhile, and may have found no file yet.
-            Err(WriteError::Unknown { id }) => {
-                self.driver().destroy(&row)?;
-                Err(WriteError::Unknown { id }.into())
-            }
-            done => Ok(done?),
-        }
-    }
-
-    /// The row that a creation starts from: a new one, or that of an attempt which
-    /// did not come to its end.
-    fn begin(&self, spec: &TenantSpec, names: &[Name]) -> Result<Tenant, Error> {
-        let id = &spec.id;
-        for name in names {
-            self.refuse_taken(name, id)?;
-        }
-        let begun = self.find(id)?;
-        let row = match &begun {
-            Some(row) if row.status() == TenantStatus::Provisioning => row.clone(),
-            Some(_) => return Err(WriteError::Exists { id: id.clone() }.into()),
-            None => {
-                let mut new = NewTenant::new(id.clone());
-                new.status = TenantStatus::Provisioning;
-                new.attributes = spec.attributes.clone();
-                new.placement = match &spec.placement {
-                    Some(placement) => placement.clone(),
-                    None => self.driver().place(id)?,
-                };
-                self.catalog().insert(new, self.actor())?
-            }
-        };
-        for name in names {
-            if let Err(error) = self.catalog().bind(name, id, Proof::Trusted, self.actor()) {
-                // Only the row is there yet: without it nothing is half made.
-                if begun.is_none() {
-                    self.catalog().remove(id, row.version(), self.actor())?;
-                }
-                return Err(error.into());
-            }
-        }
-        Ok(row)
-    }
-
-    fn refuse_taken(&self, name: &Name, id: &TenantId) -> Result<(), Error> {
-        match self.catalog().lookup(name.as_key())?.value {
-            Some(owner) if owner.id() != id => Err(WriteError::NameTaken {
-                name: name.clone(),
-                owner: owner.id().clone(),
-            }
-            .into()),
-            _ => Ok(()),
-        }
-    }
-
     /// The tenant as the catalog knows it now, whatever its status.
     ///
     /// # Errors

@@ -113,6 +113,32 @@ impl State {
     }
 }
 
+impl State {
+    fn refuse_others(&self, name: &Name, id: &TenantId) -> Result<(), WriteError> {
+        match self.owner(name).filter(|owner| *owner != id) {
+            None => Ok(()),
+            Some(owner) => Err(WriteError::NameTaken {
+                name: name.clone(),
+                owner: owner.clone(),
+            }),
+        }
+    }
+
+    fn bind(&mut self, name: &Name, id: &TenantId, pending: Option<Challenge>) -> Version {
+        let change = match pending {
+            None => Change::Bound {
+                name: name.clone(),
+                id: id.clone(),
+            },
+            Some(_) => Change::Unbound { name: name.clone() },
+        };
+        if *name != Name::Label(id.clone()) {
+            self.names.insert(name.clone(), (id.clone(), pending));
+        }
+        self.write(change)
+    }
+}
+
 impl Catalog for MemoryCatalog {
     fn lookup(&self, key: TenantKey<'_>) -> Result<Versioned<Option<Tenant>>, CatalogError> {
         let state = self.0.lock();
@@ -140,6 +166,9 @@ impl CatalogWriter for MemoryCatalog {
     fn insert(&self, new: NewTenant, _by: &Actor) -> Result<Tenant, WriteError> {
         let mut state = self.0.lock();
         state.refuse_taken(&new.id)?;
+        for name in &new.names {
+            state.refuse_others(name, &new.id)?;
+        }
         let last = state.tombstones.get(&new.id);
         let epoch = last.map_or(Epoch::FIRST, |last| last.next());
         let tenant = Tenant::builder(new.id)
@@ -150,6 +179,9 @@ impl CatalogWriter for MemoryCatalog {
             .attributes(new.attributes)
             .build()?;
         state.store(tenant.clone());
+        for name in new.names {
+            state.bind(&name, tenant.id(), None);
+        }
         Ok(tenant)
     }
 
@@ -185,12 +217,7 @@ impl CatalogWriter for MemoryCatalog {
     ) -> Result<Version, WriteError> {
         let mut state = self.0.lock();
         state.get(id)?;
-        if let Some(owner) = state.owner(name).filter(|owner| *owner != id) {
-            return Err(WriteError::NameTaken {
-                name: name.clone(),
-                owner: owner.clone(),
-            });
-        }
+        state.refuse_others(name, id)?;
         let pending = match (name, proof) {
             (_, Proof::Trusted) => None,
             (Name::Domain(_), Proof::Pending(challenge)) => Some(challenge),
@@ -199,17 +226,7 @@ impl CatalogWriter for MemoryCatalog {
                 return Err(WriteError::LabelNeedsNoProof { label });
             }
         };
-        let change = match pending {
-            None => Change::Bound {
-                name: name.clone(),
-                id: id.clone(),
-            },
-            Some(_) => Change::Unbound { name: name.clone() },
-        };
-        if *name != Name::Label(id.clone()) {
-            state.names.insert(name.clone(), (id.clone(), pending));
-        }
-        Ok(state.write(change))
+        Ok(state.bind(name, id, pending))
     }
 
     fn verify(

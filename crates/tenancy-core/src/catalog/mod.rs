@@ -64,6 +64,12 @@ pub trait CatalogWriter: Catalog {
     /// When the id or label is taken, or the catalog cannot be written.
     fn insert(&self, new: NewTenant, by: &Actor) -> Result<Tenant, WriteError>;
 
+    /// Adds several tenants, each as [`insert`](Self::insert) does; what came of each
+    /// is in their order. A catalog that waits for a disk waits once.
+    fn insert_many(&self, new: Vec<NewTenant>, by: &Actor) -> Vec<Result<Tenant, WriteError>> {
+        new.into_iter().map(|new| self.insert(new, by)).collect()
+    }
+
     /// Changes a tenant if its row is still the one that was `seen`.
     ///
     /// # Errors
@@ -75,6 +81,18 @@ pub trait CatalogWriter: Catalog {
         change: TenantChange,
         by: &Actor,
     ) -> Result<Tenant, WriteError>;
+
+    /// Changes several tenants, each if its row is still the one of the handle; what
+    /// came of each is in their order. A catalog that waits for a disk waits once.
+    fn update_many(
+        &self,
+        changes: Vec<(Tenant, TenantChange)>,
+        by: &Actor,
+    ) -> Vec<Result<Tenant, WriteError>> {
+        let change =
+            |(seen, change): (Tenant, _)| self.update(seen.id(), seen.version(), change, by);
+        changes.into_iter().map(change).collect()
+    }
 
     /// Removes a tenant and its names, leaving a tombstone with its last epoch.
     ///
@@ -270,6 +288,9 @@ pub struct NewTenant {
     pub placement: Placement,
     /// What the embedder keeps with it.
     pub attributes: Attributes,
+    /// Further names that route to it at once. If one is another tenant's, nothing is
+    /// inserted.
+    pub names: Vec<Name>,
     /// As [`TenantChange::schema`].
     pub schema: Option<u32>,
 }
@@ -282,6 +303,7 @@ impl NewTenant {
             status: TenantStatus::Active,
             placement: Placement::default(),
             attributes: Attributes::default(),
+            names: Vec::new(),
             schema: None,
         }
     }

@@ -2,7 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 use tenancy_core::{
     Actor, Binding, CatalogError, CatalogWriter, Challenge, Domain, Epoch, Name, NewTenant, Proof,
     Tenant, TenantChange, TenantId, TenantStatus, Version, WriteError,
@@ -15,6 +17,18 @@ use super::{SqliteCatalog, rows};
 pub(super) enum Fault {
     Refused(WriteError),
     Sqlite(rusqlite::Error),
+}
+
+impl Fault {
+    /// Could another row be written all the same?
+    fn is_about_the_row(&self) -> bool {
+        match self {
+            Self::Refused(_) => true,
+            Self::Sqlite(error) => {
+                error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+            }
+        }
+    }
 }
 
 impl From<WriteError> for Fault {
@@ -98,35 +112,27 @@ impl SqliteCatalog {
         Ok(out?)
     }
 
-    /// Adds many tenants in one transaction: all of them or none.
-    ///
-    /// # Errors
-    /// As [`CatalogWriter::insert`], for the first that cannot be added.
-    pub fn insert_many(
+    /// Several writes in one transaction, each with its own answer. If SQLite fails, it
+    /// is the answer to all.
+    fn write_each<I, T>(
         &self,
-        new: impl IntoIterator<Item = NewTenant>,
+        synced: Synced,
         by: &Actor,
-    ) -> Result<Vec<Tenant>, WriteError> {
-        let new: Vec<_> = new.into_iter().collect();
-        self.write(Synced::of(&new), by, |write| {
-            new.into_iter().map(|new| write.insert(new)).collect()
-        })
-    }
-
-    /// Changes many tenants in one transaction, each if its row is still the one of
-    /// the handle: all of them or none.
-    ///
-    /// # Errors
-    /// As [`CatalogWriter::update`], for the first that cannot be changed.
-    pub fn update_many<'t>(
-        &self,
-        changes: impl IntoIterator<Item = (&'t Tenant, TenantChange)>,
-        by: &Actor,
-    ) -> Result<Vec<Tenant>, WriteError> {
-        self.write(Synced::Now, by, |write| {
-            let change =
-                |(seen, change): (&Tenant, _)| write.update(seen.id(), seen.version(), change);
-            changes.into_iter().map(change).collect()
+        inputs: Vec<I>,
+        mut f: impl FnMut(&mut Write<'_>, I) -> Done<T>,
+    ) -> Vec<Result<T, WriteError>> {
+        let count = inputs.len();
+        if count == 0 {
+            return Vec::new();
+        }
+        let done = self.write(synced, by, |write| {
+            let mut each = |input| write.each(|write| f(write, input));
+            inputs.into_iter().map(&mut each).collect()
+        });
+        done.unwrap_or_else(|error| {
+            let error = std::sync::Arc::new(error);
+            let again = || Err(CatalogError::new(error.clone()).into());
+            std::iter::repeat_with(again).take(count).collect()
         })
     }
 }
@@ -137,6 +143,10 @@ impl CatalogWriter for SqliteCatalog {
         self.write(synced, by, |write| write.insert(new))
     }
 
+    fn insert_many(&self, new: Vec<NewTenant>, by: &Actor) -> Vec<Result<Tenant, WriteError>> {
+        self.write_each(Synced::of(&new), by, new, |write, new| write.insert(new))
+    }
+
     fn update(
         &self,
         id: &TenantId,
@@ -145,6 +155,16 @@ impl CatalogWriter for SqliteCatalog {
         by: &Actor,
     ) -> Result<Tenant, WriteError> {
         self.write(Synced::Now, by, |write| write.update(id, seen, change))
+    }
+
+    fn update_many(
+        &self,
+        changes: Vec<(Tenant, TenantChange)>,
+        by: &Actor,
+    ) -> Vec<Result<Tenant, WriteError>> {
+        self.write_each(Synced::Now, by, changes, |write, (seen, change)| {
+            write.update(seen.id(), seen.version(), change)
+        })
     }
 
     fn remove(&self, id: &TenantId, seen: Version, by: &Actor) -> Result<Version, WriteError> {
@@ -203,6 +223,23 @@ impl<'w> Write<'w> {
         Ok(self.transaction.commit()?)
     }
 
+    /// One of several writes: when it is refused, nothing of it stays.
+    fn each<T>(&mut self, f: impl FnOnce(&mut Self) -> Done<T>) -> Done<Result<T, WriteError>> {
+        let before = self.version;
+        self.run("SAVEPOINT one", [])?;
+        let out = match f(self) {
+            Ok(out) => Ok(out),
+            Err(fault) if fault.is_about_the_row() => {
+                self.version = before;
+                self.run("ROLLBACK TO one", [])?;
+                Err(fault.into())
+            }
+            Err(fault) => return Err(fault),
+        };
+        self.run("RELEASE one", [])?;
+        Ok(out)
+    }
+
     /// The version of the next row: each has its own, so that the feed can be paged.
     pub(super) fn next(&mut self) -> i64 {
         self.version.0 += 1;
@@ -255,6 +292,9 @@ impl<'w> Write<'w> {
         let sql = "INSERT INTO labels VALUES (?1, ?1, NULL)";
         self.run(sql, [id.as_str()])?;
         self.event("insert", &id, describe(&tenant))?;
+        for name in &new.names {
+            self.bind(name, &id, Proof::Trusted)?;
+        }
         Ok(tenant)
     }
 

@@ -1,0 +1,164 @@
+//! How a tenant's life begins: its row, its names, its database.
+
+use std::slice;
+
+use tenancy_core::{
+    Name, NewTenant, Proof, Provisioned, Provisioner, SchemaTarget, Tenant, TenantChange, TenantId,
+    TenantStatus, WriteError,
+};
+use tenancy_pool::Driver;
+
+use crate::{Error, Tenancy, TenantSpec};
+
+/// How many tenants [`Tenancy::create_many`] makes with one wait for the disk.
+const BATCH: usize = 100;
+
+/// What a creation starts from.
+enum Begin {
+    /// A row that is to be inserted.
+    New(NewTenant),
+    /// The row of an attempt that did not come to its end.
+    Begun(Tenant),
+}
+
+impl<D: Driver + Provisioner> Tenancy<D> {
+    /// Creates a tenant: its row in the catalog, its names, its database. Requests
+    /// find it when this returns.
+    ///
+    /// A creation that failed or crashed half-way has left a row that is
+    /// `provisioning`; calling this again completes it.
+    ///
+    /// # Errors
+    /// When there is such a tenant, the id or a name is reserved, central or
+    /// another tenant's — then nothing was changed — or when the database cannot be
+    /// made.
+    pub fn create(&self, spec: impl Into<TenantSpec>) -> Result<Tenant, Error> {
+        let spec = spec.into();
+        let mut created = self.create_batch(slice::from_ref(&spec));
+        self.show_writes();
+        created.pop().expect("one result for one spec")
+    }
+
+    /// Creates several tenants, a hundred with about the waits for the disk of one; the
+    /// results are in the order of the specs.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), each its own.
+    pub fn create_many(&self, specs: &[TenantSpec]) -> Vec<Result<Tenant, Error>> {
+        let batches = specs.chunks(BATCH);
+        let created = batches.flat_map(|specs| self.create_batch(specs)).collect();
+        self.show_writes();
+        created
+    }
+
+    fn create_batch(&self, specs: &[TenantSpec]) -> Vec<Result<Tenant, Error>> {
+        let rows = self.rows(specs);
+        let begun: Vec<Tenant> = rows.iter().flatten().cloned().collect();
+        let mut made = self.driver().provision_many(&begun).into_iter();
+        let mut provisioned = |row: &Tenant| -> Result<(), Error> {
+            if made.next().expect("one result for one row")? == Provisioned::AlreadyThere {
+                // Begun by a program that may have known fewer migrations.
+                self.driver().migrate(row, SchemaTarget::Latest)?;
+            }
+            // An id that was destroyed in this process is closed.
+            self.pools().reopen(row.id());
+            Ok(())
+        };
+        let change = |(row, spec): (Result<Tenant, Error>, &TenantSpec)| {
+            let row = row?;
+            provisioned(&row)?;
+            let mut active = TenantChange::status(TenantStatus::Active);
+            // The row may be that of an attempt which was asked for something else.
+            active.attributes = Some(spec.attributes.clone());
+            active.schema = self.driver().schema();
+            Ok((row, active))
+        };
+        self.activate(rows.into_iter().zip(specs).map(change).collect())
+    }
+
+    /// The rows of these tenants, those that are new in one write.
+    fn rows(&self, specs: &[TenantSpec]) -> Vec<Result<Tenant, Error>> {
+        let mut new = Vec::new();
+        let plans: Vec<_> = specs
+            .iter()
+            .map(|spec| match self.begin(spec)? {
+                Begin::New(row) => {
+                    new.push(row);
+                    Ok(None)
+                }
+                Begin::Begun(row) => Ok(Some(row)),
+            })
+            .collect();
+        let mut inserted = self.catalog().insert_many(new, self.actor()).into_iter();
+        let row = |plan: Result<Option<Tenant>, Error>| match plan? {
+            Some(row) => Ok(row),
+            None => Ok(inserted.next().expect("one answer for one tenant")?),
+        };
+        plans.into_iter().map(row).collect()
+    }
+
+    fn begin(&self, spec: &TenantSpec) -> Result<Begin, Error> {
+        let id = &spec.id;
+        self.refuse_reserved(id)?;
+        let names = spec.names.iter().map(|name| self.name(name));
+        let names = names.collect::<Result<Vec<_>, _>>()?;
+        for name in &names {
+            self.refuse_taken(name, id)?;
+        }
+        match self.find(id)? {
+            Some(row) if row.status() == TenantStatus::Provisioning => {
+                for name in &names {
+                    self.catalog()
+                        .bind(name, id, Proof::Trusted, self.actor())?;
+                }
+                Ok(Begin::Begun(row))
+            }
+            Some(_) => Err(WriteError::Exists { id: id.clone() }.into()),
+            None => {
+                let mut new = NewTenant::new(id.clone());
+                new.status = TenantStatus::Provisioning;
+                new.attributes = spec.attributes.clone();
+                new.names = names;
+                new.placement = match &spec.placement {
+                    Some(placement) => placement.clone(),
+                    None => self.driver().place(id)?,
+                };
+                Ok(Begin::New(new))
+            }
+        }
+    }
+
+    fn refuse_taken(&self, name: &Name, id: &TenantId) -> Result<(), Error> {
+        match self.catalog().lookup(name.as_key())?.value {
+            Some(owner) if owner.id() != id => Err(WriteError::NameTaken {
+                name: name.clone(),
+                owner: owner.id().clone(),
+            }
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The last step, all of them in one write.
+    fn activate(
+        &self,
+        changes: Vec<Result<(Tenant, TenantChange), Error>>,
+    ) -> Vec<Result<Tenant, Error>> {
+        let ready = changes.iter().flatten().cloned().collect();
+        let mut active = self.catalog().update_many(ready, self.actor()).into_iter();
+        let answer = |change: Result<(Tenant, _), Error>| {
+            let (row, _) = change?;
+            match active.next().expect("one answer for one tenant") {
+                // Somebody else was creating it too and has finished first.
+                Err(WriteError::Conflict { id, .. }) => Err(WriteError::Exists { id }.into()),
+                // Somebody destroyed it meanwhile, and may have found no file yet.
+                Err(WriteError::Unknown { id }) => {
+                    self.driver().destroy(&row)?;
+                    Err(WriteError::Unknown { id }.into())
+                }
+                answer => Ok(answer?),
+            }
+        };
+        changes.into_iter().map(answer).collect()
+    }
+}
