@@ -8,5 +8,6 @@ mod isolation;
 mod kills;
 mod life;
 mod names;
+mod outside;
 mod upkeep;
 mod util;
