@@ -56,9 +56,12 @@ mod harden;
 mod hazards;
 mod holders;
 mod life;
+mod maintenance;
 mod manager;
 mod migrate;
+mod place;
 mod provision;
+mod quarantine;
 mod root;
 mod staging;
 mod stamp;
@@ -73,9 +76,11 @@ pub use error::{
     StorageError,
 };
 pub use fleet::{
-    Fleet, FleetOptions, FleetReport, LeftOut, Plan, Planned, Progress, RunEnd, SchemaCounts, Stop,
-    TenantDone, TenantFailed, TenantLeftOut,
+    Depth, Finding, Fixed, Fleet, FleetOptions, FleetReport, LeftOut, Plan, Planned, Problem,
+    Progress, Repair, RunEnd, SchemaCounts, Stop, TenantDone, TenantFailed, TenantLeftOut,
+    ValidateOptions, Validated, Validation,
 };
 pub use harden::{Hardening, Refusal, Rule};
+pub use maintenance::{Check, Vacuumed};
 pub use manager::{SqliteConnection, SqliteManager};
 pub use migrate::{Migration, Migrations};

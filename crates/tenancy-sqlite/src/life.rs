@@ -14,8 +14,9 @@ use crate::error::{FileError, IoError, OpenError};
 use crate::hazards::{Hazard, guarded};
 use crate::holders::processes_with;
 use crate::manager::connect;
+use crate::place::Place;
 use crate::provision::sqlite;
-use crate::root::{DirLock, Found, Place, look};
+use crate::root::{DirLock, Found, look};
 use crate::stamp::{self, Stamp};
 use crate::trash::Trashed;
 

@@ -16,7 +16,8 @@ use crate::deadline::{Deadline, Deadlines};
 use crate::driver::{Behind, Shared};
 use crate::error::{FileError, OpenError};
 use crate::harden::{self, Guard, Purpose, Refusal};
-use crate::root::{Found, Place, look};
+use crate::place::Place;
+use crate::root::{Found, look};
 use crate::stamp;
 
 /// Opens connections to one incarnation of a tenant. Plugs into `tenancy_pool`, and
@@ -217,14 +218,17 @@ pub(crate) fn connect(
     tenant: &Tenant,
     path: &Path,
 ) -> Result<Connection, OpenError> {
-    let connect = || {
-        let manager = SqliteConnectionManager::file(path).with_flags(FLAGS);
-        let connection = manager.connect()?;
-        harden::set_flags(&connection)?;
-        connection.busy_timeout(shared.busy_timeout)?;
-        Ok(connection)
-    };
-    connect().map_err(|source| why_not_open(tenant, path, source))
+    let connection = connect_plain(path, shared.busy_timeout);
+    connection.map_err(|source| why_not_open(tenant, path, source))
+}
+
+/// The same, whosever it is.
+pub(crate) fn connect_plain(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
+    let manager = SqliteConnectionManager::file(path).with_flags(FLAGS);
+    let connection = manager.connect()?;
+    harden::set_flags(&connection)?;
+    connection.busy_timeout(busy_timeout)?;
+    Ok(connection)
 }
 
 /// Opens a tenant's file and checks that it is the tenant's; its schema version.

@@ -11,7 +11,8 @@ use crate::driver::{Shared, SqliteDriver};
 use crate::error::{FileError, IoError, OpenError};
 use crate::manager::{open, open_to_migrate};
 use crate::migrate;
-use crate::root::{Found, Place, look};
+use crate::place::Place;
+use crate::root::{Found, look};
 use crate::staging::Staged;
 
 /// How many files [`SqliteDriver::provision_many`] makes durable at once.

@@ -5,17 +5,13 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use tenancy_core::{Epoch, Placement, Tenant};
-
-use crate::error::{IoError, OpenError, StorageError};
+use crate::error::{IoError, StorageError};
 use crate::hazards::{Hazard, guarded};
-
-/// Word of [`Placement::kind`] for files of this driver.
-pub(crate) const KIND: &str = "sqlite";
+use crate::place::Place;
 
 /// What SQLite may leave beside a database. They belong to the main file of the
 /// same name and to no other: a `-wal` left behind would put its rows into it.
-const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
+pub(crate) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// A storage root, canonicalised once: below it no path has a link.
 #[derive(Debug)]
@@ -45,6 +41,10 @@ impl Root {
             }
         }
         Ok(root)
+    }
+
+    pub(crate) fn tenants(&self) -> PathBuf {
+        self.path.join("tenants")
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -148,49 +148,6 @@ impl DirLock {
     pub(crate) fn remove(&self, path: &Path) -> Result<(), IoError> {
         remove_file(path)?;
         self.sync()
-    }
-}
-
-/// Where one incarnation of a tenant lives, checked: nothing but digits of ours
-/// reaches a path.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Place {
-    pub(crate) locator: Box<str>,
-    pub(crate) epoch: Epoch,
-}
-
-impl Place {
-    /// Draws a placement: 128 random bits, never the tenant's name.
-    pub(crate) fn draw() -> Result<Placement, IoError> {
-        Ok(Placement::new(KIND, random_hex::<16>()?))
-    }
-
-    /// None unless the locator is one of ours: 32 digits in lower-case hex.
-    pub(crate) fn parse(locator: &str, epoch: Epoch) -> Option<Self> {
-        let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-        let ours = locator.len() == 32 && locator.bytes().all(hex);
-        ours.then(|| Self {
-            locator: locator.into(),
-            epoch,
-        })
-    }
-
-    pub(crate) fn of(tenant: &Tenant) -> Result<Self, OpenError> {
-        let placement = tenant.placement();
-        let place = Self::parse(&placement.locator, tenant.epoch());
-        let ours = &*placement.kind == KIND && placement.shard.is_empty();
-        place.filter(|_| ours).ok_or_else(|| {
-            let (kind, shard) = (&placement.kind, &placement.shard);
-            let text = format!("{kind}:{shard}:{}", placement.locator);
-            OpenError::Placement {
-                tenant: tenant.to_ref(),
-                found: text.escape_debug().take(120).collect::<String>().into(),
-            }
-        })
-    }
-
-    pub(crate) fn file_name(&self) -> String {
-        format!("{}.{}.db", self.locator, self.epoch)
     }
 }
 
@@ -317,7 +274,7 @@ fn make_dir(path: &Path, parents: Parents) -> Result<bool, StorageError> {
     }
 }
 
-fn mkdir(path: &Path) -> io::Result<()> {
+pub(crate) fn mkdir(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         other => other,

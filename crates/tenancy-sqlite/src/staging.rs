@@ -15,9 +15,9 @@ use tenancy_core::Epoch;
 
 use crate::error::IoError;
 use crate::hazards::{Hazard, guarded};
+use crate::place::Place;
 use crate::root::{
-    DirLock, Found, Place, Root, create_new, look, random_hex, remove_if_there, remove_sidecars,
-    sync_dir,
+    DirLock, Found, Root, create_new, look, random_hex, remove_if_there, remove_sidecars, sync_dir,
 };
 use crate::template::{Image, sum};
 

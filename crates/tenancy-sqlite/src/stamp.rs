@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
-use tenancy_core::Tenant;
+use tenancy_core::{Epoch, Tenant, TenantId};
 
 use crate::error::OpenError;
 #[cfg(test)]
@@ -110,6 +110,31 @@ pub(crate) fn read(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
     // Only migrations write it, and they count from 0 to i32::MAX.
     let schema = u32::try_from(schema).unwrap_or(u32::MAX);
     Ok(Stamp::Own { schema })
+}
+
+/// Whose a file says it is, whoever that is.
+pub(crate) fn claim(connection: &Connection) -> Result<Option<Claim>> {
+    if pragma(connection, "application_id")? != i64::from(TENANT_FILE) {
+        return Ok(None);
+    }
+    let sql = "SELECT tenant, epoch, open FROM main._tenancy_stamp";
+    let claim = connection.query_row(sql, [], |row| {
+        let id = row.get_ref(0)?.as_str()?.parse().ok();
+        let epoch = u64::try_from(row.get::<_, i64>(1)?)
+            .ok()
+            .and_then(Epoch::new);
+        let open = row.get(2)?;
+        Ok(id.zip(epoch).map(|(id, epoch)| Claim { id, epoch, open }))
+    });
+    Ok(claim.optional()?.flatten())
+}
+
+/// Whose a file says it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) id: TenantId,
+    pub(crate) epoch: Epoch,
+    pub(crate) open: bool,
 }
 
 /// Is this still the file that was opened? For connections that were idle.

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tenancy_core::Epoch;
 
 use crate::error::IoError;
-use crate::root::{DirLock, Place, Root, remove_file, remove_sidecars, sync_dir};
+use crate::place::Place;
+use crate::root::{DirLock, Root, remove_file, remove_sidecars, sync_dir};
 
 /// A file in the trash: `<32 hex>.<epoch>.<seconds since 1970>.db`. The time stands in
 /// the name, because that of the file does not survive every copy.
@@ -21,7 +22,7 @@ pub(crate) struct Trashed {
 
 impl Trashed {
     /// None for what is no file of the trash.
-    fn parse(path: PathBuf) -> Option<Self> {
+    pub(crate) fn parse(path: PathBuf) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
         let (name, at) = name.strip_suffix(".db")?.rsplit_once('.')?;
         let (locator, epoch) = name.rsplit_once('.')?;

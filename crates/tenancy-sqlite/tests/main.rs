@@ -16,3 +16,4 @@ mod provision;
 mod retire;
 mod staging;
 mod util;
+mod validate;

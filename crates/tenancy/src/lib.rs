@@ -67,11 +67,12 @@ pub use tenancy_pool::{
 };
 #[cfg(feature = "sqlite")]
 pub use tenancy_sqlite::{
-    AuditEvent, Behind, BrokenChain, Durability, FileError, Fleet, FleetError, FleetOptions,
-    FleetReport, Hardening, IoError, LeftOut, MigrateError, Migration, Migrations, MigrationsError,
-    OpenError, Plan, Planned, Progress, Refusal, RepairError, Run, RunEnd, SchemaCounts,
-    SchemaStatus, SqliteCatalog, SqliteConnection, SqliteDriver, SqliteDriverBuilder,
-    SqliteManager, Stop, StorageError, TaskFailure, TenantDone, TenantFailed, TenantLeftOut,
+    AuditEvent, Behind, BrokenChain, Check, Depth, Durability, FileError, Finding, Fixed, Fleet,
+    FleetError, FleetOptions, FleetReport, Hardening, IoError, LeftOut, MigrateError, Migration,
+    Migrations, MigrationsError, OpenError, Plan, Planned, Problem, Progress, Refusal, Repair,
+    RepairError, Run, RunEnd, SchemaCounts, SchemaStatus, SqliteCatalog, SqliteConnection,
+    SqliteDriver, SqliteDriverBuilder, SqliteManager, Stop, StorageError, TaskFailure, TenantDone,
+    TenantFailed, TenantLeftOut, Vacuumed, ValidateOptions, Validated, Validation,
 };
 
 /// The README's example, compiled and run.

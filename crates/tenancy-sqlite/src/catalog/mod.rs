@@ -5,6 +5,7 @@ mod feed;
 mod open;
 mod rows;
 mod runs;
+mod scan;
 mod write;
 
 use std::fmt;
@@ -90,6 +91,11 @@ impl SqliteCatalog {
         max: usize,
     ) -> Result<Vec<Tenant>, CatalogError> {
         self.read(|connection| rows::page_of_status(connection, status, after, max))
+    }
+
+    /// The tenant of this id.
+    pub(crate) fn by_id(&self, id: &TenantId) -> Result<Option<Tenant>, CatalogError> {
+        self.read(|connection| rows::by_id(connection, id))
     }
 
     /// The version of the last write.

@@ -1,20 +1,28 @@
 //! [`Fleet`]: all tenants of a storage root at once, for operators.
 
+mod deep;
+mod findings;
+mod fix;
 mod migrate;
 mod options;
 mod report;
 mod run;
 mod status;
+mod survey;
 mod trash;
+mod validate;
 
 use std::fmt;
 
 use crate::{SqliteCatalog, SqliteDriver};
 
+pub use findings::{Finding, Problem, Validation};
+pub use fix::{Fixed, Repair};
 pub use migrate::{Plan, Planned};
 pub use options::{FleetOptions, Stop};
 pub use report::{FleetReport, LeftOut, Progress, RunEnd, TenantDone, TenantFailed, TenantLeftOut};
 pub use status::SchemaCounts;
+pub use validate::{Depth, ValidateOptions, Validated};
 
 /// All tenants of a storage root: the driver of their files with the catalog that
 /// lists them. What an operator does to many tenants, or to files and rows together,

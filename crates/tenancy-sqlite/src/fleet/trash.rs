@@ -6,7 +6,7 @@ use tenancy_core::{Actor, CatalogWriter, TenantRef, TenantStatus};
 
 use super::Fleet;
 use crate::error::RepairError;
-use crate::root::Place;
+use crate::place::Place;
 
 /// How many rows are read at a time.
 const PAGE: usize = 1_000;

@@ -13,7 +13,7 @@ use tenancy_pool::Driver;
 
 use super::{Hazard, without};
 use crate::manager::SqliteConnection;
-use crate::root::Place;
+use crate::place::Place;
 use crate::{FileError, Migration, Migrations, SqliteDriver};
 
 /// A root with a tenant or two.

@@ -9,7 +9,7 @@ use tenancy_core::{Provisioner, SchemaTarget, Tenant};
 use tenancy_pool::Driver;
 
 use super::{Hazard, without};
-use crate::root::Place;
+use crate::place::Place;
 use crate::{FileError, MigrateError, Migration, Migrations, OpenError, SqliteDriver};
 
 fn set(steps: impl IntoIterator<Item = Migration>) -> Migrations {

@@ -1,0 +1,92 @@
+//! Reading the whole list: ids page by page, and rows for who compares them with files.
+
+use rusqlite::{OptionalExtension, Result, Row, params};
+use tenancy_core::{CatalogError, Domain, Epoch, Placement, Tenant, TenantId, Version};
+
+use super::SqliteCatalog;
+use super::rows::{at_most, domain, parsed, unsigned};
+use crate::place::{KIND, Place};
+
+impl SqliteCatalog {
+    /// Ids in their order, at most `max`, after this one: the cheapest list of all
+    /// tenants. [`page`](tenancy_core::CatalogWriter::page) has the tenants themselves.
+    ///
+    /// ```
+    /// use tenancy_sqlite::SqliteCatalog;
+    /// # let root = tempfile::tempdir()?;
+    /// let catalog = SqliteCatalog::open(root.path())?;
+    /// let mut page = catalog.ids(None, 1_000)?;
+    /// while let Some(last) = page.last().cloned() {
+    ///     // …
+    ///     page = catalog.ids(Some(&last), 1_000)?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the catalog cannot be asked.
+    pub fn ids(&self, after: Option<&TenantId>, max: usize) -> Result<Vec<TenantId>, CatalogError> {
+        self.read(|connection| {
+            let sql = "SELECT id FROM tenants WHERE id > ?1 ORDER BY id LIMIT ?2";
+            let mut page = connection.prepare_cached(sql)?;
+            // The empty text is below every id.
+            let after = after.map_or("", TenantId::as_str);
+            let ids = page.query_map(params![after, at_most(max)], |row| parsed(row, 0))?;
+            ids.collect()
+        })
+    }
+
+    /// All tenants of one snapshot by id, without attributes and notices.
+    pub(crate) fn all(&self) -> Result<Vec<Tenant>, CatalogError> {
+        self.read(|connection| {
+            let sql = "SELECT id, epoch, version, status, kind, shard, locator FROM tenants \
+                       ORDER BY id";
+            let mut all = connection.prepare_cached(sql)?;
+            let all = all.query_map([], bare)?;
+            all.collect()
+        })
+    }
+
+    /// The tenant whose row names this place now, whatever its epoch.
+    pub(crate) fn at_place(&self, place: &Place) -> Result<Option<Tenant>, CatalogError> {
+        self.read(|connection| {
+            let sql = "SELECT id, epoch, version, status, kind, shard, locator FROM tenants \
+                       WHERE kind = ?1 AND shard = '' AND locator = ?2 AND locator <> ''";
+            let mut find = connection.prepare_cached(sql)?;
+            find.query_row(params![KIND, place.locator], bare)
+                .optional()
+        })
+    }
+
+    /// Every label with its tenant, ids among them, and every domain.
+    pub(crate) fn all_names(&self) -> Result<Names, CatalogError> {
+        self.read(|connection| {
+            let mut labels = connection.prepare_cached("SELECT label, tenant FROM labels")?;
+            let labels = labels.query_map([], |row| Ok((parsed(row, 0)?, parsed(row, 1)?)))?;
+            let mut domains = connection.prepare_cached("SELECT domain, tenant FROM domains")?;
+            let domains = domains.query_map([], |row| Ok((domain(row, 0)?, parsed(row, 1)?)))?;
+            Ok(Names {
+                labels: labels.collect::<Result<_>>()?,
+                domains: domains.collect::<Result<_>>()?,
+            })
+        })
+    }
+}
+
+/// Whose every name is.
+pub(crate) struct Names {
+    pub(crate) labels: Vec<(TenantId, TenantId)>,
+    pub(crate) domains: Vec<(Domain, TenantId)>,
+}
+
+fn bare(row: &Row<'_>) -> Result<Tenant> {
+    let mut placement = Placement::new(row.get::<_, Box<str>>(4)?, row.get::<_, Box<str>>(6)?);
+    placement.shard = row.get(5)?;
+    let tenant = Tenant::builder(parsed(row, 0)?)
+        .epoch(Epoch::new(unsigned(row, 1)?).unwrap_or(Epoch::FIRST))
+        .version(Version(unsigned(row, 2)?))
+        .status(parsed(row, 3)?)
+        .placement(placement)
+        .build();
+    Ok(tenant.expect("a tenant without attributes keeps their bounds"))
+}

@@ -1,0 +1,181 @@
+//! Looking into files: stamps, schemas, damage.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
+use tenancy_core::{Tenant, TenantStatus};
+
+use super::findings::Problem;
+use super::run::with_causes;
+use super::validate::{Comparison, Depth, ValidateOptions};
+use crate::driver::Shared;
+use crate::error::{FileError, RepairError};
+use crate::maintenance::{Check, faults};
+use crate::manager::{connect, connect_plain};
+use crate::place::Place;
+use crate::provision::sqlite;
+use crate::stamp::{self, Stamp};
+
+/// After so many files the progress is told.
+const TOLD_EVERY: usize = 64;
+
+impl Comparison<'_> {
+    /// Opens the file of every row that has one, some at a time.
+    pub(super) fn open_files(&mut self, options: &ValidateOptions<'_>) -> Result<(), RepairError> {
+        let fleet = self.fleet.clone();
+        let shared = &*fleet.driver.shared;
+        let (rows, seen) = (self.rows, std::mem::take(&mut self.seen));
+        let next = AtomicUsize::new(0);
+        let (send, receive) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let (next, seen, fleet) = (&next, &seen, &fleet);
+            for _ in 0..options.jobs.get().min(rows.len()) {
+                let send = send.clone();
+                scope.spawn(move || {
+                    while let at = next.fetch_add(1, Ordering::Relaxed)
+                        && let Some(tenant) = rows.get(at)
+                    {
+                        let (place, seen) = (Place::of(tenant), &seen[at]);
+                        let path = match (&seen.trashed, place) {
+                            (Some(trashed), _) => Some(trashed.path.clone()),
+                            (None, Ok(place)) if seen.in_place => Some(shared.root.file(&place)),
+                            _ => None,
+                        };
+                        let found = path.map(|path| {
+                            let problem = shared.look_into(tenant, &path, options.depth);
+                            // It may be another's affair by now.
+                            let still = |_: &Problem| fleet.is_as_it_was(tenant).unwrap_or(true);
+                            (tenant, problem.filter(still), path)
+                        });
+                        // The receiver lives as long as this scope.
+                        let _ = send.send(found);
+                    }
+                });
+            }
+            drop(send);
+            for (at, found) in receive.iter().enumerate() {
+                if let Some((tenant, problem, path)) = found {
+                    self.out.opened += 1;
+                    if let Some(problem) = problem {
+                        self.find(Some(tenant), Some(&path), problem);
+                    }
+                }
+                if at % TOLD_EVERY == TOLD_EVERY - 1 {
+                    self.tell(TOLD_EVERY as u64);
+                }
+            }
+        });
+        self.claims();
+        self.tell(TOLD_EVERY as u64);
+        Ok(())
+    }
+
+    /// Whose do the orphans say that they are?
+    fn claims(&mut self) {
+        let fleet = self.fleet;
+        let mut findings = std::mem::take(&mut self.out.findings);
+        for finding in &mut findings {
+            let (Problem::Orphan, Some(path)) = (&finding.problem, &finding.path) else {
+                continue;
+            };
+            self.out.opened += 1;
+            // What cannot be read says nothing.
+            let connection = connect_plain(path, fleet.driver.shared.busy_timeout);
+            let claimed = connection.and_then(|connection| stamp::claim(&connection));
+            if let Ok(Some(claim)) = claimed {
+                let row = self
+                    .rows
+                    .binary_search_by(|tenant| tenant.id().cmp(&claim.id));
+                let row = row.ok().map(|row| &self.rows[row]);
+                if let Some(tenant) = row.filter(|tenant| tenant.epoch() == claim.epoch) {
+                    finding.tenant = Some(tenant.to_ref());
+                    finding.problem = Problem::Duplicate;
+                }
+            }
+        }
+        self.out.findings = findings;
+    }
+}
+
+impl Shared {
+    /// The first thing that is wrong with a tenant's file.
+    fn look_into(&self, tenant: &Tenant, path: &Path, depth: Depth) -> Option<Problem> {
+        let look = || -> Result<Option<Problem>, FileError> {
+            let connection = connect(self, tenant, path)?;
+            let judged = self.judge(connection, tenant, depth);
+            judged.map_err(|source| sqlite(path, source))
+        };
+        look().unwrap_or_else(|error| match &error {
+            FileError::Sqlite { source, .. } if is_damage(source) => {
+                let says = source.to_string().into();
+                Some(Problem::Damaged { says })
+            }
+            error => {
+                let why = with_causes(error).into();
+                Some(Problem::Unreadable { why })
+            }
+        })
+    }
+
+    fn judge(
+        &self,
+        mut connection: Connection,
+        tenant: &Tenant,
+        depth: Depth,
+    ) -> rusqlite::Result<Option<Problem>> {
+        let schema = match stamp::read(&connection, tenant)? {
+            Stamp::Own { schema } => Some(schema),
+            Stamp::Closed if tenant.status() == TenantStatus::Retiring => None,
+            Stamp::Closed => return Ok(Some(Problem::Closed)),
+            Stamp::Foreign(found) => return Ok(Some(Problem::Foreign { found })),
+        };
+        if let Some(problem) = self.judge_schema(&connection, schema)? {
+            return Ok(Some(problem));
+        }
+        let check = match depth {
+            Depth::Names | Depth::Stamps => return Ok(None),
+            Depth::Quick => Check::Quick,
+            Depth::Full => Check::Full,
+        };
+        if let Some(on_connect) = &self.on_connect {
+            on_connect(&mut connection)?;
+        }
+        let first = faults(&connection, check)?.into_iter().next();
+        Ok(first.map(|says| Problem::Damaged { says }))
+    }
+
+    /// Compares the schema of a file that is in use with the migrations.
+    fn judge_schema(
+        &self,
+        connection: &Connection,
+        schema: Option<u32>,
+    ) -> rusqlite::Result<Option<Problem>> {
+        let newest = self.migrations.newest();
+        let Some(found) = schema else {
+            return Ok(None);
+        };
+        if found > newest {
+            return Ok(Some(Problem::Ahead { found, newest }));
+        }
+        let sql = "SELECT name, sha256 FROM main._tenancy_migrations WHERE version = ?1";
+        let mut history = connection.prepare(sql)?;
+        for (version, known) in (1..=found).zip(self.migrations.iter()) {
+            let applied = history.query_row([version], |row| {
+                Ok((row.get::<_, Box<str>>(0)?, row.get::<_, Vec<u8>>(1)?))
+            });
+            let same = applied
+                .optional()?
+                .is_some_and(|(name, sum)| *name == *known.name() && sum == known.sha256());
+            if !same {
+                return Ok(Some(Problem::Diverged { version }));
+            }
+        }
+        Ok((found < newest).then_some(Problem::Behind { found, newest }))
+    }
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
+}

@@ -1,0 +1,156 @@
+//! Mending what a validation found, without deleting data.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tenancy_core::{
+    Actor, CatalogWriter, Tenant, TenantChange, TenantId, TenantStatus, WriteError,
+};
+
+use super::Fleet;
+use super::findings::{Finding, Problem, Validation};
+use super::validate::is_nothing;
+use crate::error::RepairError;
+use crate::place::{Place, PlaceKey};
+use crate::quarantine;
+use crate::trash::Trashed;
+
+/// What became of a finding.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Fixed {
+    /// The finding.
+    pub finding: Finding,
+    /// What was done about it, or why that failed.
+    pub result: Result<Repair, RepairError>,
+}
+
+/// What was done about a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Repair {
+    /// The file was moved here, with its sidecars.
+    Quarantined(PathBuf),
+    /// The tenant's file was moved to the trash: its retirement is complete.
+    Retired,
+    /// The tenant's file was put back into its place, or opened again.
+    Revived,
+    /// The tenant was destroyed: its grace had passed.
+    Destroyed,
+    /// Somebody was faster, or it was never wrong: nothing was done.
+    Nothing,
+}
+
+/// The path of a sidecar's database.
+fn main_of(sidecar: &Path) -> PathBuf {
+    let main = sidecar.file_name().and_then(quarantine::main_of);
+    sidecar.with_file_name(main.unwrap_or_default())
+}
+
+impl Fleet {
+    /// Mends what can be mended without a person's decision, and says what was done:
+    /// files that are nobody's go to quarantine, half-done retirements are completed,
+    /// and the trash is emptied of what is past its grace. Nothing else is deleted.
+    /// Each finding is looked at again first. What is not
+    /// [fixable](Problem::is_fixable) is left out.
+    ///
+    /// # Errors
+    /// Each finding has its own; the others are mended all the same.
+    pub fn fix(&self, validation: &Validation, by: &Actor) -> Vec<Fixed> {
+        let fixable = |finding: &&Finding| finding.problem.is_fixable();
+        let findings = validation.findings.iter().filter(fixable);
+        findings
+            .map(|finding| Fixed {
+                finding: finding.clone(),
+                result: self.fix_one(finding, by),
+            })
+            .collect()
+    }
+
+    fn fix_one(&self, finding: &Finding, by: &Actor) -> Result<Repair, RepairError> {
+        let Some(path) = finding.path.as_deref() else {
+            return Ok(Repair::Nothing);
+        };
+        let tenant = finding.tenant.as_ref().map(|tenant| &tenant.id);
+        match (&finding.problem, tenant) {
+            (Problem::Orphan | Problem::Duplicate, _) => self.quarantine_orphan(path),
+            (Problem::Sidecar, _) if !is_nothing(&main_of(path))? => Ok(Repair::Nothing),
+            (Problem::Sidecar | Problem::Stray, _) => self.quarantine(path),
+            (Problem::HalfRetired, Some(id)) => self.finish_retiring(id, by),
+            (Problem::InTrash | Problem::Closed, Some(id)) => self.reopen(id),
+            (Problem::Expired, Some(id)) => {
+                let gone = self.empty_trash(by)?;
+                let now = self.catalog.by_id(id)?;
+                Ok(if gone.iter().any(|gone| gone.id == *id) || now.is_none() {
+                    Repair::Destroyed
+                } else {
+                    Repair::Nothing
+                })
+            }
+            _ => Ok(Repair::Nothing),
+        }
+    }
+
+    /// Moves a database that is no tenant's out of the way.
+    fn quarantine_orphan(&self, path: &Path) -> Result<Repair, RepairError> {
+        let name = path.file_name().unwrap_or_default();
+        let place = Place::key_of(name).map(|key: PlaceKey| key.place());
+        let place = place.or_else(|| Some(Trashed::parse(path.to_owned())?.place));
+        let Some(place) = place else {
+            return self.quarantine(path);
+        };
+        // Whoever puts a file in place has its row first, and this lock then.
+        let _dir = self.driver.shared.root.lock_dir(&place)?;
+        match self.is_orphan(&place, path)? {
+            true => self.quarantine(path),
+            false => Ok(Repair::Nothing),
+        }
+    }
+
+    fn quarantine(&self, path: &Path) -> Result<Repair, RepairError> {
+        if is_nothing(path)? {
+            return Ok(Repair::Nothing);
+        }
+        let shared = &self.driver.shared;
+        shared.step("move to quarantine")?;
+        Ok(Repair::Quarantined(shared.root.quarantine(path)?))
+    }
+
+    /// Completes the retirement of a tenant whose file is still in its place.
+    pub(super) fn finish_retiring(&self, id: &TenantId, by: &Actor) -> Result<Repair, RepairError> {
+        let Some(tenant) = self.of_status(id, |status| status == TenantStatus::Retiring)? else {
+            return Ok(Repair::Nothing);
+        };
+        // Whoever revives it at this moment is told of the conflict, or has won.
+        let retiring = TenantChange::status(TenantStatus::Retiring);
+        let tenant = match self.catalog.update(id, tenant.version(), retiring, by) {
+            Err(WriteError::Conflict { .. } | WriteError::Unknown { .. }) => {
+                return Ok(Repair::Nothing);
+            }
+            touched => touched?,
+        };
+        self.driver.shared.retire(&tenant, Duration::ZERO)?;
+        Ok(Repair::Retired)
+    }
+
+    /// Puts the file of a tenant that is not retired back into use.
+    fn reopen(&self, id: &TenantId) -> Result<Repair, RepairError> {
+        let in_use =
+            |status| !matches!(status, TenantStatus::Retiring | TenantStatus::Provisioning);
+        let Some(tenant) = self.of_status(id, in_use)? else {
+            return Ok(Repair::Nothing);
+        };
+        self.driver.shared.revive(&tenant)?;
+        Ok(Repair::Revived)
+    }
+
+    /// The tenant as the catalog knows it now, if it is of such a status.
+    fn of_status(
+        &self,
+        id: &TenantId,
+        is: impl FnOnce(TenantStatus) -> bool,
+    ) -> Result<Option<Tenant>, RepairError> {
+        let tenant = self.catalog.by_id(id)?;
+        Ok(tenant.filter(|tenant| is(tenant.status())))
+    }
+}

@@ -1,0 +1,91 @@
+//! What is in the directories of a storage root, by name alone: nothing is opened.
+
+use std::ffi::OsStr;
+use std::fs::{self, FileType};
+use std::path::{Path, PathBuf};
+
+use crate::error::IoError;
+use crate::place::{Place, PlaceKey};
+use crate::quarantine::main_of;
+use crate::root::Root;
+use crate::trash::Trashed;
+
+/// What stands in one directory of tenants' files.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    /// Databases, each with what it is if that is no plain file.
+    pub(super) databases: Vec<(PlaceKey, Option<&'static str>)>,
+    /// Sidecars, each with the path of its database.
+    pub(super) sidecars: Vec<(PathBuf, PathBuf)>,
+    /// What is none of ours.
+    pub(super) strays: Vec<PathBuf>,
+}
+
+/// The directories that hold tenants' files, and what else stands beside them.
+pub(super) fn shards(root: &Root) -> Result<(Vec<PathBuf>, Vec<PathBuf>), IoError> {
+    let dir = root.tenants();
+    let (mut shards, mut strays) = (Vec::new(), Vec::new());
+    each(&dir, |name, kind| {
+        let is_hex = |b: &u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        let bytes = name.as_encoded_bytes();
+        let ours = kind.is_dir() && bytes.len() == 2 && bytes.iter().all(is_hex);
+        let to = if ours { &mut shards } else { &mut strays };
+        to.push(dir.join(name));
+    })?;
+    shards.sort_unstable();
+    Ok((shards, strays))
+}
+
+/// What stands in one of them.
+pub(super) fn survey(shard: &Path) -> Result<Survey, IoError> {
+    let mut survey = Survey::default();
+    let name = shard.file_name().and_then(OsStr::to_str);
+    let number = name.and_then(|name| u8::from_str_radix(name, 16).ok());
+    each(shard, |name, kind| {
+        // A file in another's directory is never found there.
+        let here = |key: &PlaceKey| Some(key.shard()) == number;
+        if let Some(key) = Place::key_of(name).filter(here) {
+            survey.databases.push((key, odd(kind)));
+        } else if let Some(main) = main_of(name).filter(|main| Place::key_of(main).is_some()) {
+            survey.sidecars.push((shard.join(name), shard.join(main)));
+        } else {
+            survey.strays.push(shard.join(name));
+        }
+    })?;
+    Ok(survey)
+}
+
+/// What is in the trash: retired files, and what is none of ours.
+pub(super) fn survey_trash(root: &Root) -> Result<(Vec<Trashed>, Vec<PathBuf>), IoError> {
+    let dir = root.trash();
+    let (mut trashed, mut strays) = (Vec::new(), Vec::new());
+    each(&dir, |name, _| {
+        let path = dir.join(name);
+        // SQLite makes a sidecar when somebody looks into a file.
+        let is_sidecar = || main_of(name).is_some_and(|main| dir.join(main).exists());
+        match Trashed::parse(path.clone()) {
+            Some(found) => trashed.push(found),
+            None if is_sidecar() => {}
+            None => strays.push(path),
+        }
+    })?;
+    Ok((trashed, strays))
+}
+
+fn each(dir: &Path, mut f: impl FnMut(&OsStr, FileType)) -> Result<(), IoError> {
+    for entry in fs::read_dir(dir).map_err(IoError::at(dir, "listed"))? {
+        let entry = entry.map_err(IoError::at(dir, "listed"))?;
+        let kind = entry.file_type().map_err(IoError::at(dir, "listed"))?;
+        f(&entry.file_name(), kind);
+    }
+    Ok(())
+}
+
+fn odd(kind: FileType) -> Option<&'static str> {
+    match () {
+        () if kind.is_file() => None,
+        () if kind.is_symlink() => Some("a symbolic link"),
+        () if kind.is_dir() => Some("a directory"),
+        () => Some("no plain file"),
+    }
+}

@@ -1,0 +1,373 @@
+//! Comparing the catalog with the files.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use tenancy_core::{Name, Resolver, Tenant, TenantStatus};
+
+use super::Fleet;
+use super::findings::{Finding, Problem, Validation};
+use super::survey::{shards, survey, survey_trash};
+use crate::error::{IoError, RepairError};
+use crate::place::{Place, PlaceKey};
+use crate::root::{Found, look};
+use crate::trash::Trashed;
+
+/// How closely a validation looks, each more than the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[non_exhaustive]
+pub enum Depth {
+    /// The names of files against the rows, and the audit trail. No file is opened:
+    /// 100,000 tenants take about a second.
+    #[default]
+    Names,
+    /// Opens each file for its stamp, its schema version and its history.
+    Stamps,
+    /// Also lets SQLite check the pages and rows of each file.
+    Quick,
+    /// Also the indexes.
+    Full,
+}
+
+/// What a validation is to look at.
+///
+/// ```
+/// use tenancy_sqlite::{Depth, ValidateOptions};
+/// let options = ValidateOptions::new().depth(Depth::Stamps).jobs(4);
+/// # let _ = options;
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[must_use = "pass it to `Fleet::validate`"]
+pub struct ValidateOptions<'r> {
+    pub(super) depth: Depth,
+    pub(super) jobs: NonZeroUsize,
+    pub(super) resolver: Option<&'r Resolver>,
+}
+
+impl Default for ValidateOptions<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'r> ValidateOptions<'r> {
+    /// Names only.
+    pub fn new() -> Self {
+        Self {
+            depth: Depth::Names,
+            jobs: NonZeroUsize::new(4).expect("it is not 0"),
+            resolver: None,
+        }
+    }
+
+    /// How closely to look; [`Depth::Names`] unless said.
+    pub fn depth(mut self, depth: Depth) -> Self {
+        self.depth = depth;
+        self
+    }
+
+    /// How many files are opened at a time, at least 1; 4 unless said.
+    pub fn jobs(mut self, jobs: usize) -> Self {
+        self.jobs = NonZeroUsize::new(jobs).unwrap_or(NonZeroUsize::MIN);
+        self
+    }
+
+    /// Whose reserved labels, central domains, base domains and templates the bound
+    /// names are compared with; without one they are not.
+    pub fn resolver(mut self, resolver: &'r Resolver) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+}
+
+/// How far a validation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Validated {
+    /// Rows and files that were looked at.
+    pub done: u64,
+    /// All that are to be.
+    pub total: u64,
+    /// What was found until now.
+    pub findings: u64,
+}
+
+impl Fleet {
+    /// Compares the catalog with the files, and tells `progress` now and then. It
+    /// changes nothing, and others may go on meanwhile: what does not fit at first is
+    /// looked at again before it is reported.
+    ///
+    /// ```
+    /// use tenancy_sqlite::{Depth, Fleet, SqliteCatalog, SqliteDriver, ValidateOptions};
+    /// # let root = tempfile::tempdir()?;
+    /// # let driver = SqliteDriver::builder(root.path()).build()?;
+    /// let fleet = Fleet::new(driver, SqliteCatalog::open(root.path())?);
+    /// let options = ValidateOptions::new().depth(Depth::Quick);
+    /// let validation = fleet.validate(&options, &mut |_| {})?;
+    /// for finding in &validation.findings {
+    ///     println!("{}: {finding}", finding.code());
+    /// }
+    /// assert!(validation.is_sound());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the catalog or a directory cannot be read. What is wrong with a file is a
+    /// finding.
+    pub fn validate(
+        &self,
+        options: &ValidateOptions<'_>,
+        progress: &mut dyn FnMut(Validated),
+    ) -> Result<Validation, RepairError> {
+        // Before the files: what is made meanwhile has a row that is found later.
+        let rows = self.catalog.all()?;
+        let mut comparison = Comparison::new(self, &rows, options, progress);
+        comparison.files()?;
+        comparison.trash()?;
+        comparison.rows()?;
+        if let Some(resolver) = options.resolver {
+            comparison.names(resolver)?;
+        }
+        comparison.events()?;
+        if options.depth > Depth::Names {
+            comparison.open_files(options)?;
+        }
+        let mut out = comparison.out;
+        out.findings.sort();
+        out.unfinished.sort();
+        Ok(out)
+    }
+}
+
+/// Where a row's file was seen.
+#[derive(Clone, Default)]
+pub(super) struct Seen {
+    pub(super) in_place: bool,
+    pub(super) trashed: Option<Trashed>,
+}
+
+pub(super) struct Comparison<'v> {
+    pub(super) fleet: &'v Fleet,
+    pub(super) rows: &'v [Tenant],
+    /// The row of each place.
+    places: HashMap<PlaceKey, usize>,
+    /// One for each row.
+    pub(super) seen: Vec<Seen>,
+    pub(super) out: Validation,
+    pub(super) progress: &'v mut dyn FnMut(Validated),
+    pub(super) at: Validated,
+}
+
+impl<'v> Comparison<'v> {
+    fn new(
+        fleet: &'v Fleet,
+        rows: &'v [Tenant],
+        options: &ValidateOptions<'_>,
+        progress: &'v mut dyn FnMut(Validated),
+    ) -> Self {
+        let rounds = if options.depth > Depth::Names { 2 } else { 1 };
+        let out = Validation {
+            tenants: rows.len() as u64,
+            ..Validation::default()
+        };
+        Self {
+            fleet,
+            rows,
+            places: HashMap::with_capacity(rows.len()),
+            seen: vec![Seen::default(); rows.len()],
+            at: Validated {
+                total: out.tenants * rounds,
+                ..Validated::default()
+            },
+            out,
+            progress,
+        }
+    }
+
+    pub(super) fn find(&mut self, tenant: Option<&Tenant>, path: Option<&Path>, problem: Problem) {
+        self.out.findings.push(Finding {
+            tenant: tenant.map(Tenant::to_ref),
+            path: path.map(Path::to_owned),
+            problem,
+        });
+    }
+
+    pub(super) fn tell(&mut self, more: u64) {
+        self.at.done = (self.at.done + more).min(self.at.total);
+        self.at.findings = self.out.findings.len() as u64;
+        (self.progress)(self.at);
+    }
+
+    /// The directories of tenants' files.
+    fn files(&mut self) -> Result<(), RepairError> {
+        for (row, tenant) in self.rows.iter().enumerate() {
+            match Place::of(tenant) {
+                Ok(place) => drop(self.places.insert(place.key(), row)),
+                Err(_) if tenant.status() == TenantStatus::Provisioning => {}
+                Err(_) => self.find(Some(tenant), None, Problem::Placement),
+            }
+        }
+        let root = &self.fleet.driver.shared.root;
+        let (shards, strays) = shards(root)?;
+        self.strays(strays);
+        for shard in shards {
+            let survey = survey(&shard)?;
+            self.out.files += survey.databases.len() as u64;
+            let databases = survey.databases.len() as u64;
+            for (key, odd) in survey.databases {
+                self.database(&shard, &key, odd)?;
+            }
+            for (sidecar, main) in survey.sidecars {
+                if is_nothing(&main)? && !is_nothing(&sidecar)? {
+                    self.find(None, Some(&sidecar), Problem::Sidecar);
+                }
+            }
+            self.strays(survey.strays);
+            self.tell(databases);
+        }
+        Ok(())
+    }
+
+    fn database(
+        &mut self,
+        shard: &Path,
+        key: &PlaceKey,
+        odd: Option<&'static str>,
+    ) -> Result<(), RepairError> {
+        let path = || shard.join(key.place().file_name());
+        let row = self.places.get(key).copied();
+        match (row, odd) {
+            (Some(row), None) => self.seen[row].in_place = true,
+            (Some(row), Some(found)) => {
+                self.seen[row].in_place = true;
+                let tenant = &self.rows[row];
+                self.find(Some(tenant), Some(&path()), Problem::NotAFile { found });
+            }
+            (None, Some(_)) => self.find(None, Some(&path()), Problem::Stray),
+            (None, None) => {
+                let path = path();
+                if self.fleet.is_orphan(&key.place(), &path)? {
+                    self.find(None, Some(&path), Problem::Orphan);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn strays(&mut self, strays: Vec<PathBuf>) {
+        for stray in strays {
+            self.find(None, Some(&stray), Problem::Stray);
+        }
+    }
+
+    fn trash(&mut self) -> Result<(), RepairError> {
+        let (trashed, strays) = survey_trash(&self.fleet.driver.shared.root)?;
+        self.strays(strays);
+        self.out.files += trashed.len() as u64;
+        for trashed in trashed {
+            match self.places.get(&trashed.place.key()).copied() {
+                Some(row) if !self.seen[row].in_place => self.seen[row].trashed = Some(trashed),
+                _ if self.fleet.is_orphan(&trashed.place, &trashed.path)? => {
+                    self.find(None, Some(&trashed.path), Problem::Orphan);
+                }
+                // Two of one place, or retired a moment ago.
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What each row has no file for, or has one where none should be.
+    fn rows(&mut self) -> Result<(), RepairError> {
+        let rows = self.rows;
+        for (row, tenant) in rows.iter().enumerate() {
+            let Ok(place) = Place::of(tenant) else {
+                continue;
+            };
+            if tenant.status() == TenantStatus::Provisioning {
+                if self.fleet.is_as_it_was(tenant)? {
+                    self.out.unfinished.push(tenant.to_ref());
+                }
+                continue;
+            }
+            let shared = &self.fleet.driver.shared;
+            let retiring = tenant.status() == TenantStatus::Retiring;
+            let seen = &self.seen[row];
+            let (path, problem) = match (&seen.trashed, seen.in_place) {
+                (_, true) if retiring => (shared.root.file(&place), Problem::HalfRetired),
+                (_, true) => continue,
+                (Some(trashed), _) if !retiring => (trashed.path.clone(), Problem::InTrash),
+                (Some(trashed), _) if trashed.is_past(shared.grace) => {
+                    (trashed.path.clone(), Problem::Expired)
+                }
+                (Some(_), _) => continue,
+                (None, _) if retiring => (shared.root.file(&place), Problem::Gone),
+                (None, _) => (shared.root.file(&place), Problem::Missing),
+            };
+            // It may have been retired, revived or destroyed since.
+            let there = problem.is_about_a_file_that_is_there();
+            if self.fleet.is_as_it_was(tenant)? && is_nothing(&path)? != there {
+                self.find(Some(tenant), Some(&path), problem);
+            }
+        }
+        Ok(())
+    }
+
+    /// Names that route to nobody, or to somebody else.
+    fn names(&mut self, resolver: &Resolver) -> Result<(), RepairError> {
+        let names = self.fleet.catalog.all_names()?;
+        let mut found = Vec::new();
+        for (label, tenant) in names.labels {
+            if resolver.is_reserved(&label) {
+                let label = label.as_str().into();
+                found.push((tenant, Problem::Reserved { label }));
+            }
+        }
+        for (domain, tenant) in names.domains {
+            if resolver.is_central(&domain) {
+                found.push((tenant, Problem::Central { domain }));
+            } else if let by @ Name::Label(_) = resolver.name_for(&domain) {
+                found.push((tenant, Problem::Shadowed { domain, by }));
+            }
+        }
+        for (id, problem) in found {
+            let row = self.rows.binary_search_by(|tenant| tenant.id().cmp(&id));
+            // Who was created since is looked at the next time.
+            if let Ok(row) = row {
+                self.find(Some(&self.rows[row]), None, problem);
+            }
+        }
+        Ok(())
+    }
+
+    fn events(&mut self) -> Result<(), RepairError> {
+        match self.fleet.catalog.check_events()? {
+            Ok(events) => self.out.events = events,
+            Err(broken) => {
+                let path = self.fleet.catalog.path();
+                self.find(None, Some(path), Problem::BrokenChain { at: broken.at });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Fleet {
+    /// Does no row name this place, and is the file still there?
+    pub(super) fn is_orphan(&self, place: &Place, path: &Path) -> Result<bool, RepairError> {
+        let owner = self.catalog.at_place(place)?;
+        let owned = owner.is_some_and(|owner| owner.epoch() == place.epoch);
+        Ok(!owned && !is_nothing(path)?)
+    }
+
+    /// Is the row still the one that was read?
+    pub(super) fn is_as_it_was(&self, tenant: &Tenant) -> Result<bool, RepairError> {
+        let now = self.catalog.by_id(tenant.id())?;
+        Ok(now.is_some_and(|now| now.version() == tenant.version()))
+    }
+}
+
+pub(super) fn is_nothing(path: &Path) -> Result<bool, IoError> {
+    Ok(look(path).map_err(IoError::at(path, "looked at"))? == Found::Nothing)
+}

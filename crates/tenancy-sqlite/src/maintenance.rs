@@ -1,0 +1,116 @@
+//! What is done to a tenant's file beside its use: checked and made smaller.
+
+use std::path::PathBuf;
+
+use rusqlite::Connection;
+use tenancy_core::Tenant;
+
+use crate::driver::{Shared, SqliteDriver};
+use crate::error::FileError;
+use crate::manager::open;
+use crate::provision::sqlite;
+
+/// How thoroughly SQLite looks at a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Check {
+    /// Pages and rows, 150–400 MB a second (`PRAGMA quick_check`).
+    Quick,
+    /// Also that every index holds what its table does (`PRAGMA integrity_check`).
+    Full,
+}
+
+/// So many faults are told of a file; more say nothing new.
+const MAX_FAULTS: usize = 20;
+
+/// What [`SqliteDriver::vacuum`] made of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Vacuumed {
+    /// The bytes of the database before.
+    pub before: u64,
+    /// The bytes of the database now.
+    pub now: u64,
+}
+
+impl SqliteDriver {
+    /// Lets SQLite look for damage; what it found, in its words, at most 20 lines.
+    /// Empty says that the file is sound. Readers and writers go on meanwhile.
+    ///
+    /// ```
+    /// # use tenancy_core::{Provisioner, Tenant};
+    /// # use tenancy_sqlite::{Check, SqliteDriver};
+    /// # let root = tempfile::tempdir()?;
+    /// # let driver = SqliteDriver::builder(root.path()).build()?;
+    /// # let id = "acme".parse()?;
+    /// # let place = driver.place(&id)?;
+    /// # let acme = Tenant::builder(id).placement(place).build()?;
+    /// # driver.provision(&acme)?;
+    /// assert!(driver.check(&acme, Check::Full)?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the file cannot be opened or read.
+    pub fn check(&self, tenant: &Tenant, check: Check) -> Result<Vec<Box<str>>, FileError> {
+        let (connection, path) = self.shared.open_to_maintain(tenant)?;
+        faults(&connection, check).map_err(|source| sqlite(&path, source))
+    }
+
+    /// Writes the file anew without the pages that nothing uses any more. Writers wait
+    /// meanwhile, for as long as their busy timeout; it needs as much free space as
+    /// the file has bytes, twice.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, somebody is writing, or the disk is full;
+    /// nothing has changed then.
+    pub fn vacuum(&self, tenant: &Tenant) -> Result<Vacuumed, FileError> {
+        let (connection, path) = self.shared.open_to_maintain(tenant)?;
+        let before = bytes_of(&connection).map_err(|source| sqlite(&path, source))?;
+        self.shared.step("vacuum")?;
+        let vacuum = || {
+            connection.execute_batch("VACUUM")?;
+            // The file shrinks when what stands in the log is moved into it. Who reads at
+            // this moment delays that to the next checkpoint, which is no failure.
+            let sql = "PRAGMA main.wal_checkpoint(TRUNCATE)";
+            connection.query_row(sql, [], |_| Ok(()))?;
+            bytes_of(&connection)
+        };
+        let now = vacuum().map_err(|source| sqlite(&path, source))?;
+        Ok(Vacuumed { before, now })
+    }
+}
+
+fn bytes_of(connection: &Connection) -> rusqlite::Result<u64> {
+    let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+    let bytes: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+    Ok(bytes.unsigned_abs())
+}
+
+impl Shared {
+    /// A connection of our own to a tenant's file, never lent: it has what
+    /// `on_connect` registers, as indexes may need it, and no authorizer.
+    pub(crate) fn open_to_maintain(
+        &self,
+        tenant: &Tenant,
+    ) -> Result<(Connection, PathBuf), FileError> {
+        let (mut connection, path, _) = open(self, tenant)?;
+        if let Some(on_connect) = &self.on_connect {
+            on_connect(&mut connection).map_err(|source| sqlite(&path, source))?;
+        }
+        Ok((connection, path))
+    }
+}
+
+/// What SQLite says against a database.
+pub(crate) fn faults(connection: &Connection, check: Check) -> rusqlite::Result<Vec<Box<str>>> {
+    let sql = match check {
+        Check::Quick => format!("PRAGMA main.quick_check({MAX_FAULTS})"),
+        Check::Full => format!("PRAGMA main.integrity_check({MAX_FAULTS})"),
+    };
+    let mut check = connection.prepare(&sql)?;
+    let lines = check.query_map([], |row| row.get(0))?;
+    let mut lines: Vec<Box<str>> = lines.collect::<Result<_, _>>()?;
+    lines.retain(|line| &**line != "ok");
+    Ok(lines)
+}

@@ -1,0 +1,591 @@
+//! Whatever does not fit is found by its word, and mended where that deletes nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tenancy_core::{
+    Actor, CatalogWriter, MemoryCatalog, Name, NewTenant, Proof, Provisioner, Resolver, Rule,
+    SchemaTarget, Tenant, TenantChange, TenantStatus,
+};
+use tenancy_sqlite::{
+    Check, Depth, Fixed, Fleet, Migration, Migrations, Repair, SqliteCatalog, SqliteDriver,
+    ValidateOptions, Validation,
+};
+
+use crate::util::{files_below, notes, quick_dir};
+
+const NOW: Duration = Duration::ZERO;
+
+struct World {
+    fleet: Fleet,
+    by: Actor,
+    dir: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let dir = quick_dir();
+        let world = Self {
+            fleet: fleet(dir.path(), notes()),
+            by: Actor::new("test"),
+            dir,
+        };
+        // Somebody who must never be touched.
+        world.made("bystander");
+        world
+    }
+
+    fn made(&self, id: &str) -> Tenant {
+        let mut new = NewTenant::new(id.parse().unwrap());
+        new.status = TenantStatus::Provisioning;
+        new.placement = self.driver().place(&new.id).unwrap();
+        let tenant = self.fleet.catalog().insert(new, &self.by).unwrap();
+        self.driver().provision(&tenant).unwrap();
+        let tenant = self.set(&tenant, TenantStatus::Active);
+        let connection = self.connect(&tenant);
+        connection
+            .execute("INSERT INTO notes (text) VALUES (?1)", [id])
+            .unwrap();
+        tenant
+    }
+
+    fn driver(&self) -> &SqliteDriver {
+        self.fleet.driver()
+    }
+
+    fn connect(&self, tenant: &Tenant) -> tenancy_sqlite::SqliteConnection {
+        let manager = tenancy_pool::Driver::manager(self.driver(), tenant);
+        r2d2::ManageConnection::connect(&manager).unwrap()
+    }
+
+    fn path(&self, tenant: &Tenant) -> PathBuf {
+        let locator = &*tenant.placement().locator;
+        let mut path = self.driver().root().join("tenants");
+        path.push(&locator[..2]);
+        path.push(format!("{locator}.{}.db", tenant.epoch()));
+        path
+    }
+
+    fn set(&self, tenant: &Tenant, status: TenantStatus) -> Tenant {
+        let change = TenantChange::status(status);
+        let catalog = self.fleet.catalog();
+        catalog
+            .update(tenant.id(), tenant.version(), change, &self.by)
+            .unwrap()
+    }
+
+    fn forget(&self, tenant: &Tenant) {
+        let catalog = self.fleet.catalog();
+        catalog
+            .remove(tenant.id(), tenant.version(), &self.by)
+            .unwrap();
+    }
+
+    fn sql(&self, tenant: &Tenant, sql: &str) {
+        let connection = rusqlite::Connection::open(self.path(tenant)).unwrap();
+        connection.execute_batch(sql).unwrap();
+    }
+
+    fn validate(&self, depth: Depth) -> Validation {
+        let options = ValidateOptions::new().depth(depth);
+        self.fleet.validate(&options, &mut |_| {}).unwrap()
+    }
+
+    fn trash(&self) -> PathBuf {
+        self.driver().root().join("trash")
+    }
+}
+
+fn fleet(root: &Path, migrations: Migrations) -> Fleet {
+    let driver = SqliteDriver::builder(root).migrations(migrations);
+    let driver = driver.grace(Duration::from_secs(1_000)).build();
+    Fleet::new(driver.unwrap(), SqliteCatalog::open(root).unwrap())
+}
+
+fn codes(validation: &Validation) -> Vec<&'static str> {
+    validation.findings.iter().map(|f| f.code()).collect()
+}
+
+type Plant = fn(&World) -> Option<Tenant>;
+
+/// (what is planted, the depth at which it is seen, its word, what a fix makes of it)
+const PLANTS: [(Plant, Depth, &str, &str); 23] = [
+    (|_| None, Depth::Full, "", ""),
+    (missing, Depth::Names, "missing", ""),
+    (in_trash, Depth::Names, "in_trash", "revived"),
+    (half_retired, Depth::Names, "half_retired", "retired"),
+    (half_revived, Depth::Names, "half_retired", "retired"),
+    (gone, Depth::Names, "gone", ""),
+    (expired, Depth::Names, "expired", "destroyed"),
+    (link, Depth::Names, "not_a_file", ""),
+    (other_driver, Depth::Names, "placement", ""),
+    (orphan, Depth::Names, "orphan", "quarantined"),
+    (orphan_in_trash, Depth::Names, "orphan", "quarantined"),
+    (copy, Depth::Stamps, "duplicate", "quarantined"),
+    (sidecar, Depth::Names, "sidecar", "quarantined"),
+    (stray, Depth::Names, "stray", "quarantined"),
+    (stray_in_trash, Depth::Names, "stray", "quarantined"),
+    (foreign, Depth::Stamps, "foreign", ""),
+    (no_database, Depth::Stamps, "foreign", ""),
+    (closed, Depth::Stamps, "closed", "revived"),
+    (behind, Depth::Stamps, "behind", ""),
+    (ahead, Depth::Stamps, "ahead", ""),
+    (diverged, Depth::Stamps, "diverged", ""),
+    (damaged, Depth::Quick, "damaged", ""),
+    (damaged_stamp, Depth::Stamps, "damaged", ""),
+];
+
+fn missing(world: &World) -> Option<Tenant> {
+    let acme = world.made("acme");
+    fs::remove_file(world.path(&acme)).unwrap();
+    Some(acme)
+}
+
+fn in_trash(world: &World) -> Option<Tenant> {
+    let acme = world.made("acme");
+    world.driver().retire(&acme, NOW).unwrap();
+    Some(acme)
+}
+
+fn half_retired(world: &World) -> Option<Tenant> {
+    let acme = world.made("acme");
+    Some(world.set(&acme, TenantStatus::Retiring))
+}
+
+fn half_revived(world: &World) -> Option<Tenant> {
+    let acme = half_retired(world).unwrap();
+    world.driver().retire(&acme, NOW).unwrap();
+    world.driver().revive(&acme).unwrap();
+    Some(acme)
+}
+
+fn gone(world: &World) -> Option<Tenant> {
+    let acme = half_retired(world).unwrap();
+    world.driver().destroy(&acme).unwrap();
+    Some(acme)
+}
+
+fn expired(world: &World) -> Option<Tenant> {
+    let acme = half_retired(world).unwrap();
+    world.driver().retire(&acme, NOW).unwrap();
+    let name = files_below(&world.trash()).remove(0);
+    let parts: Vec<&str> = name.split('.').collect();
+    let since: u64 = parts[2].parse().unwrap();
+    let older = format!("{}.{}.{}.db", parts[0], parts[1], since - 1_001);
+    fs::rename(world.trash().join(&name), world.trash().join(older)).unwrap();
+    Some(acme)
+}
+
+fn link(world: &World) -> Option<Tenant> {
+    let acme = world.made("acme");
+    let outside = world.dir.path().join("outside.db");
+    fs::rename(world.path(&acme), &outside).unwrap();
+    std::os::unix::fs::symlink(outside, world.path(&acme)).unwrap();
+    Some(acme)
+}
+
+fn other_driver(world: &World) -> Option<Tenant> {
+    let mut new = NewTenant::new("acme".parse().unwrap());
+    new.placement = tenancy_core::Placement::new("postgres", "db7");
+    Some(world.fleet.catalog().insert(new, &world.by).unwrap())
+}
+
+/// With rows that only its log has.
+fn orphan(world: &World) -> Option<Tenant> {
+    let acme = world.made("acme");
+    let connection = world.connect(&acme);
+    connection
+        .execute("INSERT INTO notes (text) VALUES ('in the log')", [])
+        .unwrap();
+    world.forget(&acme);
+    // As a killed process leaves it.
+    let (main, wal) = (world.path(&acme), wal_of(&world.path(&acme)));
+    let (kept, kept_wal) = (fs::read(&main).unwrap(), fs::read(&wal).unwrap());
+    drop(connection);
+    fs::write(main, kept).unwrap();
+    fs::write(wal, kept_wal).unwrap();
+    None
+}
+
+fn orphan_in_trash(world: &World) -> Option<Tenant> {
+    let acme = in_trash(world).unwrap();
+    world.forget(&acme);
+    None
+}
+
+fn copy(world: &World) -> Option<Tenant> {
+    let acme = world.made("acme");
+    let locator = "ab".repeat(16);
+    let to = world.driver().root().join("tenants/ab");
+    fs::copy(world.path(&acme), to.join(format!("{locator}.1.db"))).unwrap();
+    Some(acme)
+}
+
+fn sidecar(world: &World) -> Option<Tenant> {
+    let main = format!("{}.1.db-wal", "cd".repeat(16));
+    fs::write(world.driver().root().join("tenants/cd").join(main), "x").unwrap();
+    None
+}
+
+fn stray(world: &World) -> Option<Tenant> {
+    fs::write(world.driver().root().join("tenants/cd/notes.txt"), "x").unwrap();
+    None
+}
+
+fn stray_in_trash(world: &World) -> Option<Tenant> {
+    fs::write(world.trash().join("acme.db"), "x").unwrap();
+    None
+}
+
+fn foreign(world: &World) -> Option<Tenant> {
+    let acme = world.made("acme");
+    world.sql(&acme, "UPDATE _tenancy_stamp SET tenant = 'beta'");
+    Some(acme)
+}
+
+fn no_database(world: &World) -> Option<Tenant> {
+    let acme = world.made("acme");
+    fs::write(
+        world.path(&acme),
+        "no database, and long enough to be one ".repeat(200),
+    )
+    .unwrap();
+    Some(acme)
+}
+
+fn closed(world: &World) -> Option<Tenant> {
+    let acme = world.made("acme");
+    world.sql(&acme, "UPDATE _tenancy_stamp SET open = 0");
+    Some(acme)
+}
+
+fn behind(world: &World) -> Option<Tenant> {
+    let acme = world.made("acme");
+    let target = SchemaTarget::Version(1);
+    world.driver().migrate(&acme, target).unwrap();
+    Some(acme)
+}
+
+fn ahead(world: &World) -> Option<Tenant> {
+    let acme = world.made("acme");
+    world.sql(&acme, "PRAGMA user_version = 3");
+    Some(acme)
+}
+
+fn diverged(world: &World) -> Option<Tenant> {
+    let acme = world.made("acme");
+    world.sql(
+        &acme,
+        "UPDATE _tenancy_migrations SET name = 'other' WHERE version = 2",
+    );
+    Some(acme)
+}
+
+fn damaged(world: &World) -> Option<Tenant> {
+    damage(world, "notes")
+}
+
+fn damaged_stamp(world: &World) -> Option<Tenant> {
+    damage(world, "_tenancy_stamp")
+}
+
+/// The first page of this table becomes nonsense.
+fn damage(world: &World, table: &str) -> Option<Tenant> {
+    let acme = world.made("acme");
+    world.sql(&acme, "PRAGMA journal_mode = DELETE");
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+    let connection = rusqlite::Connection::open(world.path(&acme)).unwrap();
+    let page: u32 = connection
+        .query_row(sql, [table], |row| row.get(0))
+        .unwrap();
+    drop(connection);
+    let mut bytes = fs::read(world.path(&acme)).unwrap();
+    let at = (page as usize - 1) * 4_096;
+    bytes[at..at + 64].fill(0xff);
+    fs::write(world.path(&acme), bytes).unwrap();
+    Some(acme)
+}
+
+fn wal_of(path: &Path) -> PathBuf {
+    format!("{}-wal", path.display()).into()
+}
+
+fn word(fixed: &Fixed) -> &'static str {
+    match fixed.result.as_ref().expect("it is mended") {
+        Repair::Quarantined(to) => {
+            assert!(to.exists(), "{}", to.display());
+            "quarantined"
+        }
+        Repair::Retired => "retired",
+        Repair::Revived => "revived",
+        Repair::Destroyed => "destroyed",
+        _ => "nothing",
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_found_and_mended() {
+    for (at, (plant, depth, code, mended)) in PLANTS.into_iter().enumerate() {
+        let case = format!("{at} {code}");
+        let world = World::new();
+        let tenant = plant(&world);
+        let files = files_below(world.driver().root());
+        let found = world.validate(depth);
+        let expected: &[&str] = if code.is_empty() { &[] } else { &[code] };
+        assert_eq!(codes(&found), expected, "{case}: {:#?}", found.findings);
+        assert_eq!(found.is_sound(), code.is_empty(), "{case}");
+        let named = found.findings.first().and_then(|f| f.tenant.clone());
+        assert_eq!(named, tenant.as_ref().map(Tenant::to_ref), "{case}");
+        // Looking changes nothing.
+        assert_eq!(files_below(world.driver().root()), files, "{case}");
+        if depth > Depth::Names && code != "duplicate" {
+            let shallow = world.validate(Depth::Names);
+            assert!(shallow.is_sound(), "{case} is seen without opening a file");
+        }
+        let fixed = world.fleet.fix(&found, &world.by);
+        let words: Vec<_> = fixed.iter().map(word).collect();
+        let expected: &[&str] = if mended.is_empty() { &[] } else { &[mended] };
+        assert_eq!(words, expected, "{case}");
+        let left = world.validate(depth);
+        assert_eq!(
+            left.is_sound(),
+            code.is_empty() || !mended.is_empty(),
+            "{case}: {left:?}"
+        );
+        if mended != "destroyed" {
+            let now = files_below(world.driver().root()).len();
+            assert_eq!(now, files.len(), "{case}: files were lost or made");
+        }
+        // Mending again does nothing.
+        for fixed in world.fleet.fix(&found, &world.by) {
+            let word = word(&fixed);
+            let harmless = ["nothing", "destroyed", "revived", "retired"].contains(&word);
+            assert!(harmless, "{case}: {word}");
+        }
+        let bystander = world.fleet.catalog().page(None, 9).unwrap();
+        let bystander = bystander.iter().find(|t| t.id().as_str() == "bystander");
+        let kept: String = world
+            .connect(bystander.expect("it is there"))
+            .query_row("SELECT text FROM notes", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(kept, "bystander", "{case}");
+        // Every text names its subject and ends without a full stop.
+        for finding in &found.findings {
+            let text = finding.to_string();
+            let named = tenant
+                .as_ref()
+                .is_none_or(|t| text.contains(&t.to_ref().to_string()));
+            assert!(
+                named && !text.ends_with('.') && text.len() > 20,
+                "{case}: {text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_orphan_keeps_the_rows_of_its_log_in_quarantine() {
+    for depth in [Depth::Names, Depth::Stamps] {
+        let world = World::new();
+        orphan(&world);
+        let found = world.validate(depth);
+        let fixed = world.fleet.fix(&found, &world.by);
+        let Ok(Repair::Quarantined(to)) = &fixed[0].result else {
+            panic!("{fixed:?}")
+        };
+        // Who opens it moves the log into it.
+        assert_eq!(wal_of(to).exists(), depth == Depth::Names);
+        let connection = rusqlite::Connection::open(to).unwrap();
+        let sql = "SELECT text FROM notes ORDER BY id";
+        let mut read = connection.prepare(sql).unwrap();
+        let texts = read.query_map([], |row| row.get(0)).unwrap();
+        let texts: Vec<String> = texts.collect::<Result<_, _>>().unwrap();
+        assert_eq!(texts, ["acme", "in the log"]);
+    }
+}
+
+#[test]
+fn a_sidecar_that_a_crash_left_behind_follows_its_database() {
+    let world = World::new();
+    orphan(&world);
+    let found = world.validate(Depth::Names);
+    let main = found.findings[0].path.clone().unwrap();
+    let wal = wal_of(&main);
+    let kept = fs::read(&wal).unwrap();
+    fs::remove_file(&wal).unwrap();
+    world.fleet.fix(&found, &world.by);
+    fs::write(&wal, kept).unwrap();
+    let found = world.validate(Depth::Names);
+    assert_eq!(codes(&found), ["sidecar"]);
+    let fixed = world.fleet.fix(&found, &world.by);
+    let Ok(Repair::Quarantined(to)) = &fixed[0].result else {
+        panic!("{fixed:?}")
+    };
+    let main = to.with_file_name(main.file_name().unwrap());
+    assert!(main.exists(), "{}", main.display());
+}
+
+#[test]
+fn unfinished_creations_are_told_and_are_no_fault() {
+    let world = World::new();
+    let mut ids = Vec::new();
+    for made in [false, true] {
+        let mut new = NewTenant::new(format!("made-{made}").parse().unwrap());
+        new.status = TenantStatus::Provisioning;
+        new.placement = world.driver().place(&new.id).unwrap();
+        let row = world.fleet.catalog().insert(new, &world.by).unwrap();
+        if made {
+            world.driver().provision(&row).unwrap();
+        }
+        ids.push(row.to_ref());
+    }
+    let found = world.validate(Depth::Full);
+    assert!(found.is_sound(), "{:?}", found.findings);
+    assert_eq!(found.unfinished, ids);
+    assert_eq!((found.tenants, found.files, found.opened), (3, 2, 2));
+    assert!(found.events >= 3);
+}
+
+#[test]
+fn names_that_route_to_nobody_or_to_others_are_found() {
+    let world = World::new();
+    let (acme, www) = (world.made("acme"), world.made("www"));
+    let catalog = world.fleet.catalog();
+    for (domain, tenant) in [
+        ("shop.example", &acme),
+        ("beta.app.test", &acme),
+        ("app.test", &www),
+    ] {
+        let name = Name::Domain(domain.parse().unwrap());
+        catalog
+            .bind(&name, tenant.id(), Proof::Trusted, &world.by)
+            .unwrap();
+    }
+    assert!(world.validate(Depth::Names).is_sound(), "nobody asked");
+    let resolver = Resolver::builder(MemoryCatalog::new())
+        .rule(Rule::Domain)
+        .rule(Rule::Subdomain)
+        .central_domain("app.test")
+        .subdomains_of("app.test")
+        .reserved("www")
+        .build()
+        .unwrap();
+    let options = ValidateOptions::new().resolver(&resolver);
+    let found = world.fleet.validate(&options, &mut |_| {}).unwrap();
+    let texts: Vec<_> = found.findings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts,
+        [
+            "tenant acme@1: domain beta.app.test is looked up as label beta; bind it as that, and unbind the domain",
+            "tenant www@1: label www is reserved and routes to nobody; unbind it, or take it off the reserved ones",
+            "tenant www@1: domain app.test is central and routes to nobody; unbind it",
+        ]
+    );
+    assert!(world.fleet.fix(&found, &world.by).is_empty());
+}
+
+#[test]
+fn a_chain_of_events_that_was_tampered_with_is_found() {
+    let world = World::new();
+    let connection = rusqlite::Connection::open(world.fleet.catalog().path()).unwrap();
+    connection
+        .execute_batch("DROP TRIGGER events_stay; UPDATE events SET actor = 'nobody'")
+        .unwrap();
+    assert_eq!(codes(&world.validate(Depth::Names)), ["broken_chain"]);
+}
+
+/// Whoever creates, retires and destroys meanwhile is no fault.
+#[test]
+fn a_validation_beside_others_work_finds_nothing() {
+    let world = World::new();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let worked = std::thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            let mut round = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                round += 1;
+                let acme = world.made(&format!("t{round}"));
+                if round % 2 == 0 {
+                    let acme = world.set(&acme, TenantStatus::Retiring);
+                    // The validation has it open for a moment.
+                    let soon = Duration::from_secs(20);
+                    world.driver().retire(&acme, soon).unwrap();
+                    world.driver().destroy(&acme).unwrap();
+                    world.forget(&acme);
+                }
+            }
+            round
+        });
+        let mut faults = Vec::new();
+        for _ in 0..40 {
+            faults.extend(world.validate(Depth::Stamps).findings);
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        // A row that is seen in the middle of its end is what its status says.
+        faults.retain(|f| !["half_retired", "gone"].contains(&f.code()));
+        assert!(faults.is_empty(), "{faults:#?}");
+        worker.join().unwrap()
+    });
+    assert!(worked > 5, "nothing happened meanwhile");
+}
+
+#[test]
+fn progress_goes_to_its_end() {
+    let world = World::new();
+    for n in 0..200 {
+        let _ = world.made(&format!("t{n}"));
+    }
+    for (depth, total) in [(Depth::Names, 201), (Depth::Stamps, 402)] {
+        let mut told = Vec::new();
+        let options = ValidateOptions::new().depth(depth).jobs(3);
+        let found = world
+            .fleet
+            .validate(&options, &mut |at| told.push((at.done, at.total)));
+        assert!(found.unwrap().is_sound());
+        assert!(told.is_sorted() && told.len() > 100, "{told:?}");
+        assert_eq!(told.last(), Some(&(total, total)));
+    }
+}
+
+#[test]
+fn a_file_is_checked_and_vacuumed_while_it_is_in_use() {
+    let world = World::new();
+    let acme = world.made("acme");
+    let connection = world.connect(&acme);
+    connection
+        .execute_batch(
+            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+             INSERT INTO notes (text) SELECT printf('%0500d', i) FROM n;
+             DELETE FROM notes WHERE id > 10",
+        )
+        .unwrap();
+    for check in [Check::Quick, Check::Full] {
+        assert!(world.driver().check(&acme, check).unwrap().is_empty());
+    }
+    let vacuumed = world.driver().vacuum(&acme).unwrap();
+    assert!(vacuumed.before > 1_000_000, "{vacuumed:?}");
+    assert!(vacuumed.now < 100_000, "{vacuumed:?}");
+    let bytes = fs::metadata(world.path(&acme)).unwrap().len();
+    assert_eq!(bytes, vacuumed.now);
+    let rows: i64 = connection
+        .query_row("SELECT count(*) FROM notes", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(rows, 10);
+    drop(connection);
+}
+
+#[test]
+fn migrations_of_another_program_are_told_apart() {
+    let world = World::new();
+    let _ = world.made("acme");
+    let other = Migrations::new([
+        Migration::new("notes", "CREATE TABLE notes (text TEXT) STRICT"),
+        Migration::new("marks", "ALTER TABLE notes ADD COLUMN mark INTEGER"),
+        Migration::new("more", "CREATE TABLE more (id INTEGER PRIMARY KEY) STRICT"),
+    ]);
+    let fleet = fleet(world.dir.path(), other.unwrap());
+    let options = ValidateOptions::new().depth(Depth::Stamps);
+    let found = fleet.validate(&options, &mut |_| {}).unwrap();
+    assert_eq!(codes(&found), ["diverged", "diverged"]);
+}
