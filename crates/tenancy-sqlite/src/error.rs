@@ -215,6 +215,29 @@ pub enum FileError {
     /// A migration failed.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
+    /// There is no way back and no copy.
+    #[error(
+        "tenant {tenant}: no copy from before migration {version} is kept that leads to version {to}; restore a backup"
+    )]
+    NoCopy {
+        /// Whose.
+        tenant: TenantRef,
+        /// The step that has no way back.
+        version: u32,
+        /// Where it was to go back to.
+        to: u32,
+    },
+    /// Its row in the catalog is another incarnation's by now.
+    #[error("tenant {tenant} is {current} by now; look at it and try again")]
+    Superseded {
+        /// Who was to be changed.
+        tenant: TenantRef,
+        /// Who it is now.
+        current: TenantRef,
+    },
+    /// The catalog refused to change its row.
+    #[error(transparent)]
+    Row(#[from] WriteError),
     /// Someone still has it open.
     #[error("{} is still in use{}; close its connections first", path.display(), Processes(by))]
     InUse {

@@ -48,6 +48,7 @@
 //! this process, and commits of others are lost without an error.
 
 mod catalog;
+mod copies;
 mod deadline;
 mod driver;
 mod error;
@@ -76,9 +77,9 @@ pub use error::{
     StorageError,
 };
 pub use fleet::{
-    Depth, Finding, Fixed, Fleet, FleetOptions, FleetReport, LeftOut, Plan, Planned, Problem,
-    Progress, Repair, RunEnd, SchemaCounts, Stop, TenantDone, TenantFailed, TenantLeftOut,
-    ValidateOptions, Validated, Validation,
+    Back, Depth, Finding, Fixed, Fleet, FleetOptions, FleetReport, KeptCopy, LeftOut, Plan,
+    Planned, Problem, Progress, Repair, RunEnd, SchemaCounts, Stop, TenantDone, TenantFailed,
+    TenantLeftOut, ValidateOptions, Validated, Validation,
 };
 pub use harden::{Hardening, Refusal, Rule};
 pub use maintenance::{Check, Vacuumed};

@@ -16,6 +16,7 @@ use crate::deadline::{Deadline, Deadlines};
 use crate::driver::{Behind, Shared};
 use crate::error::{FileError, OpenError};
 use crate::harden::{self, Guard, Purpose, Refusal};
+use crate::migrate::Keep;
 use crate::place::Place;
 use crate::root::{Found, look};
 use crate::stamp;
@@ -121,7 +122,9 @@ impl ManageConnection for SqliteManager {
 
 impl SqliteManager {
     fn migrate(&self) -> Result<(), OpenError> {
-        let migrated = self.shared.migrate(&self.tenant, SchemaTarget::Latest);
+        let migrated = self
+            .shared
+            .migrate(&self.tenant, SchemaTarget::Latest, Keep::Copies);
         migrated.map(drop).map_err(|source| OpenError::Migrate {
             tenant: self.tenant.to_ref(),
             source: Box::new(source),
@@ -263,12 +266,12 @@ fn why_not_open(tenant: &Tenant, path: &Path, source: rusqlite::Error) -> OpenEr
     }
 }
 
-/// A connection that migrates: guarded for scripts.
+/// A connection that migrates, guarded for scripts; the schema version at its opening.
 pub(crate) fn open_to_migrate(
     shared: &Shared,
     tenant: &Tenant,
-) -> Result<(Connection, Arc<Guard>), FileError> {
-    let (mut connection, path, _) = open(shared, tenant)?;
+) -> Result<(Connection, Arc<Guard>, u32), FileError> {
+    let (mut connection, path, schema) = open(shared, tenant)?;
     let prepare = |connection: &mut Connection| {
         if let Some(on_connect) = &shared.on_connect {
             on_connect(connection)?;
@@ -276,7 +279,7 @@ pub(crate) fn open_to_migrate(
         harden::guard(connection, Purpose::Migration, shared.hardening)
     };
     match prepare(&mut connection) {
-        Ok(guard) => Ok((connection, guard)),
+        Ok(guard) => Ok((connection, guard, schema)),
         Err(source) => Err(FileError::Sqlite { path, source }),
     }
 }

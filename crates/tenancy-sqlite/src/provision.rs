@@ -9,8 +9,8 @@ use tenancy_core::{
 
 use crate::driver::{Shared, SqliteDriver};
 use crate::error::{FileError, IoError, OpenError};
-use crate::manager::{open, open_to_migrate};
-use crate::migrate;
+use crate::manager::open;
+use crate::migrate::Keep;
 use crate::place::Place;
 use crate::root::{Found, look};
 use crate::staging::Staged;
@@ -46,7 +46,7 @@ impl Provisioner for SqliteDriver {
     }
 
     fn migrate(&self, tenant: &Tenant, target: SchemaTarget) -> Result<Migrated, ProvisionError> {
-        let migrated = self.shared.migrate(tenant, target);
+        let migrated = self.shared.migrate(tenant, target, Keep::Copies);
         migrated.map_err(|error| ProvisionError::new(tenant, "migrated", error))
     }
 
@@ -71,6 +71,7 @@ impl Provisioner for SqliteDriver {
 
     fn destroy(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
         let removed = self.shared.destroy(tenant);
+        let removed = removed.and_then(|()| self.shared.remove_copies(tenant));
         removed.map_err(|error| ProvisionError::new(tenant, "removed", error))
     }
 }
@@ -163,28 +164,6 @@ impl Shared {
             // A link or a directory comes back as the error that it is.
             Found::File | Found::Other(_) => Ok(open(self, tenant).map(|_| true)?),
         }
-    }
-
-    pub(crate) fn migrate(
-        &self,
-        tenant: &Tenant,
-        target: SchemaTarget,
-    ) -> Result<Migrated, FileError> {
-        let (connection, guard) = open_to_migrate(self, tenant)?;
-        let on_step = |name| self.step(name);
-        Ok(migrate::run(
-            &connection,
-            &guard,
-            &self.migrations,
-            target,
-            &on_step,
-        )?)
-    }
-
-    /// The schema version of a tenant's file.
-    pub(crate) fn schema_of(&self, tenant: &Tenant) -> Result<u32, FileError> {
-        let (_, _, schema) = open(self, tenant)?;
-        Ok(schema)
     }
 
     fn exists(&self, tenant: &Tenant) -> Result<bool, FileError> {

@@ -51,6 +51,23 @@ impl Root {
         &self.path
     }
 
+    /// The directory for copies of a locator's files, made with the first.
+    pub(crate) fn make_copies_dir(&self, locator: &str) -> Result<PathBuf, IoError> {
+        let above = self.path.join("snapshots");
+        let dir = self.copies_dir(locator);
+        if look(&dir).map_err(IoError::at(&dir, "looked at"))? == Found::Nothing {
+            mkdir(&above).map_err(IoError::at(&above, "created"))?;
+            sync_dir(&self.path)?;
+            mkdir(&dir).map_err(IoError::at(&dir, "created"))?;
+            sync_dir(&above)?;
+        }
+        Ok(dir)
+    }
+
+    pub(crate) fn copies_dir(&self, locator: &str) -> PathBuf {
+        self.path.join("snapshots").join(&locator[..2])
+    }
+
     pub(crate) fn catalog(&self) -> PathBuf {
         self.path.join("catalog.db")
     }
@@ -82,6 +99,7 @@ impl Root {
         for _ in 0..2 {
             if file.try_lock().is_ok() {
                 self.recover_staging()?;
+                self.clear_scratch()?;
                 // Others may get in before the shared lock: nothing of ours is staged yet.
                 file.unlock().map_err(IoError::at(path, "unlocked"))?;
                 break;

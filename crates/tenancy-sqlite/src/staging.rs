@@ -22,7 +22,7 @@ use crate::root::{
 use crate::template::{Image, sum};
 
 impl Root {
-    fn staging(&self) -> PathBuf {
+    pub(crate) fn staging(&self) -> PathBuf {
         self.path().join("staging")
     }
 

@@ -14,6 +14,7 @@ mod open;
 mod pool;
 mod provision;
 mod retire;
+mod rollback;
 mod staging;
 mod util;
 mod validate;

@@ -67,12 +67,13 @@ pub use tenancy_pool::{
 };
 #[cfg(feature = "sqlite")]
 pub use tenancy_sqlite::{
-    AuditEvent, Behind, BrokenChain, Check, Depth, Durability, FileError, Finding, Fixed, Fleet,
-    FleetError, FleetOptions, FleetReport, Hardening, IoError, LeftOut, MigrateError, Migration,
-    Migrations, MigrationsError, OpenError, Plan, Planned, Problem, Progress, Refusal, Repair,
-    RepairError, Run, RunEnd, SchemaCounts, SchemaStatus, SqliteCatalog, SqliteConnection,
-    SqliteDriver, SqliteDriverBuilder, SqliteManager, Stop, StorageError, TaskFailure, TenantDone,
-    TenantFailed, TenantLeftOut, Vacuumed, ValidateOptions, Validated, Validation,
+    AuditEvent, Back, Behind, BrokenChain, Check, Depth, Durability, FileError, Finding, Fixed,
+    Fleet, FleetError, FleetOptions, FleetReport, Hardening, IoError, KeptCopy, LeftOut,
+    MigrateError, Migration, Migrations, MigrationsError, OpenError, Plan, Planned, Problem,
+    Progress, Refusal, Repair, RepairError, Run, RunEnd, SchemaCounts, SchemaStatus, SqliteCatalog,
+    SqliteConnection, SqliteDriver, SqliteDriverBuilder, SqliteManager, Stop, StorageError,
+    TaskFailure, TenantDone, TenantFailed, TenantLeftOut, Vacuumed, ValidateOptions, Validated,
+    Validation,
 };
 
 /// The README's example, compiled and run.

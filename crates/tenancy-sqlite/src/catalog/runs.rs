@@ -1,12 +1,14 @@
 //! Runs over many tenants: what each was to do and what became of it, and which schema
 //! every file has as far as is known.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use tenancy_core::{Actor, CatalogError, Tenant, TenantId, WriteError};
 
 use super::SqliteCatalog;
 use super::rows::{self, at_most, tenant_columns, unsigned};
-use super::write::{Done, Synced};
+use super::write::Synced;
 use crate::fleet::SchemaCounts;
 
 /// Columns of a row that come before what is asked for beside the tenant.
@@ -237,6 +239,28 @@ impl SqliteCatalog {
         })
     }
 
+    /// The tenants that the last run has not reached or has failed for, each with the
+    /// version that it had found, if that run was for the same and did not come to its
+    /// end.
+    pub(crate) fn unfinished(
+        &self,
+        what: &str,
+        target: &str,
+    ) -> Result<Option<HashMap<TenantId, Option<u32>>>, CatalogError> {
+        self.read(|connection| {
+            let Some(run) = unfinished_run(connection, what, target)? else {
+                return Ok(None);
+            };
+            let sql = "SELECT tenant, was FROM tasks
+                 WHERE run = ?1 AND state IN ('pending', 'failed')";
+            let mut read = connection.prepare_cached(sql)?;
+            let rows = read.query_map([run.cast_signed()], |row| {
+                Ok((rows::parsed(row, 0)?, row.get(1)?))
+            })?;
+            rows.collect::<Result<_>>().map(Some)
+        })
+    }
+
     /// Begins a run, or goes on with the last one if that was for the same and did not
     /// come to its end. The tasks are written before anything is done, so that what was
     /// not reached can be told afterwards.
@@ -335,12 +359,12 @@ impl SqliteCatalog {
 }
 
 /// The last run, if it was for the same and did not come to its end.
-fn unfinished_run(connection: &Connection, what: &str, target: &str) -> Done<Option<u64>> {
+fn unfinished_run(connection: &Connection, what: &str, target: &str) -> Result<Option<u64>> {
     let sql = "SELECT run FROM runs WHERE run = (SELECT max(run) FROM runs)
          AND what = ?1 AND target = ?2 AND outcome IS NOT 'done'";
     let mut read = connection.prepare_cached(sql)?;
     let run = read.query_row([what, target], |row| unsigned(row, 0));
-    Ok(run.optional()?)
+    run.optional()
 }
 
 fn known(connection: &Connection, row: &Row<'_>) -> Result<Known> {

@@ -138,11 +138,11 @@ impl Fleet {
         })
     }
 
-    fn migrate_one(&self, known: &Known, _options: &FleetOptions) -> Result<Did, FileError> {
-        let migrated = self
-            .driver
-            .shared
-            .migrate(&known.tenant, SchemaTarget::Latest)?;
+    fn migrate_one(&self, known: &Known, options: &FleetOptions) -> Result<Did, FileError> {
+        let migrated =
+            self.driver
+                .shared
+                .migrate(&known.tenant, SchemaTarget::Latest, options.keep)?;
         Ok(Did {
             tenant: known.tenant.clone(),
             from: migrated.from,

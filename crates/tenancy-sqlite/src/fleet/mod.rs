@@ -6,6 +6,7 @@ mod fix;
 mod migrate;
 mod options;
 mod report;
+mod rollback;
 mod run;
 mod status;
 mod survey;
@@ -21,6 +22,7 @@ pub use fix::{Fixed, Repair};
 pub use migrate::{Plan, Planned};
 pub use options::{FleetOptions, Stop};
 pub use report::{FleetReport, LeftOut, Progress, RunEnd, TenantDone, TenantFailed, TenantLeftOut};
+pub use rollback::{Back, KeptCopy};
 pub use status::SchemaCounts;
 pub use validate::{Depth, ValidateOptions, Validated};
 

@@ -4,7 +4,11 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use sha2::{Digest, Sha256};
 use tenancy_core::{Actor, TenantId};
+
+use crate::migrate::Keep;
+use crate::root::hex;
 
 /// How many tenants are worked on at a time unless said: they wait for the disk, not
 /// for a core, and two threads already were 2.5–6.6 times one.
@@ -42,13 +46,6 @@ pub struct FleetOptions {
 pub(super) enum Trust {
     Catalog,
     Files,
-}
-
-/// Whether a file is copied before a step that has no way back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keep {
-    Copies,
-    Nothing,
 }
 
 /// Whether a rollback may put a copy in the place of a file.
@@ -151,6 +148,23 @@ impl FleetOptions {
     pub fn restore_copies(mut self) -> Self {
         self.restore = Restore::Copies;
         self
+    }
+}
+
+impl FleetOptions {
+    /// Which tenants, in words: the same words for the same tenants, and no others.
+    pub(super) fn names(&self) -> String {
+        let Some(only) = &self.only else {
+            return "all".to_owned();
+        };
+        let mut ids: Vec<_> = only.iter().map(TenantId::as_str).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        if let [id] = ids[..] {
+            return id.to_owned();
+        }
+        let sum = Sha256::digest(ids.join(" ").as_bytes());
+        format!("{} tenants {}", ids.len(), &hex(&sum)[..12])
     }
 }
 

@@ -1,6 +1,7 @@
 //! One operation on many tenants: workers that do it, and one thread that writes down
 //! what became of each.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -184,7 +185,8 @@ impl Running<'_> {
             match result {
                 Ok(did) => {
                     outcomes.push(Outcome {
-                        tenant: did.tenant.clone(),
+                        // Of the incarnation that the task is of.
+                        tenant: known.tenant.clone(),
                         state: State::Done,
                         from: Some(did.from),
                         now: did.schema,
@@ -265,6 +267,24 @@ fn in_parallel<T: Sync, R: Send, E>(
         }
         failed.map_or(Ok(()), Err)
     })
+}
+
+/// Asks something about each item; `None` where it was told to stop before.
+pub(super) fn ask_all<T: Sync, R: Send>(
+    items: &[T],
+    options: &FleetOptions,
+    ask: impl Fn(&T) -> R + Sync,
+) -> Vec<Option<R>> {
+    let mut answers: Vec<_> = items.iter().map(|_| None).collect();
+    let go_on = || !options.stop.is_asked();
+    let collect = |some: Vec<(usize, R)>| {
+        for (at, answer) in some {
+            answers[at] = Some(answer);
+        }
+        Ok::<_, Infallible>(())
+    };
+    let Ok(()) = in_parallel(items, options.jobs.get(), go_on, ask, collect);
+    answers
 }
 
 /// Takes out what is not to be worked on.

@@ -48,6 +48,7 @@ impl Fleet {
                     continue;
                 };
                 if shared.remove_if_trashed(trashed)? {
+                    shared.remove_copies(tenant)?;
                     self.catalog.remove(tenant.id(), tenant.version(), by)?;
                     gone.push(tenant.to_ref());
                 }

@@ -9,6 +9,7 @@ use tenancy_core::{Provisioner, SchemaTarget, Tenant};
 use tenancy_pool::Driver;
 
 use super::{Hazard, without};
+use crate::migrate::Keep;
 use crate::place::Place;
 use crate::{FileError, MigrateError, Migration, Migrations, OpenError, SqliteDriver};
 
@@ -42,7 +43,10 @@ fn count(connection: &Connection, sql: &str) -> i64 {
 }
 
 fn migrate(driver: &SqliteDriver, tenant: &Tenant) -> Result<(), MigrateError> {
-    match driver.shared.migrate(tenant, SchemaTarget::Latest) {
+    match driver
+        .shared
+        .migrate(tenant, SchemaTarget::Latest, Keep::Copies)
+    {
         Ok(_) => Ok(()),
         Err(FileError::Migrate(error)) => Err(error),
         Err(error) => panic!("{error}"),

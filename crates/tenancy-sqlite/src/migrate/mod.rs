@@ -1,5 +1,6 @@
 //! [`Migrations`]: the numbered scripts that make a tenant's schema.
 
+mod file;
 mod run;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{IoError, MigrationsError};
 
+pub(crate) use file::Keep;
 pub(crate) use run::run;
 
 /// One step of the schema, with its way back if it has one.
@@ -178,6 +180,14 @@ impl Migrations {
     /// The steps, first to last.
     pub fn iter(&self) -> impl Iterator<Item = &Migration> {
         self.0.iter()
+    }
+
+    /// The last step between two versions that has no way back, with the version it
+    /// leads to. Steps that are not known have none.
+    pub(crate) fn irreversible(&self, after: u32, upto: u32) -> Option<(u32, Option<&Migration>)> {
+        let steps = (after.saturating_add(1)..=upto).rev();
+        let mut steps = steps.map(|version| (version, self.step(version)));
+        steps.find(|(_, step)| step.is_none_or(|step| step.down.is_none()))
     }
 
     /// The step that leads to `version`, from 1.

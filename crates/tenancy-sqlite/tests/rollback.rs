@@ -1,0 +1,278 @@
+//! Going back, by scripts and to copies.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use r2d2::ManageConnection;
+use tenancy_core::{CatalogWriter, Provisioner, SchemaTarget, Tenant};
+use tenancy_pool::{CheckoutError, Driver, TenantPools};
+use tenancy_sqlite::{
+    Back, FileError, Fleet, MigrateError, Migration, Migrations, RunEnd, SqliteDriver,
+};
+
+use crate::fleet::{Bed, by, first_step, options};
+use crate::util::{files_below, notes};
+
+/// The steps of [`notes`], one that has no way back, and one that has.
+pub fn with_irreversible() -> Migrations {
+    let later = [
+        Migration::new("shout", "UPDATE notes SET text = upper(text)"),
+        Migration::new("tags", "CREATE TABLE tags (tag TEXT) STRICT").down("DROP TABLE tags"),
+    ];
+    Migrations::new(notes().iter().cloned().chain(later)).unwrap()
+}
+
+fn write(bed: &Bed, tenant: &Tenant, text: &str) {
+    let sql = "INSERT INTO notes (text) VALUES (?1)";
+    bed.raw(tenant).execute(sql, [text]).unwrap();
+}
+
+fn texts(bed: &Bed, tenant: &Tenant) -> String {
+    let sql = "SELECT coalesce(group_concat(text, ' '), '') FROM notes";
+    bed.raw(tenant)
+        .query_row(sql, [], |row| row.get(0))
+        .unwrap()
+}
+
+fn copies(bed: &Bed) -> Vec<String> {
+    let dir = bed.root.dir.path().join("snapshots");
+    if !dir.exists() {
+        return Vec::new();
+    }
+    files_below(&dir)
+}
+
+fn in_trash(bed: &Bed) -> usize {
+    files_below(&bed.root.dir.path().join("trash")).len()
+}
+
+#[test]
+fn a_fleet_goes_back_by_its_scripts() {
+    let bed = Bed::with(6, notes());
+    let fleet = bed.fleet(notes());
+    let only = options().only(["t00".parse().unwrap()]);
+    let report = fleet.rollback(Back::Steps(1), &only, |_| {}).unwrap();
+    let done = &report.done[0];
+    assert_eq!(
+        (report.done.len(), done.from, done.to, done.restored),
+        (1, 2, 1, false)
+    );
+    let mut seen = 0;
+    let report = fleet
+        .rollback(Back::To(1), &options(), |at| seen = at.total)
+        .unwrap();
+    assert_eq!((report.done.len(), report.current, seen), (5, 1, 5));
+    assert!(bed.tenants().iter().all(|t| bed.version(t) == 1));
+    let again = fleet.rollback(Back::To(1), &options(), |_| {}).unwrap();
+    assert_eq!((again.done.len(), again.current, again.run), (0, 6, None));
+    // By steps each goes from where it is; further than the first there is nothing.
+    fleet.rollback(Back::Steps(7), &options(), |_| {}).unwrap();
+    assert!(bed.tenants().iter().all(|t| bed.version(t) == 0));
+    assert_eq!(fleet.migrate(&options(), |_| {}).unwrap().steps(), 12);
+    assert!(copies(&bed).is_empty(), "every step has a way back");
+    let words: Vec<_> = fleet
+        .runs(9)
+        .unwrap()
+        .iter()
+        .map(|r| r.target.to_string())
+        .collect();
+    assert_eq!(words, ["2", "7 steps of all", "to 1", "1 steps of t00"]);
+}
+
+#[test]
+fn a_copy_is_kept_before_a_step_without_a_way_back() {
+    let bed = Bed::with(2, first_step());
+    let fleet = bed.fleet(with_irreversible());
+    let id = |n: usize| format!("t{n:02}").parse().unwrap();
+    let without = options().without_copies().only([id(1)]);
+    fleet.migrate(&without, |_| {}).unwrap();
+    assert!(copies(&bed).is_empty());
+    fleet.migrate(&options(), |_| {}).unwrap();
+    let kept = fleet.copies(&id(0)).unwrap();
+    assert_eq!((kept.len(), kept[0].schema, kept[0].epoch.get()), (1, 1, 1));
+    assert_eq!(copies(&bed).len(), 1, "and nothing beside it");
+    // Whoever migrates keeps it: here one that is opened.
+    let beta = bed.create("beta");
+    let driver = SqliteDriver::builder(bed.root.dir.path()).migrations(with_irreversible());
+    let driver = driver
+        .behind(tenancy_sqlite::Behind::Migrate)
+        .build()
+        .unwrap();
+    driver.manager(&beta).connect().unwrap();
+    assert_eq!(fleet.copies(beta.id()).unwrap().len(), 1);
+
+    assert_eq!(fleet.forget_copies(Duration::from_secs(60)).unwrap(), 0);
+    assert_eq!(fleet.forget_copies(Duration::ZERO).unwrap(), 2);
+    assert!(copies(&bed).is_empty());
+}
+
+#[test]
+fn without_being_told_no_copy_takes_the_place_of_a_file() {
+    let bed = Bed::with(1, first_step());
+    let fleet = bed.fleet(with_irreversible());
+    fleet.migrate(&options(), |_| {}).unwrap();
+    let report = fleet.rollback(Back::To(1), &options(), |_| {}).unwrap();
+    let error = &report.failed[0].error;
+    assert!(
+        matches!(
+            error,
+            FileError::Migrate(MigrateError::Irreversible { version: 3, .. })
+        ),
+        "{error:?}"
+    );
+    let tenant = bed.tenant("t00");
+    assert_eq!(
+        (tenant.epoch().get(), bed.version(&tenant)),
+        (1, 4),
+        "not half-way either"
+    );
+    // The last step has a way back.
+    let report = fleet.rollback(Back::Steps(1), &options(), |_| {}).unwrap();
+    assert_eq!((report.done[0].to, report.done[0].restored), (3, false));
+}
+
+#[test]
+fn a_copy_becomes_the_file_of_the_next_incarnation() {
+    // Where to, and what the copy of version 1 is brought to on its way.
+    for to in [0, 1, 2] {
+        let bed = Bed::with(2, first_step());
+        let tenant = bed.tenant("t00");
+        write(&bed, &tenant, "before");
+        let fleet = bed.fleet(with_irreversible());
+        fleet.migrate(&options(), |_| {}).unwrap();
+        write(&bed, &tenant, "after");
+        let pools = TenantPools::<SqliteDriver>::builder();
+        let pools = pools.build(fleet.driver().clone()).unwrap();
+        drop(pools.checkout(&tenant).unwrap());
+        // What the pools have idle of the old one is closed when they hear of the new:
+        // here, at once.
+        pools.close(tenant.id(), Duration::ZERO).unwrap();
+        pools.reopen(tenant.id());
+
+        let restoring = options().restore_copies();
+        let report = fleet.rollback(Back::To(to), &restoring, |_| {}).unwrap();
+        let done = &report.done[0];
+        assert_eq!(done.tenant.to_string(), "t00@2", "{to}");
+        assert_eq!((done.from, done.to, done.restored), (4, to, true));
+        let now = bed.tenant("t00");
+        assert_eq!((now.epoch().get(), bed.version(&now)), (2, to));
+        assert_eq!(now.placement(), tenant.placement());
+        if to > 0 {
+            assert_eq!(texts(&bed, &now), "before");
+        }
+        assert_eq!(in_trash(&bed), 2, "the old files");
+        assert!(files_below(&bed.root.dir.path().join("staging")).is_empty());
+        // The catalog knows the schema without looking.
+        let counts = bed.fleet(with_irreversible()).check().unwrap();
+        assert_eq!((counts.behind, counts.unknown), (2, 0));
+        let old = pools.checkout(&tenant).unwrap_err();
+        assert!(!matches!(old, CheckoutError::Timeout { .. }), "{old}");
+
+        // And up again, over the same copy.
+        assert_eq!(fleet.migrate(&options(), |_| {}).unwrap().done.len(), 2);
+        let connection = pools.checkout(&now).unwrap();
+        let sql = "SELECT count(*) FROM notes WHERE text = 'BEFORE'";
+        let count: i64 = connection.query_row(sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(count, i64::from(to > 0));
+        let kept: Vec<_> = fleet.copies(now.id()).unwrap();
+        let kept: Vec<_> = kept.iter().map(|c| (c.epoch.get(), c.schema)).collect();
+        assert_eq!(kept, [(1, 1), (2, to)]);
+    }
+}
+
+#[test]
+fn a_file_that_is_in_use_is_put_away_by_the_next_call() {
+    let bed = Bed::with(1, first_step());
+    let fleet = bed.fleet(with_irreversible());
+    fleet.migrate(&options(), |_| {}).unwrap();
+    let old = bed.tenant("t00");
+    let reader = bed.raw(&old);
+    let count = || -> i64 {
+        let sql = "SELECT count(*) FROM notes";
+        reader.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(count(), 0);
+    let restoring = options().restore_copies();
+    let report = fleet.rollback(Back::To(1), &restoring, |_| {}).unwrap();
+    assert!(report.done[0].restored && report.is_complete());
+    assert_eq!((in_trash(&bed), count()), (0, 0));
+    assert!(bed.root.path(&old).exists());
+    drop(reader);
+    let only = restoring.only([old.id().clone()]);
+    fleet.rollback(Back::To(1), &only, |_| {}).unwrap();
+    assert_eq!(in_trash(&bed), 1);
+    assert!(!bed.root.path(&old).exists());
+}
+
+#[test]
+fn without_a_copy_the_tenant_is_named_and_stays() {
+    let bed = Bed::with(1, with_irreversible());
+    let fleet = bed.fleet(with_irreversible());
+    let restoring = options().restore_copies();
+    let report = fleet.rollback(Back::To(1), &restoring, |_| {}).unwrap();
+    assert_eq!(
+        report.failed[0].error.to_string(),
+        "tenant t00@1: no copy from before migration 3 is kept that leads to version 1; restore a backup"
+    );
+    assert_eq!(bed.version(&bed.tenant("t00")), 4);
+}
+
+/// "One step back" said twice is two steps, unless the first did not come to its end.
+#[test]
+fn an_interrupted_rollback_takes_nobody_back_twice() {
+    let bed = Bed::with(6, notes());
+    let begun = AtomicUsize::new(0);
+    let driver = SqliteDriver::builder(bed.root.dir.path()).migrations(notes());
+    // The fourth fails.
+    let driver = driver.on_step(move |name| {
+        let fourth = name == "migrate" && begun.fetch_add(1, Ordering::Relaxed) == 3;
+        match fourth {
+            true => Err(std::io::Error::other("no space left")),
+            false => Ok(()),
+        }
+    });
+    let fleet = Fleet::new(driver.build().unwrap(), bed.catalog.clone());
+    let one_at_a_time = options().jobs(1);
+    let report = fleet
+        .rollback(Back::Steps(1), &one_at_a_time, |_| {})
+        .unwrap();
+    assert_eq!((report.done.len(), report.end), (3, RunEnd::Failures));
+    // One of those that were not reached goes back by other hands.
+    fleet
+        .driver()
+        .migrate(&bed.tenant("t05"), SchemaTarget::Version(1))
+        .unwrap();
+    let report = fleet.rollback(Back::Steps(1), &options(), |_| {}).unwrap();
+    assert_eq!((report.run, report.done.len()), (Some(1), 3));
+    assert!(bed.tenants().iter().all(|t| bed.version(t) == 1));
+    // That one has come to its end.
+    let report = fleet.rollback(Back::Steps(1), &options(), |_| {}).unwrap();
+    assert_eq!((report.run, report.done.len()), (Some(2), 6));
+    assert!(bed.tenants().iter().all(|t| bed.version(t) == 0));
+}
+
+#[test]
+fn who_is_destroyed_leaves_no_copy_and_who_comes_after_gets_none() {
+    let bed = Bed::with(1, first_step());
+    let tenant = bed.tenant("t00");
+    write(&bed, &tenant, "secret");
+    let fleet = bed.fleet(with_irreversible());
+    fleet.migrate(&options(), |_| {}).unwrap();
+    fleet
+        .rollback(Back::To(1), &options().restore_copies(), |_| {})
+        .unwrap();
+    assert_eq!((copies(&bed).len(), in_trash(&bed)), (1, 1));
+    let now = bed.tenant("t00");
+    fleet.driver().destroy(&now).unwrap();
+    bed.catalog.remove(now.id(), now.version(), &by()).unwrap();
+    assert_eq!((copies(&bed).len(), in_trash(&bed)), (0, 0));
+    let files = files_below(&bed.root.dir.path().join("tenants"));
+    assert!(files.is_empty(), "{files:?}");
+    let again = bed.create("t00");
+    fleet.migrate(&options(), |_| {}).unwrap();
+    fleet
+        .rollback(Back::To(1), &options().restore_copies(), |_| {})
+        .unwrap();
+    assert_eq!(texts(&bed, &bed.tenant("t00")), "");
+    assert!(again.epoch() > now.epoch());
+}
