@@ -93,6 +93,13 @@ impl SqliteDriver {
         &self.shared.migrations
     }
 
+    /// Whether no other driver, in any process, used the storage root when this one was
+    /// built: what is half done there was left by killed processes, and
+    /// [`Fleet::recover`](crate::Fleet::recover) may take it up.
+    pub fn was_alone(&self) -> bool {
+        self.shared.lock.was_alone
+    }
+
     /// The storage root, canonical.
     pub fn root(&self) -> &Path {
         self.shared.root.path()
@@ -134,7 +141,7 @@ pub(crate) struct Shared {
     page_size: u32,
     template: OnceCell<Template>,
     on_step: Option<Box<OnStep>>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Shared {
@@ -276,7 +283,7 @@ impl SqliteDriverBuilder {
                 page_size: self.page_size,
                 template: OnceCell::new(),
                 on_step: self.on_step,
-                _lock: lock,
+                lock,
             }),
         })
     }

@@ -293,6 +293,39 @@ pub enum RepairError {
     Write(#[from] WriteError),
 }
 
+/// A catalog that was not rebuilt; nothing was changed but that a damaged one may be
+/// in quarantine.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RebuildError {
+    /// Somebody uses the root.
+    #[error("{} is in use; stop every process that has it open, and drop its drivers in this one", root.display())]
+    InUse {
+        /// The storage root.
+        root: PathBuf,
+    },
+    /// There is a catalog already.
+    #[error("{} is a sound catalog of {tenants} tenants; move it away to make a new one", path.display())]
+    CatalogIsSound {
+        /// The file.
+        path: PathBuf,
+        /// How many tenants it has.
+        tenants: u64,
+    },
+    /// The storage root cannot be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The operating system refused something.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// The files or the new catalog refused.
+    #[error(transparent)]
+    Repair(#[from] RepairError),
+    /// The new catalog refused the rows.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
 /// ` by process 7 and 9`, or nothing.
 struct Processes<'p>(&'p [u32]);
 

@@ -73,13 +73,13 @@ pub use catalog::{AuditEvent, BrokenChain, Run, SchemaStatus, SqliteCatalog, Tas
 pub use deadline::Deadline;
 pub use driver::{Behind, Durability, SqliteDriver, SqliteDriverBuilder};
 pub use error::{
-    FileError, FleetError, IoError, MigrateError, MigrationsError, OpenError, RepairError,
-    StorageError,
+    FileError, FleetError, IoError, MigrateError, MigrationsError, OpenError, RebuildError,
+    RepairError, StorageError,
 };
 pub use fleet::{
     Back, Depth, Finding, Fixed, Fleet, FleetOptions, FleetReport, KeptCopy, LeftOut, Plan,
-    Planned, Problem, Progress, Repair, RunEnd, SchemaCounts, Stop, TenantDone, TenantFailed,
-    TenantLeftOut, ValidateOptions, Validated, Validation,
+    Planned, Problem, Progress, Rebuilt, Recovered, Repair, RunEnd, SchemaCounts, Stop, TenantDone,
+    TenantFailed, TenantLeftOut, ValidateOptions, Validated, Validation,
 };
 pub use harden::{Hardening, Refusal, Rule};
 pub use maintenance::{Check, Vacuumed};

@@ -83,21 +83,35 @@ impl Root {
     /// Marks this process as a user of the root for as long as the lock lives. If it
     /// is the only one, what killed ones left in staging is removed first.
     pub(crate) fn lock(&self) -> Result<Lock, StorageError> {
+        let (file, path) = self.lock_file()?;
+        let was_alone = self.take_up(&file, &path)?;
+        Ok(Lock {
+            _file: file,
+            was_alone,
+        })
+    }
+
+    /// Keeps every driver out for as long as the lock lives; none if there is one.
+    pub(crate) fn lock_alone(&self) -> Result<Option<File>, IoError> {
+        let (file, _) = self.lock_file()?;
+        Ok(file.try_lock().is_ok().then_some(file))
+    }
+
+    fn lock_file(&self) -> Result<(File, PathBuf), IoError> {
         let path = self.path.join("tenancy.lock");
         let mut options = OpenOptions::new();
         let options = options.write(true).create(true).truncate(false).mode(0o600);
-        let file = no_follow(options)
-            .open(&path)
-            .map_err(IoError::at(&path, "opened"))?;
-        self.take_up(&file, &path)?;
-        Ok(Lock { _file: file })
+        let file = no_follow(options).open(&path);
+        Ok((file.map_err(IoError::at(&path, "opened"))?, path))
     }
 
     /// Waits for shared use. Who is alone first takes up what killed ones left in
     /// staging; who waited for such a one looks himself, as that one may have died.
-    fn take_up(&self, file: &File, path: &Path) -> Result<(), StorageError> {
+    fn take_up(&self, file: &File, path: &Path) -> Result<bool, StorageError> {
+        let mut alone = false;
         for _ in 0..2 {
-            if file.try_lock().is_ok() {
+            alone = file.try_lock().is_ok();
+            if alone {
                 self.recover_staging()?;
                 self.clear_scratch()?;
                 // Others may get in before the shared lock: nothing of ours is staged yet.
@@ -107,7 +121,8 @@ impl Root {
             file.lock_shared().map_err(IoError::at(path, "locked"))?;
             file.unlock().map_err(IoError::at(path, "unlocked"))?;
         }
-        Ok(file.lock_shared().map_err(IoError::at(path, "locked"))?)
+        file.lock_shared().map_err(IoError::at(path, "locked"))?;
+        Ok(alone)
     }
 
     /// Makes everything written below the root durable with one call.
@@ -146,6 +161,8 @@ impl Root {
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
+    /// Was nobody else there when it was taken?
+    pub(crate) was_alone: bool,
 }
 
 /// A directory of tenants' files in which nobody else adds or removes one.

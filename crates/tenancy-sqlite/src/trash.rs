@@ -1,5 +1,6 @@
 //! The trash: files of retired tenants, until their grace has passed.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -57,6 +58,12 @@ impl Root {
     pub(crate) fn find_trashed(&self, place: &Place) -> Result<Option<Trashed>, IoError> {
         let mut all = self.trashed()?.into_iter();
         Ok(all.find(|trashed| trashed.place == *place))
+    }
+
+    /// The places of everything in the trash.
+    pub(crate) fn places_in_trash(&self) -> Result<HashSet<Place>, IoError> {
+        let all = self.trashed()?.into_iter();
+        Ok(all.map(|trashed| trashed.place).collect())
     }
 
     pub(crate) fn sync_trash(&self) -> Result<(), IoError> {

@@ -1,6 +1,6 @@
 //! What a child process of a test does; on its own it has no role and passes.
 
-use crate::{crash, migrate, retire};
+use crate::{crash, migrate, recover, retire};
 
 #[test]
 fn plays_its_role() {
@@ -10,6 +10,7 @@ fn plays_its_role() {
     match role.as_str() {
         "provision" => crash::provision_and_die(&arguments),
         "migrate" => migrate::race(&arguments),
+        "recover" => recover::recover_and_die(&arguments),
         "hold" => retire::hold(&arguments),
         _ => panic!("no role {role}"),
     }

@@ -13,6 +13,8 @@ mod model;
 mod open;
 mod pool;
 mod provision;
+mod rebuild;
+mod recover;
 mod retire;
 mod rollback;
 mod staging;

@@ -27,6 +27,10 @@ pub enum Error {
     #[cfg(feature = "sqlite")]
     #[error(transparent)]
     Storage(#[from] tenancy_sqlite::StorageError),
+    /// What a killed process left half done could not be looked at.
+    #[cfg(feature = "sqlite")]
+    #[error(transparent)]
+    Repair(#[from] tenancy_sqlite::RepairError),
     /// The migrations are no set of migrations.
     #[cfg(feature = "sqlite")]
     #[error(transparent)]

@@ -70,10 +70,10 @@ pub use tenancy_sqlite::{
     AuditEvent, Back, Behind, BrokenChain, Check, Depth, Durability, FileError, Finding, Fixed,
     Fleet, FleetError, FleetOptions, FleetReport, Hardening, IoError, KeptCopy, LeftOut,
     MigrateError, Migration, Migrations, MigrationsError, OpenError, Plan, Planned, Problem,
-    Progress, Refusal, Repair, RepairError, Run, RunEnd, SchemaCounts, SchemaStatus, SqliteCatalog,
-    SqliteConnection, SqliteDriver, SqliteDriverBuilder, SqliteManager, Stop, StorageError,
-    TaskFailure, TenantDone, TenantFailed, TenantLeftOut, Vacuumed, ValidateOptions, Validated,
-    Validation,
+    Progress, RebuildError, Rebuilt, Recovered, Refusal, Repair, RepairError, Run, RunEnd,
+    SchemaCounts, SchemaStatus, SqliteCatalog, SqliteConnection, SqliteDriver, SqliteDriverBuilder,
+    SqliteManager, Stop, StorageError, TaskFailure, TenantDone, TenantFailed, TenantLeftOut,
+    Vacuumed, ValidateOptions, Validated, Validation,
 };
 
 /// The README's example, compiled and run.

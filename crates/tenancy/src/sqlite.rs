@@ -1,6 +1,7 @@
 //! A [`Tenancy`] with a SQLite file for each tenant, as `tenancy.toml` says.
 
-use tenancy_sqlite::{Migrations, SqliteCatalog, SqliteDriver};
+use tenancy_core::Actor;
+use tenancy_sqlite::{Fleet, Migrations, SqliteCatalog, SqliteDriver};
 
 use crate::{Config, Error, Tenancy, TenancyBuilder};
 
@@ -25,7 +26,9 @@ impl Tenancy<SqliteDriver> {
 }
 
 impl TenancyBuilder<SqliteDriver> {
-    /// Starts from what the config says; what it has no words for can be added.
+    /// Starts from what the config says; what it has no words for can be added. If no
+    /// other process uses the storage root, the retirements that a killed one left half
+    /// done are completed first; see [`Fleet::recover`].
     ///
     /// # Errors
     /// When the keys contradict each other, or the storage cannot be used.
@@ -39,6 +42,11 @@ impl TenancyBuilder<SqliteDriver> {
         let root = &config.storage.root;
         let driver = SqliteDriver::builder(root).migrations(migrations).build()?;
         let catalog = SqliteCatalog::open(root)?;
+        if driver.was_alone() {
+            let fleet = Fleet::new(driver.clone(), catalog.clone());
+            // What a file refuses is found by a validation: it is nobody else's trouble.
+            fleet.recover(&Actor::new("recovery"))?;
+        }
         let mut builder = Tenancy::builder(driver, catalog);
         builder = builder.try_resolver(|resolver| config.configure(resolver))?;
         Ok(builder.pools(|pools| config.pool.configure(pools)))

@@ -270,3 +270,26 @@ fn a_row_that_vanished_while_its_database_was_made_leaves_no_file() {
     );
     assert!(world.files().is_empty());
 }
+
+/// The config's way of opening takes up what a killed process left, if it is alone.
+#[test]
+fn a_retirement_that_was_cut_off_is_completed_at_the_next_start() {
+    let world = World::new();
+    world.made("acme");
+    let root = world.root.clone();
+    let file = root.path().join("tenancy.toml");
+    let text = "[storage]\nroot = \".\"\n[resolve]\nrules = [\"domain\"]\n";
+    std::fs::write(&file, text).expect("a config");
+    let config = tenancy::Config::load(file).expect("a config");
+    world.fail_at(FailAt::Retire);
+    world.retire(&id("acme"), SOON).expect_err("told to fail");
+    // Somebody is at work there: he is not disturbed.
+    drop(tenancy::Tenancy::from_config(&config).expect("a tenancy"));
+    assert_eq!(world.files().len(), 1);
+    drop(world);
+    let tenancy = tenancy::Tenancy::from_config(&config).expect("a tenancy");
+    let acme = tenancy.tenant(&id("acme")).expect("a tenant");
+    assert_eq!(acme.status(), TenantStatus::Retiring);
+    assert!(!tenancy.pools().driver().exists(&acme).expect("an answer"));
+    tenancy.revive(acme.id()).expect("it is in the trash");
+}

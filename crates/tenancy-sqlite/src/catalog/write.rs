@@ -112,6 +112,27 @@ impl SqliteCatalog {
         Ok(out?)
     }
 
+    /// Adds tenants as they are, epoch and status too, each with the schema version of
+    /// its file: all of them or none.
+    pub(crate) fn insert_found(
+        &self,
+        found: Vec<(Tenant, u32)>,
+        by: &Actor,
+    ) -> Result<(), WriteError> {
+        self.write(Synced::Now, by, |write| {
+            for (tenant, schema) in found {
+                write.next();
+                let tenant = tenant.to_builder().version(write.version).build();
+                let tenant = tenant.map_err(WriteError::from)?;
+                write.store(&tenant, Some(schema))?;
+                let id = tenant.id().as_str();
+                write.run("INSERT INTO labels VALUES (?1, ?1, NULL)", [id])?;
+                write.event("rebuild", tenant.id(), describe(&tenant))?;
+            }
+            Ok(())
+        })
+    }
+
     /// Several writes in one transaction, each with its own answer. If SQLite fails, it
     /// is the answer to all.
     fn write_each<I, T>(

@@ -1,15 +1,13 @@
 //! Looking into files: stamps, schemas, damage.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use tenancy_core::{Tenant, TenantStatus};
 
 use super::findings::Problem;
-use super::run::with_causes;
-use super::validate::{Comparison, Depth, ValidateOptions};
+use super::run::{in_parallel, with_causes};
+use super::validate::{Comparison, Depth, Seen, ValidateOptions};
 use crate::driver::Shared;
 use crate::error::{FileError, RepairError};
 use crate::maintenance::{Check, faults};
@@ -18,57 +16,47 @@ use crate::place::Place;
 use crate::provision::sqlite;
 use crate::stamp::{self, Stamp};
 
-/// After so many files the progress is told.
-const TOLD_EVERY: usize = 64;
-
 impl Comparison<'_> {
     /// Opens the file of every row that has one, some at a time.
     pub(super) fn open_files(&mut self, options: &ValidateOptions<'_>) -> Result<(), RepairError> {
-        let fleet = self.fleet.clone();
+        let fleet = self.fleet;
         let shared = &*fleet.driver.shared;
-        let (rows, seen) = (self.rows, std::mem::take(&mut self.seen));
-        let next = AtomicUsize::new(0);
-        let (send, receive) = mpsc::channel();
-        std::thread::scope(|scope| {
-            let (next, seen, fleet) = (&next, &seen, &fleet);
-            for _ in 0..options.jobs.get().min(rows.len()) {
-                let send = send.clone();
-                scope.spawn(move || {
-                    while let at = next.fetch_add(1, Ordering::Relaxed)
-                        && let Some(tenant) = rows.get(at)
-                    {
-                        let (place, seen) = (Place::of(tenant), &seen[at]);
-                        let path = match (&seen.trashed, place) {
-                            (Some(trashed), _) => Some(trashed.path.clone()),
-                            (None, Ok(place)) if seen.in_place => Some(shared.root.file(&place)),
-                            _ => None,
-                        };
-                        let found = path.map(|path| {
-                            let problem = shared.look_into(tenant, &path, options.depth);
-                            // It may be another's affair by now.
-                            let still = |_: &Problem| fleet.is_as_it_was(tenant).unwrap_or(true);
-                            (tenant, problem.filter(still), path)
-                        });
-                        // The receiver lives as long as this scope.
-                        let _ = send.send(found);
-                    }
-                });
-            }
-            drop(send);
-            for (at, found) in receive.iter().enumerate() {
-                if let Some((tenant, problem, path)) = found {
-                    self.out.opened += 1;
+        let seen = std::mem::take(&mut self.seen);
+        let path = |(tenant, seen): (_, Seen)| {
+            let path = match (seen.trashed, Place::of(tenant)) {
+                (Some(trashed), _) => trashed.path,
+                (None, Ok(place)) if seen.in_place => shared.root.file(&place),
+                _ => return None,
+            };
+            Some((tenant, path))
+        };
+        let files: Vec<(&Tenant, PathBuf)> = self.rows.iter().zip(seen).filter_map(path).collect();
+        let look = |(tenant, path): &(&Tenant, PathBuf)| {
+            let problem = shared.look_into(tenant, path, options.depth);
+            // It may be another's affair by now.
+            problem.filter(|_| fleet.is_as_it_was(tenant).unwrap_or(true))
+        };
+        in_parallel(
+            &files,
+            options.jobs.get(),
+            || true,
+            look,
+            |results| {
+                let looked = results.len() as u64;
+                self.out.opened += looked;
+                for (at, problem) in results {
+                    let (tenant, path) = &files[at];
                     if let Some(problem) = problem {
-                        self.find(Some(tenant), Some(&path), problem);
+                        self.find(Some(tenant), Some(path), problem);
                     }
                 }
-                if at % TOLD_EVERY == TOLD_EVERY - 1 {
-                    self.tell(TOLD_EVERY as u64);
-                }
-            }
-        });
+                self.tell(looked);
+                Ok::<(), RepairError>(())
+            },
+        )?;
         self.claims();
-        self.tell(TOLD_EVERY as u64);
+        // Rows without a file were not looked into.
+        self.tell(self.at.total);
         Ok(())
     }
 

@@ -231,7 +231,7 @@ impl Running<'_> {
 /// Does `work` for each item on some threads, as long as `go_on` says so, and hands the
 /// results, in whatever order they come, to `each` on this one. What was begun is
 /// finished and handed over; when `each` fails, nothing more is begun.
-fn in_parallel<T: Sync, R: Send, E>(
+pub(super) fn in_parallel<T: Sync, R: Send, E>(
     items: &[T],
     jobs: usize,
     go_on: impl Fn() -> bool + Sync,

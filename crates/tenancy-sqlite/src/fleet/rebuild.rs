@@ -1,0 +1,235 @@
+//! A new catalog from what the files say of themselves.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rusqlite::Connection;
+use tenancy_core::{Actor, Epoch, Placement, Tenant, TenantId, TenantRef, TenantStatus};
+
+use super::Fleet;
+use super::run::in_parallel;
+use super::survey::{shards, survey, survey_trash};
+use super::validate::is_nothing;
+use crate::catalog::SqliteCatalog;
+use crate::error::{RebuildError, RepairError};
+use crate::maintenance::{Check, faults};
+use crate::manager::connect_plain;
+use crate::place::{KIND, Place};
+use crate::root::Root;
+use crate::stamp::{self, CATALOG_FILE, Claim};
+
+/// How many files are looked into at a time.
+const JOBS: usize = 4;
+/// Nobody else is there whom one could wait for.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What [`Fleet::rebuild_catalog`] made of a storage root.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Rebuilt {
+    /// Tenants that are in maintenance now, by id.
+    pub tenants: Vec<TenantRef>,
+    /// Tenants that are retired, by id: their files are in the trash, or closed.
+    pub retired: Vec<TenantRef>,
+    /// Where files are now that say they are of a tenant which has a better one.
+    pub quarantined: Vec<PathBuf>,
+    /// Files that say nothing of themselves, or cannot be read. They are left where
+    /// they are, and are [orphans](crate::Problem::Orphan) now.
+    pub silent: Vec<PathBuf>,
+    /// Where the catalog is now that was no catalog any more.
+    pub damaged_catalog: Option<PathBuf>,
+}
+
+/// A file that says whose it is.
+struct Found {
+    path: PathBuf,
+    place: Place,
+    claim: Claim,
+    schema: u32,
+    trashed: bool,
+    modified: SystemTime,
+}
+
+impl Found {
+    /// The better of two files of one tenant: the later incarnation; of one, that which
+    /// is in use; then the last that was written.
+    fn rank(&self) -> (Epoch, bool, bool, SystemTime) {
+        let open = self.claim.open;
+        (self.claim.epoch, !self.trashed, open, self.modified)
+    }
+
+    fn status(&self) -> TenantStatus {
+        match self.claim.open && !self.trashed {
+            true => TenantStatus::Maintenance,
+            false => TenantStatus::Retiring,
+        }
+    }
+
+    fn tenant(&self) -> Tenant {
+        let placement = Placement::new(KIND, self.place.locator.clone());
+        let tenant = Tenant::builder(self.claim.id.clone())
+            .epoch(self.claim.epoch)
+            .status(self.status())
+            .placement(placement)
+            .build();
+        tenant.expect("a tenant without attributes keeps their bounds")
+    }
+}
+
+impl Fleet {
+    /// Makes a new catalog from what the files below `root` say of themselves, when
+    /// `catalog.db` is lost or damaged. No other process may use the root, and this one
+    /// must not have a driver for it. A damaged catalog goes to quarantine first; a sound
+    /// one that has tenants is refused, and so is an unknown format.
+    ///
+    /// A file knows its tenant's id, epoch and schema version, and whether it is in use.
+    /// **The rest is lost**: domains and further labels, attributes, the audit trail,
+    /// the epochs of tenants that were destroyed, and who was suspended. So every tenant
+    /// comes back in maintenance, and nobody is let in before somebody has looked
+    /// at it.
+    ///
+    /// Of several files that say they are one tenant's the highest epoch wins, and the
+    /// others go to quarantine. The rows are written in one transaction: a call
+    /// that was cut off is repeated.
+    ///
+    /// ```
+    /// use tenancy_core::Actor;
+    /// use tenancy_sqlite::Fleet;
+    /// # let root = tempfile::tempdir()?;
+    /// let rebuilt = Fleet::rebuild_catalog(root.path(), &Actor::new("ada"))?;
+    /// println!("{} tenants; bring each up again", rebuilt.tenants.len());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the root is in use, has a sound catalog, or cannot be read.
+    pub fn rebuild_catalog(root: impl AsRef<Path>, by: &Actor) -> Result<Rebuilt, RebuildError> {
+        let root = Root::open(root.as_ref())?;
+        let alone = root.lock_alone()?;
+        let _alone = alone.ok_or_else(|| RebuildError::InUse {
+            root: root.path().to_owned(),
+        })?;
+        let damaged_catalog = clear_the_way(&root)?;
+        root.recover_staging()?;
+        let (found, silent) = look_at_all(&root)?;
+        let (winners, losers) = choose(found);
+        let catalog = SqliteCatalog::open(root.path())?;
+        let rows = winners.iter().map(|found| (found.tenant(), found.schema));
+        catalog.insert_found(rows.collect(), by)?;
+        let mut rebuilt = Rebuilt {
+            silent,
+            damaged_catalog,
+            ..Rebuilt::default()
+        };
+        for found in &winners {
+            let list = match found.status() {
+                TenantStatus::Retiring => &mut rebuilt.retired,
+                _ => &mut rebuilt.tenants,
+            };
+            list.push(found.tenant().to_ref());
+        }
+        for loser in losers {
+            rebuilt.quarantined.push(root.quarantine(&loser.path)?);
+        }
+        Ok(rebuilt)
+    }
+}
+
+/// Makes sure that there is no catalog, or an empty one; where a damaged one is now.
+fn clear_the_way(root: &Root) -> Result<Option<PathBuf>, RebuildError> {
+    let path = root.catalog();
+    if is_nothing(&path)? {
+        return Ok(None);
+    }
+    let tenants = || -> rusqlite::Result<Option<u64>> {
+        let connection = connect_plain(&path, BUSY_TIMEOUT)?;
+        let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+        let tables: i64 =
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if tables == 0 {
+            return Ok(Some(0));
+        }
+        if id != CATALOG_FILE || !faults(&connection, Check::Full)?.is_empty() {
+            return Ok(None);
+        }
+        let sql = "SELECT count(*) FROM tenants";
+        let tenants: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+        Ok(Some(tenants.unsigned_abs()))
+    };
+    match tenants() {
+        Ok(Some(0)) => Ok(None),
+        Ok(Some(tenants)) => Err(RebuildError::CatalogIsSound { path, tenants }),
+        Ok(None) | Err(_) => Ok(Some(root.quarantine(&path)?)),
+    }
+}
+
+/// Every file that says whose it is, and those that do not.
+fn look_at_all(root: &Root) -> Result<(Vec<Found>, Vec<PathBuf>), RepairError> {
+    let mut files = Vec::new();
+    for shard in shards(root)?.0 {
+        let plain = survey(&shard)?.databases.into_iter();
+        let plain = plain.filter(|(_, odd)| odd.is_none());
+        files.extend(plain.map(|(key, _)| (root.file(&key.place()), key.place(), false)));
+    }
+    let trashed = survey_trash(root)?.0.into_iter();
+    files.extend(trashed.map(|trashed| (trashed.path, trashed.place, true)));
+    let (mut found, mut silent) = (Vec::new(), Vec::new());
+    let look = |(path, place, trashed): &(PathBuf, Place, bool)| {
+        // What cannot be read says nothing.
+        let (claim, schema) = look_at(path).ok().flatten()?;
+        Some(Found {
+            path: path.clone(),
+            place: place.clone(),
+            // A file whose name says something else was put there by hand.
+            claim: Some(claim).filter(|claim| claim.epoch == place.epoch)?,
+            schema,
+            trashed: *trashed,
+            modified: fs::symlink_metadata(path)
+                .and_then(|meta| meta.modified())
+                .ok()?,
+        })
+    };
+    in_parallel(
+        &files,
+        JOBS,
+        || true,
+        look,
+        |results| {
+            for (at, result) in results {
+                match result {
+                    Some(one) => found.push(one),
+                    None => silent.push(files[at].0.clone()),
+                }
+            }
+            Ok::<(), RepairError>(())
+        },
+    )?;
+    silent.sort();
+    Ok((found, silent))
+}
+
+fn look_at(path: &Path) -> rusqlite::Result<Option<(Claim, u32)>> {
+    let connection: Connection = connect_plain(path, BUSY_TIMEOUT)?;
+    let Some(claim) = stamp::claim(&connection)? else {
+        return Ok(None);
+    };
+    let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok(Some((claim, version)))
+}
+
+/// The best file of each tenant, by id, and the others.
+fn choose(found: Vec<Found>) -> (Vec<Found>, Vec<Found>) {
+    let (mut best, mut losers) = (BTreeMap::<TenantId, Found>::new(), Vec::new());
+    for one in found {
+        let id = one.claim.id.clone();
+        let better = best.get(&id).is_none_or(|other| one.rank() > other.rank());
+        let loser = match better {
+            true => best.insert(id, one),
+            false => Some(one),
+        };
+        losers.extend(loser);
+    }
+    (best.into_values().collect(), losers)
+}

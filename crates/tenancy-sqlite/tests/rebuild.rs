@@ -1,0 +1,212 @@
+//! A catalog that was lost is made anew from what the files say.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tenancy_core::{
+    Actor, CatalogWriter, NewTenant, Provisioner, Tenant, TenantChange, TenantRef, TenantStatus,
+};
+use tenancy_sqlite::{Depth, Fleet, RebuildError, SqliteCatalog, SqliteDriver, ValidateOptions};
+
+use crate::util::{files_below, notes, quick_dir};
+
+fn by() -> Actor {
+    Actor::new("test")
+}
+
+fn open(root: &Path) -> Fleet {
+    let driver = SqliteDriver::builder(root).migrations(notes()).build();
+    Fleet::new(driver.unwrap(), SqliteCatalog::open(root).unwrap())
+}
+
+fn made(fleet: &Fleet, id: &str, text: &str) -> Tenant {
+    let mut new = NewTenant::new(id.parse().unwrap());
+    new.placement = fleet.driver().place(&new.id).unwrap();
+    let tenant = fleet.catalog().insert(new, &by()).unwrap();
+    write(fleet, &tenant, text);
+    tenant
+}
+
+fn write(fleet: &Fleet, tenant: &Tenant, text: &str) {
+    fleet.driver().provision(tenant).unwrap();
+    let manager = tenancy_pool::Driver::manager(fleet.driver(), tenant);
+    let connection = r2d2::ManageConnection::connect(&manager).unwrap();
+    let sql = "INSERT INTO notes (text) VALUES (?1)";
+    connection.execute(sql, [text]).unwrap();
+}
+
+fn read(fleet: &Fleet, tenant: &Tenant) -> String {
+    let manager = tenancy_pool::Driver::manager(fleet.driver(), tenant);
+    let connection = r2d2::ManageConnection::connect(&manager).unwrap();
+    connection
+        .query_row("SELECT text FROM notes", [], |row| row.get(0))
+        .unwrap()
+}
+
+fn path(root: &Path, tenant: &Tenant) -> PathBuf {
+    let locator = &*tenant.placement().locator;
+    let mut path = root.canonicalize().unwrap().join("tenants");
+    path.push(&locator[..2]);
+    path.push(format!("{locator}.{}.db", tenant.epoch()));
+    path
+}
+
+fn forget_catalog(root: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(root.join(format!("catalog.db{suffix}")));
+    }
+}
+
+fn texts(all: &[TenantRef]) -> Vec<String> {
+    all.iter().map(ToString::to_string).collect()
+}
+
+fn next_incarnation(fleet: &Fleet, tenant: &Tenant) -> Tenant {
+    let mut change = TenantChange::default();
+    change.reincarnate = Some(fleet.driver().place(tenant.id()).unwrap());
+    let catalog = fleet.catalog();
+    catalog
+        .update(tenant.id(), tenant.version(), change, &by())
+        .unwrap()
+}
+
+#[test]
+fn tenants_come_back_with_their_epochs_and_rows_and_let_nobody_in() {
+    let dir = quick_dir();
+    let root = dir.path();
+    let fleet = open(root);
+    made(&fleet, "acme", "of acme");
+    let old = made(&fleet, "beta", "of beta, before");
+    let beta = next_incarnation(&fleet, &old);
+    write(&fleet, &beta, "of beta");
+    let gone = made(&fleet, "retired", "of retired");
+    fleet.driver().retire(&gone, Duration::ZERO).unwrap();
+    // A file that says nothing, and one that was put under another's name.
+    let mute = root
+        .join("tenants/ab")
+        .join(format!("{}.1.db", "ab".repeat(16)));
+    fs::write(&mute, "no database, and long enough to be one ".repeat(200)).unwrap();
+    let lying = root
+        .join("tenants/cd")
+        .join(format!("{}.7.db", "cd".repeat(16)));
+    fs::copy(path(root, &beta), &lying).unwrap();
+    drop(fleet);
+    forget_catalog(root);
+
+    let rebuilt = Fleet::rebuild_catalog(root, &by()).unwrap();
+    assert_eq!(texts(&rebuilt.tenants), ["acme@1", "beta@2"]);
+    assert_eq!(texts(&rebuilt.retired), ["retired@1"]);
+    assert_eq!(rebuilt.quarantined.len(), 1);
+    assert!(rebuilt.quarantined[0].ends_with(path(root, &old).file_name().unwrap()));
+    let silent: Vec<_> = rebuilt.silent.iter().map(|p| p.file_name()).collect();
+    assert_eq!(silent, [mute.file_name(), lying.file_name()]);
+    assert_eq!(rebuilt.damaged_catalog, None);
+
+    let fleet = open(root);
+    for tenant in fleet.catalog().page(None, 9).unwrap() {
+        if tenant.id().as_str() == "retired" {
+            assert_eq!(tenant.status(), TenantStatus::Retiring);
+            fleet.driver().revive(&tenant).unwrap();
+        } else {
+            assert_eq!(tenant.status(), TenantStatus::Maintenance);
+        }
+        assert_eq!(read(&fleet, &tenant), format!("of {}", tenant.id()));
+        fleet.driver().retire(&tenant, Duration::ZERO).unwrap();
+        fleet.driver().revive(&tenant).unwrap();
+    }
+    fleet.catalog().check_events().unwrap().unwrap();
+    let options = ValidateOptions::new().depth(Depth::Full);
+    let found = fleet.validate(&options, &mut |_| {}).unwrap();
+    let codes: Vec<_> = found.findings.iter().map(|f| f.code()).collect();
+    assert_eq!(
+        codes,
+        ["orphan", "duplicate", "half_retired"],
+        "{:?}",
+        found.findings
+    );
+    // The catalog knows their schemas, too.
+    assert!(fleet.check().unwrap().all_current());
+}
+
+#[test]
+fn of_two_files_of_one_incarnation_the_one_in_use_wins_then_the_last_written() {
+    let dir = quick_dir();
+    let root = dir.path();
+    let fleet = open(root);
+    let acme = made(&fleet, "acme", "older");
+    let copy = root
+        .join("tenants/ab")
+        .join(format!("{}.1.db", "ab".repeat(16)));
+    fs::copy(path(root, &acme), &copy).unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    let connection = rusqlite::Connection::open(path(root, &acme)).unwrap();
+    connection
+        .execute_batch("UPDATE notes SET text = 'newer'")
+        .unwrap();
+    drop(connection);
+    // And one in the trash, which was written last of all.
+    let trashed = root
+        .join("trash")
+        .join(format!("{}.1.1.db", "cd".repeat(16)));
+    fs::copy(path(root, &acme), trashed).unwrap();
+    drop(fleet);
+    forget_catalog(root);
+    let rebuilt = Fleet::rebuild_catalog(root, &by()).unwrap();
+    assert_eq!(texts(&rebuilt.tenants), ["acme@1"]);
+    assert_eq!(rebuilt.quarantined.len(), 2);
+    let fleet = open(root);
+    let acme = fleet.catalog().page(None, 9).unwrap().remove(0);
+    assert_eq!(read(&fleet, &acme), "newer");
+}
+
+#[test]
+fn a_damaged_catalog_goes_to_quarantine_and_a_sound_one_is_refused() {
+    let dir = quick_dir();
+    let root = dir.path();
+    let fleet = open(root);
+    made(&fleet, "acme", "of acme");
+    let refused = Fleet::rebuild_catalog(root, &by()).unwrap_err();
+    assert!(matches!(refused, RebuildError::InUse { .. }), "{refused}");
+    drop(fleet);
+    let refused = Fleet::rebuild_catalog(root, &by()).unwrap_err();
+    let sound = matches!(refused, RebuildError::CatalogIsSound { tenants: 1, .. });
+    assert!(sound, "{refused}");
+
+    let catalog = root.join("catalog.db");
+    let whole = fs::read(&catalog).unwrap();
+    let mut hole = whole.clone();
+    hole[4_096..].fill(0x5a);
+    for (at, bytes) in [hole, b"nonsense".repeat(2_000), whole[..5_000].to_vec()]
+        .into_iter()
+        .enumerate()
+    {
+        fs::write(&catalog, &bytes).unwrap();
+        let rebuilt = Fleet::rebuild_catalog(root, &by());
+        let rebuilt = rebuilt.unwrap_or_else(|error| panic!("{at}: {error}"));
+        assert_eq!(texts(&rebuilt.tenants), ["acme@1"], "{at}");
+        let kept = rebuilt.damaged_catalog.expect("it was damaged");
+        assert_eq!(fs::read(kept).unwrap(), bytes, "{at}");
+    }
+    assert_eq!(files_below(&root.join("quarantine")).len(), 3);
+    let fleet = open(root);
+    let acme = fleet.catalog().page(None, 9).unwrap().remove(0);
+    assert_eq!(read(&fleet, &acme), "of acme");
+}
+
+#[test]
+fn a_rebuild_that_was_cut_off_is_repeated() {
+    let dir = quick_dir();
+    let root = dir.path();
+    let fleet = open(root);
+    made(&fleet, "acme", "of acme");
+    drop(fleet);
+    forget_catalog(root);
+    // The rows are one transaction: before it there is an empty catalog at most.
+    drop(SqliteCatalog::open(root).unwrap());
+    let rebuilt = Fleet::rebuild_catalog(root, &by()).unwrap();
+    assert_eq!(texts(&rebuilt.tenants), ["acme@1"]);
+    let empty = quick_dir();
+    let rebuilt = Fleet::rebuild_catalog(empty.path(), &by()).unwrap();
+    assert!(rebuilt.tenants.is_empty() && rebuilt.quarantined.is_empty());
+}
