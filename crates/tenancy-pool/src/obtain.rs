@@ -37,13 +37,21 @@ impl<D: Driver> TenantPools<D> {
         label: Label,
     ) -> Result<Checkout<D>, Error<D>> {
         let ask = self.ask(tenant, key, label)?;
-        let taken = self.0.decide(|sched| match sched.try_take(&ask) {
-            Some(idle) => Ok(idle),
-            None => Err(Self::take_or_queue(sched, &ask)),
+        // Beside the return value: on the hot path nothing but a word is moved.
+        let mut told = None;
+        let taken = self.0.decide(|sched| {
+            let idle = sched.try_take(&ask);
+            if idle.is_none() {
+                told = Some(Self::take_or_queue(sched, &ask));
+            }
+            idle
         });
         match taken {
-            Ok((seat, connection)) => Ok(self.lend(seat, connection)),
-            Err(told) => self.obtain_otherwise(tenant, ask, told, timeout),
+            Some((seat, connection)) => Ok(self.lend(seat, connection)),
+            None => {
+                let told = told.expect("told if nothing was taken");
+                self.obtain_otherwise(tenant, ask, told, timeout)
+            }
         }
     }
 

@@ -319,7 +319,7 @@ impl<C, S: Clone> Sched<C, S> {
         let index = at.slot;
         let slot = &mut self.slots[index as usize];
         let old = self.max_lifetime.is_reached(at.born, now);
-        let keep = sound && !old && slot.parts.total() <= slot.cap;
+        let keep = sound && !old && slot.parts.idle + slot.parts.out <= slot.cap;
         if !keep || slot.closed || slot.epoch != Some(at.epoch) {
             self.shift(seat, State::Closing);
             return Some(connection);

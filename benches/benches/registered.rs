@@ -1,0 +1,62 @@
+//! `registered [TENANTS]`: what the pools keep for a tenant that has no connection.
+//!
+//! Prints a JSON line; fails above 400 bytes, or with a thread or a descriptor of its own.
+//! Counted are the pools' own bytes, not the application's handle of the tenant, with
+//! `handle` for one that was never connected to, and again after each had a connection.
+
+use std::alloc::System;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tenancy_benches::pools::{Memory, tenants};
+use tenancy_pool::TenantPools;
+
+#[global_allocator]
+static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// The most that a tenant may take.
+const MAX_BYTES: f64 = 400.0;
+
+fn main() {
+    let asked = std::env::args().skip(1).find_map(|arg| arg.parse().ok());
+    let count: usize = asked.unwrap_or(10_000);
+    let tenants = tenants(count);
+    let before = held();
+    let pools = TenantPools::<Memory>::builder()
+        .max_connections(64)
+        .build(Memory::default())
+        .expect("the bounds hold");
+    let region = Region::new(GLOBAL);
+    let each = || {
+        let change = region.change();
+        (change.bytes_allocated as f64 - change.bytes_deallocated as f64) / count as f64
+    };
+    for tenant in &tenants {
+        drop(pools.handle(tenant));
+    }
+    let known = each();
+    for tenant in &tenants {
+        drop(pools.checkout(tenant).expect("a connection"));
+    }
+    for tenant in &tenants {
+        pools
+            .close(tenant.id(), std::time::Duration::ZERO)
+            .expect("nothing is out");
+        pools.reopen(tenant.id());
+    }
+    let connected = each();
+    let stats = pools.stats();
+    assert_eq!((stats.tenants, stats.open), (count, 0));
+    let (threads, descriptors) = (held().0 - before.0, held().1 - before.1);
+    println!(
+        "{{\"tenants\":{count},\"bytes\":{known:.0},\"bytes_after_a_connection\":{connected:.0},\
+         \"threads\":{threads},\"descriptors\":{descriptors}}}"
+    );
+    assert!(known <= MAX_BYTES && connected <= MAX_BYTES, "too much");
+    assert_eq!((threads, descriptors), (0, 0));
+}
+
+/// The threads and the descriptors of this process.
+fn held() -> (usize, usize) {
+    let count = |of: &str| std::fs::read_dir(of).map_or(0, Iterator::count);
+    (count("/proc/self/task"), count("/proc/self/fd"))
+}
