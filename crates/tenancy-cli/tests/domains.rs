@@ -1,4 +1,4 @@
-//! `domain add`, `list`, `verify` and `remove`.
+//! `domain add`, `list`, `primary`, `verify` and `remove`.
 
 use std::path::Path;
 
@@ -21,17 +21,19 @@ fn a_domain_routes_once_its_txt_record_was_seen() {
     let added = domain(&["add", "acme", "Shop.Acme.example", "--json"]).ok();
     let txt = added.json()["txt"].as_str().expect("a value").to_owned();
     let row = json!({"tenant": "acme", "domain": "shop.acme.example", "kind": "domain",
-        "status": "pending", "txt": txt});
+        "status": "pending", "primary": false, "txt": txt});
     assert_eq!(added.json(), row);
     assert_eq!(domain(&["list", "acme", "--json"]).ok().json_lines(), [row]);
     let list = domain(&["list", "acme"]).ok();
     assert_eq!(
         list.stdout,
-        "DOMAIN             KIND    STATUS\nshop.acme.example  domain  pending\n"
+        "DOMAIN             KIND    STATUS   PRIMARY\n\
+         shop.acme.example  domain  pending  false\n"
     );
     assert!(list.stderr.contains(&txt), "what to publish: {list:?}");
     assert!(!routes(dir.path(), "shop.acme.example"));
 
+    domain(&["primary", "acme", "shop.acme.example"]).refused(1, "is not proven for tenant acme");
     let verify = |txt: &str| domain(&["verify", "acme", "shop.acme.example", "--txt", txt]);
     for wrong in ["", "tenancy-verify=00", "\"v=spf1 -all\"\n\"x\""] {
         verify(wrong).refused(
@@ -42,6 +44,9 @@ fn a_domain_routes_once_its_txt_record_was_seen() {
     assert!(!routes(dir.path(), "shop.acme.example"));
     verify(&format!("\"v=spf1 -all\"\n\"{txt}\"\n")).ok();
     assert!(routes(dir.path(), "shop.acme.example"));
+    domain(&["primary", "acme", "shop.acme.example"]).ok();
+    let listed = domain(&["list", "acme", "--json"]).ok().json_lines();
+    assert_eq!(listed[0]["primary"], true);
     domain(&["add", "acme", "shop.acme.example"]).refused(1, "is verified for tenant acme already");
 
     let removed = domain(&["remove", "acme", "shop.acme.example", "--json"]).ok();
@@ -61,7 +66,7 @@ fn the_operator_vouches_and_labels_need_no_proof() {
     ] {
         let args = [&["domain", "add", "acme", name, "--json"], args].concat();
         let row = tenancy(dir.path(), &args).ok().json();
-        let want = json!({"tenant": "acme", "domain": bound, "kind": kind, "status": "verified"});
+        let want = json!({"tenant": "acme", "domain": bound, "kind": kind, "status": "verified", "primary": false});
         assert_eq!(row, want, "{name}");
         assert!(routes(dir.path(), name), "{name}");
         tenancy(dir.path(), &["domain", "remove", "acme", name]).ok();

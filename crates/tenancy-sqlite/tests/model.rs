@@ -25,6 +25,7 @@ enum Op {
     Bind(usize, usize, bool),
     Verify(usize, usize, bool),
     Unbind(usize, usize),
+    Primary(usize, usize),
     /// One of the readers reads a page of this size.
     Read(usize, usize),
 }
@@ -40,7 +41,8 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (id.clone(), prop::bool::weighted(0.8)).prop_map(|(a, b)| Op::Remove(a, b)),
         6 => (id.clone(), name.clone(), any::<bool>()).prop_map(|(a, b, c)| Op::Bind(a, b, c)),
         3 => (id.clone(), 0..DOMAINS.len(), any::<bool>()).prop_map(|(a, b, c)| Op::Verify(a, b, c)),
-        3 => (id, name).prop_map(|(a, b)| Op::Unbind(a, b)),
+        3 => (id.clone(), name).prop_map(|(a, b)| Op::Unbind(a, b)),
+        3 => (id, 0..DOMAINS.len()).prop_map(|(a, b)| Op::Primary(a, b)),
         5 => (0..READERS, 1..4usize).prop_map(|(a, b)| Op::Read(a, b)),
     ]
 }
@@ -110,6 +112,10 @@ fn write(catalog: &dyn CatalogWriter, op: &Op, step: usize) -> Result<(), String
             catalog.verify(&domain, &id(tenant), txt, &by).map(drop)
         }
         Op::Unbind(tenant, index) => catalog.unbind(&name(index), &id(tenant), &by).map(drop),
+        Op::Primary(tenant, index) => {
+            let domain = DOMAINS[index].parse().unwrap();
+            catalog.make_primary(&domain, &id(tenant), &by).map(drop)
+        }
         Op::Read(..) => Ok(()),
     };
     done.map_err(|error| match error {

@@ -56,6 +56,30 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         Ok(())
     }
 
+    /// Makes a domain that routes the tenant's primary one: where links to it lead, by
+    /// what the catalog says and never by a request's host.
+    ///
+    /// # Errors
+    /// When the domain is not this tenant's, or waits to be proven.
+    pub fn make_primary(&self, domain: &Domain, id: &TenantId) -> Result<(), Error> {
+        self.catalog().make_primary(domain, id, self.actor())?;
+        self.show_writes();
+        Ok(())
+    }
+
+    /// The tenant's primary domain, if it has one.
+    ///
+    /// # Errors
+    /// When the catalog cannot be asked.
+    pub fn primary(&self, id: &TenantId) -> Result<Option<Domain>, Error> {
+        let mut names = self.catalog().names(id)?.into_iter();
+        let primary = names.find(|binding| binding.primary);
+        Ok(primary.and_then(|binding| match binding.name {
+            Name::Domain(domain) => Some(domain),
+            Name::Label(_) => None,
+        }))
+    }
+
     /// Takes a name away from its tenant.
     ///
     /// # Errors

@@ -187,3 +187,45 @@ fn without_a_list_no_suffix_is_refused() {
         .bind("co.uk", &id("acme"), Proof::Trusted)
         .expect("nobody said that this is a suffix");
 }
+
+#[test]
+fn one_domain_that_routes_is_the_primary_one() {
+    let world = World::new();
+    world.made("acme");
+    let (acme, domain) = (id("acme"), |text: &str| text.parse().expect("a domain"));
+    let primary = || {
+        let primary = world.primary(&acme).expect("the catalog is there");
+        primary.map(|domain| domain.to_string())
+    };
+    for name in ["shop.example", "store.example"] {
+        world.bind(name, &acme, Proof::Trusted).expect("bound");
+    }
+    assert_eq!(primary(), None);
+    for name in ["shop.example", "store.example"] {
+        world.make_primary(&domain(name), &acme).expect("it routes");
+        assert_eq!(primary().as_deref(), Some(name));
+    }
+    // Bound once more it stays, with a new proof to show it does not.
+    world
+        .bind("store.example", &acme, Proof::Trusted)
+        .expect("bound");
+    assert_eq!(primary().as_deref(), Some("store.example"));
+    let challenge = Challenge::new().expect("random bytes");
+    let proof = Proof::Pending(challenge.clone());
+    world.bind("store.example", &acme, proof).expect("pending");
+    assert_eq!(primary(), None);
+    let refused = world.make_primary(&domain("store.example"), &acme);
+    assert!(
+        matches!(refused, Err(Error::Write(WriteError::NotProven { .. }))),
+        "{refused:?}"
+    );
+    let refused = world.make_primary(&domain("free.example"), &acme);
+    assert!(
+        matches!(refused, Err(Error::Write(WriteError::NotBound { .. }))),
+        "{refused:?}"
+    );
+    world
+        .verify(&domain("store.example"), &acme, challenge.as_str())
+        .expect("proven");
+    assert_eq!(primary(), None, "it has to be said again");
+}

@@ -61,6 +61,9 @@ pub enum Domain {
     /// List a tenant's names, and what those that wait are waiting for.
     #[command(after_help = "Example:\n  tenancy domain list acme")]
     List(One),
+    /// Make a domain that routes the one that links to the tenant lead to.
+    #[command(after_help = "Example:\n  tenancy domain primary acme shop.acme.example")]
+    Primary(Named),
     /// Let a domain route, as its TXT record shows what `add` asked for.
     #[command(
         after_help = "Example:\n  tenancy domain verify acme shop.acme.example \\\n    \

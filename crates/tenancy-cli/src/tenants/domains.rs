@@ -18,6 +18,8 @@ struct Row {
     kind: &'static str,
     /// `verified`, `pending`; `removed` when it was taken away.
     status: &'static str,
+    /// Where links to the tenant lead.
+    primary: bool,
     /// The value that a TXT record of the domain has to show.
     #[serde(skip_serializing_if = "Option::is_none")]
     txt: Option<String>,
@@ -33,6 +35,7 @@ impl Row {
                 Name::Domain(_) => "domain",
             },
             status,
+            primary: false,
             txt: None,
         }
     }
@@ -50,6 +53,7 @@ pub fn run(command: &args::Domain, global: &Global, out: Output) -> Result<(), F
         args::Domain::Add { named, verified } => add(named, *verified, global, out),
         args::Domain::Remove(named) => remove(named, global, out),
         args::Domain::List(one) => list(one, global, out),
+        args::Domain::Primary(named) => primary(named, global, out),
         args::Domain::Verify { named, txt } => verify(named, txt, global, out),
     }
 }
@@ -95,10 +99,13 @@ fn list(one: &One, global: &Global, out: Output) -> Result<(), Failure> {
     let rows = names.iter().map(|binding| {
         Ok(match &binding.pending {
             Some(challenge) => Row::pending(&id, &binding.name, challenge),
-            None => Row::new(&id, &binding.name, "verified"),
+            None => Row {
+                primary: binding.primary,
+                ..Row::new(&id, &binding.name, "verified")
+            },
         })
     });
-    out.rows(&["domain", "kind", "status"], rows)?;
+    out.rows(&["domain", "kind", "status", "primary"], rows)?;
     // Not in the table, which would cut what has to be copied.
     for binding in &names {
         if let Some(challenge) = &binding.pending {
@@ -109,6 +116,17 @@ fn list(one: &One, global: &Global, out: Output) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+fn primary(named: &Named, global: &Global, out: Output) -> Result<(), Failure> {
+    let id = id(&named.id)?;
+    let domain: Domain = named.domain.parse().map_err(tenancy::Error::from)?;
+    let project = project::open(&project::config(global)?)?;
+    project.make_primary(&domain, &id)?;
+    out.record(&Row {
+        primary: true,
+        ..Row::new(&id, &Name::Domain(domain), "verified")
+    })
 }
 
 fn verify(named: &Named, txt: &str, global: &Global, out: Output) -> Result<(), Failure> {

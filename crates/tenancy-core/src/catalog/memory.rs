@@ -25,6 +25,8 @@ struct State {
     tenants: BTreeMap<TenantId, Tenant>,
     /// Further names; a tenant's own id is not among them.
     names: BTreeMap<Name, (TenantId, Option<Challenge>)>,
+    /// Invariant: each is among the names, its own tenant's, and routes.
+    primary: BTreeMap<TenantId, Name>,
     tombstones: BTreeMap<TenantId, Epoch>,
     log: Vec<Change>,
 }
@@ -132,6 +134,9 @@ impl State {
             },
             Some(_) => Change::Unbound { name: name.clone() },
         };
+        if pending.is_some() {
+            self.primary.retain(|_, primary| primary != name);
+        }
         if *name != Name::Label(id.clone()) {
             self.names.insert(name.clone(), (id.clone(), pending));
         }
@@ -203,6 +208,7 @@ impl CatalogWriter for MemoryCatalog {
         let epoch = state.get_seen(id, seen)?.epoch();
         state.tenants.remove(id);
         state.names.retain(|_, (owner, _)| owner != id);
+        state.primary.remove(id);
         state.tombstones.insert(id.clone(), epoch);
         let id = id.clone();
         Ok(state.write(Change::Removed { id, epoch }))
@@ -255,6 +261,27 @@ impl CatalogWriter for MemoryCatalog {
         Ok(state.write(Change::Bound { name, id }))
     }
 
+    fn make_primary(
+        &self,
+        domain: &Domain,
+        id: &TenantId,
+        _by: &Actor,
+    ) -> Result<Version, WriteError> {
+        let mut state = self.0.lock();
+        state.get(id)?;
+        let (name, id) = (Name::Domain(domain.clone()), id.clone());
+        match state.names.get(&name) {
+            Some((owner, None)) if *owner == id => {}
+            Some((owner, Some(_))) if *owner == id => {
+                let domain = domain.clone();
+                return Err(WriteError::NotProven { domain, id });
+            }
+            _ => return Err(WriteError::NotBound { name, id }),
+        }
+        state.primary.insert(id.clone(), name.clone());
+        Ok(state.write(Change::Bound { name, id }))
+    }
+
     fn unbind(&self, name: &Name, id: &TenantId, _by: &Actor) -> Result<Version, WriteError> {
         let mut state = self.0.lock();
         state.get(id)?;
@@ -268,15 +295,20 @@ impl CatalogWriter for MemoryCatalog {
             });
         }
         state.names.remove(name);
+        state.primary.retain(|_, primary| primary != name);
         Ok(state.write(Change::Unbound { name: name.clone() }))
     }
 
     fn names(&self, id: &TenantId) -> Result<Vec<Binding>, CatalogError> {
         let state = self.0.lock();
         let own = state.names.iter().filter(|(_, (owner, _))| owner == id);
-        Ok(own
-            .map(|(name, (_, pending))| Binding::new(name.clone(), pending.clone()))
-            .collect())
+        let primary = state.primary.get(id);
+        let binding = |(name, (_, pending)): (&Name, &(_, Option<Challenge>))| {
+            let mut binding = Binding::new(name.clone(), pending.clone());
+            binding.primary = primary == Some(name);
+            binding
+        };
+        Ok(own.map(binding).collect())
     }
 
     fn page(&self, after: Option<&TenantId>, max: usize) -> Result<Vec<Tenant>, CatalogError> {

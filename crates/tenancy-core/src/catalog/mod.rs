@@ -126,6 +126,19 @@ pub trait CatalogWriter: Catalog {
         by: &Actor,
     ) -> Result<Version, WriteError>;
 
+    /// Makes a domain that routes the tenant's primary one, in place of the one before:
+    /// where links to it lead. A tenant has none unless said, and loses it when the
+    /// domain is taken away or has to be proven anew.
+    ///
+    /// # Errors
+    /// When the domain is not this tenant's, or waits to be proven.
+    fn make_primary(
+        &self,
+        domain: &Domain,
+        id: &TenantId,
+        by: &Actor,
+    ) -> Result<Version, WriteError>;
+
     /// Takes a name away from its tenant. The tenant's own id cannot be.
     ///
     /// # Errors
@@ -374,12 +387,18 @@ pub struct Binding {
     pub name: Name,
     /// The challenge it waits for; `None` when it routes.
     pub pending: Option<Challenge>,
+    /// Whether it is the tenant's [primary](CatalogWriter::make_primary) domain.
+    pub primary: bool,
 }
 
 impl Binding {
     /// A name that routes, or waits for its challenge.
     pub fn new(name: Name, pending: Option<Challenge>) -> Self {
-        Self { name, pending }
+        Self {
+            name,
+            pending,
+            primary: false,
+        }
     }
 }
 

@@ -66,7 +66,7 @@ fn write(rng: &mut Rng, real: &MemoryCatalog, model: &mut Model) -> (String, Wro
     let challenge = *rng.pick(&CHALLENGES);
     let version = |tenant: Tenant| tenant.version().0;
     let number = |version: Version| version.0;
-    let (what, real, model) = match rng.below(8) {
+    let (what, real, model) = match rng.below(9) {
         0 | 1 => {
             let mut new = NewTenant::new(id);
             new.status = status;
@@ -111,6 +111,15 @@ fn write(rng: &mut Rng, real: &MemoryCatalog, model: &mut Model) -> (String, Wro
             let name = format!("domain:{domain}");
             ("verify", wrote, model.verify(&name, id_text, challenge))
         }
+        7 => {
+            let domain = match &name {
+                Name::Domain(domain) => domain.clone(),
+                Name::Label(_) => "shop.example.org".parse::<Domain>().unwrap(),
+            };
+            let wrote = real.make_primary(&domain, &id, &by).map(number);
+            let name = format!("domain:{domain}");
+            ("primary", wrote, model.make_primary(&name, id_text))
+        }
         _ => (
             "unbind",
             real.unbind(&name, &id, &by).map(number),
@@ -141,6 +150,8 @@ fn routes(real: &MemoryCatalog, version: u64) -> BTreeMap<String, (String, Row)>
 fn check_lists(real: &MemoryCatalog, model: &Model, rng: &mut Rng) {
     for id in model.tenants.keys() {
         let names = real.names(&id.parse().unwrap()).unwrap();
+        let primary = names.iter().find(|binding| binding.primary);
+        assert_eq!(primary.map(|b| text(&b.name)).as_deref(), model.primary(id));
         let names: BTreeMap<String, Option<String>> = names
             .iter()
             .map(|b| {

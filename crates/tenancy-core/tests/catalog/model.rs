@@ -14,6 +14,8 @@ pub struct Model {
     pub tenants: BTreeMap<String, (Row, u64)>,
     /// Owner, and the challenge it waits for.
     pub names: BTreeMap<String, (String, Option<String>)>,
+    /// Tenant to domain; the domain is this tenant's and routes.
+    primary: BTreeMap<String, String>,
     tombstones: BTreeMap<String, u64>,
 }
 
@@ -64,6 +66,7 @@ impl Model {
         let (epoch, _) = self.seen(id, seen)?;
         self.tenants.remove(id);
         self.names.retain(|_, (owner, _)| owner != id);
+        self.primary.remove(id);
         self.tombstones.insert(id.to_owned(), epoch);
         self.write()
     }
@@ -77,6 +80,9 @@ impl Model {
         }
         if name.starts_with("label:") && challenge.is_some() {
             return Err("LabelNeedsNoProof");
+        }
+        if challenge.is_some() {
+            self.primary.retain(|_, primary| primary != name);
         }
         if name != format!("label:{id}") {
             let bound = (id.to_owned(), challenge.map(str::to_owned));
@@ -101,6 +107,23 @@ impl Model {
         self.write()
     }
 
+    pub fn make_primary(&mut self, name: &str, id: &str) -> Wrote {
+        if !self.tenants.contains_key(id) {
+            return Err("Unknown");
+        }
+        match self.names.get(name) {
+            Some((owner, None)) if owner == id => {}
+            Some((owner, Some(_))) if owner == id => return Err("NotProven"),
+            _ => return Err("NotBound"),
+        }
+        self.primary.insert(id.to_owned(), name.to_owned());
+        self.write()
+    }
+
+    pub fn primary(&self, id: &str) -> Option<&str> {
+        self.primary.get(id).map(String::as_str)
+    }
+
     pub fn unbind(&mut self, name: &str, id: &str) -> Wrote {
         if !self.tenants.contains_key(id) {
             return Err("Unknown");
@@ -112,6 +135,7 @@ impl Model {
             return Err("NotBound");
         }
         self.names.remove(name);
+        self.primary.retain(|_, primary| primary != name);
         self.write()
     }
 

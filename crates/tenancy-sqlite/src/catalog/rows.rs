@@ -109,12 +109,14 @@ pub(super) fn names(connection: &Connection, id: &TenantId) -> Result<Vec<Bindin
     let labels = labels.query_map([id.as_str()], |row| {
         Ok(Binding::new(Name::Label(parsed(row, 0)?), None))
     })?;
-    let sql = "SELECT domain, challenge FROM domains WHERE tenant = ?1 ORDER BY domain";
+    let sql = "SELECT domain, challenge, is_primary FROM domains WHERE tenant = ?1 ORDER BY domain";
     let mut domains = connection.prepare_cached(sql)?;
     let domains = domains.query_map([id.as_str()], |row| {
         let pending = row.get::<_, Option<Box<str>>>(1)?;
         let name = Name::Domain(domain(row, 0)?);
-        Ok(Binding::new(name, pending.map(Challenge::from_stored)))
+        let mut binding = Binding::new(name, pending.map(Challenge::from_stored));
+        binding.primary = row.get(2)?;
+        Ok(binding)
     })?;
     labels.chain(domains).collect()
 }

@@ -52,9 +52,13 @@ CREATE TABLE domains (
     -- What its DNS must show before it routes; NULL when it does.
     challenge TEXT,
     -- NULL while it waits: the feed has nothing of it then.
-    version INTEGER UNIQUE CHECK ((version IS NULL) = (challenge IS NOT NULL))
+    version INTEGER UNIQUE CHECK ((version IS NULL) = (challenge IS NOT NULL)),
+    -- Where links to the tenant lead; at most one, and it routes.
+    is_primary INTEGER NOT NULL DEFAULT 0
+        CHECK (is_primary = 0 OR is_primary = 1 AND challenge IS NULL)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX domains_tenant ON domains (tenant);
+CREATE UNIQUE INDEX domains_primary ON domains (tenant) WHERE is_primary = 1;
 
 -- Tombstones. They stay for ever: an epoch never goes back, and who reads the feed
 -- learns that a name was let go before it learns who has it now.

@@ -212,6 +212,15 @@ impl CatalogWriter for SqliteCatalog {
         self.write(Synced::Now, by, |write| write.verify(domain, id, txt))
     }
 
+    fn make_primary(
+        &self,
+        domain: &Domain,
+        id: &TenantId,
+        by: &Actor,
+    ) -> Result<Version, WriteError> {
+        self.write(Synced::Now, by, |write| write.make_primary(domain, id))
+    }
+
     fn unbind(&self, name: &Name, id: &TenantId, by: &Actor) -> Result<Version, WriteError> {
         self.write(Synced::Now, by, |write| write.unbind(name, id))
     }
@@ -376,7 +385,8 @@ impl<'w> Write<'w> {
                     Proof::Pending(challenge) => (Some(challenge.as_str()), None),
                     Proof::Trusted => (None, Some(version)),
                 };
-                let sql = "INSERT OR REPLACE INTO domains VALUES (?1, ?2, ?3, ?4)";
+                let sql = "INSERT INTO domains VALUES (?1, ?2, ?3, ?4, 0) ON CONFLICT (domain)
+                    DO UPDATE SET challenge = excluded.challenge, version = excluded.version";
                 let values = params![domain.as_str(), id.as_str(), challenge, version];
                 self.run(sql, values)?;
             }
@@ -406,6 +416,32 @@ impl<'w> Write<'w> {
         let sql = "UPDATE domains SET challenge = NULL, version = ?2 WHERE domain = ?1";
         self.run(sql, params![domain.as_str(), version])?;
         self.event("verify", id, domain.as_str())?;
+        Ok(self.version)
+    }
+
+    fn make_primary(&mut self, domain: &Domain, id: &TenantId) -> Done<Version> {
+        self.get(id)?;
+        let sql = "SELECT challenge IS NULL FROM domains WHERE domain = ?1 AND tenant = ?2";
+        let mut read = self.transaction.prepare_cached(sql)?;
+        let routes = read
+            .query_row([domain.as_str(), id.as_str()], |row| row.get(0))
+            .optional()?;
+        drop(read);
+        match routes {
+            Some(true) => {}
+            Some(false) => {
+                let (domain, id) = (domain.clone(), id.clone());
+                return Err(WriteError::NotProven { domain, id }.into());
+            }
+            None => return Err(not_bound(&Name::Domain(domain.clone()), id)),
+        }
+        let version = self.next();
+        let sql = "UPDATE domains SET is_primary = 0 WHERE tenant = ?1 AND is_primary = 1";
+        self.run(sql, [id.as_str()])?;
+        // A version, so that the feed says this again rather than leave one out.
+        let sql = "UPDATE domains SET is_primary = 1, version = ?2 WHERE domain = ?1";
+        self.run(sql, params![domain.as_str(), version])?;
+        self.event("primary", id, domain.as_str())?;
         Ok(self.version)
     }
 
