@@ -8,11 +8,11 @@ use std::time::Duration;
 use once_cell::sync::OnceCell;
 use rusqlite::Connection;
 use tenancy_core::Tenant;
-use tenancy_pool::{Descriptors, Driver};
+use tenancy_pool::{Access, Descriptors, Driver};
 
-use crate::error::{FileError, IoError, StorageError};
+use crate::error::{FileError, IoError, OpenError, StorageError};
 use crate::harden::Hardening;
-use crate::manager::SqliteManager;
+use crate::manager::{SqliteConnection, SqliteManager};
 use crate::migrate::Migrations;
 use crate::root::{Lock, Root};
 use crate::template::Template;
@@ -117,6 +117,15 @@ impl Driver for SqliteDriver {
 
     fn manager(&self, tenant: &Tenant) -> SqliteManager {
         SqliteManager::new(self.shared.clone(), tenant.clone())
+    }
+
+    /// `PRAGMA query_only`, which SQL can then not switch off.
+    fn restrict(
+        &self,
+        connection: &mut SqliteConnection,
+        access: Access,
+    ) -> Result<Access, OpenError> {
+        connection.restrict(access)
     }
 
     /// The file, its `-wal` and its `-shm`; a further connection shares the `-shm`.

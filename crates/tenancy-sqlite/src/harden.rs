@@ -9,6 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, Result};
+use tenancy_pool::Access;
 
 use crate::hazards::{Hazard, guarded};
 
@@ -106,6 +107,8 @@ pub(crate) enum Purpose {
 pub(crate) struct Guard {
     /// Set while the library runs a statement of its own.
     ours: AtomicBool,
+    /// Set while the connection is lent for reading only.
+    reading: AtomicBool,
     last: Mutex<Option<Refusal>>,
 }
 
@@ -121,6 +124,19 @@ impl Guard {
         self.ours.store(true, Ordering::Relaxed);
         let _reset = Reset(&self.ours);
         f()
+    }
+
+    /// Restricts the connection to reading, or lifts that. `query_only` holds for every
+    /// statement that runs, also for those that were prepared before; the authorizer
+    /// keeps SQL from switching it off. It does not refuse the writes itself: virtual
+    /// tables prepare theirs before they are read.
+    pub(crate) fn restrict(&self, connection: &Connection, access: Access) -> Result<()> {
+        let reading = access == Access::ReadOnly;
+        // Refused until it is known to be lifted.
+        self.reading.store(true, Ordering::Relaxed);
+        self.ours(|| connection.pragma_update(None, "query_only", reading))?;
+        self.reading.store(reading, Ordering::Relaxed);
+        Ok(())
     }
 
     pub(crate) fn last(&self) -> Option<Refusal> {
@@ -183,6 +199,11 @@ pub(crate) fn guard(
         if shared.ours.load(Ordering::Relaxed) {
             return Authorization::Allow;
         }
+        // However trusted its SQL is, no pragma may lift a restriction to reading.
+        let hardening = match shared.reading.load(Ordering::Relaxed) {
+            true => Hardening::Strict,
+            false => hardening,
+        };
         match judge(purpose, hardening, &context.action) {
             Ok(()) => Authorization::Allow,
             Err(refusal) => {

@@ -10,7 +10,8 @@ use std::time::Duration;
 use r2d2::ManageConnection;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
-use tenancy_core::{SchemaTarget, Tenant};
+use tenancy_core::{SchemaTarget, Tenant, TenantRef};
+use tenancy_pool::Access;
 
 use crate::deadline::{Deadline, Deadlines};
 use crate::driver::{Behind, Shared};
@@ -90,6 +91,7 @@ impl ManageConnection for SqliteManager {
             inner: connection,
             guard,
             deadlines: Deadlines::default(),
+            tenant: tenant(),
             path,
         })
     }
@@ -141,6 +143,7 @@ pub struct SqliteConnection {
     inner: Connection,
     guard: Arc<Guard>,
     deadlines: Deadlines,
+    tenant: TenantRef,
     path: PathBuf,
 }
 
@@ -180,6 +183,16 @@ impl SqliteConnection {
     /// When SQLite does not take the handler.
     pub fn deadline(&self, after: Duration) -> rusqlite::Result<Deadline> {
         self.deadlines.set(&self.inner, after)
+    }
+
+    pub(crate) fn restrict(&mut self, access: Access) -> Result<Access, OpenError> {
+        match self.guard.restrict(&self.inner, access) {
+            Ok(()) => Ok(access),
+            Err(source) => Err(OpenError::Sqlite {
+                tenant: self.tenant.clone(),
+                source,
+            }),
+        }
     }
 
     fn is_intact(&self) -> bool {

@@ -13,6 +13,7 @@ mod model;
 mod open;
 mod pool;
 mod provision;
+mod read_only;
 mod rebuild;
 mod recover;
 mod retire;

@@ -1,0 +1,36 @@
+//! `fsyncs one|many N`: creates so many tenants through the facade, one after the other
+//! or at once, for `scripts/fsyncs` to count what waits for the disk.
+
+use tenancy::{
+    Migration, Migrations, Rule, SqliteCatalog, SqliteDriver, Tenancy, TenantSpec, Upkeep,
+};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let how = arguments.next().ok_or("one or many")?;
+    let count: usize = arguments.next().ok_or("how many")?.parse()?;
+    let root = tempfile::tempdir()?;
+    let notes = Migration::new("notes", "CREATE TABLE notes (text TEXT NOT NULL) STRICT");
+    let driver = SqliteDriver::builder(root.path()).migrations(Migrations::new([notes])?);
+    let catalog = SqliteCatalog::open(root.path())?;
+    let tenancy = Tenancy::builder(driver.build()?, catalog).upkeep(Upkeep::Manual);
+    let tenancy = tenancy.resolver(|r| r.rule(Rule::Domain)).build()?;
+    let spec = |n: usize| Ok(TenantSpec::new(format!("t{n}").parse()?));
+    let specs: Vec<_> = (0..count)
+        .map(spec)
+        .collect::<Result<_, tenancy::InvalidTenantId>>()?;
+    match how.as_str() {
+        "one" => {
+            for spec in specs {
+                tenancy.create(spec)?;
+            }
+        }
+        "many" => {
+            for created in tenancy.create_many(&specs) {
+                created?;
+            }
+        }
+        other => return Err(format!("{other}: one or many").into()),
+    }
+    Ok(())
+}
