@@ -139,7 +139,7 @@ fn a_tenant_that_fails_is_named_and_the_next_run_goes_on() {
     assert!(
         stopped
             .stderr
-            .contains("1 of 4 tenants failed, 2 were not begun"),
+            .contains("1 of 4 tenants failed, not begun: 2"),
         "{stopped:?}"
     );
 
@@ -246,6 +246,20 @@ fn migrations_that_fail_on_an_empty_database_touch_nobody() {
     assert_eq!(versions(dir.path()), [Some(1); 2]);
     migration(dir.path(), "nonsense.sql", "SELECT 1");
     tenancy(dir.path(), &["migrate"]).refused(2, "is no name of a migration");
+}
+
+#[test]
+fn tenants_that_are_ahead_are_told_apart() {
+    let dir = fleet(&["a", "b"]);
+    migration(dir.path(), "0002_due.sql", "ALTER TABLE notes ADD COLUMN due TEXT");
+    tenancy(dir.path(), &["migrate", "--tenant", "a"]).ok();
+    fs::remove_file(dir.path().join("migrations/0002_due.sql")).expect("it was there");
+    let check = tenancy(dir.path(), &["migrate", "--check", "--json"]);
+    assert_eq!((check.code, &check.json()["ahead"]), (1, &json!(1)));
+    assert!(check.stderr.contains("1 tenants are ahead of schema version 1"), "{check:?}");
+    let run = tenancy(dir.path(), &["migrate", "--json"]);
+    assert_eq!((run.code, names(&run.json(), "failed")), (3, vec!["a".to_owned()]));
+    assert!(run.stdout.contains("schema version 2 is newer than 1"), "{run:?}");
 }
 
 #[test]

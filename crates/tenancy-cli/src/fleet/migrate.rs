@@ -54,17 +54,18 @@ impl From<tenancy::SchemaCounts> for Counts {
 fn check(fleet: &Fleet, out: Output) -> Result<(), Failure> {
     let counts = fleet.check()?;
     out.record(&Counts::from(counts))?;
-    let ahead = match counts.ahead {
-        0 => "",
-        _ => "; those that are ahead need a newer program",
-    };
-    match counts.all_current() {
-        true => Ok(()),
-        false => Err(Failure::refused(format!(
-            "{} tenants are not at schema version {}; `tenancy status --behind` names them, \
-             `tenancy migrate` brings them there{ahead}",
-            grouped(counts.behind + counts.ahead + counts.unknown),
-            counts.newest
+    let newest = counts.newest;
+    match (counts.behind + counts.unknown, counts.ahead) {
+        (0, 0) => Ok(()),
+        (0, ahead) => Err(Failure::refused(format!(
+            "{} tenants are ahead of schema version {newest}, the newest there is; \
+             use a newer program, or the migrations that they were rolled out with",
+            grouped(ahead)
+        ))),
+        (behind, _) => Err(Failure::refused(format!(
+            "{} tenants are not at schema version {newest}; `tenancy status --behind` names \
+             them, `tenancy migrate` brings them there",
+            grouped(behind)
         ))),
     }
 }

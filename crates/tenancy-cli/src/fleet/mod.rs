@@ -136,7 +136,7 @@ fn verdict(report: &FleetReport) -> Result<(), Failure> {
     if failed > 0 {
         let left = match report.not_reached {
             0 => String::new(),
-            left => format!(", {} were not begun", grouped(left)),
+            left => format!(", not begun: {}", grouped(left)),
         };
         return Err(Failure::Partial(format!(
             "{} of {all} tenants failed{left}; mend what is said above and run it again",
