@@ -48,6 +48,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Revive(args) => removal::revive(args, global, out),
         Command::Destroy(args) => removal::destroy(args, global, out),
         Command::Migrate(args) => fleet::migrate::run(args, global, out),
+        Command::Rollback(args) => fleet::rollback::run(args, global, out),
         Command::Status(args) => fleet::status::run(args, global, out),
         Command::Resolve(args) => resolve::run(args, global, out),
         Command::Demo(args) => demo::run(args, out),

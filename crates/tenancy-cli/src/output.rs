@@ -53,21 +53,25 @@ impl Output {
     }
 
     /// Prints what a run came to: one JSON document; or for people these lists of it,
-    /// each item a line that is wrapped and never cut, then its figures, which come last.
-    pub fn summary(self, value: &impl Serialize, lists: &[&str]) -> Result<(), Failure> {
+    /// with what stands in these fields of each item, wrapped and never cut, then the
+    /// figures, which come last.
+    pub fn summary(self, value: &impl Serialize, lists: &[(&str, &[&str])]) -> Result<(), Failure> {
         if self.json {
             return self.record(value);
         }
         let mut object = object(value)?;
         let mut parts = Vec::new();
-        for (name, value) in &mut object {
-            let Value::Array(items) = value else {
-                continue;
-            };
-            if lists.contains(&name.as_str()) && !items.is_empty() {
-                parts.push(section(name, items.iter().filter_map(Value::as_object)));
+        for (list, columns) in lists {
+            if let Some(Value::Array(items)) = object.get(*list)
+                && !items.is_empty()
+            {
+                parts.push(section(list, columns, items));
             }
-            *value = items.len().into();
+        }
+        for value in object.values_mut() {
+            if let Value::Array(items) = value {
+                *value = items.len().into();
+            }
         }
         parts.push(fields(&object, text));
         raw(parts.join("\n").as_bytes())
@@ -90,17 +94,10 @@ impl Output {
         let head: Vec<_> = columns.iter().map(|column| column.to_uppercase()).collect();
         let cells = rows.iter().map(|row| cells(columns, row, text));
         let mut parts = vec![table(head, cells.collect())];
-        let reasons = rows.iter().filter(|row| row[reason] != Value::Null);
-        let reasons: Vec<Map<_, _>> = reasons
-            .map(|row| {
-                let kept = |(name, _): &(&String, _)| [columns[0], reason].contains(&name.as_str());
-                let kept = row.iter().filter(kept);
-                kept.map(|(name, value)| (name.clone(), value.clone()))
-                    .collect()
-            })
-            .collect();
+        let reasons = rows.into_iter().filter(|row| row[reason] != Value::Null);
+        let reasons: Vec<_> = reasons.map(Value::Object).collect();
         if !reasons.is_empty() {
-            parts.push(section(reason, reasons.iter()));
+            parts.push(section(reason, &[columns[0], reason], &reasons));
         }
         parts.push(fields(&object(figures)?, text));
         raw(parts.join("\n").as_bytes())
@@ -189,20 +186,20 @@ fn lines<T: Serialize>(rows: impl Iterator<Item = Result<T, Failure>>) -> Result
     Ok(out.flush()?)
 }
 
-/// A heading and a line for each: its first value, and what the others say of it.
-fn section<'v>(name: &str, items: impl Iterator<Item = &'v Map<String, Value>>) -> String {
-    let said: Map<_, _> = items
-        .map(|item| {
-            let mut values = item.values().map(|value| match value {
-                Value::Array(all) => all.iter().map(text).collect::<Vec<_>>().join(", "),
-                one => text(one),
-            });
-            let first = values.next().unwrap_or_default();
-            (first, values.collect::<Vec<_>>().join(": ").into())
-        })
-        .collect();
-    let heading = plain(&name.replace('_', " ").to_uppercase());
-    format!("{heading}\n{}", fields(&said, text))
+/// A heading and a line for each: what stands in its first column, and what the others
+/// say of it. An item without columns is a text.
+fn section(heading: &str, columns: &[&str], items: &[Value]) -> String {
+    let said = |value: &Value| match value {
+        Value::Array(all) => all.iter().map(text).collect::<Vec<_>>().join(", "),
+        one => text(one),
+    };
+    let line = |item: &Value| {
+        let mut values = columns.iter().filter_map(|column| item.get(*column)).map(said);
+        let first = values.next().unwrap_or_else(|| text(item));
+        (first, Value::String(values.collect::<Vec<_>>().join(": ")))
+    };
+    let heading = plain(&heading.replace('_', " ").to_uppercase());
+    format!("{heading}\n{}", named(items.iter().map(line).collect(), text))
 }
 
 /// What stands in these columns.
@@ -213,21 +210,27 @@ fn cells(columns: &[&str], row: &Map<String, Value>, text: fn(&Value) -> String)
 
 /// `name  value` lines; a list has a line for each of its items.
 fn fields(object: &Map<String, Value>, text: fn(&Value) -> String) -> String {
-    let names = object.keys().map(|name| name.chars().count());
-    let indent = names.max().unwrap_or(0) + 2;
+    let lines = object.iter().map(|(name, value)| (name.replace('_', " "), value.clone()));
+    named(lines.collect(), text)
+}
+
+/// Values, each with its name before it.
+fn named(lines: Vec<(String, Value)>, text: fn(&Value) -> String) -> String {
+    let widths = lines.iter().map(|(name, _)| name.chars().count());
+    let indent = widths.max().unwrap_or(0) + 2;
     let mut out = String::new();
-    for (name, value) in object {
-        let lines = match value {
+    for (name, value) in lines {
+        let lines = match &value {
             Value::Null => continue,
             Value::Array(items) => items.iter().map(text).collect(),
             Value::Object(items) => items
                 .iter()
                 .map(|(k, v)| format!("{}={}", plain(k), text(v)))
                 .collect(),
-            Value::String(long) => wrap(&plain(long), WIDTH - indent),
+            Value::String(long) => wrap(&plain(long), WIDTH.saturating_sub(indent)),
             scalar => vec![text(scalar)],
         };
-        let mut name = plain(&name.replace('_', " "));
+        let mut name = plain(&name);
         for line in lines {
             out.push_str(format!("{name:indent$}{line}").trim_end());
             out.push('\n');

@@ -27,9 +27,13 @@ pub fn open(config: &Config) -> Result<Project, Failure> {
 
 /// All tenants of the config's storage root, for what is done to many.
 pub fn fleet(config: &Config) -> Result<Fleet, Failure> {
-    let driver = open(config)?.pools().driver().clone();
+    fleet_of(&open(config)?, config)
+}
+
+/// All tenants of a project.
+pub fn fleet_of(project: &Project, config: &Config) -> Result<Fleet, Failure> {
     let catalog = SqliteCatalog::open(&config.storage.root).map_err(tenancy::Error::from)?;
-    Ok(Fleet::new(driver, catalog))
+    Ok(Fleet::new(project.pools().driver().clone(), catalog))
 }
 
 /// Who writes, for the audit: the one who is signed in here.

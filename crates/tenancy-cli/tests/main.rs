@@ -8,6 +8,7 @@ mod life;
 mod migrate;
 mod removal;
 mod resolve;
+mod rollback;
 mod sql;
 mod terminal;
 mod usage;

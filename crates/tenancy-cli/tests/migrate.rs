@@ -251,15 +251,30 @@ fn migrations_that_fail_on_an_empty_database_touch_nobody() {
 #[test]
 fn tenants_that_are_ahead_are_told_apart() {
     let dir = fleet(&["a", "b"]);
-    migration(dir.path(), "0002_due.sql", "ALTER TABLE notes ADD COLUMN due TEXT");
+    migration(
+        dir.path(),
+        "0002_due.sql",
+        "ALTER TABLE notes ADD COLUMN due TEXT",
+    );
     tenancy(dir.path(), &["migrate", "--tenant", "a"]).ok();
     fs::remove_file(dir.path().join("migrations/0002_due.sql")).expect("it was there");
     let check = tenancy(dir.path(), &["migrate", "--check", "--json"]);
     assert_eq!((check.code, &check.json()["ahead"]), (1, &json!(1)));
-    assert!(check.stderr.contains("1 tenants are ahead of schema version 1"), "{check:?}");
+    assert!(
+        check
+            .stderr
+            .contains("1 tenants are ahead of schema version 1"),
+        "{check:?}"
+    );
     let run = tenancy(dir.path(), &["migrate", "--json"]);
-    assert_eq!((run.code, names(&run.json(), "failed")), (3, vec!["a".to_owned()]));
-    assert!(run.stdout.contains("schema version 2 is newer than 1"), "{run:?}");
+    assert_eq!(
+        (run.code, names(&run.json(), "failed")),
+        (3, vec!["a".to_owned()])
+    );
+    assert!(
+        run.stdout.contains("schema version 2 is newer than 1"),
+        "{run:?}"
+    );
 }
 
 #[test]

@@ -50,6 +50,28 @@ pub struct Migrate {
 }
 
 #[derive(Debug, Args)]
+pub struct Rollback {
+    #[command(flatten)]
+    pub choice: Choice,
+    #[command(flatten)]
+    pub pace: Pace,
+    /// How many steps to go back; 1 unless said.
+    #[arg(long, value_name = "N", conflicts_with = "to")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: Option<u32>,
+    /// Go back to this schema version; 0 is the empty database.
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<u32>,
+    /// Where a step has no way back, put the copy that was kept before it in the
+    /// file's place; what was written since is lost.
+    #[arg(long)]
+    pub restore_copies: bool,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct Status {
     /// Only tenants that are not at the newest version, or that failed.
     #[arg(long)]

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
-pub use fleet::{Choice, Migrate, Pace, Status};
+pub use fleet::{Choice, Migrate, Pace, Rollback, Status};
 pub use tenants::{Create, Destroy, Domain, Down, List, Named, One, Retire, Sql};
 pub use work::{Demo, Init, Resolve};
 
@@ -99,6 +99,11 @@ pub enum Command {
             A run that was stopped, or failed, is gone on with by the next one."
     )]
     Migrate(Migrate),
+    /// Go back by steps, or to a schema version.
+    #[command(
+        after_help = "Example:\n  tenancy rollback --tenant acme --steps 1\n  tenancy rollback --to 3 --yes"
+    )]
+    Rollback(Rollback),
     /// Tell each tenant's schema version, what it lacks, and what failed why.
     #[command(after_help = "Example:\n  tenancy status --behind")]
     Status(Status),

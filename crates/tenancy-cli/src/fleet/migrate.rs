@@ -10,7 +10,7 @@ use crate::output::{Output, grouped};
 use crate::project;
 
 pub fn run(args: &Migrate, global: &Global, out: Output) -> Result<(), Failure> {
-    let options = options(&args.choice, Some(&args.pace))?.canary(args.canary as usize);
+    let options = options(&args.choice, &args.pace)?.canary(args.canary as usize);
     let fleet = project::fleet(&project::config(global)?)?;
     if args.check && args.choice.is_all() {
         return check(&fleet, out);
@@ -122,7 +122,8 @@ impl From<tenancy::Plan> for Plan {
 
 impl Plan {
     fn print(&self, out: Output) -> Result<(), Failure> {
-        out.summary(self, &["tenants", "failed"])?;
+        let lists = [("tenants", &["tenant", "from", "steps"][..]), ("failed", &["tenant", "why"])];
+        out.summary(self, &lists)?;
         match self.failed.len() {
             0 => Ok(()),
             failed => Err(Failure::Partial(format!(

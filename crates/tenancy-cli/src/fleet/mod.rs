@@ -1,6 +1,7 @@
 //! What is done to many tenants, and how a run tells what became of each.
 
 pub mod migrate;
+pub mod rollback;
 pub mod status;
 
 use serde::Serialize;
@@ -83,29 +84,21 @@ impl From<&FleetReport> for Report {
 }
 
 /// What the library is told of these arguments.
-fn options(choice: &Choice, pace: Option<&Pace>) -> Result<FleetOptions, Failure> {
-    let mut options = chosen(choice)?
+fn options(choice: &Choice, pace: &Pace) -> Result<FleetOptions, Failure> {
+    let ids = |texts: &[String]| -> Result<Vec<TenantId>, Failure> {
+        let ids: Result<_, _> = texts.iter().map(|text| text.parse()).collect();
+        Ok(ids.map_err(tenancy::Error::from)?)
+    };
+    let mut options = FleetOptions::new()
+        .skip(ids(&choice.skip)?)
+        .jobs(pace.jobs.into())
         .by(project::actor())
         .stop(&interrupt::stop());
-    if let Some(pace) = pace {
-        options = options.jobs(pace.jobs.into());
-        if pace.keep_going {
-            options = options.keep_going();
-        }
-    }
-    Ok(options)
-}
-
-fn chosen(choice: &Choice) -> Result<FleetOptions, Failure> {
-    let ids = |texts: &[String]| -> Result<Vec<TenantId>, Failure> {
-        let ids = texts.iter().map(|text| text.parse());
-        Ok(ids
-            .collect::<Result<_, _>>()
-            .map_err(tenancy::Error::from)?)
-    };
-    let mut options = FleetOptions::new().skip(ids(&choice.skip)?);
     if !choice.tenants.is_empty() {
         options = options.only(ids(&choice.tenants)?);
+    }
+    if pace.keep_going {
+        options = options.keep_going();
     }
     Ok(options)
 }
@@ -124,7 +117,8 @@ fn run(
     });
     bar.finish_and_clear();
     let report = done.map_err(Failure::from)?;
-    out.summary(&Report::from(&report), &["failed", "left_out"])?;
+    let why = &["tenant", "why"][..];
+    out.summary(&Report::from(&report), &[("failed", why), ("left_out", why)])?;
     verdict(&report)
 }
 
