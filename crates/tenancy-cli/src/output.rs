@@ -194,12 +194,18 @@ fn section(heading: &str, columns: &[&str], items: &[Value]) -> String {
         one => text(one),
     };
     let line = |item: &Value| {
-        let mut values = columns.iter().filter_map(|column| item.get(*column)).map(said);
+        let mut values = columns
+            .iter()
+            .filter_map(|column| item.get(*column))
+            .map(said);
         let first = values.next().unwrap_or_else(|| text(item));
         (first, Value::String(values.collect::<Vec<_>>().join(": ")))
     };
     let heading = plain(&heading.replace('_', " ").to_uppercase());
-    format!("{heading}\n{}", named(items.iter().map(line).collect(), text))
+    format!(
+        "{heading}\n{}",
+        named(items.iter().map(line).collect(), text)
+    )
 }
 
 /// What stands in these columns.
@@ -210,7 +216,9 @@ fn cells(columns: &[&str], row: &Map<String, Value>, text: fn(&Value) -> String)
 
 /// `name  value` lines; a list has a line for each of its items.
 fn fields(object: &Map<String, Value>, text: fn(&Value) -> String) -> String {
-    let lines = object.iter().map(|(name, value)| (name.replace('_', " "), value.clone()));
+    let lines = object
+        .iter()
+        .map(|(name, value)| (name.replace('_', " "), value.clone()));
     named(lines.collect(), text)
 }
 

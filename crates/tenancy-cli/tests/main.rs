@@ -6,6 +6,7 @@ mod demo;
 mod domains;
 mod life;
 mod migrate;
+mod readme;
 mod removal;
 mod resolve;
 mod rollback;

@@ -1,11 +1,12 @@
 //! `retire`, `revive` and `destroy`.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::util::{files, project, tenancy};
+use crate::util::{Run, command, files, interrupt, project, tenancy, wait_until};
 
 #[test]
 fn a_destroyed_tenant_leaves_no_file_and_comes_back_as_another() {
@@ -106,4 +107,38 @@ fn whoever_has_the_file_open_is_waited_for_and_named() {
         connection.close().expect("it closes");
         waiting.join().expect("it ends").ok();
     });
+}
+
+#[test]
+fn ctrl_c_while_others_are_waited_for_says_how_it_stands() {
+    let dir = project();
+    tenancy(dir.path(), &["create", "acme"]).ok();
+    let file = files(&dir.path().join("data/tenants")).remove(0);
+    let connection = Connection::open(&file).expect("a database");
+    let count =
+        || connection.query_row("SELECT count(*) FROM notes", [], |row| row.get::<_, i64>(0));
+    count().expect("a count");
+    let status = || tenancy(dir.path(), &["show", "acme", "--json"]).json()["status"].clone();
+    for (args, says) in [
+        (
+            &["retire", "acme"][..],
+            "stopped while tenant acme was being retired; retire it again to go on, or revive it",
+        ),
+        (
+            &["destroy", "acme", "--yes"],
+            "stopped while tenant acme was being destroyed; destroy it again to go on",
+        ),
+    ] {
+        let mut command = command(dir.path(), &[args, &["--timeout", "600"]].concat());
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let child = child.expect("it runs");
+        wait_until(|| status() == "retiring");
+        interrupt(&child);
+        Run::of(child.wait_with_output().expect("it ends")).refused(1, says);
+        tenancy(dir.path(), &["revive", "acme"]).ok();
+        count().expect("it is all there");
+    }
 }

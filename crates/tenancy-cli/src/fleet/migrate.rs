@@ -122,7 +122,10 @@ impl From<tenancy::Plan> for Plan {
 
 impl Plan {
     fn print(&self, out: Output) -> Result<(), Failure> {
-        let lists = [("tenants", &["tenant", "from", "steps"][..]), ("failed", &["tenant", "why"])];
+        let lists = [
+            ("tenants", &["tenant", "from", "steps"][..]),
+            ("failed", &["tenant", "why"]),
+        ];
         out.summary(self, &lists)?;
         match self.failed.len() {
             0 => Ok(()),

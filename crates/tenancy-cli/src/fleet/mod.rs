@@ -118,7 +118,10 @@ fn run(
     bar.finish_and_clear();
     let report = done.map_err(Failure::from)?;
     let why = &["tenant", "why"][..];
-    out.summary(&Report::from(&report), &[("failed", why), ("left_out", why)])?;
+    out.summary(
+        &Report::from(&report),
+        &[("failed", why), ("left_out", why)],
+    )?;
     verdict(&report)
 }
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{Whole, id};
 use crate::args::{Destroy, Global, One, Retire};
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::output::Output;
 use crate::project;
 use crate::terminal;
@@ -21,6 +22,9 @@ struct Destroyed {
 pub fn retire(args: &Retire, global: &Global, out: Output) -> Result<(), Failure> {
     let id = id(&args.id)?;
     let project = project::open(&project::config(global)?)?;
+    interrupt::ends_with(format!(
+        "stopped while tenant {id} was being retired; retire it again to go on, or revive it"
+    ))?;
     let tenant = project.retire(&id, args.patience.timeout)?;
     out.record(&Whole::read(&project, &tenant)?)?;
     out.note(&format!(
@@ -46,6 +50,9 @@ pub fn destroy(args: &Destroy, global: &Global, out: Output) -> Result<(), Failu
             "destroying tenant {id} and every file of it, for good,"
         ))?;
     }
+    interrupt::ends_with(format!(
+        "stopped while tenant {id} was being destroyed; destroy it again to go on"
+    ))?;
     project.destroy(&id, args.patience.timeout)?;
     out.record(&Destroyed {
         id: id.to_string(),
