@@ -14,3 +14,4 @@ mod sql;
 mod terminal;
 mod usage;
 mod util;
+mod validate;

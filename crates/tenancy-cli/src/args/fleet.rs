@@ -77,3 +77,28 @@ pub struct Status {
     #[arg(long)]
     pub behind: bool,
 }
+
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// Mend what needs no decision of yours: what is nobody's goes to quarantine, what
+    /// was half done is completed, what is past its grace ends.
+    #[arg(long)]
+    pub fix: bool,
+    /// How closely to look: the names of files; also each file's stamp and schema;
+    /// also its pages and rows; also its indexes.
+    #[arg(long, value_enum, default_value_t = Depth::Stamps)]
+    pub depth: Depth,
+    /// How many files are opened at a time.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
+}
+
+/// How closely `validate` looks, each more than the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Depth {
+    Names,
+    Stamps,
+    Quick,
+    Full,
+}

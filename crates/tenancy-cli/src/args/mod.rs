@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
-pub use fleet::{Choice, Migrate, Pace, Rollback, Status};
+pub use fleet::{Choice, Depth, Migrate, Pace, Rollback, Status, Validate};
 pub use tenants::{Create, Destroy, Domain, Down, List, Named, One, Retire, Sql};
 pub use work::{Demo, Init, Resolve};
 
@@ -107,6 +107,9 @@ pub enum Command {
     /// Tell each tenant's schema version, what it lacks, and what failed why.
     #[command(after_help = "Example:\n  tenancy status --behind")]
     Status(Status),
+    /// Compare config, catalog and files; mend what needs no decision.
+    #[command(after_help = "Example:\n  tenancy validate\n  tenancy validate --fix")]
+    Validate(Validate),
     /// Find out what a request gets, and why.
     #[command(
         after_help = "Example:\n  tenancy resolve http://acme.localhost/orders/9 --explain\n  \

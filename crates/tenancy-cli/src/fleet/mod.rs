@@ -3,6 +3,7 @@
 pub mod migrate;
 pub mod rollback;
 pub mod status;
+pub mod validate;
 
 use serde::Serialize;
 use tenancy::{FleetOptions, FleetReport, Progress, RunEnd, TenantId};

@@ -1,0 +1,152 @@
+//! `tenancy validate`.
+
+use serde::Serialize;
+use tenancy::{Finding, Fixed, Repair, ValidateOptions, Validation};
+
+use crate::args::{Depth, Global, Validate};
+use crate::failure::{Failure, OneLine};
+use crate::interrupt;
+use crate::output::Output;
+use crate::project;
+
+/// What was compared, and what does not fit; the JSON document of `--json`.
+#[derive(Debug, Serialize)]
+struct Report {
+    tenants: u64,
+    files: u64,
+    /// Files that were opened.
+    opened: u64,
+    /// Events of the audit trail.
+    events: u64,
+    /// Tenants whose creation is going on or was cut off.
+    unfinished: Vec<String>,
+    findings: Vec<Row>,
+    /// Findings that are left.
+    left: usize,
+}
+
+/// One thing that does not fit, and what was done about it.
+#[derive(Debug, Serialize)]
+struct Row {
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    fixable: bool,
+    says: String,
+    /// What was done with `--fix`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fixed: Option<String>,
+    /// Why nothing could be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<String>,
+}
+
+impl From<&Finding> for Row {
+    fn from(finding: &Finding) -> Self {
+        Self {
+            code: finding.code(),
+            tenant: finding.tenant.as_ref().map(|tenant| tenant.id.to_string()),
+            path: finding.path.as_ref().map(|path| path.display().to_string()),
+            fixable: finding.problem.is_fixable(),
+            says: finding.to_string(),
+            fixed: None,
+            failed: None,
+        }
+    }
+}
+
+impl From<&Fixed> for Row {
+    fn from(fixed: &Fixed) -> Self {
+        let mut row = Self::from(&fixed.finding);
+        match &fixed.result {
+            Ok(repair) => row.fixed = Some(said(repair)),
+            Err(error) => row.failed = Some(OneLine(error).to_string()),
+        }
+        row
+    }
+}
+
+fn said(repair: &Repair) -> String {
+    match repair {
+        Repair::Quarantined(path) => format!("moved to {}", path.display()),
+        Repair::Retired => "its retirement is complete".to_owned(),
+        Repair::Revived => "its file is back in use".to_owned(),
+        Repair::Destroyed => "destroyed, as its grace has passed".to_owned(),
+        _ => "it was in order when it was looked at again".to_owned(),
+    }
+}
+
+pub fn run(args: &Validate, global: &Global, out: Output) -> Result<(), Failure> {
+    let config = project::config(global)?;
+    let project = project::open(&config)?;
+    let fleet = project::fleet_of(&project, &config)?;
+    let options = ValidateOptions::new()
+        .depth(match args.depth {
+            Depth::Names => tenancy::Depth::Names,
+            Depth::Stamps => tenancy::Depth::Stamps,
+            Depth::Quick => tenancy::Depth::Quick,
+            Depth::Full => tenancy::Depth::Full,
+        })
+        .jobs(args.jobs.into())
+        .resolver(project.resolver());
+    let meanwhile = match args.fix {
+        true => "what was mended is; validate again to see what is left",
+        false => "nothing was changed",
+    };
+    interrupt::ends_with(format!("stopped; {meanwhile}"))?;
+    let bar = out.bar(0, "validating");
+    let validation = fleet.validate(&options, &mut |at| {
+        bar.set_length(at.total);
+        bar.set_position(at.done);
+    });
+    bar.finish_and_clear();
+    let validation = validation.map_err(|error| Failure::Refused(error.into()))?;
+    let fixes = match args.fix {
+        true => fleet.fix(&validation, &project::actor()),
+        false => Vec::new(),
+    };
+    let report = Report::new(&validation, &fixes);
+    let lists = [
+        ("unfinished", &[][..]),
+        ("findings", &["code", "says", "fixed", "failed"]),
+    ];
+    out.summary(&report, &lists)?;
+    report.verdict(args)
+}
+
+impl Report {
+    fn new(validation: &Validation, fixes: &[Fixed]) -> Self {
+        let findings = validation.findings.iter().map(|finding| {
+            let fixed = fixes.iter().find(|fixed| fixed.finding == *finding);
+            fixed.map_or_else(|| Row::from(finding), Row::from)
+        });
+        let findings: Vec<_> = findings.collect();
+        Self {
+            tenants: validation.tenants,
+            files: validation.files,
+            opened: validation.opened,
+            events: validation.events,
+            unfinished: validation
+                .unfinished
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            left: findings.iter().filter(|row| row.fixed.is_none()).count(),
+            findings,
+        }
+    }
+
+    fn verdict(&self, args: &Validate) -> Result<(), Failure> {
+        let fixable = self.findings.iter().any(|row| row.fixable);
+        let advice = match fixable && !args.fix {
+            true => "do what they say, or let --fix mend those it can",
+            false => "do what they say",
+        };
+        match self.left {
+            0 => Ok(()),
+            left => Err(Failure::refused(format!("findings: {left}; {advice}"))),
+        }
+    }
+}
