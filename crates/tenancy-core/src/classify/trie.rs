@@ -1,21 +1,20 @@
 //! A trie of path segments in one open-addressed table.
 
-use super::Classified;
 use super::draft::Draft;
+use super::{Classified, PathClass, RouteMode};
 use crate::path::word;
 
 /// Finds the longest prefix of whole segments. The cost depends on the path alone:
 /// the edges of all nodes lie in one table, found by parent and segment.
 #[derive(Debug, Clone)]
 pub(super) struct Trie {
-    /// The heads of the edges, in a place of their own because a search for what is
-    /// not there looks at nothing else; 0 where no edge is. Invariant: a power of
-    /// two, at least three quarters of it empty, so that probing ends soon.
-    heads: Box<[u64]>,
-    /// At the same places.
+    /// Open-addressed; where no edge is the head is 0 and the parent none. Invariant: a
+    /// power of two, at least three quarters of it empty, so that probing ends soon.
     edges: Box<[Edge]>,
     /// Leaves as many bits of a hash as number the places.
     shift: u32,
+    /// Multiplies heads into hashes.
+    mix: u64,
     /// The segments of more than 16 bytes, one after the other.
     long: Box<[u8]>,
     /// The answer for a path without a rule.
@@ -24,10 +23,15 @@ pub(super) struct Trie {
 
 /// So many first bytes of a segment are its head.
 const HEAD: usize = 8;
+/// So many multipliers are tried: with a good one nearly every edge is found at the
+/// first place that is looked at.
+const MIXES: u64 = 64;
 
 /// The way from a node to the one below it. Nodes are numbers; the root is 0.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Edge {
+    /// See [`head`].
+    head: u64,
     /// The segment's last eight bytes, if it has so many.
     last: u64,
     pub parent: u32,
@@ -47,74 +51,98 @@ impl Trie {
     pub fn new<'a>(root: Classified, rules: impl Iterator<Item = (&'a str, Classified)>) -> Self {
         let mut draft = Draft::new(root);
         rules.for_each(|(prefix, answer)| draft.add(prefix, answer));
-        let mut trie = Self::empty(draft.root, draft.edges.len());
-        for (segment, edge) in draft.edges {
-            trie.insert(segment.as_bytes(), edge);
+        let mut long = Vec::new();
+        for (segment, edge) in &mut draft.edges {
+            if segment.len() > 2 * HEAD {
+                edge.long = number(long.len());
+                long.extend_from_slice(segment.as_bytes());
+            }
         }
-        trie
+        // 2^64 divided by the golden ratio, and odd multiples of it.
+        let mixes = (0..MIXES).map(|n| 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(2 * n + 1));
+        let tables = mixes.map(|mix| Self::table(draft.edges.iter().map(|(_, edge)| *edge), mix));
+        let (_, trie) = tables
+            .min_by_key(|(steps, _)| *steps)
+            .expect("some are tried");
+        Self {
+            long: long.into(),
+            root: draft.root,
+            ..trie
+        }
     }
 
-    /// With room for so many edges.
-    fn empty(root: Classified, edges: usize) -> Self {
-        let places = (4 * edges).next_power_of_two().max(2);
-        let no_edge = Edge::new(0, "", root);
-        Self {
-            heads: vec![0; places].into(),
+    /// The table by this multiplier, and how many steps its edges are from where
+    /// probing for them starts.
+    fn table(edges: impl ExactSizeIterator<Item = Edge>, mix: u64) -> (usize, Self) {
+        let places = (4 * edges.len()).next_power_of_two().max(2);
+        let page = Classified {
+            class: PathClass::Page,
+            mode: RouteMode::Universal,
+        };
+        let no_edge = Edge {
+            parent: u32::MAX,
+            ..Edge::new(0, "", page)
+        };
+        let mut table = Self {
             edges: vec![no_edge; places].into(),
             shift: u64::BITS - places.ilog2(),
+            mix,
             long: Box::default(),
-            root,
+            root: page,
+        };
+        let mut steps = 0;
+        for edge in edges {
+            let mut at = table.home(edge.parent, edge.head);
+            while table.edges[at % places].head != 0 {
+                at += 1;
+                steps += 1;
+            }
+            table.edges[at % places] = edge;
         }
-    }
-
-    fn insert(&mut self, segment: &[u8], mut edge: Edge) {
-        if segment.len() > 2 * HEAD {
-            edge.long = number(self.long.len());
-            self.long = [&*self.long, segment].concat().into();
-        }
-        let head = head(segment, segment);
-        let mask = self.heads.len() - 1;
-        let mut at = self.home(edge.parent, head);
-        while self.heads[at & mask] != 0 {
-            at += 1;
-        }
-        self.heads[at & mask] = head;
-        self.edges[at & mask] = edge;
+        (steps, table)
     }
 
     /// The answer of the longest prefix of `path`, a normal path.
     #[inline(always)]
     pub fn longest(&self, path: &[u8]) -> Classified {
-        let (mut answer, mut node) = (&self.root, 0);
-        let Some((_, mut rest)) = path.split_first() else {
-            return *answer;
+        let Some((_, rest)) = path.split_first() else {
+            return self.root;
         };
-        while let Some(edge) = self.find(node, head(path, rest), rest) {
-            answer = &edge.answer;
-            node = edge.node;
-            match rest.get(usize::from(edge.len) + 1..) {
-                Some(below) if node != 0 => rest = below,
-                _ => break,
+        // For most paths the first segment tells it.
+        match self.find(0, head(path, rest), rest) {
+            None => self.root,
+            Some(edge) if edge.node == 0 => edge.answer,
+            Some(edge) => self.below(edge, path, rest),
+        }
+    }
+
+    /// The answer of the longest prefix of `path` that begins with this edge, which is
+    /// at the front of `rest`.
+    #[inline(never)]
+    fn below<'t>(&'t self, mut edge: &'t Edge, path: &[u8], mut rest: &[u8]) -> Classified {
+        while let Some(next) = rest.get(usize::from(edge.len) + 1..) {
+            rest = next;
+            match self.find(edge.node, head(path, rest), rest) {
+                Some(longer) if longer.node != 0 => edge = longer,
+                Some(longest) => return longest.answer,
+                None => break,
             }
         }
-        *answer
+        edge.answer
     }
 
     /// The edge of the first segment of `rest`, which has this head.
     #[inline(always)]
     fn find(&self, parent: u32, head: u64, rest: &[u8]) -> Option<&Edge> {
-        let mask = self.heads.len() - 1;
         let mut at = self.home(parent, head);
         loop {
-            let found = self.heads[at & mask];
-            if found == 0 {
-                return None;
-            }
-            if found == head {
-                let edge = &self.edges[at & mask];
-                if edge.parent == parent && edge.ends(rest) && self.is_long(edge, rest) {
+            let edge = &self.edges[at & (self.edges.len() - 1)];
+            if edge.head == head && edge.parent == parent {
+                if edge.ends(rest) && self.is_long(edge, rest) {
                     return Some(edge);
                 }
+            } else if edge.head == 0 {
+                return None;
             }
             at += 1;
         }
@@ -130,11 +158,9 @@ impl Trie {
     /// Where probing starts.
     #[inline]
     fn home(&self, parent: u32, head: u64) -> usize {
-        // 2^64 divided by the golden ratio. The highest bits of the product depend on
-        // all bits of the head.
-        const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
-        let mixed = (head ^ u64::from(parent) << 32).wrapping_mul(MIX);
-        (mixed >> self.shift) as usize
+        // The highest bits of the product depend on all bits of the head.
+        let mixed = (head ^ u64::from(parent) << 32).wrapping_mul(self.mix);
+        mixed.wrapping_shr(self.shift) as usize
     }
 }
 
@@ -142,6 +168,7 @@ impl Edge {
     pub fn new(parent: usize, segment: &str, answer: Classified) -> Self {
         let bytes = segment.as_bytes();
         Self {
+            head: head(bytes, bytes),
             last: bytes
                 .last_chunk()
                 .map_or(0, |last| u64::from_le_bytes(*last)),
@@ -178,10 +205,12 @@ pub(super) fn number(n: usize) -> u32 {
 #[inline(always)]
 fn head(path: &[u8], rest: &[u8]) -> u64 {
     const ONES: u64 = u64::from_le_bytes([1; HEAD]);
-    let first = match (rest.first_chunk(), path.last_chunk()) {
-        (Some(chunk), _) => u64::from_le_bytes(*chunk),
-        (None, Some(last)) => u64::from_le_bytes(*last) >> (8 * (7 - rest.len())) >> 8,
-        (None, None) => word(rest),
+    let first = match rest.first_chunk() {
+        Some(chunk) => u64::from_le_bytes(*chunk),
+        None => match path.last_chunk() {
+            Some(last) => u64::from_le_bytes(*last) >> (8 * (7 - rest.len())) >> 8,
+            None => word(rest),
+        },
     };
     // The classic test for a zero byte, of which the lowest mark is always right; a
     // path is ASCII, so that no byte has its high bit set.

@@ -29,6 +29,15 @@ impl<'a> Probe<'a> {
         }
     }
 
+    /// The same in a place of its own, so that this one need have none.
+    #[inline(always)]
+    pub(crate) fn again(self) -> Self {
+        match self {
+            Self::Short(key) => Self::Short(key.again()),
+            Self::Long(kind, text) => Self::Long(kind, text),
+        }
+    }
+
     /// What the catalog is asked with; nothing when this is no name at all. A short
     /// name is written into `buffer`.
     pub(crate) fn as_key(self, buffer: &'a mut [u8; 32]) -> Option<TenantKey<'a>> {

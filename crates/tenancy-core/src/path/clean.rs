@@ -50,11 +50,11 @@ fn next_odd(target: &[u8], mut at: usize) -> Option<Option<(usize, u8)>> {
                 None => at += BLOCK,
             },
             None => {
-                let start = target.len() - last.len();
+                // The last block, without what is before `at`.
+                let before = at - (target.len() - BLOCK);
                 let marks = u128::from_le_bytes(mark_odd(last));
-                break (start + 1..target.len())
-                    .zip(marks.to_le_bytes())
-                    .find_map(|(place, mark)| (place >= at && mark != 0).then_some(place));
+                let marks = marks.checked_shr(8 * before as u32).filter(|m| *m != 0);
+                break marks.map(|marks| at + marks.trailing_zeros() as usize / 8);
             }
         }
     };
@@ -88,12 +88,12 @@ fn first_odd(target: &[u8]) -> Option<usize> {
     let Some(last) = target.last_chunk() else {
         return first_odd_of_short(target);
     };
-    let mut at = 0;
-    while let Some(block) = target[at..].first_chunk() {
+    let mut rest = target;
+    while let Some(block) = rest.first_chunk() {
         if let Some(odd) = first_odd_of(block) {
-            return Some(at + odd);
+            return Some(target.len() - rest.len() + odd);
         }
-        at += BLOCK;
+        rest = &rest[BLOCK..];
     }
     // The last block overlaps the one before.
     first_odd_of(last).map(|odd| target.len() - last.len() + odd)

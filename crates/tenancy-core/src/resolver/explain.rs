@@ -5,9 +5,10 @@ use std::hash::BuildHasher;
 
 use super::hosts::{HostKind, Hosts, Pattern};
 use super::sources::Sighted;
-use super::store::{Block, Unavailable};
+use super::store::{Block, Store, Unavailable};
 use super::{Resolution, ResolveError, Resolved, Resolver, Rule, Way};
 use crate::catalog::TenantKey;
+use crate::index::cache::Cache;
 use crate::index::{Found, Probe};
 use crate::key::tail;
 use crate::text::Excerpt;
@@ -89,29 +90,24 @@ fn describe(resolved: &Resolved<'_>) -> String {
 impl Way for Steps {
     type Stop = ResolveError;
     type Halt = Unavailable;
+    const IS_SILENT: bool = false;
 
-    fn look<S: BuildHasher + Clone>(
+    fn ready<'r, S: BuildHasher + Clone>(
+        &mut self,
+        resolver: &'r Resolver<S>,
+        now: u64,
+    ) -> Result<&'r Store<S>, Unavailable> {
+        Block.ready(resolver, now)
+    }
+
+    fn cached<S: BuildHasher + Clone>(
         &mut self,
         resolver: &Resolver<S>,
+        cache: &Cache<S>,
         name: Probe<'_>,
+        now: u64,
     ) -> Result<Found, Unavailable> {
-        let found = Block.look(resolver, name);
-        let mut buffer = [0; 32];
-        let key = name.as_key(&mut buffer);
-        let asked = match key {
-            Some(TenantKey::Label(label)) => format!("label {label}"),
-            Some(TenantKey::Domain(domain)) => format!("domain {domain}"),
-            None => "not asked".into(),
-        };
-        let answer = match &found {
-            _ if key.is_none() => "this is no name".into(),
-            Ok(Found::Tenant(tenant)) => format!("tenant {}, {}", tenant.to_ref(), tenant.status()),
-            Ok(Found::Nobody) => "nobody".into(),
-            Ok(Found::Contested) => "two tenants claim it".into(),
-            Err(_) => "the catalog cannot be asked".into(),
-        };
-        self.step("lookup", || format!("{asked}: {answer}"));
-        found
+        Block.cached(resolver, cache, name, now)
     }
 
     fn step(&mut self, what: &'static str, found: impl FnOnce() -> String) {
@@ -126,6 +122,9 @@ impl Hosts {
     /// Writes down every rule that a host which is not central was tried against.
     #[inline]
     pub(crate) fn step_rules<W: Way>(&self, host: &[u8], way: &mut W) {
+        if W::IS_SILENT || self.kind(host) == HostKind::Central {
+            return;
+        }
         for pattern in &self.patterns {
             way.step(pattern.rule.as_str(), || pattern.describe(host));
         }
@@ -145,7 +144,10 @@ impl Pattern {
             "{before}{{tenant}}{}",
             self.suffix.as_bytes().escape_ascii()
         );
-        match self.label(host, tail(host)) {
+        match self
+            .label(host, tail(host))
+            .filter(|label| !label.contains(&b'.'))
+        {
             Some(label) => {
                 let label = label.to_ascii_lowercase();
                 format!("{template} names {}", label.escape_ascii())
@@ -153,6 +155,28 @@ impl Pattern {
             None => format!("{template} does not fit"),
         }
     }
+}
+
+/// What was asked of the index, and what it answered. A text that is no name is not
+/// asked for.
+pub(crate) fn step_lookup<W: Way>(name: Probe<'_>, found: &Result<Found, W::Halt>, way: &mut W) {
+    let mut buffer = [0; 32];
+    let Some(key) = name.as_key(&mut buffer) else {
+        return;
+    };
+    way.step("lookup", || {
+        let asked = match key {
+            TenantKey::Label(label) => format!("label {label}"),
+            TenantKey::Domain(domain) => format!("domain {domain}"),
+        };
+        let answer = match found {
+            Ok(Found::Tenant(tenant)) => format!("tenant {}, {}", tenant.to_ref(), tenant.status()),
+            Ok(Found::Nobody) => "nobody".into(),
+            Ok(Found::Contested) => "two tenants claim it".into(),
+            Err(_) => "the catalog cannot be asked".into(),
+        };
+        format!("{asked}: {answer}")
+    });
 }
 
 impl HostKind<'_> {

@@ -63,6 +63,15 @@ impl Fresh {
         now.saturating_sub(self.synced_at.load(Ordering::Acquire))
     }
 
+    /// Is it time to ask the feed again?
+    #[inline]
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        // Added, where a difference would have to be kept from going below zero. Five
+        // centuries are no sum, and one that wraps only asks too often.
+        let synced_at = self.synced_at.load(Ordering::Acquire);
+        now >= synced_at.wrapping_add(self.poll_every)
+    }
+
     /// Whose turn it is, for a caller that may block.
     #[cold]
     pub(crate) fn turn(&self, now: u64) -> Turn {

@@ -8,7 +8,7 @@ use crate::catalog::Name;
 use crate::domain::Domain;
 use crate::host;
 use crate::id::TenantId;
-use crate::key::{Suffix, has_dot, tail};
+use crate::key::{Kind, Suffix, tail};
 
 /// The configured hosts, checked by the builder.
 #[derive(Debug, Default)]
@@ -49,32 +49,68 @@ pub(crate) enum HostKind<'h> {
     Address,
 }
 
+/// The name by which a host may be a tenant's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Named<'h> {
+    pub(crate) rule: Rule,
+    pub(crate) kind: Kind,
+    pub(crate) name: &'h [u8],
+}
+
 impl Hosts {
     /// What this host is, [split](host::split) off its port.
-    #[inline(always)]
     pub(crate) fn kind<'h>(&self, host: &'h [u8]) -> HostKind<'h> {
+        let tail = tail(host);
+        if self.is_central(host, tail) {
+            return HostKind::Central;
+        }
+        match (self.label(host, tail), host.first()) {
+            (Some((label, rule)), _) => HostKind::Label(label, rule),
+            (None, Some(b'[')) if self.is_central_address(host) => HostKind::Central,
+            (None, Some(b'[')) => HostKind::Address,
+            (None, _) => HostKind::Name(host),
+        }
+    }
+
+    /// [`kind`](Self::kind), but what it says is a label may hold dots. No label in
+    /// the index does, so that it is enough to look for them when none is found.
+    #[inline(always)]
+    pub(crate) fn guess<'h>(&self, host: &'h [u8]) -> HostKind<'h> {
         let tail = tail(host);
         // Few hosts are as long as a central one.
         if self.central_lens >> (host.len() % 64) & 1 != 0 && self.is_central(host, tail) {
             return HostKind::Central;
         }
-        match self.label(host, tail) {
-            Some((label, rule)) => HostKind::Label(label, rule),
-            None if host.first() == Some(&b'[') => self.address(host),
-            None => HostKind::Name(host),
-        }
-    }
-
-    /// The label under a base domain or in a template, of a host with this tail.
-    #[inline(always)]
-    fn label<'h>(&self, host: &'h [u8], tail: u64) -> Option<(&'h [u8], Rule)> {
         // A loop, because an iterator's closure is not inlined.
         for pattern in &self.patterns {
             if let Some(label) = pattern.label(host, tail) {
-                return Some((label, pattern.rule));
+                return HostKind::Label(label, pattern.rule);
             }
         }
-        None
+        match host.first() {
+            Some(b'[') if self.is_central_address(host) => HostKind::Central,
+            Some(b'[') => HostKind::Address,
+            _ => HostKind::Name(host),
+        }
+    }
+
+    /// The name by which a host of this kind may be a tenant's.
+    #[inline(always)]
+    pub(crate) fn named<'h>(&self, kind: HostKind<'h>) -> Option<Named<'h>> {
+        let (rule, kind, name) = match kind {
+            HostKind::Label(label, rule) => (rule, Kind::Label, label),
+            HostKind::Name(name) if self.domains => (Rule::Domain, Kind::Domain, name),
+            _ => return None,
+        };
+        Some(Named { rule, kind, name })
+    }
+
+    /// The label under a base domain or in a template, of a host with this tail.
+    fn label<'h>(&self, host: &'h [u8], tail: u64) -> Option<(&'h [u8], Rule)> {
+        self.patterns.iter().find_map(|pattern| {
+            let label = pattern.label(host, tail)?;
+            (!label.contains(&b'.')).then_some((label, pattern.rule))
+        })
     }
 
     #[cold]
@@ -108,16 +144,15 @@ impl Hosts {
     }
 
     #[cold]
-    fn address<'h>(&self, host: &'h [u8]) -> HostKind<'h> {
-        match host::v6(host) {
-            Some(address) if self.central_v6.contains(&address) => HostKind::Central,
-            _ => HostKind::Address,
-        }
+    #[inline(never)]
+    fn is_central_address(&self, host: &[u8]) -> bool {
+        host::v6(host).is_some_and(|address| self.central_v6.contains(&address))
     }
 }
 
 impl Pattern {
-    /// The one label where the tenant stands, of a host with this tail.
+    /// What stands where the tenant's label does, perhaps with dots, of a host with
+    /// this tail.
     #[inline(always)]
     pub(crate) fn label<'h>(&self, host: &'h [u8], tail: u64) -> Option<&'h [u8]> {
         let before = self.suffix.before(host, tail)?;
@@ -126,7 +161,7 @@ impl Pattern {
             Some((prefix, label)) if prefix.eq_ignore_ascii_case(&self.prefix) => label,
             _ => return None,
         };
-        let one_label = (1..=self.max_label).contains(&label.len()) && !has_dot(label);
-        (one_label && !(self.numeric && host::is_address(host))).then_some(label)
+        let fits = (1..=self.max_label).contains(&label.len());
+        (fits && !(self.numeric && host::is_address(host))).then_some(label)
     }
 }

@@ -34,6 +34,7 @@ use crate::domain::Domain;
 use crate::event::Observers;
 use crate::host;
 use crate::id::TenantId;
+use crate::index::cache::Cache;
 use crate::index::{Found, Probe};
 use crate::key::{Key, Kind};
 use crate::path::NormalPath;
@@ -41,7 +42,7 @@ use crate::request::{Hosts as HostValues, RequestHead};
 use crate::tenant::{Tenant, TenantStatus};
 use explain::Steps;
 use fresh::Fresh;
-use hosts::{HostKind, Hosts};
+use hosts::{HostKind, Hosts, Named};
 use proxies::Proxies;
 use sources::{NameBuf, Sighted, Source};
 use store::{Block, Store, Try, WouldBlock};
@@ -198,10 +199,12 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         raw: &[u8],
         way: &mut W,
     ) -> Result<Resolved<'p>, W::Stop> {
-        let host = host::split(raw).map_err(ResolveError::BadHost)?;
         match NormalPath::clean(head.target) {
-            Some(path) => self.run_path(head, host, path, way),
-            None => self.run_unclean(head, host, way),
+            Some(path) => {
+                let host = host::split(raw).map_err(ResolveError::BadHost)?;
+                self.run_path(head, host, path, way)
+            }
+            None => self.run_unclean(&{ *head }, raw, way),
         }
     }
 
@@ -210,27 +213,25 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     fn run_unclean<'p, W: Way>(
         &self,
         head: &RequestHead<'p>,
-        host: &[u8],
+        raw: &[u8],
         way: &mut W,
     ) -> Result<Resolved<'p>, W::Stop> {
+        let host = host::split(raw).map_err(ResolveError::BadHost)?;
         match NormalPath::parse_slowly(head.target) {
             Ok(path) => self.run_path(head, host, path, way),
             Err(bad) => {
+                self.step_host(host, way);
                 // The host comes first.
-                refuse::check(self.kind(host, way), host)?;
+                refuse::check(self.hosts.kind(host), host)?;
                 Err(ResolveError::BadPath(bad).into())
             }
         }
     }
 
     #[inline(always)]
-    fn kind<'h, W: Way>(&self, host: &'h [u8], way: &mut W) -> HostKind<'h> {
-        let kind = self.hosts.kind(host);
-        way.step("host", || kind.describe(host));
-        if kind != HostKind::Central {
-            self.hosts.step_rules(host, way);
-        }
-        kind
+    fn step_host<W: Way>(&self, host: &[u8], way: &mut W) {
+        way.step("host", || self.hosts.kind(host).describe(host));
+        self.hosts.step_rules(host, way);
     }
 
     #[inline(always)]
@@ -241,30 +242,61 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         path: NormalPath<'p>,
         way: &mut W,
     ) -> Result<Resolved<'p>, W::Stop> {
-        let (rule, kind, name) = match self.kind(host, way) {
-            HostKind::Label(label, rule) => (rule, Kind::Label, label),
-            HostKind::Name(name) if self.hosts.domains => (Rule::Domain, Kind::Domain, name),
-            HostKind::Central => return self.run_central(head, path, way),
-            _ => return Ok(self.run_unknown(head, host, path, way)?),
+        self.step_host(host, way);
+        let kind = self.hosts.guess(host);
+        let Some(named) = self.hosts.named(kind) else {
+            return match kind {
+                HostKind::Central => self.run_central(&{ *head }, path, way),
+                _ => Ok(self.run_unknown(&{ *head }, host, path, way)?),
+            };
         };
         let classified = self.classifier.classify(head.method, &path);
-        way.step("path", || describe_path(&path, classified));
         if classified.mode == RouteMode::Skip {
-            let class = classified.class;
+            way.step("path", || describe_path(&path, classified));
             host::check(host).map_err(|problem| refuse::bad_host(host, problem))?;
-            return Ok(answer(Resolution::Skip(class), classified, None, path));
+            let skip = Resolution::Skip(classified.class);
+            return Ok(answer(skip, classified, None, path));
         }
-        let found = match Key::load(kind, name) {
-            Some(key) => way.look(self, Probe::Short(key)),
-            None => self.look_long(kind, name, way),
+        way.step("path", || describe_path(&path, classified));
+        let found = match Key::load(named.kind, named.name) {
+            Some(key) => self.look(Probe::Short(key), way),
+            None => self.look_long(named.kind, named.name, way),
         };
         match found {
-            Ok(Found::Tenant(tenant)) if is_served(&tenant, classified) => Ok(answer(
-                Resolution::Tenant(tenant),
-                classified,
-                Some(rule),
-                path,
-            )),
+            Ok(Found::Tenant(tenant)) if is_served(&tenant, classified) => {
+                let tenant = Resolution::Tenant(tenant);
+                Ok(answer(tenant, classified, Some(named.rule), path))
+            }
+            found => self.run_missed(&{ *head }, host, path, found, way),
+        }
+    }
+
+    /// For a host whose name led to no tenant that is served.
+    #[cold]
+    #[inline(never)]
+    fn run_missed<'p, W: Way>(
+        &self,
+        head: &RequestHead<'p>,
+        host: &[u8],
+        path: NormalPath<'p>,
+        mut found: Result<Found, W::Halt>,
+        way: &mut W,
+    ) -> Result<Resolved<'p>, W::Stop> {
+        let kind = self.hosts.kind(host);
+        let Some(named) = self.hosts.named(kind) else {
+            return Ok(self.run_unknown(head, host, path, way)?);
+        };
+        // A catalog that cannot be asked is not asked again.
+        if found.is_ok() && kind != self.hosts.guess(host) {
+            found = self.look_long(named.kind, named.name, way);
+        }
+        let classified = self.classifier.classify(head.method, &path);
+        let Named { rule, name, .. } = named;
+        match found {
+            Ok(Found::Tenant(tenant)) if is_served(&tenant, classified) => {
+                let tenant = Resolution::Tenant(tenant);
+                Ok(answer(tenant, classified, Some(rule), path))
+            }
             Ok(Found::Tenant(tenant)) => Err(refuse::not_served(tenant, classified).into()),
             Ok(Found::Nobody) => Err(self.hosts.refuse_nobody(rule, name, host).into()),
             Ok(Found::Contested) => Err(refuse::contested(name).into()),
@@ -297,13 +329,29 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         }
     }
 
+    /// Looks up a canonical name.
+    // Where a request is resolved there is one call; the others are cold.
+    #[inline(always)]
+    fn look<W: Way>(&self, name: Probe<'_>, way: &mut W) -> Result<Found, W::Halt> {
+        let now = self.clock.nanos();
+        let found = match way.ready(self, now) {
+            Ok(Store::Copy(copy)) => Ok(copy.find(name)),
+            Ok(Store::Cache { cache, .. }) => way.cached(self, cache, name.again(), now),
+            Err(halt) => Err(halt),
+        };
+        if !W::IS_SILENT {
+            explain::step_lookup(name, &found, way);
+        }
+        found
+    }
+
     /// Looks up a name that is longer than a key, as it stands in the request, in
     /// whatever case.
     #[cold]
     #[inline(never)]
     fn look_long<W: Way>(&self, kind: Kind, name: &[u8], way: &mut W) -> Result<Found, W::Halt> {
         match NameBuf::lower(kind, name) {
-            Some(name) => way.look(self, Probe::of(name.as_key())),
+            Some(name) => self.look(Probe::of(name.as_key()), way),
             None => Ok(Found::Nobody),
         }
     }
@@ -334,7 +382,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         {
             return Err(refuse::unknown(rule, name.as_bytes()).into());
         }
-        match way.look(self, Probe::of(name.as_key()))? {
+        match self.look(Probe::of(name.as_key()), way)? {
             Found::Tenant(tenant) if is_served(&tenant, classified) => Ok(answer(
                 Resolution::Tenant(tenant),
                 classified,
@@ -408,11 +456,23 @@ trait Way {
     /// Why a name is not answered for: small, so that what was found stays in
     /// registers.
     type Halt;
+    /// Whether nobody reads the steps.
+    const IS_SILENT: bool = true;
 
-    fn look<S: BuildHasher + Clone>(
+    /// What is known, once that is fresh enough.
+    fn ready<'r, S: BuildHasher + Clone>(
+        &mut self,
+        resolver: &'r Resolver<S>,
+        now: u64,
+    ) -> Result<&'r Store<S>, Self::Halt>;
+
+    /// Looks a name up that may have to be loaded first.
+    fn cached<S: BuildHasher + Clone>(
         &mut self,
         resolver: &Resolver<S>,
+        cache: &Cache<S>,
         name: Probe<'_>,
+        now: u64,
     ) -> Result<Found, Self::Halt>;
 
     #[inline]

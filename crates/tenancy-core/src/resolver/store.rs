@@ -45,25 +45,31 @@ impl Way for Block {
     type Stop = ResolveError;
     type Halt = Unavailable;
 
-    // Where a request is resolved there is one call; the others are cold.
     #[inline(always)]
-    fn look<S: BuildHasher + Clone>(
+    fn ready<'r, S: BuildHasher + Clone>(
         &mut self,
-        resolver: &Resolver<S>,
-        name: Probe<'_>,
-    ) -> Result<Found, Unavailable> {
-        let now = resolver.clock.nanos();
+        resolver: &'r Resolver<S>,
+        now: u64,
+    ) -> Result<&'r Store<S>, Unavailable> {
         let store = match resolver.store.get() {
             Some(store) => store,
             None => resolver.load_first()?,
         };
-        if resolver.fresh.age(now) >= resolver.fresh.poll_every {
+        if resolver.fresh.is_due(now) {
             resolver.refresh(store, now)?;
         }
-        match store {
-            Store::Copy(copy) => Ok(copy.find(name)),
-            Store::Cache { cache, .. } => resolver.find_or_load(cache, name, now),
-        }
+        Ok(store)
+    }
+
+    #[cold]
+    fn cached<S: BuildHasher + Clone>(
+        &mut self,
+        resolver: &Resolver<S>,
+        cache: &Cache<S>,
+        name: Probe<'_>,
+        now: u64,
+    ) -> Result<Found, Unavailable> {
+        resolver.find_or_load(cache, name, now)
     }
 }
 
@@ -95,20 +101,32 @@ impl Way for Try {
     type Halt = Blocks;
 
     #[inline(always)]
-    fn look<S: BuildHasher + Clone>(
+    fn ready<'r, S: BuildHasher + Clone>(
         &mut self,
-        resolver: &Resolver<S>,
-        name: Probe<'_>,
-    ) -> Result<Found, Blocks> {
-        let now = resolver.clock.nanos();
+        resolver: &'r Resolver<S>,
+        now: u64,
+    ) -> Result<&'r Store<S>, Blocks> {
         let store = resolver.store.get().ok_or(Blocks)?;
-        let due = resolver.fresh.age(now) >= resolver.fresh.poll_every && store.has_feed();
+        let due = resolver.fresh.is_due(now) && store.has_feed();
         if due && !resolver.fresh.may_answer(now) {
             return Err(Blocks);
         }
-        match store {
-            Store::Copy(copy) => Ok(copy.find(name)),
-            Store::Cache { cache, .. } => cache.find(name, now).ok_or(Blocks),
+        Ok(store)
+    }
+
+    #[cold]
+    fn cached<S: BuildHasher + Clone>(
+        &mut self,
+        _: &Resolver<S>,
+        cache: &Cache<S>,
+        name: Probe<'_>,
+        now: u64,
+    ) -> Result<Found, Blocks> {
+        match cache.find(name, now) {
+            Some(found) => Ok(found),
+            // The catalog would not be asked for what is no name.
+            None if name.as_key(&mut [0; 32]).is_none() => Ok(Found::Nobody),
+            None => Err(Blocks),
         }
     }
 }
