@@ -5,7 +5,7 @@ use crate::path::word;
 /// A set of extensions without their dot, compared without case.
 #[derive(Debug, Clone)]
 pub(super) struct Extensions {
-    /// Those of up to seven bytes, open-addressed by [`home`], 0 where empty.
+    /// Those of up to seven bytes, open-addressed by their hash, 0 where empty.
     /// Invariant: a power of two, at most a quarter of it full.
     short: Box<[u64]>,
     /// The others, in lower case.

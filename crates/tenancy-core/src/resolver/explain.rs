@@ -5,12 +5,15 @@ use std::hash::BuildHasher;
 
 use super::hosts::{HostKind, Hosts, Pattern};
 use super::sources::Sighted;
-use super::store::{Block, Store, Unavailable};
-use super::{Resolution, ResolveError, Resolved, Resolver, Rule, Way};
+use super::store::Store;
+use super::way::{Block, Unavailable, Way};
+use super::{Resolution, ResolveError, Resolved, Resolver, Rule};
 use crate::catalog::TenantKey;
+use crate::classify::Classified;
 use crate::index::cache::Cache;
 use crate::index::{Found, Probe};
 use crate::key::tail;
+use crate::path::NormalPath;
 use crate::text::Excerpt;
 
 /// The steps on the way to an answer, in order; it displays one a line.
@@ -210,4 +213,9 @@ impl Sighted {
             (None, _) => "names nobody".into(),
         }
     }
+}
+
+pub(crate) fn describe_path(path: &NormalPath<'_>, classified: Classified) -> String {
+    let Classified { class, mode } = classified;
+    format!("{} is {class}, {mode}", path.as_str())
 }

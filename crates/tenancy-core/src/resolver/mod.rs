@@ -14,6 +14,7 @@ mod refuse;
 mod shuttle;
 mod sources;
 mod store;
+mod way;
 
 use std::fmt;
 use std::hash::BuildHasher;
@@ -34,18 +35,18 @@ use crate::domain::Domain;
 use crate::event::Observers;
 use crate::host;
 use crate::id::TenantId;
-use crate::index::cache::Cache;
 use crate::index::{Found, Probe};
 use crate::key::{Key, Kind};
 use crate::path::NormalPath;
 use crate::request::{Hosts as HostValues, RequestHead};
 use crate::tenant::{Tenant, TenantStatus};
-use explain::Steps;
+use explain::{Steps, describe_path};
 use fresh::Fresh;
 use hosts::{HostKind, Hosts, Named};
 use proxies::Proxies;
 use sources::{NameBuf, Sighted, Source};
-use store::{Block, Store, Try, WouldBlock};
+use store::Store;
+use way::{Block, Try, Way, WouldBlock};
 
 /// The hash of a resolver's index: fast, and seeded anew for each.
 pub type DefaultHasher = foldhash::fast::RandomState;
@@ -450,35 +451,6 @@ impl<S> fmt::Debug for Resolver<S> {
     }
 }
 
-/// How a request is resolved: blocking or not, explaining or not.
-trait Way {
-    type Stop: From<ResolveError> + From<Self::Halt>;
-    /// Why a name is not answered for: small, so that what was found stays in
-    /// registers.
-    type Halt;
-    /// Whether nobody reads the steps.
-    const IS_SILENT: bool = true;
-
-    /// What is known, once that is fresh enough.
-    fn ready<'r, S: BuildHasher + Clone>(
-        &mut self,
-        resolver: &'r Resolver<S>,
-        now: u64,
-    ) -> Result<&'r Store<S>, Self::Halt>;
-
-    /// Looks a name up that may have to be loaded first.
-    fn cached<S: BuildHasher + Clone>(
-        &mut self,
-        resolver: &Resolver<S>,
-        cache: &Cache<S>,
-        name: Probe<'_>,
-        now: u64,
-    ) -> Result<Found, Self::Halt>;
-
-    #[inline]
-    fn step(&mut self, _what: &'static str, _found: impl FnOnce() -> String) {}
-}
-
 #[inline(always)]
 fn answer<'p>(
     resolution: Resolution,
@@ -499,9 +471,4 @@ fn answer<'p>(
 #[inline(always)]
 fn is_served(tenant: &Tenant, classified: Classified) -> bool {
     classified.mode != RouteMode::Central && tenant.status() == TenantStatus::Active
-}
-
-fn describe_path(path: &NormalPath<'_>, classified: Classified) -> String {
-    let Classified { class, mode } = classified;
-    format!("{} is {class}, {mode}", path.as_str())
 }

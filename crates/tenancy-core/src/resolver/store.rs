@@ -5,8 +5,9 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::Resolver;
 use super::fresh::Turn;
-use super::{ResolveError, Resolver, Way};
+use super::way::Unavailable;
 use crate::catalog::{CatalogError, Change, Changes, Name, TenantKey};
 use crate::event::Event;
 use crate::id::{TenantId, Version};
@@ -29,110 +30,8 @@ pub(crate) enum Feed {
     None,
 }
 
-/// The way of [`Resolver::resolve`].
-pub(crate) struct Block;
-
-/// The catalog cannot be asked, and what is known is too old.
-pub(crate) struct Unavailable(Arc<CatalogError>);
-
-impl From<Unavailable> for ResolveError {
-    fn from(Unavailable(source): Unavailable) -> Self {
-        Self::CatalogUnavailable { source }
-    }
-}
-
-impl Way for Block {
-    type Stop = ResolveError;
-    type Halt = Unavailable;
-
-    #[inline(always)]
-    fn ready<'r, S: BuildHasher + Clone>(
-        &mut self,
-        resolver: &'r Resolver<S>,
-        now: u64,
-    ) -> Result<&'r Store<S>, Unavailable> {
-        let store = match resolver.store.get() {
-            Some(store) => store,
-            None => resolver.load_first()?,
-        };
-        if resolver.fresh.is_due(now) {
-            resolver.refresh(store, now)?;
-        }
-        Ok(store)
-    }
-
-    #[cold]
-    fn cached<S: BuildHasher + Clone>(
-        &mut self,
-        resolver: &Resolver<S>,
-        cache: &Cache<S>,
-        name: Probe<'_>,
-        now: u64,
-    ) -> Result<Found, Unavailable> {
-        resolver.find_or_load(cache, name, now)
-    }
-}
-
-/// The way of [`Resolver::try_resolve`].
-pub(crate) struct Try;
-
-pub(crate) enum WouldBlock {
-    Yes,
-    Refused(ResolveError),
-}
-
-/// The catalog would have to be asked.
-pub(crate) struct Blocks;
-
-impl From<Blocks> for WouldBlock {
-    fn from(Blocks: Blocks) -> Self {
-        Self::Yes
-    }
-}
-
-impl From<ResolveError> for WouldBlock {
-    fn from(error: ResolveError) -> Self {
-        Self::Refused(error)
-    }
-}
-
-impl Way for Try {
-    type Stop = WouldBlock;
-    type Halt = Blocks;
-
-    #[inline(always)]
-    fn ready<'r, S: BuildHasher + Clone>(
-        &mut self,
-        resolver: &'r Resolver<S>,
-        now: u64,
-    ) -> Result<&'r Store<S>, Blocks> {
-        let store = resolver.store.get().ok_or(Blocks)?;
-        let due = resolver.fresh.is_due(now) && store.has_feed();
-        if due && !resolver.fresh.may_answer(now) {
-            return Err(Blocks);
-        }
-        Ok(store)
-    }
-
-    #[cold]
-    fn cached<S: BuildHasher + Clone>(
-        &mut self,
-        _: &Resolver<S>,
-        cache: &Cache<S>,
-        name: Probe<'_>,
-        now: u64,
-    ) -> Result<Found, Blocks> {
-        match cache.find(name, now) {
-            Some(found) => Ok(found),
-            // The catalog would not be asked for what is no name.
-            None if name.as_key(&mut [0; 32]).is_none() => Ok(Found::Nobody),
-            None => Err(Blocks),
-        }
-    }
-}
-
 impl<S> Store<S> {
-    fn has_feed(&self) -> bool {
+    pub(super) fn has_feed(&self) -> bool {
         !matches!(
             self,
             Self::Cache {
@@ -242,7 +141,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
 
     /// Memory is older than `poll_every`: sync if it is this caller's turn.
     #[cold]
-    fn refresh(&self, store: &Store<S>, now: u64) -> Result<(), Unavailable> {
+    pub(super) fn refresh(&self, store: &Store<S>, now: u64) -> Result<(), Unavailable> {
         if !store.has_feed() {
             return Ok(());
         }
@@ -370,7 +269,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         Ok(())
     }
 
-    fn find_or_load(
+    pub(super) fn find_or_load(
         &self,
         cache: &Cache<S>,
         name: Probe<'_>,
