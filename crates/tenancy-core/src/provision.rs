@@ -35,6 +35,16 @@ pub trait Provisioner: Send + Sync + 'static {
     /// When a migration fails; it is rolled back, those before it stay.
     fn migrate(&self, tenant: &Tenant, target: SchemaTarget) -> Result<Migrated, ProvisionError>;
 
+    /// Fills it with what a new tenant starts with, once, whoever asks how often. A
+    /// driver that has nothing of that kind does nothing.
+    ///
+    /// # Errors
+    /// When a part of it cannot be filled in; the parts before it stay.
+    fn seed(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
+        let _ = tenant;
+        Ok(())
+    }
+
     /// The schema version that [`provision`](Self::provision) makes; `None` where
     /// schemas are not numbered.
     fn schema(&self) -> Option<u32> {

@@ -15,6 +15,7 @@ use crate::harden::Hardening;
 use crate::manager::{SqliteConnection, SqliteManager};
 use crate::migrate::Migrations;
 use crate::root::{Lock, Root};
+use crate::seeds::Seeds;
 use crate::template::Template;
 
 /// What runs on every new connection; see [`SqliteDriverBuilder::on_connect`].
@@ -77,6 +78,7 @@ impl SqliteDriver {
         SqliteDriverBuilder {
             root: root.as_ref().to_owned(),
             migrations: Migrations::default(),
+            seeds: Seeds::default(),
             durability: Durability::default(),
             busy_timeout: Duration::from_secs(5),
             hardening: Hardening::default(),
@@ -141,6 +143,7 @@ impl Driver for SqliteDriver {
 pub(crate) struct Shared {
     pub(crate) root: Root,
     pub(crate) migrations: Migrations,
+    pub(crate) seeds: Seeds,
     pub(crate) busy_timeout: Duration,
     pub(crate) hardening: Hardening,
     pub(crate) behind: Behind,
@@ -190,6 +193,7 @@ impl Shared {
 pub struct SqliteDriverBuilder {
     root: PathBuf,
     migrations: Migrations,
+    seeds: Seeds,
     durability: Durability,
     busy_timeout: Duration,
     hardening: Hardening,
@@ -204,6 +208,13 @@ impl SqliteDriverBuilder {
     /// The schema that tenants have; none unless said.
     pub fn migrations(mut self, migrations: Migrations) -> Self {
         self.migrations = migrations;
+        self
+    }
+
+    /// What a tenant's database is filled with when that is asked for; nothing unless
+    /// said.
+    pub fn seeds(mut self, seeds: Seeds) -> Self {
+        self.seeds = seeds;
         self
     }
 
@@ -283,6 +294,7 @@ impl SqliteDriverBuilder {
             shared: Arc::new(Shared {
                 root,
                 migrations: self.migrations,
+                seeds: self.seeds,
                 busy_timeout: self.busy_timeout,
                 hardening: self.hardening,
                 behind: self.behind,

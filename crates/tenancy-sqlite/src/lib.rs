@@ -64,6 +64,7 @@ mod place;
 mod provision;
 mod quarantine;
 mod root;
+mod seeds;
 mod staging;
 mod stamp;
 mod template;
@@ -74,7 +75,7 @@ pub use deadline::Deadline;
 pub use driver::{Behind, Durability, SqliteDriver, SqliteDriverBuilder};
 pub use error::{
     FileError, FleetError, IoError, MigrateError, MigrationsError, OpenError, RebuildError,
-    RepairError, StorageError,
+    RepairError, SeedError, SeedsError, StorageError,
 };
 pub use fleet::{
     Back, Depth, Finding, Fixed, Fleet, FleetOptions, FleetReport, KeptCopy, LeftOut, Plan,
@@ -85,3 +86,4 @@ pub use harden::{Hardening, Refusal, Rule};
 pub use maintenance::{Check, Vacuumed};
 pub use manager::{SqliteConnection, SqliteManager};
 pub use migrate::{Migration, Migrations};
+pub use seeds::Seeds;

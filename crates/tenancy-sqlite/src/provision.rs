@@ -50,6 +50,13 @@ impl Provisioner for SqliteDriver {
         migrated.map_err(|error| ProvisionError::new(tenant, "migrated", error))
     }
 
+    fn seed(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
+        let seeded = self.shared.seed(tenant);
+        seeded
+            .map(drop)
+            .map_err(|error| ProvisionError::new(tenant, "seeded", error))
+    }
+
     fn schema(&self) -> Option<u32> {
         Some(self.migrations().newest())
     }

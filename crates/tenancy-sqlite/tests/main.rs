@@ -18,6 +18,7 @@ mod rebuild;
 mod recover;
 mod retire;
 mod rollback;
+mod seeds;
 mod staging;
 mod util;
 mod validate;

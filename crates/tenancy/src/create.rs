@@ -67,6 +67,9 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         let change = |(row, spec): (Result<Tenant, Error>, &TenantSpec)| {
             let row = row?;
             provisioned(&row)?;
+            if spec.seeded {
+                self.driver().seed(&row)?;
+            }
             let mut active = TenantChange::status(TenantStatus::Active);
             // The row may be that of an attempt which was asked for something else.
             active.attributes = Some(spec.attributes.clone());

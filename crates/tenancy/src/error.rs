@@ -35,6 +35,10 @@ pub enum Error {
     #[cfg(feature = "sqlite")]
     #[error(transparent)]
     Migrations(#[from] tenancy_sqlite::MigrationsError),
+    /// The seeds are no set of seeds.
+    #[cfg(feature = "sqlite")]
+    #[error(transparent)]
+    Seeds(#[from] tenancy_sqlite::SeedsError),
     /// A text is no tenant id.
     #[error(transparent)]
     Id(#[from] InvalidTenantId),

@@ -71,9 +71,9 @@ pub use tenancy_sqlite::{
     Fleet, FleetError, FleetOptions, FleetReport, Hardening, IoError, KeptCopy, LeftOut,
     MigrateError, Migration, Migrations, MigrationsError, OpenError, Plan, Planned, Problem,
     Progress, RebuildError, Rebuilt, Recovered, Refusal, Repair, RepairError, Run, RunEnd,
-    SchemaCounts, SchemaStatus, SqliteCatalog, SqliteConnection, SqliteDriver, SqliteDriverBuilder,
-    SqliteManager, Stop, StorageError, TaskFailure, TenantDone, TenantFailed, TenantLeftOut,
-    Vacuumed, ValidateOptions, Validated, Validation,
+    SchemaCounts, SchemaStatus, SeedError, Seeds, SeedsError, SqliteCatalog, SqliteConnection,
+    SqliteDriver, SqliteDriverBuilder, SqliteManager, Stop, StorageError, TaskFailure, TenantDone,
+    TenantFailed, TenantLeftOut, Vacuumed, ValidateOptions, Validated, Validation,
 };
 
 /// The README's example, compiled and run.

@@ -24,6 +24,8 @@ pub struct TenantSpec {
     pub names: Vec<String>,
     /// Where its data will live; the driver draws a place unless said.
     pub placement: Option<Placement>,
+    /// Whether its database is filled with the driver's seeds before it is active.
+    pub seeded: bool,
 }
 
 impl TenantSpec {
@@ -34,7 +36,14 @@ impl TenantSpec {
             attributes: Attributes::default(),
             names: Vec::new(),
             placement: None,
+            seeded: false,
         }
+    }
+
+    /// Fills its database with the driver's seeds before it is active.
+    pub fn seeded(mut self) -> Self {
+        self.seeded = true;
+        self
     }
 
     /// Adds or replaces one attribute.

@@ -1,7 +1,7 @@
 //! A [`Tenancy`] with a SQLite file for each tenant, as `tenancy.toml` says.
 
 use tenancy_core::Actor;
-use tenancy_sqlite::{Fleet, Migrations, SqliteCatalog, SqliteDriver};
+use tenancy_sqlite::{Fleet, Migrations, Seeds, SqliteCatalog, SqliteDriver};
 
 use crate::{Config, Error, Tenancy, TenancyBuilder};
 
@@ -40,7 +40,12 @@ impl TenancyBuilder<SqliteDriver> {
             None => Migrations::default(),
         };
         let root = &config.storage.root;
-        let driver = SqliteDriver::builder(root).migrations(migrations).build()?;
+        let seeds = match &config.storage.seeds {
+            Some(dir) => Seeds::from_dir(dir)?,
+            None => Seeds::default(),
+        };
+        let driver = SqliteDriver::builder(root).migrations(migrations);
+        let driver = driver.seeds(seeds).build()?;
         let catalog = SqliteCatalog::open(root)?;
         if driver.was_alone() {
             let fleet = Fleet::new(driver.clone(), catalog.clone());

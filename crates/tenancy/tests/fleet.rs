@@ -1,8 +1,8 @@
 //! What creations leave behind for those who migrate all tenants.
 
 use tenancy::{
-    CatalogWriter, Fleet, Migration, Migrations, NewTenant, Provisioner, Rule, SqliteCatalog,
-    SqliteDriver, Tenancy, TenantSpec, TenantStatus, Upkeep,
+    CatalogWriter, Config, Fleet, Migration, Migrations, NewTenant, Provisioner, Rule, Seeds,
+    SqliteCatalog, SqliteDriver, Tenancy, TenantSpec, TenantStatus, Upkeep,
 };
 
 use crate::util::id;
@@ -54,4 +54,72 @@ fn a_creation_that_an_older_program_began_ends_at_the_newest_schema() {
     connection
         .execute("INSERT INTO t1 VALUES (1)", [])
         .expect("its second step");
+}
+
+/// A driver whose one seed is this statement.
+fn seeding(root: &std::path::Path, sql: &str) -> SqliteDriver {
+    let table = Migration::new("t", "CREATE TABLE t (x INTEGER NOT NULL) STRICT");
+    let seeds = Seeds::new([("first", sql)]).expect("a seed");
+    let driver = SqliteDriver::builder(root).seeds(seeds);
+    let driver = driver.migrations(Migrations::new([table]).expect("a script"));
+    driver.build().expect("a driver")
+}
+
+fn rows(tenancy: &Tenancy<SqliteDriver>, tenant: &tenancy::Tenant) -> i64 {
+    let connection = tenancy.checkout(tenant).expect("a connection");
+    let count = connection.query_row("SELECT count(*) FROM t", [], |row| row.get(0));
+    count.expect("a count")
+}
+
+#[test]
+fn a_tenant_is_seeded_before_it_is_active_if_that_is_asked_for() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let catalog = SqliteCatalog::open(dir.path()).expect("a catalog");
+    let spec = |name| TenantSpec::new(id(name)).seeded();
+    let bad = tenancy(
+        seeding(
+            dir.path(),
+            "INSERT INTO t VALUES (1); INSERT INTO t VALUES ('no')",
+        ),
+        catalog.clone(),
+    );
+    let error = bad.create(spec("acme")).expect_err("its seed fails");
+    assert_eq!(
+        error.to_string(),
+        "tenant acme@1: its database could not be seeded; see the cause and run it again"
+    );
+    let begun = bad.tenant(&id("acme")).expect("a row");
+    assert_eq!(begun.status(), TenantStatus::Provisioning);
+
+    let good = tenancy(seeding(dir.path(), "INSERT INTO t VALUES (1)"), catalog);
+    let acme = good.create(spec("acme")).expect("a tenant");
+    assert_eq!(
+        (acme.status(), rows(&good, &acme)),
+        (TenantStatus::Active, 1)
+    );
+    let plain = good.create(id("plain")).expect("a tenant");
+    assert_eq!(rows(&good, &plain), 0);
+    for created in good.create_many(&[spec("b"), TenantSpec::new(id("c")), spec("d")]) {
+        let tenant = created.expect("a tenant");
+        let seeded = i64::from(tenant.id().as_str() != "c");
+        assert_eq!(rows(&good, &tenant), seeded, "{tenant:?}");
+    }
+}
+
+#[test]
+fn the_config_names_the_directory_of_seeds() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for sub in ["migrations", "seeds"] {
+        std::fs::create_dir(dir.path().join(sub)).expect("a directory");
+    }
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text);
+    write("migrations/0001_t.sql", "CREATE TABLE t (x INTEGER) STRICT").expect("a file");
+    write("seeds/one.sql", "INSERT INTO t VALUES (1)").expect("a file");
+    let text = "[storage]\nmigrations = \"migrations\"\nseeds = \"seeds\"";
+    let config = Config::parse(text, &dir.path().join("tenancy.toml")).expect("a config");
+    let tenancy = Tenancy::from_config(&config).expect("a tenancy");
+    let acme = tenancy
+        .create(TenantSpec::new(id("acme")).seeded())
+        .expect("a tenant");
+    assert_eq!(rows(&tenancy, &acme), 1);
 }

@@ -10,6 +10,7 @@ mod recover;
 mod report;
 mod rollback;
 mod run;
+mod seed;
 mod status;
 mod survey;
 mod trash;

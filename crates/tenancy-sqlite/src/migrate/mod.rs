@@ -2,6 +2,7 @@
 
 mod file;
 mod run;
+mod script;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,6 +15,7 @@ use crate::error::{IoError, MigrationsError};
 
 pub(crate) use file::Keep;
 pub(crate) use run::run;
+pub(crate) use script::{Fault, run_script};
 
 /// One step of the schema, with its way back if it has one.
 ///

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::config::DbConfig;
-use rusqlite::fallible_iterator::FallibleIterator;
-use rusqlite::{Batch, Connection, ErrorCode, params};
+use rusqlite::{Connection, params};
 use tenancy_core::{Migrated, SchemaTarget};
 
+use super::script::{Fault, run_script};
 use super::{ForeignKeys, Migration, Migrations};
 use crate::error::{IoError, MigrateError};
 use crate::harden::Guard;
@@ -181,49 +181,27 @@ impl<'r> Run<'r> {
     }
 
     fn script(&self, step: &Step<'_>) -> Result<(), MigrateError> {
-        let mut batch = Batch::new(self.connection, step.sql);
-        for statement in 1.. {
-            self.guard.clear();
-            let run = || -> rusqlite::Result<bool> {
-                let Some(mut next) = batch.next()? else {
-                    return Ok(false);
-                };
-                let mut rows = next.query([])?;
-                while rows.next()?.is_some() {}
-                Ok(true)
-            };
-            let more = { run }().map_err(|source| self.failed(step, statement, source))?;
-            if guarded(Hazard::CommitUnnoticed) && self.connection.is_autocommit() {
-                return Err(MigrateError::LeftTransaction {
-                    version: step.version,
-                    name: step.migration.name.clone(),
-                    statement,
-                });
-            }
-            if !more {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn failed(&self, step: &Step<'_>, statement: usize, source: rusqlite::Error) -> MigrateError {
-        let (version, name) = (step.version, step.migration.name.clone());
-        let denied = source.sqlite_error_code() == Some(ErrorCode::AuthorizationForStatementDenied);
-        match self.guard.last().filter(|_| denied) {
-            Some(refusal) => MigrateError::Refused {
+        let (version, name) = (step.version, &step.migration.name);
+        let ran = run_script(self.connection, self.guard, step.sql);
+        ran.map_err(|fault| match fault {
+            Fault::Statement(statement, source) => MigrateError::Statement {
                 version,
-                name,
-                statement,
-                refusal,
-            },
-            None => MigrateError::Statement {
-                version,
-                name,
+                name: name.clone(),
                 statement,
                 source,
             },
-        }
+            Fault::Refused(statement, refusal) => MigrateError::Refused {
+                version,
+                name: name.clone(),
+                statement,
+                refusal,
+            },
+            Fault::LeftTransaction(statement) => MigrateError::LeftTransaction {
+                version,
+                name: name.clone(),
+                statement,
+            },
+        })
     }
 
     fn check_foreign_keys(&self, step: &Step<'_>) -> Result<(), MigrateError> {
