@@ -7,6 +7,8 @@ use tenancy_core::Tenant;
 
 use crate::driver::{Shared, SqliteDriver};
 use crate::error::FileError;
+use crate::harden::{self, Purpose};
+use crate::hazards::{Hazard, guarded};
 use crate::manager::open;
 use crate::provision::sqlite;
 
@@ -97,6 +99,10 @@ impl Shared {
         let (mut connection, path, _) = open(self, tenant)?;
         if let Some(on_connect) = &self.on_connect {
             on_connect(&mut connection).map_err(|source| sqlite(&path, source))?;
+        }
+        if !guarded(Hazard::MaintainedAsLent) {
+            let guard = harden::guard(&connection, Purpose::Tenant, self.hardening);
+            guard.map_err(|source| sqlite(&path, source))?;
         }
         Ok((connection, path))
     }

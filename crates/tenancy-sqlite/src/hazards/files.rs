@@ -240,6 +240,17 @@ fn sql_that_may_attach_reads_a_neighbour_s_file() {
     assert_eq!(stolen(&both).unwrap(), "secret");
 }
 
+/// VACUUM attaches, too: maintenance has connections of its own.
+#[test]
+fn what_keeps_others_files_away_breaks_vacuum() {
+    let world = World::new();
+    let acme = world.made("acme");
+    let vacuum = |off: &[Hazard]| without(off, || world.driver.vacuum(&acme));
+    vacuum(&[]).unwrap();
+    let error = vacuum(&[Hazard::MaintainedAsLent]).unwrap_err();
+    assert!(matches!(error, FileError::Sqlite { .. }), "{error}");
+}
+
 /// No path is ever used again: the epoch is in its name.
 #[test]
 fn each_incarnation_has_a_file_of_its_own() {

@@ -31,6 +31,8 @@ pub(crate) enum Hazard {
     OpenedByItself,
     /// Without a limit, SQL that passes the authorizer attaches any file.
     AttachUnlimited,
+    /// What closes that hole breaks VACUUM, too.
+    MaintainedAsLent,
     /// Without the authorizer, SQL that passes the limit attaches any file.
     AttachAllowed,
 }
