@@ -91,6 +91,7 @@ impl From<tenancy::Error> for Failure {
             | Error::Resolver(_)
             | Error::Pools(_)
             | Error::Migrations(_)
+            | Error::Seeds(_)
             | Error::Id(_)
             | Error::Domain(_)
             | Error::Status(_)

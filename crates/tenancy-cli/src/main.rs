@@ -50,6 +50,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Migrate(args) => fleet::migrate::run(args, global, out),
         Command::Rollback(args) => fleet::rollback::run(args, global, out),
         Command::Status(args) => fleet::status::run(args, global, out),
+        Command::Seed(args) => fleet::seed::run(args, global, out),
         Command::Validate(args) => fleet::validate::run(args, global, out),
         Command::Resolve(args) => resolve::run(args, global, out),
         Command::Demo(args) => demo::run(args, out),

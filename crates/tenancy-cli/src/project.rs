@@ -1,6 +1,6 @@
 //! The config of this call and what it opens.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tenancy::{Actor, Config, Fleet, SqliteCatalog, SqliteDriver, Tenancy, TenancyBuilder, Upkeep};
 
@@ -34,6 +34,17 @@ pub fn fleet(config: &Config) -> Result<Fleet, Failure> {
 pub fn fleet_of(project: &Project, config: &Config) -> Result<Fleet, Failure> {
     let catalog = SqliteCatalog::open(&config.storage.root).map_err(tenancy::Error::from)?;
     Ok(Fleet::new(project.pools().driver().clone(), catalog))
+}
+
+/// The directory of seeds, where they are asked for.
+pub fn seeds(config: &Config) -> Result<&Path, Failure> {
+    let seeds = config.storage.seeds.as_deref();
+    seeds.ok_or_else(|| {
+        Failure::usage(format!(
+            "there are no seeds; name their directory in {}: [storage] seeds = \"seeds\"",
+            config.file.display()
+        ))
+    })
 }
 
 /// Who writes, for the audit: the one who is signed in here.

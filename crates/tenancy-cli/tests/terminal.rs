@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::util::{Run, project, snapshot, tenancy, tenancy_with};
+use crate::util::{Run, project, snapshot, tenancy, tenancy_with, write};
 
 /// Runs the binary on a pseudo-terminal and types this; what it showed there, echo and
 /// all, is the run's stdout. `None` where there is no `script` of util-linux.
@@ -31,7 +31,12 @@ fn typed(dir: &Path, args: &[&str], input: &str) -> Option<Run> {
 fn the_wizard_asks_for_everything_and_again_where_an_answer_is_none() {
     let dir = project();
     tenancy(dir.path(), &["create", "taken"]).ok();
-    let answers = "Acme\nwww\ntaken\nacme\nAcme Inc.\nb@d\nshop.acme.example\n\n";
+    let file = dir.path().join("tenancy.toml");
+    let text = std::fs::read_to_string(&file).expect("a config");
+    write(&file, &text.replace("# seeds = ", "seeds = "));
+    let seed = "INSERT INTO notes (text) VALUES ('welcome')";
+    write(&dir.path().join("seeds/welcome.sql"), seed);
+    let answers = "Acme\nwww\ntaken\nacme\nAcme Inc.\nb@d\nshop.acme.example\n\ny\n";
     let Some(run) = typed(dir.path(), &["create"], answers) else {
         return;
     };
@@ -50,6 +55,8 @@ fn the_wizard_asks_for_everything_and_again_where_an_answer_is_none() {
     }
     let acme = tenancy(dir.path(), &["show", "acme", "--json"]).ok().json();
     assert_eq!(acme["name"], "Acme Inc.");
+    let notes = tenancy(dir.path(), &["sql", "acme", "SELECT text FROM notes"]).ok();
+    assert_eq!(notes.stdout, "text\nwelcome\n");
     assert_eq!(acme["domains"], serde_json::json!(["shop.acme.example"]));
 }
 

@@ -79,6 +79,14 @@ pub struct Status {
 }
 
 #[derive(Debug, Args)]
+pub struct Seed {
+    #[command(flatten)]
+    pub choice: Choice,
+    #[command(flatten)]
+    pub pace: Pace,
+}
+
+#[derive(Debug, Args)]
 pub struct Validate {
     /// Mend what needs no decision of yours: what is nobody's goes to quarantine, what
     /// was half done is completed, what is past its grace ends.

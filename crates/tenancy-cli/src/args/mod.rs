@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
-pub use fleet::{Choice, Depth, Migrate, Pace, Rollback, Status, Validate};
+pub use fleet::{Choice, Depth, Migrate, Pace, Rollback, Seed, Status, Validate};
 pub use tenants::{Create, Destroy, Domain, Down, List, Named, One, Retire, Sql};
 pub use work::{Demo, Init, Resolve};
 
@@ -107,6 +107,9 @@ pub enum Command {
     /// Tell each tenant's schema version, what it lacks, and what failed why.
     #[command(after_help = "Example:\n  tenancy status --behind")]
     Status(Status),
+    /// Run the seeds that a tenant has not had.
+    #[command(after_help = "Example:\n  tenancy seed --tenant acme")]
+    Seed(Seed),
     /// Compare config, catalog and files; mend what needs no decision.
     #[command(after_help = "Example:\n  tenancy validate\n  tenancy validate --fix")]
     Validate(Validate),

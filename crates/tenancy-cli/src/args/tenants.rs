@@ -25,6 +25,9 @@ pub struct Create {
     /// What the application keeps with it.
     #[arg(long = "attribute", value_name = "KEY=VALUE", requires = "id")]
     pub attributes: Vec<String>,
+    /// Fill its database with the seeds before it is active.
+    #[arg(long, requires = "id")]
+    pub seed: bool,
 }
 
 #[derive(Debug, Args)]

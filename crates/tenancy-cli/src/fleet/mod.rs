@@ -2,6 +2,7 @@
 
 pub mod migrate;
 pub mod rollback;
+pub mod seed;
 pub mod status;
 pub mod validate;
 

@@ -1,6 +1,6 @@
 //! `tenancy create`, by arguments or by answers.
 
-use tenancy::{Attributes, TenantSpec};
+use tenancy::{Attributes, Config, TenantSpec};
 
 use super::{Whole, id};
 use crate::args::{Create, Global};
@@ -14,6 +14,7 @@ pub fn run(args: &Create, global: &Global, out: Output) -> Result<(), Failure> {
         Some(tenant) => Some(TenantSpec {
             attributes: attributes(args)?,
             names: args.domains.clone(),
+            seeded: args.seed,
             ..TenantSpec::new(id(tenant)?)
         }),
         None if terminal::is_attended() => None,
@@ -24,10 +25,14 @@ pub fn run(args: &Create, global: &Global, out: Output) -> Result<(), Failure> {
             ));
         }
     };
-    let project = project::open(&project::config(global)?)?;
+    let config = project::config(global)?;
+    if args.seed {
+        project::seeds(&config)?;
+    }
+    let project = project::open(&config)?;
     let spec = match spec {
         Some(spec) => spec,
-        None => wizard(&project)?,
+        None => wizard(&project, &config)?,
     };
     let tenant = project.create(spec)?;
     out.record(&Whole::read(&project, &tenant)?)
@@ -54,7 +59,7 @@ fn attributes(args: &Create) -> Result<Attributes, Failure> {
 }
 
 /// Asks for everything; an answer that would be refused later is refused at once.
-fn wizard(project: &Project) -> Result<TenantSpec, Failure> {
+fn wizard(project: &Project, config: &Config) -> Result<TenantSpec, Failure> {
     let id = ask_until(
         "tenant id (1 to 63 lowercase letters, digits, inner hyphens):",
         |answer| free_id(project, answer),
@@ -76,6 +81,7 @@ fn wizard(project: &Project) -> Result<TenantSpec, Failure> {
         }
         spec = spec.name(domain);
     }
+    spec.seeded = config.storage.seeds.is_some() && terminal::ask_yes("with the seeds?")?;
     Ok(spec)
 }
 

@@ -51,6 +51,9 @@ struct Whole {
     #[serde(flatten)]
     row: Row,
     domains: Vec<String>,
+    /// Where links to it lead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    primary: Option<String>,
     labels: Vec<String>,
     /// Domains that do not route until they are verified.
     pending: Vec<String>,
@@ -87,6 +90,7 @@ impl Whole {
         let mut whole = Self {
             row: tenant.into(),
             domains: Vec::new(),
+            primary: None,
             labels: Vec::new(),
             pending: Vec::new(),
             maintenance: tenant.maintenance().map(Down::from),
@@ -97,6 +101,9 @@ impl Whole {
             .map_err(tenancy::Error::from)?
         {
             let name = binding.name.to_string();
+            if binding.primary {
+                whole.primary = Some(name.clone());
+            }
             match binding.name {
                 _ if binding.pending.is_some() => whole.pending.push(name),
                 Name::Domain(_) => whole.domains.push(name),
