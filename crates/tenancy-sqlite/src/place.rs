@@ -86,6 +86,14 @@ pub(crate) struct PlaceKey {
 }
 
 impl PlaceKey {
+    pub(crate) fn locator(self) -> u128 {
+        self.locator
+    }
+
+    pub(crate) fn epoch(self) -> Epoch {
+        self.epoch
+    }
+
     pub(crate) fn place(self) -> Place {
         Place {
             locator: format!("{:032x}", self.locator).into(),

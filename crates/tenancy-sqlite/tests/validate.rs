@@ -110,7 +110,7 @@ fn codes(validation: &Validation) -> Vec<&'static str> {
 type Plant = fn(&World) -> Option<Tenant>;
 
 /// (what is planted, the depth at which it is seen, its word, what a fix makes of it)
-const PLANTS: [(Plant, Depth, &str, &str); 23] = [
+const PLANTS: [(Plant, Depth, &str, &str); 26] = [
     (|_| None, Depth::Full, "", ""),
     (missing, Depth::Names, "missing", ""),
     (in_trash, Depth::Names, "in_trash", "revived"),
@@ -118,6 +118,9 @@ const PLANTS: [(Plant, Depth, &str, &str); 23] = [
     (half_revived, Depth::Names, "half_retired", "retired"),
     (gone, Depth::Names, "gone", ""),
     (expired, Depth::Names, "expired", "destroyed"),
+    (superseded, Depth::Names, "superseded", "retired"),
+    (superseded_and_expired, Depth::Names, "expired", "destroyed"),
+    (ahead_of_its_row, Depth::Names, "orphan", "quarantined"),
     (link, Depth::Names, "not_a_file", ""),
     (other_driver, Depth::Names, "placement", ""),
     (orphan, Depth::Names, "orphan", "quarantined"),
@@ -169,12 +172,46 @@ fn gone(world: &World) -> Option<Tenant> {
 fn expired(world: &World) -> Option<Tenant> {
     let acme = half_retired(world).unwrap();
     world.driver().retire(&acme, NOW).unwrap();
+    make_older(world);
+    Some(acme)
+}
+
+/// What is in the trash has been there for longer than the grace.
+fn make_older(world: &World) {
     let name = files_below(&world.trash()).remove(0);
     let parts: Vec<&str> = name.split('.').collect();
     let since: u64 = parts[2].parse().unwrap();
     let older = format!("{}.{}.{}.db", parts[0], parts[1], since - 1_001);
     fs::rename(world.trash().join(&name), world.trash().join(older)).unwrap();
-    Some(acme)
+}
+
+/// As a rollback leaves it that found the file in use.
+fn superseded(world: &World) -> Option<Tenant> {
+    let acme = world.made("acme");
+    let mut change = TenantChange::default();
+    change.reincarnate = Some(acme.placement().clone());
+    let catalog = world.fleet.catalog();
+    let next = catalog
+        .update(acme.id(), acme.version(), change, &world.by)
+        .unwrap();
+    world.driver().provision(&next).unwrap();
+    Some(next)
+}
+
+fn superseded_and_expired(world: &World) -> Option<Tenant> {
+    let next = superseded(world).unwrap();
+    let found = world.validate(Depth::Names);
+    world.fleet.fix(&found, &world.by);
+    make_older(world);
+    Some(next)
+}
+
+/// As a rollback leaves it that was killed before its row turned.
+fn ahead_of_its_row(world: &World) -> Option<Tenant> {
+    let acme = world.made("acme");
+    let next = acme.to_builder().epoch(acme.epoch().next()).build();
+    world.driver().provision(&next.unwrap()).unwrap();
+    None
 }
 
 fn link(world: &World) -> Option<Tenant> {

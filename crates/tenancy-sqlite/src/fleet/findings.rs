@@ -63,8 +63,11 @@ pub enum Problem {
     HalfRetired,
     /// `gone`: a retired tenant has no file any more: its destruction was cut off.
     Gone,
-    /// `expired`: a retired tenant's grace has passed.
+    /// `expired`: the grace of a file in the trash has passed: a retired tenant's, or of
+    /// an incarnation before a rollback.
     Expired,
+    /// `superseded`: a file of an incarnation before a rollback is still in its place.
+    Superseded,
     /// `not_a_file`: a link or a directory stands where the file belongs.
     NotAFile {
         /// What stands there.
@@ -151,6 +154,7 @@ impl Problem {
             Self::HalfRetired => "half_retired",
             Self::Gone => "gone",
             Self::Expired => "expired",
+            Self::Superseded => "superseded",
             Self::NotAFile { .. } => "not_a_file",
             Self::Placement => "placement",
             Self::Orphan => "orphan",
@@ -183,6 +187,7 @@ impl Problem {
             Self::InTrash
                 | Self::HalfRetired
                 | Self::Expired
+                | Self::Superseded
                 | Self::Orphan
                 | Self::Duplicate
                 | Self::Sidecar
@@ -204,7 +209,10 @@ impl fmt::Display for Problem {
                  again, or a fix retires it"
             }
             Self::Gone => "is gone, though the tenant is only retired; destroy it again",
-            Self::Expired => "is past its grace; a fix destroys the tenant",
+            Self::Expired => {
+                "is past its grace; a fix destroys it, and the tenant if it is retired"
+            }
+            Self::Superseded => "is of an earlier incarnation; a fix moves it to the trash",
             Self::NotAFile { found } => {
                 return write!(
                     f,

@@ -31,11 +31,11 @@ pub struct Fixed {
 pub enum Repair {
     /// The file was moved here, with its sidecars.
     Quarantined(PathBuf),
-    /// The tenant's file was moved to the trash: its retirement is complete.
+    /// The file was moved to the trash: its retirement is complete.
     Retired,
     /// The tenant's file was put back into its place, or opened again.
     Revived,
-    /// The tenant was destroyed: its grace had passed.
+    /// The file was destroyed, and its tenant if it was retired: its grace had passed.
     Destroyed,
     /// Somebody was faster, or it was never wrong: nothing was done.
     Nothing,
@@ -78,14 +78,18 @@ impl Fleet {
             (Problem::Sidecar | Problem::Stray, _) => self.quarantine(path),
             (Problem::HalfRetired, Some(id)) => self.finish_retiring(id, by),
             (Problem::InTrash | Problem::Closed, Some(id)) => self.reopen(id),
-            (Problem::Expired, Some(id)) => {
-                let gone = self.empty_trash(by)?;
-                let now = self.catalog.by_id(id)?;
-                Ok(if gone.iter().any(|gone| gone.id == *id) || now.is_none() {
-                    Repair::Destroyed
-                } else {
-                    Repair::Nothing
+            (Problem::Expired, _) => {
+                self.empty_trash(by)?;
+                Ok(match is_nothing(path)? {
+                    true => Repair::Destroyed,
+                    false => Repair::Nothing,
                 })
+            }
+            (Problem::Superseded, Some(id)) => {
+                if let Some(tenant) = self.of_status(id, |_| true)? {
+                    self.driver.shared.put_away(&tenant, Duration::ZERO)?;
+                }
+                Ok(Repair::Retired)
             }
             _ => Ok(Repair::Nothing),
         }

@@ -1,20 +1,15 @@
 //! Emptying the trash.
 
-use std::collections::HashMap;
-
 use tenancy_core::{Actor, CatalogWriter, TenantRef, TenantStatus};
 
 use super::Fleet;
 use crate::error::RepairError;
-use crate::place::Place;
-
-/// How many rows are read at a time.
-const PAGE: usize = 1_000;
 
 impl Fleet {
     /// Destroys the retired tenants whose grace has passed, files first, rows then;
-    /// who they were. Nothing else does: call it daily, say. It costs a look at the
-    /// trash when nothing is due.
+    /// who they were. What a rollback put into the trash goes with its grace, too.
+    /// Nothing else does that: call it daily, say. It costs a look at the trash when
+    /// nothing is due.
     ///
     /// ```
     /// use tenancy_core::Actor;
@@ -33,29 +28,25 @@ impl Fleet {
     /// be repeated.
     pub fn empty_trash(&self, by: &Actor) -> Result<Vec<TenantRef>, RepairError> {
         let shared = &self.driver.shared;
-        let all = shared.root.trashed()?.into_iter();
-        let due = all.filter(|trashed| trashed.is_past(shared.grace));
-        let due: HashMap<Place, _> = due.map(|t| (t.place.clone(), t)).collect();
         let mut gone = Vec::new();
-        let mut last = None;
-        // Where nothing is due, not even the rows are read.
-        while !due.is_empty() {
-            let retiring = TenantStatus::Retiring;
-            let page = self.catalog.page_of_status(retiring, last.as_ref(), PAGE)?;
-            for tenant in &page {
-                let place = Place::of(tenant).ok();
-                let Some(trashed) = place.and_then(|place| due.get(&place)) else {
-                    continue;
-                };
-                if shared.remove_if_trashed(trashed)? {
-                    shared.remove_copies(tenant)?;
-                    self.catalog.remove(tenant.id(), tenant.version(), by)?;
-                    gone.push(tenant.to_ref());
-                }
+        for trashed in shared.root.trashed()? {
+            if !trashed.is_past(shared.grace) {
+                continue;
             }
-            match page.last() {
-                Some(tenant) if page.len() == PAGE => last = Some(tenant.id().clone()),
-                _ => break,
+            let Some(tenant) = self.catalog.at_place(&trashed.place)? else {
+                continue;
+            };
+            // Of an incarnation before a rollback; who has it now goes on.
+            let earlier = tenant.epoch() > trashed.place.epoch;
+            let retired =
+                tenant.epoch() == trashed.place.epoch && tenant.status() == TenantStatus::Retiring;
+            if !(earlier || retired) || !shared.remove_if_trashed(&trashed)? {
+                continue;
+            }
+            if retired {
+                shared.remove_copies(&tenant)?;
+                self.catalog.remove(tenant.id(), tenant.version(), by)?;
+                gone.push(tenant.to_ref());
             }
         }
         Ok(gone)

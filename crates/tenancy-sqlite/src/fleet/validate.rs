@@ -1,5 +1,6 @@
 //! Comparing the catalog with the files.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -147,11 +148,19 @@ pub(super) struct Seen {
     pub(super) trashed: Option<Trashed>,
 }
 
+/// Whose a file is, by its name.
+enum Owner {
+    Row(usize),
+    /// That of a later incarnation.
+    Later(usize),
+    Nobody,
+}
+
 pub(super) struct Comparison<'v> {
     pub(super) fleet: &'v Fleet,
     pub(super) rows: &'v [Tenant],
-    /// The row of each place.
-    places: HashMap<PlaceKey, usize>,
+    /// The row of each locator.
+    places: HashMap<u128, usize>,
     /// One for each row.
     pub(super) seen: Vec<Seen>,
     pub(super) out: Validation,
@@ -203,7 +212,7 @@ impl<'v> Comparison<'v> {
     fn files(&mut self) -> Result<(), RepairError> {
         for (row, tenant) in self.rows.iter().enumerate() {
             match Place::of(tenant) {
-                Ok(place) => drop(self.places.insert(place.key(), row)),
+                Ok(place) => drop(self.places.insert(place.key().locator(), row)),
                 Err(_) if tenant.status() == TenantStatus::Provisioning => {}
                 Err(_) => self.find(Some(tenant), None, Problem::Placement),
             }
@@ -235,24 +244,43 @@ impl<'v> Comparison<'v> {
         key: &PlaceKey,
         odd: Option<&'static str>,
     ) -> Result<(), RepairError> {
-        let path = || shard.join(key.place().file_name());
-        let row = self.places.get(key).copied();
-        match (row, odd) {
-            (Some(row), None) => self.seen[row].in_place = true,
-            (Some(row), Some(found)) => {
+        let path = shard.join(key.place().file_name());
+        match (self.row_of(*key), odd) {
+            (Owner::Row(row), None) => self.seen[row].in_place = true,
+            (Owner::Row(row), Some(found)) => {
                 self.seen[row].in_place = true;
-                let tenant = &self.rows[row];
-                self.find(Some(tenant), Some(&path()), Problem::NotAFile { found });
+                self.find(
+                    Some(&self.rows[row]),
+                    Some(&path),
+                    Problem::NotAFile { found },
+                );
             }
-            (None, Some(_)) => self.find(None, Some(&path()), Problem::Stray),
-            (None, None) => {
-                let path = path();
+            (_, Some(_)) => self.find(None, Some(&path), Problem::Stray),
+            (Owner::Later(row), None) => {
+                let tenant = &self.rows[row];
+                if self.fleet.is_as_it_was(tenant)? && !is_nothing(&path)? {
+                    self.find(Some(tenant), Some(&path), Problem::Superseded);
+                }
+            }
+            (Owner::Nobody, None) => {
                 if self.fleet.is_orphan(&key.place(), &path)? {
                     self.find(None, Some(&path), Problem::Orphan);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whose a file is, by its name.
+    fn row_of(&self, key: PlaceKey) -> Owner {
+        let Some(row) = self.places.get(&key.locator()).copied() else {
+            return Owner::Nobody;
+        };
+        match key.epoch().cmp(&self.rows[row].epoch()) {
+            Ordering::Equal => Owner::Row(row),
+            Ordering::Less => Owner::Later(row),
+            Ordering::Greater => Owner::Nobody,
+        }
     }
 
     fn strays(&mut self, strays: Vec<PathBuf>) {
@@ -266,8 +294,16 @@ impl<'v> Comparison<'v> {
         self.strays(strays);
         self.out.files += trashed.len() as u64;
         for trashed in trashed {
-            match self.places.get(&trashed.place.key()).copied() {
-                Some(row) if !self.seen[row].in_place => self.seen[row].trashed = Some(trashed),
+            let grace = self.fleet.driver.shared.grace;
+            match self.row_of(trashed.place.key()) {
+                Owner::Row(row) if !self.seen[row].in_place => {
+                    self.seen[row].trashed = Some(trashed);
+                }
+                // A rollback has put it there.
+                Owner::Later(row) if trashed.is_past(grace) => {
+                    self.find(Some(&self.rows[row]), Some(&trashed.path), Problem::Expired);
+                }
+                Owner::Later(_) => {}
                 _ if self.fleet.is_orphan(&trashed.place, &trashed.path)? => {
                     self.find(None, Some(&trashed.path), Problem::Orphan);
                 }
