@@ -669,3 +669,52 @@ fn what_is_wrong_whatever_the_catalog_says_is_told_while_it_is_away() {
         );
     }
 }
+
+/// The mistake of a feed that pages by position and forgets to move it.
+struct StuckFeed {
+    reset: bool,
+    asked: AtomicUsize,
+}
+
+impl Catalog for StuckFeed {
+    fn lookup(&self, _: TenantKey<'_>) -> Result<Versioned<Option<Tenant>>, CatalogError> {
+        Err(CatalogError::new(
+            "a resolver that has the feed asks nothing else",
+        ))
+    }
+
+    fn changes(&self, since: Version, _: usize) -> Result<Option<Changes>, CatalogError> {
+        let asked = self.asked.fetch_add(1, Ordering::SeqCst);
+        assert!(asked < 1_000, "asked for ever");
+        Ok(Some(Changes {
+            upto: since,
+            more: self.reset || asked > 0,
+            reset: self.reset && asked > 0,
+            items: Vec::new(),
+        }))
+    }
+}
+
+#[test]
+fn a_feed_that_says_more_and_does_not_move_is_an_error_and_no_endless_loop() {
+    for reset in [false, true] {
+        let asked = AtomicUsize::new(0);
+        let feed = Arc::new(StuckFeed { reset, asked });
+        let resolver = Resolver::builder(feed.clone())
+            .rule(Rule::Domain)
+            .build()
+            .unwrap();
+        let mut failed = 0;
+        for _ in 0..3 {
+            if let Err(error) = resolver.sync() {
+                failed += 1;
+                let source = std::error::Error::source(&*error).unwrap().to_string();
+                assert_eq!(
+                    source,
+                    "its change feed says that there is more after version 0 and does not get beyond it"
+                );
+            }
+        }
+        assert!(failed >= 2 && feed.asked.load(Ordering::SeqCst) < 20);
+    }
+}

@@ -1,6 +1,7 @@
 //! The promises of tenancy-core, a module per subject.
 #![allow(clippy::unwrap_used)]
 
+mod adapter;
 mod agreement;
 mod attach;
 mod autotraits;

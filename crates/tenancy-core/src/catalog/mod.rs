@@ -233,7 +233,8 @@ pub struct Versioned<T> {
 pub struct Changes {
     /// Everything up to here is in the items, or was before them.
     pub upto: Version,
-    /// Whether there is more after `upto` right now.
+    /// Whether there is more after `upto` right now. Then `upto` is beyond the version that was
+    /// asked for.
     pub more: bool,
     /// Whether the feed starts over: all that was known is to be forgotten first.
     pub reset: bool,

@@ -23,6 +23,17 @@ pub(crate) enum Store<S> {
     Cache { cache: Cache<S>, feed: Feed },
 }
 
+/// Where a stretch that is not the last one ends: beyond where it began, or who follows the
+/// feed would ask for ever.
+fn moved(since: Version, changes: &Changes) -> Result<Version, CatalogError> {
+    if changes.upto > since {
+        return Ok(changes.upto);
+    }
+    Err(CatalogError::new(format!(
+        "its change feed says that there is more after version {since} and does not get beyond it"
+    )))
+}
+
 /// Whether a catalog tells what changed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Feed {
@@ -128,10 +139,11 @@ impl<S: BuildHasher + Clone> Resolver<S> {
                 for change in &changes.items {
                     copy.apply(change, &|label| self.is_reserved(label));
                 }
-                since = changes.upto;
                 if !changes.more {
+                    since = changes.upto;
                     break;
                 }
+                since = moved(since, &changes)?;
             }
             self.fresh.applied.store(since.0, Ordering::Release);
             self.fresh.synced(began);
@@ -201,6 +213,9 @@ impl<S: BuildHasher + Clone> Resolver<S> {
                 self.start_over(store, changes, applied)?;
                 break;
             }
+            if more {
+                moved(self.applied(), &changes)?;
+            }
             self.apply_locked(store, changes, applied);
             if !more {
                 break;
@@ -243,7 +258,12 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         let mut pages = vec![first];
         while let Some(page) = pages.last().filter(|page| page.more) {
             match self.catalog.changes(page.upto, PAGE)? {
-                Some(next) => pages.push(next),
+                Some(next) => {
+                    if next.more {
+                        moved(page.upto, &next)?;
+                    }
+                    pages.push(next);
+                }
                 None => return Err(CatalogError::new("its change feed is gone")),
             }
         }
