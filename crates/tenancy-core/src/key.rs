@@ -68,7 +68,11 @@ impl Key {
         // Of what has bit 5 nothing is an upper-case letter.
         let words = match all & last & BIT_5 == BIT_5 {
             true => words,
-            false => words.map(lower),
+            false => {
+                let [a, b, c, d] = words;
+                let rest = if c == 0 { [c, d] } else { [lower(c), lower(d)] };
+                [lower(a), lower(b), rest[0], rest[1]]
+            }
         };
         Some(Self::pack(kind, name.len(), words))
     }
@@ -217,9 +221,15 @@ impl Suffix {
                 middle.is_some_and(|middle| self.middle.is(word_of(middle)))
                     && (end.len() <= 16 || head.is_some_and(|head| self.head.is(word_of(head))))
             }
-            _ => end.eq_ignore_ascii_case(&self.text),
+            _ => self.is_end(end),
         };
         equal.then_some(before)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn is_end(&self, end: &[u8]) -> bool {
+        end.eq_ignore_ascii_case(&self.text)
     }
 
     /// Is `host` this, without case?

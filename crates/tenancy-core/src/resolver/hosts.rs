@@ -156,12 +156,18 @@ impl Pattern {
     #[inline(always)]
     pub(crate) fn label<'h>(&self, host: &'h [u8], tail: u64) -> Option<&'h [u8]> {
         let before = self.suffix.before(host, tail)?;
-        let label = match before.split_at_checked(self.prefix.len()) {
-            Some(([], label)) => label, // a base domain: nothing to compare
-            Some((prefix, label)) if prefix.eq_ignore_ascii_case(&self.prefix) => label,
-            _ => return None,
+        let label = match self.prefix.is_empty() {
+            true => before, // a base domain
+            false => self.behind_prefix(before)?,
         };
         let fits = (1..=self.max_label).contains(&label.len());
         (fits && !(self.numeric && host::is_address(host))).then_some(label)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn behind_prefix<'h>(&self, before: &'h [u8]) -> Option<&'h [u8]> {
+        let (prefix, label) = before.split_at_checked(self.prefix.len())?;
+        prefix.eq_ignore_ascii_case(&self.prefix).then_some(label)
     }
 }
