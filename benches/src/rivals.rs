@@ -1,7 +1,10 @@
 //! What else people write: the bare lookup, and three ways of finding tenant and path class in
 //! ordinary code. All hold the same records as the resolver.
 //!
-//! None of them normalises a path, and none checks the syntax of a host beyond what its parser does.
+//! Maps have the hash that they come with. Each gives what a request needs: case, port and final
+//! dot of the host taken away, the application's own hosts told from tenants', an owned handle of
+//! an active tenant, class and mode. None of them normalises a path or looks how fresh its map is,
+//! and none checks the syntax of a host beyond what its parser does.
 
 use std::collections::HashMap;
 use std::sync::RwLock;
@@ -10,11 +13,11 @@ use dashmap::DashMap;
 use http::uri::Authority;
 use matchit::Router;
 use regex::RegexSet;
-use tenancy_core::{Method, PathClass, Resolution, Resolver, Tenant, TenantStatus};
+use tenancy_core::{Method, PathClass, Resolution, Resolver, RouteMode, Tenant, TenantStatus};
 
 use crate::mix::Request;
 use crate::rules;
-use crate::world::{BASES, World};
+use crate::world::{BASES, CENTRAL, World};
 
 /// What a contender found out about a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub struct Answer {
     pub tenant: Option<Tenant>,
     /// What the path is.
     pub class: PathClass,
+    /// Who may serve it.
+    pub mode: RouteMode,
 }
 
 impl Answer {
@@ -30,13 +35,13 @@ impl Answer {
     #[inline]
     pub fn digest(&self) -> u64 {
         let tenant = self.tenant.as_ref().map_or(0, |tenant| tenant.version().0);
-        tenant + self.class as u64
+        tenant + self.class as u64 + self.mode as u64
     }
 }
 
 /// One way of answering a request.
 pub trait Contender {
-    /// Finds tenant and class.
+    /// Finds tenant, class and mode.
     fn answer(&self, request: &Request<'_>) -> Answer;
 }
 
@@ -54,6 +59,7 @@ impl Contender for Resolver {
         Answer {
             tenant,
             class: resolved.class,
+            mode: resolved.mode,
         }
     }
 }
@@ -92,12 +98,15 @@ fn suffixes() -> Vec<String> {
     BASES.iter().map(|base| format!(".{base}")).collect()
 }
 
-/// The label under a base, or the host itself.
-fn key<'h>(host: &'h str, suffixes: &[String]) -> &'h str {
+/// The label under a base, or the host itself; nothing for the application's own hosts.
+fn key<'h>(host: &'h str, suffixes: &[String]) -> Option<&'h str> {
+    if CENTRAL.contains(&host) {
+        return None;
+    }
     let label = suffixes
         .iter()
         .find_map(|suffix| host.strip_suffix(suffix.as_str()));
-    label.unwrap_or(host)
+    Some(label.unwrap_or(host))
 }
 
 fn without_query(target: &str) -> &str {
@@ -126,10 +135,15 @@ fn answer(
         return Answer {
             tenant: None,
             class,
+            mode: RouteMode::Skip,
         };
     }
     let tenant = find().filter(|tenant| tenant.status() == TenantStatus::Active);
-    Answer { tenant, class }
+    Answer {
+        tenant,
+        class,
+        mode: RouteMode::Universal,
+    }
 }
 
 /// `to_ascii_lowercase`, a map behind parking_lot's `RwLock`, and a list of rules of which the
@@ -169,7 +183,8 @@ impl Contender for P4 {
                 .rsplit_once(':')
                 .map_or(request.host, |(host, _)| host);
             let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-            self.tenants.read().get(key(&host, &self.suffixes)).cloned()
+            let key = key(&host, &self.suffixes)?;
+            self.tenants.read().get(key).cloned()
         })
     }
 }
@@ -210,8 +225,9 @@ impl Contender for P2 {
             let authority: Authority = request.host.parse().ok()?;
             let host = authority.host();
             let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+            let key = key(&host, &self.suffixes)?;
             let tenants = self.tenants.read().expect("nobody panics while holding it");
-            tenants.get(key(&host, &self.suffixes)).cloned()
+            tenants.get(key).cloned()
         })
     }
 }
@@ -251,9 +267,8 @@ impl Contender for P1 {
             let host = request.host.to_lowercase();
             let host = host.split_once(':').map_or(&*host, |(host, _)| host);
             let host = host.strip_suffix('.').unwrap_or(host);
-            self.tenants
-                .get(key(host, &self.suffixes))
-                .map(|tenant| tenant.clone())
+            let key = key(host, &self.suffixes)?;
+            self.tenants.get(key).map(|tenant| tenant.clone())
         })
     }
 }
