@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::util::{Run, project, snapshot, tenancy, tenancy_with, write};
+use crate::util::{Run, project, snapshot, tenancy, tenancy_with, tenants, write};
 
 /// Runs the binary on a pseudo-terminal and types this; what it showed there, echo and
 /// all, is the run's stdout. `None` where there is no `script` of util-linux.
@@ -110,6 +110,49 @@ fn what_cannot_be_taken_back_is_asked_or_refused() {
     let run = typed(dir.path(), &["destroy", "acme"], "Yes\n").expect("it was there");
     assert!(run.ok().stdout.contains("status  destroyed"));
     tenancy(dir.path(), &["show", "acme"]).refused(1, "there is no tenant acme");
+}
+
+#[test]
+fn going_back_is_asked_and_says_what_is_lost() {
+    let dir = project();
+    tenancy(dir.path(), &["create", "acme"]).ok();
+    let Some(run) = typed(dir.path(), &["rollback", "--tenant", "acme"], "n\n") else {
+        return;
+    };
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(
+        run.stdout
+            .contains("taking acme back one step, with the loss of"),
+        "{run:?}"
+    );
+    assert!(
+        run.stdout.contains("not confirmed; nothing was changed"),
+        "{run:?}"
+    );
+    let run = typed(dir.path(), &["rollback", "--tenant", "acme"], "y\n").expect("it was there");
+    assert!(run.ok().stdout.contains("done         1"));
+    let status = tenancy(dir.path(), &["status", "--json"]).ok().json();
+    assert_eq!(status["version"], 0);
+}
+
+#[test]
+fn a_bar_is_seen_on_a_terminal_and_nowhere_else() {
+    let dir = project();
+    tenants(dir.path(), &["a", "b"]);
+    // Some 100 ms each.
+    let slow = "CREATE TABLE sums AS WITH RECURSIVE n (i) AS
+        (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 500000) SELECT sum(i) AS s FROM n";
+    write(&dir.path().join("migrations/0002_slow.sql"), slow);
+    let one = |id: &'static str| ["migrate", "--tenant", id];
+    assert_eq!(tenancy(dir.path(), &one("a")).ok().stderr, "");
+    let Some(run) = typed(dir.path(), &one("b"), "") else {
+        return;
+    };
+    assert!(run.ok().stdout.contains("migrating"));
+    let Some(run) = typed(dir.path(), &["validate", "--quiet"], "") else {
+        return;
+    };
+    assert!(!run.ok().stdout.contains("validating"));
 }
 
 #[test]

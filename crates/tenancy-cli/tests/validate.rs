@@ -187,3 +187,38 @@ fn schemas_and_names_that_a_changed_project_left_behind_are_found() {
     rows.sort();
     assert_eq!(rows, want, "{report}");
 }
+
+#[test]
+fn a_lost_catalog_is_never_made_anew_unasked() {
+    let dir = fleet();
+    tenancy(dir.path(), &["retire", "c"]).ok();
+    tenancy(dir.path(), &["validate", "--rebuild"]).refused(1, "is a sound catalog of 3 tenants");
+    for name in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
+        let _ = fs::remove_file(dir.path().join("data").join(name));
+    }
+    let before = snapshot(dir.path());
+    for args in [
+        &["list"][..],
+        &["create", "d"],
+        &["validate", "--fix"],
+        &["migrate"],
+    ] {
+        tenancy(dir.path(), args).refused(1, "catalog.db is missing, but there are tenants' files");
+    }
+    assert_eq!(snapshot(dir.path()), before);
+    let run = tenancy(dir.path(), &["validate", "--rebuild", "--json"]).ok();
+    let want = json!({"tenants": ["a", "b"], "retired": ["c"], "quarantined": [], "silent": []});
+    assert_eq!(run.json(), want);
+    tenancy(dir.path(), &["up", "a"]).ok();
+    tenancy(dir.path(), &["revive", "c"]).ok();
+    tenancy(dir.path(), &["validate"]).ok();
+
+    write(&dir.path().join("data/catalog.db"), "no catalog");
+    tenancy(dir.path(), &["list"]).refused(1, "not a catalog");
+    let shown = tenancy(dir.path(), &["validate", "--rebuild"]).ok();
+    assert!(shown.stdout.starts_with("TENANTS\na\nb\nc\n"), "{shown:?}");
+    assert!(
+        shown.stderr.contains("every tenant is in maintenance"),
+        "{shown:?}"
+    );
+}

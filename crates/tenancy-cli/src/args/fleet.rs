@@ -92,6 +92,10 @@ pub struct Validate {
     /// was half done is completed, what is past its grace ends.
     #[arg(long)]
     pub fix: bool,
+    /// Make a new catalog from what the files say, when catalog.db is lost or damaged:
+    /// every tenant comes back in maintenance, without domains and attributes.
+    #[arg(long, conflicts_with_all = ["fix", "depth", "jobs"])]
+    pub rebuild: bool,
     /// How closely to look: the names of files; also each file's stamp and schema;
     /// also its pages and rows; also its indexes.
     #[arg(long, value_enum, default_value_t = Depth::Stamps)]

@@ -1,6 +1,7 @@
 //! What is done to many tenants, and how a run tells what became of each.
 
 pub mod migrate;
+pub mod rebuild;
 pub mod rollback;
 pub mod seed;
 pub mod status;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use tenancy::{Finding, Fixed, Repair, ValidateOptions, Validation};
 
+use super::rebuild;
 use crate::args::{Depth, Global, Validate};
 use crate::failure::{Failure, OneLine};
 use crate::interrupt;
@@ -79,6 +80,9 @@ fn said(repair: &Repair) -> String {
 }
 
 pub fn run(args: &Validate, global: &Global, out: Output) -> Result<(), Failure> {
+    if args.rebuild {
+        return rebuild::run(global, out);
+    }
     let config = project::config(global)?;
     let project = project::open(&config)?;
     let fleet = project::fleet_of(&project, &config)?;

@@ -1,0 +1,64 @@
+//! `tenancy validate --rebuild`: a new catalog for one that is lost.
+
+use serde::Serialize;
+use tenancy::{Fleet, Rebuilt, TenantRef};
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::output::Output;
+use crate::project;
+
+/// What was made of the files; the JSON document of `--json`.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// Tenants that are in maintenance now.
+    tenants: Vec<String>,
+    /// Tenants whose files are in the trash.
+    retired: Vec<String>,
+    /// Where files are now whose tenant has a better one.
+    quarantined: Vec<String>,
+    /// Files that do not say whose they are.
+    silent: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged_catalog: Option<String>,
+}
+
+impl From<&Rebuilt> for Report {
+    fn from(rebuilt: &Rebuilt) -> Self {
+        let ids = |all: &[TenantRef]| all.iter().map(|tenant| tenant.id.to_string()).collect();
+        let paths = |all: &[std::path::PathBuf]| {
+            let paths = all.iter().map(|path| path.display().to_string());
+            paths.collect()
+        };
+        Self {
+            tenants: ids(&rebuilt.tenants),
+            retired: ids(&rebuilt.retired),
+            quarantined: paths(&rebuilt.quarantined),
+            silent: paths(&rebuilt.silent),
+            damaged_catalog: rebuilt
+                .damaged_catalog
+                .as_ref()
+                .map(|path| path.display().to_string()),
+        }
+    }
+}
+
+pub fn run(global: &Global, out: Output) -> Result<(), Failure> {
+    let config = project::config(global)?;
+    interrupt::ends_with("stopped; rebuild it again, what is done is kept".to_owned())?;
+    let rebuilt = Fleet::rebuild_catalog(&config.storage.root, &project::actor())
+        .map_err(|error| Failure::Refused(error.into()))?;
+    let texts: [(&str, &[&str]); 4] = [
+        ("tenants", &[]),
+        ("retired", &[]),
+        ("quarantined", &[]),
+        ("silent", &[]),
+    ];
+    out.summary(&Report::from(&rebuilt), &texts)?;
+    out.note(
+        "domains, attributes and the audit trail are lost; every tenant is in maintenance: \
+         look at it, then `tenancy up ID`",
+    );
+    Ok(())
+}
