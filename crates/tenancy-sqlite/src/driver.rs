@@ -14,6 +14,7 @@ use crate::error::{FileError, IoError, OpenError, StorageError};
 use crate::harden::Hardening;
 use crate::manager::{SqliteConnection, SqliteManager};
 use crate::migrate::Migrations;
+use crate::network::FileSystems;
 use crate::root::{Lock, Root};
 use crate::seeds::Seeds;
 use crate::template::Template;
@@ -84,6 +85,7 @@ impl SqliteDriver {
             hardening: Hardening::default(),
             behind: Behind::default(),
             grace: Duration::from_secs(30 * 24 * 60 * 60),
+            file_systems: FileSystems::default(),
             page_size: 4096,
             on_connect: None,
             on_step: None,
@@ -199,6 +201,7 @@ pub struct SqliteDriverBuilder {
     hardening: Hardening,
     behind: Behind,
     grace: Duration,
+    file_systems: FileSystems,
     page_size: u32,
     on_connect: Option<Box<OnConnect>>,
     on_step: Option<Box<OnStep>>,
@@ -251,6 +254,14 @@ impl SqliteDriverBuilder {
         self
     }
 
+    /// Which file systems the storage root may be on; [`FileSystems::Local`] unless said.
+    /// The catalog is told by itself: see
+    /// [`SqliteCatalog::open_on`](crate::SqliteCatalog::open_on).
+    pub fn file_systems(mut self, allowed: FileSystems) -> Self {
+        self.file_systems = allowed;
+        self
+    }
+
     /// The page size of new files: a power of two, 512–65536; 4096 unless said.
     pub fn page_size(mut self, bytes: u32) -> Self {
         self.page_size = bytes;
@@ -288,7 +299,7 @@ impl SqliteDriverBuilder {
             let found = self.page_size;
             return Err(StorageError::PageSize { found });
         }
-        let root = Root::open(&self.root)?;
+        let root = Root::open(&self.root, self.file_systems)?;
         let lock = root.lock()?;
         Ok(SqliteDriver {
             shared: Arc::new(Shared {

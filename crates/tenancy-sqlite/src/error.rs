@@ -63,6 +63,17 @@ pub enum StorageError {
         /// What stands there.
         found: &'static str,
     },
+    /// The root is on a network, where SQLite loses commits.
+    #[error(
+        "{} is on {found}, where locks and shared memory do not hold; use a local disk, or allow it by `FileSystems::Any`",
+        path.display()
+    )]
+    NetworkFileSystem {
+        /// The root.
+        path: PathBuf,
+        /// What it is on.
+        found: &'static str,
+    },
     /// SQLite takes paths as text.
     #[error("{} is no UTF-8; choose a storage root with a plain name", path.display())]
     NotUtf8 {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{IoError, StorageError};
 use crate::hazards::{Hazard, guarded};
+use crate::network::{self, FileSystems};
 use crate::place::Place;
 
 /// What SQLite may leave beside a database. They belong to the main file of the
@@ -21,10 +22,11 @@ pub(crate) struct Root {
 
 impl Root {
     /// Opens the root, making what is missing of it.
-    pub(crate) fn open(path: &Path) -> Result<Self, StorageError> {
+    pub(crate) fn open(path: &Path, allowed: FileSystems) -> Result<Self, StorageError> {
         refuse_old_sqlite()?;
         make_dir(path, Parents::Make)?;
         let path = fs::canonicalize(path).map_err(IoError::at(path, "resolved"))?;
+        network::check(&path, allowed)?;
         if path.to_str().is_none() {
             return Err(StorageError::NotUtf8 { path });
         }

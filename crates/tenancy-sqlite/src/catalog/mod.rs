@@ -19,6 +19,7 @@ use tenancy_core::{
 };
 
 use crate::error::StorageError;
+use crate::network::FileSystems;
 use crate::root::Root;
 
 pub use events::{AuditEvent, BrokenChain};
@@ -58,9 +59,18 @@ impl SqliteCatalog {
     /// Opens the catalog of a storage root, making both if they are missing.
     ///
     /// # Errors
-    /// When the root cannot be used, or the file is no catalog of a known format.
+    /// When the root cannot be used or is on a network, or the file is no catalog of a
+    /// known format.
     pub fn open(root: impl AsRef<Path>) -> Result<Self, StorageError> {
-        let root = Root::open(root.as_ref())?;
+        Self::open_on(root, FileSystems::Local)
+    }
+
+    /// The same, on other file systems, too.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_on(root: impl AsRef<Path>, allowed: FileSystems) -> Result<Self, StorageError> {
+        let root = Root::open(root.as_ref(), allowed)?;
         let path = root.catalog();
         open::make(&root, &path)?;
         let writer = open::connect(&path)?;

@@ -16,6 +16,7 @@ use crate::catalog::SqliteCatalog;
 use crate::error::{RebuildError, RepairError};
 use crate::maintenance::{Check, faults};
 use crate::manager::connect_plain;
+use crate::network::FileSystems;
 use crate::place::{KIND, Place};
 use crate::root::Root;
 use crate::stamp::{self, CATALOG_FILE, Claim};
@@ -106,7 +107,8 @@ impl Fleet {
     /// # Errors
     /// When the root is in use, has a sound catalog, or cannot be read.
     pub fn rebuild_catalog(root: impl AsRef<Path>, by: &Actor) -> Result<Rebuilt, RebuildError> {
-        let root = Root::open(root.as_ref())?;
+        // Nobody else is there, wherever it is.
+        let root = Root::open(root.as_ref(), FileSystems::Any)?;
         let alone = root.lock_alone()?;
         let _alone = alone.ok_or_else(|| RebuildError::InUse {
             root: root.path().to_owned(),
@@ -115,7 +117,7 @@ impl Fleet {
         root.recover_staging()?;
         let (found, silent) = look_at_all(&root)?;
         let (winners, losers) = choose(found);
-        let catalog = SqliteCatalog::open(root.path())?;
+        let catalog = SqliteCatalog::open_on(root.path(), FileSystems::Any)?;
         let rows = winners.iter().map(|found| (found.tenant(), found.schema));
         catalog.insert_found(rows.collect(), by)?;
         let mut rebuilt = Rebuilt {
