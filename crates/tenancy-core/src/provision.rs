@@ -8,6 +8,46 @@ use crate::tenant::{Placement, Tenant};
 
 /// Makes, migrates, retires and removes the database of a tenant. Every method may be
 /// called twice: the second call finds the work done.
+///
+/// ```
+/// use std::{collections::BTreeSet, sync::Mutex};
+/// use tenancy_core::*;
+///
+/// /// "Databases" that are names in a set, at schema 1 from the start.
+/// #[derive(Default)]
+/// struct Names(Mutex<BTreeSet<String>>);
+///
+/// impl Provisioner for Names {
+///     fn place(&self, id: &TenantId) -> Result<Placement, ProvisionError> {
+///         Ok(Placement::new("names", id.as_str()))
+///     }
+///     fn provision(&self, tenant: &Tenant) -> Result<Provisioned, ProvisionError> {
+///         let mut names = self.0.lock().map_err(|e| ProvisionError::new(tenant, "made", e.to_string()))?;
+///         Ok(match names.insert(tenant.placement().locator.to_string()) {
+///             true => Provisioned::Made,
+///             false => Provisioned::AlreadyThere,
+///         })
+///     }
+///     fn migrate(&self, _: &Tenant, _: SchemaTarget) -> Result<Migrated, ProvisionError> {
+///         Ok(Migrated { from: 1, to: 1 })
+///     }
+///     fn exists(&self, tenant: &Tenant) -> Result<bool, ProvisionError> {
+///         Ok(self.0.lock().is_ok_and(|names| names.contains(&*tenant.placement().locator)))
+///     }
+///     fn destroy(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
+///         self.0.lock().map(|mut names| names.remove(&*tenant.placement().locator)).ok();
+///         Ok(())
+///     }
+/// }
+///
+/// let names = Names::default();
+/// let acme = Tenant::builder("acme".parse()?).placement(Placement::new("names", "n1")).build()?;
+/// assert_eq!(names.provision(&acme)?, Provisioned::Made);
+/// assert_eq!(names.provision(&acme)?, Provisioned::AlreadyThere);
+/// names.destroy(&acme)?;
+/// assert!(!names.exists(&acme)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Provisioner: Send + Sync + 'static {
     /// Draws where a new incarnation will live. Nothing is made yet: the catalog
     /// knows the place before any file is there.

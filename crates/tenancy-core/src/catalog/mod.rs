@@ -168,6 +168,15 @@ impl<C: Catalog + ?Sized> Catalog for Arc<C> {
 }
 
 /// What a catalog is asked with, already in canonical form.
+///
+/// ```
+/// use tenancy_core::{Name, TenantKey};
+/// let shop = Name::Domain("Shop.Example".parse()?);
+/// assert_eq!(shop.as_key(), TenantKey::Domain("shop.example"));
+/// assert_eq!(TenantKey::Domain("shop.example").to_name(), Some(shop));
+/// assert_eq!(TenantKey::Label("two.labels").to_name(), None);
+/// # Ok::<(), tenancy_core::InvalidDomain>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TenantKey<'a> {
     /// An id or a further label: one label, lower case. One table holds both.
@@ -229,6 +238,21 @@ pub struct Versioned<T> {
 }
 
 /// A stretch of the change feed.
+///
+/// ```
+/// use tenancy_core::*;
+/// let catalog = std::sync::Arc::new(MemoryCatalog::new());
+/// let resolver = Resolver::builder(catalog.clone()).rule(Rule::Domain).build()?;
+/// resolver.sync()?;
+///
+/// // Another process added a tenant; a message brings the stretch that says so.
+/// catalog.insert(NewTenant::new("acme".parse()?), &Actor::new("docs"))?;
+/// let stretch = catalog.changes(resolver.applied(), 100)?.expect("it has a feed");
+/// assert!(matches!(&stretch.items[..], [Change::Tenant(acme)] if acme.id().as_str() == "acme"));
+/// resolver.apply(&stretch);
+/// assert_eq!(resolver.applied(), stretch.upto);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Everything up to here is in the items, or was before them.
@@ -372,6 +396,23 @@ impl TenantChange {
 }
 
 /// By what right a name is bound.
+///
+/// ```
+/// use tenancy_core::*;
+/// let (catalog, by) = (MemoryCatalog::new(), Actor::new("docs"));
+/// let acme = catalog.insert(NewTenant::new("acme".parse()?), &by)?;
+/// let domain: Domain = "shop.example".parse()?;
+/// let challenge = Challenge::new()?;
+/// let proof = Proof::Pending(challenge.clone());
+/// catalog.bind(&Name::Domain(domain.clone()), acme.id(), proof, &by)?;
+/// let whose = || catalog.lookup(TenantKey::Domain("shop.example"));
+/// assert_eq!(whose()?.value, None);
+///
+/// // Once the domain's DNS shows the challenge as a TXT record, it routes.
+/// catalog.verify(&domain, acme.id(), challenge.as_str(), &by)?;
+/// assert_eq!(whose()?.value, Some(acme));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
     /// The operator vouches for it: it routes at once. Labels are always bound so.

@@ -113,6 +113,25 @@ impl<S: BuildHasher + Clone> Resolver<S> {
 
     /// [`resolve`](Self::resolve) for callers that must not block: `None` when the
     /// catalog would have to be asked. Then call `resolve` where blocking is fine.
+    ///
+    /// ```
+    /// use tenancy_core::*;
+    /// let catalog = std::sync::Arc::new(MemoryCatalog::new());
+    /// catalog.insert(NewTenant::new("acme".parse()?), &Actor::new("docs"))?;
+    /// let resolver = Resolver::builder(catalog)
+    ///     .rule(Rule::Subdomain)
+    ///     .subdomains_of("app.test")
+    ///     .build()?;
+    /// let head = RequestHead::new(Method::Get, "/").host("acme.app.test");
+    /// let answer = match resolver.try_resolve(&head) {
+    ///     Some(answer) => answer,
+    ///     // The first one of all, here. In async code: on a thread that may block.
+    ///     None => resolver.resolve(&head),
+    /// };
+    /// assert!(answer?.tenant().is_some());
+    /// assert!(resolver.try_resolve(&head).is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_resolve<'p>(
         &self,
         head: &RequestHead<'p>,
