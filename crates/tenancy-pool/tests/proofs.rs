@@ -2,7 +2,7 @@
 //! `tests/mutants/` that break it. `scripts/mutants` applies each patch to a copy of the
 //! crate and expects red.
 //!
-//! `sched` is `src/sched/tests.rs`: the scheduler alone, driven in any order, with all of
+//! `sched` is `src/sched/tests/mod.rs`: the scheduler alone, driven in any order, with all of
 //! it counted from scratch after every step. It asserts nearly all of this on the way, and
 //! `shuttled` (`src/shuttled.rs`, by `scripts/shuttle`) under thousands of schedules.
 
@@ -202,7 +202,7 @@ const PROOFS: [Proof; 19] = [
 fn source(of: &str) -> String {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let path = root.join(match of {
-        "sched" => "src/sched/tests.rs".into(),
+        "sched" => "src/sched/tests/mod.rs".into(),
         "shuttled" => "src/shuttled.rs".into(),
         module => format!("tests/{module}.rs"),
     });

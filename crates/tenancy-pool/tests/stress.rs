@@ -351,7 +351,7 @@ fn nothing_is_left(before: &HashSet<(PathBuf, PathBuf)>) {
     let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
     let began = Instant::now();
     while threads() > 2 {
-        let late = began.elapsed() > Duration::from_secs(120);
+        let late = began.elapsed() > Duration::from_secs(600);
         assert!(!late, "{} threads are left", threads());
         std::thread::sleep(Duration::from_millis(10));
     }

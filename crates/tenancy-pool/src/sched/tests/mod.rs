@@ -1,0 +1,391 @@
+//! The scheduler against a harness that does what it says in any order: opens fail,
+//! panic or succeed, waiters look or give up, tenants are closed and superseded.
+//! After every step all that the scheduler promises is counted from scratch.
+//!
+//! `handoff_after` is either zero or for ever, so that no clock decides, and it turns
+//! from one into the other, as if those who wait had waited that long.
+
+mod steps;
+mod verify;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tenancy_core::{Epoch, TenantId};
+
+use super::chain::NONE;
+use super::seats::Parts;
+use super::slot::Prepared;
+use super::*;
+use crate::label::Label;
+use steps::{Outcome, Step, step};
+
+const TENANTS: usize = 4;
+const FOREVER: Duration = Duration::from_secs(3600);
+
+/// A connection that knows whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Conn {
+    tenant: usize,
+    epoch: Epoch,
+    serial: u32,
+}
+
+/// What connections are made with: the tenant's number.
+type Source = usize;
+
+/// A waiter as the harness knows it.
+struct Waiter {
+    tenant: usize,
+    ask: Ask,
+    waiting: Arc<Waiting<Conn, Source>>,
+}
+
+/// A permit that is being used.
+struct Opening {
+    tenant: usize,
+    epoch: Epoch,
+    permit: Permit<Conn, Source>,
+}
+
+struct Harness {
+    sched: Sched<Conn, Source>,
+    keys: Vec<Key>,
+    epochs: Vec<Epoch>,
+    caps: Vec<u32>,
+    now: u64,
+    serial: u32,
+    out: Vec<(u32, Conn)>,
+    opening: Vec<Opening>,
+    closing: Vec<(u32, Conn)>,
+    waiters: Vec<Waiter>,
+    /// When each connection was last put back.
+    used: HashMap<u32, u64>,
+    uses: u64,
+    prepared: HashMap<(usize, Epoch), u32>,
+    lent: u64,
+    returned: u64,
+    raised: bool,
+    /// How many connections each tenant had after the step before.
+    before: Vec<u32>,
+    /// Who was to be woken, at any time.
+    woken: Vec<Arc<Waiting<Conn, Source>>>,
+}
+
+fn tenant_id(tenant: usize) -> TenantId {
+    format!("t{tenant}").parse().expect("an id")
+}
+
+impl Harness {
+    fn new(max: u32, cap: u32, handoff_after: Duration, failure_ttl: Duration) -> Self {
+        let mut sched = Sched::new(Limits {
+            max,
+            max_waiters: 5,
+            handoff_after,
+            idle_timeout: Some(Duration::from_secs(10)),
+            max_lifetime: Some(Duration::from_secs(25)),
+            validate_after: Some(Duration::from_secs(5)),
+            failure_ttl,
+        });
+        let keys = (0..TENANTS).map(|t| sched.add(tenant_id(t))).collect();
+        Self {
+            sched,
+            keys,
+            epochs: vec![Epoch::FIRST; TENANTS],
+            caps: (0..TENANTS as u32)
+                .map(|t| cap.min(max).max(t % 2))
+                .collect(),
+            now: 1,
+            serial: 0,
+            out: Vec::new(),
+            opening: Vec::new(),
+            closing: Vec::new(),
+            waiters: Vec::new(),
+            used: HashMap::new(),
+            uses: 0,
+            prepared: HashMap::new(),
+            lent: 0,
+            returned: 0,
+            raised: false,
+            before: vec![0; TENANTS],
+            woken: Vec::new(),
+        }
+    }
+
+    fn now(&self) -> Stamp {
+        Stamp::new(Duration::from_secs(self.now))
+    }
+
+    fn ask_for(&self, tenant: usize, epoch: Epoch, thread: u32) -> Ask {
+        Ask {
+            key: self.keys[tenant],
+            epoch,
+            holder: Holder {
+                label: Label::Named("test"),
+                thread,
+            },
+            now: self.now(),
+        }
+    }
+
+    /// The connection that has to give way to this tenant: the least recently used
+    /// idle one of another for which nobody waits.
+    fn victim_for(&self, tenant: usize) -> Option<u32> {
+        let idle = self.sched.seats.taken().filter_map(|seat| seat.connection);
+        let candidates = idle.filter(|conn| {
+            let owner = conn.tenant;
+            owner != tenant && !self.waiters.iter().any(|waiter| self.waits(waiter, owner))
+        });
+        candidates
+            .min_by_key(|conn| self.used[&conn.serial])
+            .map(|conn| conn.serial)
+    }
+
+    /// Does this waiter wait for this tenant, with nothing granted?
+    fn waits(&self, waiter: &Waiter, tenant: usize) -> bool {
+        let slot = &self.sched.slots[self.keys[tenant].index as usize];
+        let waiters = slot.rare.iter().flat_map(|rare| &rare.waiters);
+        waiter.tenant == tenant && waiters.into_iter().any(|w| Arc::ptr_eq(w, &waiter.waiting))
+    }
+
+    fn ask(&mut self, tenant: usize, epoch: Epoch, thread: u32) {
+        let ask = self.ask_for(tenant, epoch, thread);
+        let (victim, free) = (self.victim_for(tenant), self.free());
+        let queued = self.sched.slots[ask.key.index as usize].waiters() > 0;
+        let strict = self.sched.limits.handoff_after.is_zero();
+        let taken = self.sched.take(&ask);
+        let overtakes = match &taken {
+            Taken::Idle { .. } => queued && strict,
+            Taken::Open(_) => queued,
+            _ => false,
+        };
+        assert!(!overtakes || self.raised, "it overtook those who wait");
+        match taken {
+            Taken::Idle {
+                seat, connection, ..
+            } => self.lend(tenant, epoch, seat, connection),
+            Taken::Open(permit) => {
+                let gives_way = permit.victim.map(|conn| conn.serial);
+                assert_eq!(
+                    gives_way,
+                    victim.filter(|_| free == 0),
+                    "the wrong one gave way"
+                );
+                self.start(tenant, permit);
+            }
+            Taken::Rubbish(rubbish) => self.closing.extend(rubbish.connections),
+            Taken::Full => {
+                if self.sched.is_stuck(&ask) {
+                    self.check_stuck(tenant, thread);
+                } else if let Some(queued) = self.sched.queue(&ask) {
+                    let waiting = queued.waiting;
+                    self.waiters.push(Waiter {
+                        tenant,
+                        ask,
+                        waiting,
+                    });
+                }
+            }
+            Taken::Refused(refusal) => self.check_refusal(tenant, epoch, &refusal),
+            Taken::Gone => panic!("the harness keeps its keys fresh"),
+        }
+    }
+
+    fn check_stuck(&self, tenant: usize, thread: u32) {
+        let slot = &self.sched.slots[self.keys[tenant].index as usize];
+        let own = !slot.may_open();
+        for seat in self.sched.seats.taken() {
+            let concerns = !own || seat.slot == self.keys[tenant].index;
+            assert!(
+                !concerns || seat.thread == thread,
+                "another thread could help"
+            );
+            assert!(
+                !concerns || seat.state != State::Idle,
+                "an idle one could help"
+            );
+        }
+    }
+
+    fn check_refusal(&self, tenant: usize, epoch: Epoch, refusal: &Refusal) {
+        let slot = &self.sched.slots[self.keys[tenant].index as usize];
+        match refusal {
+            Refusal::Closed => assert!(slot.closed),
+            Refusal::Superseded { current } => assert!(*current > epoch),
+            Refusal::Failing { .. } => assert!(!self.sched.limits.failure_ttl.is_zero()),
+        }
+    }
+
+    fn lend(&mut self, tenant: usize, epoch: Epoch, seat: u32, conn: Conn) {
+        assert_eq!(conn.tenant, tenant, "another tenant's connection");
+        assert_eq!(conn.epoch, epoch, "another epoch's connection");
+        assert!(
+            self.out
+                .iter()
+                .all(|(_, other)| other.serial != conn.serial)
+        );
+        self.lent += 1;
+        self.out.push((seat, conn));
+    }
+
+    fn start(&mut self, tenant: usize, permit: Permit<Conn, Source>) {
+        let epoch = self.sched.seats[permit.seat].epoch;
+        let others = self.opening.iter().filter(|other| {
+            other.tenant == tenant && other.epoch == epoch && (other.permit.cold || permit.cold)
+        });
+        assert_eq!(others.count(), 0, "two prepare at a time");
+        if let Some(source) = permit.source {
+            assert_eq!(source, tenant, "another tenant's source");
+        }
+        self.opening.push(Opening {
+            tenant,
+            epoch,
+            permit,
+        });
+    }
+
+    fn open(&mut self, opening: Opening, outcome: Outcome) {
+        let Opening {
+            tenant,
+            epoch,
+            permit,
+        } = opening;
+        if permit.victim.is_some() {
+            self.sched.closed(permit.seat, self.now());
+        }
+        let made = permit
+            .source
+            .is_none()
+            .then_some((tenant, self.caps[tenant].max(1)));
+        match outcome {
+            Outcome::Works => {
+                self.serial += 1;
+                let conn = Conn {
+                    tenant,
+                    epoch,
+                    serial: self.serial,
+                };
+                if permit.cold {
+                    *self.prepared.entry((tenant, epoch)).or_default() += 1;
+                }
+                match self.sched.opened(permit.seat, made, self.now()) {
+                    Ok(()) => self.lend(tenant, epoch, permit.seat, conn),
+                    Err(refusal) => {
+                        self.check_refusal(tenant, epoch, &refusal);
+                        self.closing.push((permit.seat, conn));
+                    }
+                }
+            }
+            Outcome::Fails => {
+                let reason = Some("no".into());
+                self.sched.abandon(permit.seat, made, reason, self.now());
+            }
+            Outcome::Panics => self.sched.abandon(permit.seat, None, None, self.now()),
+        }
+    }
+
+    /// What a waiter finds; whether it is done with waiting.
+    fn wake(&mut self, at: usize, gives_up: bool) {
+        let waiter = &self.waiters[at];
+        let (tenant, waiting) = (waiter.tenant, waiter.waiting.clone());
+        let ask = Ask {
+            now: self.now(),
+            ..waiter.ask
+        };
+        self.woken.retain(|woken| !Arc::ptr_eq(woken, &waiting));
+        let grant = match gives_up {
+            true => self.sched.leave(&ask, &waiting).ok(),
+            false => waiting.mail.take(),
+        };
+        match grant {
+            Some(Grant::Nudge) => match self.sched.look(&ask, &waiting) {
+                Some((seat, connection)) => self.lend(tenant, ask.epoch, seat, connection),
+                None => return,
+            },
+            Some(grant) => self.granted(tenant, ask.epoch, grant),
+            None if !gives_up => return,
+            None => {}
+        }
+        self.waiters.remove(at);
+    }
+
+    fn granted(&mut self, tenant: usize, epoch: Epoch, grant: Grant<Conn, Source>) {
+        match grant {
+            Grant::Use { seat, connection } => self.lend(tenant, epoch, seat, connection),
+            Grant::Open(permit) => self.start(tenant, permit),
+            // It may have been reopened since.
+            Grant::Refused(_) => {}
+            Grant::Nudge => panic!("it looks for itself"),
+        }
+    }
+
+    fn free(&self) -> u32 {
+        self.sched.limits.max - self.sched.seats.parts.total()
+    }
+
+    fn queued(&self) -> impl Iterator<Item = &Waiter> {
+        self.waiters
+            .iter()
+            .filter(|waiter| self.waits(waiter, waiter.tenant))
+    }
+
+    /// Lets everything come to rest, and sees that nothing is left.
+    fn finish(mut self) {
+        for round in 0.. {
+            assert!(round < 1000, "it does not come to rest");
+            while let Some(opening) = self.opening.pop() {
+                self.open(opening, Outcome::Works);
+            }
+            while let Some((seat, conn)) = self.out.pop() {
+                self.returned += 1;
+                self.uses += 1;
+                self.used.insert(conn.serial, self.uses);
+                let refused = self.sched.put_back(seat, conn, true, self.now());
+                self.closing.extend(refused.map(|conn| (seat, conn)));
+            }
+            while let Some((seat, _)) = self.closing.pop() {
+                self.sched.closed(seat, self.now());
+            }
+            self.verify();
+            (0..self.waiters.len())
+                .rev()
+                .for_each(|at| self.wake(at, false));
+            self.verify();
+            if self.out.is_empty() && self.opening.is_empty() && self.waiters.is_empty() {
+                break;
+            }
+        }
+        let parts = self.sched.seats.parts;
+        assert_eq!((parts.out, parts.opening, parts.closing), (0, 0, 0));
+        assert!(self.sched.tickets.is_empty() && self.sched.waiters == 0);
+        let stats = self.sched.stats();
+        assert_eq!(stats.open, stats.idle);
+    }
+}
+
+fn check(max: u32, cap: u32, handoff_after: Duration, failure_ttl: Duration, steps: &[Step]) {
+    let mut harness = Harness::new(max, cap, handoff_after, failure_ttl);
+    for step in steps {
+        harness.run_in_order(step);
+        harness.verify();
+    }
+    harness.finish();
+}
+
+proptest! {
+    #[test]
+    fn the_scheduler_keeps_its_promises(
+        max in 1..6_u32,
+        cap in 1..4_u32,
+        strict in any::<bool>(),
+        remembers in any::<bool>(),
+        steps in vec(step(), 1..200),
+    ) {
+        let handoff_after = if strict { Duration::ZERO } else { FOREVER };
+        let failure_ttl = if remembers { Duration::from_secs(3) } else { Duration::ZERO };
+        check(max, cap, handoff_after, failure_ttl, &steps);
+    }
+}

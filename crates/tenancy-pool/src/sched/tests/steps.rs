@@ -1,0 +1,214 @@
+//! What happens to the scheduler, and how each of it is done.
+
+use super::*;
+
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    /// A check-out; the thread it comes from.
+    Ask(usize, u32),
+    TryAsk(usize),
+    /// A handle of the epoch before.
+    AskOld(usize),
+    /// Of those that apply, the one with this number.
+    Return(usize, Soundness),
+    Open(usize, Outcome),
+    Dropped(usize),
+    Wake(usize),
+    GiveUp(usize),
+    Close(usize),
+    Reopen(usize),
+    /// The tenant's next epoch is told.
+    Mark(usize),
+    /// The tenant's next epoch is used.
+    Raise(usize),
+    Forget(usize),
+    Allow(usize, u32),
+    Reap,
+    Advance,
+    /// Those who wait have waited `handoff_after`, or those who come now have not.
+    Patience,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Soundness {
+    Sound,
+    Broken,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Outcome {
+    Works,
+    Fails,
+    Panics,
+}
+
+pub(super) fn step() -> impl Strategy<Value = Step> {
+    let t = 0..TENANTS;
+    let n = 0..64_usize;
+    let soundness = prop_oneof![8 => Just(Soundness::Sound), 1 => Just(Soundness::Broken)];
+    let outcome = prop_oneof![
+        8 => Just(Outcome::Works), 1 => Just(Outcome::Fails), 1 => Just(Outcome::Panics)
+    ];
+    prop_oneof![
+        20 => (t.clone(), 1..4_u32).prop_map(|(t, thread)| Step::Ask(t, thread)),
+        3 => t.clone().prop_map(Step::TryAsk),
+        1 => t.clone().prop_map(Step::AskOld),
+        16 => (n.clone(), soundness).prop_map(|(n, sound)| Step::Return(n, sound)),
+        16 => (n.clone(), outcome).prop_map(|(n, outcome)| Step::Open(n, outcome)),
+        6 => n.clone().prop_map(Step::Dropped),
+        10 => n.clone().prop_map(Step::Wake),
+        4 => n.prop_map(Step::GiveUp),
+        1 => t.clone().prop_map(Step::Close),
+        2 => t.clone().prop_map(Step::Reopen),
+        1 => t.clone().prop_map(Step::Mark),
+        1 => t.clone().prop_map(Step::Raise),
+        1 => t.clone().prop_map(Step::Forget),
+        1 => (t, 1..4_u32).prop_map(|(t, cap)| Step::Allow(t, cap)),
+        1 => Just(Step::Reap),
+        2 => Just(Step::Advance),
+        2 => Just(Step::Patience),
+    ]
+}
+
+impl Harness {
+    fn run(&mut self, step: &Step) {
+        let pick = |n: usize, len: usize| (len > 0).then(|| n % len);
+        match *step {
+            Step::Ask(t, thread) => self.ask(t, self.epochs[t], thread),
+            Step::TryAsk(t) => {
+                let ask = self.ask_for(t, self.epochs[t], 9);
+                if let Some((seat, connection)) = self.sched.try_take(&ask) {
+                    self.lend(t, ask.epoch, seat, connection);
+                }
+            }
+            Step::AskOld(t) => {
+                let number = self.epochs[t].get() - 1;
+                if let Some(old) = Epoch::new(number) {
+                    let ask = self.ask_for(t, old, 1);
+                    let refused = matches!(
+                        self.sched.take(&ask),
+                        Taken::Refused(Refusal::Superseded { current }) if current == self.epochs[t]
+                    );
+                    assert!(refused, "a superseded handle was served");
+                }
+            }
+            Step::Return(n, soundness) => {
+                if let Some(at) = pick(n, self.out.len()) {
+                    let (seat, conn) = self.out.remove(at);
+                    self.returned += 1;
+                    self.uses += 1;
+                    self.used.insert(conn.serial, self.uses);
+                    let sound = matches!(soundness, Soundness::Sound);
+                    let refused = self.sched.put_back(seat, conn, sound, self.now());
+                    assert!(sound || refused == Some(conn), "a broken one was kept");
+                    self.closing.extend(refused.map(|conn| (seat, conn)));
+                }
+            }
+            Step::Open(n, outcome) => {
+                if let Some(at) = pick(n, self.opening.len()) {
+                    let opening = self.opening.remove(at);
+                    self.open(opening, outcome);
+                }
+            }
+            Step::Dropped(n) => {
+                if let Some(at) = pick(n, self.closing.len()) {
+                    let (seat, _) = self.closing.remove(at);
+                    self.sched.closed(seat, self.now());
+                }
+            }
+            Step::Wake(n) => {
+                if let Some(at) = pick(n, self.waiters.len()) {
+                    self.wake(at, false);
+                }
+            }
+            Step::GiveUp(n) => {
+                if let Some(at) = pick(n, self.waiters.len()) {
+                    self.wake(at, true);
+                }
+            }
+            Step::Close(t) => {
+                let rubbish = self.sched.close(self.keys[t], self.now());
+                let rubbish = rubbish.expect("the key is fresh");
+                self.closing.extend(rubbish.connections);
+            }
+            Step::Reopen(t) => drop(self.sched.reopen(self.keys[t])),
+            Step::Mark(t) => {
+                self.epochs[t] = self.epochs[t].next();
+                self.sched.mark(self.keys[t], self.epochs[t], self.now());
+            }
+            Step::Raise(t) => {
+                self.epochs[t] = self.epochs[t].next();
+                // Those who wait are refused before it is served.
+                self.raised = true;
+                self.ask(t, self.epochs[t], 1);
+                self.raised = false;
+            }
+            Step::Forget(t) => self.forget(t),
+            Step::Allow(t, cap) => {
+                self.caps[t] = cap.min(self.sched.limits.max);
+                let (key, epoch, now) = (self.keys[t], self.epochs[t], self.now());
+                self.sched.allow(key, epoch, self.caps[t], now);
+            }
+            Step::Reap => {
+                let rubbish = self.sched.reap(self.now());
+                self.closing.extend(rubbish.connections);
+            }
+            Step::Advance => self.now += 2,
+            Step::Patience => {
+                let handoff_after = &mut self.sched.limits.handoff_after;
+                *handoff_after = FOREVER - *handoff_after;
+            }
+        }
+    }
+
+    fn forget(&mut self, t: usize) {
+        let old = self.keys[t];
+        if self.sched.forget(old).is_none() {
+            assert!(self.sched.slots[old.index as usize].in_use());
+            return;
+        }
+        self.keys[t] = self.sched.add(tenant_id(t));
+        self.prepared.retain(|(tenant, _), _| *tenant != t);
+        let stale = Ask {
+            key: old,
+            ..self.ask_for(t, self.epochs[t], 1)
+        };
+        assert!(
+            matches!(self.sched.take(&stale), Taken::Gone),
+            "a stale key was served"
+        );
+        // It is known of which epoch it is, as a resolver would tell.
+        self.sched.mark(self.keys[t], self.epochs[t], self.now());
+    }
+
+    /// Runs a step and sees that seats went to those who had waited for them longest.
+    pub(super) fn run_in_order(&mut self, step: &Step) {
+        let tickets: Vec<_> = self.sched.tickets.iter().collect();
+        let queued: Vec<_> = self
+            .queued()
+            .map(|w| (w.tenant, w.waiting.clone()))
+            .collect();
+        let slots = self
+            .keys
+            .iter()
+            .map(|key| &self.sched.slots[key.index as usize]);
+        self.before = slots.map(|slot| slot.parts.total()).collect();
+        self.run(step);
+        self.woken.append(&mut self.sched.wakes);
+        let granted = queued
+            .iter()
+            .filter(|(_, waiting)| waiting.mail.has(|grant| matches!(grant, Grant::Open(_))));
+        let granted: Vec<_> = granted.map(|(t, _)| self.keys[*t].index).collect();
+        let served = tickets.iter().position(|index| !granted.contains(index));
+        let passed_over = tickets.iter().skip(served.unwrap_or(tickets.len()));
+        for index in passed_over {
+            let later = tickets.iter().skip_while(|other| *other != index).skip(1);
+            let overtaken = later.clone().any(|other| granted.contains(other));
+            let still = self.sched.tickets.contains(*index);
+            assert!(
+                granted.contains(index) || !still || !overtaken,
+                "a ticket was passed over"
+            );
+        }
+    }
+}

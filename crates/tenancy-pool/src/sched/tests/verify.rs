@@ -1,0 +1,157 @@
+//! What the scheduler promises, counted from scratch.
+
+use super::*;
+
+impl Harness {
+    /// Counts everything from scratch.
+    pub(super) fn verify(&self) {
+        self.verify_seats();
+        (0..TENANTS).for_each(|t| self.verify_tenant(t));
+        self.verify_tickets();
+        assert_eq!(self.lent - self.returned, self.out.len() as u64);
+        let counters = self.sched.counters;
+        let granted = self.sched.seats.parts.out as usize - self.out.len();
+        assert_eq!(counters.checkouts, self.lent + granted as u64);
+        let parts = self.sched.seats.parts;
+        let live = u64::from(parts.idle + parts.out + parts.closing);
+        assert_eq!(counters.opened - counters.closed, live);
+    }
+
+    fn verify_seats(&self) {
+        let seats = &self.sched.seats;
+        let mut parts = Parts::default();
+        seats
+            .taken()
+            .for_each(|seat| parts.shift(State::Free, seat.state));
+        assert_eq!(parts, seats.parts);
+        assert!(
+            parts.total() <= self.sched.limits.max,
+            "more than the bound"
+        );
+        let idle = seats.taken().filter(|seat| seat.state == State::Idle);
+        let mut idle: Vec<_> = idle.filter_map(|seat| seat.connection).collect();
+        assert_eq!(
+            idle.len() as u32,
+            parts.idle,
+            "an idle seat without a connection"
+        );
+        idle.sort_by_key(|conn| self.used[&conn.serial]);
+        let lru: Vec<_> = seats
+            .lru
+            .iter()
+            .filter_map(|at| seats[at].connection)
+            .collect();
+        assert_eq!(lru, idle, "the queue of victims is not by use");
+    }
+
+    fn verify_tenant(&self, t: usize) {
+        let index = self.keys[t].index;
+        let slot = &self.sched.slots[index as usize];
+        let mut parts = Parts::default();
+        for seat in self.sched.seats.taken() {
+            if seat.slot == index {
+                parts.shift(State::Free, seat.state);
+            }
+            if seat.heir() == Some(index) {
+                parts.shift(State::Free, State::Opening);
+            }
+        }
+        assert_eq!(parts, slot.parts, "tenant {t}");
+        assert!(
+            parts.total() <= slot.cap.max(1).max(self.before[t]),
+            "tenant {t} has more than its cap"
+        );
+        let mut stack = 0;
+        let mut at = slot.top;
+        while at != NONE {
+            let seat = &self.sched.seats[at];
+            let conn = seat.connection.expect("it is idle");
+            assert_eq!((seat.state, conn.tenant), (State::Idle, t));
+            assert_eq!(slot.stale, conn.epoch != self.epochs[t]);
+            (stack, at) = (stack + 1, seat.link);
+        }
+        assert_eq!(stack, parts.idle);
+        // Those who were granted something came before those who still wait.
+        let mine = self.waiters.iter().filter(|waiter| waiter.tenant == t);
+        assert!(
+            mine.is_sorted_by_key(|waiter| self.waits(waiter, t)),
+            "{t} is out of order"
+        );
+        let under = slot.prepared == Prepared::Under;
+        let cold = self.opening_of(t).filter(|permit| permit.cold).count();
+        let granted = self.waiters.iter().filter(|waiter| waiter.tenant == t);
+        let unseen = granted.filter(|waiter| !self.waits(waiter, t)).count();
+        assert!(
+            !under || cold == 1 || unseen > 0,
+            "nobody prepares tenant {t}"
+        );
+        if slot.closed {
+            assert_eq!((slot.waiters(), parts.idle), (0, 0));
+        }
+        for ((tenant, epoch), times) in &self.prepared {
+            assert!(
+                *times <= 1,
+                "{tenant} was prepared {times} times in epoch {epoch}"
+            );
+        }
+    }
+
+    fn opening_of(&self, t: usize) -> impl Iterator<Item = &Permit<Conn, Source>> {
+        let of = self.opening.iter();
+        of.filter(move |opening| opening.tenant == t && opening.epoch == self.epochs[t])
+            .map(|opening| &opening.permit)
+    }
+
+    /// Who waits has a reason, and those who could be served have been told.
+    fn verify_tickets(&self) {
+        let sched = &self.sched;
+        let mut waiters = 0;
+        for t in 0..TENANTS {
+            let index = self.keys[t].index;
+            let slot = &sched.slots[index as usize];
+            waiters += slot.waiters();
+            let ticket = sched.tickets.contains(index);
+            let failing = slot.failing(self.now()).is_some();
+            let wanting = slot.waiters() > slot.parts.idle as usize && slot.may_open();
+            // A failure is forgotten by time alone: who waits is told at the next event.
+            let forgotten = slot
+                .rare
+                .as_ref()
+                .is_some_and(|rare| rare.failure.is_some());
+            assert!(
+                !ticket || (wanting && !failing) || forgotten,
+                "{t} has no need of a ticket"
+            );
+            assert!(
+                ticket || !wanting || failing || forgotten,
+                "{t} lost its ticket"
+            );
+            if let Some(first) = slot.first_waiter() {
+                let nudged = self.waiters.iter().any(|waiter| {
+                    Arc::ptr_eq(first, &waiter.waiting)
+                        && first.mail.has(|grant| matches!(grant, Grant::Nudge))
+                });
+                assert!(
+                    slot.top == NONE || nudged,
+                    "{t} has idle ones and does not know"
+                );
+            }
+        }
+        assert_eq!(waiters, sched.waiters);
+        for waiter in &self.waiters {
+            let mut woken = self.woken.iter().chain(&sched.wakes);
+            let woken = woken.any(|woken| Arc::ptr_eq(woken, &waiter.waiting));
+            assert!(
+                woken || !waiter.waiting.mail.has(|_| true),
+                "{} has news and was not woken",
+                waiter.tenant
+            );
+        }
+        if let Some(first) = sched.tickets.first() {
+            assert_eq!(self.free(), 0, "a seat is free and nobody takes it");
+            let t = self.keys.iter().position(|key| key.index == first);
+            let victim = self.victim_for(t.expect("a tenant"));
+            assert_eq!(victim, None, "an idle connection is nobody's");
+        }
+    }
+}
