@@ -7,6 +7,7 @@ mod catalog_file;
 mod child;
 mod crash;
 mod fleet;
+mod fleet_crash;
 mod harden;
 mod migrate;
 mod model;

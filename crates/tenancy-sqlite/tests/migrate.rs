@@ -367,7 +367,7 @@ fn a_directory_is_read_by_the_rules_of_its_names() {
 }
 
 /// Each step would show that it ran twice.
-fn counting() -> Migrations {
+pub fn counting() -> Migrations {
     set((1..=6).map(|step| {
         let sql = match step {
             1 => "CREATE TABLE runs (step INTEGER NOT NULL) STRICT; INSERT INTO runs VALUES (1)"
@@ -380,10 +380,14 @@ fn counting() -> Migrations {
 
 #[track_caller]
 fn assert_once(root: &Root, tenant: &Tenant) {
-    let connection = rusqlite::Connection::open(root.path(tenant)).unwrap();
+    assert_counted_once(&rusqlite::Connection::open(root.path(tenant)).unwrap());
+}
+
+#[track_caller]
+pub fn assert_counted_once(connection: &rusqlite::Connection) {
     let sql = "SELECT group_concat(step) FROM runs";
     let steps: String = connection.query_row(sql, [], |row| row.get(0)).unwrap();
-    assert_eq!(steps, "1,2,3,4,5,6", "{tenant:?}");
+    assert_eq!(steps, "1,2,3,4,5,6", "{:?}", connection.path());
 }
 
 fn raced(index: usize, locator: &str) -> Tenant {
@@ -392,34 +396,52 @@ fn raced(index: usize, locator: &str) -> Tenant {
     Tenant::builder(id).placement(place).build().unwrap()
 }
 
-/// The child: migrates all tenants of a list, as fast as it can.
+/// The child: migrates all tenants of a list, as fast as it can, and says how many
+/// steps were its own.
 pub fn race(arguments: &[String]) {
     let [root, locators @ ..] = arguments else {
         panic!("root, locators")
     };
     let driver = SqliteDriver::builder(root).migrations(counting()).build();
     let driver = driver.unwrap();
+    child::wait_for_the_other(root);
+    let mut own = 0;
     for (index, locator) in locators.iter().enumerate() {
-        driver.migrate(&raced(index, locator), LATEST).unwrap();
+        let migrated = driver.migrate(&raced(index, locator), LATEST).unwrap();
+        own += u32::from(migrated.from == 0);
     }
+    println!("own={own}");
 }
 
+/// `TENANCY_RACES` tenants, 100 unless said: both processes come to each at about the
+/// same time, as who was slower at one is faster at the next.
 #[test]
 fn two_processes_apply_every_migration_once() {
+    let races = std::env::var("TENANCY_RACES").map_or(100, |n| n.parse().unwrap());
     let root = Root::with(|builder| builder);
-    let tenants: Vec<_> = (0..60).map(|n| root.made(&format!("t{n}"))).collect();
+    let tenants: Vec<_> = (0..races).map(|n| root.made(&format!("t{n}"))).collect();
     let locators = tenants.iter().map(|t| &*t.placement().locator);
     let arguments: Vec<_> = std::iter::once(root.dir.path().to_str().unwrap())
         .chain(locators)
         .collect();
     let children = [(); 2].map(|()| child::start("migrate", &arguments));
-    for child in children {
+    let began = children.map(|child| {
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{output:?}");
-    }
+        let text = String::from_utf8(output.stdout).unwrap();
+        let own = text
+            .lines()
+            .find_map(|line| line.split_once("own="))
+            .unwrap()
+            .1;
+        own.parse::<u32>().unwrap()
+    });
     for tenant in &tenants {
         assert_once(&root, tenant);
     }
+    println!("{races} tenants; began at the bottom by each: {began:?}");
+    // They did meet: each was the first at some.
+    assert!(began.iter().all(|n| *n > 0), "{began:?}");
 }
 
 #[test]

@@ -150,6 +150,22 @@ pub mod child {
             .expect("a child process")
     }
 
+    /// In a child: returns when two of them are here, in about the same moment.
+    pub fn wait_for_the_other(root: &str) {
+        let dir = std::path::Path::new(root);
+        let ready = |id| dir.join(format!("ready.{id}"));
+        std::fs::write(ready(std::process::id()), "").expect("a file");
+        let here = || {
+            let names = std::fs::read_dir(dir).expect("a directory").flatten();
+            names
+                .filter(|entry| entry.file_name().to_string_lossy().starts_with("ready."))
+                .count()
+        };
+        while here() < 2 {
+            std::hint::spin_loop();
+        }
+    }
+
     /// The role of this process, if it is a child.
     pub fn role() -> Option<(String, Vec<String>)> {
         let role = std::env::var(ROLE).ok()?;

@@ -1,0 +1,308 @@
+//! A run over many tenants that is killed or fails at any of its steps, or has company.
+
+use std::collections::BTreeSet;
+use std::os::unix::process::ExitStatusExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tenancy_core::{Catalog, TenantKey};
+use tenancy_sqlite::{
+    Back, Fleet, FleetError, FleetReport, Migrations, Seeds, SqliteCatalog, SqliteDriver,
+    SqliteDriverBuilder,
+};
+
+use crate::fleet::{Bed, first_step, options};
+use crate::migrate::{assert_counted_once, counting};
+use crate::rollback::with_irreversible;
+use crate::util::{child, files_below};
+
+/// Few enough that every step of every one is killed at.
+const TENANTS: usize = 2;
+
+const PHASES: [&str; 3] = ["migrate", "seed", "rollback"];
+
+fn builder(root: &str, migrations: Migrations) -> SqliteDriverBuilder {
+    let seeds = [
+        ("a", "INSERT INTO notes (text) VALUES ('A')"),
+        ("b", "INSERT INTO notes (text) VALUES ('B')"),
+    ];
+    let driver = SqliteDriver::builder(root).migrations(migrations);
+    driver.seeds(Seeds::new(seeds).unwrap())
+}
+
+fn fleet(root: &str, driver: SqliteDriverBuilder) -> Fleet {
+    let catalog = SqliteCatalog::open(root).unwrap();
+    Fleet::new(driver.build().unwrap(), catalog)
+}
+
+/// One at a time, so that the steps of tenants come in one order.
+fn run(fleet: &Fleet, phase: &str) -> Result<FleetReport, FleetError> {
+    let options = options().jobs(1);
+    match phase {
+        "migrate" => fleet.migrate(&options, |_| {}),
+        "seed" => fleet.seed(&options, |_| {}),
+        _ => fleet.rollback(Back::Steps(3), &options.restore_copies(), |_| {}),
+    }
+}
+
+/// Tenants in the state in which a phase begins.
+fn prepared(phase: &str) -> Bed {
+    let bed = Bed::with(TENANTS, first_step());
+    for tenant in bed.tenants() {
+        let sql = "INSERT INTO notes (text) VALUES ('before')";
+        bed.raw(&tenant).execute(sql, []).unwrap();
+    }
+    let root = bed.root.dir.path().to_str().unwrap();
+    let before = PHASES.iter().take_while(|earlier| **earlier != phase);
+    let fleet = fleet(root, builder(root, with_irreversible()));
+    for earlier in before {
+        assert!(run(&fleet, earlier).unwrap().is_complete());
+    }
+    bed
+}
+
+/// The steps of a phase, each with how often it was reached until then.
+fn steps(phase: &str) -> Vec<(&'static str, usize)> {
+    let bed = prepared(phase);
+    let root = bed.root.dir.path().to_str().unwrap();
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let seen = steps.clone();
+    let driver = builder(root, with_irreversible()).on_step(move |name| {
+        seen.lock().unwrap().push(name);
+        Ok(())
+    });
+    assert!(run(&fleet(root, driver), phase).unwrap().is_complete());
+    assert_through(&bed, phase, "undisturbed");
+    let steps = steps.lock().unwrap();
+    let counted = steps.iter().enumerate().map(|(at, step)| {
+        let count = steps[..=at].iter().filter(|s| *s == step).count();
+        (*step, count)
+    });
+    // Whether two results are recorded at once or one by one is chance.
+    let counted = counted.filter(|step| *step != ("record what was done", 2));
+    counted.collect()
+}
+
+/// A hook that does `what` at the step of that name when it is reached so often.
+fn at_step(
+    step: &str,
+    count: usize,
+    what: impl Fn() -> std::io::Result<()> + Send + Sync + 'static,
+) -> impl Fn(&'static str) -> std::io::Result<()> + Send + Sync + 'static {
+    let (step, left) = (step.to_owned(), Mutex::new(count));
+    move |name| {
+        let mut left = left.lock().unwrap();
+        *left -= usize::from(name == step && *left > 0);
+        match name == step && *left == 0 {
+            true => what(),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Each tenant went through the phase once, and nothing is left over.
+#[track_caller]
+fn assert_through(bed: &Bed, phase: &str, case: &str) {
+    let (version, epoch, texts, in_trash) = match phase {
+        "migrate" => (4, 1, "BEFORE", 0),
+        "seed" => (4, 1, "BEFORE A B", 0),
+        _ => (1, 2, "before", TENANTS),
+    };
+    for tenant in bed.tenants() {
+        assert_eq!(tenant.epoch().get(), epoch, "{phase} {case}");
+        assert_eq!(bed.version(&tenant), version, "{phase} {case}");
+        let raw = bed.raw(&tenant);
+        let ask = |sql| -> String { raw.query_row(sql, [], |row| row.get(0)).unwrap() };
+        let found = ask("SELECT group_concat(text, ' ') FROM notes");
+        assert_eq!(found, texts, "{phase} {case}");
+        assert_eq!(ask("PRAGMA integrity_check"), "ok", "{phase} {case}");
+        let versions = ask("SELECT group_concat(version) FROM _tenancy_migrations");
+        assert_eq!(
+            versions,
+            "1,2,3,4"[..2 * version as usize - 1],
+            "{phase} {case}"
+        );
+    }
+    let below = |name: &str| files_below(&bed.root.dir.path().join(name));
+    assert_eq!(
+        below("tenants").len(),
+        TENANTS,
+        "{phase} {case}: {:?}",
+        below("tenants")
+    );
+    assert_eq!(below("snapshots").len(), TENANTS, "{phase} {case}");
+    assert_eq!(below("trash").len(), in_trash, "{phase} {case}");
+    assert!(
+        below("staging").is_empty(),
+        "{phase} {case}: {:?}",
+        below("staging")
+    );
+    bed.catalog.check_events().unwrap().unwrap();
+}
+
+/// Nobody's data is out of reach, whatever was half done.
+#[track_caller]
+fn assert_usable(bed: &Bed, case: &str) {
+    for id in ["t00", "t01"] {
+        let tenant = bed
+            .catalog
+            .lookup(TenantKey::Label(id))
+            .unwrap()
+            .value
+            .unwrap();
+        let sql = "SELECT count(*) FROM notes WHERE upper(text) = 'BEFORE'";
+        let count = bed
+            .raw(&tenant)
+            .query_row(sql, [], |row| row.get::<_, i64>(0));
+        assert_eq!(count.unwrap(), 1, "{case}");
+    }
+}
+
+/// The child: lives until its step.
+pub fn run_and_die(arguments: &[String]) {
+    let [root, phase, step, count] = arguments else {
+        panic!("root, phase, step, count")
+    };
+    let die = || {
+        let this = rustix::process::getpid();
+        Ok(rustix::process::kill_process(
+            this,
+            rustix::process::Signal::KILL,
+        )?)
+    };
+    let on_step = at_step(step, count.parse().unwrap(), die);
+    let driver = builder(root, with_irreversible()).on_step(on_step);
+    run(&fleet(root, driver), phase).unwrap();
+}
+
+#[test]
+fn a_run_killed_at_any_step_is_gone_on_with_by_the_next() {
+    let mut names = BTreeSet::new();
+    let mut kills = 0;
+    for phase in PHASES {
+        let steps = steps(phase);
+        names.extend(steps.iter().map(|(name, _)| *name));
+        kills += steps.len();
+        for (step, count) in steps {
+            let case = format!("killed at {step} {count}");
+            let Bed { root, catalog } = prepared(phase);
+            let path = root.dir.path().to_str().unwrap().to_owned();
+            // Its shared lock would keep the next process from clearing up.
+            let crate::util::Root { driver, dir } = root;
+            drop(driver);
+            let arguments = [&*path, phase, step, &count.to_string()];
+            let output = child::start("fleet", &arguments)
+                .wait_with_output()
+                .unwrap();
+            assert_eq!(
+                output.status.signal(),
+                Some(9),
+                "{phase} {case}: {output:?}"
+            );
+
+            let fleet = fleet(&path, builder(&path, with_irreversible()));
+            let driver = fleet.driver().clone();
+            let bed = Bed {
+                root: crate::util::Root { driver, dir },
+                catalog,
+            };
+            assert_usable(&bed, &case);
+            let report = run(&fleet, phase).unwrap();
+            assert!(report.is_complete(), "{phase} {case}: {report:?}");
+            assert_through(&bed, phase, &case);
+            let run = &fleet.runs(1).unwrap()[0];
+            assert_eq!(
+                (&*run.what, run.pending, run.failed),
+                (phase, 0, 0),
+                "{case}"
+            );
+        }
+    }
+    println!("{kills} kills at {names:?}");
+    let all = [
+        "begin a run",
+        "close",
+        "commit the migration",
+        "copy the copy",
+        "copy the file",
+        "end a run",
+        "migrate",
+        "move to the trash",
+        "put the copy in place",
+        "put the restored file in place",
+        "record what was done",
+        "seed",
+        "sync both directories",
+        "sync the copy",
+        "sync the restored file",
+        "turn to the restored file",
+    ];
+    assert_eq!(names, BTreeSet::from(all));
+}
+
+/// The same steps, but the call fails where the process died.
+#[test]
+fn a_run_that_fails_at_any_step_is_gone_on_with_by_the_next() {
+    for phase in PHASES {
+        for (step, count) in steps(phase) {
+            let bed = prepared(phase);
+            let root = bed.root.dir.path().to_str().unwrap();
+            let failed = AtomicBool::new(false);
+            let fail_once = move || match failed.swap(true, Ordering::Relaxed) {
+                true => Ok(()),
+                false => Err(std::io::Error::other("no space left")),
+            };
+            let driver = builder(root, with_irreversible());
+            let driver = driver.on_step(at_step(step, count, fail_once));
+            let fleet = fleet(root, driver);
+            let failed = run(&fleet, phase);
+            let case = format!("failed at {step} {count}");
+            // The old file was put away too late for anybody to care.
+            let too_late = ["close", "move to the trash", "sync both directories"];
+            let complete = failed.as_ref().is_ok_and(FleetReport::is_complete);
+            assert_eq!(complete, too_late.contains(&step), "{case}: {failed:?}");
+            assert_usable(&bed, &case);
+            if complete {
+                // By its id: the catalog knows that nothing else is to be done.
+                let ids = bed.tenants().into_iter().map(|tenant| tenant.id().clone());
+                let only = options().only(ids);
+                fleet.rollback(Back::To(1), &only, |_| {}).unwrap();
+            } else {
+                let report = run(&fleet, phase).unwrap();
+                assert!(report.is_complete(), "{case}: {report:?}");
+            }
+            assert_through(&bed, phase, &case);
+        }
+    }
+}
+
+/// The child: migrates the fleet once both are ready.
+pub fn migrate_together(arguments: &[String]) {
+    let [root] = arguments else { panic!("root") };
+    let driver = SqliteDriver::builder(root).migrations(counting());
+    let fleet = fleet(root, driver);
+    child::wait_for_the_other(root);
+    let report = fleet.migrate(&options(), |_| {}).unwrap();
+    assert!(report.is_complete(), "{report:?}");
+}
+
+#[test]
+fn two_processes_migrate_one_fleet_and_every_step_once() {
+    let bed = Bed::with(60, Migrations::default());
+    let root = bed.root.dir.path().to_str().unwrap();
+    let children = [(); 2].map(|()| child::start("fleets", &[root]));
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    for tenant in bed.tenants() {
+        assert_counted_once(&bed.raw(&tenant));
+    }
+    let fleet = bed.fleet(counting());
+    assert!(fleet.check().unwrap().all_current());
+    let runs = fleet.runs(9).unwrap();
+    assert!(
+        runs.iter().all(|run| (run.pending, run.failed) == (0, 0)),
+        "{runs:?}"
+    );
+}
