@@ -1,0 +1,204 @@
+//! Migrating all tenants, against what programs do without this library.
+//!
+//! Twenty migrations a tenant, on files that stand on the disk. `rusqlite_migration` is the
+//! usual crate, in a loop over all tenants; `raw` is the least that can be done, one
+//! transaction a tenant in such a loop; `serial` is ours with one job. The disk's latency is
+//! most of it and drifts: compare within one run. Each measures whole fleets, which are made
+//! outside the time, and every file is looked at afterwards.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use rusqlite::Connection;
+use rusqlite_migration::M;
+use tempfile::TempDir;
+use tenancy_benches::size;
+use tenancy_core::{Actor, CatalogWriter, NewTenant, Provisioner, TenantChange, TenantStatus};
+use tenancy_sqlite::{Fleet, FleetOptions, Migration, Migrations, SqliteCatalog, SqliteDriver};
+
+/// Migrations of a tenant, each a table and an index.
+const STEPS: u32 = 20;
+
+/// Tenants that are migrated at once.
+const TENANTS: usize = 200;
+
+/// Tenants of which all are at the newest schema.
+const CURRENT: usize = 10_000;
+
+fn up(n: u32) -> String {
+    format!(
+        "CREATE TABLE t{n} (id INTEGER PRIMARY KEY, name TEXT NOT NULL, made INTEGER) STRICT;
+         CREATE INDEX t{n}_name ON t{n} (name);"
+    )
+}
+
+fn migrations() -> Migrations {
+    let step = |n| Migration::new(format!("step{n}"), up(n)).down(format!("DROP TABLE t{n}"));
+    Migrations::new((1..=STEPS).map(step)).expect("no script is empty")
+}
+
+/// Tenants whose files have nothing but the stamp.
+struct Bed {
+    _dir: TempDir,
+    fleet: Fleet,
+    files: Vec<PathBuf>,
+}
+
+impl Bed {
+    fn new(tenants: usize, made_with: Migrations) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let catalog = SqliteCatalog::open(dir.path()).expect("a catalog");
+        let driver = |migrations| {
+            let driver = SqliteDriver::builder(dir.path()).migrations(migrations);
+            driver.build().expect("a driver")
+        };
+        let (by, maker) = (Actor::new("bench"), driver(made_with));
+        let new = |n: usize| {
+            let mut new = NewTenant::new(format!("t{n}").parse().expect("an id"));
+            new.status = TenantStatus::Provisioning;
+            new.placement = maker.place(&new.id).expect("a place");
+            new
+        };
+        let rows = catalog.insert_many((0..tenants).map(new).collect(), &by);
+        let rows: Vec<_> = rows.into_iter().map(|row| row.expect("a row")).collect();
+        for made in maker.provision_many(&rows) {
+            made.expect("a file");
+        }
+        let mut active = TenantChange::status(TenantStatus::Active);
+        active.schema = maker.schema();
+        let changes = rows.iter().map(|row| (row.clone(), active.clone()));
+        for row in catalog.update_many(changes.collect(), &by) {
+            row.expect("an active row");
+        }
+        let file = |row: &tenancy_core::Tenant| {
+            let locator = &*row.placement().locator;
+            let tenants = dir.path().join("tenants").join(&locator[..2]);
+            tenants.join(format!("{locator}.{}.db", row.epoch()))
+        };
+        let files = rows.iter().map(file).collect();
+        let fleet = Fleet::new(driver(migrations()), catalog);
+        Self {
+            _dir: dir,
+            fleet,
+            files,
+        }
+    }
+
+    fn migrate(&self, jobs: usize) {
+        let report = self.fleet.migrate(&FleetOptions::new().jobs(jobs), |_| {});
+        let report = report.expect("a run");
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!(report.done.len(), self.files.len());
+    }
+
+    /// Every file has every table, whoever made them.
+    fn check(&self) {
+        for file in &self.files {
+            let sql = "SELECT count(*) FROM sqlite_schema WHERE name GLOB 't[0-9]*'";
+            let count = open(file).query_row(sql, [], |row| row.get::<_, u32>(0));
+            assert_eq!(count, Ok(2 * STEPS), "{}", file.display());
+        }
+    }
+}
+
+fn open(file: &Path) -> Connection {
+    let connection = Connection::open(file).expect("a database");
+    let pragmas = "PRAGMA synchronous = FULL";
+    connection.execute_batch(pragmas).expect("pragmas");
+    connection
+}
+
+fn raw(bed: &Bed) {
+    let script: String = (1..=STEPS).map(up).collect();
+    let script = format!("BEGIN IMMEDIATE; {script} PRAGMA user_version = {STEPS}; COMMIT");
+    for file in &bed.files {
+        open(file).execute_batch(&script).expect("a migrated file");
+    }
+}
+
+fn rusqlite_migration(bed: &Bed) {
+    let scripts: Vec<_> = (1..=STEPS).map(up).collect();
+    let steps = scripts.iter().map(|script| M::up(script)).collect();
+    let migrations = rusqlite_migration::Migrations::new(steps);
+    for file in &bed.files {
+        let migrated = migrations.to_latest(&mut open(file));
+        migrated.expect("a migrated file");
+    }
+}
+
+/// The time of `work` on a fleet that is made for it.
+fn timed(work: impl Fn(&Bed)) -> Duration {
+    let bed = Bed::new(size(TENANTS, 3), Migrations::default());
+    let start = Instant::now();
+    work(&bed);
+    let time = start.elapsed();
+    bed.check();
+    time
+}
+
+type Contender = (&'static str, fn(&Bed));
+
+const CONTENDERS: [Contender; 4] = [
+    ("tenancy", |bed| bed.migrate(8)),
+    ("serial", |bed| bed.migrate(1)),
+    ("rusqlite_migration", rusqlite_migration),
+    ("raw", raw),
+];
+
+fn fleet(c: &mut Criterion) {
+    let mut group = c.benchmark_group("migrate");
+    group.sample_size(10);
+    group.measurement_time(Duration::from_secs(10));
+    for (name, work) in CONTENDERS {
+        group.bench_function(name, |b| {
+            b.iter_custom(|count| (0..count).map(|_| timed(work)).sum());
+        });
+    }
+    group.finish();
+}
+
+/// All contenders in turns, which is fairer than one after the other.
+fn ratios(_: &mut Criterion) {
+    let rounds = size(7, 1);
+    let mut times = CONTENDERS.map(|_| Vec::with_capacity(rounds));
+    for _ in 0..rounds {
+        for ((_, work), times) in CONTENDERS.iter().zip(&mut times) {
+            times.push(timed(work));
+        }
+    }
+    let medians = times.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    });
+    let tenants = size(TENANTS, 3);
+    for ((name, _), median) in CONTENDERS.iter().zip(medians) {
+        let ratio = median.as_secs_f64() / medians[0].as_secs_f64();
+        let rate = tenants as f64 / median.as_secs_f64();
+        println!("migrate/{name}: {rate:.0} tenants/s, {ratio:.2} times ours (median of {rounds})");
+    }
+}
+
+/// Nothing to do.
+fn current(c: &mut Criterion) {
+    let bed = Bed::new(size(CURRENT, 20), migrations());
+    let options = FleetOptions::new();
+    let mut group = c.benchmark_group("migrate-current");
+    group.sample_size(10);
+    group.bench_function("migrate", |b| {
+        b.iter(|| {
+            let report = bed.fleet.migrate(&options, |_| {}).expect("a run");
+            assert_eq!(
+                (report.current as usize, report.run),
+                (bed.files.len(), None)
+            );
+        });
+    });
+    group.bench_function("check", |b| {
+        b.iter(|| assert!(bed.fleet.check().expect("counts").all_current()));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, ratios, fleet, current);
+criterion_main!(benches);
