@@ -252,7 +252,8 @@ fn create_many(c: &mut Criterion) {
 fn raw_open(path: &Path) -> Connection {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).expect("a connection");
-    let pragmas = "PRAGMA cache_size = -256; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY";
+    let pragmas = "PRAGMA cache_size = -256; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; \
+                   PRAGMA journal_size_limit = 4194304";
     connection.execute_batch(pragmas).expect("pragmas");
     connection
 }

@@ -15,6 +15,7 @@ use crate::harden::Hardening;
 use crate::manager::{SqliteConnection, SqliteManager};
 use crate::migrate::Migrations;
 use crate::network::FileSystems;
+use crate::quota::Quota;
 use crate::root::{Lock, Root};
 use crate::seeds::Seeds;
 use crate::template::Template;
@@ -87,6 +88,7 @@ impl SqliteDriver {
             grace: Duration::from_secs(30 * 24 * 60 * 60),
             file_systems: FileSystems::default(),
             page_size: 4096,
+            quota: Quota::default(),
             on_connect: None,
             on_step: None,
         }
@@ -151,6 +153,7 @@ pub(crate) struct Shared {
     pub(crate) behind: Behind,
     pub(crate) grace: Duration,
     pub(crate) on_connect: Option<Box<OnConnect>>,
+    pub(crate) quota: Quota,
     durability: Durability,
     page_size: u32,
     template: OnceCell<Template>,
@@ -160,14 +163,18 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// One batch, so that an open pays for one. The cache is small because there are
-    /// hundreds of connections: 256 KiB holds the hot pages of a small database.
+    /// hundreds of connections: 256 KiB holds the hot pages of a small database. A log
+    /// that a stuck reader made long is cut back to 4 MiB, which is about what it has
+    /// between two checkpoints.
     pub(crate) fn pragmas(&self) -> &'static str {
         match self.durability {
             Durability::Full => {
-                "PRAGMA cache_size = -256; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY"
+                "PRAGMA cache_size = -256; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; \
+                 PRAGMA journal_size_limit = 4194304"
             }
             Durability::Normal => {
-                "PRAGMA cache_size = -256; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY"
+                "PRAGMA cache_size = -256; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; \
+                 PRAGMA journal_size_limit = 4194304"
             }
         }
     }
@@ -203,6 +210,7 @@ pub struct SqliteDriverBuilder {
     grace: Duration,
     file_systems: FileSystems,
     page_size: u32,
+    quota: Quota,
     on_connect: Option<Box<OnConnect>>,
     on_step: Option<Box<OnStep>>,
 }
@@ -268,6 +276,42 @@ impl SqliteDriverBuilder {
         self
     }
 
+    /// How large each tenant's database may become, in bytes, rounded down to pages;
+    /// without a bound unless said. A statement that would need more fails with
+    /// `SQLITE_FULL` (`rusqlite::ErrorCode::DiskFull`) and is undone; reading, deleting
+    /// and other tenants go on. A database that is larger already grows no more.
+    ///
+    /// It counts the database alone: its log comes on top, see
+    /// [`SqliteDriver::wal_bytes`]. Migrations are not bound by it.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.quota.all = Some(bytes);
+        self
+    }
+
+    /// Asked at each open of a connection for the tenant's own bound; without an answer
+    /// [`max_bytes`](Self::max_bytes) holds. A connection that is open keeps the bound
+    /// that it was opened with.
+    ///
+    /// ```
+    /// # use tenancy_sqlite::SqliteDriver;
+    /// # let root = tempfile::tempdir()?;
+    /// let driver = SqliteDriver::builder(root.path())
+    ///     .max_bytes(100 << 20)
+    ///     .max_bytes_by(|tenant| match tenant.attribute("plan") {
+    ///         Some("pro") => Some(10 << 30),
+    ///         _ => None,
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn max_bytes_by(
+        mut self,
+        f: impl Fn(&Tenant) -> Option<u64> + Send + Sync + 'static,
+    ) -> Self {
+        self.quota.by = Some(Box::new(f));
+        self
+    }
+
     /// Runs on every new connection before it is hardened, on those that migrate too:
     /// the place to register functions and collations. It is trusted.
     pub fn on_connect(
@@ -311,6 +355,7 @@ impl SqliteDriverBuilder {
                 behind: self.behind,
                 grace: self.grace,
                 on_connect: self.on_connect,
+                quota: self.quota,
                 durability: self.durability,
                 page_size: self.page_size,
                 template: OnceCell::new(),

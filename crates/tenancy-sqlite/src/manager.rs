@@ -19,6 +19,7 @@ use crate::error::{FileError, OpenError};
 use crate::harden::{self, Guard, Purpose, Refusal};
 use crate::migrate::Keep;
 use crate::place::Place;
+use crate::quota;
 use crate::root::{Found, look};
 use crate::stamp;
 
@@ -81,6 +82,9 @@ impl ManageConnection for SqliteManager {
             if let Some(on_connect) = &shared.on_connect {
                 on_connect(connection)?;
             }
+            if let Some(bytes) = shared.quota.of(&self.tenant) {
+                quota::set(connection, bytes)?;
+            }
             harden::guard(connection, Purpose::Tenant, shared.hardening)
         };
         let guard = prepare(&mut connection).map_err(|source| OpenError::Sqlite {
@@ -111,8 +115,9 @@ impl ManageConnection for SqliteManager {
         }
     }
 
-    /// Broken is a connection that is inside a transaction, whose limits, switches or
-    /// authorizer were changed, or that was swapped for another one.
+    /// Broken is a connection that is inside a transaction, whose limits, switches,
+    /// authorizer, commit or rollback hook were changed, on which a commit failed, or
+    /// that was swapped for another one.
     fn has_broken(&self, connection: &mut SqliteConnection) -> bool {
         // As text: comparing paths takes them apart.
         let own = self.path.as_deref().map(Path::as_os_str) == Some(connection.path.as_os_str());

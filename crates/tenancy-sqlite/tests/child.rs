@@ -1,6 +1,6 @@
 //! What a child process of a test does; on its own it has no role and passes.
 
-use crate::{crash, fleet_crash, migrate, recover, retire};
+use crate::{crash, disk, fleet_crash, migrate, recover, retire};
 
 #[test]
 fn plays_its_role() {
@@ -9,6 +9,7 @@ fn plays_its_role() {
     };
     match role.as_str() {
         "provision" => crash::provision_and_die(&arguments),
+        "disk" => disk::work(&arguments),
         "migrate" => migrate::race(&arguments),
         "fleet" => fleet_crash::run_and_die(&arguments),
         "fleets" => fleet_crash::migrate_together(&arguments),

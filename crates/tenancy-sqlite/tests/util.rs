@@ -138,9 +138,17 @@ pub mod child {
 
     /// Starts this binary again with nothing but the test `child::plays_its_role`.
     pub fn start(role: &str, arguments: &[&str]) -> Child {
+        start_under(&[], role, arguments)
+    }
+
+    /// The same as the last arguments of another command.
+    pub fn start_under(outer: &[&str], role: &str, arguments: &[&str]) -> Child {
         let this = std::env::current_exe().expect("this binary");
-        Command::new(this)
-            .args(["--exact", "child::plays_its_role", "--nocapture"])
+        let this = this.to_str().expect("a plain name");
+        let own = [this, "--exact", "child::plays_its_role", "--nocapture"];
+        let mut words = outer.iter().chain(&own);
+        Command::new(words.next().expect("one at least"))
+            .args(words)
             .env(ROLE, role)
             .env(ARGUMENTS, arguments.join("\n"))
             .stdin(Stdio::null())
