@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::util::{command, files, interrupt, tenancy, wait_until};
+use crate::util::{command, files, interrupted, tenancy, wait_until};
 
 const KEYS: [&str; 14] = [
     "tenants",
@@ -160,7 +160,7 @@ fn the_second_process_tells_what_is_in_the_files() {
 
 /// Starts a demo without an end, does something while it is at work, and sends it
 /// Ctrl-C: its report, and the one line that it complains with.
-fn interrupted(meanwhile: impl FnOnce(&Path)) -> (Value, String) {
+fn disturbed(meanwhile: impl FnOnce(&Path)) -> (Value, String) {
     let dir = tempfile::tempdir().expect("a directory");
     let endless = ["--tenants", "4", "--requests", "100000000"];
     let args = [&["demo", "--dir", "kept", "--json"], &endless[..]].concat();
@@ -173,18 +173,15 @@ fn interrupted(meanwhile: impl FnOnce(&Path)) -> (Value, String) {
     wait_until(|| files(&tenants).iter().any(is_log));
     meanwhile(&tenants);
     std::thread::sleep(Duration::from_millis(300));
-    interrupt(&child);
-    let output = child.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    let report: Value = serde_json::from_slice(&output.stdout).expect("one document");
-    (report, stderr)
+    let run = interrupted(child);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
+    (run.json(), run.stderr)
 }
 
 #[test]
 fn ctrl_c_stops_cleanly_and_says_what_was_done() {
-    let (report, stderr) = interrupted(|_| ());
+    let (report, stderr) = disturbed(|_| ());
     let done = count(&report, "requests");
     adds_up(&report, done);
     assert!(done > 0 && done < 100_000_000, "{report}");
@@ -194,7 +191,7 @@ fn ctrl_c_stops_cleanly_and_says_what_was_done() {
 
 #[test]
 fn a_row_that_the_demo_did_not_write_fails_it() {
-    let (report, stderr) = interrupted(|tenants| plant(&files(tenants)[0]));
+    let (report, stderr) = disturbed(|tenants| plant(&files(tenants)[0]));
     // The requests that read it after it was planted count, too.
     assert!(count(&report, "wrong_tenant_rows") >= 1, "{report}");
     assert!(

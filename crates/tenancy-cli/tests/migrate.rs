@@ -7,7 +7,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::util::{Run, command, files, interrupt, project, tenancy, tenants, wait_until, write};
+use crate::util::{command, files, interrupted, project, tenancy, tenants, wait_until, write};
 
 /// A project with these tenants, at version 1.
 fn fleet(ids: &[&str]) -> TempDir {
@@ -334,8 +334,7 @@ fn ctrl_c_finishes_what_is_begun_and_the_next_run_goes_on() {
         .expect("it runs");
     let is_open = |path: &std::path::PathBuf| path.to_string_lossy().ends_with("-wal");
     wait_until(|| files(&dir.path().join("data/tenants")).iter().any(is_open));
-    interrupt(&child);
-    let run = Run::of(child.wait_with_output().expect("it ends"));
+    let run = interrupted(child);
     assert_eq!(run.code, 1, "{run:?}");
     let report = run.json();
     let done = names(&report, "done").len();

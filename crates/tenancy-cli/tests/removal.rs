@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::util::{Run, command, files, interrupt, project, tenancy, wait_until};
+use crate::util::{command, files, interrupted, project, tenancy, wait_until};
 
 #[test]
 fn a_destroyed_tenant_leaves_no_file_and_comes_back_as_another() {
@@ -136,8 +136,7 @@ fn ctrl_c_while_others_are_waited_for_says_how_it_stands() {
             .spawn();
         let child = child.expect("it runs");
         wait_until(|| status() == "retiring");
-        interrupt(&child);
-        Run::of(child.wait_with_output().expect("it ends")).refused(1, says);
+        interrupted(child).refused(1, says);
         tenancy(dir.path(), &["revive", "acme"]).ok();
         count().expect("it is all there");
     }

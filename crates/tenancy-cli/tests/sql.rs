@@ -5,7 +5,7 @@ use std::process::Stdio;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::util::{Run, command, files, interrupt, project, tenancy, wait_until};
+use crate::util::{command, files, interrupted, project, tenancy, wait_until};
 
 /// A project with a tenant acme.
 fn acme() -> TempDir {
@@ -125,9 +125,7 @@ fn ctrl_c_ends_a_statement_without_an_end() {
     let is_open = |path: &std::path::PathBuf| path.to_string_lossy().ends_with("-shm");
     let tenants = dir.path().join("data/tenants");
     wait_until(|| files(&tenants).iter().any(is_open));
-    interrupt(&child);
-    let output = child.wait_with_output().expect("it ends");
-    Run::of(output).refused(
+    interrupted(child).refused(
         1,
         "tenant acme: the statement was interrupted; it has changed nothing",
     );

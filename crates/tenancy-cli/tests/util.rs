@@ -107,12 +107,21 @@ pub fn wait_until(done: impl Fn() -> bool) {
     }
 }
 
-/// Sends it Ctrl-C.
+/// Sends it Ctrl-C; what it came to then.
 #[track_caller]
-pub fn interrupt(child: &Child) {
+pub fn interrupted(mut child: Child) -> Run {
     let pid = child.id().to_string();
     let kill = Command::new("kill").args(["-INT", &pid]).status();
     assert!(kill.expect("there is a kill").success());
+    let started = Instant::now();
+    while child.try_wait().expect("it can be waited for").is_none() {
+        if started.elapsed() > Duration::from_secs(60) {
+            child.kill().expect("it is there");
+            panic!("Ctrl-C does not end it");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Run::of(child.wait_with_output().expect("it has ended"))
 }
 
 /// A directory after `tenancy init`.
