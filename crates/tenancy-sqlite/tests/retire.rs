@@ -227,6 +227,20 @@ fn the_trash_is_emptied_of_what_is_past_its_grace_and_of_nothing_else() {
     }
 }
 
+#[test]
+fn the_file_of_a_tenant_that_is_not_retired_is_never_emptied_from_the_trash() {
+    let root = Root::new();
+    let (fleet, acme) = fleet(&root, Duration::ZERO);
+    fleet.driver().retire(&acme, NOW).unwrap();
+    let active = tenancy_core::TenantChange::status(TenantStatus::Active);
+    let by = Actor::new("test");
+    let acme = fleet
+        .catalog()
+        .update(acme.id(), acme.version(), active, &by);
+    assert!(fleet.empty_trash(&by).unwrap().is_empty());
+    fleet.driver().revive(&acme.unwrap()).unwrap();
+}
+
 /// The steps that a file takes, in order, and what comes of a repeated call when one
 /// of them fails.
 #[test]

@@ -11,6 +11,16 @@ use crate::util::{FailAt, World, id, mark, marks};
 
 const SOON: Duration = Duration::from_millis(20);
 
+impl World {
+    fn retire_soon(&self, name: &str) -> Result<(), Error> {
+        self.retire(&id(name), SOON).map(drop)
+    }
+
+    fn destroy_soon(&self, name: &str) -> Result<(), Error> {
+        self.destroy(&id(name), SOON)
+    }
+}
+
 #[test]
 fn a_retired_tenant_is_refused_keeps_its_names_and_comes_back_as_it_was() {
     let world = World::new();
@@ -173,6 +183,27 @@ fn a_retirement_or_a_revival_that_crashed_is_completed_by_calling_it_again() {
     }
 }
 
+/// The reviver comes between the row and the file of one who retires.
+#[test]
+fn who_revives_a_tenant_while_it_is_retired_has_the_last_word() {
+    for end in [World::retire_soon, World::destroy_soon] {
+        let world = World::new();
+        let acme = world.made("acme");
+        mark(&world.checkout(&acme).expect("a connection"), "kept");
+        let other = world.beside();
+        world.when(FailAt::Retire, move || {
+            other.revive(&id("acme")).expect("it is retiring");
+        });
+        let error = end(&world, "acme").expect_err("somebody was faster");
+        let told = matches!(error, Error::Write(WriteError::Conflict { .. }));
+        assert!(told, "{error}");
+        let acme = world.tenant(acme.id()).expect("a tenant");
+        assert_eq!(acme.status(), TenantStatus::Active);
+        let kept = marks(&world.checkout(&acme).expect("a connection"));
+        assert_eq!(kept, ["kept"]);
+    }
+}
+
 /// Whoever retires and whoever revives at the same moment: the tenant ends as one of
 /// them left it, with its file where its status says, and no row is lost.
 #[test]
@@ -257,7 +288,7 @@ fn of_a_tenant_that_is_destroyed_and_created_under_load_no_old_row_is_seen() {
 fn a_row_that_vanished_while_its_database_was_made_leaves_no_file() {
     let world = World::new();
     let catalog = SqliteCatalog::open(world.root.path()).expect("a catalog");
-    world.before_provision(move || {
+    world.when(FailAt::BeforeProvision, move || {
         let begun = catalog.page(None, 1).expect("rows").remove(0);
         let by = tenancy::Actor::new("somebody");
         let removed = catalog.remove(begun.id(), begun.version(), &by);

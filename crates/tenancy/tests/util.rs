@@ -35,13 +35,22 @@ pub enum FailAt {
 pub struct FailingDriver {
     inner: SqliteDriver,
     at: Arc<AtomicU8>,
-    before_provision: Hook,
+    hook: Hook,
 }
 
-type Hook = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
+/// What is to happen once, just before a step.
+type Hook = Arc<Mutex<Option<(FailAt, Box<dyn FnOnce() + Send>)>>>;
 
 impl FailingDriver {
     fn step(&self, at: FailAt, id: &TenantId) -> Result<(), ProvisionError> {
+        let hook = self
+            .hook
+            .lock()
+            .expect("no panic")
+            .take_if(|hook| hook.0 == at);
+        if let Some((_, happen)) = hook {
+            happen();
+        }
         if self.at.load(Ordering::Relaxed) != at as u8 {
             return Ok(());
         }
@@ -74,10 +83,6 @@ impl Provisioner for FailingDriver {
 
     fn provision(&self, tenant: &Tenant) -> Result<Provisioned, ProvisionError> {
         self.step(FailAt::BeforeProvision, tenant.id())?;
-        let hook = self.before_provision.lock().expect("no panic").take();
-        if let Some(hook) = hook {
-            hook();
-        }
         let provisioned = self.inner.provision(tenant)?;
         self.step(FailAt::AfterProvision, tenant.id())?;
         Ok(provisioned)
@@ -118,7 +123,7 @@ impl Provisioner for FailingDriver {
 pub struct World {
     tenancy: Tenancy<FailingDriver>,
     fail: Arc<AtomicU8>,
-    before_provision: Hook,
+    hook: Hook,
     pub root: Arc<TempDir>,
 }
 
@@ -151,12 +156,12 @@ impl World {
         fail: Arc<AtomicU8>,
         say: impl FnOnce(TenancyBuilder<FailingDriver>) -> TenancyBuilder<FailingDriver>,
     ) -> Result<Self, tenancy::Error> {
-        let before_provision = Hook::default();
-        let builder = builder(root.path(), fail.clone(), before_provision.clone());
+        let hook = Hook::default();
+        let builder = builder(root.path(), fail.clone(), hook.clone());
         Ok(Self {
             tenancy: say(builder).build()?,
             fail,
-            before_provision,
+            hook,
             root,
         })
     }
@@ -179,9 +184,9 @@ impl World {
         Self::of(self.root.clone(), fail, |builder| builder).expect("a tenancy")
     }
 
-    /// Runs this once, just before the next database is made.
-    pub fn before_provision(&self, f: impl FnOnce() + Send + 'static) {
-        *self.before_provision.lock().expect("no panic") = Some(Box::new(f));
+    /// Runs this once, when the driver comes to this step.
+    pub fn when(&self, at: FailAt, f: impl FnOnce() + Send + 'static) {
+        *self.hook.lock().expect("no panic") = Some((at, Box::new(f)));
     }
 
     pub fn fail_at(&self, at: FailAt) {
@@ -217,11 +222,7 @@ impl World {
     }
 }
 
-fn builder(
-    root: &Path,
-    at: Arc<AtomicU8>,
-    before_provision: Hook,
-) -> TenancyBuilder<FailingDriver> {
+fn builder(root: &Path, at: Arc<AtomicU8>, hook: Hook) -> TenancyBuilder<FailingDriver> {
     let marks = Migration::new("marks", "CREATE TABLE marks (mark TEXT NOT NULL) STRICT");
     let inner = SqliteDriver::builder(root)
         .migrations(Migrations::new([marks]).expect("migrations"))
@@ -229,11 +230,7 @@ fn builder(
         .build()
         .expect("a driver");
     let catalog = SqliteCatalog::open(root).expect("a catalog");
-    let driver = FailingDriver {
-        inner,
-        at,
-        before_provision,
-    };
+    let driver = FailingDriver { inner, at, hook };
     Tenancy::builder(driver, catalog)
         .resolver(rules)
         .upkeep(Upkeep::Manual)
