@@ -11,6 +11,7 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, Result};
 use tenancy_pool::Access;
 
+use crate::commits::{self, Commits};
 use crate::hazards::{Hazard, guarded};
 
 /// How much is refused on a tenant's connections.
@@ -109,10 +110,7 @@ pub(crate) struct Guard {
     ours: AtomicBool,
     /// Set while the connection is lent for reading only.
     reading: AtomicBool,
-    /// A commit was begun, and nothing else about transactions was said since.
-    committing: AtomicBool,
-    /// A commit failed: the disk is full or refused to sync.
-    failed: AtomicBool,
+    commits: Commits,
     last: Mutex<Option<Refusal>>,
 }
 
@@ -143,35 +141,16 @@ impl Guard {
         Ok(())
     }
 
+    pub(crate) fn commits(&self) -> &Commits {
+        &self.commits
+    }
+
     pub(crate) fn last(&self) -> Option<Refusal> {
         self.last.lock().clone()
     }
 
     pub(crate) fn clear(&self) {
         *self.last.lock() = None;
-        self.committing.store(false, Ordering::Relaxed);
-    }
-
-    /// Did a commit fail? After a sync that failed nobody knows what is on the disk, and
-    /// the next one may not say so again.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
-    }
-
-    /// Takes note of commits that end in a rollback which nobody asked for. SQLite tells
-    /// of the commit before it is tried, and of the rollback.
-    fn watch_commits(self: &Arc<Self>, connection: &Connection) -> Result<()> {
-        let guard = self.clone();
-        connection.commit_hook(Some(move || {
-            guard.committing.store(true, Ordering::Relaxed);
-            false
-        }))?;
-        let guard = self.clone();
-        connection.rollback_hook(Some(move || {
-            if guard.committing.load(Ordering::Relaxed) {
-                guard.failed.store(true, Ordering::Relaxed);
-            }
-        }))
     }
 }
 
@@ -223,10 +202,7 @@ pub(crate) fn guard(
     let shared = guard.clone();
     // Set once: setting it again would expire every prepared statement.
     connection.authorizer(Some(move |context: AuthContext<'_>| {
-        if let AuthAction::Transaction { .. } = context.action {
-            // A ROLLBACK that somebody asks for is none that follows from a commit.
-            shared.committing.store(false, Ordering::Relaxed);
-        }
+        commits::forget();
         if shared.ours.load(Ordering::Relaxed) {
             return Authorization::Allow;
         }
@@ -244,7 +220,7 @@ pub(crate) fn guard(
         }
     }))?;
     if purpose == Purpose::Tenant {
-        guard.watch_commits(connection)?;
+        commits::watch(connection, &guard)?;
     }
     Ok(guard)
 }
@@ -252,15 +228,15 @@ pub(crate) fn guard(
 /// Is this connection as it was lent? Rust code can change anything; what it
 /// changed must not reach the next one.
 pub(crate) fn is_intact(connection: &Connection, guard: &Arc<Guard>) -> bool {
-    // The authorizer and two hooks own a count: who replaced one has dropped that.
-    let guarded = Arc::strong_count(guard) == 4;
+    // The authorizer and the hooks own counts: who replaced one has dropped that.
+    let guarded = Arc::strong_count(guard) == 2 + commits::HOOKS;
     let limits = LIMITS
         .iter()
         .all(|(limit, value)| connection.limit(*limit).ok() == Some(*value));
     let flags = FLAGS
         .iter()
         .all(|(flag, value)| connection.db_config(*flag).ok() == Some(*value));
-    guarded && limits && flags && !guard.has_failed()
+    guarded && limits && flags && !guard.commits.failed()
 }
 
 /// Names of tables that belong to this library begin so, whatever their case.

@@ -48,6 +48,7 @@
 //! this process, and commits of others are lost without an error.
 
 mod catalog;
+mod commits;
 mod copies;
 mod deadline;
 mod driver;

@@ -181,7 +181,7 @@ fn missing(tenant: &Tenant, path: &Path) -> FileError {
     OpenError::Missing { tenant, path }.into()
 }
 
-fn is_busy(error: &rusqlite::Error) -> bool {
+pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
     matches!(
         error.sqlite_error_code(),

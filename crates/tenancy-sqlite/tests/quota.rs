@@ -132,3 +132,57 @@ fn a_long_log_does_not_stay_long() {
     let cut = root.driver.wal_bytes(&acme).unwrap();
     assert!(cut <= 4 << 20, "{cut}");
 }
+
+/// A rollback that a constraint caused, or that was asked for, is no failure of the disk.
+#[test]
+fn rollbacks_keep_the_connection() {
+    let root = Root::new();
+    let acme = root.made("acme");
+    let pools = TenantPools::<SqliteDriver>::builder();
+    let pools = pools.build(root.driver.clone()).unwrap();
+    let same = |connection: &rusqlite::Connection| {
+        let sql = "SELECT * FROM same";
+        assert!(connection.execute_batch(sql).is_ok(), "a new connection");
+    };
+    let connection = pools.checkout(&acme).unwrap();
+    connection
+        .execute_batch("CREATE TEMP TABLE same (x)")
+        .unwrap();
+    drop(connection);
+    let sql = "INSERT INTO notes (id, text) VALUES (1, 'x')";
+    for _ in 0..3 {
+        let mut connection = pools.checkout(&acme).unwrap();
+        same(&connection);
+        // The first commits. Prepared once, the others come without a word before.
+        let _ = connection.prepare_cached(sql).unwrap().execute([]);
+        connection
+            .prepare_cached(sql)
+            .unwrap()
+            .execute([])
+            .unwrap_err();
+        let transaction = connection.transaction().unwrap();
+        transaction.execute("DELETE FROM notes", []).unwrap();
+        drop(transaction);
+        connection
+            .prepare_cached(sql)
+            .unwrap()
+            .execute([])
+            .unwrap_err();
+    }
+    same(&pools.checkout(&acme).unwrap());
+}
+
+#[test]
+fn the_log_is_moved_into_the_file_as_it_grows() {
+    let root = Root::new();
+    let acme = root.made("acme");
+    let connection = root.connect(&acme).unwrap();
+    for _ in 0..3_000 {
+        let sql = "INSERT INTO notes (text) VALUES (printf('%.4096c', 'x'))";
+        connection.execute(sql, []).unwrap();
+    }
+    let mut log = root.path(&acme).into_os_string();
+    log.push("-wal");
+    let bytes = std::fs::metadata(log).unwrap().len();
+    assert!(bytes < 6 << 20, "{bytes} bytes of 12 MB that were written");
+}
