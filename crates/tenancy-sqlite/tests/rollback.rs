@@ -8,6 +8,7 @@ use tenancy_core::{CatalogWriter, Provisioner, SchemaTarget, Tenant};
 use tenancy_pool::{CheckoutError, Driver, TenantPools};
 use tenancy_sqlite::{
     Back, FileError, Fleet, MigrateError, Migration, Migrations, RunEnd, SqliteDriver,
+    ValidateOptions,
 };
 
 use crate::fleet::{Bed, by, first_step, options};
@@ -162,6 +163,10 @@ fn a_copy_becomes_the_file_of_the_next_incarnation() {
         }
         assert_eq!(in_trash(&bed), 2, "the old files");
         assert!(files_below(&bed.root.dir.path().join("staging")).is_empty());
+        // Nothing of it looks like a mistake.
+        let validation = fleet.validate(&ValidateOptions::new(), &mut |_| {});
+        let findings = validation.unwrap().findings;
+        assert!(findings.is_empty(), "{findings:?}");
         // The catalog knows the schema without looking.
         let counts = bed.fleet(with_irreversible()).check().unwrap();
         assert_eq!((counts.behind, counts.unknown), (2, 0));
