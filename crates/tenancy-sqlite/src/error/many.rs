@@ -1,0 +1,96 @@
+//! Errors of runs over many tenants, and of seeds.
+
+use tenancy_core::{CatalogError, WriteError};
+
+use super::{FileError, IoError};
+use crate::harden::Refusal;
+
+/// An operation on many tenants that could not begin or could not be recorded. What was
+/// done until then stays; the next call goes on with it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FleetError {
+    /// The operating system refused something.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// The catalog cannot be asked.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The catalog refused a write, or has no tenant of an id that was named.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The scripts fail on an empty database.
+    #[error("the migrations fail on an empty database, so no tenant was touched; see the cause")]
+    Migrations(#[source] FileError),
+}
+
+/// Seeds that are no set of seeds.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SeedsError {
+    /// The directory or a file of it cannot be read.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// A name with other characters.
+    #[error("{name:?} is no name of a seed; use letters, digits, - and _")]
+    Name {
+        /// The name.
+        name: Box<str>,
+    },
+    /// Two of one name.
+    #[error("seed {name} is there twice; rename one")]
+    Twice {
+        /// The name.
+        name: Box<str>,
+    },
+    /// A script without a statement.
+    #[error("seed {name} is empty; write its statements or delete it")]
+    Empty {
+        /// Which.
+        name: Box<str>,
+    },
+}
+
+/// A seed that could not be run; its transaction was rolled back, those before it stay.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SeedError {
+    /// A statement failed.
+    #[error("seed {name} failed in statement {statement}; see the cause")]
+    Statement {
+        /// Which.
+        name: Box<str>,
+        /// The statement of the script, counted from 1.
+        statement: usize,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// A statement that no seed may run.
+    #[error("seed {name}, statement {statement}: {refusal}")]
+    Refused {
+        /// Which.
+        name: Box<str>,
+        /// The statement of the script, counted from 1.
+        statement: usize,
+        /// What was refused, and why.
+        refusal: Refusal,
+    },
+    /// A script ended the transaction that it runs in.
+    #[error(
+        "seed {name} left its transaction in statement {statement}; take transaction control out of it"
+    )]
+    LeftTransaction {
+        /// Which.
+        name: Box<str>,
+        /// The statement of the script, counted from 1.
+        statement: usize,
+    },
+    /// SQLite failed outside the script.
+    #[error("seed {name} could not be begun or recorded; see the cause")]
+    Sqlite {
+        /// Which.
+        name: Box<str>,
+        /// Why.
+        source: rusqlite::Error,
+    },
+}
