@@ -1,6 +1,5 @@
 //! The config of this call and what it opens.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use tenancy::{Actor, Config, Fleet, SqliteCatalog, SqliteDriver, Tenancy, TenancyBuilder, Upkeep};
@@ -22,32 +21,8 @@ pub fn config(global: &Global) -> Result<Config, Failure> {
 /// Everything that the config ties together. A command is over before a thread of
 /// its own would have anything to do.
 pub fn open(config: &Config) -> Result<Project, Failure> {
-    refuse_lost_catalog(&config.storage.root)?;
     let builder = TenancyBuilder::<SqliteDriver>::from_config(config)?;
     Ok(builder.actor(actor()).upkeep(Upkeep::Manual).build()?)
-}
-
-/// A catalog that is lost would be made anew, and empty: then `create` would give an id
-/// away a second time, and `validate --fix` would take every file for nobody's.
-fn refuse_lost_catalog(root: &Path) -> Result<(), Failure> {
-    let catalog = root.join("catalog.db");
-    let tenants = root.join("tenants");
-    match !catalog.exists() && holds_a_file(&tenants) {
-        true => Err(Failure::refused(format!(
-            "{} is missing, but there are tenants' files in {}; restore it, or make a new one \
-             from them with `tenancy validate --rebuild`",
-            catalog.display(),
-            tenants.display()
-        ))),
-        false => Ok(()),
-    }
-}
-
-/// Is there a file in a directory of this one?
-fn holds_a_file(dir: &Path) -> bool {
-    let entries = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut shards = entries(dir);
-    shards.any(|shard| entries(&shard.path()).next().is_some())
 }
 
 /// All tenants of the config's storage root, for what is done to many.

@@ -78,6 +78,19 @@ pub enum StorageError {
         /// What it is on.
         found: &'static str,
     },
+    /// The catalog is missing where tenants are. A new, empty one would give their ids
+    /// away a second time, and take every file for nobody's.
+    #[error(
+        "{} is missing, but there are tenants' files in {}; restore it, or make a new one from them with `Fleet::rebuild_catalog` (`tenancy validate --rebuild`)",
+        catalog.display(),
+        tenants.display()
+    )]
+    LostCatalog {
+        /// Where it was.
+        catalog: PathBuf,
+        /// Where there are files.
+        tenants: PathBuf,
+    },
     /// SQLite takes paths as text.
     #[error("{} is no UTF-8; choose a storage root with a plain name", path.display())]
     NotUtf8 {

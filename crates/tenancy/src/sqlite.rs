@@ -31,7 +31,8 @@ impl TenancyBuilder<SqliteDriver> {
     /// done are completed first; see [`Fleet::recover`].
     ///
     /// # Errors
-    /// When the keys contradict each other, or the storage cannot be used.
+    /// When the keys contradict each other, the storage cannot be used, or its catalog
+    /// is lost.
     pub fn from_config(config: &Config) -> Result<Self, Error> {
         // A config that contradicts itself must not leave a storage root behind.
         config.resolver(tenancy_core::MemoryCatalog::new())?;
@@ -40,6 +41,7 @@ impl TenancyBuilder<SqliteDriver> {
             None => Migrations::default(),
         };
         let root = &config.storage.root;
+        SqliteCatalog::refuse_lost(root)?;
         let seeds = match &config.storage.seeds {
             Some(dir) => Seeds::from_dir(dir)?,
             None => Seeds::default(),

@@ -198,3 +198,26 @@ fn a_tenancy_is_made_from_a_config() {
     assert_eq!(tenancy.pools().stats().max, 7);
     assert!(dir.path().join("data/catalog.db").is_file());
 }
+
+/// An empty catalog beside tenants' files would give their ids away a second time.
+#[test]
+fn a_lost_catalog_is_not_made_anew() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("tenancy.toml");
+    std::fs::write(&file, "").expect("a config");
+    let config = Config::load(&file).expect("a config");
+    let tenancy = Tenancy::from_config(&config).expect("a new root");
+    tenancy
+        .create("acme".parse::<TenantId>().expect("an id"))
+        .expect("a tenant");
+    drop(tenancy);
+    drop(Tenancy::from_config(&config).expect("the same root"));
+    for suffix in ["", "-wal", "-shm"] {
+        let path = config.storage.root.join(format!("catalog.db{suffix}"));
+        let _ = std::fs::remove_file(path);
+    }
+    let error = Tenancy::from_config(&config).expect_err("it is lost");
+    let text = error.to_string();
+    assert!(text.contains("catalog.db is missing"), "{text}");
+    assert!(!config.storage.root.join("catalog.db").exists());
+}

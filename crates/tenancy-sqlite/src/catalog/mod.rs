@@ -56,6 +56,15 @@ struct Inner {
 const MAX_READERS: usize = 8;
 
 impl SqliteCatalog {
+    /// Refuses a root that has files of tenants and no catalog: what opens an existing
+    /// root asks this first, as [`open`](Self::open) would make an empty one.
+    ///
+    /// # Errors
+    /// [`StorageError::LostCatalog`].
+    pub fn refuse_lost(root: impl AsRef<Path>) -> Result<(), StorageError> {
+        open::refuse_lost(root.as_ref())
+    }
+
     /// Opens the catalog of a storage root, making both if they are missing.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Making and opening `catalog.db`.
 
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -113,5 +114,15 @@ fn failed(path: &Path, source: rusqlite::Error) -> StorageError {
             found: "no SQLite database".into(),
         },
         _ => StorageError::Catalog { path, source },
+    }
+}
+
+pub(super) fn refuse_lost(root: &Path) -> Result<(), StorageError> {
+    let (catalog, tenants) = (root.join("catalog.db"), root.join("tenants"));
+    let entries = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
+    let holds_a_file = || entries(&tenants).any(|dir| entries(&dir.path()).next().is_some());
+    match !catalog.exists() && holds_a_file() {
+        true => Err(StorageError::LostCatalog { catalog, tenants }),
+        false => Ok(()),
     }
 }
