@@ -2,6 +2,7 @@
 
 mod events;
 mod feed;
+mod names;
 mod open;
 mod rows;
 mod runs;
