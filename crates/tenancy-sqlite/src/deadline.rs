@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Result};
@@ -32,43 +32,38 @@ impl Drop for Deadline {
 
 /// The deadline of one connection, in nanoseconds of [`now`].
 #[derive(Debug)]
-pub(crate) struct Deadlines {
-    at: Arc<AtomicU64>,
-    watched: AtomicBool,
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self {
-            at: Arc::new(AtomicU64::new(NEVER)),
-            watched: AtomicBool::new(false),
-        }
-    }
-}
+pub(crate) struct Deadlines(Arc<AtomicU64>);
 
 impl Deadlines {
-    /// Sets one. An earlier one that is already set stays.
-    pub(crate) fn set(&self, connection: &Connection, after: Duration) -> Result<Deadline> {
-        if !self.watched.load(Ordering::Relaxed) {
-            let at = self.at.clone();
-            // Must not panic: a handler that does lets the statement go on.
-            let late = move || now() >= at.load(Ordering::Relaxed);
-            connection.progress_handler(STEPS, Some(late))?;
-            self.watched.store(true, Ordering::Relaxed);
-        }
-        let before = self.at.load(Ordering::Relaxed);
-        let after = u64::try_from(after.as_nanos()).unwrap_or(NEVER);
-        let at = now().saturating_add(after).min(before);
-        self.at.store(at, Ordering::Relaxed);
-        Ok(Deadline {
-            at: self.at.clone(),
-            before,
-        })
+    /// Watches the statements of a connection. Always, not only with the first deadline:
+    /// who sets a handler of his own is then noticed.
+    pub(crate) fn watch(connection: &Connection) -> Result<Self> {
+        let at = Arc::new(AtomicU64::new(NEVER));
+        let watched = at.clone();
+        // Must not panic: a handler that does lets the statement go on.
+        let late = move || match watched.load(Ordering::Relaxed) {
+            NEVER => false,
+            at => now() >= at,
+        };
+        connection.progress_handler(STEPS, Some(late))?;
+        Ok(Self(at))
     }
 
-    /// Is none set?
+    /// Sets one. An earlier one that is already set stays.
+    pub(crate) fn set(&self, after: Duration) -> Deadline {
+        let before = self.0.load(Ordering::Relaxed);
+        let after = u64::try_from(after.as_nanos()).unwrap_or(NEVER);
+        let at = now().saturating_add(after).min(before);
+        self.0.store(at, Ordering::Relaxed);
+        Deadline {
+            at: self.0.clone(),
+            before,
+        }
+    }
+
+    /// Is none set, and is the handler still ours? It owns the other count.
     pub(crate) fn is_clear(&self) -> bool {
-        self.at.load(Ordering::Relaxed) == NEVER
+        self.0.load(Ordering::Relaxed) == NEVER && Arc::strong_count(&self.0) == 2
     }
 }
 

@@ -25,15 +25,16 @@ pub(crate) type OnConnect = dyn Fn(&mut Connection) -> rusqlite::Result<()> + Se
 
 type OnStep = dyn Fn(&'static str) -> std::io::Result<()> + Send + Sync;
 
-/// When a commit is on the disk.
+/// When a commit is on the disk. New files, migrations' steps before they are recorded
+/// and the catalog are always waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Durability {
-    /// Before it returns: `synchronous = FULL`.
+    /// Before it returns: `synchronous = FULL`, one sync of the log a commit.
     #[default]
     Full,
-    /// At the next checkpoint: `synchronous = NORMAL`. A power cut may lose the last
-    /// commits; nothing is torn.
+    /// At the next checkpoint: `synchronous = NORMAL`, no sync a commit. A power cut, and
+    /// nothing less, may lose the last commits; nothing is torn.
     Normal,
 }
 
@@ -47,6 +48,16 @@ pub enum Behind {
     /// Migrate it when it is opened.
     Migrate,
 }
+
+/// As long as a check-out waits for a connection by default: who got one waits no
+/// longer for a lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A month's invoice tells a customer of a retirement that nobody meant.
+const GRACE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// SQLite's own default, and the block of the usual file systems.
+const PAGE_SIZE: u32 = 4096;
 
 /// One SQLite file per tenant, below a storage root. Cloning is cheap.
 ///
@@ -82,12 +93,12 @@ impl SqliteDriver {
             migrations: Migrations::default(),
             seeds: Seeds::default(),
             durability: Durability::default(),
-            busy_timeout: Duration::from_secs(5),
+            busy_timeout: BUSY_TIMEOUT,
             hardening: Hardening::default(),
             behind: Behind::default(),
-            grace: Duration::from_secs(30 * 24 * 60 * 60),
+            grace: GRACE,
             file_systems: FileSystems::default(),
-            page_size: 4096,
+            page_size: PAGE_SIZE,
             quota: Quota::default(),
             on_connect: None,
             on_step: None,
@@ -197,7 +208,22 @@ impl Shared {
     }
 }
 
-/// Builds a [`SqliteDriver`].
+/// Builds a [`SqliteDriver`]. What is out of bounds is an error of
+/// [`build`](Self::build).
+///
+/// ```
+/// # use std::time::Duration;
+/// use tenancy_sqlite::{Durability, Hardening, SqliteDriver};
+/// # let root = tempfile::tempdir()?;
+/// let driver = SqliteDriver::builder(root.path())
+///     .durability(Durability::Normal)
+///     .busy_timeout(Duration::from_secs(1))
+///     .max_bytes(100 << 20)
+///     .build()?;
+/// let error = SqliteDriver::builder(root.path()).page_size(1000).build().unwrap_err();
+/// assert_eq!(error.to_string(), "page size 1000 is none; use a power of two from 512 to 65536");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "call `build`"]
 pub struct SqliteDriverBuilder {
     root: PathBuf,
@@ -216,47 +242,58 @@ pub struct SqliteDriverBuilder {
 }
 
 impl SqliteDriverBuilder {
-    /// The schema that tenants have; none unless said.
+    /// The schema that tenants have, at most 2^31 - 1 steps (SQLite's `user_version`);
+    /// none unless said. [`Migrations::new`] says what it refuses.
     pub fn migrations(mut self, migrations: Migrations) -> Self {
         self.migrations = migrations;
         self
     }
 
-    /// What a tenant's database is filled with when that is asked for; nothing unless
-    /// said.
+    /// What a tenant's database is filled with when that is asked for, by
+    /// [`Fleet::seed`](crate::Fleet::seed) or `Provisioner::seed`; nothing unless said.
+    /// [`Seeds::new`] says what it refuses.
     pub fn seeds(mut self, seeds: Seeds) -> Self {
         self.seeds = seeds;
         self
     }
 
-    /// When a commit is on the disk; [`Durability::Full`] unless said.
+    /// When a commit is on the disk; [`Durability::Full`] unless said, as a commit that
+    /// was acknowledged and is gone after a power cut is nobody's expectation.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// How long a statement waits for another connection's lock; 5 s unless said, at
-    /// most about 24 days.
+    /// How long a statement waits for another connection's lock, in whole milliseconds (a
+    /// part of one counts as one), from zero (no waiting) to
+    /// [`MAX_BUSY_TIMEOUT`](Self::MAX_BUSY_TIMEOUT); 5 s unless said, as long as a
+    /// check-out waits. It then fails with `rusqlite::ErrorCode::DatabaseBusy`.
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
-        self.busy_timeout = timeout.min(Duration::from_millis(i32::MAX as u64));
+        self.busy_timeout = timeout;
         self
     }
 
-    /// How much is refused to SQL text; [`Hardening::Strict`] unless said.
+    /// What SQLite can count in milliseconds: about 24 days and 20 hours.
+    pub const MAX_BUSY_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
+
+    /// How much is refused to SQL text on lent connections; [`Hardening::Strict`] unless
+    /// said. Migrations and seeds are always strict.
     pub fn hardening(mut self, hardening: Hardening) -> Self {
         self.hardening = hardening;
         self
     }
 
-    /// What to do with a tenant of an older schema; [`Behind::Refuse`] unless said.
+    /// What to do with a tenant of an older schema; [`Behind::Refuse`] unless said, so
+    /// that no request pays for a migration, and a bad one is met by an operator.
     pub fn behind(mut self, behind: Behind) -> Self {
         self.behind = behind;
         self
     }
 
     /// How long a retired tenant's file stays in the trash, where it can be revived;
-    /// 30 days unless said. After that [`Fleet::empty_trash`](crate::Fleet::empty_trash)
-    /// destroys it; nothing else does.
+    /// in whole seconds, any number of them; 30 days unless said. After that, with zero at
+    /// once, [`Fleet::empty_trash`](crate::Fleet::empty_trash) destroys it; nothing else
+    /// does.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
@@ -270,14 +307,17 @@ impl SqliteDriverBuilder {
         self
     }
 
-    /// The page size of new files: a power of two, 512–65536; 4096 unless said.
+    /// The page size of new files in bytes: a power of two, 512–65536; 4096 unless said,
+    /// which is SQLite's default and the block of the usual file systems. A file that is
+    /// there keeps its own.
     pub fn page_size(mut self, bytes: u32) -> Self {
         self.page_size = bytes;
         self
     }
 
-    /// How large each tenant's database may become, in bytes, rounded down to pages;
-    /// without a bound unless said. A statement that would need more fails with
+    /// How large each tenant's database may become, in bytes, rounded down to pages, at
+    /// least one; without a bound unless said (SQLite's own is 2^32 - 2 pages, 16 TiB of
+    /// 4096 bytes each). A statement that would need more fails with
     /// `SQLITE_FULL` (`rusqlite::ErrorCode::DiskFull`) and is undone; reading, deleting
     /// and other tenants go on. A database that is larger already grows no more.
     ///
@@ -289,8 +329,9 @@ impl SqliteDriverBuilder {
     }
 
     /// Asked at each open of a connection for the tenant's own bound; without an answer
-    /// [`max_bytes`](Self::max_bytes) holds. A connection that is open keeps the bound
-    /// that it was opened with.
+    /// [`max_bytes`](Self::max_bytes) holds. Less than a page counts as one. A connection
+    /// that is open keeps the bound that it was opened with. Keep it quick, and ask no
+    /// pool in it.
     ///
     /// ```
     /// # use tenancy_sqlite::SqliteDriver;
@@ -312,8 +353,25 @@ impl SqliteDriverBuilder {
         self
     }
 
-    /// Runs on every new connection before it is hardened, on those that migrate too:
-    /// the place to register functions and collations. It is trusted.
+    /// Runs on every new connection before it is hardened, on those that migrate or
+    /// check too, and on the template in memory: the place to register functions and
+    /// collations. It is trusted, and its error is the open's; nothing unless said.
+    ///
+    /// ```
+    /// # use rusqlite::functions::FunctionFlags;
+    /// # use tenancy_sqlite::SqliteDriver;
+    /// # let root = tempfile::tempdir()?;
+    /// let driver = SqliteDriver::builder(root.path())
+    ///     .on_connect(|connection| {
+    ///         // Innocuous: views, triggers and indexes of the file may call it.
+    ///         let flags = FunctionFlags::SQLITE_DETERMINISTIC
+    ///             | FunctionFlags::SQLITE_INNOCUOUS
+    ///             | FunctionFlags::SQLITE_UTF8;
+    ///         connection.create_scalar_function("half", 1, flags, |c| Ok(c.get::<f64>(0)? / 2.0))
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_connect(
         mut self,
         f: impl Fn(&mut Connection) -> rusqlite::Result<()> + Send + Sync + 'static,
@@ -337,12 +395,9 @@ impl SqliteDriverBuilder {
     /// processes left half written, if no other process uses the root.
     ///
     /// # Errors
-    /// When the root cannot be used, the page size is none, or SQLite is too old.
+    /// When an option is out of bounds, the root cannot be used, or SQLite is too old.
     pub fn build(self) -> Result<SqliteDriver, StorageError> {
-        if !self.page_size.is_power_of_two() || !(512..=65536).contains(&self.page_size) {
-            let found = self.page_size;
-            return Err(StorageError::PageSize { found });
-        }
+        self.check()?;
         let root = Root::open(&self.root, self.file_systems)?;
         let lock = root.lock()?;
         Ok(SqliteDriver {
@@ -350,7 +405,7 @@ impl SqliteDriverBuilder {
                 root,
                 migrations: self.migrations,
                 seeds: self.seeds,
-                busy_timeout: self.busy_timeout,
+                busy_timeout: whole_millis(self.busy_timeout),
                 hardening: self.hardening,
                 behind: self.behind,
                 grace: self.grace,
@@ -364,4 +419,28 @@ impl SqliteDriverBuilder {
             }),
         })
     }
+
+    fn check(&self) -> Result<(), StorageError> {
+        let found = self.page_size;
+        if !found.is_power_of_two() || !(512..=65536).contains(&found) {
+            return Err(StorageError::PageSize { found });
+        }
+        if self.busy_timeout > Self::MAX_BUSY_TIMEOUT {
+            let found = self.busy_timeout;
+            return Err(StorageError::BusyTimeout { found });
+        }
+        let page_size = self.page_size;
+        match self.quota.all {
+            Some(found) if found < page_size.into() => {
+                Err(StorageError::MaxBytes { found, page_size })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Rounded up: whoever asks for a part of one does not ask for none.
+fn whole_millis(time: Duration) -> Duration {
+    let millis = time.as_nanos().div_ceil(1_000_000);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }

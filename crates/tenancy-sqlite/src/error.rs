@@ -6,10 +6,11 @@ mod migrate;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tenancy_core::{CatalogError, TenantRef, WriteError};
 
-pub use many::{FleetError, SeedError, SeedsError};
+pub use many::{FleetError, InvalidJobs, SeedError, SeedsError};
 pub use migrate::{MigrateError, MigrationsError};
 
 /// A call to the operating system that failed.
@@ -108,6 +109,22 @@ pub enum StorageError {
     PageSize {
         /// What was asked for.
         found: u32,
+    },
+    /// A busy timeout that SQLite cannot count.
+    #[error("a busy timeout of {found:?} is too long; use at most 24 days")]
+    BusyTimeout {
+        /// What was asked for.
+        found: Duration,
+    },
+    /// A bound on databases that no database can keep.
+    #[error(
+        "max_bytes {found} is less than one page of {page_size} bytes; say how many bytes a tenant may have"
+    )]
+    MaxBytes {
+        /// What was asked for.
+        found: u64,
+        /// The page size of new files.
+        page_size: u32,
     },
     /// The file is no catalog.
     #[error("{} is {found}, not a catalog; move it away or choose another root", path.display())]
@@ -291,6 +308,9 @@ pub enum FileError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RepairError {
+    /// An option is out of bounds; nothing was begun.
+    #[error(transparent)]
+    Jobs(#[from] InvalidJobs),
     /// The operating system refused something.
     #[error(transparent)]
     Io(#[from] IoError),

@@ -85,16 +85,18 @@ impl ManageConnection for SqliteManager {
             if let Some(bytes) = shared.quota.of(&self.tenant) {
                 quota::set(connection, bytes)?;
             }
-            harden::guard(connection, Purpose::Tenant, shared.hardening)
+            let deadlines = Deadlines::watch(connection)?;
+            let guard = harden::guard(connection, Purpose::Tenant, shared.hardening)?;
+            Ok((guard, deadlines))
         };
-        let guard = prepare(&mut connection).map_err(|source| OpenError::Sqlite {
+        let (guard, deadlines) = prepare(&mut connection).map_err(|source| OpenError::Sqlite {
             tenant: tenant(),
             source,
         })?;
         Ok(SqliteConnection {
             inner: connection,
             guard,
-            deadlines: Deadlines::default(),
+            deadlines,
             tenant: tenant(),
             path,
         })
@@ -116,7 +118,7 @@ impl ManageConnection for SqliteManager {
     }
 
     /// Broken is a connection that is inside a transaction, whose limits, switches,
-    /// authorizer, commit or rollback hook were changed, on which a commit failed, or
+    /// authorizer, commit, rollback or progress hook were changed, on which a commit failed, or
     /// that was swapped for another one.
     fn has_broken(&self, connection: &mut SqliteConnection) -> bool {
         // As text: comparing paths takes them apart.
@@ -162,7 +164,8 @@ impl SqliteConnection {
     /// Interrupts every statement that runs `after` this moment, until the returned
     /// guard is dropped: for statements whose cost is not known beforehand. It stops
     /// scans, joins, sorts and endless recursion within some microseconds. An earlier
-    /// deadline stays; a connection that is given back with one is thrown away.
+    /// deadline stays; a connection that is given back with one is thrown away, and so is
+    /// one whose progress handler was replaced, which would end deadlines.
     ///
     /// ```
     /// # use tenancy_core::{Provisioner, Tenant};
@@ -185,9 +188,9 @@ impl SqliteConnection {
     /// ```
     ///
     /// # Errors
-    /// When SQLite does not take the handler.
+    /// None today; SQLite may one day refuse it.
     pub fn deadline(&self, after: Duration) -> rusqlite::Result<Deadline> {
-        self.deadlines.set(&self.inner, after)
+        Ok(self.deadlines.set(after))
     }
 
     pub(crate) fn restrict(&mut self, access: Access) -> Result<Access, OpenError> {

@@ -1,6 +1,6 @@
 //! What a child process of a test does; on its own it has no role and passes.
 
-use crate::{crash, disk, fleet_crash, migrate, recover, retire};
+use crate::{crash, disk, fleet_crash, migrate, options_traced, recover, retire};
 
 #[test]
 fn plays_its_role() {
@@ -9,6 +9,8 @@ fn plays_its_role() {
     };
     match role.as_str() {
         "provision" => crash::provision_and_die(&arguments),
+        "build" => options_traced::build(&arguments),
+        "commit" => options_traced::commit(&arguments),
         "disk" => disk::work(&arguments),
         "migrate" => migrate::race(&arguments),
         "fleet" => fleet_crash::run_and_die(&arguments),

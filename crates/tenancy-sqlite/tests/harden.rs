@@ -296,7 +296,7 @@ fn a_connection_that_was_changed_is_broken() {
     let acme = root.made("acme");
     let manager = root.driver.manager(&acme);
     type Change = fn(&mut SqliteConnection);
-    let changes: [(&str, Change); 9] = [
+    let changes: [(&str, Change); 11] = [
         ("in a transaction", |c| c.execute_batch("BEGIN").unwrap()),
         ("in a savepoint", |c| {
             c.execute_batch("SAVEPOINT s").unwrap()
@@ -323,6 +323,12 @@ fn a_connection_that_was_changed_is_broken() {
         ("another authorizer", |c| {
             c.authorizer(Some(|_: AuthContext<'_>| Authorization::Allow))
                 .unwrap();
+        }),
+        ("another progress handler", |c| {
+            c.progress_handler(1, Some(|| false)).unwrap();
+        }),
+        ("no progress handler", |c| {
+            c.progress_handler(0, None::<fn() -> bool>).unwrap();
         }),
         ("with a deadline", |c| {
             std::mem::forget(c.deadline(Duration::from_secs(1)).unwrap());

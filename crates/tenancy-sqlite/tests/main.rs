@@ -13,6 +13,8 @@ mod harden;
 mod migrate;
 mod model;
 mod open;
+mod options;
+mod options_traced;
 mod pool;
 mod provision;
 mod quota;

@@ -83,7 +83,7 @@ fn a_tenant_may_have_a_bound_of_its_own() {
 
 #[test]
 fn a_full_tenant_can_be_migrated() {
-    let root = Root::with(|builder| builder.migrations(notes()).max_bytes(1));
+    let root = Root::with(|builder| builder.migrations(notes()).max_bytes(4096));
     let acme = root.made("acme");
     let down = root
         .driver

@@ -5,11 +5,23 @@ use tenancy_core::{CatalogError, WriteError};
 use super::{FileError, IoError};
 use crate::harden::Refusal;
 
+/// So many tenants cannot be worked on at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{found} jobs at a time are out of bounds; use 1 to 256")]
+#[non_exhaustive]
+pub struct InvalidJobs {
+    /// What was asked for.
+    pub found: usize,
+}
+
 /// An operation on many tenants that could not begin or could not be recorded. What was
 /// done until then stays; the next call goes on with it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FleetError {
+    /// An option is out of bounds; nothing was begun.
+    #[error(transparent)]
+    Jobs(#[from] InvalidJobs),
     /// The operating system refused something.
     #[error(transparent)]
     Io(#[from] IoError),

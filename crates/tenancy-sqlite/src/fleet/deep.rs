@@ -38,7 +38,7 @@ impl Comparison<'_> {
         };
         in_parallel(
             &files,
-            options.jobs.get(),
+            options.jobs,
             || true,
             look,
             |results| {

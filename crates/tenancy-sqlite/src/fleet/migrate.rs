@@ -69,14 +69,15 @@ impl Fleet {
     /// ```
     ///
     /// # Errors
-    /// When the migrations fail on an empty database, there is no tenant of an id that
-    /// was named, or the catalog cannot be asked or written. That a tenant failed is in
+    /// When the migrations fail on an empty database, an option is out of bounds, there is
+    /// no tenant of an id that was named, or the catalog cannot be asked or written. That a tenant failed is in
     /// the report.
     pub fn migrate(
         &self,
         options: &FleetOptions,
         mut progress: impl FnMut(Progress),
     ) -> Result<FleetReport, FleetError> {
+        self.check_options(options)?;
         let shared = &self.driver.shared;
         let target = shared.migrations.newest();
         let (current, chosen) = self.behind(target, options)?;
@@ -100,6 +101,7 @@ impl Fleet {
     /// # Errors
     /// As [`migrate`](Self::migrate).
     pub fn plan(&self, options: &FleetOptions) -> Result<Plan, FleetError> {
+        self.check_options(options)?;
         let shared = &self.driver.shared;
         let target = shared.migrations.newest();
         let (_, chosen) = self.behind(target, options)?;

@@ -1,18 +1,31 @@
 //! [`FleetOptions`]: which tenants, how many at a time, and when to stop.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sha2::{Digest, Sha256};
 use tenancy_core::{Actor, TenantId};
 
+use super::Fleet;
+use crate::error::{FleetError, InvalidJobs};
 use crate::migrate::Keep;
 use crate::root::hex;
 
 /// How many tenants are worked on at a time unless said: they wait for the disk, not
 /// for a core, and two threads already were 2.5–6.6 times one.
-const JOBS: NonZeroUsize = NonZeroUsize::new(8).expect("it is not 0");
+const JOBS: usize = 8;
+
+/// Each has a thread and up to six descriptors: beyond this the usual 1,024 descriptors
+/// of a process would not do, and no disk gets faster.
+const MAX_JOBS: usize = 256;
+
+/// Within bounds?
+pub(super) fn check_jobs(found: usize) -> Result<(), InvalidJobs> {
+    match found {
+        1..=MAX_JOBS => Ok(()),
+        _ => Err(InvalidJobs { found }),
+    }
+}
 
 /// Which tenants, how many at a time, and when to stop: what all operations of a
 /// [`Fleet`](crate::Fleet) are told.
@@ -31,7 +44,7 @@ const JOBS: NonZeroUsize = NonZeroUsize::new(8).expect("it is not 0");
 pub struct FleetOptions {
     pub(super) only: Option<Vec<TenantId>>,
     pub(super) skip: Vec<TenantId>,
-    pub(super) jobs: NonZeroUsize,
+    pub(super) jobs: usize,
     pub(super) max_failures: usize,
     pub(super) canary: usize,
     pub(super) stop: Stop,
@@ -85,20 +98,24 @@ impl FleetOptions {
         self
     }
 
-    /// Not these tenants.
+    /// Not these tenants; all are worked on unless said. An id that nobody has is an
+    /// error, as in [`only`](Self::only): a slip of the pen would work on the tenant that
+    /// was to be spared.
     pub fn skip(mut self, ids: impl IntoIterator<Item = TenantId>) -> Self {
         self.skip.extend(ids);
         self
     }
 
-    /// How many tenants are worked on at a time, at least 1; 8 unless said.
+    /// How many tenants are worked on at a time, 1 to 256, else the operation is an
+    /// error; 8 unless said: they wait for the disk, not for a core.
     pub fn jobs(mut self, jobs: usize) -> Self {
-        self.jobs = NonZeroUsize::new(jobs).unwrap_or(NonZeroUsize::MIN);
+        self.jobs = jobs;
         self
     }
 
     /// How many tenants may fail before the run stops; 0 unless said: it stops at the
-    /// first failure. Tenants that are being worked on are finished.
+    /// first failure, as what fails for one may fail for all. Tenants that are being
+    /// worked on are finished.
     pub fn max_failures(mut self, failures: usize) -> Self {
         self.max_failures = failures;
         self
@@ -110,13 +127,13 @@ impl FleetOptions {
     }
 
     /// Works on the first `tenants` by id alone; on the others only when all of these
-    /// succeeded. 0 unless said.
+    /// succeeded. 0 unless said; more than there are is all of them.
     pub fn canary(mut self, tenants: usize) -> Self {
         self.canary = tenants;
         self
     }
 
-    /// Stops between tenants when this says so; for a signal handler.
+    /// Stops between tenants when this says so, for a signal handler; never unless said.
     pub fn stop(mut self, stop: &Stop) -> Self {
         self.stop = stop.clone();
         self
@@ -128,8 +145,8 @@ impl FleetOptions {
         self
     }
 
-    /// Asks every file for its schema version instead of the catalog. For files that
-    /// were put in place by hand.
+    /// Asks every file for its schema version; unless said the catalog is believed. For
+    /// files that were put in place by hand.
     pub fn ask_files(mut self) -> Self {
         self.trust = Trust::Files;
         self
@@ -148,6 +165,16 @@ impl FleetOptions {
     pub fn restore_copies(mut self) -> Self {
         self.restore = Restore::Copies;
         self
+    }
+}
+
+impl Fleet {
+    /// Before anything else is done: are the options within bounds, and is everybody there
+    /// who is to be spared?
+    pub(super) fn check_options(&self, options: &FleetOptions) -> Result<(), FleetError> {
+        check_jobs(options.jobs)?;
+        self.named(&options.skip)?;
+        Ok(())
     }
 }
 

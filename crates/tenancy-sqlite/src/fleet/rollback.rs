@@ -75,7 +75,7 @@ impl Fleet {
     /// ```
     ///
     /// # Errors
-    /// When there is no tenant of an id that was named, or the catalog cannot be asked
+    /// When an option is out of bounds, there is no tenant of an id that was named, or the catalog cannot be asked
     /// or written. That a tenant failed is in the report.
     pub fn rollback(
         &self,
@@ -83,6 +83,7 @@ impl Fleet {
         options: &FleetOptions,
         mut progress: impl FnMut(Progress),
     ) -> Result<FleetReport, FleetError> {
+        self.check_options(options)?;
         let (target, current, chosen) = match back {
             Back::To(version) => {
                 let (current, chosen) = self.above(version, options)?;

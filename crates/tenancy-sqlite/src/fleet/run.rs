@@ -156,7 +156,7 @@ impl Running<'_> {
             failures.fetch_add(usize::from(result.is_err()), Ordering::Relaxed);
             result
         };
-        in_parallel(chosen, options.jobs.get(), go_on, work, |results| {
+        in_parallel(chosen, options.jobs, go_on, work, |results| {
             self.record(chosen, results, progress)
         })?;
         let failed = self.report.failed.len();
@@ -283,7 +283,7 @@ pub(super) fn ask_all<T: Sync, R: Send>(
         }
         Ok::<_, Infallible>(())
     };
-    let Ok(()) = in_parallel(items, options.jobs.get(), go_on, ask, collect);
+    let Ok(()) = in_parallel(items, options.jobs, go_on, ask, collect);
     answers
 }
 

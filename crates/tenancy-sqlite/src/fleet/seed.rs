@@ -13,13 +13,14 @@ impl Fleet {
     /// fails: migrate first.
     ///
     /// # Errors
-    /// When there is no tenant of an id that was named, or the catalog cannot be asked
+    /// When an option is out of bounds, there is no tenant of an id that was named, or the catalog cannot be asked
     /// or written. That a tenant failed is in the report.
     pub fn seed(
         &self,
         options: &FleetOptions,
         mut progress: impl FnMut(Progress),
     ) -> Result<FleetReport, FleetError> {
+        self.check_options(options)?;
         let shared = &self.driver.shared;
         let chosen = match &options.only {
             _ if shared.seeds.is_empty() => Vec::new(),

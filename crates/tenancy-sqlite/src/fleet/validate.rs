@@ -2,18 +2,21 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use tenancy_core::{Name, Resolver, Tenant, TenantStatus};
 
 use super::Fleet;
 use super::findings::{Finding, Problem, Validation};
+use super::options::check_jobs;
 use super::survey::{shards, survey, survey_trash};
 use crate::error::{IoError, RepairError};
 use crate::place::{Place, PlaceKey};
 use crate::root::{Found, look};
 use crate::trash::Trashed;
+
+/// How many files are opened at a time unless said.
+const JOBS: usize = 4;
 
 /// How closely a validation looks, each more than the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -42,7 +45,7 @@ pub enum Depth {
 #[must_use = "pass it to `Fleet::validate`"]
 pub struct ValidateOptions<'r> {
     pub(super) depth: Depth,
-    pub(super) jobs: NonZeroUsize,
+    pub(super) jobs: usize,
     pub(super) resolver: Option<&'r Resolver>,
 }
 
@@ -57,7 +60,7 @@ impl<'r> ValidateOptions<'r> {
     pub fn new() -> Self {
         Self {
             depth: Depth::Names,
-            jobs: NonZeroUsize::new(4).expect("it is not 0"),
+            jobs: JOBS,
             resolver: None,
         }
     }
@@ -68,9 +71,10 @@ impl<'r> ValidateOptions<'r> {
         self
     }
 
-    /// How many files are opened at a time, at least 1; 4 unless said.
+    /// How many files are opened at a time, 1 to 256, else the validation is an error; 4
+    /// unless said, as it reads and others are to go on meanwhile.
     pub fn jobs(mut self, jobs: usize) -> Self {
-        self.jobs = NonZeroUsize::new(jobs).unwrap_or(NonZeroUsize::MIN);
+        self.jobs = jobs;
         self
     }
 
@@ -114,13 +118,14 @@ impl Fleet {
     /// ```
     ///
     /// # Errors
-    /// When the catalog or a directory cannot be read. What is wrong with a file is a
+    /// When an option is out of bounds, or the catalog or a directory cannot be read. What is wrong with a file is a
     /// finding.
     pub fn validate(
         &self,
         options: &ValidateOptions<'_>,
         progress: &mut dyn FnMut(Validated),
     ) -> Result<Validation, RepairError> {
+        check_jobs(options.jobs)?;
         // Before the files: what is made meanwhile has a row that is found later.
         let rows = self.catalog.all()?;
         let mut comparison = Comparison::new(self, &rows, options, progress);
