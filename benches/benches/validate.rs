@@ -43,7 +43,9 @@ impl Bed {
             made.extend(rows.map(|row| row.expect("a row")));
         }
         for tenant in &made {
-            fs::File::create_new(path(dir.path(), tenant)).expect("a file");
+            let path = path(dir.path(), tenant);
+            fs::create_dir_all(path.parent().expect("it is in one")).expect("a directory");
+            fs::File::create_new(path).expect("a file");
         }
         for tenant in made.iter().take(UNFINISHED) {
             let change = TenantChange::status(TenantStatus::Suspended);

@@ -111,7 +111,7 @@ impl Shared {
         let staged: Vec<_> = tenants.iter().map(|tenant| self.stage(tenant)).collect();
         let places = staged.iter().flatten().flatten();
         let places: Vec<_> = places.map(|new| new.place.clone()).collect();
-        let synced = self.sync_batch();
+        let synced = self.sync_batch(&places);
         let put = |(tenant, staged): (_, Result<Option<New>, FileError>)| {
             let staged = staged?;
             synced.as_ref().map_err(IoError::again)?;
@@ -131,7 +131,8 @@ impl Shared {
     }
 
     /// All that is below the root, those that were there already too.
-    fn sync_batch(&self) -> Result<(), IoError> {
+    fn sync_batch(&self, places: &[Place]) -> Result<(), IoError> {
+        self.root.make_dirs(places)?;
         self.step("sync the staged batch")?;
         self.root.sync_all()
     }

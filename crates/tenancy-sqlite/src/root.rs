@@ -30,19 +30,14 @@ impl Root {
         if path.to_str().is_none() {
             return Err(StorageError::NotUtf8 { path });
         }
-        let root = Self { path };
+        let mut new = false;
         for name in ["tenants", "staging", "trash"] {
-            let dir = root.path.join(name);
-            let new = make_dir(&dir, Parents::AreThere)?;
-            if new && name == "tenants" {
-                // All fan-out directories at once: later no create pays for one.
-                for shard in 0..=u8::MAX {
-                    make_dir(&dir.join(format!("{shard:02x}")), Parents::AreThere)?;
-                }
-                sync_dir(&dir)?;
-            }
+            new |= make_dir(&path.join(name), Parents::AreThere)?;
         }
-        Ok(root)
+        if new {
+            sync_dir(&path)?;
+        }
+        Ok(Self { path })
     }
 
     pub(crate) fn tenants(&self) -> PathBuf {
@@ -76,8 +71,7 @@ impl Root {
 
     /// The directory and the file of a place.
     pub(crate) fn file(&self, place: &Place) -> PathBuf {
-        let mut path = self.path.join("tenants");
-        path.push(&place.locator[..2]);
+        let mut path = self.dir(place);
         path.push(place.file_name());
         path
     }
@@ -140,15 +134,31 @@ impl Root {
         Ok(dir)
     }
 
+    /// The directory of a place.
+    fn dir(&self, place: &Place) -> PathBuf {
+        let mut path = self.tenants();
+        path.push(&place.locator[..2]);
+        path
+    }
+
+    /// Makes the directories of these places that are missing, for who syncs all that is
+    /// below the root before he puts a file there.
+    pub(crate) fn make_dirs(&self, places: &[Place]) -> Result<(), IoError> {
+        for path in places.iter().map(|place| self.dir(place)) {
+            mkdir(&path).map_err(IoError::at(&path, "created"))?;
+        }
+        Ok(())
+    }
+
     /// The lock of a place's directory, which every process takes that puts a file
-    /// in place or takes one away there.
+    /// in place or takes one away there. With its first file it is made, and durable.
     pub(crate) fn lock_dir(&self, place: &Place) -> Result<DirLock, IoError> {
-        let path = self.path.join("tenants").join(&place.locator[..2]);
+        let path = self.dir(place);
         let open = || File::open(&path);
         let dir = match open() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 mkdir(&path).map_err(IoError::at(&path, "created"))?;
-                sync_dir(&self.path.join("tenants"))?;
+                sync_dir(&self.tenants())?;
                 open()
             }
             other => other,

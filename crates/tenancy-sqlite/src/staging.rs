@@ -56,7 +56,12 @@ impl Root {
 
     /// Puts what is whole in place, and removes the rest: for who is alone.
     pub(crate) fn recover_staging(&self) -> Result<(), IoError> {
-        for (path, name) in self.staged()? {
+        let staged = self.staged()?;
+        if !staged.is_empty() {
+            // Who was killed may have made directories and not have waited for them.
+            sync_dir(&self.tenants())?;
+        }
+        for (path, name) in staged {
             let target = self.file(&name.place);
             let there = look(&target).map_err(IoError::at(&target, "looked at"))?;
             let gone = there == Found::Nothing && self.find_trashed(&name.place)?.is_none();

@@ -75,9 +75,25 @@ fn files_are_ours_alone_and_so_are_their_sidecars() {
     for file in files {
         assert_eq!(mode(&root.dir.path().join(&file)), 0o600, "{file}");
     }
-    for dir in ["tenants", "staging", "tenants/00", "tenants/ff"] {
-        assert_eq!(mode(&root.dir.path().join(dir)), 0o700, "{dir}");
+    let own = root.path(&acme);
+    let own = own.parent().unwrap();
+    let tenants = own.parent().unwrap();
+    for dir in [own, tenants, &root.dir.path().join("staging")] {
+        assert_eq!(mode(dir), 0o700, "{}", dir.display());
     }
+}
+
+#[test]
+fn a_directory_is_made_with_its_first_file() {
+    let root = Root::new();
+    let dirs = || fs::read_dir(root.driver.root().join("tenants")).unwrap();
+    assert_eq!(dirs().count(), 0);
+    let acme = root.placed("acme");
+    assert!(!root.driver.exists(&acme).unwrap());
+    assert!(root.connect(&acme).is_err());
+    assert_eq!(dirs().count(), 0);
+    root.driver.provision(&acme).unwrap();
+    assert_eq!(dirs().count(), 1);
 }
 
 #[test]

@@ -52,6 +52,13 @@ fn path(root: &Path, tenant: &Tenant) -> PathBuf {
     path
 }
 
+/// A place that nobody drew: this byte sixteen times.
+fn place(root: &Path, byte: &str, epoch: u64) -> PathBuf {
+    let dir = root.join("tenants").join(byte);
+    fs::create_dir_all(&dir).unwrap();
+    dir.join(format!("{}.{epoch}.db", byte.repeat(16)))
+}
+
 fn forget_catalog(root: &Path) {
     for suffix in ["", "-wal", "-shm"] {
         let _ = fs::remove_file(root.join(format!("catalog.db{suffix}")));
@@ -83,13 +90,9 @@ fn tenants_come_back_with_their_epochs_and_rows_and_let_nobody_in() {
     let gone = made(&fleet, "retired", "of retired");
     fleet.driver().retire(&gone, Duration::ZERO).unwrap();
     // A file that says nothing, and one that was put under another's name.
-    let mute = root
-        .join("tenants/ab")
-        .join(format!("{}.1.db", "ab".repeat(16)));
+    let mute = place(root, "ab", 1);
     fs::write(&mute, "no database, and long enough to be one ".repeat(200)).unwrap();
-    let lying = root
-        .join("tenants/cd")
-        .join(format!("{}.7.db", "cd".repeat(16)));
+    let lying = place(root, "cd", 7);
     fs::copy(path(root, &beta), &lying).unwrap();
     drop(fleet);
     forget_catalog(root);
@@ -135,9 +138,7 @@ fn of_two_files_of_one_incarnation_the_one_in_use_wins_then_the_last_written() {
     let root = dir.path();
     let fleet = open(root);
     let acme = made(&fleet, "acme", "older");
-    let copy = root
-        .join("tenants/ab")
-        .join(format!("{}.1.db", "ab".repeat(16)));
+    let copy = place(root, "ab", 1);
     fs::copy(path(root, &acme), &copy).unwrap();
     std::thread::sleep(Duration::from_millis(20));
     let connection = rusqlite::Connection::open(path(root, &acme)).unwrap();

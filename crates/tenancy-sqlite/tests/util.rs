@@ -81,11 +81,12 @@ impl Root {
         self.driver.manager(tenant).connect()
     }
 
-    /// Where a tenant's file is, by the layout that is documented.
+    /// Where a tenant's file is, by the layout that is documented; its directory is made.
     pub fn path(&self, tenant: &Tenant) -> std::path::PathBuf {
         let locator = &*tenant.placement().locator;
         let mut path = self.driver.root().join("tenants");
         path.push(&locator[..2]);
+        std::fs::create_dir_all(&path).unwrap();
         path.push(format!("{locator}.{}.db", tenant.epoch()));
         path
     }

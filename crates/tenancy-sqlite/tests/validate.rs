@@ -59,6 +59,13 @@ impl World {
         r2d2::ManageConnection::connect(&manager).unwrap()
     }
 
+    /// A directory for tenants' files, made if it is missing.
+    fn dir(&self, name: &str) -> PathBuf {
+        let dir = self.driver().root().join("tenants").join(name);
+        fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
     fn path(&self, tenant: &Tenant) -> PathBuf {
         let locator = &*tenant.placement().locator;
         let mut path = self.driver().root().join("tenants");
@@ -254,19 +261,19 @@ fn orphan_in_trash(world: &World) -> Option<Tenant> {
 fn copy(world: &World) -> Option<Tenant> {
     let acme = world.made("acme");
     let locator = "ab".repeat(16);
-    let to = world.driver().root().join("tenants/ab");
+    let to = world.dir("ab");
     fs::copy(world.path(&acme), to.join(format!("{locator}.1.db"))).unwrap();
     Some(acme)
 }
 
 fn sidecar(world: &World) -> Option<Tenant> {
     let main = format!("{}.1.db-wal", "cd".repeat(16));
-    fs::write(world.driver().root().join("tenants/cd").join(main), "x").unwrap();
+    fs::write(world.dir("cd").join(main), "x").unwrap();
     None
 }
 
 fn stray(world: &World) -> Option<Tenant> {
-    fs::write(world.driver().root().join("tenants/cd/notes.txt"), "x").unwrap();
+    fs::write(world.dir("cd").join("notes.txt"), "x").unwrap();
     None
 }
 
