@@ -1,5 +1,5 @@
-//! `fsyncs one|many N`: creates so many tenants through the facade, one after the other
-//! or at once, for `scripts/fsyncs` to count what waits for the disk.
+//! `fsyncs one|many|stock N`: creates so many tenants through the facade, one after the
+//! other, at once, or from a stock that is filled before, for `scripts/fsyncs` to count what waits for the disk.
 
 use tenancy::{
     Migration, Migrations, Rule, SqliteCatalog, SqliteDriver, Tenancy, TenantSpec, Upkeep,
@@ -7,20 +7,25 @@ use tenancy::{
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let how = arguments.next().ok_or("one or many")?;
+    let how = arguments.next().ok_or("one, many or stock")?;
     let count: usize = arguments.next().ok_or("how many")?.parse()?;
     let root = tempfile::tempdir()?;
     let notes = Migration::new("notes", "CREATE TABLE notes (text TEXT NOT NULL) STRICT");
     let driver = SqliteDriver::builder(root.path()).migrations(Migrations::new([notes])?);
     let catalog = SqliteCatalog::open(root.path())?;
-    let tenancy = Tenancy::builder(driver.build()?, catalog).upkeep(Upkeep::Manual);
+    let mut tenancy = Tenancy::builder(driver.build()?, catalog.clone()).upkeep(Upkeep::Manual);
+    if how == "stock" {
+        tenancy = tenancy.stock(catalog, count);
+    }
     let tenancy = tenancy.resolver(|r| r.rule(Rule::Domain)).build()?;
     let spec = |n: usize| Ok(TenantSpec::new(format!("t{n}").parse()?));
     let specs: Vec<_> = (0..count)
         .map(spec)
         .collect::<Result<_, tenancy::InvalidTenantId>>()?;
     match how.as_str() {
-        "one" => {
+        "one" | "stock" => {
+            // A hundred at most a round; as many as are wanted are ready then.
+            (0..count.div_ceil(100)).for_each(|_| tenancy.maintain());
             for spec in specs {
                 tenancy.create(spec)?;
             }
@@ -30,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 created?;
             }
         }
-        other => return Err(format!("{other}: one or many").into()),
+        other => return Err(format!("{other}: one, many or stock").into()),
     }
     Ok(())
 }

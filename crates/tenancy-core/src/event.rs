@@ -93,6 +93,12 @@ pub enum Event<'a> {
         /// How long.
         waited: Duration,
     },
+    /// The stock of ready databases could not be filled up; sign-ups go on, each making
+    /// its own when none is left.
+    StockFailed {
+        /// Why.
+        error: &'a (dyn std::error::Error + 'static),
+    },
     /// Every connection that may be open is open, and all are out.
     BoundReached {
         /// The bound.

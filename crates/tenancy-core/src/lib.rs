@@ -65,8 +65,8 @@ mod text;
 mod tracing;
 
 pub use catalog::{
-    Actor, Binding, Catalog, CatalogError, CatalogWriter, Change, Changes, MemoryCatalog, Name,
-    NewTenant, Proof, TenantChange, TenantKey, Versioned, WriteError,
+    Actor, Binding, Catalog, CatalogError, CatalogWriter, Change, Changes, FromStock,
+    MemoryCatalog, Name, NewTenant, Proof, TenantChange, TenantKey, Versioned, WriteError,
 };
 pub use classify::{
     Classified, Classifier, ClassifierBuilder, InvalidRule, Method, PathClass, Preset, RouteMode,

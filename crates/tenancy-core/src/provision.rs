@@ -91,6 +91,12 @@ pub trait Provisioner: Send + Sync + 'static {
         None
     }
 
+    /// What new databases are like, in a short text: drivers of one fingerprint make the
+    /// same. `None` where none are made in advance.
+    fn fingerprint(&self) -> Option<Box<str>> {
+        None
+    }
+
     /// Whether its database is there.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ impl Observer for TracingObserver {
             Event::NameConflict { .. }
             | Event::CatalogUnavailable { .. }
             | Event::OpenFailed { .. }
+            | Event::StockFailed { .. }
             | Event::WaitedLong { .. }
             | Event::BoundReached { .. } => ::tracing::warn!(target: "tenancy", ?event),
             _ => ::tracing::debug!(target: "tenancy", ?event),

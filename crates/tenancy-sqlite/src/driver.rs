@@ -18,7 +18,7 @@ use crate::network::FileSystems;
 use crate::quota::Quota;
 use crate::root::{Lock, Root};
 use crate::seeds::Seeds;
-use crate::template::Template;
+use crate::template::{Template, fingerprint};
 
 /// What runs on every new connection; see [`SqliteDriverBuilder::on_connect`].
 pub(crate) type OnConnect = dyn Fn(&mut Connection) -> rusqlite::Result<()> + Send + Sync;
@@ -167,6 +167,8 @@ pub(crate) struct Shared {
     pub(crate) quota: Quota,
     durability: Durability,
     page_size: u32,
+    /// What new files are like.
+    pub(crate) fingerprint: Box<str>,
     template: OnceCell<Template>,
     on_step: Option<Box<OnStep>>,
     lock: Lock,
@@ -403,6 +405,7 @@ impl SqliteDriverBuilder {
         Ok(SqliteDriver {
             shared: Arc::new(Shared {
                 root,
+                fingerprint: fingerprint(&self.migrations, self.page_size),
                 migrations: self.migrations,
                 seeds: self.seeds,
                 busy_timeout: whole_millis(self.busy_timeout),

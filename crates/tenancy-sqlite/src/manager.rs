@@ -263,8 +263,8 @@ pub(crate) fn open(
 ) -> Result<(Connection, PathBuf, u32), OpenError> {
     let path = shared.root.file(&Place::of(tenant)?);
     let connection = connect(shared, tenant, &path)?;
-    // The stamp is read before anything is written or set.
-    let schema = stamp::check(&connection, tenant, &path)?;
+    // The stamp is read before anything else is written or set.
+    let schema = stamp::check_and_take(&connection, tenant, &path)?;
     let batch = connection.execute_batch(shared.pragmas());
     batch.map_err(|source| OpenError::Sqlite {
         tenant: tenant.to_ref(),

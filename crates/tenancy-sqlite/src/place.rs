@@ -48,6 +48,17 @@ impl Place {
         })
     }
 
+    /// Who has the file until a tenant takes it from the stock: a name that says no more
+    /// than where it is.
+    pub(crate) fn nobody(&self) -> Tenant {
+        let id = format!("stock-{}", self.locator).parse();
+        let tenant = Tenant::builder(id.expect("hex digits make a label"))
+            .placement(Placement::new(KIND, self.locator.clone()))
+            .epoch(self.epoch)
+            .build();
+        tenant.expect("a tenant without attributes keeps their bounds")
+    }
+
     pub(crate) fn file_name(&self) -> String {
         format!("{}.{}.db", self.locator, self.epoch)
     }

@@ -16,7 +16,7 @@ use crate::root::{Found, look};
 use crate::staging::Staged;
 
 /// How many files [`SqliteDriver::provision_many`] makes durable at once.
-const BATCH: usize = 100;
+pub(crate) const BATCH: usize = 100;
 
 impl Provisioner for SqliteDriver {
     fn place(&self, id: &TenantId) -> Result<Placement, ProvisionError> {
@@ -59,6 +59,10 @@ impl Provisioner for SqliteDriver {
 
     fn schema(&self) -> Option<u32> {
         Some(self.migrations().newest())
+    }
+
+    fn fingerprint(&self) -> Option<Box<str>> {
+        Some(self.shared.fingerprint.clone())
     }
 
     fn exists(&self, tenant: &Tenant) -> Result<bool, ProvisionError> {
@@ -107,7 +111,10 @@ impl Shared {
     }
 
     /// The same for a batch, with one wait for the disk before all are put in place.
-    fn provision_batch(&self, tenants: &[Tenant]) -> Vec<Result<Provisioned, FileError>> {
+    pub(crate) fn provision_batch(
+        &self,
+        tenants: &[Tenant],
+    ) -> Vec<Result<Provisioned, FileError>> {
         let staged: Vec<_> = tenants.iter().map(|tenant| self.stage(tenant)).collect();
         let places = staged.iter().flatten().flatten();
         let places: Vec<_> = places.map(|new| new.place.clone()).collect();

@@ -8,6 +8,7 @@ use tenancy_core::{Epoch, Tenant, TenantId};
 use crate::error::OpenError;
 #[cfg(test)]
 use crate::hazards::{Hazard, guarded};
+use crate::place::Place;
 
 /// `application_id` of a tenant's file: "tnt1".
 pub(crate) const TENANT_FILE: i32 = i32::from_be_bytes(*b"tnt1");
@@ -15,7 +16,7 @@ pub(crate) const TENANT_FILE: i32 = i32::from_be_bytes(*b"tnt1");
 pub(crate) const CATALOG_FILE: i32 = i32::from_be_bytes(*b"tnc1");
 
 /// The tables that a file has before its first migration.
-const BASE: &str = "
+pub(crate) const BASE: &str = "
 CREATE TABLE _tenancy_stamp (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     tenant TEXT NOT NULL,
@@ -61,6 +62,8 @@ pub(crate) fn reopen(connection: &Connection) -> Result<()> {
 pub(crate) enum Stamp {
     /// It is this incarnation's, at this schema version.
     Own { schema: u32 },
+    /// It came from the stock, and nobody has opened it since.
+    Untaken { schema: u32 },
     /// It is this incarnation's, and closed: the tenant was retired.
     Closed,
     /// It is something else.
@@ -94,7 +97,8 @@ pub(crate) fn read(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
         }
         Err(error) => return Err(error),
     };
-    if *found != *tenant.id().as_str() || epoch != epoch_of(tenant) {
+    let own = *found == *tenant.id().as_str();
+    if !own && !is_from_stock(&found, tenant) || epoch != epoch_of(tenant) {
         let found: String = found.escape_debug().take(80).collect();
         return Ok(Stamp::Foreign(format!("stamped {found}@{epoch}").into()));
     }
@@ -109,7 +113,29 @@ pub(crate) fn read(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
     let schema = pragma(connection, "user_version")?;
     // Only migrations write it, and they count from 0 to i32::MAX.
     let schema = u32::try_from(schema).unwrap_or(u32::MAX);
-    Ok(Stamp::Own { schema })
+    Ok(match own {
+        true => Stamp::Own { schema },
+        false => Stamp::Untaken { schema },
+    })
+}
+
+/// Is that what the file at this tenant's place was called in the stock? The stamp
+/// names the place, so that no file is taken that was moved to another's.
+fn is_from_stock(found: &str, tenant: &Tenant) -> bool {
+    Place::of(tenant).is_ok_and(|place| found == place.nobody().id().as_str())
+}
+
+/// Puts the tenant's name on a file from the stock. It is not waited for: whatever
+/// becomes durable of the file later comes after it in the log.
+fn take(connection: &Connection, tenant: &Tenant) -> Result<()> {
+    let Ok(place) = Place::of(tenant) else {
+        return Ok(());
+    };
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    let sql = "UPDATE main._tenancy_stamp SET tenant = ?1 WHERE tenant = ?2";
+    let nobody = place.nobody();
+    connection.execute(sql, [tenant.id().as_str(), nobody.id().as_str()])?;
+    Ok(())
 }
 
 /// Whose a file says it is, whoever that is.
@@ -150,8 +176,26 @@ pub(crate) fn check(
     tenant: &Tenant,
     path: &Path,
 ) -> Result<u32, OpenError> {
-    let found = match read(connection, tenant) {
-        Ok(Stamp::Own { schema }) => return Ok(schema),
+    judge(read(connection, tenant), tenant, path)
+}
+
+/// The same for who is going to use the file: one from the stock is the tenant's then.
+pub(crate) fn check_and_take(
+    connection: &Connection,
+    tenant: &Tenant,
+    path: &Path,
+) -> Result<u32, OpenError> {
+    let mut found = read(connection, tenant);
+    if let Ok(Stamp::Untaken { .. }) = found {
+        // Read again: somebody may have been faster.
+        found = take(connection, tenant).and_then(|()| read(connection, tenant));
+    }
+    judge(found, tenant, path)
+}
+
+fn judge(found: Result<Stamp>, tenant: &Tenant, path: &Path) -> Result<u32, OpenError> {
+    let found = match found {
+        Ok(Stamp::Own { schema } | Stamp::Untaken { schema }) => return Ok(schema),
         Ok(Stamp::Closed) => {
             let (tenant, path) = (tenant.to_ref(), path.to_owned());
             return Err(OpenError::Retired { tenant, path });
@@ -189,4 +233,31 @@ fn is_no_stamp(error: &rusqlite::Error) -> bool {
 fn is_no_database(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::NotADatabase;
     error.sqlite_error_code() == Some(NotADatabase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Between who reads a stamp and takes the file, another may have taken it.
+    #[test]
+    fn a_file_that_is_taken_meanwhile_is_not_taken_again() -> Result<()> {
+        let connection = Connection::open_in_memory()?;
+        create(&connection)?;
+        let place = Place::parse(&"7".repeat(32), Epoch::FIRST);
+        let nobody = place.expect("a place").nobody();
+        write(&connection, &nobody)?;
+        let tenant = |id: &str| {
+            let tenant = Tenant::builder(id.parse().expect("an id"));
+            let tenant = tenant.placement(nobody.placement().clone()).build();
+            tenant.expect("a tenant")
+        };
+        let (first, second) = (tenant("acme"), tenant("beta"));
+        assert_eq!(read(&connection, &second)?, Stamp::Untaken { schema: 0 });
+        take(&connection, &first)?;
+        take(&connection, &second)?;
+        assert_eq!(read(&connection, &first)?, Stamp::Own { schema: 0 });
+        assert!(matches!(read(&connection, &second)?, Stamp::Foreign(_)));
+        Ok(())
+    }
 }

@@ -5,12 +5,14 @@ use std::ops::Range;
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
+use sha2::{Digest, Sha256};
 use tenancy_core::{SchemaTarget, Tenant};
 
 use crate::driver::OnConnect;
 use crate::error::MigrateError;
 use crate::harden::{self, Hardening, Purpose};
 use crate::migrate::{self, Migrations};
+use crate::root::hex;
 use crate::stamp;
 
 /// Offsets of the file format's write and read version in a database's header,
@@ -84,6 +86,18 @@ impl Template {
             sum,
         })
     }
+}
+
+/// What new files are like: the same for all who make the same.
+pub(crate) fn fingerprint(migrations: &Migrations, page_size: u32) -> Box<str> {
+    let mut digest = Sha256::new_with_prefix(stamp::BASE);
+    digest.update(page_size.to_be_bytes());
+    for migration in migrations.iter() {
+        digest.update((migration.name().len() as u64).to_be_bytes());
+        digest.update(migration.name());
+        digest.update(migration.sha256());
+    }
+    hex(&digest.finalize()).into()
 }
 
 /// A database in memory with our own tables.

@@ -1,6 +1,6 @@
 //! What a child process of a test does; on its own it has no role and passes.
 
-use crate::{crash, disk, fleet_crash, migrate, options_traced, recover, retire};
+use crate::{crash, disk, fleet_crash, migrate, options_traced, recover, retire, stock_crash};
 
 #[test]
 fn plays_its_role() {
@@ -16,6 +16,8 @@ fn plays_its_role() {
         "fleet" => fleet_crash::run_and_die(&arguments),
         "fleets" => fleet_crash::migrate_together(&arguments),
         "recover" => recover::recover_and_die(&arguments),
+        "stock" => stock_crash::fill_and_die(&arguments),
+        "sign-ups" => stock_crash::sign_up(&arguments),
         "hold" => retire::hold(&arguments),
         _ => panic!("no role {role}"),
     }

@@ -25,5 +25,7 @@ mod retire;
 mod rollback;
 mod seeds;
 mod staging;
+mod stock;
+mod stock_crash;
 mod util;
 mod validate;

@@ -1,15 +1,21 @@
 //! [`TenancyBuilder`].
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 
 use tenancy_core::{
-    Actor, CatalogWriter, Observer, Provisioner, PublicSuffixes, Resolver, ResolverBuilder,
+    Actor, CatalogWriter, Event, Observer, Observers, Provisioner, PublicSuffixes, Resolver,
+    ResolverBuilder,
 };
 use tenancy_pool::{Driver, TenantPools};
 
 use crate::tenancy::{Inner, maintain};
 use crate::upkeep::{Thread, Upkeep};
 use crate::{Error, Tenancy};
+
+/// Fills the stock of ready databases.
+pub(crate) type Fill =
+    Box<dyn Fn(&Actor) -> Result<(), Box<dyn StdError + Send + Sync>> + Send + Sync>;
 
 /// Builds a [`Tenancy`].
 #[must_use = "call `build`"]
@@ -21,6 +27,8 @@ pub struct TenancyBuilder<D: Driver + Provisioner> {
     suffixes: Option<PublicSuffixes>,
     actor: Actor,
     upkeep: Upkeep,
+    observers: Observers,
+    pub(crate) stock: Option<Fill>,
 }
 
 impl<D: Driver + Provisioner> TenancyBuilder<D> {
@@ -33,6 +41,8 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
             suffixes: None,
             actor: Actor::new("tenancy"),
             upkeep: Upkeep::default(),
+            observers: Observers::default(),
+            stock: None,
         }
     }
 
@@ -65,7 +75,8 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
     /// Is told of what the resolver and the pools do.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.resolver = self.resolver.observer(observer.clone());
-        self.pools = self.pools.observer(observer);
+        self.pools = self.pools.observer(observer.clone());
+        self.observers.push(observer);
         self
     }
 
@@ -93,6 +104,11 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
         self
     }
 
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn driver(&self) -> &D {
+        &self.driver
+    }
+
     /// Who the catalog's writes are by; `tenancy` unless said.
     pub fn actor(mut self, actor: Actor) -> Self {
         self.actor = actor;
@@ -117,19 +133,30 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
         // resolver knows of it.
         let resolver = self.resolver.observer(Arc::new(pools.clone())).build()?;
         let resolver = Arc::new(resolver);
-        let upkeep = match self.upkeep {
-            Upkeep::Manual => None,
-            Upkeep::Every(every) => {
-                let (resolver, pools) = (resolver.clone(), pools.clone());
-                Some(Thread::start(every, move || maintain(&resolver, &pools))?)
+        let (actor, observers) = (self.actor.clone(), self.observers);
+        let stock = self.stock.map(|fill| -> Arc<dyn Fn() + Send + Sync> {
+            Arc::new(move || {
+                if let Err(error) = fill(&actor) {
+                    observers.emit(&Event::StockFailed { error: &*error });
+                }
+            })
+        });
+        let mut upkeep = Vec::new();
+        if let Upkeep::Every(every) = self.upkeep {
+            let (resolver, pools) = (resolver.clone(), pools.clone());
+            upkeep.push(Thread::start(every, move || maintain(&resolver, &pools))?);
+            // Apart, as the resolver must not wait for a disk.
+            if let Some(fill) = stock.clone() {
+                upkeep.push(Thread::start(every, move || fill())?);
             }
-        };
+        }
         Ok(Tenancy::new(Inner {
             resolver,
             pools,
             catalog: self.catalog,
             suffixes: self.suffixes,
             actor: self.actor,
+            stock,
             _upkeep: upkeep,
         }))
     }

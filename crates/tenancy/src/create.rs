@@ -3,8 +3,8 @@
 use std::slice;
 
 use tenancy_core::{
-    Name, NewTenant, Proof, Provisioned, Provisioner, SchemaTarget, Tenant, TenantChange, TenantId,
-    TenantStatus, WriteError,
+    FromStock, Name, NewTenant, Proof, Provisioned, Provisioner, SchemaTarget, Tenant,
+    TenantChange, TenantId, TenantStatus, WriteError,
 };
 use tenancy_pool::Driver;
 
@@ -53,7 +53,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
 
     fn create_batch(&self, specs: &[TenantSpec]) -> Vec<Result<Tenant, Error>> {
         let rows = self.rows(specs);
-        let begun: Vec<Tenant> = rows.iter().flatten().cloned().collect();
+        let begun = rows.iter().flatten().filter(|row| is_begun(row));
+        let begun: Vec<Tenant> = begun.cloned().collect();
         let mut made = self.driver().provision_many(&begun).into_iter();
         let mut provisioned = |row: &Tenant| -> Result<(), Error> {
             if made.next().expect("one result for one row")? == Provisioned::AlreadyThere {
@@ -66,6 +67,9 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         };
         let change = |(row, spec): (Result<Tenant, Error>, &TenantSpec)| {
             let row = row?;
+            if !is_begun(&row) {
+                return Ok((row, None));
+            }
             provisioned(&row)?;
             if spec.seeded {
                 self.driver().seed(&row)?;
@@ -74,7 +78,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
             // The row may be that of an attempt which was asked for something else.
             active.attributes = Some(spec.attributes.clone());
             active.schema = self.driver().schema();
-            Ok((row, active))
+            Ok((row, Some(active)))
         };
         self.activate(rows.into_iter().zip(specs).map(change).collect())
     }
@@ -95,9 +99,22 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         let mut inserted = self.catalog().insert_many(new, self.actor()).into_iter();
         let row = |plan: Result<Option<Tenant>, Error>| match plan? {
             Some(row) => Ok(row),
-            None => Ok(inserted.next().expect("one answer for one tenant")?),
+            None => self.with_its_file(inserted.next().expect("one answer for one tenant")?),
         };
         plans.into_iter().map(row).collect()
+    }
+
+    /// A row that took a database from the stock is active; somebody may have removed
+    /// the file there by hand.
+    fn with_its_file(&self, row: Tenant) -> Result<Tenant, Error> {
+        if is_begun(&row) || self.driver().exists(&row)? {
+            return Ok(row);
+        }
+        let begun = TenantChange::status(TenantStatus::Provisioning);
+        let begun = self
+            .catalog()
+            .update(row.id(), row.version(), begun, self.actor());
+        Ok(begun?)
     }
 
     fn begin(&self, spec: &TenantSpec) -> Result<Begin, Error> {
@@ -122,13 +139,29 @@ impl<D: Driver + Provisioner> Tenancy<D> {
                 new.status = TenantStatus::Provisioning;
                 new.attributes = spec.attributes.clone();
                 new.names = names;
-                new.placement = match &spec.placement {
-                    Some(placement) => placement.clone(),
-                    None => self.driver().place(id)?,
-                };
+                match &spec.placement {
+                    Some(placement) => new.placement = placement.clone(),
+                    None => {
+                        new.placement = self.driver().place(id)?;
+                        new.from_stock = self.stock_for(spec);
+                    }
+                }
                 Ok(Begin::New(new))
             }
         }
+    }
+
+    /// One that is ready needs nothing more, unless it is to be seeded.
+    fn stock_for(&self, spec: &TenantSpec) -> Option<FromStock> {
+        let status = match spec.seeded {
+            true => TenantStatus::Provisioning,
+            false => TenantStatus::Active,
+        };
+        let fingerprint = self.driver().fingerprint()?;
+        Some(FromStock {
+            fingerprint,
+            status,
+        })
     }
 
     fn refuse_taken(&self, name: &Name, id: &TenantId) -> Result<(), Error> {
@@ -145,12 +178,16 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// The last step, all of them in one write.
     fn activate(
         &self,
-        changes: Vec<Result<(Tenant, TenantChange), Error>>,
+        changes: Vec<Result<(Tenant, Option<TenantChange>), Error>>,
     ) -> Vec<Result<Tenant, Error>> {
-        let ready = changes.iter().flatten().cloned().collect();
+        let due = |(row, change): &(Tenant, Option<_>)| Some((row.clone(), change.clone()?));
+        let ready = changes.iter().flatten().filter_map(due).collect();
         let mut active = self.catalog().update_many(ready, self.actor()).into_iter();
-        let answer = |change: Result<(Tenant, _), Error>| {
-            let (row, _) = change?;
+        let answer = |change: Result<(Tenant, Option<_>), Error>| {
+            let (row, change) = change?;
+            if change.is_none() {
+                return Ok(row);
+            }
             match active.next().expect("one answer for one tenant") {
                 // Somebody else was creating it too and has finished first.
                 Err(WriteError::Conflict { id, .. }) => Err(WriteError::Exists { id }.into()),
@@ -164,4 +201,9 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         };
         changes.into_iter().map(answer).collect()
     }
+}
+
+/// Is its database still to be made?
+fn is_begun(row: &Tenant) -> bool {
+    row.status() == TenantStatus::Provisioning
 }

@@ -72,7 +72,7 @@ pub use tenancy_sqlite::{
     KeptCopy, LeftOut, MigrateError, Migration, Migrations, MigrationsError, OpenError, Plan,
     Planned, Problem, Progress, RebuildError, Rebuilt, Recovered, Refusal, Repair, RepairError,
     Run, RunEnd, SchemaCounts, SchemaStatus, SeedError, Seeds, SeedsError, SqliteCatalog,
-    SqliteConnection, SqliteDriver, SqliteDriverBuilder, SqliteManager, Stop, StorageError,
+    SqliteConnection, SqliteDriver, SqliteDriverBuilder, SqliteManager, Stock, Stop, StorageError,
     TaskFailure, TenantDone, TenantFailed, TenantLeftOut, Vacuumed, ValidateOptions, Validated,
     Validation,
 };

@@ -54,8 +54,37 @@ impl TenancyBuilder<SqliteDriver> {
             // What a file refuses is found by a validation: it is nobody else's trouble.
             fleet.recover(&Actor::new("recovery"))?;
         }
-        let mut builder = Tenancy::builder(driver, catalog);
+        let mut builder = Tenancy::builder(driver, catalog.clone());
+        if config.storage.stock > 0 {
+            builder = builder.stock(catalog, config.storage.stock);
+        }
         builder = builder.try_resolver(|resolver| config.configure(resolver))?;
         Ok(builder.pools(|pools| config.pool.configure(pools)))
+    }
+
+    /// Keeps so many databases ready for tenants yet to come, in the root of the driver
+    /// and this catalog: a sign-up takes one and is one write to the catalog then.
+    /// Without this each makes its own. See [`Fleet::fill_stock`], which the upkeep
+    /// calls; [`Event::StockFailed`](crate::Event) tells what stops it.
+    ///
+    /// ```
+    /// # use tenancy::*;
+    /// # let root = tempfile::tempdir()?;
+    /// # let driver = SqliteDriver::builder(root.path()).build()?;
+    /// let catalog = SqliteCatalog::open(root.path())?;
+    /// let tenancy = Tenancy::builder(driver, catalog.clone())
+    ///     .resolver(|r| r.rule(Rule::Domain))
+    ///     .stock(catalog, 20)
+    ///     .build()?;
+    /// # tenancy.maintain();
+    /// tenancy.create("acme".parse::<TenantId>()?)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stock(mut self, catalog: SqliteCatalog, ready: usize) -> Self {
+        let fleet = Fleet::new(self.driver().clone(), catalog);
+        self.stock = Some(Box::new(move |by| {
+            Ok(fleet.fill_stock(ready, by).map(drop)?)
+        }));
+        self
     }
 }

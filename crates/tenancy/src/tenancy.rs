@@ -26,8 +26,10 @@ pub(crate) struct Inner<D: Driver + Provisioner> {
     pub(crate) catalog: Arc<dyn CatalogWriter>,
     pub(crate) suffixes: Option<PublicSuffixes>,
     pub(crate) actor: Actor,
-    /// Ends when this is dropped.
-    pub(crate) _upkeep: Option<Thread>,
+    /// Fills the stock of ready databases.
+    pub(crate) stock: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// They end when this is dropped.
+    pub(crate) _upkeep: Vec<Thread>,
 }
 
 impl<D: Driver + Provisioner> Tenancy<D> {
@@ -77,10 +79,13 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     }
 
     /// Does what is due: applies what changed in the catalog, closes connections that
-    /// have idled too long. The library's own thread calls this unless
-    /// [`Upkeep::Manual`](crate::Upkeep) was chosen.
+    /// have idled too long, fills the stock of ready databases if there is to be one. The
+    /// library's own threads do this unless [`Upkeep::Manual`](crate::Upkeep) was chosen.
     pub fn maintain(&self) {
         maintain(&self.0.resolver, &self.0.pools);
+        if let Some(fill) = &self.0.stock {
+            fill();
+        }
     }
 
     /// The resolver, to ask it more.

@@ -11,7 +11,7 @@ use crate::Error;
 #[non_exhaustive]
 pub enum Upkeep {
     /// A thread of the library's own, so often; the default, every 500 ms. It ends
-    /// with the last handle.
+    /// with the last handle. A stock of ready databases has a second one.
     Every(Duration),
     /// The application.
     Manual,

@@ -9,5 +9,6 @@ mod kills;
 mod life;
 mod names;
 mod outside;
+mod stock;
 mod upkeep;
 mod util;

@@ -332,6 +332,19 @@ pub struct NewTenant {
     pub names: Vec<Name>,
     /// As [`TenantChange::schema`].
     pub schema: Option<u32>,
+    /// Takes a database that is ready, if the catalog has one: its placement, its
+    /// schema and the status said there are the tenant's then. A catalog that keeps no
+    /// stock has none; nor is there one for an id that was used before.
+    pub from_stock: Option<FromStock>,
+}
+
+/// Which ready database a new tenant takes, and what it is then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FromStock {
+    /// What it must be like: [`Provisioner::fingerprint`](crate::Provisioner::fingerprint).
+    pub fingerprint: Box<str>,
+    /// The tenant's status with it.
+    pub status: TenantStatus,
 }
 
 impl NewTenant {
@@ -344,6 +357,7 @@ impl NewTenant {
             attributes: Attributes::default(),
             names: Vec::new(),
             schema: None,
+            from_stock: None,
         }
     }
 }

@@ -7,6 +7,7 @@ mod open;
 mod rows;
 mod runs;
 mod scan;
+mod stock;
 mod write;
 
 use std::fmt;
@@ -26,6 +27,7 @@ use crate::root::Root;
 pub use events::{AuditEvent, BrokenChain};
 pub(crate) use runs::{Known, Outcome, State};
 pub use runs::{Run, SchemaStatus, TaskFailure};
+pub(crate) use stock::Waiting;
 
 /// The catalog of a storage root: `catalog.db`. Several processes may have it open,
 /// and several threads one value of it. Cloning is cheap.

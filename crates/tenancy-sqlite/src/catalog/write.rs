@@ -76,7 +76,13 @@ impl Synced {
     /// its file is found unlisted, and the caller was never told of a tenant. The write
     /// that makes it active carries both to the disk, so a create waits once less.
     fn of(new: &[NewTenant]) -> Self {
-        let begun = |new: &NewTenant| new.status == TenantStatus::Provisioning;
+        let begun = |new: &NewTenant| {
+            let with_stock = new
+                .from_stock
+                .as_ref()
+                .map_or(new.status, |from| from.status);
+            [new.status, with_stock] == [TenantStatus::Provisioning; 2]
+        };
         if new.iter().all(begun) {
             Self::WithTheNext
         } else {
@@ -159,12 +165,15 @@ impl SqliteCatalog {
 }
 
 impl CatalogWriter for SqliteCatalog {
-    fn insert(&self, new: NewTenant, by: &Actor) -> Result<Tenant, WriteError> {
+    fn insert(&self, mut new: NewTenant, by: &Actor) -> Result<Tenant, WriteError> {
+        self.look_into_stock(std::slice::from_mut(&mut new))?;
         let synced = Synced::of(std::slice::from_ref(&new));
         self.write(synced, by, |write| write.insert(new))
     }
 
-    fn insert_many(&self, new: Vec<NewTenant>, by: &Actor) -> Vec<Result<Tenant, WriteError>> {
+    fn insert_many(&self, mut new: Vec<NewTenant>, by: &Actor) -> Vec<Result<Tenant, WriteError>> {
+        // Who cannot be asked answers so to each.
+        let _ = self.look_into_stock(&mut new);
         self.write_each(Synced::of(&new), by, new, |write, new| write.insert(new))
     }
 
@@ -315,15 +324,19 @@ impl<'w> Write<'w> {
             Some(owner) => return Err(WriteError::NameTaken { name: label, owner }.into()),
         }
         self.next();
-        let tenant = Tenant::builder(id.clone())
-            .epoch(self.next_epoch(&id)?)
-            .version(self.version)
-            .status(new.status)
-            .placement(new.placement)
-            .attributes(new.attributes)
-            .build()
-            .map_err(WriteError::from)?;
-        self.store(&tenant, new.schema)?;
+        let mut row = Tenant::builder(id.clone()).status(new.status);
+        row = row.placement(new.placement).attributes(new.attributes);
+        let (epoch, mut schema) = (self.next_epoch(&id)?, new.schema);
+        // The files in stock are of first incarnations, by their names.
+        if let Some(from) = new.from_stock.filter(|_| epoch == Epoch::FIRST)
+            && let Some(taken) = self.take_from_stock(&from.fingerprint)?
+        {
+            row = row.status(from.status).placement(taken.placement);
+            schema = Some(taken.schema);
+        }
+        let row = row.epoch(epoch).version(self.version).build();
+        let tenant = row.map_err(WriteError::from)?;
+        self.store(&tenant, schema)?;
         let sql = "INSERT INTO labels VALUES (?1, ?1, NULL)";
         self.run(sql, [id.as_str()])?;
         self.event("insert", &id, describe(&tenant))?;

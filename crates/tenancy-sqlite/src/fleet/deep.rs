@@ -114,7 +114,7 @@ impl Shared {
         depth: Depth,
     ) -> rusqlite::Result<Option<Problem>> {
         let schema = match stamp::read(&connection, tenant)? {
-            Stamp::Own { schema } => Some(schema),
+            Stamp::Own { schema } | Stamp::Untaken { schema } => Some(schema),
             Stamp::Closed if tenant.status() == TenantStatus::Retiring => None,
             Stamp::Closed => return Ok(Some(Problem::Closed)),
             Stamp::Foreign(found) => return Ok(Some(Problem::Foreign { found })),

@@ -12,6 +12,7 @@ mod rollback;
 mod run;
 mod seed;
 mod status;
+mod stock;
 mod survey;
 mod trash;
 mod validate;
@@ -29,6 +30,7 @@ pub use recover::Recovered;
 pub use report::{FleetReport, LeftOut, Progress, RunEnd, TenantDone, TenantFailed, TenantLeftOut};
 pub use rollback::{Back, KeptCopy};
 pub use status::SchemaCounts;
+pub use stock::Stock;
 pub use validate::{Depth, ValidateOptions, Validated};
 
 /// All tenants of a storage root: the driver of their files with the catalog that

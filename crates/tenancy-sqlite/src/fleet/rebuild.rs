@@ -185,7 +185,9 @@ fn look_at_all(root: &Root) -> Result<(Vec<Found>, Vec<PathBuf>), RepairError> {
             path: path.clone(),
             place: place.clone(),
             // A file whose name says something else was put there by hand.
-            claim: Some(claim).filter(|claim| claim.epoch == place.epoch)?,
+            // One from the stock, taken or not, never was in use.
+            claim: Some(claim)
+                .filter(|claim| claim.epoch == place.epoch && claim.id != *place.nobody().id())?,
             schema,
             trashed: *trashed,
             modified: fs::symlink_metadata(path)

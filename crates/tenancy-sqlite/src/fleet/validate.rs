@@ -397,6 +397,10 @@ impl<'v> Comparison<'v> {
 impl Fleet {
     /// Does no row name this place, and is the file still there?
     pub(super) fn is_orphan(&self, place: &Place, path: &Path) -> Result<bool, RepairError> {
+        // The stock first: who takes a file from it has it before it is off the list.
+        if self.catalog.is_in_stock(place)? {
+            return Ok(false);
+        }
         let owner = self.catalog.at_place(place)?;
         let owned = owner.is_some_and(|owner| owner.epoch() == place.epoch);
         Ok(!owned && !is_nothing(path)?)

@@ -71,6 +71,8 @@ pub struct StorageConfig {
     pub migrations: Option<PathBuf>,
     /// The directory of what a new tenant may be seeded with.
     pub seeds: Option<PathBuf>,
+    /// How many databases are kept ready for tenants yet to come; 0, none, unless said.
+    pub stock: usize,
 }
 
 impl Default for StorageConfig {
@@ -79,6 +81,7 @@ impl Default for StorageConfig {
             root: "data".into(),
             migrations: None,
             seeds: None,
+            stock: 0,
         }
     }
 }

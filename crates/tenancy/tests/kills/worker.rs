@@ -73,6 +73,8 @@ pub fn live(root: &Path, seed: u64, step: &str, count: u64) {
             0 => worker.migrate(),
             1 => worker.several(),
             2 => worker.roll_back(),
+            // Half of all creations find one ready.
+            3 => worker.tenancy.maintain(),
             _ => worker.one(),
         }
     }
@@ -107,8 +109,9 @@ fn open(root: &Path, release: usize, die_at: String, count: u64) -> (Facade, Fle
         .expect("a driver");
     let catalog = SqliteCatalog::open(root.join("root")).expect("a catalog");
     let fleet = Fleet::new(driver.clone(), catalog.clone());
-    let tenancy = Tenancy::builder(driver, catalog)
+    let tenancy = Tenancy::builder(driver, catalog.clone())
         .resolver(rules)
+        .stock(catalog, 3)
         .upkeep(Upkeep::Manual)
         .build();
     (tenancy.expect("a tenancy"), fleet)

@@ -1,0 +1,226 @@
+//! The stock: places of databases that wait for tenants yet to come.
+
+use rusqlite::{OptionalExtension, Result, Row, params};
+use tenancy_core::{Actor, CatalogError, Epoch, NewTenant, Placement, WriteError};
+
+use super::SqliteCatalog;
+use super::rows::unsigned;
+use super::write::{Done, Synced, Write};
+use crate::place::{KIND, Place};
+
+/// A database of the stock.
+#[derive(Debug, Clone)]
+pub(crate) struct Waiting {
+    pub(crate) place: Place,
+    pub(crate) fingerprint: Box<str>,
+    pub(crate) schema: u32,
+    pub(crate) ready: bool,
+    pub(crate) at_ms: i64,
+}
+
+/// What a new tenant took.
+pub(super) struct Taken {
+    pub(super) placement: Placement,
+    pub(super) schema: u32,
+}
+
+impl SqliteCatalog {
+    /// All of the stock.
+    pub(crate) fn stock(&self) -> Result<Vec<Waiting>, CatalogError> {
+        self.read(|connection| {
+            let sql = "SELECT locator, fingerprint, schema, ready, at_ms FROM stock";
+            let mut all = connection.prepare_cached(sql)?;
+            let all = all.query_map([], waiting)?;
+            // What is none of ours was put there by hand.
+            all.filter_map(Result::transpose).collect()
+        })
+    }
+
+    /// Whether a file of the stock is, or is to be, at this place.
+    pub(crate) fn is_in_stock(&self, place: &Place) -> Result<bool, CatalogError> {
+        self.read(|connection| {
+            let sql = "SELECT 1 FROM stock WHERE locator = ?1";
+            let mut find = connection.prepare_cached(sql)?;
+            Ok(place.epoch == Epoch::FIRST && find.exists([&place.locator])?)
+        })
+    }
+
+    /// Lists `drawn` places as being made, no more than until there are `wanted` of
+    /// this fingerprint, and takes over those that somebody has been making since before
+    /// `lapsed_ms`.
+    pub(crate) fn begin_stock(
+        &self,
+        (fingerprint, schema): (&str, u32),
+        (wanted, drawn): (usize, &[Placement]),
+        lapsed_ms: i64,
+        by: &Actor,
+    ) -> Result<Vec<Place>, WriteError> {
+        self.write(Synced::Now, by, |write| {
+            let sql = "UPDATE stock SET at_ms = ?1
+                WHERE fingerprint = ?2 AND ready = 0 AND at_ms < ?3 RETURNING locator";
+            let values = params![write.at_ms, fingerprint, lapsed_ms];
+            let mut begun: Vec<Box<str>> = write.all(sql, values)?;
+            let sql = "SELECT count(*) FROM stock WHERE fingerprint = ?1";
+            let there: Vec<i64> = write.all(sql, [fingerprint])?;
+            let there = usize::try_from(there[0]).unwrap_or(usize::MAX);
+            for place in drawn.iter().take(wanted.saturating_sub(there)) {
+                let sql = "INSERT INTO stock VALUES (?1, ?2, ?3, 0, ?4)";
+                write.run(
+                    sql,
+                    params![place.locator, fingerprint, schema, write.at_ms],
+                )?;
+                begun.push(place.locator.clone());
+            }
+            write.tell_of_stock("begun", begun.len())?;
+            let begun = begun.iter();
+            Ok(begun
+                .filter_map(|locator| Place::parse(locator, Epoch::FIRST))
+                .collect())
+        })
+    }
+
+    /// Lists places as ready to be taken.
+    pub(crate) fn end_stock(&self, places: &[&Place], by: &Actor) -> Result<(), WriteError> {
+        self.each_of_stock(
+            "ready",
+            places,
+            by,
+            "UPDATE stock SET ready = 1 WHERE locator = ?1",
+        )?;
+        Ok(())
+    }
+
+    /// Keeps places from being taken; those that are still there.
+    pub(crate) fn withdraw_stock(
+        &self,
+        places: &[&Place],
+        by: &Actor,
+    ) -> Result<Vec<Place>, WriteError> {
+        let sql = "UPDATE stock SET ready = 0, at_ms = unixepoch() * 1000 WHERE locator = ?1";
+        self.each_of_stock("withdrawn", places, by, sql)
+    }
+
+    /// Strikes places from the list, whose files are gone.
+    pub(crate) fn forget_stock(&self, places: &[Place], by: &Actor) -> Result<(), WriteError> {
+        let places: Vec<&Place> = places.iter().collect();
+        self.each_of_stock(
+            "forgotten",
+            &places,
+            by,
+            "DELETE FROM stock WHERE locator = ?1",
+        )?;
+        Ok(())
+    }
+
+    /// Runs `sql` for each place; those for which it found a row.
+    fn each_of_stock(
+        &self,
+        what: &str,
+        places: &[&Place],
+        by: &Actor,
+        sql: &str,
+    ) -> Result<Vec<Place>, WriteError> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.write(Synced::Now, by, |write| {
+            let mut found = Vec::new();
+            for place in places {
+                if write.run(sql, [&place.locator])? == 1 {
+                    found.push((*place).clone());
+                }
+            }
+            write.tell_of_stock(what, found.len())?;
+            Ok(found)
+        })
+    }
+
+    /// Who may take from the stock waits for the disk, so nobody looks for one in vain.
+    pub(super) fn look_into_stock(&self, new: &mut [NewTenant]) -> Result<(), CatalogError> {
+        if new.iter().all(|new| new.from_stock.is_none()) {
+            return Ok(());
+        }
+        let is_there = self.read(|connection| {
+            let sql = "SELECT 1 FROM stock WHERE ready = 1 LIMIT 1";
+            connection.prepare_cached(sql)?.exists([])
+        });
+        if !matches!(is_there, Ok(true)) {
+            new.iter_mut().for_each(|new| new.from_stock = None);
+        }
+        is_there.map(drop)
+    }
+}
+
+impl Write<'_> {
+    /// One of the stock for a new tenant, which has it from now on.
+    pub(super) fn take_from_stock(&self, fingerprint: &str) -> Done<Option<Taken>> {
+        let sql = "DELETE FROM stock WHERE locator = (SELECT locator FROM stock
+                WHERE fingerprint = ?1 AND ready = 1 LIMIT 1) RETURNING locator, schema";
+        let mut take = self.transaction.prepare_cached(sql)?;
+        let taken = take.query_row([fingerprint], |row| {
+            Ok(Taken {
+                placement: Placement::new(KIND, row.get::<_, Box<str>>(0)?),
+                schema: row.get(1)?,
+            })
+        });
+        Ok(taken.optional()?)
+    }
+
+    fn all<T: rusqlite::types::FromSql>(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<Vec<T>> {
+        let mut all = self.transaction.prepare_cached(sql)?;
+        let all = all.query_map(values, |row| row.get(0))?;
+        all.collect()
+    }
+
+    fn tell_of_stock(&mut self, what: &str, count: usize) -> Done<()> {
+        if count == 0 {
+            return Ok(());
+        }
+        self.next();
+        self.event_of("stock", "", format!("{count} {what}"))
+    }
+}
+
+fn waiting(row: &Row<'_>) -> Result<Option<Waiting>> {
+    let place = Place::parse(row.get_ref(0)?.as_str()?, Epoch::FIRST);
+    let Some(place) = place else {
+        return Ok(None);
+    };
+    Ok(Some(Waiting {
+        place,
+        fingerprint: row.get(1)?,
+        schema: u32::try_from(unsigned(row, 2)?).unwrap_or(u32::MAX),
+        ready: row.get(3)?,
+        at_ms: row.get(4)?,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both have counted before either has written.
+    #[test]
+    fn who_begins_second_begins_what_is_left() -> std::result::Result<(), Box<dyn std::error::Error>>
+    {
+        let root = tempfile::tempdir()?;
+        let catalog = SqliteCatalog::open(root.path())?;
+        let by = Actor::new("test");
+        let begin = |wanted, lapsed_ms| {
+            let drawn = (0..wanted).map(|_| Place::draw());
+            let drawn: Vec<Placement> = drawn.collect::<std::result::Result<_, _>>()?;
+            let like = ("like this", 1);
+            let begun = catalog.begin_stock(like, (wanted, &drawn), lapsed_ms, &by)?;
+            Ok::<_, Box<dyn std::error::Error>>(begun.len())
+        };
+        assert_eq!(begin(3, 0)?, 3);
+        assert_eq!(begin(3, 0)?, 0, "they are being made");
+        assert_eq!(begin(4, 0)?, 1);
+        assert_eq!(begin(5, i64::MAX)?, 5, "four that lapsed and a new one");
+        Ok(())
+    }
+}

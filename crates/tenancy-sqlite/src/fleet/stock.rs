@@ -1,0 +1,134 @@
+//! The stock: databases that are ready before their tenants come.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tenancy_core::{Actor, Placement, Tenant};
+
+use super::Fleet;
+use crate::catalog::Waiting;
+use crate::error::{FileError, RepairError};
+use crate::place::Place;
+use crate::provision::BATCH;
+
+/// Who has not made a database of the stock by then was killed.
+const LAPSE: Duration = Duration::from_secs(60);
+
+/// What [`Fleet::fill_stock`] left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Stock {
+    /// Databases that a new tenant can take now.
+    pub ready: usize,
+    /// How many of them were made by this call.
+    pub made: usize,
+    /// Databases of older migrations that were removed.
+    pub removed: usize,
+}
+
+impl Fleet {
+    /// Makes databases for tenants yet to come, until `wanted` are ready, at most a
+    /// hundred a call, with about the waits for the disk of one. A creation takes one of
+    /// them, if it was made by the same migrations, in the write that inserts the
+    /// tenant's row: nothing else is left to be done before its first request.
+    ///
+    /// The facade's upkeep calls this where a stock is asked for; several processes may.
+    /// What was made by older migrations is removed. While there are databases of newer
+    /// ones nothing is made, so that two releases that run side by side do not remove
+    /// each other's; `wanted` 0 removes all.
+    ///
+    /// A database is an ordinary, empty file in its place. It is stamped with its place
+    /// and gets its tenant's name when it is first opened: until then it does not know
+    /// its tenant, and [`rebuild_catalog`](Self::rebuild_catalog) does not find it.
+    ///
+    /// ```
+    /// use tenancy_core::Actor;
+    /// # use tenancy_sqlite::{Fleet, SqliteCatalog, SqliteDriver};
+    /// # let root = tempfile::tempdir()?;
+    /// # let driver = SqliteDriver::builder(root.path()).build()?;
+    /// # let fleet = Fleet::new(driver, SqliteCatalog::open(root.path())?);
+    /// let stock = fleet.fill_stock(3, &Actor::new("start"))?;
+    /// assert_eq!((stock.ready, stock.made), (3, 3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the catalog cannot be asked or written, or a file cannot be made or removed.
+    /// What was begun is taken up by a later call.
+    pub fn fill_stock(&self, wanted: usize, by: &Actor) -> Result<Stock, RepairError> {
+        let shared = &*self.driver.shared;
+        let newest = self.driver.migrations().newest();
+        let waiting = self.catalog.stock()?;
+        let lapsed_ms = lapsed_ms();
+        let lapsed = |w: &&Waiting| w.ready || w.at_ms < lapsed_ms;
+        let ours = |w: &&Waiting| w.fingerprint == shared.fingerprint;
+        let stale = |w: &&Waiting| wanted == 0 || !ours(w) && w.schema <= newest;
+        let old: Vec<&Place> = waiting
+            .iter()
+            .filter(stale)
+            .filter(lapsed)
+            .map(|w| &w.place)
+            .collect();
+        let mut stock = Stock {
+            removed: self.remove_stock(&old, by)?,
+            ..Stock::default()
+        };
+        let own: Vec<&Waiting> = waiting.iter().filter(ours).filter(|w| !stale(w)).collect();
+        stock.ready = own.iter().filter(|w| w.ready).count();
+        let newer = waiting.iter().any(|w| w.schema > newest);
+        let is_due = own.len() < wanted || own.iter().any(|w| !w.ready && w.at_ms < lapsed_ms);
+        if is_due && wanted > 0 && !newer {
+            stock.made = self.make_stock(wanted, own.len(), lapsed_ms, by)?;
+            stock.ready += stock.made;
+        }
+        Ok(stock)
+    }
+
+    fn make_stock(
+        &self,
+        wanted: usize,
+        there: usize,
+        lapsed_ms: i64,
+        by: &Actor,
+    ) -> Result<usize, RepairError> {
+        let shared = &*self.driver.shared;
+        let draw = |_| Place::draw();
+        let drawn = (there..wanted).take(BATCH).map(draw);
+        let drawn: Vec<Placement> = drawn.collect::<Result<_, _>>()?;
+        let like = (&*shared.fingerprint, self.driver.migrations().newest());
+        // Listed first: whatever happens next, its file is not an unknown one.
+        let begun = self
+            .catalog
+            .begin_stock(like, (wanted, &drawn), lapsed_ms, by)?;
+        shared.step("make the stock")?;
+        let nobodies: Vec<Tenant> = begun.iter().map(Place::nobody).collect();
+        let made = shared.provision_batch(&nobodies);
+        let is_made = |(place, made): (_, &Result<_, FileError>)| made.is_ok().then_some(place);
+        let ready: Vec<&Place> = begun.iter().zip(&made).filter_map(is_made).collect();
+        shared.step("list the stock")?;
+        self.catalog.end_stock(&ready, by)?;
+        let failed = made.into_iter().find_map(Result::err);
+        failed.map_or(Ok(ready.len()), |error| Err(error.into()))
+    }
+
+    fn remove_stock(&self, places: &[&Place], by: &Actor) -> Result<usize, RepairError> {
+        // Who took one meanwhile has it; the others nobody can take any more.
+        let withdrawn = self.catalog.withdraw_stock(places, by)?;
+        let shared = &*self.driver.shared;
+        for place in &withdrawn {
+            shared.destroy(&place.nobody())?;
+        }
+        if !withdrawn.is_empty() {
+            shared.step("strike off the stock")?;
+        }
+        self.catalog.forget_stock(&withdrawn, by)?;
+        Ok(withdrawn.len())
+    }
+}
+
+fn lapsed_ms() -> i64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let lapsed = now.saturating_sub(LAPSE).as_millis();
+    i64::try_from(lapsed).unwrap_or(i64::MAX)
+}

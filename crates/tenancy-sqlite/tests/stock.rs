@@ -1,0 +1,385 @@
+//! Databases that are ready before their tenants come.
+
+use std::collections::BTreeSet;
+
+use r2d2::ManageConnection;
+use tenancy_core::{
+    Actor, CatalogWriter, FromStock, Name, NewTenant, Proof, Provisioner, Tenant, TenantStatus,
+    WriteError,
+};
+use tenancy_pool::Driver;
+use tenancy_sqlite::{
+    Depth, Fleet, FleetOptions, Migration, Migrations, OpenError, SqliteCatalog, SqliteDriver,
+    ValidateOptions, Validation,
+};
+
+use crate::util::{Root, files_below, notes};
+
+/// A storage root with its fleet.
+pub struct Shop {
+    pub root: Root,
+    pub fleet: Fleet,
+}
+
+pub fn by() -> Actor {
+    Actor::new("test")
+}
+
+impl Shop {
+    pub fn new() -> Self {
+        Self::of(Root::new())
+    }
+
+    pub fn of(root: Root) -> Self {
+        let catalog = SqliteCatalog::open(root.dir.path()).unwrap();
+        let fleet = Fleet::new(root.driver.clone(), catalog);
+        Self { root, fleet }
+    }
+
+    /// A second release of the program, beside the first.
+    fn release(&self, migrations: Migrations) -> Fleet {
+        let driver = SqliteDriver::builder(self.root.dir.path());
+        let driver = driver.migrations(migrations).build().unwrap();
+        Fleet::new(driver, self.fleet.catalog().clone())
+    }
+
+    pub fn files(&self) -> Vec<String> {
+        files_below(&self.root.dir.path().join("tenants"))
+    }
+
+    pub fn validate(&self) -> Validation {
+        let options = ValidateOptions::new().depth(Depth::Full);
+        self.fleet.validate(&options, &mut |_| {}).unwrap()
+    }
+
+    /// What is noted of a file, read without the library.
+    fn stamp(&self, tenant: &Tenant) -> (String, i64) {
+        let raw = rusqlite::Connection::open(self.root.path(tenant)).unwrap();
+        let sql = "SELECT tenant, epoch FROM _tenancy_stamp";
+        raw.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+    }
+}
+
+/// A new tenant that takes what is ready, or waits for its own.
+pub fn asking(fleet: &Fleet, id: &str) -> NewTenant {
+    let driver = fleet.driver();
+    let mut new = NewTenant::new(id.parse().unwrap());
+    new.status = TenantStatus::Provisioning;
+    new.placement = driver.place(&new.id).unwrap();
+    new.from_stock = Some(FromStock {
+        fingerprint: driver.fingerprint().unwrap(),
+        status: TenantStatus::Active,
+    });
+    new
+}
+
+fn sign_up(fleet: &Fleet, id: &str) -> Tenant {
+    fleet.catalog().insert(asking(fleet, id), &by()).unwrap()
+}
+
+#[test]
+fn what_is_ready_is_taken_in_the_write_that_inserts_the_tenant() {
+    let shop = Shop::new();
+    let filled = shop.fleet.fill_stock(3, &by()).unwrap();
+    assert_eq!((filled.ready, filled.made, filled.removed), (3, 3, 0));
+    let files = shop.files();
+    assert_eq!(files.len(), 3);
+    // What is there is no reason to make more.
+    let again = shop.fleet.fill_stock(3, &by()).unwrap();
+    assert_eq!((again.ready, again.made), (3, 0));
+
+    let acme = sign_up(&shop.fleet, "acme");
+    assert_eq!(acme.status(), TenantStatus::Active);
+    assert_eq!(shop.files(), files, "nothing was made");
+    assert!(shop.stamp(&acme).0.starts_with("stock-"));
+    let connection = shop.root.connect(&acme).unwrap();
+    let sql = "INSERT INTO notes (text) VALUES ('hello')";
+    connection.execute(sql, []).unwrap();
+    drop(connection);
+    assert_eq!(shop.stamp(&acme), ("acme".to_owned(), 1));
+    let status = shop.fleet.status(None, 10).unwrap();
+    assert_eq!(status[0].schema, Some(2), "it is known to be migrated");
+
+    let refilled = shop.fleet.fill_stock(3, &by()).unwrap();
+    assert_eq!((refilled.ready, refilled.made), (3, 1));
+    let validation = shop.validate();
+    assert!(validation.is_sound(), "{:?}", validation.findings);
+    shop.fleet.catalog().check_events().unwrap().unwrap();
+}
+
+#[test]
+fn a_tenant_that_is_never_opened_is_sound_and_can_be_ended() {
+    let shop = Shop::new();
+    shop.fleet.fill_stock(2, &by()).unwrap();
+    let acme = sign_up(&shop.fleet, "acme");
+    let validation = shop.validate();
+    assert!(validation.is_sound(), "{:?}", validation.findings);
+    let driver = &shop.root.driver;
+    let soon = std::time::Duration::ZERO;
+    driver.retire(&acme, soon).unwrap();
+    assert!(matches!(
+        shop.root.connect(&acme).unwrap_err(),
+        OpenError::Missing { .. }
+    ));
+    driver.revive(&acme).unwrap();
+    shop.root.connect(&acme).unwrap();
+    assert_eq!(shop.stamp(&acme).0, "acme");
+    driver.destroy(&sign_up(&shop.fleet, "beta")).unwrap();
+    assert_eq!(shop.files().len(), 1);
+}
+
+/// Only the place that the stamp names: the same file elsewhere is another's.
+#[test]
+fn a_waiting_file_that_was_moved_to_anothers_place_is_not_taken() {
+    let shop = Shop::new();
+    shop.fleet.fill_stock(2, &by()).unwrap();
+    let (acme, beta) = (sign_up(&shop.fleet, "acme"), sign_up(&shop.fleet, "beta"));
+    let stamp = shop.stamp(&beta);
+    std::fs::rename(shop.root.path(&beta), shop.root.path(&acme)).unwrap();
+    let error = shop.root.connect(&acme).unwrap_err();
+    assert!(matches!(error, OpenError::WrongDatabase { .. }), "{error}");
+    assert_eq!(shop.stamp(&acme), stamp, "it was not written to");
+}
+
+/// A row that was changed by hand to another's place finds the other's name there.
+#[test]
+fn a_file_that_was_taken_is_nobody_elses() {
+    let shop = Shop::new();
+    shop.fleet.fill_stock(1, &by()).unwrap();
+    let acme = sign_up(&shop.fleet, "acme");
+    let thief = Tenant::builder("beta".parse().unwrap())
+        .placement(acme.placement().clone())
+        .build()
+        .unwrap();
+    shop.root.connect(&acme).unwrap();
+    let error = shop.root.connect(&thief).unwrap_err();
+    assert!(matches!(error, OpenError::WrongDatabase { .. }), "{error}");
+}
+
+#[test]
+fn who_finds_none_that_fits_waits_for_its_own() {
+    let shop = Shop::new();
+    let place_of = |new: &NewTenant| new.placement.clone();
+    // None there at all.
+    let new = asking(&shop.fleet, "early");
+    let want = place_of(&new);
+    let row = shop.fleet.catalog().insert(new, &by()).unwrap();
+    assert_eq!(
+        (row.status(), row.placement()),
+        (TenantStatus::Provisioning, &want)
+    );
+    shop.fleet.fill_stock(1, &by()).unwrap();
+    // One of another release.
+    let other = shop.release(more());
+    let row = sign_up(&other, "other");
+    assert_eq!(row.status(), TenantStatus::Provisioning);
+    // An id whose next file is not of a first incarnation.
+    let old = sign_up(&shop.fleet, "old");
+    let catalog = shop.fleet.catalog();
+    catalog.remove(old.id(), old.version(), &by()).unwrap();
+    shop.fleet.fill_stock(1, &by()).unwrap();
+    let row = sign_up(&shop.fleet, "old");
+    assert_eq!(
+        (row.status(), row.epoch().get()),
+        (TenantStatus::Provisioning, 2)
+    );
+    // And one that is not made yet, where another release has some.
+    let raw = rusqlite::Connection::open(catalog.path()).unwrap();
+    raw.execute("UPDATE stock SET ready = 0", []).unwrap();
+    let another = "INSERT INTO stock VALUES (?1, 'another', 9, 1, 0)";
+    raw.execute(another, ["0".repeat(32)]).unwrap();
+    let row = sign_up(&shop.fleet, "late");
+    assert_eq!(row.status(), TenantStatus::Provisioning);
+}
+
+#[test]
+fn a_sign_up_that_is_refused_leaves_the_stock_as_it_is() {
+    let shop = Shop::new();
+    shop.fleet.fill_stock(2, &by()).unwrap();
+    let acme = sign_up(&shop.fleet, "acme");
+    let label = Name::Label("shop".parse().unwrap());
+    let catalog = shop.fleet.catalog();
+    catalog
+        .bind(&label, acme.id(), Proof::Trusted, &by())
+        .unwrap();
+    let mut new = asking(&shop.fleet, "beta");
+    new.names = vec![label];
+    let answers = catalog.insert_many(vec![new, asking(&shop.fleet, "gamma")], &by());
+    assert!(
+        matches!(&answers[..], [Err(WriteError::NameTaken { .. }), Ok(gamma)]
+            if gamma.status() == TenantStatus::Active),
+        "{answers:?}"
+    );
+    let filled = shop.fleet.fill_stock(2, &by()).unwrap();
+    assert_eq!((filled.ready, filled.made), (2, 2));
+}
+
+/// One migration more than [`notes`].
+fn more() -> Migrations {
+    let step = Migration::new("more", "CREATE TABLE more (x)");
+    Migrations::new(notes().iter().cloned().chain([step])).unwrap()
+}
+
+#[test]
+fn what_older_migrations_made_is_removed_and_what_newer_ones_made_stays() {
+    let shop = Shop::new();
+    shop.fleet.fill_stock(3, &by()).unwrap();
+    let old = shop.files();
+    let acme = sign_up(&shop.fleet, "acme");
+    let newer = shop.release(more());
+    let filled = newer.fill_stock(2, &by()).unwrap();
+    assert_eq!((filled.ready, filled.made, filled.removed), (2, 2, 2));
+    let files = shop.files();
+    assert_eq!(files.len(), 3);
+    let kept: Vec<_> = files.iter().filter(|file| old.contains(file)).collect();
+    assert_eq!(kept.len(), 1, "acme's");
+    // The older release lets it be, and makes none that the newer one would remove.
+    let filled = shop.fleet.fill_stock(3, &by()).unwrap();
+    assert_eq!((filled.ready, filled.made, filled.removed), (0, 0, 0));
+    assert_eq!(shop.files(), files);
+    let none = shop.fleet.fill_stock(0, &by()).unwrap();
+    assert_eq!(none.removed, 2);
+    assert_eq!(shop.files().len(), 1);
+    // acme, taken from the stock and never opened, is migrated like everybody.
+    let options = FleetOptions::new();
+    assert!(newer.migrate(&options, |_| {}).unwrap().is_complete());
+    let connection = newer.driver().manager(&acme).connect().unwrap();
+    connection
+        .execute("INSERT INTO more VALUES (1)", [])
+        .unwrap();
+    assert_eq!(shop.stamp(&acme).0, "acme");
+}
+
+/// Scripts of the same number and other content make other databases.
+#[test]
+fn an_edited_migration_makes_another_stock() {
+    let shop = Shop::new();
+    shop.fleet.fill_stock(1, &by()).unwrap();
+    let first = notes().iter().next().unwrap().clone();
+    let edited = [first, Migration::new("marks", "CREATE TABLE marks (x)")];
+    let edited = shop.release(Migrations::new(edited).unwrap());
+    assert_eq!(
+        sign_up(&edited, "acme").status(),
+        TenantStatus::Provisioning
+    );
+    let filled = edited.fill_stock(1, &by()).unwrap();
+    assert_eq!((filled.made, filled.removed), (1, 1));
+    let driver = SqliteDriver::builder(shop.root.dir.path()).page_size(8192);
+    let pages = driver.migrations(notes()).build().unwrap();
+    assert_ne!(pages.fingerprint(), shop.root.driver.fingerprint());
+}
+
+#[test]
+fn threads_and_handles_never_take_the_same() {
+    const EACH: usize = 20;
+    let shop = Shop::new();
+    shop.fleet.fill_stock(60, &by()).unwrap();
+    let taken: Vec<Tenant> = std::thread::scope(|scope| {
+        let hands: Vec<_> = ["a", "b", "c", "d"]
+            .into_iter()
+            .map(|name| {
+                let dir = shop.root.dir.path();
+                let fleet = Fleet::new(shop.root.driver.clone(), SqliteCatalog::open(dir).unwrap());
+                scope.spawn(move || {
+                    let each = (0..EACH).map(|n| sign_up(&fleet, &format!("{name}{n}")));
+                    each.collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let taken = hands.into_iter().flat_map(|hand| hand.join().unwrap());
+        taken.collect()
+    });
+    let active = taken
+        .iter()
+        .filter(|tenant| tenant.status() == TenantStatus::Active);
+    assert_eq!(active.clone().count(), 60, "all that were ready");
+    let places: BTreeSet<_> = taken
+        .iter()
+        .map(|t| t.placement().locator.clone())
+        .collect();
+    assert_eq!(places.len(), taken.len());
+    for tenant in active {
+        shop.root.connect(tenant).unwrap();
+        assert_eq!(shop.stamp(tenant).0, tenant.id().as_str());
+    }
+}
+
+#[test]
+fn who_fill_it_at_once_make_no_more_than_is_wanted() {
+    let shop = Shop::new();
+    for wanted in (4..=40).step_by(4) {
+        let together = std::sync::Barrier::new(2);
+        let made: Vec<usize> = std::thread::scope(|scope| {
+            let hands = [(); 2].map(|()| {
+                let dir = shop.root.dir.path();
+                let catalog = SqliteCatalog::open(dir).unwrap();
+                let fleet = Fleet::new(shop.root.driver.clone(), catalog);
+                let together = &together;
+                scope.spawn(move || {
+                    together.wait();
+                    fleet.fill_stock(wanted, &by()).unwrap().made
+                })
+            });
+            hands.map(|hand| hand.join().unwrap()).into()
+        });
+        assert_eq!(made.iter().sum::<usize>(), 4, "{wanted}: {made:?}");
+        assert_eq!(shop.files().len(), wanted);
+    }
+}
+
+/// What an older release is making at this moment is not taken away under its hands.
+#[test]
+fn what_is_being_made_is_not_removed() {
+    let shop = Shop::new();
+    shop.fleet.fill_stock(2, &by()).unwrap();
+    let raw = rusqlite::Connection::open(shop.fleet.catalog().path()).unwrap();
+    let sql = "UPDATE stock SET ready = 0, at_ms = unixepoch() * 1000";
+    raw.execute(sql, []).unwrap();
+    let newer = shop.release(more());
+    assert_eq!(newer.fill_stock(1, &by()).unwrap().removed, 0);
+    assert_eq!(shop.files().len(), 3);
+    raw.execute("UPDATE stock SET at_ms = 0", []).unwrap();
+    assert_eq!(newer.fill_stock(1, &by()).unwrap().removed, 2);
+    assert_eq!(shop.files().len(), 1);
+}
+
+/// The first connections of a tenant, at the same moment.
+#[test]
+fn a_file_is_taken_once_by_many_connections() {
+    let shop = Shop::new();
+    for round in 0..20 {
+        shop.fleet.fill_stock(1, &by()).unwrap();
+        let tenant = sign_up(&shop.fleet, &format!("t{round}"));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let connection = shop.root.connect(&tenant).unwrap();
+                    let sql = "INSERT INTO notes (text) VALUES ('x')";
+                    connection.execute(sql, []).unwrap();
+                });
+            }
+        });
+        let connection = shop.root.connect(&tenant).unwrap();
+        let count = connection.query_row("SELECT count(*) FROM notes", [], |row| row.get(0));
+        assert_eq!(count, Ok(4), "round {round}");
+    }
+}
+
+#[test]
+fn a_catalog_that_is_made_anew_says_which_files_nobody_used() {
+    let shop = Shop::new();
+    shop.fleet.fill_stock(3, &by()).unwrap();
+    let (acme, _unused) = (sign_up(&shop.fleet, "acme"), sign_up(&shop.fleet, "beta"));
+    shop.root.connect(&acme).unwrap();
+    let Shop { root, fleet } = shop;
+    let Root { driver, dir } = root;
+    drop((fleet, driver));
+    for name in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
+        let _ = std::fs::remove_file(dir.path().join(name));
+    }
+    let rebuilt = Fleet::rebuild_catalog(dir.path(), &by()).unwrap();
+    let ids: Vec<_> = rebuilt.tenants.iter().map(|t| t.id.as_str()).collect();
+    assert_eq!(ids, ["acme"]);
+    assert_eq!(rebuilt.silent.len(), 2, "{:?}", rebuilt.silent);
+}

@@ -1,0 +1,218 @@
+//! Filling the stock and taking from it, killed at any step.
+
+use std::collections::BTreeSet;
+use std::os::unix::process::ExitStatusExt;
+use std::sync::{Arc, Mutex};
+
+use tenancy_core::{CatalogWriter, TenantStatus};
+use tenancy_sqlite::{Fleet, Migrations, SqliteCatalog, SqliteDriver};
+
+use crate::stock::{Shop, asking, by};
+use crate::util::{Root, child, files_below, notes};
+
+/// What is filled up, and what an older release had left, which is removed first.
+const WANTED: usize = 3;
+const OLD: usize = 2;
+
+fn old() -> Migrations {
+    Migrations::new(notes().iter().take(1).cloned()).unwrap()
+}
+
+/// A root with the stock of an older release.
+fn prepared() -> Root {
+    let root = Root::with(|builder| builder.migrations(old()));
+    let shop = Shop::of(root);
+    assert_eq!(shop.fleet.fill_stock(OLD, &by()).unwrap().made, OLD);
+    shop.root
+}
+
+fn fleet(
+    root: &str,
+    on_step: impl Fn(&'static str) -> std::io::Result<()> + Send + Sync + 'static,
+) -> Fleet {
+    let driver = SqliteDriver::builder(root).migrations(notes());
+    let driver = driver.on_step(on_step).build().unwrap();
+    Fleet::new(driver, SqliteCatalog::open(root).unwrap())
+}
+
+fn steps() -> Vec<&'static str> {
+    let Root { driver, dir } = prepared();
+    drop(driver);
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let seen = steps.clone();
+    let fleet = fleet(dir.path().to_str().unwrap(), move |name| {
+        seen.lock().unwrap().push(name);
+        Ok(())
+    });
+    fleet.fill_stock(WANTED, &by()).unwrap();
+    let steps = steps.lock().unwrap();
+    steps.clone()
+}
+
+/// The child: lives until its step.
+pub fn fill_and_die(arguments: &[String]) {
+    let [root, at] = arguments else {
+        panic!("root, at")
+    };
+    let left = Mutex::new(at.parse::<usize>().unwrap());
+    let fleet = fleet(root, move |_| {
+        let mut left = left.lock().unwrap();
+        if *left == 0 {
+            let this = rustix::process::getpid();
+            rustix::process::kill_process(this, rustix::process::Signal::KILL)?;
+        }
+        *left -= 1;
+        Ok(())
+    });
+    fleet.fill_stock(WANTED, &by()).unwrap();
+}
+
+/// What was begun lapses after a minute; here at once.
+fn let_lapse(dir: &std::path::Path) {
+    let raw = rusqlite::Connection::open(dir.join("catalog.db")).unwrap();
+    raw.execute("UPDATE stock SET at_ms = 0", []).unwrap();
+}
+
+/// All that there is fits together, and the stock is full.
+fn assert_full(root: Root, context: &str) {
+    let shop = Shop::of(root);
+    let fleet = fleet(shop.root.dir.path().to_str().unwrap(), |_| Ok(()));
+    let filled = fleet.fill_stock(WANTED, &by()).unwrap();
+    assert_eq!((filled.ready, filled.made), (WANTED, 0), "{context}");
+    assert_eq!(shop.files().len(), WANTED, "{context}: {:?}", shop.files());
+    let staged = files_below(&shop.root.dir.path().join("staging"));
+    assert!(staged.is_empty(), "{context}: {staged:?}");
+    let shop = Shop {
+        fleet,
+        root: shop.root,
+    };
+    let validation = shop.validate();
+    assert!(
+        validation.is_sound(),
+        "{context}: {:?}",
+        validation.findings
+    );
+    for n in 0..WANTED {
+        let new = asking(&shop.fleet, &format!("t{n}"));
+        let tenant = shop.fleet.catalog().insert(new, &by()).unwrap();
+        assert_eq!(tenant.status(), TenantStatus::Active, "{context}");
+        use r2d2::ManageConnection;
+        use tenancy_pool::Driver;
+        let connection = shop.fleet.driver().manager(&tenant).connect().unwrap();
+        let sql = "INSERT INTO notes (text, mark) VALUES ('x', 1)";
+        connection.execute(sql, []).unwrap();
+    }
+    shop.fleet.catalog().check_events().unwrap().unwrap();
+}
+
+#[test]
+fn a_filling_that_is_killed_at_any_step_is_taken_up_by_the_next() {
+    let steps = steps();
+    let names: BTreeSet<_> = steps.iter().copied().collect();
+    let expected = [
+        "clear what others staged",
+        "close",
+        "list the stock",
+        "make the stock",
+        "put in place",
+        "remove",
+        "stage",
+        "strike off the stock",
+        "sync the staged batch",
+    ];
+    assert!(names.iter().eq(&expected), "{names:?}");
+    println!("{} steps", steps.len());
+    for (at, step) in steps.iter().enumerate() {
+        let Root { driver, dir } = prepared();
+        drop(driver);
+        let path = dir.path().to_str().unwrap().to_owned();
+        let child = child::start("stock", &[&path, &at.to_string()]);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.signal(), Some(9), "{step}: {output:?}");
+        // Nothing that a validation would complain of, at any moment.
+        let driver = SqliteDriver::builder(&path).migrations(notes()).build();
+        let shop = Shop::of(Root {
+            driver: driver.unwrap(),
+            dir,
+        });
+        let validation = shop.validate();
+        assert!(validation.is_sound(), "{step}: {:?}", validation.findings);
+        let_lapse(shop.root.dir.path());
+        shop.fleet.fill_stock(WANTED, &by()).unwrap();
+        assert_full(shop.root, step);
+    }
+}
+
+#[test]
+fn a_filling_that_fails_at_any_step_is_taken_up_by_the_next() {
+    for (at, step) in steps().into_iter().enumerate() {
+        let Root { driver, dir } = prepared();
+        drop(driver);
+        let path = dir.path().to_str().unwrap().to_owned();
+        let left = Mutex::new(at);
+        let failing = fleet(&path, move |_| {
+            let mut left = left.lock().unwrap();
+            *left = left.wrapping_sub(1);
+            match *left {
+                usize::MAX => Err(std::io::Error::other("no space left")),
+                _ => Ok(()),
+            }
+        });
+        assert!(failing.fill_stock(WANTED, &by()).is_err(), "{step}");
+        let_lapse(dir.path());
+        failing.fill_stock(WANTED, &by()).unwrap();
+        let driver = failing.driver().clone();
+        assert_full(Root { driver, dir }, step);
+    }
+}
+
+/// What is begun and not lapsed is somebody's who is alive.
+#[test]
+fn what_another_process_is_making_is_left_to_it() {
+    let Root { driver, dir } = prepared();
+    drop(driver);
+    let path = dir.path().to_str().unwrap().to_owned();
+    let at = steps().iter().position(|step| *step == "stage").unwrap();
+    let child = child::start("stock", &[&path, &at.to_string()]);
+    child.wait_with_output().unwrap();
+    let fleet = fleet(&path, |_| Ok(()));
+    let filled = fleet.fill_stock(WANTED, &by()).unwrap();
+    assert_eq!((filled.ready, filled.made), (0, 0));
+}
+
+/// Children that sign up tenants as fast as they can, all from one stock.
+pub fn sign_up(arguments: &[String]) {
+    let [root, name, count] = arguments else {
+        panic!("root, name, count")
+    };
+    let fleet = fleet(root, |_| Ok(()));
+    child::wait_for_the_other(root);
+    for n in 0..count.parse::<usize>().unwrap() {
+        let new = asking(&fleet, &format!("{name}{n}"));
+        fleet.catalog().insert(new, &by()).unwrap();
+    }
+}
+
+#[test]
+fn two_processes_never_take_the_same() {
+    let root = Root::new();
+    let shop = Shop::of(root);
+    shop.fleet.fill_stock(50, &by()).unwrap();
+    let path = shop.root.dir.path().to_str().unwrap().to_owned();
+    let children = ["a", "b"].map(|name| child::start("sign-ups", &[&path, name, "30"]));
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    let tenants = shop.fleet.catalog().page(None, 100).unwrap();
+    let active: Vec<_> = tenants
+        .iter()
+        .filter(|tenant| tenant.status() == TenantStatus::Active)
+        .collect();
+    assert_eq!((tenants.len(), active.len()), (60, 50));
+    let places: BTreeSet<_> = active.iter().map(|t| &t.placement().locator).collect();
+    assert_eq!(places.len(), 50);
+    for tenant in active {
+        shop.root.connect(tenant).unwrap();
+    }
+}

@@ -1,0 +1,207 @@
+//! Sign-ups that take a database which is ready.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tenancy::{
+    Actor, Config, Event, Fleet, Migration, Migrations, Seeds, SqliteCatalog, SqliteDriver, Stock,
+    Tenancy, Tenant, TenantSpec, TenantStatus, Upkeep,
+};
+
+use crate::util::{id, rules};
+
+struct World {
+    tenancy: Tenancy<SqliteDriver>,
+    catalog: SqliteCatalog,
+    /// The steps that the files went through.
+    steps: Arc<Mutex<Vec<&'static str>>>,
+    failed: Arc<Mutex<Vec<String>>>,
+    dir: tempfile::TempDir,
+}
+
+/// A tenancy that keeps three databases ready.
+fn world(upkeep: Upkeep) -> World {
+    let dir = tempfile::tempdir().expect("a directory");
+    let notes = Migration::new("notes", "CREATE TABLE notes (text TEXT) STRICT");
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let failed = Arc::new(Mutex::new(Vec::new()));
+    let (seen, told) = (steps.clone(), failed.clone());
+    let driver = SqliteDriver::builder(dir.path())
+        .migrations(Migrations::new([notes]).expect("a script"))
+        .seeds(Seeds::new([("hello", "INSERT INTO notes VALUES ('hello')")]).expect("seeds"))
+        .on_step(move |step| {
+            seen.lock().expect("no panic").push(step);
+            Ok(())
+        })
+        .build()
+        .expect("a driver");
+    let catalog = SqliteCatalog::open(dir.path()).expect("a catalog");
+    let tenancy = Tenancy::builder(driver, catalog.clone())
+        .resolver(rules)
+        .stock(catalog.clone(), 3)
+        .upkeep(upkeep)
+        .observer(Arc::new(move |event: &Event<'_>| {
+            if let Event::StockFailed { error } = event {
+                told.lock().expect("no panic").push(error.to_string());
+            }
+        }))
+        .build()
+        .expect("a tenancy");
+    World {
+        tenancy,
+        catalog,
+        steps,
+        failed,
+        dir,
+    }
+}
+
+impl World {
+    fn fleet(&self) -> Fleet {
+        Fleet::new(self.tenancy.pools().driver().clone(), self.catalog.clone())
+    }
+
+    fn stock(&self) -> Stock {
+        let by = Actor::new("test");
+        self.fleet().fill_stock(3, &by).expect("filled")
+    }
+
+    fn notes(&self, tenant: &Tenant) -> i64 {
+        let connection = self.tenancy.checkout(tenant).expect("a connection");
+        let count = connection.query_row("SELECT count(*) FROM notes", [], |row| row.get(0));
+        count.expect("a number")
+    }
+
+    fn events_of(&self, tenant: &str) -> Vec<String> {
+        let events = self
+            .catalog
+            .events(tenancy::Version(0), 100)
+            .expect("events");
+        let own = events.into_iter().filter(|event| &*event.tenant == tenant);
+        own.map(|event| event.what.into()).collect()
+    }
+}
+
+#[test]
+fn a_sign_up_is_one_write_to_the_catalog_and_no_step_of_a_file() {
+    let world = world(Upkeep::Manual);
+    world.tenancy.maintain();
+    world.steps.lock().expect("no panic").clear();
+    let acme = world.tenancy.create(id("acme")).expect("a tenant");
+    assert_eq!(acme.status(), TenantStatus::Active);
+    assert!(world.steps.lock().expect("no panic").is_empty());
+    assert_eq!(world.events_of("acme"), ["insert"]);
+    assert_eq!(world.notes(&acme), 0);
+    world.tenancy.maintain();
+    assert_eq!(world.stock().made, 0, "the upkeep has filled it up");
+}
+
+#[test]
+fn when_none_is_left_each_makes_its_own() {
+    let world = world(Upkeep::Manual);
+    world.tenancy.maintain();
+    let ids = ["a", "b", "c", "d", "e"].map(|name| TenantSpec::new(id(name)));
+    let created = world.tenancy.create_many(&ids);
+    for created in created {
+        let tenant = created.expect("a tenant");
+        assert_eq!(tenant.status(), TenantStatus::Active);
+        assert_eq!(world.notes(&tenant), 0);
+    }
+    assert_eq!(world.events_of("c"), ["insert"]);
+    assert_eq!(world.events_of("d"), ["insert", "update"]);
+}
+
+#[test]
+fn a_database_from_the_stock_is_seeded_before_its_tenant_is_active() {
+    let world = world(Upkeep::Manual);
+    world.tenancy.maintain();
+    let acme = TenantSpec::new(id("acme"))
+        .seeded()
+        .attribute("plan", "pro");
+    let acme = world.tenancy.create(acme).expect("a tenant");
+    assert_eq!(
+        (world.notes(&acme), acme.attribute("plan")),
+        (1, Some("pro"))
+    );
+    assert_eq!(world.stock().made, 1, "it came from the stock");
+    assert_eq!(world.events_of("acme"), ["insert", "update"]);
+}
+
+/// What an operator removed by hand is made anew, as nobody has been told of it.
+#[test]
+fn a_file_of_the_stock_that_is_gone_is_made_anew() {
+    let world = world(Upkeep::Manual);
+    world.tenancy.maintain();
+    let shards = std::fs::read_dir(world.dir.path().join("tenants")).expect("a directory");
+    for shard in shards.flatten() {
+        for file in std::fs::read_dir(shard.path())
+            .expect("a directory")
+            .flatten()
+        {
+            std::fs::remove_file(file.path()).expect("removed");
+        }
+    }
+    let acme = world.tenancy.create(id("acme")).expect("a tenant");
+    assert_eq!(acme.status(), TenantStatus::Active);
+    assert_eq!(world.notes(&acme), 0);
+}
+
+#[test]
+fn a_placement_that_was_asked_for_is_no_place_of_the_stock() {
+    let world = world(Upkeep::Manual);
+    world.tenancy.maintain();
+    let mut spec = TenantSpec::new(id("acme"));
+    let place = tenancy::Placement::new("sqlite", "5".repeat(32));
+    spec.placement = Some(place.clone());
+    let acme = world.tenancy.create(spec).expect("a tenant");
+    assert_eq!(acme.placement(), &place);
+    assert_eq!(world.stock().ready, 3);
+}
+
+#[test]
+fn the_librarys_own_thread_fills_the_stock_and_tells_what_stops_it() {
+    let world = world(Upkeep::Every(Duration::from_millis(5)));
+    let wait = |what: &str, until: &dyn Fn() -> bool| {
+        let began = Instant::now();
+        while !until() {
+            assert!(began.elapsed() < Duration::from_secs(10), "{what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    let is_stocked = || {
+        let created = world.events_of("");
+        !created.is_empty()
+    };
+    wait("nobody fills it", &is_stocked);
+    // Two events a filling: begun, ready.
+    wait("it is not made", &|| world.events_of("").len() == 2);
+    let acme = world.tenancy.create(id("acme")).expect("a tenant");
+    assert_eq!(world.events_of("acme"), ["insert"]);
+    assert_eq!(world.notes(&acme), 0);
+    wait("it is not filled up", &|| world.events_of("").len() >= 4);
+    assert!(world.failed.lock().expect("no panic").is_empty());
+    let staging = world.dir.path().join("staging");
+    std::fs::remove_dir_all(&staging).expect("removed");
+    world.tenancy.create(id("beta")).expect("there is one more");
+    wait("nobody is told", &|| {
+        !world.failed.lock().expect("no panic").is_empty()
+    });
+    let told = world.failed.lock().expect("no panic");
+    assert!(told[0].contains("staging"), "{told:?}");
+}
+
+#[test]
+fn the_config_says_how_many_are_kept_ready() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("tenancy.toml");
+    let text = "[storage]\nroot = \"data\"\nstock = 2\n";
+    let config = Config::parse(text, &file).expect("a config");
+    assert_eq!(Config::default().storage.stock, 0);
+    let tenancy = tenancy::TenancyBuilder::from_config(&config).expect("a builder");
+    let tenancy = tenancy.upkeep(Upkeep::Manual).build().expect("a tenancy");
+    tenancy.maintain();
+    let catalog = SqliteCatalog::open(&config.storage.root).expect("a catalog");
+    let fleet = Fleet::new(tenancy.pools().driver().clone(), catalog);
+    let stock = fleet.fill_stock(2, &Actor::new("test")).expect("filled");
+    assert_eq!((stock.ready, stock.made), (2, 0));
+}
