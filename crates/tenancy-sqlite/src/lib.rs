@@ -61,6 +61,7 @@ mod life;
 mod maintenance;
 mod manager;
 mod migrate;
+mod mounts;
 mod network;
 mod place;
 mod provision;

@@ -102,8 +102,7 @@ impl Shared {
             return Ok(Provisioned::AlreadyThere);
         };
         self.step("sync the staged file")?;
-        staged.file.sync()?;
-        self.root.sync_staging()?;
+        self.root.sync_staged(&staged.file)?;
         let place = staged.place.clone();
         let made = self.put(tenant, staged)?;
         self.clear_staged(&[place])?;
@@ -115,7 +114,11 @@ impl Shared {
         &self,
         tenants: &[Tenant],
     ) -> Vec<Result<Provisioned, FileError>> {
-        let staged: Vec<_> = tenants.iter().map(|tenant| self.stage(tenant)).collect();
+        let stage = |tenant| {
+            let staged = self.stage(tenant);
+            staged.inspect(|new| new.iter().for_each(|new| new.file.begin()))
+        };
+        let staged: Vec<_> = tenants.iter().map(stage).collect();
         let places = staged.iter().flatten().flatten();
         let places: Vec<_> = places.map(|new| new.place.clone()).collect();
         let synced = self.sync_batch(&places);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{IoError, StorageError};
 use crate::hazards::{Hazard, guarded};
+use crate::mounts;
 use crate::network::{self, FileSystems};
 use crate::place::Place;
 
@@ -18,6 +19,8 @@ pub(crate) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 #[derive(Debug)]
 pub(crate) struct Root {
     path: PathBuf,
+    /// Whether the sync of a new file makes its name durable, too.
+    pub(crate) names_come_along: bool,
 }
 
 impl Root {
@@ -37,7 +40,11 @@ impl Root {
         if new {
             sync_dir(&path)?;
         }
-        Ok(Self { path })
+        let names_come_along = mounts::is_ext4(&path);
+        Ok(Self {
+            path,
+            names_come_along,
+        })
     }
 
     pub(crate) fn tenants(&self) -> PathBuf {
@@ -157,8 +164,7 @@ impl Root {
         let open = || File::open(&path);
         let dir = match open() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                mkdir(&path).map_err(IoError::at(&path, "created"))?;
-                sync_dir(&self.tenants())?;
+                self.make_siblings(&place.locator[..1])?;
                 open()
             }
             other => other,
@@ -166,6 +172,16 @@ impl Root {
         let dir = dir.map_err(IoError::at(&path, "opened"))?;
         dir.lock().map_err(IoError::at(&path, "locked"))?;
         Ok(DirLock { dir, path })
+    }
+
+    /// Makes the directories that begin with this digit, durable. Sixteen at a time: so a
+    /// root waits for its directories sixteen times in its life, and never long.
+    fn make_siblings(&self, first: &str) -> Result<(), IoError> {
+        for last in 0..16 {
+            let path = self.tenants().join(format!("{first}{last:x}"));
+            mkdir(&path).map_err(IoError::at(&path, "created"))?;
+        }
+        sync_dir(&self.tenants())
     }
 }
 

@@ -38,9 +38,15 @@ impl Root {
         Ok(staged)
     }
 
-    /// Makes the names in staging durable; a file's own sync does not promise that.
-    pub(crate) fn sync_staging(&self) -> Result<(), IoError> {
-        sync_dir(&self.staging())
+    /// Makes a staged file durable, and its name, which a file's own sync does not
+    /// promise everywhere.
+    pub(crate) fn sync_staged(&self, staged: &Staged) -> Result<(), IoError> {
+        let synced = staged.file.sync_all();
+        synced.map_err(IoError::at(&staged.path, "synced"))?;
+        match self.names_come_along {
+            true => Ok(()),
+            false => sync_dir(&self.staging()),
+        }
     }
 
     /// Removes what other attempts staged for places that have their file by now: it
@@ -117,10 +123,15 @@ pub(crate) struct Staged {
 }
 
 impl Staged {
-    pub(crate) fn sync(&self) -> Result<(), IoError> {
-        let synced = self.file.sync_all();
-        synced.map_err(IoError::at(&self.path, "synced"))
+    /// Lets the disk begin with it, while others are written that it is waited for with.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn begin(&self) {
+        // Only advice: what it does not do, the sync does.
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
     }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn begin(&self) {}
 
     /// There is nothing to remove any more.
     fn settle(mut self) {
