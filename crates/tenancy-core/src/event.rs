@@ -76,6 +76,13 @@ pub enum Event<'a> {
         /// Why.
         error: &'a (dyn std::error::Error + 'static),
     },
+    /// A driver could not let an idle connection rest; it is closed.
+    RestFailed {
+        /// Whose.
+        tenant: &'a Tenant,
+        /// Why.
+        error: &'a (dyn std::error::Error + 'static),
+    },
     /// A connection is about to be closed.
     Closing {
         /// Whose.

@@ -21,6 +21,7 @@ impl Observer for TracingObserver {
             | Event::CatalogUnavailable { .. }
             | Event::OpenFailed { .. }
             | Event::StockFailed { .. }
+            | Event::RestFailed { .. }
             | Event::WaitedLong { .. }
             | Event::BoundReached { .. } => ::tracing::warn!(target: "tenancy", ?event),
             _ => ::tracing::debug!(target: "tenancy", ?event),

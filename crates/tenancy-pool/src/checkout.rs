@@ -6,12 +6,13 @@ use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use r2d2::ManageConnection;
-use tenancy_core::Tenant;
+use tenancy_core::{Event, Tenant};
 
 use crate::driver::{Access, Connection, Driver, DriverError};
 use crate::error::CheckoutError;
 use crate::label::Label;
-use crate::pools::{Lent, Live, TenantPools};
+use crate::pools::{Lent, Live, Scheduler, TenantPools};
+use crate::sched::Stamp;
 use crate::sync::held;
 
 /// A tenant's connection, until it is dropped.
@@ -47,7 +48,7 @@ impl<D: Driver> Checkout<D> {
         match live.source.manager.is_valid(&mut live.connection) {
             Ok(()) => Some(self),
             Err(_) => {
-                self.give_back(false);
+                self.give_back(false, |_| {});
                 None
             }
         }
@@ -66,7 +67,7 @@ impl<D: Driver> Checkout<D> {
             }
             Err(source) => {
                 let tenant = Self::tenant(&self).id().clone();
-                self.give_back(false);
+                self.give_back(false, |_| {});
                 Err(CheckoutError::Restrict { tenant, source })
             }
         }
@@ -93,13 +94,35 @@ impl<D: Driver> Checkout<D> {
         asked.unwrap_or(false)
     }
 
-    fn give_back(&mut self, sound: bool) {
+    /// Lets it rest. It was idle since then, and goes on being so.
+    pub(crate) fn rest(mut self, since: Stamp) {
+        let rested = catch_unwind(AssertUnwindSafe(|| {
+            let live = self.live.as_deref_mut().expect("taken only by drop");
+            self.pools.0.driver.rest(&mut live.connection)
+        }));
+        if let Ok(Err(error)) = &rested {
+            let tenant = Self::tenant(&self);
+            let event = Event::RestFailed { tenant, error };
+            self.pools.0.observers.emit(&event);
+        }
+        let sound = matches!(rested, Ok(Ok(()))) && self.is_sound();
+        let seat = self.seat;
+        self.give_back(sound, |sched| sched.rested(seat, since));
+    }
+
+    /// `then` is done under the same lock.
+    #[inline]
+    fn give_back(&mut self, sound: bool, then: impl FnOnce(&mut Scheduler<D>)) {
         let Some(live) = self.live.take() else {
             return;
         };
         let now = self.pools.0.now();
         let pools = &self.pools.0;
-        let refused = pools.decide(|sched| sched.put_back(self.seat, live, sound, now));
+        let refused = pools.decide(|sched| {
+            let refused = sched.put_back(self.seat, live, sound, now);
+            then(sched);
+            refused
+        });
         if let Some(live) = refused {
             self.pools.close_one(self.seat, live);
         }
@@ -139,7 +162,7 @@ impl<D: Driver> Drop for Checkout<D> {
         }
         // A panic may have left it in any state.
         let sound = !std::thread::panicking() && self.is_sound();
-        self.give_back(sound);
+        self.give_back(sound, |_| {});
     }
 }
 

@@ -64,6 +64,7 @@ impl Builder {
                 idle_timeout: Some(Duration::from_secs(600)),
                 max_lifetime: None,
                 validate_after: None,
+                rest_after: Duration::from_secs(5),
                 failure_ttl: Duration::from_millis(100),
             },
             timing: Timing {
@@ -164,6 +165,14 @@ impl Builder {
     /// handed out. Never, unless said; a database behind a network wants 1 s.
     pub fn validate_after(mut self, idle: Duration) -> Self {
         self.limits.validate_after = Some(idle);
+        self
+    }
+
+    /// A connection that was idle for this long is let [rest](Driver::rest) by the next
+    /// [`reap`](TenantPools::reap), once until it is used again. 5 s unless said: who comes
+    /// back sooner finds what it had in memory. `Duration::MAX`: never.
+    pub fn rest_after(mut self, idle: Duration) -> Self {
+        self.limits.rest_after = idle;
         self
     }
 

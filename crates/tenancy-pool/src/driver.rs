@@ -58,6 +58,26 @@ pub trait Driver: Send + Sync + 'static {
         Ok(Access::ReadWrite)
     }
 
+    /// Lets a connection that has been idle for a while do what is better done before it is
+    /// needed or closed: give memory back, checkpoint a log. [`TenantPools::reap`] calls it
+    /// once in each idle spell, outside every lock; for that time the connection is out,
+    /// so it should take milliseconds.
+    ///
+    /// Unless a driver has its own, nothing is done.
+    ///
+    /// # Errors
+    /// When the connection must not be lent again: it is closed, and
+    /// [observers](tenancy_core::Event::RestFailed) are told.
+    ///
+    /// [`TenantPools::reap`]: crate::TenantPools::reap
+    fn rest(&self, connection: &mut Connection<Self>) -> Result<(), DriverError<Self>>
+    where
+        Self: Sized,
+    {
+        let _ = connection;
+        Ok(())
+    }
+
     /// What its connections cost of the process's descriptors.
     fn descriptors(&self) -> Descriptors {
         Descriptors {

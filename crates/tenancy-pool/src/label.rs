@@ -16,6 +16,9 @@ pub enum Label {
 }
 
 impl Label {
+    /// Who has a connection while it rests, and had it last until it is used again.
+    pub(crate) const REST: Self = Self::Named("the pools, which let it rest");
+
     #[track_caller]
     pub(crate) fn here() -> Self {
         Self::At(Location::caller())

@@ -7,7 +7,7 @@ use std::time::Duration;
 use r2d2::ManageConnection;
 use tenancy_core::{Clock, Epoch, Event, Observer, Observers, Tenant, TenantId, TenantStatus};
 
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, Hold};
 use crate::config::{Builder, Config, MaxOf, Timing};
 use crate::driver::{Connection, Driver, DriverError};
 use crate::error::{CheckoutError, Holder, Holders, StillOut};
@@ -19,6 +19,10 @@ use crate::names::Names;
 use crate::sched::{Held, Key, Sched, Stamp};
 use crate::stats::{PoolStats, TenantStats};
 use crate::sync::{Moment, Mutex, this_thread};
+
+/// So many connections rest in a round: whoever else is served by the thread that calls
+/// waits for them. A checkpoint takes 1 to 2 ms, now and then ten times as long.
+const MAX_RESTS: usize = 32;
 
 type Error<D> = CheckoutError<DriverError<D>>;
 pub(crate) type Scheduler<D> = Sched<Lent<D>, Arc<Source<D>>>;
@@ -318,13 +322,29 @@ impl<D: Driver> TenantPools<D> {
 
     /// Closes the idle connections that have been idle or alive for too long, belong
     /// to an epoch that has passed or to a tenant that is being retired; says how many.
-    /// Call it now and then.
+    /// Then lets up to 32 of those that have been idle for a while
+    /// [rest](Driver::rest), one after the other. Call it now and then.
+    ///
+    /// A connection that rests is out: a check-out that comes at this moment uses another
+    /// one or waits for it.
     pub fn reap(&self) -> usize {
         let now = self.0.now();
         let rubbish = self.0.decide(|sched| sched.reap(now));
         let closed = rubbish.connections.len();
         self.discard(rubbish);
+        self.rest(now);
         closed
+    }
+
+    fn rest(&self, now: Stamp) {
+        for _ in 0..MAX_RESTS {
+            let thread = this_thread();
+            let Some((seat, live, since)) = self.0.decide(|sched| sched.next_to_rest(thread, now))
+            else {
+                break;
+            };
+            Checkout::new(self.clone(), seat, live, Hold::new()).rest(since);
+        }
     }
 
     /// The driver that they connect with.

@@ -64,6 +64,11 @@ impl Driver for Counted {
         self.clone()
     }
 
+    fn rest(&self, _: &mut Conn) -> Result<(), std::io::Error> {
+        thread::yield_now();
+        Ok(())
+    }
+
     fn descriptors(&self) -> Descriptors {
         let (first, further) = (0, 0);
         Descriptors { first, further }
@@ -94,6 +99,7 @@ impl World {
             .max_per_tenant(per_tenant)
             .max_opening(1)
             .failure_ttl(Duration::ZERO)
+            .rest_after(Duration::ZERO)
             .handoff_after(handoff_after);
         let pools = builder.build(driver.clone()).expect("the bounds hold");
         Arc::new(Self { pools, driver })
@@ -297,5 +303,35 @@ fn shuttle_a_raised_epoch_strands_nobody() {
         all(threads);
         world.at_rest();
         assert!(!world.use_one("a", 1, NEVER), "it has passed");
+    });
+}
+
+#[test]
+fn shuttle_who_comes_while_it_rests_is_served() {
+    check(|| {
+        let world = World::new(1, 1, SOON, 0);
+        let mut threads = users(&world, &[("a", NEVER, 2), ("a", SOON, 1), ("b", NEVER, 1)]);
+        threads.push(world.spawn(|world| {
+            world.pools.reap();
+            world.pools.reap();
+        }));
+        all(threads);
+        world.at_rest();
+    });
+}
+
+#[test]
+fn shuttle_close_waits_for_a_rest() {
+    check(|| {
+        let world = World::new(2, 2, SOON, 0);
+        let mut threads = users(&world, &[("a", NEVER, 1)]);
+        threads.push(world.spawn(|world| assert_eq!(world.pools.reap(), 0)));
+        threads.push(world.spawn(|world| {
+            let id = tenant("a", 1).id().clone();
+            world.pools.close(&id, NEVER).expect("it ends");
+            assert_eq!(world.driver.live.load(Ordering::SeqCst), 0);
+        }));
+        all(threads);
+        world.at_rest();
     });
 }

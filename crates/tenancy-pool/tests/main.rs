@@ -10,6 +10,7 @@ mod model;
 mod order;
 mod proofs;
 mod read_only;
+mod rest;
 mod stress;
 mod texts;
 mod util;

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -16,6 +16,7 @@ use crate::util::*;
 const TENANTS: usize = 4;
 const MAX: usize = 4;
 const CAP: usize = 2;
+const REST: u64 = 3_000;
 const IDLE: u64 = 10_000;
 const LIFE: u64 = 25_000;
 const FAILURE: u64 = 100;
@@ -72,7 +73,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => tenant().prop_map(Step::Forget),
         1 => (tenant(), mood).prop_map(|(tenant, mood)| Step::Mood(tenant, mood)),
         1 => prop_oneof![Just(50_u64), Just(100), Just(4_000), Just(11_000)].prop_map(Step::Wait),
-        1 => Just(Step::Reap),
+        2 => Just(Step::Reap),
     ]
 }
 
@@ -84,6 +85,7 @@ struct Known {
     born: u64,
     since: u64,
     out: bool,
+    rested: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -151,7 +153,7 @@ impl Model {
         self.lru.retain(|other| *other != serial);
         let now = self.now;
         let known = self.live.get_mut(&serial).expect("it lives");
-        (known.out, known.since) = (true, now);
+        (known.out, known.since, known.rested) = (true, now, false);
         End::Got(serial)
     }
 
@@ -226,6 +228,7 @@ impl Model {
             born: self.now,
             since: self.now,
             out: true,
+            rested: false,
         };
         let serial = self.serial;
         self.live.insert(serial, known);
@@ -233,6 +236,17 @@ impl Model {
         self.of[tenant].prepared = true;
         self.of[tenant].failing_until = 0;
         End::Got(serial)
+    }
+
+    /// Those that rest, in order.
+    fn rest(&mut self) -> Vec<u64> {
+        let mut rest = self.lru.clone();
+        rest.retain(|serial| {
+            let known = self.live.get_mut(serial).expect("it lives");
+            let due = self.now - known.since >= REST;
+            due && !std::mem::replace(&mut known.rested, true)
+        });
+        rest
     }
 
     fn put_back(&mut self, serial: u64, broken: bool) {
@@ -293,11 +307,18 @@ fn check(steps: &[Step]) {
         3 => Err(NoDatabase),
         _ => Ok(()),
     });
+    let rested: Arc<Mutex<Vec<u64>>> = Arc::default();
+    let rests = rested.clone();
+    let driver = driver.resting(move |conn| {
+        locked(&rests).push(conn.serial);
+        Ok(())
+    });
     let clock = Clock::manual();
     let pools = pools_with(&driver, MAX as u32, CAP as u32, |builder| {
         let builder = builder
             .clock(clock.clone())
-            .idle_timeout(Duration::from_millis(IDLE));
+            .idle_timeout(Duration::from_millis(IDLE))
+            .rest_after(Duration::from_millis(REST));
         builder.max_lifetime(Duration::from_millis(LIFE))
     });
     let mut model = Model {
@@ -379,6 +400,9 @@ fn check(steps: &[Step]) {
                     old || known.epoch != of[known.tenant].epoch
                 });
                 assert_eq!(pools.reap(), before - model.live.len(), "step {number}");
+                // Where they stand among the idle ones shows by who is used and who is closed.
+                let rest = std::mem::take(&mut *locked(&rested));
+                assert_eq!(rest, model.rest(), "step {number}");
             }
         }
         compare(&model, &pools, &driver, number, step);

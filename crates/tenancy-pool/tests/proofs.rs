@@ -20,7 +20,7 @@ const SCHED: &str = "sched::the_scheduler_keeps_its_promises";
 const MODEL: &str = "model::every_check_out_ends_as_the_model_says";
 const STRESS: &str = "stress::nothing_is_lost_whatever_fails";
 
-const PROOFS: [Proof; 19] = [
+const PROOFS: [Proof; 20] = [
     Proof {
         number: 1,
         promise: "never more open than `max_connections`, counted in the fake",
@@ -101,9 +101,11 @@ const PROOFS: [Proof; 19] = [
     Proof {
         number: 11,
         promise: "the victim is the least recently used, never the asker's, never one waited for",
-        tests: &[SCHED, MODEL],
+        tests: &[SCHED, MODEL, "rest::a_rest_is_no_use"],
         patches: &[
             "victim-is-the-most-recent",
+            "rest-counts-as-use",
+            "rested-goes-last",
             "victim-of-those-who-wait",
             "anothers-connection",
         ],
@@ -116,18 +118,21 @@ const PROOFS: [Proof; 19] = [
             "order::at_rest_who_waits_has_a_reason",
             "shuttled::shuttle_no_wake_up_is_lost",
             "shuttled::shuttle_a_waiter_that_gives_up_passes_its_nudge_on",
+            "sched::what_somebody_was_nudged_towards_does_not_rest",
+            "shuttled::shuttle_who_comes_while_it_rests_is_served",
         ],
         patches: &[
             "nobody-is-nudged",
             "nobody-is-woken",
             "no-nudge-when-the-first-leaves",
             "raise-keeps-the-ticket",
+            "rests-what-is-waited-for",
             "late-grant-is-lost",
         ],
     },
     Proof {
         number: 13,
-        promise: "broken, panicked-over and restricted connections never come back",
+        promise: "broken, panicked-over, restricted and badly rested connections never come back",
         tests: &[
             SCHED,
             MODEL,
@@ -135,11 +140,13 @@ const PROOFS: [Proof; 19] = [
             "admin::broken_connections_are_closed",
             "admin::what_a_panic_left_behind_is_closed",
             "read_only::a_connection_that_stays_restricted_is_closed",
+            "rest::a_rest_that_fails_or_panics_costs_the_connection",
         ],
         patches: &[
             "broken-comes-back",
             "panic-comes-back",
             "read-only-comes-back",
+            "failed-rest-comes-back",
         ],
     },
     Proof {
@@ -160,6 +167,8 @@ const PROOFS: [Proof; 19] = [
             MODEL,
             STRESS,
             "shuttled::shuttle_close_leaves_nothing",
+            "shuttled::shuttle_close_waits_for_a_rest",
+            "rest::close_waits_for_a_rest",
             "admin::close_waits_for_a_connection_that_is_being_opened",
         ],
         patches: &["close-does-not-wait", "closed-still-opens"],
@@ -196,6 +205,17 @@ const PROOFS: [Proof; 19] = [
             "shuttled::shuttle_a_raised_epoch_strands_nobody",
         ],
         patches: &["stale-handle-finds-the-slot", "old-epoch-comes-back"],
+    },
+    Proof {
+        number: 20,
+        promise: "what is idle rests once, when it is time, and is as idle as before",
+        tests: &[
+            SCHED,
+            MODEL,
+            "rest::a_connection_rests_once_until_it_is_used_again",
+            "rest::who_comes_while_it_rests_opens_another_or_waits_for_it",
+        ],
+        patches: &["rests-again", "rests-too-soon", "rest-counts-as-use"],
     },
 ];
 

@@ -19,7 +19,7 @@ const MAX: u32 = 6;
 const CAP: u32 = 3;
 
 /// Faults, counted when they have happened.
-const FAULTS: [&str; 12] = [
+const FAULTS: [&str; 14] = [
     "connect failed",
     "connect panicked",
     "connect slow",
@@ -32,6 +32,8 @@ const FAULTS: [&str; 12] = [
     "refused as closed",
     "not restricted",
     "restriction not lifted",
+    "rest failed",
+    "rest panicked",
 ];
 
 #[derive(Default)]
@@ -44,12 +46,14 @@ impl Faults {
 }
 
 /// Draws what connecting does; the numbers of all threads come from one sequence.
-fn driver(seed: u64, faults: &Arc<Faults>) -> Fake {
+fn driver(seed: u64, faults: &Arc<Faults>, bad: &Arc<Mutex<HashSet<u64>>>) -> Fake {
     let (connects, prepares, restricts) = (faults.clone(), faults.clone(), faults.clone());
+    let (rests, bad) = (faults.clone(), bad.clone());
     let drawn = AtomicU64::new(seed);
     let draw = move || Rng(drawn.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)).below(100);
     let prepare_drawn = AtomicU64::new(!seed);
     let restrict_drawn = AtomicU64::new(seed ^ 0x5eed);
+    let rest_drawn = AtomicU64::new(!seed ^ 0x5eed);
     ConnectWith(move |_, _| {
         match draw() {
             0..10 => {
@@ -84,6 +88,19 @@ fn driver(seed: u64, faults: &Arc<Faults>) -> Fake {
         }
         Ok(access)
     })
+    .resting(move |conn| {
+        let drawn = rest_drawn.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        let fault = Rng(drawn).below(3) as usize;
+        if fault < 2 {
+            locked(&bad).insert(conn.serial);
+            rests.count(12 + fault);
+        }
+        match fault {
+            0 => Err(NoDatabase),
+            1 => resume_unwind(Box::new("planned")),
+            _ => Ok(()),
+        }
+    })
 }
 
 struct Run {
@@ -95,18 +112,19 @@ struct Run {
     closers: Vec<Mutex<()>>,
     /// Serial numbers of what is out, and of what must not come back.
     out: Mutex<HashSet<u64>>,
-    bad: Mutex<HashSet<u64>>,
+    bad: Arc<Mutex<HashSet<u64>>>,
     checkouts: AtomicU64,
     late: AtomicU64,
 }
 
 impl Run {
     fn new(seed: u64) -> Self {
-        let faults = Arc::default();
-        let driver = driver(seed, &faults);
+        let (faults, bad) = (Arc::default(), Arc::default());
+        let driver = driver(seed, &faults, &bad);
         let pools = pools_with(&driver, MAX, CAP, |builder| {
             // Failures that are remembered would hide most of the others.
             let builder = builder.failure_ttl(Duration::ZERO);
+            let builder = builder.rest_after(Duration::ZERO);
             builder.handoff_after(Duration::from_micros(200))
         });
         Self {
@@ -116,7 +134,7 @@ impl Run {
             epochs: (0..TENANTS).map(|_| AtomicU64::new(1)).collect(),
             closers: (0..TENANTS).map(|_| Mutex::default()).collect(),
             out: Mutex::default(),
-            bad: Mutex::default(),
+            bad,
             checkouts: AtomicU64::new(0),
             late: AtomicU64::new(0),
         }
@@ -146,7 +164,8 @@ impl Run {
         match rng.below(1000) {
             0..25 => return self.close(n),
             25..55 => drop(epoch.fetch_add(1, Ordering::Relaxed)),
-            55..65 => drop(self.pools.reap()),
+            // More often than anybody would, so that rests fail often enough.
+            55..235 => drop(self.pools.reap()),
             _ => {}
         }
         let current = epoch.load(Ordering::Relaxed);

@@ -114,6 +114,8 @@ pub struct NoDatabase;
 pub type OnConnect = Arc<dyn Fn(&Tenant, usize) -> Result<(), NoDatabase> + Send + Sync>;
 /// Says what a connection is restricted to, if that is to be changed at all.
 pub type OnRestrict = Arc<dyn Fn(Access) -> Result<Access, NoDatabase> + Send + Sync>;
+/// Is given the connection that rests.
+pub type OnRest = Arc<dyn Fn(&mut Conn) -> Result<(), NoDatabase> + Send + Sync>;
 pub type OnPrepare = Arc<dyn Fn(&Tenant) -> Result<(), NoDatabase> + Send + Sync>;
 
 /// A driver over counted connections.
@@ -124,6 +126,7 @@ pub struct Fake {
     on_connect: OnConnect,
     on_prepare: OnPrepare,
     on_restrict: OnRestrict,
+    on_rest: OnRest,
 }
 
 /// Always connects.
@@ -166,6 +169,7 @@ pub fn ConnectWith(
         on_connect: Arc::new(on_connect),
         on_prepare: Arc::new(|_| Ok(())),
         on_restrict: Arc::new(Ok),
+        on_rest: Arc::new(|_| Ok(())),
     }
 }
 
@@ -183,6 +187,14 @@ impl Fake {
         on_restrict: impl Fn(Access) -> Result<Access, NoDatabase> + Send + Sync + 'static,
     ) -> Self {
         self.on_restrict = Arc::new(on_restrict);
+        self
+    }
+
+    pub fn resting(
+        mut self,
+        on_rest: impl Fn(&mut Conn) -> Result<(), NoDatabase> + Send + Sync + 'static,
+    ) -> Self {
+        self.on_rest = Arc::new(on_rest);
         self
     }
 
@@ -238,6 +250,11 @@ impl Driver for Fake {
         self.world.probe();
         conn.access = (self.on_restrict)(access)?;
         Ok(conn.access)
+    }
+
+    fn rest(&self, conn: &mut Conn) -> Result<(), NoDatabase> {
+        self.world.probe();
+        (self.on_rest)(conn)
     }
 }
 

@@ -42,13 +42,22 @@ impl Chain {
 
     #[inline]
     pub(crate) fn push_back(&mut self, index: u32) {
+        self.insert(index, NONE);
+    }
+
+    /// Puts an index before another; at the end if there is none.
+    #[inline]
+    pub(crate) fn insert(&mut self, index: u32, after: u32) {
         debug_assert!(!self.contains(index), "{index} is in the chain already");
-        self.links[index as usize] = (self.last, NONE);
-        match self.last {
+        let before = match after {
+            NONE => std::mem::replace(&mut self.last, index),
+            after => std::mem::replace(&mut self.links[after as usize].0, index),
+        };
+        self.links[index as usize] = (before, after);
+        match before {
             NONE => self.first = index,
-            last => self.links[last as usize].1 = index,
+            before => self.links[before as usize].1 = index,
         }
-        self.last = index;
     }
 
     /// Takes an index out; says whether it was in.
@@ -93,6 +102,14 @@ mod tests {
             assert_eq!(chain.iter().collect::<Vec<_>>(), left, "{leaving} left");
             chain.push_back(leaving);
             assert_eq!(chain.iter().last(), Some(leaving));
+            chain.remove(leaving);
+            for before in &left {
+                chain.insert(leaving, *before);
+                let behind = chain.iter().skip_while(|index| *index != leaving).nth(1);
+                assert_eq!(behind, Some(*before), "{leaving} came back");
+                assert_eq!(chain.iter().count(), 3);
+                chain.remove(leaving);
+            }
         }
     }
 }

@@ -11,6 +11,7 @@
 mod admin;
 mod chain;
 mod report;
+mod rest;
 mod seats;
 mod serve;
 mod slot;
@@ -44,6 +45,7 @@ pub(crate) struct Limits {
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) validate_after: Option<Duration>,
+    pub(crate) rest_after: Duration,
     pub(crate) failure_ttl: Duration,
 }
 
@@ -98,6 +100,7 @@ pub(crate) struct Sched<C, S> {
     idle_timeout: Age,
     max_lifetime: Age,
     validate_after: Age,
+    rest_after: Age,
     /// Idle for less, a connection is used as it is.
     fresh: Age,
     slots: Vec<Slot<C, S>>,
@@ -120,6 +123,7 @@ impl<C, S: Clone> Sched<C, S> {
             idle_timeout: Age::new(limits.idle_timeout),
             max_lifetime: Age::new(limits.max_lifetime),
             validate_after: Age::new(limits.validate_after),
+            rest_after: Age::new(Some(limits.rest_after)),
             fresh: Age::new(limits.idle_timeout).min(Age::new(limits.validate_after)),
             limits,
             slots: Vec::new(),

@@ -8,7 +8,7 @@
 mod steps;
 mod verify;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +61,10 @@ struct Harness {
     out: Vec<(u32, Conn)>,
     opening: Vec<Opening>,
     closing: Vec<(u32, Conn)>,
+    /// What rests, and since when it was idle.
+    resting: Vec<(u32, Conn, Stamp)>,
+    /// Serial numbers of what rested and was not used since.
+    rested: HashSet<u32>,
     waiters: Vec<Waiter>,
     /// When each connection was last put back.
     used: HashMap<u32, u64>,
@@ -88,6 +92,7 @@ impl Harness {
             idle_timeout: Some(Duration::from_secs(10)),
             max_lifetime: Some(Duration::from_secs(25)),
             validate_after: Some(Duration::from_secs(5)),
+            rest_after: Duration::from_secs(3),
             failure_ttl,
         });
         let keys = (0..TENANTS).map(|t| sched.add(tenant_id(t))).collect();
@@ -103,6 +108,8 @@ impl Harness {
             out: Vec::new(),
             opening: Vec::new(),
             closing: Vec::new(),
+            resting: Vec::new(),
+            rested: HashSet::new(),
             waiters: Vec::new(),
             used: HashMap::new(),
             uses: 0,
@@ -115,8 +122,9 @@ impl Harness {
         }
     }
 
+    /// No two connections are put back at the same moment.
     fn now(&self) -> Stamp {
-        Stamp::new(Duration::from_secs(self.now))
+        Stamp::new(Duration::new(self.now, self.uses as u32))
     }
 
     fn ask_for(&self, tenant: usize, epoch: Epoch, thread: u32) -> Ask {
@@ -228,7 +236,36 @@ impl Harness {
                 .all(|(_, other)| other.serial != conn.serial)
         );
         self.lent += 1;
+        self.rested.remove(&conn.serial);
         self.out.push((seat, conn));
+    }
+
+    fn rest(&mut self) {
+        let Some((seat, conn, since)) = self.sched.next_to_rest(7, self.now()) else {
+            let due = self.sched.seats.taken().filter(|seat| {
+                let waited_for = self.sched.slots[seat.slot as usize].waiters() > 0;
+                let idle_for = self.now().since(seat.since);
+                seat.state == State::Idle && !waited_for && idle_for >= Duration::from_secs(3)
+            });
+            let mut due = due.filter_map(|seat| seat.connection);
+            assert!(
+                due.all(|conn| self.rested.contains(&conn.serial)),
+                "one is due"
+            );
+            return;
+        };
+        let idle_for = self.now().since(since);
+        assert!(idle_for >= Duration::from_secs(3), "it was used just now");
+        assert!(self.rested.insert(conn.serial), "it has rested");
+        self.resting.push((seat, conn, since));
+    }
+
+    fn end_rest(&mut self, at: usize, sound: bool) {
+        let (seat, conn, since) = self.resting.remove(at);
+        let refused = self.sched.put_back(seat, conn, sound, self.now());
+        self.sched.rested(seat, since);
+        assert!(sound || refused == Some(conn), "a broken one was kept");
+        self.closing.extend(refused.map(|conn| (seat, conn)));
     }
 
     fn start(&mut self, tenant: usize, permit: Permit<Conn, Source>) {
@@ -346,6 +383,9 @@ impl Harness {
                 let refused = self.sched.put_back(seat, conn, true, self.now());
                 self.closing.extend(refused.map(|conn| (seat, conn)));
             }
+            while !self.resting.is_empty() {
+                self.end_rest(0, true);
+            }
             while let Some((seat, _)) = self.closing.pop() {
                 self.sched.closed(seat, self.now());
             }
@@ -388,4 +428,21 @@ proptest! {
         let failure_ttl = if remembers { Duration::from_secs(3) } else { Duration::ZERO };
         check(max, cap, handoff_after, failure_ttl, &steps);
     }
+}
+
+#[test]
+fn what_somebody_was_nudged_towards_does_not_rest() {
+    use steps::Soundness::{Broken, Sound};
+    let open = [Step::Ask(0, 1), Step::Open(0, Outcome::Works)];
+    let mut steps = [open.clone(), open].concat();
+    steps.extend([
+        Step::Ask(0, 2),
+        Step::Return(0, Sound),
+        Step::Return(0, Broken),
+        Step::Dropped(0),
+        Step::Advance,
+        Step::Advance,
+        Step::Rest,
+    ]);
+    check(2, 2, FOREVER, Duration::ZERO, &steps);
 }

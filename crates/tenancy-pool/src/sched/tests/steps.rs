@@ -24,6 +24,9 @@ pub(super) enum Step {
     Forget(usize),
     Allow(usize, u32),
     Reap,
+    Rest,
+    /// Of those that rest, the one with this number comes back.
+    EndRest(usize, Soundness),
     Advance,
     /// Those who wait have waited `handoff_after`, or those who come now have not.
     Patience,
@@ -53,11 +56,11 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         20 => (t.clone(), 1..4_u32).prop_map(|(t, thread)| Step::Ask(t, thread)),
         3 => t.clone().prop_map(Step::TryAsk),
         1 => t.clone().prop_map(Step::AskOld),
-        16 => (n.clone(), soundness).prop_map(|(n, sound)| Step::Return(n, sound)),
+        16 => (n.clone(), soundness.clone()).prop_map(|(n, sound)| Step::Return(n, sound)),
         16 => (n.clone(), outcome).prop_map(|(n, outcome)| Step::Open(n, outcome)),
         6 => n.clone().prop_map(Step::Dropped),
         10 => n.clone().prop_map(Step::Wake),
-        4 => n.prop_map(Step::GiveUp),
+        4 => n.clone().prop_map(Step::GiveUp),
         1 => t.clone().prop_map(Step::Close),
         2 => t.clone().prop_map(Step::Reopen),
         1 => t.clone().prop_map(Step::Mark),
@@ -65,6 +68,8 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         1 => t.clone().prop_map(Step::Forget),
         1 => (t, 1..4_u32).prop_map(|(t, cap)| Step::Allow(t, cap)),
         1 => Just(Step::Reap),
+        3 => Just(Step::Rest),
+        3 => (n, soundness).prop_map(|(n, sound)| Step::EndRest(n, sound)),
         2 => Just(Step::Advance),
         2 => Just(Step::Patience),
     ]
@@ -152,6 +157,12 @@ impl Harness {
             Step::Reap => {
                 let rubbish = self.sched.reap(self.now());
                 self.closing.extend(rubbish.connections);
+            }
+            Step::Rest => self.rest(),
+            Step::EndRest(n, soundness) => {
+                if let Some(at) = pick(n, self.resting.len()) {
+                    self.end_rest(at, matches!(soundness, Soundness::Sound));
+                }
             }
             Step::Advance => self.now += 2,
             Step::Patience => {

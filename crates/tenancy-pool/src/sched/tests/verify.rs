@@ -10,7 +10,7 @@ impl Harness {
         self.verify_tickets();
         assert_eq!(self.lent - self.returned, self.out.len() as u64);
         let counters = self.sched.counters;
-        let granted = self.sched.seats.parts.out as usize - self.out.len();
+        let granted = self.sched.seats.parts.out as usize - self.out.len() - self.resting.len();
         assert_eq!(counters.checkouts, self.lent + granted as u64);
         let parts = self.sched.seats.parts;
         let live = u64::from(parts.idle + parts.out + parts.closing);
