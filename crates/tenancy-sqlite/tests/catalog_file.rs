@@ -7,7 +7,7 @@ use tenancy_core::{
     Actor, Attributes, Catalog, CatalogWriter, NewTenant, Tenant, TenantChange, TenantKey, Version,
     WriteError,
 };
-use tenancy_sqlite::{SqliteCatalog, SqliteDriver, StorageError};
+use tenancy_sqlite::{Fleet, SqliteCatalog, SqliteDriver, StorageError};
 
 use crate::util::quick_dir;
 
@@ -109,12 +109,39 @@ fn a_file_that_is_no_catalog_is_refused_and_kept() {
 fn a_newer_catalog_is_left_to_newer_programs() {
     let (dir, catalog) = empty();
     let raw = rusqlite::Connection::open(catalog.path()).unwrap();
-    raw.execute_batch("PRAGMA user_version = 2").unwrap();
+    raw.execute_batch("PRAGMA user_version = 3").unwrap();
     let text = SqliteCatalog::open(dir.path()).unwrap_err().to_string();
     assert!(
-        text.ends_with("has catalog format 2, this program knows 1; use a newer program"),
+        text.ends_with("has catalog format 3, this program knows 2; use a newer program"),
         "{text}"
     );
+}
+
+/// Several processes may find it at the same moment.
+#[test]
+fn an_older_catalog_gets_what_it_lacks_when_it_is_opened() {
+    let (dir, catalog) = empty();
+    insert(&catalog, "old");
+    let raw = rusqlite::Connection::open(catalog.path()).unwrap();
+    drop(catalog);
+    raw.execute_batch("DROP TABLE stock; PRAGMA user_version = 1")
+        .unwrap();
+    std::thread::scope(|scope| {
+        for n in 0..4 {
+            let root = dir.path();
+            scope.spawn(move || {
+                let driver = SqliteDriver::builder(root).build().unwrap();
+                let fleet = Fleet::new(driver, SqliteCatalog::open(root).unwrap());
+                fleet.fill_stock(2, &by()).unwrap();
+                let new = crate::stock::asking(&fleet, &format!("new{n}"));
+                fleet.catalog().insert(new, &by()).unwrap();
+            });
+        }
+    });
+    let catalog = SqliteCatalog::open(dir.path()).unwrap();
+    assert_eq!(catalog.page(None, 10).unwrap().len(), 5);
+    let format = raw.query_row("PRAGMA user_version", [], |row| row.get(0));
+    assert_eq!(format, Ok(2));
 }
 
 #[test]
@@ -137,6 +164,12 @@ fn a_catalog_that_is_damaged_is_a_third_answer() {
 /// A driver and a catalog share a root.
 #[test]
 fn a_root_is_made_by_whoever_comes_first() {
+    for _ in 0..20 {
+        a_root_is_made_by_several();
+    }
+}
+
+fn a_root_is_made_by_several() {
     let dir = quick_dir();
     let root = dir.path().join("data");
     std::thread::scope(|scope| {

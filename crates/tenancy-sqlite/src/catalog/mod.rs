@@ -68,7 +68,8 @@ impl SqliteCatalog {
         open::refuse_lost(root.as_ref())
     }
 
-    /// Opens the catalog of a storage root, making both if they are missing.
+    /// Opens the catalog of a storage root, making both if they are missing. One that an
+    /// older version of this library made is brought up to date; older ones refuse it then.
     ///
     /// # Errors
     /// When the root cannot be used or is on a network, or the file is no catalog of a
@@ -84,9 +85,7 @@ impl SqliteCatalog {
     pub fn open_on(root: impl AsRef<Path>, allowed: FileSystems) -> Result<Self, StorageError> {
         let root = Root::open(root.as_ref(), allowed)?;
         let path = root.catalog();
-        open::make(&root, &path)?;
-        let writer = open::connect(&path)?;
-        open::prepare(&writer, &path)?;
+        let writer = open::open(&root, &path)?;
         let feed = feed::Feed::new(open::connect(&path)?);
         Ok(Self(Arc::new(Inner {
             path,

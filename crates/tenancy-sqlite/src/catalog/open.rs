@@ -10,10 +10,9 @@ use crate::error::{IoError, StorageError};
 use crate::root::{Found, Root, create_new, look, sync_dir};
 use crate::stamp::CATALOG_FILE;
 
-const SCHEMA: &str = include_str!("schema.sql");
-
-/// The format of `schema.sql`, in `user_version`.
-const FORMAT: u32 = 1;
+/// What each format, in `user_version`, adds to the one before.
+const FORMATS: [&str; 2] = [include_str!("schema.sql"), include_str!("stock.sql")];
+const FORMAT: u32 = FORMATS.len() as u32;
 
 /// How long a write waits for another process's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,11 +20,21 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements that are kept prepared; there are about 40.
 const STATEMENTS: usize = 64;
 
+/// Makes the catalog of a root if there is none, brings an older one up to date, and
+/// connects to it. Refuses what is no catalog.
+pub(super) fn open(root: &Root, path: &Path) -> Result<Connection, StorageError> {
+    // One after the other: a change to WAL mode does not wait for who reads at that moment.
+    let _lock = root.lock_root()?;
+    make(root, path)?;
+    let connection = connect(path)?;
+    prepare(&connection, path)?;
+    Ok(connection)
+}
+
 /// Makes an empty file with our mode, if there is none.
-pub(super) fn make(root: &Root, path: &Path) -> Result<(), StorageError> {
+fn make(root: &Root, path: &Path) -> Result<(), StorageError> {
     // Under the lock even if it is there: its maker has closed it then. Closing a
     // descriptor of a database drops the locks that this process has on it.
-    let _lock = root.lock_root()?;
     match look(path).map_err(IoError::at(path, "looked at"))? {
         Found::File => Ok(()),
         Found::Nothing => {
@@ -53,40 +62,13 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StorageError> {
     connect().map_err(|source| failed(path, source))
 }
 
-/// Writes the schema into an empty file; refuses what is no catalog.
-pub(super) fn prepare(connection: &Connection, path: &Path) -> Result<(), StorageError> {
-    let id = pragma(connection, "application_id").map_err(|source| failed(path, source))?;
-    if id == i64::from(CATALOG_FILE) {
-        return check_format(connection, path);
-    }
-    let write = || -> Result<bool> {
-        if !is_empty(connection)? {
-            return Ok(false);
-        }
-        connection.execute_batch("PRAGMA journal_mode = WAL")?;
-        let behavior = TransactionBehavior::Immediate;
-        let transaction = rusqlite::Transaction::new_unchecked(connection, behavior)?;
-        // Another process may have been faster.
-        if is_empty(connection)? {
-            connection.execute_batch(SCHEMA)?;
-            connection.pragma_update(None, "application_id", CATALOG_FILE)?;
-            connection.pragma_update(None, "user_version", FORMAT)?;
-        }
-        transaction.commit()?;
-        Ok(true)
-    };
-    if write().map_err(|source| failed(path, source))? {
-        return check_format(connection, path);
-    }
-    Err(StorageError::NotACatalog {
+/// Writes the schema into an empty file, and what it lacks into an older one.
+fn prepare(connection: &Connection, path: &Path) -> Result<(), StorageError> {
+    let found = format_of(connection).map_err(|source| failed(path, source))?;
+    let found = found.map_err(|id| StorageError::NotACatalog {
         path: path.to_owned(),
         found: format!("a database of application {id}").into(),
-    })
-}
-
-fn check_format(connection: &Connection, path: &Path) -> Result<(), StorageError> {
-    let found = pragma(connection, "user_version").map_err(|source| failed(path, source))?;
-    let found = u32::try_from(found).unwrap_or(u32::MAX);
+    })?;
     if found > FORMAT {
         return Err(StorageError::NewerCatalog {
             path: path.to_owned(),
@@ -94,7 +76,33 @@ fn check_format(connection: &Connection, path: &Path) -> Result<(), StorageError
             known: FORMAT,
         });
     }
-    Ok(())
+    let lacking = &FORMATS[found as usize..];
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let write = || -> Result<()> {
+        connection.execute_batch("PRAGMA journal_mode = WAL")?;
+        let behavior = TransactionBehavior::Immediate;
+        let transaction = rusqlite::Transaction::new_unchecked(connection, behavior)?;
+        connection.execute_batch(&lacking.concat())?;
+        connection.pragma_update(None, "application_id", CATALOG_FILE)?;
+        connection.pragma_update(None, "user_version", FORMAT)?;
+        transaction.commit()
+    };
+    write().map_err(|source| failed(path, source))
+}
+
+/// The format of a catalog, 0 of an empty file; else whose it is.
+fn format_of(connection: &Connection) -> Result<std::result::Result<u32, i64>> {
+    if is_empty(connection)? {
+        return Ok(Ok(0));
+    }
+    let id = pragma(connection, "application_id")?;
+    if id != i64::from(CATALOG_FILE) {
+        return Ok(Err(id));
+    }
+    let found = pragma(connection, "user_version")?;
+    Ok(Ok(u32::try_from(found).unwrap_or(u32::MAX)))
 }
 
 fn is_empty(connection: &Connection) -> Result<bool> {

@@ -74,19 +74,6 @@ CREATE TABLE unbound (
     PRIMARY KEY (is_domain, name)
 ) STRICT, WITHOUT ROWID;
 
--- Places of databases that wait for tenants yet to come. A tenant that takes one takes its
--- row away in the same transaction, so two never get the same.
-CREATE TABLE stock (
-    locator TEXT PRIMARY KEY,
-    -- What it is like: who would make another takes none.
-    fingerprint TEXT NOT NULL,
-    schema INTEGER NOT NULL,
-    -- 0 while its file is being made or removed, since `at_ms`.
-    ready INTEGER NOT NULL CHECK (ready IN (0, 1)),
-    at_ms INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX stock_ready ON stock (fingerprint, ready);
-
 -- What was done to many tenants at once. A run without an outcome is going on, or its
 -- process was killed; the next of the same kind and target goes on with it.
 CREATE TABLE runs (
