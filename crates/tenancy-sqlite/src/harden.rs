@@ -35,7 +35,8 @@ pub enum Rule {
     Attach,
     /// A PRAGMA that is not on the list, or whose value may only be read.
     Pragma,
-    /// A function that loads code.
+    /// A function that reaches out of the database: it loads code, or writes the log of
+    /// the process.
     Function,
     /// A virtual table of a kind that is not on the list.
     VirtualTable,
@@ -56,7 +57,7 @@ impl Rule {
             Self::Pragma => {
                 "it is not on the list of harmless pragmas; set it in the driver's options"
             }
-            Self::Function => "it loads code; register functions in `on_connect`",
+            Self::Function => "it reaches out of the database; register functions in `on_connect`",
             Self::VirtualTable => "only fts3, fts4, fts5, fts5vocab and rtree are allowed",
             Self::Reserved => "names that begin with _tenancy_ belong to the library",
             Self::Transaction => "a migration already runs in a transaction",
@@ -239,7 +240,9 @@ pub(crate) fn is_intact(connection: &Connection, guard: &Arc<Guard>) -> bool {
     guarded && limits && flags && !guard.commits.failed()
 }
 
-/// Names of tables that belong to this library begin so, whatever their case.
+/// Names of tables that belong to this library begin so, whatever their case. That a
+/// table is *renamed* to such a name nobody is asked: those that are there cannot be
+/// taken, and what is made later is looked at before it is used (see `seeds`).
 const RESERVED: &str = "_tenancy_";
 
 const VIRTUAL_TABLES: [&str; 6] = ["fts3", "fts4", "fts5", "fts5vocab", "rtree", "rtree_i32"];
@@ -298,7 +301,7 @@ fn judge(purpose: Purpose, hardening: Hardening, action: &AuthAction<'_>) -> Res
         A::Attach { .. } if guarded(Hazard::AttachAllowed) => refuse(Rule::Attach, "ATTACH".into()),
         A::Detach { .. } => refuse(Rule::Attach, "DETACH".into()),
         A::Unknown { code, .. } => refuse(Rule::Unknown, format!("action {code}")),
-        A::Function { function_name } if loads_code(function_name) => {
+        A::Function { function_name } if reaches_out(function_name) => {
             refuse(Rule::Function, format!("{function_name}()"))
         }
         A::Transaction { .. } | A::Savepoint { .. }
@@ -337,8 +340,8 @@ fn judge(purpose: Purpose, hardening: Hardening, action: &AuthAction<'_>) -> Res
     }
 }
 
-fn loads_code(function: &str) -> bool {
-    ["load_extension", "fts3_tokenizer"]
+fn reaches_out(function: &str) -> bool {
+    ["load_extension", "fts3_tokenizer", "sqlite_log"]
         .iter()
         .any(|name| name.eq_ignore_ascii_case(function))
 }

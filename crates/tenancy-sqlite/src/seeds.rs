@@ -108,12 +108,21 @@ pub(crate) struct Seeded {
 }
 
 /// Made with the first seed: few tenants have any.
-const TABLE: &str = "
-CREATE TABLE IF NOT EXISTS main._tenancy_seeds (
+const TABLE: &str = "CREATE TABLE _tenancy_seeds (
     name TEXT PRIMARY KEY,
     sha256 BLOB NOT NULL,
     applied_at INTEGER NOT NULL
 ) STRICT";
+
+/// Whether a file has the table of seeds.
+#[derive(Clone, Copy, PartialEq)]
+enum Found {
+    Nothing,
+    Ours,
+    /// A table that was renamed to it, which SQLite asks nobody about. Its triggers would
+    /// run as if they were ours.
+    Theirs,
+}
 
 impl Shared {
     /// Runs the seeds that have not been run in this tenant's database.
@@ -137,7 +146,7 @@ impl Shared {
                 guard: &guard,
                 name,
             };
-            let done = seeding.was_run().map_err(|source| seeding.failed(source))?;
+            let done = seeding.was_run()?;
             if !done {
                 self.step("seed")?;
             }
@@ -157,13 +166,37 @@ struct Seeding<'s> {
 }
 
 impl Seeding<'_> {
-    fn was_run(&self) -> rusqlite::Result<bool> {
-        self.guard.ours(|| {
-            let sql = "SELECT 1 FROM main.sqlite_schema WHERE name = '_tenancy_seeds'";
-            let any = self.connection.prepare(sql)?.exists([])?;
+    fn was_run(&self) -> Result<bool, SeedError> {
+        if self.table()? == Found::Nothing {
+            return Ok(false);
+        }
+        let run = || {
             let sql = "SELECT 1 FROM main._tenancy_seeds WHERE name = ?1";
-            Ok(any && self.connection.prepare(sql)?.exists([self.name])?)
-        })
+            self.connection.prepare(sql)?.exists([self.name])
+        };
+        self.guard.ours(run).map_err(|source| self.failed(source))
+    }
+
+    /// Another's is an error. What was renamed has its name in quotes.
+    fn table(&self) -> Result<Found, SeedError> {
+        let found = || {
+            let sql = "SELECT sql FROM main.sqlite_schema WHERE tbl_name = '_tenancy_seeds' \
+                       COLLATE NOCASE AND sql NOT NULL";
+            let mut read = self.connection.prepare(sql)?;
+            let rows = read.query_map([], |row| row.get::<_, String>(0))?;
+            let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            Ok(match &rows[..] {
+                [] => Found::Nothing,
+                [sql] if sql == TABLE => Found::Ours,
+                _ => Found::Theirs,
+            })
+        };
+        match self.guard.ours(found) {
+            Ok(Found::Theirs) => Err(SeedError::NotOurs {
+                name: self.name.into(),
+            }),
+            found => found.map_err(|source| self.failed(source)),
+        }
     }
 
     /// Runs it, unless somebody was faster.
@@ -179,8 +212,10 @@ impl Seeding<'_> {
     fn transact(&self, sql: &str) -> Result<bool, SeedError> {
         let failed = |source| self.failed(source);
         self.ours("BEGIN IMMEDIATE").map_err(failed)?;
-        self.ours(TABLE).map_err(failed)?;
-        if self.was_run().map_err(failed)? {
+        if self.table()? == Found::Nothing {
+            self.ours(TABLE).map_err(failed)?;
+        }
+        if self.was_run()? {
             return Ok(false);
         }
         run_script(self.connection, self.guard, sql).map_err(|fault| self.error(fault))?;

@@ -7,6 +7,7 @@ mod catalog_file;
 mod child;
 mod crash;
 mod disk;
+mod escapes;
 mod fleet;
 mod fleet_crash;
 mod harden;

@@ -97,6 +97,14 @@ pub enum SeedError {
         /// The statement of the script, counted from 1.
         statement: usize,
     },
+    /// A statement of the tenant's put another table in the place of ours.
+    #[error(
+        "seed {name} cannot be recorded, as another table was renamed to _tenancy_seeds; rename it back with a tool of your own, and look who did it"
+    )]
+    NotOurs {
+        /// Which.
+        name: Box<str>,
+    },
     /// SQLite failed outside the script.
     #[error("seed {name} could not be begun or recorded; see the cause")]
     Sqlite {
