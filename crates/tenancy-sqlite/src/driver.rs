@@ -145,6 +145,14 @@ impl Driver for SqliteDriver {
         connection.restrict(access)
     }
 
+    /// Moves the log into the database, as far as nobody reads what stands there, and
+    /// empties it if nobody reads at all, so that closing the connection finds nothing to
+    /// do; then gives the page cache back. Waits for nobody. A checkpoint that failed costs
+    /// the connection, as a commit does.
+    fn rest(&self, connection: &mut SqliteConnection) -> Result<(), OpenError> {
+        connection.rest(self.shared.busy_timeout)
+    }
+
     /// The file, its `-wal` and its `-shm`; a further connection shares the `-shm`.
     fn descriptors(&self) -> Descriptors {
         Descriptors {

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 use tenancy_core::Tenant;
 
 use crate::driver::{Shared, SqliteDriver};
 use crate::error::FileError;
 use crate::harden::{self, Purpose};
 use crate::hazards::{Hazard, guarded};
+use crate::life::is_busy;
 use crate::manager::open;
 use crate::provision::sqlite;
 
@@ -87,6 +88,24 @@ fn bytes_of(connection: &Connection) -> rusqlite::Result<u64> {
     let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
     let bytes: i64 = connection.query_row(sql, [], |row| row.get(0))?;
     Ok(bytes.unsigned_abs())
+}
+
+/// Moves what stands in the log into the database, as far as readers allow, and empties
+/// the log if all of it was moved and nobody reads. Does not hold up writers before that.
+pub(crate) fn move_log(connection: &Connection) -> rusqlite::Result<()> {
+    let checkpoint = |mode: &str| {
+        let sql = format!("PRAGMA main.wal_checkpoint({mode})");
+        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        match connection.query_row(&sql, [], row) {
+            Err(error) if is_busy(&error) => Ok((true, 0, 0)),
+            done => done,
+        }
+    };
+    let (busy, pages, moved): (bool, i64, i64) = checkpoint("PASSIVE")?;
+    if !busy && pages == moved {
+        checkpoint("TRUNCATE")?;
+    }
+    Ok(())
 }
 
 impl Shared {

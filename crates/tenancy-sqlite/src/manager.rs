@@ -17,9 +17,11 @@ use crate::deadline::{Deadline, Deadlines};
 use crate::driver::{Behind, Shared};
 use crate::error::{FileError, OpenError};
 use crate::harden::{self, Guard, Purpose, Refusal};
+use crate::maintenance::move_log;
 use crate::migrate::Keep;
 use crate::place::Place;
-use crate::quota;
+use crate::quota::{self, wal_bytes};
+
 use crate::root::{Found, look};
 use crate::stamp;
 
@@ -201,6 +203,22 @@ impl SqliteConnection {
                 source,
             }),
         }
+    }
+
+    pub(crate) fn rest(&self, busy_timeout: Duration) -> Result<(), OpenError> {
+        let rest = || {
+            // A log that is there and empty is the usual case, and costs a look.
+            if wal_bytes(&self.path).is_ok_and(|bytes| bytes > 0) {
+                self.inner.busy_timeout(Duration::ZERO)?;
+                self.guard.ours(|| move_log(&self.inner))?;
+                self.inner.busy_timeout(busy_timeout)?;
+            }
+            self.inner.release_memory()
+        };
+        rest().map_err(|source| OpenError::Sqlite {
+            tenant: self.tenant.clone(),
+            source,
+        })
     }
 
     fn is_intact(&self) -> bool {

@@ -90,7 +90,7 @@ impl Shared {
 }
 
 /// By its entry alone; the file is not opened.
-fn wal_bytes(database: &Path) -> std::result::Result<u64, IoError> {
+pub(crate) fn wal_bytes(database: &Path) -> std::result::Result<u64, IoError> {
     let mut path = database.as_os_str().to_owned();
     path.push("-wal");
     let path = PathBuf::from(path);

@@ -22,6 +22,7 @@ mod quota;
 mod read_only;
 mod rebuild;
 mod recover;
+mod rest;
 mod retire;
 mod rollback;
 mod seeds;

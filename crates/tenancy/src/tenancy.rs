@@ -79,7 +79,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     }
 
     /// Does what is due: applies what changed in the catalog, closes connections that
-    /// have idled too long, fills the stock of ready databases if there is to be one. The
+    /// have idled too long and lets others [rest](tenancy_pool::Driver::rest) (SQLite's logs
+    /// are moved into their files then), fills the stock of ready databases if there is to be one. The
     /// library's own threads do this unless [`Upkeep::Manual`](crate::Upkeep) was chosen.
     pub fn maintain(&self) {
         maintain(&self.0.resolver, &self.0.pools);

@@ -76,3 +76,31 @@ fn a_changed_epoch_is_marked_in_the_pools_at_once() {
         "{error}"
     );
 }
+
+#[test]
+fn the_thread_lets_idle_connections_rest() {
+    let root = tempfile::tempdir().expect("a directory");
+    let driver = SqliteDriver::builder(root.path());
+    let driver = driver.build().expect("a driver");
+    let tenancy = Tenancy::builder(driver.clone(), MemoryCatalog::new())
+        .resolver(rules)
+        .pools(|pools| pools.rest_after(Duration::from_millis(1)))
+        .upkeep(Upkeep::Every(Duration::from_millis(5)))
+        .build()
+        .expect("a tenancy");
+    let acme = tenancy.create(id("acme")).expect("a tenant");
+    let log = || driver.wal_bytes(&acme).expect("it is looked at");
+    {
+        let connection = tenancy.checkout(&acme).expect("a connection");
+        let write = "CREATE TABLE t (x); INSERT INTO t VALUES (1)";
+        connection.execute_batch(write).expect("written");
+        assert!(log() > 0);
+    }
+    let started = Instant::now();
+    while log() > 0 {
+        let late = started.elapsed() > Duration::from_secs(10);
+        assert!(!late, "its log was never moved");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(tenancy.pools().stats().counters.closed, 0);
+}
