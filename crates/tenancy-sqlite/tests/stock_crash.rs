@@ -166,6 +166,27 @@ fn a_filling_that_fails_at_any_step_is_taken_up_by_the_next() {
     }
 }
 
+/// Nobody was alone since, who would have put in place what was staged.
+#[test]
+fn what_a_killed_filling_staged_does_not_come_back_once_it_is_removed() {
+    let Root { driver, dir } = prepared();
+    let path = dir.path().to_str().unwrap().to_owned();
+    let at = steps().iter().position(|step| *step == "put in place");
+    let child = child::start("stock", &[&path, &at.unwrap().to_string()]);
+    child.wait_with_output().unwrap();
+    let_lapse(dir.path());
+    let shop = Shop::of(Root { driver, dir });
+    assert!(!files_below(&shop.root.dir.path().join("staging")).is_empty());
+    assert_eq!(shop.fleet.fill_stock(0, &by()).unwrap().removed, WANTED);
+    let Shop { root, fleet } = shop;
+    let Root { driver, dir } = root;
+    drop((fleet, driver));
+    let driver = SqliteDriver::builder(dir.path()).build().unwrap();
+    assert!(driver.was_alone());
+    let shop = Shop::of(Root { driver, dir });
+    assert!(shop.validate().is_sound(), "{:?}", shop.validate().findings);
+}
+
 /// What is begun and not lapsed is somebody's who is alive.
 #[test]
 fn what_another_process_is_making_is_left_to_it() {

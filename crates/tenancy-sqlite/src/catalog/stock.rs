@@ -18,6 +18,13 @@ pub(crate) struct Waiting {
     pub(crate) at_ms: i64,
 }
 
+impl Waiting {
+    /// Is it to be removed, whoever comes to it?
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.fingerprint.is_empty()
+    }
+}
+
 /// What a new tenant took.
 pub(super) struct Taken {
     pub(super) placement: Placement,
@@ -46,19 +53,19 @@ impl SqliteCatalog {
     }
 
     /// Lists `drawn` places as being made, no more than until there are `wanted` of
-    /// this fingerprint, and takes over those that somebody has been making since before
-    /// `lapsed_ms`.
+    /// this fingerprint, and takes over those that somebody has been making for longer
+    /// than `lapse_ms`.
     pub(crate) fn begin_stock(
         &self,
         (fingerprint, schema): (&str, u32),
         (wanted, drawn): (usize, &[Placement]),
-        lapsed_ms: i64,
+        lapse_ms: i64,
         by: &Actor,
     ) -> Result<Vec<Place>, WriteError> {
         self.write(Synced::Now, by, |write| {
             let sql = "UPDATE stock SET at_ms = ?1
-                WHERE fingerprint = ?2 AND ready = 0 AND at_ms < ?3 RETURNING locator";
-            let values = params![write.at_ms, fingerprint, lapsed_ms];
+                WHERE fingerprint = ?2 AND ready = 0 AND abs(?1 - at_ms) > ?3 RETURNING locator";
+            let values = params![write.at_ms, fingerprint, lapse_ms];
             let mut begun: Vec<Box<str>> = write.all(sql, values)?;
             let sql = "SELECT count(*) FROM stock WHERE fingerprint = ?1";
             let there: Vec<i64> = write.all(sql, [fingerprint])?;
@@ -85,18 +92,20 @@ impl SqliteCatalog {
             "ready",
             places,
             by,
-            "UPDATE stock SET ready = 1 WHERE locator = ?1",
+            "UPDATE stock SET ready = 1 WHERE locator = ?1 AND fingerprint <> ''",
         )?;
         Ok(())
     }
 
-    /// Keeps places from being taken; those that are still there.
+    /// Keeps places from being taken, for good: without a fingerprint nobody makes them
+    /// ready again, however long their removal takes. Those that are still there.
     pub(crate) fn withdraw_stock(
         &self,
         places: &[&Place],
         by: &Actor,
     ) -> Result<Vec<Place>, WriteError> {
-        let sql = "UPDATE stock SET ready = 0, at_ms = unixepoch() * 1000 WHERE locator = ?1";
+        let sql = "UPDATE stock SET ready = 0, fingerprint = '', at_ms = unixepoch() * 1000
+            WHERE locator = ?1";
         self.each_of_stock("withdrawn", places, by, sql)
     }
 
@@ -201,26 +210,50 @@ fn waiting(row: &Row<'_>) -> Result<Option<Waiting>> {
 
 #[cfg(test)]
 mod tests {
+    use tenancy_core::CatalogWriter;
+
     use super::*;
+
+    type Tested = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    fn begin(catalog: &SqliteCatalog, wanted: usize, lapse_ms: i64) -> Vec<Place> {
+        let drawn = (0..wanted).map(|_| Place::draw().expect("random bytes"));
+        let (like, drawn) = (("like this", 1), drawn.collect::<Vec<_>>());
+        let begun = catalog.begin_stock(like, (wanted, &drawn), lapse_ms, &Actor::new("test"));
+        begun.expect("a write")
+    }
 
     /// Both have counted before either has written.
     #[test]
-    fn who_begins_second_begins_what_is_left() -> std::result::Result<(), Box<dyn std::error::Error>>
-    {
+    fn who_begins_second_begins_what_is_left() -> Tested {
         let root = tempfile::tempdir()?;
         let catalog = SqliteCatalog::open(root.path())?;
-        let by = Actor::new("test");
-        let begin = |wanted, lapsed_ms| {
-            let drawn = (0..wanted).map(|_| Place::draw());
-            let drawn: Vec<Placement> = drawn.collect::<std::result::Result<_, _>>()?;
-            let like = ("like this", 1);
-            let begun = catalog.begin_stock(like, (wanted, &drawn), lapsed_ms, &by)?;
-            Ok::<_, Box<dyn std::error::Error>>(begun.len())
-        };
-        assert_eq!(begin(3, 0)?, 3);
-        assert_eq!(begin(3, 0)?, 0, "they are being made");
-        assert_eq!(begin(4, 0)?, 1);
-        assert_eq!(begin(5, i64::MAX)?, 5, "four that lapsed and a new one");
+        let begun = |wanted, lapse_ms| begin(&catalog, wanted, lapse_ms).len();
+        assert_eq!(begun(3, 60_000), 3);
+        assert_eq!(begun(3, 60_000), 0, "they are being made");
+        assert_eq!(begun(4, 60_000), 1);
+        assert_eq!(begun(5, -1), 5, "four that lapsed and a new one");
+        Ok(())
+    }
+
+    /// Its file may be removed at any time from then on.
+    #[test]
+    fn what_was_withdrawn_is_never_ready_again() -> Tested {
+        let root = tempfile::tempdir()?;
+        let (catalog, by) = (SqliteCatalog::open(root.path())?, Actor::new("test"));
+        let begun = begin(&catalog, 1, 60_000);
+        let places: Vec<&Place> = begun.iter().collect();
+        catalog.end_stock(&places, &by)?;
+        assert_eq!(catalog.withdraw_stock(&places, &by)?, begun);
+        assert_ne!(begin(&catalog, 1, -1), begun);
+        catalog.end_stock(&places, &by)?;
+        let mut new = [NewTenant::new("acme".parse()?)];
+        new[0].from_stock = Some(tenancy_core::FromStock {
+            fingerprint: "".into(),
+            status: tenancy_core::TenantStatus::Active,
+        });
+        let acme = catalog.insert(new[0].clone(), &by)?;
+        assert_eq!(acme.placement(), &new[0].placement);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The stock: databases that are ready before their tenants come.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tenancy_core::{Actor, Placement, Tenant};
 
@@ -10,8 +10,11 @@ use crate::error::{FileError, RepairError};
 use crate::place::Place;
 use crate::provision::BATCH;
 
-/// Who has not made a database of the stock by then was killed.
-const LAPSE: Duration = Duration::from_secs(60);
+/// Who has not made or removed a database of the stock by then was killed.
+const LAPSE_MS: i64 = 60_000;
+/// When a stock goes that no older migrations made: its release was taken back by then,
+/// or has had its turn.
+const TURN_MS: i64 = 60 * LAPSE_MS;
 
 /// What [`Fleet::fill_stock`] left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,7 +24,7 @@ pub struct Stock {
     pub ready: usize,
     /// How many of them were made by this call.
     pub made: usize,
-    /// Databases of older migrations that were removed.
+    /// Databases of other migrations that were removed.
     pub removed: usize,
 }
 
@@ -33,8 +36,11 @@ impl Fleet {
     ///
     /// The facade's upkeep calls this where a stock is asked for; several processes may.
     /// What was made by older migrations is removed. While there are databases of newer
-    /// ones nothing is made, so that two releases that run side by side do not remove
-    /// each other's; `wanted` 0 removes all.
+    /// or other ones nothing is made, so that two releases that run side by side do not
+    /// remove each other's; an hour after they were made they go, too, as their release
+    /// may have been taken back. `wanted` 0 removes all. More than are wanted stay until
+    /// they are taken. What somebody began to make or remove, and has not in a minute, is
+    /// taken over.
     ///
     /// A database is an ordinary, empty file in its place. It is stamped with its place
     /// and gets its tenant's name when it is first opened: until then it does not know
@@ -52,44 +58,39 @@ impl Fleet {
     /// ```
     ///
     /// # Errors
-    /// When the catalog cannot be asked or written, or a file cannot be made or removed.
-    /// What was begun is taken up by a later call.
+    /// When the catalog cannot be asked or written, or a file cannot be made or removed:
+    /// the others are all the same. What was begun is taken up by a later call.
     pub fn fill_stock(&self, wanted: usize, by: &Actor) -> Result<Stock, RepairError> {
         let shared = &*self.driver.shared;
         let newest = self.driver.migrations().newest();
         let waiting = self.catalog.stock()?;
-        let lapsed_ms = lapsed_ms();
-        let lapsed = |w: &&Waiting| w.ready || w.at_ms < lapsed_ms;
-        let ours = |w: &&Waiting| w.fingerprint == shared.fingerprint;
-        let stale = |w: &&Waiting| wanted == 0 || !ours(w) && w.schema <= newest;
-        let old: Vec<&Place> = waiting
-            .iter()
-            .filter(stale)
-            .filter(lapsed)
-            .map(|w| &w.place)
-            .collect();
+        let now_ms = now_ms();
+        // What is in the future was begun before the clock was set back.
+        let is_over = |w: &Waiting, ms: i64| w.at_ms.abs_diff(now_ms) > ms.unsigned_abs();
+        let is_free = |w: &&Waiting| w.ready || is_over(w, LAPSE_MS);
+        let is_own = |w: &&Waiting| wanted > 0 && w.fingerprint == shared.fingerprint;
+        let is_old = |w: &&Waiting| {
+            let older = w.schema < newest || w.is_withdrawn() || wanted == 0;
+            !is_own(w) && (older || is_over(w, TURN_MS))
+        };
+        let old = waiting.iter().filter(is_old).filter(is_free);
+        let old: Vec<&Place> = old.map(|w| &w.place).collect();
         let mut stock = Stock {
             removed: self.remove_stock(&old, by)?,
             ..Stock::default()
         };
-        let own: Vec<&Waiting> = waiting.iter().filter(ours).filter(|w| !stale(w)).collect();
+        let own: Vec<&Waiting> = waiting.iter().filter(is_own).collect();
         stock.ready = own.iter().filter(|w| w.ready).count();
-        let newer = waiting.iter().any(|w| w.schema > newest);
-        let is_due = own.len() < wanted || own.iter().any(|w| !w.ready && w.at_ms < lapsed_ms);
-        if is_due && wanted > 0 && !newer {
-            stock.made = self.make_stock(wanted, own.len(), lapsed_ms, by)?;
+        let is_due = own.len() < wanted || own.iter().any(|w| !w.ready && is_free(w));
+        let is_others = waiting.iter().any(|w| !is_own(&w) && !is_old(&w));
+        if is_due && !is_others {
+            stock.made = self.make_stock(wanted, own.len(), by)?;
             stock.ready += stock.made;
         }
         Ok(stock)
     }
 
-    fn make_stock(
-        &self,
-        wanted: usize,
-        there: usize,
-        lapsed_ms: i64,
-        by: &Actor,
-    ) -> Result<usize, RepairError> {
+    fn make_stock(&self, wanted: usize, there: usize, by: &Actor) -> Result<usize, RepairError> {
         let shared = &*self.driver.shared;
         let draw = |_| Place::draw();
         let drawn = (there..wanted).take(BATCH).map(draw);
@@ -98,7 +99,7 @@ impl Fleet {
         // Listed first: whatever happens next, its file is not an unknown one.
         let begun = self
             .catalog
-            .begin_stock(like, (wanted, &drawn), lapsed_ms, by)?;
+            .begin_stock(like, (wanted, &drawn), LAPSE_MS, by)?;
         shared.step("make the stock")?;
         let nobodies: Vec<Tenant> = begun.iter().map(Place::nobody).collect();
         let made = shared.provision_batch(&nobodies);
@@ -112,23 +113,27 @@ impl Fleet {
 
     fn remove_stock(&self, places: &[&Place], by: &Actor) -> Result<usize, RepairError> {
         // Who took one meanwhile has it; the others nobody can take any more.
-        let withdrawn = self.catalog.withdraw_stock(places, by)?;
+        let mut gone = self.catalog.withdraw_stock(places, by)?;
         let shared = &*self.driver.shared;
-        for place in &withdrawn {
-            shared.destroy(&place.nobody())?;
-        }
-        if !withdrawn.is_empty() {
+        let mut failed = None;
+        gone.retain(|place| match shared.destroy(&place.nobody()) {
+            Ok(()) => true,
+            Err(error) => {
+                failed.get_or_insert(error);
+                false
+            }
+        });
+        if !gone.is_empty() {
             shared.step("strike off the stock")?;
+            // What a killed one staged would come back.
+            shared.root.clear_staged(&gone.iter().collect())?;
         }
-        self.catalog.forget_stock(&withdrawn, by)?;
-        Ok(withdrawn.len())
+        self.catalog.forget_stock(&gone, by)?;
+        failed.map_or(Ok(gone.len()), |error| Err(error.into()))
     }
 }
 
-fn lapsed_ms() -> i64 {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let lapsed = now.saturating_sub(LAPSE).as_millis();
-    i64::try_from(lapsed).unwrap_or(i64::MAX)
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
 }
