@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::util::{files, project, snapshot, tenancy, tenants, write};
+use crate::util::{
+    command, files, interrupted, project, snapshot, tenancy, tenants, wait_until, write,
+};
 
 fn fleet() -> TempDir {
     let dir = project();
@@ -221,4 +224,38 @@ fn a_lost_catalog_is_never_made_anew_unasked() {
         shown.stderr.contains("every tenant is in maintenance"),
         "{shown:?}"
     );
+}
+
+/// A file that somebody has for himself alone is waited for; meanwhile somebody loses
+/// patience. Other files may be mended already.
+#[test]
+fn ctrl_c_ends_a_validation_and_says_how_it_stands() {
+    for (args, says) in [
+        (&["validate"][..], "nothing was changed"),
+        (
+            &["validate", "--fix"],
+            "what was mended is; validate again to see what is left",
+        ),
+    ] {
+        let dir = fleet();
+        let path = file_of(dir.path(), "b");
+        let alone = Connection::open(&path).expect("a database");
+        let alone_sql = "PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE;
+                         UPDATE _tenancy_stamp SET open = 1; COMMIT";
+        alone.execute_batch(alone_sql).expect("nobody else has it");
+        let mut command = command(dir.path(), args);
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().expect("it runs");
+        let open = format!("/proc/{}/fd", child.id());
+        wait_until(|| {
+            let mut links = fs::read_dir(&open).into_iter().flatten().flatten();
+            links.any(|link| fs::read_link(link.path()).is_ok_and(|to| to == path))
+        });
+        let run = interrupted(child);
+        assert_eq!((run.code, &*run.stdout), (1, ""), "{run:?}");
+        assert_eq!(run.stderr, format!("error: stopped; {says}\n"));
+        drop(alone);
+        let (rows, code, report) = found(dir.path(), &[]);
+        assert_eq!((rows.len(), code), (0, 0), "{report}");
+    }
 }

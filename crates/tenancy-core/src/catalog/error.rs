@@ -52,7 +52,7 @@ pub enum WriteError {
         current: Version,
     },
     /// The name has another owner.
-    #[error("{name} belongs to tenant {owner}; unbind it there first")]
+    #[error("{name} belongs to tenant {owner}; {}", way_out(name, owner))]
     NameTaken {
         /// The name.
         name: Name,
@@ -93,4 +93,14 @@ pub enum WriteError {
     /// The catalog cannot be written.
     #[error(transparent)]
     Unavailable(#[from] CatalogError),
+}
+
+/// What to do about a name that is taken: a tenant's own id is never let go of.
+fn way_out(name: &Name, owner: &TenantId) -> &'static str {
+    match name {
+        Name::Label(label) if label == owner => {
+            "it is that tenant's own id, so choose another name"
+        }
+        _ => "unbind it there first",
+    }
 }

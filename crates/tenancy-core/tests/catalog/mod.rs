@@ -371,7 +371,7 @@ fn a_refusal_says_who_has_what_and_what_to_do() {
             catalog
                 .bind(&label("acme"), &id("beta"), Proof::Trusted, &by)
                 .unwrap_err(),
-            "acme belongs to tenant acme; unbind it there first",
+            "acme belongs to tenant acme; it is that tenant's own id, so choose another name",
         ),
         (
             catalog.unbind(&shop, &id("beta"), &by).unwrap_err(),
