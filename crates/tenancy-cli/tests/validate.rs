@@ -52,21 +52,23 @@ fn what_fits_is_said_to_fit() {
         let counts = [
             &report["tenants"],
             &report["files"],
+            &report["stock"],
             &report["opened"],
             &report["left"],
         ];
         assert_eq!(
             counts,
-            [&json!(3), &json!(3), &json!(opened), &json!(0)],
+            [&json!(3), &json!(3), &json!(0), &json!(opened), &json!(0)],
             "{depth}"
         );
     }
     let shown = tenancy(dir.path(), &["validate"]).ok().stdout;
+    let counts = "tenants      3\nfiles        3\nstock        0\nother stock  0\n";
+    assert!(shown.starts_with(counts), "{shown}");
     assert!(
-        shown.starts_with("tenants     3\nfiles       3\n"),
+        shown.ends_with("findings     0\nleft         0\n"),
         "{shown}"
     );
-    assert!(shown.ends_with("findings    0\nleft        0\n"), "{shown}");
     assert_eq!(
         tenancy(dir.path(), &["validate", "--depth", "deep"]).code,
         2

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tenancy_core::{CatalogError, TenantRef, WriteError};
 
-pub use many::{FleetError, InvalidJobs, SeedError, SeedsError};
+pub use many::{FleetError, InvalidJobs, InvalidStock, SeedError, SeedsError};
 pub use migrate::{MigrateError, MigrationsError};
 
 /// A call to the operating system that failed.
@@ -311,6 +311,9 @@ pub enum RepairError {
     /// An option is out of bounds; nothing was begun.
     #[error(transparent)]
     Jobs(#[from] InvalidJobs),
+    /// More databases are to be kept ready than there may be; nothing was begun.
+    #[error(transparent)]
+    Stock(#[from] InvalidStock),
     /// The operating system refused something.
     #[error(transparent)]
     Io(#[from] IoError),

@@ -78,8 +78,8 @@ pub use catalog::{AuditEvent, BrokenChain, Run, SchemaStatus, SqliteCatalog, Tas
 pub use deadline::Deadline;
 pub use driver::{Behind, Durability, SqliteDriver, SqliteDriverBuilder};
 pub use error::{
-    FileError, FleetError, InvalidJobs, IoError, MigrateError, MigrationsError, OpenError,
-    RebuildError, RepairError, SeedError, SeedsError, StorageError,
+    FileError, FleetError, InvalidJobs, InvalidStock, IoError, MigrateError, MigrationsError,
+    OpenError, RebuildError, RepairError, SeedError, SeedsError, StorageError,
 };
 pub use fleet::{
     Back, Depth, Finding, Fixed, Fleet, FleetOptions, FleetReport, KeptCopy, LeftOut, Plan,

@@ -111,6 +111,13 @@ fn what_is_ready_is_taken_in_the_write_that_inserts_the_tenant() {
     let refilled = shop.fleet.fill_stock(3, &by()).unwrap();
     assert_eq!((refilled.ready, refilled.made), (3, 1));
     let validation = shop.validate();
+    let counts = (
+        validation.tenants,
+        validation.files,
+        validation.stock,
+        validation.other_stock,
+    );
+    assert_eq!(counts, (1, 4, 3, 0));
     assert!(validation.is_sound(), "{:?}", validation.findings);
     shop.fleet.catalog().check_events().unwrap().unwrap();
 }
@@ -241,6 +248,8 @@ fn what_older_migrations_made_is_removed_and_what_newer_ones_made_stays() {
     assert_eq!(files.len(), 3);
     let kept: Vec<_> = files.iter().filter(|file| old.contains(file)).collect();
     assert_eq!(kept.len(), 1, "acme's");
+    let validation = shop.validate();
+    assert_eq!((validation.stock, validation.other_stock), (0, 2));
     // The older release lets it be, and makes none that the newer one would remove.
     let filled = shop.fleet.fill_stock(3, &by()).unwrap();
     assert_eq!((filled.ready, filled.made, filled.removed), (0, 0, 0));

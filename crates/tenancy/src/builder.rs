@@ -28,7 +28,8 @@ pub struct TenancyBuilder<D: Driver + Provisioner> {
     actor: Actor,
     upkeep: Upkeep,
     observers: Observers,
-    pub(crate) stock: Option<Fill>,
+    /// An error when it is out of bounds.
+    pub(crate) stock: Option<Result<Fill, Error>>,
 }
 
 impl<D: Driver + Provisioner> TenancyBuilder<D> {
@@ -125,8 +126,8 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
     /// Ties everything together.
     ///
     /// # Errors
-    /// When the rules or the bounds contradict each other, or the thread cannot be
-    /// started.
+    /// When the rules or the bounds contradict each other, the stock is out of bounds, or
+    /// a thread cannot be started.
     pub fn build(self) -> Result<Tenancy<D>, Error> {
         let pools = self.pools.build(self.driver)?;
         // A changed epoch or a removed tenant is marked in the pools as soon as the
@@ -134,13 +135,16 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
         let resolver = self.resolver.observer(Arc::new(pools.clone())).build()?;
         let resolver = Arc::new(resolver);
         let (actor, observers) = (self.actor.clone(), self.observers);
-        let stock = self.stock.map(|fill| -> Arc<dyn Fn() + Send + Sync> {
-            Arc::new(move || {
-                if let Err(error) = fill(&actor) {
-                    observers.emit(&Event::StockFailed { error: &*error });
-                }
-            })
-        });
+        let stock = self
+            .stock
+            .transpose()?
+            .map(|fill| -> Arc<dyn Fn() + Send + Sync> {
+                Arc::new(move || {
+                    if let Err(error) = fill(&actor) {
+                        observers.emit(&Event::StockFailed { error: &*error });
+                    }
+                })
+            });
         let mut upkeep = Vec::new();
         if let Upkeep::Every(every) = self.upkeep {
             let (resolver, pools) = (resolver.clone(), pools.clone());

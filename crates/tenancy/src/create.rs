@@ -104,17 +104,15 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         plans.into_iter().map(row).collect()
     }
 
-    /// A row that took a database from the stock is active; somebody may have removed
-    /// the file there by hand.
+    /// A row that took a database from the stock is active. Somebody may have removed the
+    /// file by hand, or put something in its place: then it is to be made, or says why not.
     fn with_its_file(&self, row: Tenant) -> Result<Tenant, Error> {
-        if is_begun(&row) || self.driver().exists(&row)? {
+        if is_begun(&row) || matches!(self.driver().exists(&row), Ok(true)) {
             return Ok(row);
         }
         let begun = TenantChange::status(TenantStatus::Provisioning);
-        let begun = self
-            .catalog()
-            .update(row.id(), row.version(), begun, self.actor());
-        Ok(begun?)
+        let (id, seen) = (row.id(), row.version());
+        Ok(self.catalog().update(id, seen, begun, self.actor())?)
     }
 
     fn begin(&self, spec: &TenantSpec) -> Result<Begin, Error> {

@@ -68,13 +68,13 @@ pub use tenancy_pool::{
 #[cfg(feature = "sqlite")]
 pub use tenancy_sqlite::{
     AuditEvent, Back, Behind, BrokenChain, Check, Depth, Durability, FileError, FileSystems,
-    Finding, Fixed, Fleet, FleetError, FleetOptions, FleetReport, Hardening, InvalidJobs, IoError,
-    KeptCopy, LeftOut, MigrateError, Migration, Migrations, MigrationsError, OpenError, Plan,
-    Planned, Problem, Progress, RebuildError, Rebuilt, Recovered, Refusal, Repair, RepairError,
-    Run, RunEnd, SchemaCounts, SchemaStatus, SeedError, Seeds, SeedsError, SqliteCatalog,
-    SqliteConnection, SqliteDriver, SqliteDriverBuilder, SqliteManager, Stock, Stop, StorageError,
-    TaskFailure, TenantDone, TenantFailed, TenantLeftOut, Vacuumed, ValidateOptions, Validated,
-    Validation,
+    Finding, Fixed, Fleet, FleetError, FleetOptions, FleetReport, Hardening, InvalidJobs,
+    InvalidStock, IoError, KeptCopy, LeftOut, MigrateError, Migration, Migrations, MigrationsError,
+    OpenError, Plan, Planned, Problem, Progress, RebuildError, Rebuilt, Recovered, Refusal, Repair,
+    RepairError, Run, RunEnd, SchemaCounts, SchemaStatus, SeedError, Seeds, SeedsError,
+    SqliteCatalog, SqliteConnection, SqliteDriver, SqliteDriverBuilder, SqliteManager, Stock, Stop,
+    StorageError, TaskFailure, TenantDone, TenantFailed, TenantLeftOut, Vacuumed, ValidateOptions,
+    Validated, Validation,
 };
 
 /// The README's example, compiled and run.

@@ -1,8 +1,9 @@
 //! A [`Tenancy`] with a SQLite file for each tenant, as `tenancy.toml` says.
 
 use tenancy_core::Actor;
-use tenancy_sqlite::{Fleet, Migrations, Seeds, SqliteCatalog, SqliteDriver};
+use tenancy_sqlite::{Fleet, Migrations, RepairError, Seeds, SqliteCatalog, SqliteDriver, Stock};
 
+use crate::builder::Fill;
 use crate::{Config, Error, Tenancy, TenancyBuilder};
 
 impl Tenancy<SqliteDriver> {
@@ -36,6 +37,7 @@ impl TenancyBuilder<SqliteDriver> {
     pub fn from_config(config: &Config) -> Result<Self, Error> {
         // A config that contradicts itself must not leave a storage root behind.
         config.resolver(tenancy_core::MemoryCatalog::new())?;
+        Stock::check(config.storage.stock).map_err(RepairError::from)?;
         let migrations = match &config.storage.migrations {
             Some(dir) => Migrations::from_dir(dir)?,
             None => Migrations::default(),
@@ -62,9 +64,9 @@ impl TenancyBuilder<SqliteDriver> {
         Ok(builder.pools(|pools| config.pool.configure(pools)))
     }
 
-    /// Keeps so many databases ready for tenants yet to come, in the root of the driver
-    /// and this catalog: a sign-up takes one and is one write to the catalog then.
-    /// Without this each makes its own. See [`Fleet::fill_stock`], which the upkeep
+    /// Keeps so many databases, 0 to 10,000, ready for tenants yet to come, in the root of
+    /// the driver and this catalog: a sign-up takes one and is one write to the catalog
+    /// then. Without this each makes its own. 0 removes what is there. See [`Fleet::fill_stock`], which the upkeep
     /// calls; [`Event::StockFailed`](crate::Event) tells what stops it.
     ///
     /// ```
@@ -82,9 +84,9 @@ impl TenancyBuilder<SqliteDriver> {
     /// ```
     pub fn stock(mut self, catalog: SqliteCatalog, ready: usize) -> Self {
         let fleet = Fleet::new(self.driver().clone(), catalog);
-        self.stock = Some(Box::new(move |by| {
-            Ok(fleet.fill_stock(ready, by).map(drop)?)
-        }));
+        let fill: Fill = Box::new(move |by| Ok(fleet.fill_stock(ready, by).map(drop)?));
+        let bound = Stock::check(ready).map_err(|error| RepairError::from(error).into());
+        self.stock = Some(bound.map(|()| fill));
         self
     }
 }

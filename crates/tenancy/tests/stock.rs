@@ -1,11 +1,12 @@
 //! Sign-ups that take a database which is ready.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tenancy::{
-    Actor, Config, Event, Fleet, Migration, Migrations, Seeds, SqliteCatalog, SqliteDriver, Stock,
-    Tenancy, Tenant, TenantSpec, TenantStatus, Upkeep,
+    Actor, Config, Error, Event, Fleet, MemoryCatalog, Migration, Migrations, Seeds, SqliteCatalog,
+    SqliteDriver, Stock, Tenancy, Tenant, TenantSpec, TenantStatus, Upkeep,
 };
 
 use crate::util::{id, rules};
@@ -64,6 +65,13 @@ impl World {
     fn stock(&self) -> Stock {
         let by = Actor::new("test");
         self.fleet().fill_stock(3, &by).expect("filled")
+    }
+
+    fn each_file(&self, f: impl Fn(&Path) -> std::io::Result<()>) {
+        let list = |dir: &Path| std::fs::read_dir(dir).expect("a directory").flatten();
+        for shard in list(&self.dir.path().join("tenants")) {
+            list(&shard.path()).for_each(|file| f(&file.path()).expect("done"));
+        }
     }
 
     fn notes(&self, tenant: &Tenant) -> i64 {
@@ -132,18 +140,43 @@ fn a_database_from_the_stock_is_seeded_before_its_tenant_is_active() {
 fn a_file_of_the_stock_that_is_gone_is_made_anew() {
     let world = world(Upkeep::Manual);
     world.tenancy.maintain();
-    let shards = std::fs::read_dir(world.dir.path().join("tenants")).expect("a directory");
-    for shard in shards.flatten() {
-        for file in std::fs::read_dir(shard.path())
-            .expect("a directory")
-            .flatten()
-        {
-            std::fs::remove_file(file.path()).expect("removed");
-        }
-    }
+    world.each_file(|file| std::fs::remove_file(file));
     let acme = world.tenancy.create(id("acme")).expect("a tenant");
     assert_eq!(acme.status(), TenantStatus::Active);
     assert_eq!(world.notes(&acme), 0);
+}
+
+/// It says what is in the way, and goes on when that is gone.
+#[test]
+fn a_creation_whose_file_cannot_be_looked_at_can_be_repeated() {
+    let world = world(Upkeep::Manual);
+    world.tenancy.maintain();
+    world.each_file(|file| std::fs::remove_file(file).and_then(|()| std::fs::create_dir(file)));
+    let error = world.tenancy.create(id("acme")).expect_err("a directory");
+    assert!(format!("{error:?}").contains("NotAFile"), "{error:?}");
+    let acme = world.tenancy.tenant(&id("acme")).expect("a row");
+    assert_eq!(acme.status(), TenantStatus::Provisioning);
+    world.each_file(|file| std::fs::remove_dir(file));
+    let acme = world.tenancy.create(id("acme")).expect("a tenant");
+    assert_eq!(world.notes(&acme), 0);
+}
+
+/// It keeps none, and who asks for one waits for its own.
+#[test]
+fn a_catalog_in_memory_has_no_stock() {
+    let world = world(Upkeep::Manual);
+    let driver = world.tenancy.pools().driver().clone();
+    let tenancy = Tenancy::builder(driver, MemoryCatalog::new())
+        .resolver(rules)
+        .stock(world.catalog.clone(), 3)
+        .upkeep(Upkeep::Manual)
+        .build()
+        .expect("a tenancy");
+    tenancy.maintain();
+    let acme = tenancy.create(id("acme")).expect("a tenant");
+    assert_eq!(acme.status(), TenantStatus::Active);
+    drop(tenancy.checkout(&acme).expect("a connection"));
+    assert_eq!(world.stock().ready, 3);
 }
 
 #[test]
@@ -204,4 +237,21 @@ fn the_config_says_how_many_are_kept_ready() {
     let fleet = Fleet::new(tenancy.pools().driver().clone(), catalog);
     let stock = fleet.fill_stock(2, &Actor::new("test")).expect("filled");
     assert_eq!((stock.ready, stock.made), (2, 0));
+}
+
+#[test]
+fn a_stock_that_would_fill_the_disk_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let text = "[storage]\nroot = \"data\"\nstock = 10001\n";
+    let file = dir.path().join("tenancy.toml");
+    let config = Config::parse(text, &file).expect("a config");
+    let error = Tenancy::from_config(&config).expect_err("too many");
+    let want = "a stock of 10001 databases is out of bounds; use 0 to 10000";
+    assert_eq!(error.to_string(), want);
+    assert!(!config.storage.root.exists(), "nothing was made");
+    let world = world(Upkeep::Manual);
+    let driver = world.tenancy.pools().driver().clone();
+    let builder = Tenancy::builder(driver, world.catalog.clone()).resolver(rules);
+    let error = builder.stock(world.catalog.clone(), usize::MAX).build();
+    assert!(matches!(error, Err(Error::Repair(_))), "{error:?}");
 }

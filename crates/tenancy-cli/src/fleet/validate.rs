@@ -15,6 +15,10 @@ use crate::project;
 struct Report {
     tenants: u64,
     files: u64,
+    /// Files that are ready for tenants yet to come.
+    stock: u64,
+    /// Files that are being made ready or removed, or are of another release.
+    other_stock: u64,
     /// Files that were opened.
     opened: u64,
     /// Events of the audit trail.
@@ -130,6 +134,8 @@ impl Report {
         Self {
             tenants: validation.tenants,
             files: validation.files,
+            stock: validation.stock,
+            other_stock: validation.other_stock,
             opened: validation.opened,
             events: validation.events,
             unfinished: validation

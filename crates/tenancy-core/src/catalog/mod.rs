@@ -333,8 +333,9 @@ pub struct NewTenant {
     /// As [`TenantChange::schema`].
     pub schema: Option<u32>,
     /// Takes a database that is ready, if the catalog has one: its placement, its
-    /// schema and the status said there are the tenant's then. A catalog that keeps no
-    /// stock has none; nor is there one for an id that was used before.
+    /// schema and the status said there are the tenant's then, instead of those said
+    /// here. A catalog that keeps no stock has none; nor is there one for an id that was
+    /// used before. `None`, which takes none, unless said.
     pub from_stock: Option<FromStock>,
 }
 

@@ -14,6 +14,15 @@ pub struct InvalidJobs {
     pub found: usize,
 }
 
+/// So many databases cannot be kept ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a stock of {found} databases is out of bounds; use 0 to 10000")]
+#[non_exhaustive]
+pub struct InvalidStock {
+    /// What was asked for.
+    pub found: usize,
+}
+
 /// An operation on many tenants that could not begin or could not be recorded. What was
 /// done until then stays; the next call goes on with it.
 #[derive(Debug, thiserror::Error)]

@@ -13,6 +13,11 @@ pub struct Validation {
     pub tenants: u64,
     /// How many databases there are, those in the trash too.
     pub files: u64,
+    /// How many of them are ready for tenants yet to come, made by the driver's own
+    /// migrations; see [`Fleet::fill_stock`](crate::Fleet::fill_stock).
+    pub stock: u64,
+    /// How many others are listed as stock: being made or removed, or of another release.
+    pub other_stock: u64,
     /// How many files were opened.
     pub opened: u64,
     /// How many events the audit trail has, all of them following from each other

@@ -6,7 +6,7 @@ use tenancy_core::{Actor, Placement, Tenant};
 
 use super::Fleet;
 use crate::catalog::Waiting;
-use crate::error::{FileError, RepairError};
+use crate::error::{FileError, InvalidStock, RepairError};
 use crate::place::Place;
 use crate::provision::BATCH;
 
@@ -28,9 +28,25 @@ pub struct Stock {
     pub removed: usize,
 }
 
+/// A file each, and a row that every filler reads twice a second.
+const MAX_STOCK: usize = 10_000;
+
+impl Stock {
+    /// Whether so many may be kept ready: 0 to 10,000.
+    ///
+    /// # Errors
+    /// When there are more.
+    pub fn check(wanted: usize) -> Result<(), InvalidStock> {
+        match wanted {
+            0..=MAX_STOCK => Ok(()),
+            found => Err(InvalidStock { found }),
+        }
+    }
+}
+
 impl Fleet {
-    /// Makes databases for tenants yet to come, until `wanted` are ready, at most a
-    /// hundred a call, with about the waits for the disk of one. A creation takes one of
+    /// Makes databases for tenants yet to come, until `wanted` (0 to 10,000) are ready, at
+    /// most a hundred a call, with about the waits for the disk of one. A creation takes one of
     /// them, if it was made by the same migrations, in the write that inserts the
     /// tenant's row: nothing else is left to be done before its first request.
     ///
@@ -58,9 +74,10 @@ impl Fleet {
     /// ```
     ///
     /// # Errors
-    /// When the catalog cannot be asked or written, or a file cannot be made or removed:
+    /// When `wanted` is out of bounds, the catalog cannot be asked or written, or a file cannot be made or removed:
     /// the others are all the same. What was begun is taken up by a later call.
     pub fn fill_stock(&self, wanted: usize, by: &Actor) -> Result<Stock, RepairError> {
+        Stock::check(wanted)?;
         let shared = &*self.driver.shared;
         let newest = self.driver.migrations().newest();
         let waiting = self.catalog.stock()?;

@@ -129,6 +129,7 @@ impl Fleet {
         // Before the files: what is made meanwhile has a row that is found later.
         let rows = self.catalog.all()?;
         let mut comparison = Comparison::new(self, &rows, options, progress);
+        comparison.stock()?;
         comparison.files()?;
         comparison.trash()?;
         comparison.rows()?;
@@ -211,6 +212,17 @@ impl<'v> Comparison<'v> {
         self.at.done = (self.at.done + more).min(self.at.total);
         self.at.findings = self.out.findings.len() as u64;
         (self.progress)(self.at);
+    }
+
+    fn stock(&mut self) -> Result<(), RepairError> {
+        let fingerprint = &self.fleet.driver.shared.fingerprint;
+        for waiting in self.fleet.catalog.stock()? {
+            match waiting.ready && waiting.fingerprint == *fingerprint {
+                true => self.out.stock += 1,
+                false => self.out.other_stock += 1,
+            }
+        }
+        Ok(())
     }
 
     /// The directories of tenants' files.

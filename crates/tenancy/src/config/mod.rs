@@ -71,7 +71,8 @@ pub struct StorageConfig {
     pub migrations: Option<PathBuf>,
     /// The directory of what a new tenant may be seeded with.
     pub seeds: Option<PathBuf>,
-    /// How many databases are kept ready for tenants yet to come; 0, none, unless said.
+    /// How many databases are kept ready for tenants yet to come, at most 10,000, each a
+    /// file; 0, none, unless said. What was ready stays, and is taken, when this is 0 again.
     pub stock: usize,
 }
 
