@@ -10,5 +10,6 @@ mod life;
 mod names;
 mod outside;
 mod stock;
+mod stock_race;
 mod upkeep;
 mod util;

@@ -9,6 +9,8 @@
 mod journal;
 mod worker;
 
+pub use worker::quick_dir;
+
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -158,7 +160,7 @@ fn told(output: &Output) -> String {
     )
 }
 
-fn from_env<N: FromStr>(name: &str, default: N) -> N {
+pub fn from_env<N: FromStr>(name: &str, default: N) -> N {
     std::env::var(name).ok().map_or(default, |text| {
         text.parse()
             .unwrap_or_else(|_| panic!("{name} is a number, not {text:?}"))
