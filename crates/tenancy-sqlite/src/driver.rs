@@ -99,6 +99,7 @@ impl SqliteDriver {
             grace: GRACE,
             file_systems: FileSystems::default(),
             page_size: PAGE_SIZE,
+            max_wal_bytes: MAX_WAL_BYTES,
             quota: Quota::default(),
             on_connect: None,
             on_step: None,
@@ -173,6 +174,7 @@ pub(crate) struct Shared {
     pub(crate) grace: Duration,
     pub(crate) on_connect: Option<Box<OnConnect>>,
     pub(crate) quota: Quota,
+    pub(crate) max_wal_bytes: u64,
     durability: Durability,
     page_size: u32,
     /// What new files are like.
@@ -247,6 +249,7 @@ pub struct SqliteDriverBuilder {
     file_systems: FileSystems,
     page_size: u32,
     quota: Quota,
+    max_wal_bytes: u64,
     on_connect: Option<Box<OnConnect>>,
     on_step: Option<Box<OnStep>>,
 }
@@ -338,6 +341,23 @@ impl SqliteDriverBuilder {
         self
     }
 
+    /// How long a tenant's log may become, in bytes, from 2,000 pages (8 MB; twice what it
+    /// has between two checkpoints) up; 512 MiB unless said, `u64::MAX` for no bound. A
+    /// reader that stays in a transaction keeps the log from being moved into the database,
+    /// so it grows with every write; the default lets one of some minutes pass beside a busy
+    /// writer, and leaves room on the disk for a few tenants that have one.
+    ///
+    /// Beyond it, each commit on a lent connection that could not start the log over, after
+    /// 250 ms for readers to end, is refused: it is rolled back with
+    /// `SQLITE_CONSTRAINT_COMMITHOOK`, [`SqliteConnection::refusal`] says
+    /// [`Rule::Log`](crate::Rule::Log), the connection stays good, reading goes on, and so does
+    /// writing once that reader has ended. Readers of other processes count. A
+    /// transaction of each connection may pass the bound by its own size. Migrations are not bound by it.
+    pub fn max_wal_bytes(mut self, bytes: u64) -> Self {
+        self.max_wal_bytes = bytes;
+        self
+    }
+
     /// Asked at each open of a connection for the tenant's own bound; without an answer
     /// [`max_bytes`](Self::max_bytes) holds. Less than a page counts as one. A connection
     /// that is open keeps the bound that it was opened with. Keep it quick, and ask no
@@ -422,6 +442,7 @@ impl SqliteDriverBuilder {
                 grace: self.grace,
                 on_connect: self.on_connect,
                 quota: self.quota,
+                max_wal_bytes: self.max_wal_bytes,
                 durability: self.durability,
                 page_size: self.page_size,
                 template: OnceCell::new(),
@@ -441,6 +462,11 @@ impl SqliteDriverBuilder {
             return Err(StorageError::BusyTimeout { found });
         }
         let page_size = self.page_size;
+        let least = MIN_WAL_PAGES * u64::from(page_size);
+        if self.max_wal_bytes < least {
+            let found = self.max_wal_bytes;
+            return Err(StorageError::MaxWalBytes { found, least });
+        }
         match self.quota.all {
             Some(found) if found < page_size.into() => {
                 Err(StorageError::MaxBytes { found, page_size })
@@ -449,6 +475,10 @@ impl SqliteDriverBuilder {
         }
     }
 }
+
+/// See [`SqliteDriverBuilder::max_wal_bytes`].
+const MAX_WAL_BYTES: u64 = 512 << 20;
+const MIN_WAL_PAGES: u64 = 2_000;
 
 /// Rounded up: whoever asks for a part of one does not ask for none.
 fn whole_millis(time: Duration) -> Duration {

@@ -126,6 +126,16 @@ pub enum StorageError {
         /// The page size of new files.
         page_size: u32,
     },
+    /// A bound on logs that every busy tenant would reach.
+    #[error(
+        "max_wal_bytes {found} is less than 2,000 pages, {least} bytes; a log has half of that between two checkpoints"
+    )]
+    MaxWalBytes {
+        /// What was asked for.
+        found: u64,
+        /// The least that is taken.
+        least: u64,
+    },
     /// The file is no catalog.
     #[error("{} is {found}, not a catalog; move it away or choose another root", path.display())]
     NotACatalog {

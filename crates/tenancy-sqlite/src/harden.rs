@@ -44,6 +44,11 @@ pub enum Rule {
     Reserved,
     /// Transaction control inside a migration.
     Transaction,
+    /// A commit while the log is longer than [`max_wal_bytes`], and somebody who reads an
+    /// older state keeps it from being moved into the database.
+    ///
+    /// [`max_wal_bytes`]: crate::SqliteDriverBuilder::max_wal_bytes
+    Log,
     /// Something SQLite asks about in a way that this library does not know.
     Unknown,
 }
@@ -61,6 +66,9 @@ impl Rule {
             Self::VirtualTable => "only fts3, fts4, fts5, fts5vocab and rtree are allowed",
             Self::Reserved => "names that begin with _tenancy_ belong to the library",
             Self::Transaction => "a migration already runs in a transaction",
+            Self::Log => {
+                "the log is longer than `max_wal_bytes`, and who reads an older state keeps it from being moved; end transactions that stay open, then try again"
+            }
             Self::Unknown => {
                 "SQLite gave no name for it; an ATTACH with a parameter looks like this"
             }
@@ -144,6 +152,10 @@ impl Guard {
 
     pub(crate) fn commits(&self) -> &Commits {
         &self.commits
+    }
+
+    pub(crate) fn refuse(&self, rule: Rule, what: &str) {
+        *self.last.lock() = Some(Refusal::new(rule, what));
     }
 
     pub(crate) fn last(&self) -> Option<Refusal> {

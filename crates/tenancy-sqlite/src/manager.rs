@@ -24,6 +24,7 @@ use crate::quota::{self, wal_bytes};
 
 use crate::root::{Found, look};
 use crate::stamp;
+use crate::wal_bound::WalBound;
 
 /// Opens connections to one incarnation of a tenant. Plugs into `tenancy_pool`, and
 /// into anything else that takes an `r2d2::ManageConnection`.
@@ -89,6 +90,10 @@ impl ManageConnection for SqliteManager {
             }
             let deadlines = Deadlines::watch(connection)?;
             let guard = harden::guard(connection, Purpose::Tenant, shared.hardening)?;
+            if shared.max_wal_bytes < u64::MAX {
+                let (database, max) = (path.clone(), shared.max_wal_bytes);
+                guard.commits().bind(WalBound { database, max });
+            }
             Ok((guard, deadlines))
         };
         let (guard, deadlines) = prepare(&mut connection).map_err(|source| OpenError::Sqlite {

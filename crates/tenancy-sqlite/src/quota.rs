@@ -52,7 +52,9 @@ pub struct Checkpointed {
 impl SqliteDriver {
     /// How many bytes a tenant's log, the `-wal` file, has. It does not count against
     /// [`max_bytes`](crate::SqliteDriverBuilder::max_bytes), and one reader that stays in
-    /// a transaction keeps it growing: watch it, and end such readers.
+    /// a transaction keeps it growing, up to
+    /// [`max_wal_bytes`](crate::SqliteDriverBuilder::max_wal_bytes): watch it, and end such
+    /// readers.
     ///
     /// # Errors
     /// When the placement is not this driver's, or the file cannot be looked at.

@@ -1,6 +1,8 @@
 //! What a child process of a test does; on its own it has no role and passes.
 
-use crate::{crash, disk, fleet_crash, migrate, options_traced, recover, retire, stock_crash};
+use crate::{
+    crash, disk, fleet_crash, migrate, options_traced, recover, retire, stock_crash, wal_bound,
+};
 
 #[test]
 fn plays_its_role() {
@@ -18,6 +20,7 @@ fn plays_its_role() {
         "recover" => recover::recover_and_die(&arguments),
         "stock" => stock_crash::fill_and_die(&arguments),
         "sign-ups" => stock_crash::sign_up(&arguments),
+        "read" => wal_bound::read(&arguments),
         "hold" => retire::hold(&arguments),
         _ => panic!("no role {role}"),
     }

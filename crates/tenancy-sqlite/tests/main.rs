@@ -31,3 +31,4 @@ mod stock;
 mod stock_crash;
 mod util;
 mod validate;
+mod wal_bound;
