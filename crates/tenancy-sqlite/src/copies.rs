@@ -17,6 +17,7 @@ use tenancy_core::{Epoch, SchemaTarget, Tenant};
 use crate::driver::Shared;
 use crate::error::{FileError, IoError, OpenError};
 use crate::harden::{self, Purpose};
+use crate::life::enter_wal;
 use crate::manager::connect;
 use crate::migrate;
 use crate::place::Place;
@@ -244,7 +245,8 @@ impl Shared {
         let mut connection = connect(self, next, path)?;
         // Nobody's yet: it is synced as a whole before it is put in place.
         connection
-            .execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL")
+            .execute_batch("PRAGMA synchronous = OFF")
+            .and_then(|()| enter_wal(&connection))
             .and_then(|()| stamp::write(&connection, next))
             .map_err(at)?;
         if let Some(on_connect) = &self.on_connect {

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, Row};
+use rusqlite::Connection;
 use tenancy_core::Tenant;
 
 use crate::driver::Shared;
@@ -75,8 +75,8 @@ impl Shared {
         if stamp == Stamp::Closed {
             self.step("open again")?;
             // A file whose stamp is open is in WAL mode: nothing else would bring it there.
-            let wal = connection.pragma_update(None, "journal_mode", "WAL");
-            wal.and_then(|()| stamp::reopen(&connection))
+            enter_wal(&connection)
+                .and_then(|()| stamp::reopen(&connection))
                 .map_err(|source| sqlite(&path, source))?;
         }
         Ok(())
@@ -167,13 +167,24 @@ fn close_alone(connection: &Connection) -> rusqlite::Result<bool> {
     }
     // Only the last connection to a WAL database, in any process, can leave WAL mode.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-    let mode = |row: &Row<'_>| row.get::<_, String>(0);
-    let mode = connection.pragma_update_and_check(None, "journal_mode", "DELETE", mode)?;
-    if mode != "delete" {
+    if switch(connection, "PRAGMA journal_mode = DELETE")? != "delete" {
         return Ok(false);
     }
     stamp::close(connection)?;
     Ok(true)
+}
+
+/// Switches to a write-ahead log.
+pub(crate) fn enter_wal(connection: &Connection) -> rusqlite::Result<()> {
+    switch(connection, "PRAGMA journal_mode = WAL").map(drop)
+}
+
+/// Changes the journal mode; the mode now. To the end of the statement: the row comes
+/// before the commit that may fail.
+fn switch(connection: &Connection, sql: &str) -> rusqlite::Result<String> {
+    let mut switch = connection.prepare(sql)?;
+    let modes = switch.query_map([], |row| row.get::<_, String>(0))?;
+    modes.collect()
 }
 
 fn missing(tenant: &Tenant, path: &Path) -> FileError {

@@ -159,6 +159,10 @@ fn check_afterwards(root: &Path, said: &Said, what: &str) {
         dir: tempfile::tempdir().unwrap(),
     };
     catalog.check_events().unwrap().unwrap();
+    // What could not be made a write-ahead log was not used without one.
+    let raw = rusqlite::Connection::open(catalog.path()).unwrap();
+    let mode = raw.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
+    assert_eq!(mode.unwrap(), "wal", "{what}");
     for id in ["acme", "beta", "gamma"] {
         let tenant = create(&root.driver, &catalog, id);
         let tenant = tenant.unwrap_or_else(|e| panic!("{what}: {id}: {}", chain(&*e)));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Result, TransactionBehavior};
 
 use crate::error::{IoError, StorageError};
+use crate::life::enter_wal;
 use crate::root::{Found, Root, create_new, look, sync_dir};
 use crate::stamp::CATALOG_FILE;
 
@@ -81,7 +82,7 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), StorageError> {
         return Ok(());
     }
     let write = || -> Result<()> {
-        connection.execute_batch("PRAGMA journal_mode = WAL")?;
+        enter_wal(connection)?;
         let behavior = TransactionBehavior::Immediate;
         let transaction = rusqlite::Transaction::new_unchecked(connection, behavior)?;
         connection.execute_batch(&lacking.concat())?;
