@@ -7,10 +7,10 @@ use tenancy_core::{
     Actor, CatalogWriter, FromStock, Name, NewTenant, Proof, Provisioner, Tenant, TenantStatus,
     WriteError,
 };
-use tenancy_pool::Driver;
+use tenancy_pool::{Driver, TenantPools};
 use tenancy_sqlite::{
-    Depth, Fleet, FleetOptions, Migration, Migrations, OpenError, SqliteCatalog, SqliteDriver,
-    ValidateOptions, Validation,
+    Back, Depth, Fleet, FleetOptions, Migration, Migrations, OpenError, SqliteCatalog,
+    SqliteDriver, ValidateOptions, Validation,
 };
 
 use crate::util::{Root, files_below, notes};
@@ -141,6 +141,52 @@ fn a_tenant_that_is_never_opened_is_sound_and_can_be_ended() {
     assert_eq!(shop.stamp(&acme).0, "acme");
     driver.destroy(&sign_up(&shop.fleet, "beta")).unwrap();
     assert_eq!(shop.files().len(), 1);
+}
+
+/// Whatever is the first that is done to it.
+#[test]
+fn a_tenant_that_was_never_opened_can_be_read_checkpointed_and_restored_from_a_copy() {
+    let shop = Shop::new();
+    shop.fleet.fill_stock(4, &by()).unwrap();
+    let [read, moved, kept, named] = [
+        "read",
+        "moved",
+        "kept",
+        &format!("stock-{}", "0".repeat(32)),
+    ]
+    .map(|id| sign_up(&shop.fleet, id));
+    let pools = TenantPools::<SqliteDriver>::builder();
+    let pools = pools.build(shop.root.driver.clone()).unwrap();
+    let connection = pools.handle(&read).read_only().checkout().unwrap();
+    assert!(connection.execute("DELETE FROM notes", []).is_err());
+    assert_eq!(shop.stamp(&read).0, "read");
+    shop.root.driver.checkpoint(&moved).unwrap();
+    shop.root.driver.vacuum(&moved).unwrap();
+    assert_eq!(shop.stamp(&moved).0, "moved");
+    // A name like those of the stock is a name.
+    shop.root.connect(&named).unwrap();
+    assert_eq!(shop.stamp(&named).0, named.id().as_str());
+
+    let shout = Migration::new("shout", "UPDATE notes SET text = upper(text)");
+    let newer = Migrations::new(notes().iter().cloned().chain([shout]));
+    let newer = shop.release(newer.unwrap());
+    let options = FleetOptions::new();
+    assert!(newer.migrate(&options, |_| {}).unwrap().is_complete());
+    assert_eq!(newer.copies(kept.id()).unwrap().len(), 1);
+    let options = options.restore_copies();
+    let back = newer.rollback(Back::Steps(1), &options, |_| {}).unwrap();
+    assert!(
+        back.is_complete() && back.done.iter().all(|done| done.restored),
+        "{back:?}"
+    );
+    let row = shop
+        .fleet
+        .catalog()
+        .page(Some(&"g".parse().unwrap()), 1)
+        .unwrap();
+    assert_eq!((row[0].id(), row[0].epoch().get()), (kept.id(), 2));
+    shop.root.connect(&row[0]).unwrap();
+    assert_eq!(shop.stamp(&row[0]), ("kept".to_owned(), 2));
 }
 
 /// Only the place that the stamp names: the same file elsewhere is another's.
