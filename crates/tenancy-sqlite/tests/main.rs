@@ -29,6 +29,7 @@ mod seeds;
 mod staging;
 mod stock;
 mod stock_crash;
+mod stock_releases;
 mod util;
 mod validate;
 mod wal_bound;

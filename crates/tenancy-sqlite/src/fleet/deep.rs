@@ -8,13 +8,14 @@ use tenancy_core::{Tenant, TenantStatus};
 use super::findings::Problem;
 use super::run::{in_parallel, with_causes};
 use super::validate::{Comparison, Depth, Seen, ValidateOptions};
+use crate::catalog::Waiting;
 use crate::driver::Shared;
 use crate::error::{FileError, RepairError};
 use crate::maintenance::{Check, faults};
 use crate::manager::{connect, connect_plain};
 use crate::place::Place;
 use crate::provision::sqlite;
-use crate::stamp::{self, Stamp};
+use crate::stamp::{self, Claim, Stamp};
 
 impl Comparison<'_> {
     /// Opens the file of every row that has one, some at a time.
@@ -54,25 +55,46 @@ impl Comparison<'_> {
                 Ok::<(), RepairError>(())
             },
         )?;
+        self.open_stock()?;
         self.claims();
         // Rows without a file were not looked into.
         self.tell(self.at.total);
         Ok(())
     }
 
+    /// Whether what waits for tenants is nobody's: a catalog that was restored has as
+    /// waiting what was taken since.
+    fn open_stock(&mut self) -> Result<(), RepairError> {
+        let fleet = self.fleet;
+        for Waiting { place, .. } in fleet.catalog.stock()? {
+            let path = fleet.driver.shared.root.file(&place);
+            let Some(claim) = self.claim_of(&path) else {
+                continue;
+            };
+            // It may have been taken since.
+            if claim.id != *place.nobody().id() && fleet.catalog.is_in_stock(&place)? {
+                let found = format!("stamped {}@{}", claim.id, claim.epoch).into();
+                self.find(None, Some(&path), Problem::Foreign { found });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whose a file says that it is. What is gone or cannot be read says nothing.
+    fn claim_of(&mut self, path: &Path) -> Option<Claim> {
+        self.out.opened += 1;
+        let connection = connect_plain(path, self.fleet.driver.shared.busy_timeout);
+        stamp::claim(&connection.ok()?).ok()?
+    }
+
     /// Whose do the orphans say that they are?
     fn claims(&mut self) {
-        let fleet = self.fleet;
         let mut findings = std::mem::take(&mut self.out.findings);
         for finding in &mut findings {
             let (Problem::Orphan, Some(path)) = (&finding.problem, &finding.path) else {
                 continue;
             };
-            self.out.opened += 1;
-            // What cannot be read says nothing.
-            let connection = connect_plain(path, fleet.driver.shared.busy_timeout);
-            let claimed = connection.and_then(|connection| stamp::claim(&connection));
-            if let Ok(Some(claim)) = claimed {
+            if let Some(claim) = self.claim_of(path) {
                 let row = self
                     .rows
                     .binary_search_by(|tenant| tenant.id().cmp(&claim.id));

@@ -135,6 +135,8 @@ impl Fleet {
         let mut failed = None;
         gone.retain(|place| match shared.destroy(&place.nobody()) {
             Ok(()) => true,
+            // A validation looks into it.
+            Err(FileError::InUse { .. }) => false,
             Err(error) => {
                 failed.get_or_insert(error);
                 false
