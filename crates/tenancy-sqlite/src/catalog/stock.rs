@@ -210,7 +210,7 @@ fn waiting(row: &Row<'_>) -> Result<Option<Waiting>> {
 
 #[cfg(test)]
 mod tests {
-    use tenancy_core::CatalogWriter;
+    use tenancy_core::{CatalogWriter, FromStock, TenantStatus};
 
     use super::*;
 
@@ -236,6 +236,21 @@ mod tests {
         Ok(())
     }
 
+    /// The file is stamped and seeded durably before the row is active: a power cut that
+    /// took the row back would leave it in the stock, for another.
+    #[test]
+    fn who_takes_a_file_waits_for_the_row() -> Tested {
+        let mut new = NewTenant::new("acme".parse()?);
+        new.status = TenantStatus::Provisioning;
+        assert_eq!(Synced::of(&[new.clone()]), Synced::WithTheNext);
+        new.from_stock = Some(FromStock {
+            fingerprint: "like this".into(),
+            status: TenantStatus::Provisioning,
+        });
+        assert_eq!(Synced::of(&[new]), Synced::Now);
+        Ok(())
+    }
+
     /// Its file may be removed at any time from then on.
     #[test]
     fn what_was_withdrawn_is_never_ready_again() -> Tested {
@@ -248,9 +263,9 @@ mod tests {
         assert_ne!(begin(&catalog, 1, -1), begun);
         catalog.end_stock(&places, &by)?;
         let mut new = [NewTenant::new("acme".parse()?)];
-        new[0].from_stock = Some(tenancy_core::FromStock {
+        new[0].from_stock = Some(FromStock {
             fingerprint: "".into(),
-            status: tenancy_core::TenantStatus::Active,
+            status: TenantStatus::Active,
         });
         let acme = catalog.insert(new[0].clone(), &by)?;
         assert_eq!(acme.placement(), &new[0].placement);

@@ -74,19 +74,14 @@ pub(super) enum Synced {
 impl Synced {
     /// A tenant that is `provisioning` is nobody's yet: when a power cut takes the row,
     /// its file is found unlisted, and the caller was never told of a tenant. The write
-    /// that makes it active carries both to the disk, so a create waits once less.
-    fn of(new: &[NewTenant]) -> Self {
-        let begun = |new: &NewTenant| {
-            let with_stock = new
-                .from_stock
-                .as_ref()
-                .map_or(new.status, |from| from.status);
-            [new.status, with_stock] == [TenantStatus::Provisioning; 2]
-        };
-        if new.iter().all(begun) {
-            Self::WithTheNext
-        } else {
-            Self::Now
+    /// that makes it active carries both to the disk, so a create waits once less. A file
+    /// of the stock would be taken a second time.
+    pub(super) fn of(new: &[NewTenant]) -> Self {
+        let is_begun =
+            |new: &NewTenant| new.from_stock.is_none() && new.status == TenantStatus::Provisioning;
+        match new.iter().all(is_begun) {
+            true => Self::WithTheNext,
+            false => Self::Now,
         }
     }
 }
