@@ -89,7 +89,7 @@ fn what_is_refused_says_which_rule() {
         (
             "SELECT load_extension('x')",
             1,
-            "load_extension() is refused: it loads code",
+            "load_extension() is refused: it reaches out of the database",
         ),
         ("DELETE FROM _tenancy_stamp", 1, "belong to the library"),
         (

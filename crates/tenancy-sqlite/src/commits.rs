@@ -88,6 +88,11 @@ pub(crate) fn forget() {
 pub(crate) fn watch(connection: &Connection, guard: &Arc<Guard>) -> Result<()> {
     let begins = guard.clone();
     connection.commit_hook(Some(move || {
+        if !begins.may_commit() {
+            begins.commits().fail();
+            // Is rolled back.
+            return true;
+        }
         if begins.commits().passed().is_some_and(WalBound::is_held) {
             begins.refuse(Rule::Log, "a commit");
             // Rolls back, and that is no commit that failed.
@@ -95,7 +100,6 @@ pub(crate) fn watch(connection: &Connection, guard: &Arc<Guard>) -> Result<()> {
             return true;
         }
         PENDING.set(Arc::downgrade(&begins));
-        // Goes on.
         false
     }))?;
     let rolls_back = guard.clone();

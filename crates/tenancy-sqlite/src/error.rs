@@ -216,6 +216,17 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// A rollback has made a copy the tenant's file.
+    #[error(
+        "tenant {tenant}: {} is no longer its file, as a copy was restored; resolve the tenant again",
+        path.display()
+    )]
+    Superseded {
+        /// Who had it.
+        tenant: TenantRef,
+        /// The file.
+        path: PathBuf,
+    },
     /// The schema is older than the program.
     #[error("tenant {tenant}: schema version {found}, the program needs {newest}; migrate it")]
     Behind {

@@ -1,8 +1,8 @@
 //! What SQL text on a lent connection may do: limits, flags and the authorizer.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
@@ -13,6 +13,7 @@ use tenancy_pool::Access;
 
 use crate::commits::{self, Commits};
 use crate::hazards::{Hazard, guarded};
+use crate::turned::Turned;
 
 /// How much is refused on a tenant's connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,6 +50,8 @@ pub enum Rule {
     ///
     /// [`max_wal_bytes`]: crate::SqliteDriverBuilder::max_wal_bytes
     Log,
+    /// A commit into a file that is no longer the tenant's, as a copy was restored.
+    Superseded,
     /// Something SQLite asks about in a way that this library does not know.
     Unknown,
 }
@@ -68,6 +71,9 @@ impl Rule {
             Self::Transaction => "a migration already runs in a transaction",
             Self::Log => {
                 "the log is longer than `max_wal_bytes`, and who reads an older state keeps it from being moved; end transactions that stay open, then try again"
+            }
+            Self::Superseded => {
+                "a copy was restored, and the tenant has another file by now; resolve it again"
             }
             Self::Unknown => {
                 "SQLite gave no name for it; an ATTACH with a parameter looks like this"
@@ -121,6 +127,8 @@ pub(crate) struct Guard {
     reading: AtomicBool,
     commits: Commits,
     last: Mutex<Option<Refusal>>,
+    /// What says that the tenant has another file by now; none for connections of ours.
+    turned: OnceLock<Turned>,
 }
 
 impl Guard {
@@ -148,6 +156,20 @@ impl Guard {
         self.ours(|| connection.pragma_update(None, "query_only", reading))?;
         self.reading.store(reading, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// From now on what is committed is refused once the tenant has another file.
+    pub(crate) fn watch_for(&self, turned: Turned) {
+        let _ = self.turned.set(turned);
+    }
+
+    /// May this connection commit? Asked while it holds the lock of its file for writing.
+    pub(crate) fn may_commit(&self) -> bool {
+        let turned = self.turned.get().is_some_and(Turned::has_come);
+        if turned {
+            self.refuse(Rule::Superseded, "a commit");
+        }
+        !turned
     }
 
     pub(crate) fn commits(&self) -> &Commits {

@@ -4,15 +4,25 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+/// The list is read in pieces: what others lock and unlock meanwhile can hide a line
+/// between two of them.
+const TRIES: usize = 4;
+
 /// The processes that have locks on a file, as far as the system tells. The file is
 /// not opened: that would drop the locks of this process.
 pub(crate) fn processes_with(path: &Path) -> Box<[u32]> {
     let inode = fs::symlink_metadata(path).map(|meta| meta.ino());
-    let locks = fs::read_to_string("/proc/locks");
-    match (inode, locks) {
-        (Ok(inode), Ok(locks)) => processes_in(&locks, inode),
-        _ => Box::default(),
+    let Ok(inode) = inode else {
+        return Box::default();
+    };
+    for _ in 0..TRIES {
+        let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+        let found = processes_in(&locks, inode);
+        if !found.is_empty() {
+            return found;
+        }
     }
+    Box::default()
 }
 
 /// `1: POSIX  ADVISORY  READ 4711 fe:01:131090 1073741826 1073742335`: the fifth word is

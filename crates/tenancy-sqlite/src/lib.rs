@@ -73,6 +73,7 @@ mod staging;
 mod stamp;
 mod template;
 mod trash;
+mod turned;
 mod wal_bound;
 
 pub use catalog::{AuditEvent, BrokenChain, Run, SchemaStatus, SqliteCatalog, TaskFailure};

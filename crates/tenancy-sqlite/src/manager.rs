@@ -24,6 +24,7 @@ use crate::quota::{self, wal_bytes};
 
 use crate::root::{Found, look};
 use crate::stamp;
+use crate::turned::Turned;
 use crate::wal_bound::WalBound;
 
 /// Opens connections to one incarnation of a tenant. Plugs into `tenancy_pool`, and
@@ -94,6 +95,7 @@ impl ManageConnection for SqliteManager {
                 let (database, max) = (path.clone(), shared.max_wal_bytes);
                 guard.commits().bind(WalBound { database, max });
             }
+            guard.watch_for(Turned::of(&shared.root, &self.tenant, &path));
             Ok((guard, deadlines))
         };
         let (guard, deadlines) = prepare(&mut connection).map_err(|source| OpenError::Sqlite {
@@ -287,7 +289,16 @@ pub(crate) fn open(
     let path = shared.root.file(&Place::of(tenant)?);
     let connection = connect(shared, tenant, &path)?;
     // The stamp is read before anything else is written or set.
-    let schema = stamp::check_and_take(&connection, tenant, &path)?;
+    let schema = match stamp::check_and_take(&connection, tenant, &path) {
+        Err(OpenError::Retired {
+            tenant: whose,
+            path,
+        }) if Turned::of(&shared.root, tenant, &path).has_come() => {
+            let tenant = whose;
+            return Err(OpenError::Superseded { tenant, path });
+        }
+        schema => schema?,
+    };
     let batch = connection.execute_batch(shared.pragmas());
     batch.map_err(|source| OpenError::Sqlite {
         tenant: tenant.to_ref(),

@@ -1,7 +1,8 @@
 //! What a child process of a test does; on its own it has no role and passes.
 
 use crate::{
-    crash, disk, fleet_crash, migrate, options_traced, recover, retire, stock_crash, wal_bound,
+    crash, disk, fleet_crash, migrate, options_traced, recover, retire, stock_crash, turn,
+    wal_bound,
 };
 
 #[test]
@@ -22,6 +23,7 @@ fn plays_its_role() {
         "sign-ups" => stock_crash::sign_up(&arguments),
         "read" => wal_bound::read(&arguments),
         "hold" => retire::hold(&arguments),
+        "traffic" => turn::traffic(&arguments),
         _ => panic!("no role {role}"),
     }
 }

@@ -30,6 +30,7 @@ mod staging;
 mod stock;
 mod stock_crash;
 mod stock_releases;
+mod turn;
 mod util;
 mod validate;
 mod wal_bound;

@@ -7,7 +7,7 @@ use tenancy_core::{Tenant, TenantStatus};
 
 use super::findings::Problem;
 use super::run::{in_parallel, with_causes};
-use super::validate::{Comparison, Depth, Seen, ValidateOptions};
+use super::validate::{Comparison, Depth, Seen, ValidateOptions, is_nothing};
 use crate::catalog::Waiting;
 use crate::driver::Shared;
 use crate::error::{FileError, RepairError};
@@ -34,6 +34,14 @@ impl Comparison<'_> {
         let files: Vec<(&Tenant, PathBuf)> = self.rows.iter().zip(seen).filter_map(path).collect();
         let look = |(tenant, path): &(&Tenant, PathBuf)| {
             let problem = shared.look_into(tenant, path, options.depth);
+            let problem = match problem {
+                // Gone since it was listed: a retired tenant's was moved on, or destroyed.
+                Some(_) if is_nothing(path).unwrap_or(false) => {
+                    let retiring = tenant.status() == TenantStatus::Retiring;
+                    (!retiring).then_some(Problem::Missing)
+                }
+                problem => problem,
+            };
             // It may be another's affair by now.
             problem.filter(|_| fleet.is_as_it_was(tenant).unwrap_or(true))
         };

@@ -273,8 +273,28 @@ impl Fleet {
         self.still_current(tenant)?;
         shared.step("put the restored file in place")?;
         dir.put_restored(staged, &path)?;
+        // Nobody commits into the old file from here to its end.
+        let fence = shared.fence(tenant)?;
         shared.step("turn to the restored file")?;
-        let next = loop {
+        let next = self.turn_row(tenant, to, options)?;
+        // If not, its next open is of an incarnation that is gone from the catalog, and
+        // who has it open still is refused his commits.
+        let _ = fence.close();
+        drop(dir);
+        // Its data is out of reach already; who still has it open is waited for by the
+        // next call.
+        let _ = shared.put_away(&next, PATIENCE);
+        Ok(next)
+    }
+
+    /// Makes the tenant's next incarnation the one that its row names.
+    fn turn_row(
+        &self,
+        tenant: &Tenant,
+        to: u32,
+        options: &FleetOptions,
+    ) -> Result<Tenant, FileError> {
+        loop {
             // Its status may change meanwhile; its incarnation does so under the lock.
             let now = self.still_current(tenant)?;
             let mut change = TenantChange::default();
@@ -285,14 +305,9 @@ impl Fleet {
                 .update(now.id(), now.version(), change, &options.by)
             {
                 Err(WriteError::Conflict { .. }) => {}
-                done => break done?,
+                done => return Ok(done?),
             }
-        };
-        drop(dir);
-        // Its data is out of reach already; who still has it open is waited for by the
-        // next call.
-        let _ = shared.put_away(&next, PATIENCE);
-        Ok(next)
+        }
     }
 
     /// The tenant's row, if it is still of the same incarnation.

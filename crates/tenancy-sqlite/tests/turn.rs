@@ -1,0 +1,274 @@
+//! A copy is restored while the tenant is used, by this process and by another.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use r2d2::ManageConnection;
+use rusqlite::ErrorCode;
+use tenancy_core::{Catalog, Tenant, TenantKey};
+use tenancy_pool::{Driver, TenantPools};
+use tenancy_sqlite::{
+    Back, FileError, Fleet, OpenError, Repair, RepairError, Rule, SqliteCatalog, SqliteDriver,
+    ValidateOptions,
+};
+
+use crate::fleet::{Bed, by, first_step, options};
+use crate::rollback::with_irreversible;
+use crate::util::child;
+
+/// Nothing here takes longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn current(catalog: &SqliteCatalog) -> Tenant {
+    let found = catalog.lookup(TenantKey::Label("t00")).unwrap();
+    found.value.expect("it is there")
+}
+
+/// What somebody does who writes as long as he may, and then asks again whose file it is.
+struct Traffic<'t> {
+    pools: &'t TenantPools<SqliteDriver>,
+    catalog: &'t SqliteCatalog,
+    who: String,
+    seed: u64,
+}
+
+impl Traffic<'_> {
+    /// xorshift.
+    fn random(&mut self, below: u64) -> u64 {
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 7;
+        self.seed ^= self.seed << 17;
+        self.seed % below
+    }
+
+    /// Writes until `done`; how many rows were acknowledged, in the old file and the new.
+    /// A row that was begun after the turn and acknowledged in the old one is a panic.
+    fn run(&mut self, done: impl Fn(usize) -> bool) -> [usize; 2] {
+        let mut tenant = current(self.catalog);
+        let mut acknowledged = [0, 0];
+        let began = Instant::now();
+        while !done(acknowledged[1]) {
+            assert!(began.elapsed() < PATIENCE, "it never came to its end");
+            let connection = match self.pools.checkout(&tenant) {
+                Ok(connection) => connection,
+                Err(_) => {
+                    tenant = current(self.catalog);
+                    continue;
+                }
+            };
+            let epoch = tenant.epoch().get();
+            // Some keep what was lent to them for long.
+            for _ in 0..=self.random(40) {
+                let turned = current(self.catalog).epoch().get() > epoch;
+                let which = &mut acknowledged[usize::from(epoch > 1)];
+                let text = format!("{}.{epoch}.{which}", self.who);
+                let sql = "INSERT INTO notes (text) VALUES (?1)";
+                match connection.execute(sql, [&text]) {
+                    Ok(_) => {
+                        assert!(!turned, "{text} is lost in the old file");
+                        *which += 1;
+                    }
+                    Err(error) if epoch > 1 => panic!("{text}: {error}"),
+                    Err(error) => {
+                        let rule = connection.refusal().map(|refusal| refusal.rule);
+                        let code = error.sqlite_error_code();
+                        assert_eq!(code, Some(ErrorCode::ConstraintViolation), "{error}");
+                        assert_eq!(rule, Some(Rule::Superseded), "{error}");
+                        break;
+                    }
+                }
+            }
+        }
+        acknowledged
+    }
+}
+
+/// The child: writes until it has some rows in the new file; says how many.
+pub fn traffic(arguments: &[String]) {
+    let [root, seed] = arguments else {
+        panic!("root and seed")
+    };
+    let driver = SqliteDriver::builder(root).migrations(with_irreversible());
+    // It is at version 1 after the rollback.
+    let driver = driver.behind(tenancy_sqlite::Behind::Migrate).build();
+    let pools = TenantPools::<SqliteDriver>::builder().build(driver.unwrap());
+    let mut traffic = Traffic {
+        pools: &pools.unwrap(),
+        catalog: &SqliteCatalog::open(root).unwrap(),
+        who: "theirs".into(),
+        seed: seed.parse().unwrap(),
+    };
+    let begun = std::path::Path::new(root).join("begun");
+    std::fs::write(begun, "").unwrap();
+    let [_, new] = traffic.run(|new| new >= 20);
+    println!("\nROWS {new}");
+}
+
+/// A driver that migrates on open, as the copy is of an older schema.
+fn driver(bed: &Bed) -> SqliteDriver {
+    let driver = SqliteDriver::builder(bed.root.dir.path()).migrations(with_irreversible());
+    let driver = driver.behind(tenancy_sqlite::Behind::Migrate);
+    driver.build().unwrap()
+}
+
+#[test]
+fn no_write_that_was_acknowledged_after_the_turn_is_in_the_old_file() {
+    let seed = match std::env::var("TENANCY_SEED") {
+        Ok(seed) => seed.parse().expect("a number"),
+        Err(_) => 1 + u64::from(std::process::id()),
+    };
+    println!("TENANCY_SEED={seed}");
+    let bed = Bed::with(1, first_step());
+    let fleet = Fleet::new(driver(&bed), bed.catalog.clone());
+    fleet.migrate(&options(), |_| {}).unwrap();
+    let old = bed.tenant("t00");
+    let pools = TenantPools::<SqliteDriver>::builder().build(driver(&bed));
+    let (pools, stop) = (pools.unwrap(), AtomicBool::new(false));
+    let rows = AtomicUsize::new(0);
+    let dir = bed.root.dir.path().to_str().unwrap();
+    let theirs = child::start("traffic", &[dir, &seed.to_string()]);
+    let theirs = std::thread::scope(|scope| {
+        for n in 0..2 {
+            let (pools, catalog, stop, rows) = (&pools, &bed.catalog, &stop, &rows);
+            scope.spawn(move || {
+                let mut traffic = Traffic {
+                    pools,
+                    catalog,
+                    who: format!("ours{n}"),
+                    seed: seed.wrapping_mul(n + 3) | 1,
+                };
+                let [_, new] = traffic.run(|new| new >= 20 && stop.load(Ordering::Relaxed));
+                rows.fetch_add(new, Ordering::Relaxed);
+            });
+        }
+        let began = Instant::now();
+        while !bed.root.dir.path().join("begun").exists() {
+            assert!(began.elapsed() < PATIENCE, "the other never began");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        std::thread::sleep(Duration::from_millis(20 + seed % 50));
+        let restoring = options().restore_copies();
+        let report = fleet.rollback(Back::To(1), &restoring, |_| {}).unwrap();
+        assert!(report.failed.is_empty(), "{report:?}");
+        assert_eq!(report.done[0].tenant.to_string(), "t00@2");
+        // Who comes with what he knew before is told so.
+        let opened = fleet.driver().manager(&old).connect().unwrap_err();
+        let gone = matches!(
+            opened,
+            OpenError::Superseded { .. } | OpenError::Missing { .. }
+        );
+        assert!(gone, "{opened:?}");
+        let theirs = theirs.wait_with_output().unwrap();
+        stop.store(true, Ordering::Relaxed);
+        theirs
+    });
+    let said = String::from_utf8_lossy(&theirs.stdout).into_owned();
+    assert!(theirs.status.success(), "{theirs:?}");
+    let theirs = said.lines().find_map(|line| line.strip_prefix("ROWS "));
+    let theirs: usize = theirs.unwrap().parse().unwrap();
+    // All that was acknowledged is in the new file, and the old one is in nobody's way.
+    let sql = "SELECT count(*) FROM notes WHERE text GLOB '*.2.*'";
+    let now = bed.raw(&bed.tenant("t00"));
+    let count: i64 = now.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(count as usize, rows.into_inner() + theirs);
+    drop((now, pools));
+    let validation = fleet
+        .validate(&ValidateOptions::new(), &mut |_| {})
+        .unwrap();
+    fleet.fix(&validation, &by());
+    let validation = fleet.validate(&ValidateOptions::new(), &mut |_| {});
+    assert!(validation.as_ref().unwrap().is_sound(), "{validation:?}");
+}
+
+/// Who keeps a connection to the old file reads on in it, is refused his writes, and is
+/// told when the connection is looked at; a repair waits for him.
+#[test]
+fn the_old_file_stays_closed_and_in_place_for_whoever_still_has_it() {
+    let bed = Bed::with(1, first_step());
+    let fleet = Fleet::new(driver(&bed), bed.catalog.clone());
+    fleet.migrate(&options(), |_| {}).unwrap();
+    let old = bed.tenant("t00");
+    let manager = fleet.driver().manager(&old);
+    let mut held = manager.connect().unwrap();
+    let write = "INSERT INTO notes (text) VALUES ('late')";
+    held.execute_batch("BEGIN").unwrap();
+    held.query_row("SELECT count(*) FROM notes", [], |_| Ok(()))
+        .unwrap();
+    let restoring = options().restore_copies();
+    fleet.rollback(Back::To(1), &restoring, |_| {}).unwrap();
+    held.query_row("SELECT count(*) FROM notes", [], |_| Ok(()))
+        .unwrap();
+    held.execute_batch("COMMIT").unwrap();
+    assert!(held.execute(write, []).is_err());
+    assert_eq!(
+        held.refusal().unwrap().to_string(),
+        "a commit is refused: a copy was restored, and the tenant has another file by now; \
+         resolve it again"
+    );
+    assert!(manager.is_valid(&mut held).is_err());
+    assert!(manager.has_broken(&mut held));
+    let error = manager.connect().unwrap_err().to_string();
+    assert!(
+        error.ends_with("as a copy was restored; resolve the tenant again"),
+        "{error}"
+    );
+
+    let look = || {
+        fleet
+            .validate(&ValidateOptions::new(), &mut |_| {})
+            .unwrap()
+    };
+    let codes = |found: &tenancy_sqlite::Validation| {
+        let codes = found.findings.iter().map(|finding| finding.code());
+        codes.collect::<Vec<_>>()
+    };
+    let found = look();
+    assert_eq!(codes(&found), ["superseded"]);
+    let fixed = fleet.fix(&found, &by()).pop().unwrap().result;
+    let in_use = matches!(fixed, Err(RepairError::File(FileError::InUse { .. })));
+    assert!(in_use, "{fixed:?}");
+    assert!(bed.root.path(&old).exists());
+    // The tenant itself is in nobody's way.
+    let now = bed.tenant("t00");
+    fleet
+        .driver()
+        .manager(&now)
+        .connect()
+        .unwrap()
+        .execute(write, [])
+        .unwrap();
+    drop(held);
+    let fixed = fleet.fix(&look(), &by()).pop().unwrap().result;
+    assert!(matches!(fixed, Ok(Repair::Retired)), "{fixed:?}");
+    assert!(look().is_sound() && !bed.root.path(&old).exists());
+}
+
+/// A process that dies between the new file and the turn, or whose turn fails, leaves the
+/// tenant as it was: it is written to, and the next attempt succeeds.
+#[test]
+fn a_file_that_nobody_turned_to_refuses_nothing() {
+    let bed = Bed::with(1, first_step());
+    bed.fleet(with_irreversible())
+        .migrate(&options(), |_| {})
+        .unwrap();
+    let failing = SqliteDriver::builder(bed.root.dir.path()).migrations(with_irreversible());
+    let failing = failing.on_step(|name| match name {
+        "turn to the restored file" => Err(std::io::Error::other("on purpose")),
+        _ => Ok(()),
+    });
+    let failing = Fleet::new(failing.build().unwrap(), bed.catalog.clone());
+    let restoring = options().restore_copies();
+    let report = failing.rollback(Back::To(1), &restoring, |_| {}).unwrap();
+    assert_eq!(report.failed.len(), 1);
+    let old = bed.tenant("t00");
+    let connection = failing.driver().manager(&old).connect().unwrap();
+    let write = "INSERT INTO notes (text) VALUES ('goes on')";
+    connection.execute(write, []).unwrap();
+    drop(connection);
+    let fleet = bed.fleet(with_irreversible());
+    let report = fleet.rollback(Back::To(1), &restoring, |_| {}).unwrap();
+    assert!(
+        report.is_complete() && report.done[0].restored,
+        "{report:?}"
+    );
+}
