@@ -100,8 +100,9 @@ pub enum Event<'a> {
         /// How long.
         waited: Duration,
     },
-    /// The stock of ready databases could not be filled up; sign-ups go on, each making
-    /// its own when none is left.
+    /// The stock of ready databases could not be filled up, or what is outdated not be
+    /// removed; every round of the upkeep that fails tells so and the next one tries
+    /// again. Sign-ups go on, each making its own when none is left.
     StockFailed {
         /// Why.
         error: &'a (dyn std::error::Error + 'static),

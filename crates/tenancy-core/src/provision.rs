@@ -92,7 +92,8 @@ pub trait Provisioner: Send + Sync + 'static {
     }
 
     /// What new databases are like, in a short text: drivers of one fingerprint make the
-    /// same. `None` where none are made in advance.
+    /// same, so that a new tenant [may take](crate::FromStock) what another made in
+    /// advance. `None`, unless said, where nobody does.
     fn fingerprint(&self) -> Option<Box<str>> {
         None
     }

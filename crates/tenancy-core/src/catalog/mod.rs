@@ -340,6 +340,20 @@ pub struct NewTenant {
 }
 
 /// Which ready database a new tenant takes, and what it is then.
+///
+/// ```
+/// use tenancy_core::{Actor, CatalogWriter, FromStock, MemoryCatalog, NewTenant, TenantStatus};
+/// let mut acme = NewTenant::new("acme".parse()?);
+/// acme.status = TenantStatus::Provisioning; // when none is ready, and one is to be made
+/// acme.from_stock = Some(FromStock {
+///     fingerprint: "schema 3".into(),
+///     status: TenantStatus::Active,
+/// });
+/// // This catalog keeps none.
+/// let acme = MemoryCatalog::new().insert(acme, &Actor::new("docs"))?;
+/// assert_eq!(acme.status(), TenantStatus::Provisioning);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FromStock {
     /// What it must be like: [`Provisioner::fingerprint`](crate::Provisioner::fingerprint).
