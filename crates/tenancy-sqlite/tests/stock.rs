@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use tenancy_core::{
-    Actor, CatalogWriter, FromStock, Name, NewTenant, Proof, Provisioner, Tenant, TenantStatus,
-    WriteError,
+    Actor, CatalogWriter, FromStock, Name, NewTenant, Placement, Proof, Provisioner, Tenant,
+    TenantStatus, WriteError,
 };
 use tenancy_pool::TenantPools;
 use tenancy_sqlite::{
@@ -251,6 +251,24 @@ fn who_finds_none_that_fits_waits_for_its_own() {
     raw.execute(another, ["0".repeat(32)]).unwrap();
     let row = sign_up(&shop.fleet, "late");
     assert_eq!(row.status(), TenantStatus::Provisioning);
+}
+
+/// Who names a waiting place has its file, and nobody gets it after that.
+#[test]
+fn a_place_that_was_asked_for_is_off_the_list() {
+    let shop = Shop::new();
+    shop.fleet.fill_stock(1, &by()).unwrap();
+    let catalog = shop.fleet.catalog();
+    let raw = rusqlite::Connection::open(catalog.path()).unwrap();
+    let sql = "SELECT locator FROM stock";
+    let locator: String = raw.query_row(sql, [], |row| row.get(0)).unwrap();
+    let mut new = NewTenant::new("acme".parse().unwrap());
+    new.placement = Placement::new("sqlite", locator);
+    let acme = catalog.insert(new, &by()).unwrap();
+    let row = sign_up(&shop.fleet, "beta");
+    assert_eq!(row.status(), TenantStatus::Provisioning);
+    assert_eq!(shop.fleet.fill_stock(0, &by()).unwrap().removed, 0);
+    shop.root.connect(&acme).unwrap();
 }
 
 #[test]

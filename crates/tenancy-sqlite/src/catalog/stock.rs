@@ -144,19 +144,23 @@ impl SqliteCatalog {
         })
     }
 
-    /// Who may take from the stock waits for the disk, so nobody looks for one in vain.
+    /// Who may take from the stock waits for the disk, so nobody asks it in vain.
     pub(super) fn look_into_stock(&self, new: &mut [NewTenant]) -> Result<(), CatalogError> {
         if new.iter().all(|new| new.from_stock.is_none()) {
             return Ok(());
         }
-        let is_there = self.read(|connection| {
-            let sql = "SELECT 1 FROM stock WHERE ready = 1 LIMIT 1";
-            connection.prepare_cached(sql)?.exists([])
-        });
-        if !matches!(is_there, Ok(true)) {
-            new.iter_mut().for_each(|new| new.from_stock = None);
-        }
-        is_there.map(drop)
+        self.read(|connection| {
+            let sql = "SELECT 1 FROM stock WHERE fingerprint = ?1 AND ready = 1";
+            let mut find = connection.prepare_cached(sql)?;
+            for new in new {
+                if let Some(from) = &new.from_stock
+                    && !find.exists([&from.fingerprint])?
+                {
+                    new.from_stock = None;
+                }
+            }
+            Ok(())
+        })
     }
 }
 

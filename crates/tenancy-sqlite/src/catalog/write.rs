@@ -332,6 +332,9 @@ impl<'w> Write<'w> {
         let row = row.epoch(epoch).version(self.version).build();
         let tenant = row.map_err(WriteError::from)?;
         self.store(&tenant, schema)?;
+        // Who was given a place of the stock by its name has it, too.
+        let sql = "DELETE FROM stock WHERE locator = ?1";
+        self.run(sql, [&tenant.placement().locator])?;
         let sql = "INSERT INTO labels VALUES (?1, ?1, NULL)";
         self.run(sql, [id.as_str()])?;
         self.event("insert", &id, describe(&tenant))?;

@@ -46,8 +46,8 @@ impl Stock {
 
 impl Fleet {
     /// Makes databases for tenants yet to come, until `wanted` (0 to 10,000) are ready, at
-    /// most a hundred a call, with about the waits for the disk of one. A creation takes one of
-    /// them, if it was made by the same migrations, in the write that inserts the
+    /// most a hundred a call, with about the waits for the disk of one. A creation takes
+    /// one of them, if it was made by the same migrations, in the write that inserts the
     /// tenant's row: nothing else is left to be done before its first request.
     ///
     /// The facade's upkeep calls this where a stock is asked for; several processes may.
@@ -74,8 +74,9 @@ impl Fleet {
     /// ```
     ///
     /// # Errors
-    /// When `wanted` is out of bounds, the catalog cannot be asked or written, or a file cannot be made or removed:
-    /// the others are all the same. What was begun is taken up by a later call.
+    /// When `wanted` is out of bounds, the catalog cannot be asked or written, or a file
+    /// cannot be made or removed: the others are all the same. What was begun is taken up
+    /// by a later call.
     pub fn fill_stock(&self, wanted: usize, by: &Actor) -> Result<Stock, RepairError> {
         Stock::check(wanted)?;
         let shared = &*self.driver.shared;
