@@ -1,12 +1,14 @@
 //! What SQL text on a lent connection may do: limits, flags and the authorizer.
 
+mod rules;
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
-use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::hooks::{AuthContext, Authorization};
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, Result};
 use tenancy_pool::Access;
@@ -14,6 +16,7 @@ use tenancy_pool::Access;
 use crate::commits::{self, Commits};
 use crate::hazards::{Hazard, guarded};
 use crate::turned::Turned;
+use rules::judge;
 
 /// How much is refused on a tenant's connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -272,153 +275,4 @@ pub(crate) fn is_intact(connection: &Connection, guard: &Arc<Guard>) -> bool {
         .iter()
         .all(|(flag, value)| connection.db_config(*flag).ok() == Some(*value));
     guarded && limits && flags && !guard.commits.failed()
-}
-
-/// Names of tables that belong to this library begin so, whatever their case. That a
-/// table is *renamed* to such a name nobody is asked: those that are there cannot be
-/// taken, and what is made later is looked at before it is used (see `seeds`).
-const RESERVED: &str = "_tenancy_";
-
-const VIRTUAL_TABLES: [&str; 6] = ["fts3", "fts4", "fts5", "fts5vocab", "rtree", "rtree_i32"];
-
-/// Whether a pragma may carry a value.
-#[derive(Clone, Copy, PartialEq)]
-enum Value {
-    /// A name or a number to ask about, not a setting.
-    Any,
-    /// With a value it would be a setting that outlives the check-out.
-    None,
-}
-
-/// All pragmas that are allowed.
-const PRAGMAS: [(&str, Value); 32] = [
-    ("application_id", Value::None),
-    ("auto_vacuum", Value::None),
-    ("busy_timeout", Value::None),
-    ("cache_size", Value::None),
-    ("collation_list", Value::None),
-    ("data_version", Value::None),
-    // Ends with the transaction.
-    ("defer_foreign_keys", Value::Any),
-    ("encoding", Value::None),
-    ("foreign_key_check", Value::Any),
-    ("foreign_key_list", Value::Any),
-    ("foreign_keys", Value::None),
-    ("freelist_count", Value::None),
-    ("function_list", Value::None),
-    ("index_info", Value::Any),
-    ("index_list", Value::Any),
-    ("index_xinfo", Value::Any),
-    ("integrity_check", Value::Any),
-    ("journal_mode", Value::None),
-    ("max_page_count", Value::None),
-    ("module_list", Value::None),
-    ("optimize", Value::Any),
-    ("page_count", Value::None),
-    ("page_size", Value::None),
-    ("pragma_list", Value::None),
-    ("query_only", Value::None),
-    ("quick_check", Value::Any),
-    ("schema_version", Value::None),
-    ("synchronous", Value::None),
-    ("table_info", Value::Any),
-    ("table_list", Value::Any),
-    ("table_xinfo", Value::Any),
-    ("user_version", Value::None),
-];
-
-/// May this be done?
-fn judge(purpose: Purpose, hardening: Hardening, action: &AuthAction<'_>) -> Result<(), Refusal> {
-    use AuthAction as A;
-    let refuse = |rule, what: String| Err(Refusal::new(rule, what));
-    match *action {
-        A::Attach { .. } if guarded(Hazard::AttachAllowed) => refuse(Rule::Attach, "ATTACH".into()),
-        A::Detach { .. } => refuse(Rule::Attach, "DETACH".into()),
-        A::Unknown { code, .. } => refuse(Rule::Unknown, format!("action {code}")),
-        A::Function { function_name } if reaches_out(function_name) => {
-            refuse(Rule::Function, format!("{function_name}()"))
-        }
-        A::Transaction { .. } | A::Savepoint { .. }
-            if purpose == Purpose::Migration && guarded(Hazard::CommitInScript) =>
-        {
-            refuse(Rule::Transaction, "transaction control".into())
-        }
-        A::Pragma {
-            pragma_name,
-            pragma_value,
-        } => {
-            let free = hardening == Hardening::Trusted && purpose == Purpose::Tenant;
-            if free || pragma_is_allowed(pragma_name, pragma_value) {
-                Ok(())
-            } else {
-                refuse(Rule::Pragma, format!("PRAGMA {pragma_name}"))
-            }
-        }
-        A::CreateVtable {
-            table_name,
-            module_name,
-        } => {
-            if VIRTUAL_TABLES
-                .iter()
-                .any(|m| m.eq_ignore_ascii_case(module_name))
-            {
-                refuse_reserved(table_name)
-            } else {
-                refuse(
-                    Rule::VirtualTable,
-                    format!("a virtual table of {module_name}"),
-                )
-            }
-        }
-        _ => written_table(action).map_or(Ok(()), refuse_reserved),
-    }
-}
-
-fn reaches_out(function: &str) -> bool {
-    ["load_extension", "fts3_tokenizer", "sqlite_log"]
-        .iter()
-        .any(|name| name.eq_ignore_ascii_case(function))
-}
-
-fn pragma_is_allowed(name: &str, value: Option<&str>) -> bool {
-    PRAGMAS.iter().any(|(known, may_carry)| {
-        known.eq_ignore_ascii_case(name) && (value.is_none() || *may_carry == Value::Any)
-    })
-}
-
-fn refuse_reserved(table: &str) -> Result<(), Refusal> {
-    let start = table.as_bytes().get(..RESERVED.len());
-    if start.is_some_and(|s| s.eq_ignore_ascii_case(RESERVED.as_bytes())) {
-        return Err(Refusal::new(Rule::Reserved, format!("writing {table:?}")));
-    }
-    Ok(())
-}
-
-/// The table that an action would make, change or remove.
-fn written_table<'a>(action: &AuthAction<'a>) -> Option<&'a str> {
-    use AuthAction as A;
-    match *action {
-        A::Insert { table_name }
-        | A::Delete { table_name }
-        | A::Update { table_name, .. }
-        | A::CreateTable { table_name }
-        | A::CreateTempTable { table_name }
-        | A::CreateIndex { table_name, .. }
-        | A::CreateTempIndex { table_name, .. }
-        | A::CreateTrigger { table_name, .. }
-        | A::CreateTempTrigger { table_name, .. }
-        | A::DropTable { table_name }
-        | A::DropTempTable { table_name }
-        | A::DropIndex { table_name, .. }
-        | A::DropTempIndex { table_name, .. }
-        | A::DropTrigger { table_name, .. }
-        | A::DropTempTrigger { table_name, .. }
-        | A::DropVtable { table_name, .. }
-        | A::AlterTable { table_name, .. } => Some(table_name),
-        A::CreateView { view_name }
-        | A::CreateTempView { view_name }
-        | A::DropView { view_name }
-        | A::DropTempView { view_name } => Some(view_name),
-        _ => None,
-    }
 }

@@ -1,0 +1,192 @@
+//! Everything that is printed: for people and, from the same values, as JSON.
+
+mod text;
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::failure::Failure;
+
+pub use text::grouped;
+use text::{cells, fields, plain, section, table, text, verbatim};
+
+/// No table is wider, so that it fits the narrowest usual terminal.
+const WIDTH: usize = 80;
+
+/// With more columns a table has no room for what stands in them.
+const MAX_COLUMNS: usize = 12;
+
+/// Where results, notes and progress go.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    json: bool,
+    quiet: bool,
+}
+
+impl Output {
+    pub fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet }
+    }
+
+    /// Prints one result: a JSON document, or its fields one below the other.
+    pub fn record(self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = match self.json {
+            true => json(value)? + "\n",
+            false => fields(&object(value)?, text),
+        };
+        raw(text.as_bytes())
+    }
+
+    /// Prints several results: JSON lines as they come, or a table of these
+    /// columns.
+    pub fn rows<T: Serialize>(
+        self,
+        columns: &[&str],
+        rows: impl Iterator<Item = Result<T, Failure>>,
+    ) -> Result<(), Failure> {
+        if self.json {
+            return lines(rows);
+        }
+        let head: Vec<_> = columns.iter().map(|column| column.to_uppercase()).collect();
+        let rows = rows.map(|row| Ok(cells(columns, &object(&row?)?, text)));
+        raw(table(head, rows.collect::<Result<_, Failure>>()?).as_bytes())
+    }
+
+    /// Prints what a run came to: one JSON document; or for people these lists of it,
+    /// with what stands in these fields of each item, wrapped and never cut, then the
+    /// figures, which come last.
+    pub fn summary(self, value: &impl Serialize, lists: &[(&str, &[&str])]) -> Result<(), Failure> {
+        if self.json {
+            return self.record(value);
+        }
+        let mut object = object(value)?;
+        let mut parts = Vec::new();
+        for (list, columns) in lists {
+            if let Some(Value::Array(items)) = object.get(*list)
+                && !items.is_empty()
+            {
+                parts.push(section(list, columns, items));
+            }
+        }
+        for value in object.values_mut() {
+            if let Value::Array(items) = value {
+                *value = items.len().into();
+            }
+        }
+        parts.push(fields(&object, text));
+        raw(parts.join("\n").as_bytes())
+    }
+
+    /// Prints several results and what they come to: JSON lines; or a table of these
+    /// columns, what stands in `reason` in full, and the figures last.
+    pub fn listing<T: Serialize>(
+        self,
+        columns: &[&str],
+        reason: &str,
+        rows: impl Iterator<Item = Result<T, Failure>>,
+        figures: &impl Serialize,
+    ) -> Result<(), Failure> {
+        if self.json {
+            return lines(rows);
+        }
+        let rows = rows.map(|row| object(&row?));
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        let head: Vec<_> = columns.iter().map(|column| column.to_uppercase()).collect();
+        let cells = rows.iter().map(|row| cells(columns, row, text));
+        let mut parts = vec![table(head, cells.collect())];
+        let reasons = rows.into_iter().filter(|row| row[reason] != Value::Null);
+        let reasons: Vec<_> = reasons.map(Value::Object).collect();
+        if !reasons.is_empty() {
+            parts.push(section(reason, &[columns[0], reason], &reasons));
+        }
+        parts.push(fields(&object(figures)?, text));
+        raw(parts.join("\n").as_bytes())
+    }
+
+    /// Prints what a query found: JSON lines, or a table with the values as they are,
+    /// or where that would be too wide each row as a record.
+    pub fn query(
+        self,
+        columns: &[&str],
+        rows: impl Iterator<Item = Result<Map<String, Value>, Failure>>,
+    ) -> Result<(), Failure> {
+        if self.json {
+            return lines(rows);
+        }
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        if columns.len() > MAX_COLUMNS {
+            let records: Vec<_> = rows.iter().map(|row| fields(row, verbatim)).collect();
+            return raw(records.join("\n").as_bytes());
+        }
+        let rows = rows.iter().map(|row| cells(columns, row, verbatim));
+        let head = columns.iter().map(|column| plain(column)).collect();
+        let table = table(head, rows.collect());
+        raw(table.as_bytes())?;
+        if table.contains('…') {
+            self.note("note: what ends with … is cut; --json prints it whole");
+        }
+        Ok(())
+    }
+
+    /// Says something to people, on stderr.
+    pub fn note(self, text: &str) {
+        if !self.json && !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    /// A progress bar on stderr, seen only on a terminal.
+    pub fn bar(self, len: u64, what: &'static str) -> ProgressBar {
+        let hidden = self.quiet || !io::stderr().is_terminal();
+        let target = match hidden {
+            true => ProgressDrawTarget::hidden(),
+            false => ProgressDrawTarget::stderr(),
+        };
+        let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // What cannot be written is not shown.
+            let _ = write!(out, "{}/s", grouped(state.per_sec() as u64));
+        };
+        let template = "{msg:18} {bar:28} {human_pos:>10}/{human_len} {rate:>9} {eta:>4}";
+        let style = ProgressStyle::with_template(template)
+            .expect("the template is one")
+            .with_key("rate", rate);
+        let bar = ProgressBar::with_draw_target(Some(len), target).with_style(style);
+        bar.set_message(what);
+        if !hidden {
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        bar
+    }
+}
+
+/// Prints what is complete already.
+pub fn raw(text: &[u8]) -> Result<(), Failure> {
+    Ok(io::stdout().lock().write_all(text)?)
+}
+
+/// One line of JSON.
+pub fn json(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|error| Failure::Refused(error.into()))
+}
+
+fn object(value: &impl Serialize) -> Result<Map<String, Value>, Failure> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(other) => Ok(Map::from_iter([("result".to_owned(), other)])),
+        Err(error) => Err(Failure::Refused(error.into())),
+    }
+}
+
+/// One line of JSON for each.
+fn lines<T: Serialize>(rows: impl Iterator<Item = Result<T, Failure>>) -> Result<(), Failure> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for row in rows {
+        writeln!(out, "{}", json(&row?)?)?;
+    }
+    Ok(out.flush()?)
+}

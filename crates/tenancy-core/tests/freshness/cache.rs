@@ -1,0 +1,147 @@
+//! A cache: what it asks, keeps and forgets.
+
+use super::*;
+
+#[test]
+fn a_cache_asks_once_for_a_name_and_once_for_nobody() {
+    for w in [feedless(), too_large()] {
+        w.catalog.add("acme");
+        assert!(w.get("acme.app.test").is_ok());
+        assert_eq!(w.get("nobody.test"), Err(Reason::NoTenant));
+        let asked = w.catalog.lookups();
+        for _ in 0..10 {
+            assert!(w.get("ACME.app.test:80").is_ok());
+            assert_eq!(w.get("nobody.test"), Err(Reason::NoTenant));
+            assert!(try_get(&w.resolver, "acme.app.test").is_some());
+        }
+        assert_eq!(w.catalog.lookups(), asked);
+        assert_eq!(
+            try_get(&w.resolver, "other.app.test"),
+            None,
+            "it would have to ask"
+        );
+        assert_eq!(w.catalog.lookups(), asked);
+    }
+}
+
+#[test]
+fn without_a_feed_an_answer_is_kept_no_longer_than_the_bound() {
+    let w = feedless();
+    w.catalog.add("acme");
+    assert!(w.get("acme.app.test").is_ok());
+    assert_eq!(w.get("beta.app.test"), Err(Reason::UnknownTenant));
+    w.catalog.set("acme", TenantStatus::Suspended);
+    w.catalog.add("beta");
+    w.clock.advance(T);
+    assert!(w.get("acme.app.test").is_ok());
+    assert_eq!(w.get("beta.app.test"), Err(Reason::UnknownTenant));
+    w.clock.advance(Duration::from_nanos(1));
+    assert_eq!(w.get("acme.app.test"), Err(Reason::Suspended));
+    assert!(w.get("beta.app.test").is_ok());
+}
+
+#[test]
+fn a_cache_never_asks_for_what_is_no_name_or_reserved() {
+    let w = world(|builder| builder.reserved("www").max_tenants(0));
+    w.catalog.feedless.store(true, Ordering::SeqCst);
+    for (host, reason) in [
+        ("a_b.app.test", Reason::BadHost),
+        ("-a.app.test", Reason::BadHost),
+        ("ä.test", Reason::BadHost),
+        ("www.app.test", Reason::NoTenant),
+        ("[::1]", Reason::NoTenant),
+    ] {
+        assert_eq!(w.get(host), Err(reason), "{host}");
+    }
+    assert_eq!(w.catalog.lookups(), 0);
+}
+
+#[test]
+fn a_flood_of_unknown_hosts_pushes_no_tenant_out_of_a_cache() {
+    for w in [feedless(), too_large()] {
+        for number in 0..100 {
+            w.catalog.add(&format!("t{number}"));
+            assert!(w.get(&format!("t{number}.app.test")).is_ok());
+        }
+        for number in 0..50_000 {
+            assert_eq!(w.get(&format!("x{number}.test")), Err(Reason::NoTenant));
+        }
+        let asked = w.catalog.lookups();
+        for number in 0..100 {
+            assert!(w.get(&format!("t{number}.app.test")).is_ok());
+        }
+        assert_eq!(w.catalog.lookups(), asked);
+    }
+}
+
+#[test]
+fn one_load_a_name_at_a_time() {
+    let w = feedless();
+    w.catalog.add("acme");
+    w.get("other.app.test").ok();
+    w.catalog.slow_ms.store(200, Ordering::SeqCst);
+    let (before, barrier) = (w.catalog.lookups(), Barrier::new(8));
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                barrier.wait();
+                assert!(w.get("acme.app.test").is_ok());
+            });
+        }
+    });
+    assert_eq!(w.catalog.lookups() - before, 1);
+}
+
+#[test]
+fn a_catalog_that_panics_wedges_nobody() {
+    let w = feedless();
+    w.catalog.add("acme");
+    w.get("other.app.test").ok();
+    w.catalog.slow_ms.store(50, Ordering::SeqCst);
+    w.catalog.cursed.store(true, Ordering::SeqCst);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let get = std::panic::AssertUnwindSafe(|| w.get("acme.app.test"));
+                assert!(std::panic::catch_unwind(get).is_err());
+            });
+        }
+    });
+    w.catalog.cursed.store(false, Ordering::SeqCst);
+    assert!(w.get("acme.app.test").is_ok());
+}
+
+/// The bug that was found in four products: a read before a change, stored after it.
+#[test]
+fn an_answer_read_before_a_change_is_not_stored_after_it() {
+    for w in [feedless(), too_large()] {
+        w.catalog.add("acme");
+        w.get("other.app.test").ok();
+        w.catalog.slow_ms.store(300, Ordering::SeqCst);
+        thread::scope(|scope| {
+            let reader = scope.spawn(|| w.get("acme.app.test"));
+            // The reader has read and is on its way back.
+            thread::sleep(Duration::from_millis(100));
+            w.catalog.set("acme", TenantStatus::Suspended);
+            w.resolver.sync().unwrap();
+            reader.join().unwrap().ok();
+        });
+        assert_eq!(w.get("acme.app.test"), Err(Reason::Suspended));
+    }
+}
+
+#[test]
+fn who_asks_after_a_change_is_not_given_what_others_asked_before() {
+    for w in [feedless(), too_large()] {
+        w.catalog.add("acme");
+        w.get("other.app.test").ok();
+        w.catalog.slow_ms.store(300, Ordering::SeqCst);
+        thread::scope(|scope| {
+            scope.spawn(|| w.get("acme.app.test"));
+            thread::sleep(Duration::from_millis(100));
+            w.catalog.set("acme", TenantStatus::Suspended);
+            w.resolver.sync().unwrap();
+            assert_eq!(w.get("acme.app.test"), Err(Reason::Suspended));
+        });
+    }
+}
