@@ -4,8 +4,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use tenancy_core::{Actor, Catalog, CatalogWriter, NewTenant, Provisioner, Tenant, TenantKey};
+use tenancy_core::{
+    Actor, Catalog, CatalogWriter, Event, NewTenant, Provisioner, Tenant, TenantKey,
+};
 use tenancy_core::{TenantChange, TenantStatus};
 use tenancy_pool::TenantPools;
 use tenancy_sqlite::{Migration, Migrations, SqliteCatalog, SqliteDriver};
@@ -80,7 +85,18 @@ pub fn work(arguments: &[String]) {
         (Ok(catalog), Ok(driver)) => (catalog, driver),
         (Err(error), _) | (_, Err(error)) => return println!("FAILED open: {}", chain(&error)),
     };
+    let unrested = Arc::new(AtomicU32::new(0));
+    let count = unrested.clone();
+    let observer = move |event: &Event<'_>| {
+        if let Event::RestFailed { tenant, error } = event {
+            println!("FAILED rest {}: {}", tenant.id(), chain(*error));
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    };
     let pools = TenantPools::<SqliteDriver>::builder().max_per_tenant(1);
+    let pools = pools
+        .rest_after(Duration::ZERO)
+        .observer(Arc::new(observer));
     let pools = pools.build(driver.clone()).unwrap();
     let mut made = Vec::new();
     for id in ["acme", "beta", "gamma"] {
@@ -101,6 +117,10 @@ pub fn work(arguments: &[String]) {
             }
         }
     }
+    let idle = pools.stats().idle;
+    pools.reap();
+    let kept = idle - unrested.load(Ordering::Relaxed);
+    assert_eq!(pools.stats().idle, kept, "what failed to rest is closed");
     println!("DONE");
 }
 
@@ -239,7 +259,7 @@ fn a_sync_that_fails_is_an_error_of_one_step_and_everything_else_goes_on() {
             }
         }
     }
-    let expected = ["create", "open", "write"];
+    let expected = ["create", "open", "rest", "write"];
     assert!(failures.iter().eq(&expected), "{failures:?}");
 }
 
