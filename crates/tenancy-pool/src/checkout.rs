@@ -11,7 +11,7 @@ use tenancy_core::{Event, Tenant};
 use crate::driver::{Access, Connection, Driver, DriverError};
 use crate::error::CheckoutError;
 use crate::label::Label;
-use crate::pools::{Lent, Live, Scheduler, TenantPools};
+use crate::pools::{Lent, Live, TenantPools};
 use crate::sched::Stamp;
 use crate::sync::held;
 
@@ -48,7 +48,7 @@ impl<D: Driver> Checkout<D> {
         match live.source.manager.is_valid(&mut live.connection) {
             Ok(()) => Some(self),
             Err(_) => {
-                self.give_back(false, |_| {});
+                self.give_back(false);
                 None
             }
         }
@@ -67,7 +67,7 @@ impl<D: Driver> Checkout<D> {
             }
             Err(source) => {
                 let tenant = Self::tenant(&self).id().clone();
-                self.give_back(false, |_| {});
+                self.give_back(false);
                 Err(CheckoutError::Restrict { tenant, source })
             }
         }
@@ -106,23 +106,26 @@ impl<D: Driver> Checkout<D> {
             self.pools.0.observers.emit(&event);
         }
         let sound = matches!(rested, Ok(Ok(()))) && self.is_sound();
-        let seat = self.seat;
-        self.give_back(sound, |sched| sched.rested(seat, since));
+        let live = self.live.take().expect("taken only by drop");
+        let (pools, seat, now) = (&self.pools.0, self.seat, self.pools.0.now());
+        // Under one lock: nobody sees it as just used.
+        let refused = pools.decide(|sched| {
+            let refused = sched.put_back(seat, live, sound, now);
+            sched.rested(seat, since);
+            refused
+        });
+        if let Some(live) = refused {
+            self.pools.close_one(seat, live);
+        }
     }
 
-    /// `then` is done under the same lock.
-    #[inline]
-    fn give_back(&mut self, sound: bool, then: impl FnOnce(&mut Scheduler<D>)) {
+    fn give_back(&mut self, sound: bool) {
         let Some(live) = self.live.take() else {
             return;
         };
         let now = self.pools.0.now();
         let pools = &self.pools.0;
-        let refused = pools.decide(|sched| {
-            let refused = sched.put_back(self.seat, live, sound, now);
-            then(sched);
-            refused
-        });
+        let refused = pools.decide(|sched| sched.put_back(self.seat, live, sound, now));
         if let Some(live) = refused {
             self.pools.close_one(self.seat, live);
         }
@@ -162,7 +165,7 @@ impl<D: Driver> Drop for Checkout<D> {
         }
         // A panic may have left it in any state.
         let sound = !std::thread::panicking() && self.is_sound();
-        self.give_back(sound, |_| {});
+        self.give_back(sound);
     }
 }
 
