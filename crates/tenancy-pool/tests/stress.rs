@@ -90,7 +90,7 @@ fn driver(seed: u64, faults: &Arc<Faults>, bad: &Arc<Mutex<HashSet<u64>>>) -> Fa
     })
     .resting(move |conn| {
         let drawn = rest_drawn.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
-        let fault = Rng(drawn).below(3) as usize;
+        let fault = Rng(drawn).below(5) as usize / 2;
         if fault < 2 {
             locked(&bad).insert(conn.serial);
             rests.count(12 + fault);
@@ -165,7 +165,7 @@ impl Run {
             0..25 => return self.close(n),
             25..55 => drop(epoch.fetch_add(1, Ordering::Relaxed)),
             // More often than anybody would, so that rests fail often enough.
-            55..235 => drop(self.pools.reap()),
+            55..355 => drop(self.pools.reap()),
             _ => {}
         }
         let current = epoch.load(Ordering::Relaxed);
