@@ -172,7 +172,9 @@ impl SqliteConnection {
 
     /// Interrupts every statement that runs `after` this moment, until the returned
     /// guard is dropped: for statements whose cost is not known beforehand. It stops
-    /// scans, joins, sorts and endless recursion within some microseconds. An earlier
+    /// scans, joins, sorts and endless recursion within some microseconds, but not what
+    /// SQLite does in one step, like `instr` of two long values, or before the first, like
+    /// the expansion of common table expressions that double. An earlier
     /// deadline stays; a connection that is given back with one is thrown away, and so is
     /// one whose progress handler was replaced, which would end deadlines.
     ///
