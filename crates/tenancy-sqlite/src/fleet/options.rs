@@ -28,7 +28,7 @@ pub(super) fn check_jobs(found: usize) -> Result<(), InvalidJobs> {
 }
 
 /// Which tenants, how many at a time, and when to stop: what all operations of a
-/// [`Fleet`](crate::Fleet) are told.
+/// [`Fleet`] are told.
 ///
 /// ```
 /// use tenancy_sqlite::FleetOptions;
