@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use tenancy_core::{Tenant, TenantStatus};
 
+use super::depth::{Depth, ValidateOptions};
 use super::findings::Problem;
 use super::run::{in_parallel, with_causes};
-use super::validate::{Comparison, Depth, Seen, ValidateOptions, is_nothing};
+use super::validate::{Comparison, Seen, is_nothing};
 use crate::catalog::Waiting;
 use crate::driver::Shared;
 use crate::error::{FileError, RepairError};

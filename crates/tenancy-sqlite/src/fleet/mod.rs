@@ -1,6 +1,7 @@
 //! [`Fleet`]: all tenants of a storage root at once, for operators.
 
 mod deep;
+mod depth;
 mod findings;
 mod fix;
 mod migrate;
@@ -21,6 +22,7 @@ use std::fmt;
 
 use crate::{SqliteCatalog, SqliteDriver};
 
+pub use depth::{Depth, ValidateOptions, Validated};
 pub use findings::{Finding, Problem, Validation};
 pub use fix::{Fixed, Repair};
 pub use migrate::{Plan, Planned};
@@ -31,7 +33,6 @@ pub use report::{FleetReport, LeftOut, Progress, RunEnd, TenantDone, TenantFaile
 pub use rollback::{Back, KeptCopy};
 pub use status::SchemaCounts;
 pub use stock::Stock;
-pub use validate::{Depth, ValidateOptions, Validated};
 
 /// All tenants of a storage root: the driver of their files with the catalog that
 /// lists them. What an operator does to many tenants, or to files and rows together,
