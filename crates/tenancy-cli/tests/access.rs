@@ -10,14 +10,14 @@ fn a_suspended_tenant_is_refused_until_it_is_resumed() {
     let run = |args: &[&str]| tenancy(dir.path(), args);
     run(&["create", "acme"]).ok();
     let outcome = || run(&["resolve", "http://acme.localhost/", "--json"]).json()["reason"].clone();
-    run(&["resume", "acme"]).refused(1, "tenant acme is active; this needs one that is suspended");
+    run(&["resume", "acme"]).refused(1, "tenant acme has status active; this needs suspended");
     assert_eq!(
         run(&["suspend", "acme", "--json"]).ok().json()["status"],
         "suspended"
     );
     assert_eq!(outcome(), "suspended");
-    run(&["suspend", "acme"]).refused(1, "tenant acme is suspended; this needs one that is active");
-    run(&["down", "acme"]).refused(1, "tenant acme is suspended; this needs one that is active");
+    run(&["suspend", "acme"]).refused(1, "tenant acme has status suspended; this needs active");
+    run(&["down", "acme"]).refused(1, "tenant acme has status suspended; this needs active");
     assert_eq!(
         run(&["resume", "acme", "--json"]).ok().json()["status"],
         "active"
@@ -57,9 +57,6 @@ fn a_tenant_that_is_down_says_for_how_long_and_never_its_secret() {
         (&up["status"], &up["maintenance"]),
         (&json!("active"), &json!(null))
     );
-    run(&["up", "acme"]).refused(
-        1,
-        "tenant acme is active; this needs one that is maintenance",
-    );
+    run(&["up", "acme"]).refused(1, "tenant acme has status active; this needs maintenance");
     assert_eq!(run(&["down", "acme", "--retry-after", "soon"]).code, 2);
 }

@@ -1,7 +1,9 @@
 //! [`SqliteDriver`]: where the files are and how they are opened.
 
+mod builder;
+
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,15 +12,16 @@ use rusqlite::Connection;
 use tenancy_core::Tenant;
 use tenancy_pool::{Access, Descriptors, Driver};
 
-use crate::error::{FileError, IoError, OpenError, StorageError};
+use crate::error::{FileError, IoError, OpenError};
 use crate::harden::Hardening;
 use crate::manager::{SqliteConnection, SqliteManager};
 use crate::migrate::Migrations;
-use crate::network::FileSystems;
 use crate::quota::Quota;
 use crate::root::{Lock, Root};
 use crate::seeds::Seeds;
-use crate::template::{Template, fingerprint};
+use crate::template::Template;
+
+pub use builder::SqliteDriverBuilder;
 
 /// What runs on every new connection; see [`SqliteDriverBuilder::on_connect`].
 pub(crate) type OnConnect = dyn Fn(&mut Connection) -> rusqlite::Result<()> + Send + Sync;
@@ -49,16 +52,6 @@ pub enum Behind {
     Migrate,
 }
 
-/// As long as a check-out waits for a connection by default: who got one waits no
-/// longer for a lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A month's invoice tells a customer of a retirement that nobody meant.
-const GRACE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
-/// SQLite's own default, and the block of the usual file systems.
-const PAGE_SIZE: u32 = 4096;
-
 /// One SQLite file per tenant, below a storage root. Cloning is cheap.
 ///
 /// ```
@@ -88,22 +81,7 @@ pub struct SqliteDriver {
 impl SqliteDriver {
     /// Starts a driver for the files below `root`, which is made if it is missing.
     pub fn builder(root: impl AsRef<Path>) -> SqliteDriverBuilder {
-        SqliteDriverBuilder {
-            root: root.as_ref().to_owned(),
-            migrations: Migrations::default(),
-            seeds: Seeds::default(),
-            durability: Durability::default(),
-            busy_timeout: BUSY_TIMEOUT,
-            hardening: Hardening::default(),
-            behind: Behind::default(),
-            grace: GRACE,
-            file_systems: FileSystems::default(),
-            page_size: PAGE_SIZE,
-            max_wal_bytes: MAX_WAL_BYTES,
-            quota: Quota::default(),
-            on_connect: None,
-            on_step: None,
-        }
+        SqliteDriverBuilder::new(root.as_ref())
     }
 
     /// The migrations that tenants have.
@@ -218,270 +196,4 @@ impl Shared {
             Some(on_step) => on_step(name).map_err(|e| IoError::new(self.root.path(), name, e)),
         }
     }
-}
-
-/// Builds a [`SqliteDriver`]. What is out of bounds is an error of
-/// [`build`](Self::build).
-///
-/// ```
-/// # use std::time::Duration;
-/// use tenancy_sqlite::{Durability, Hardening, SqliteDriver};
-/// # let root = tempfile::tempdir()?;
-/// let driver = SqliteDriver::builder(root.path())
-///     .durability(Durability::Normal)
-///     .busy_timeout(Duration::from_secs(1))
-///     .max_bytes(100 << 20)
-///     .build()?;
-/// let error = SqliteDriver::builder(root.path()).page_size(1000).build().unwrap_err();
-/// assert_eq!(error.to_string(), "page size 1000 is none; use a power of two from 512 to 65536");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[must_use = "call `build`"]
-pub struct SqliteDriverBuilder {
-    root: PathBuf,
-    migrations: Migrations,
-    seeds: Seeds,
-    durability: Durability,
-    busy_timeout: Duration,
-    hardening: Hardening,
-    behind: Behind,
-    grace: Duration,
-    file_systems: FileSystems,
-    page_size: u32,
-    quota: Quota,
-    max_wal_bytes: u64,
-    on_connect: Option<Box<OnConnect>>,
-    on_step: Option<Box<OnStep>>,
-}
-
-impl SqliteDriverBuilder {
-    /// The schema that tenants have, at most 2^31 - 1 steps (SQLite's `user_version`);
-    /// none unless said. [`Migrations::new`] says what it refuses.
-    pub fn migrations(mut self, migrations: Migrations) -> Self {
-        self.migrations = migrations;
-        self
-    }
-
-    /// What a tenant's database is filled with when that is asked for, by
-    /// [`Fleet::seed`](crate::Fleet::seed) or `Provisioner::seed`; nothing unless said.
-    /// [`Seeds::new`] says what it refuses.
-    pub fn seeds(mut self, seeds: Seeds) -> Self {
-        self.seeds = seeds;
-        self
-    }
-
-    /// When a commit is on the disk; [`Durability::Full`] unless said, as a commit that
-    /// was acknowledged and is gone after a power cut is nobody's expectation.
-    pub fn durability(mut self, durability: Durability) -> Self {
-        self.durability = durability;
-        self
-    }
-
-    /// How long a statement waits for another connection's lock, in whole milliseconds (a
-    /// part of one counts as one), from zero (no waiting) to
-    /// [`MAX_BUSY_TIMEOUT`](Self::MAX_BUSY_TIMEOUT); 5 s unless said, as long as a
-    /// check-out waits. It then fails with `rusqlite::ErrorCode::DatabaseBusy`.
-    pub fn busy_timeout(mut self, timeout: Duration) -> Self {
-        self.busy_timeout = timeout;
-        self
-    }
-
-    /// What SQLite can count in milliseconds: about 24 days and 20 hours.
-    pub const MAX_BUSY_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
-
-    /// How much is refused to SQL text on lent connections; [`Hardening::Strict`] unless
-    /// said. Migrations and seeds are always strict.
-    pub fn hardening(mut self, hardening: Hardening) -> Self {
-        self.hardening = hardening;
-        self
-    }
-
-    /// What to do with a tenant of an older schema; [`Behind::Refuse`] unless said, so
-    /// that no request pays for a migration, and a bad one is met by an operator.
-    pub fn behind(mut self, behind: Behind) -> Self {
-        self.behind = behind;
-        self
-    }
-
-    /// How long a retired tenant's file stays in the trash, where it can be revived;
-    /// in whole seconds, any number of them; 30 days unless said. After that, with zero at
-    /// once, [`Fleet::empty_trash`](crate::Fleet::empty_trash) destroys it; nothing else
-    /// does.
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
-        self
-    }
-
-    /// Which file systems the storage root may be on; [`FileSystems::Local`] unless said.
-    /// The catalog is told by itself: see
-    /// [`SqliteCatalog::open_on`](crate::SqliteCatalog::open_on).
-    pub fn file_systems(mut self, allowed: FileSystems) -> Self {
-        self.file_systems = allowed;
-        self
-    }
-
-    /// The page size of new files in bytes: a power of two, 512–65536; 4096 unless said,
-    /// which is SQLite's default and the block of the usual file systems. A file that is
-    /// there keeps its own.
-    pub fn page_size(mut self, bytes: u32) -> Self {
-        self.page_size = bytes;
-        self
-    }
-
-    /// How large each tenant's database may become, in bytes, rounded down to pages, at
-    /// least one; without a bound unless said (SQLite's own is 2^32 - 2 pages, 16 TiB of
-    /// 4096 bytes each). A statement that would need more fails with
-    /// `SQLITE_FULL` (`rusqlite::ErrorCode::DiskFull`) and is undone; reading, deleting
-    /// and other tenants go on. A database that is larger already grows no more.
-    ///
-    /// It counts the database alone: its log comes on top, see
-    /// [`SqliteDriver::wal_bytes`]. Migrations are not bound by it.
-    pub fn max_bytes(mut self, bytes: u64) -> Self {
-        self.quota.all = Some(bytes);
-        self
-    }
-
-    /// How long a tenant's log may become, in bytes, from 2,000 pages (8 MB; twice what it
-    /// has between two checkpoints) up; 512 MiB unless said, `u64::MAX` for no bound. A
-    /// reader that stays in a transaction keeps the log from being moved into the database,
-    /// so it grows with every write; the default lets one of some minutes pass beside a busy
-    /// writer, and leaves room on the disk for a few tenants that have one.
-    ///
-    /// Beyond it, each commit on a lent connection that could not start the log over, after
-    /// 250 ms for readers to end, is refused: it is rolled back with
-    /// `SQLITE_CONSTRAINT_COMMITHOOK`, [`SqliteConnection::refusal`] says
-    /// [`Rule::Log`](crate::Rule::Log), the connection stays good, reading goes on, and so does
-    /// writing once that reader has ended. Readers of other processes count. A
-    /// transaction of each connection may pass the bound by its own size. Migrations are not bound by it.
-    pub fn max_wal_bytes(mut self, bytes: u64) -> Self {
-        self.max_wal_bytes = bytes;
-        self
-    }
-
-    /// Asked at each open of a connection for the tenant's own bound; without an answer
-    /// [`max_bytes`](Self::max_bytes) holds. Less than a page counts as one. A connection
-    /// that is open keeps the bound that it was opened with. Keep it quick, and ask no
-    /// pool in it.
-    ///
-    /// ```
-    /// # use tenancy_sqlite::SqliteDriver;
-    /// # let root = tempfile::tempdir()?;
-    /// let driver = SqliteDriver::builder(root.path())
-    ///     .max_bytes(100 << 20)
-    ///     .max_bytes_by(|tenant| match tenant.attribute("plan") {
-    ///         Some("pro") => Some(10 << 30),
-    ///         _ => None,
-    ///     })
-    ///     .build()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn max_bytes_by(
-        mut self,
-        f: impl Fn(&Tenant) -> Option<u64> + Send + Sync + 'static,
-    ) -> Self {
-        self.quota.by = Some(Box::new(f));
-        self
-    }
-
-    /// Runs on every new connection before it is hardened, on those that migrate or
-    /// check too, and on the template in memory: the place to register functions and
-    /// collations. It is trusted, and its error is the open's; nothing unless said.
-    ///
-    /// ```
-    /// # use rusqlite::functions::FunctionFlags;
-    /// # use tenancy_sqlite::SqliteDriver;
-    /// # let root = tempfile::tempdir()?;
-    /// let driver = SqliteDriver::builder(root.path())
-    ///     .on_connect(|connection| {
-    ///         // Innocuous: views, triggers and indexes of the file may call it.
-    ///         let flags = FunctionFlags::SQLITE_DETERMINISTIC
-    ///             | FunctionFlags::SQLITE_INNOCUOUS
-    ///             | FunctionFlags::SQLITE_UTF8;
-    ///         connection.create_scalar_function("half", 1, flags, |c| Ok(c.get::<f64>(0)? / 2.0))
-    ///     })
-    ///     .build()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn on_connect(
-        mut self,
-        f: impl Fn(&mut Connection) -> rusqlite::Result<()> + Send + Sync + 'static,
-    ) -> Self {
-        self.on_connect = Some(Box::new(f));
-        self
-    }
-
-    /// Called before each named step of the life of a file; an error is the step's.
-    /// For tests of crashes; not part of the API.
-    #[doc(hidden)]
-    pub fn on_step(
-        mut self,
-        f: impl Fn(&'static str) -> std::io::Result<()> + Send + Sync + 'static,
-    ) -> Self {
-        self.on_step = Some(Box::new(f));
-        self
-    }
-
-    /// The driver. Makes what is missing of the storage root, and removes what killed
-    /// processes left half written, if no other process uses the root.
-    ///
-    /// # Errors
-    /// When an option is out of bounds, the root cannot be used, or SQLite is too old.
-    pub fn build(self) -> Result<SqliteDriver, StorageError> {
-        self.check()?;
-        let root = Root::open(&self.root, self.file_systems)?;
-        let lock = root.lock()?;
-        Ok(SqliteDriver {
-            shared: Arc::new(Shared {
-                root,
-                fingerprint: fingerprint(&self.migrations, self.page_size),
-                migrations: self.migrations,
-                seeds: self.seeds,
-                busy_timeout: whole_millis(self.busy_timeout),
-                hardening: self.hardening,
-                behind: self.behind,
-                grace: self.grace,
-                on_connect: self.on_connect,
-                quota: self.quota,
-                max_wal_bytes: self.max_wal_bytes,
-                durability: self.durability,
-                page_size: self.page_size,
-                template: OnceCell::new(),
-                on_step: self.on_step,
-                lock,
-            }),
-        })
-    }
-
-    fn check(&self) -> Result<(), StorageError> {
-        let found = self.page_size;
-        if !found.is_power_of_two() || !(512..=65536).contains(&found) {
-            return Err(StorageError::PageSize { found });
-        }
-        if self.busy_timeout > Self::MAX_BUSY_TIMEOUT {
-            let found = self.busy_timeout;
-            return Err(StorageError::BusyTimeout { found });
-        }
-        let page_size = self.page_size;
-        let least = MIN_WAL_PAGES * u64::from(page_size);
-        if self.max_wal_bytes < least {
-            let found = self.max_wal_bytes;
-            return Err(StorageError::MaxWalBytes { found, least });
-        }
-        match self.quota.all {
-            Some(found) if found < page_size.into() => {
-                Err(StorageError::MaxBytes { found, page_size })
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// See [`SqliteDriverBuilder::max_wal_bytes`].
-const MAX_WAL_BYTES: u64 = 512 << 20;
-const MIN_WAL_PAGES: u64 = 2_000;
-
-/// Rounded up: whoever asks for a part of one does not ask for none.
-fn whole_millis(time: Duration) -> Duration {
-    let millis = time.as_nanos().div_ceil(1_000_000);
-    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }

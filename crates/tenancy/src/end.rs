@@ -44,7 +44,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
             return Err(Error::WrongStatus {
                 id: id.clone(),
                 status: tenant.status(),
-                needed: "made",
+                needed: "any but provisioning",
             });
         }
         let tenant = self.shut_out(&tenant, timeout, |tenant, left| {

@@ -69,7 +69,7 @@ pub enum Error {
     #[error(transparent)]
     PublicSuffix(#[from] IsPublicSuffix),
     /// The tenant is not in a state for this.
-    #[error("tenant {id} is {status}; this needs one that is {needed}, so nothing was changed")]
+    #[error("tenant {id} has status {status}; this needs {needed}, so nothing was changed")]
     WrongStatus {
         /// The tenant.
         id: TenantId,

@@ -65,11 +65,11 @@ fn only_a_retired_tenant_is_revived_and_only_a_made_one_retired() {
     for (result, says) in [
         (
             world.revive(acme.id()),
-            "tenant acme is active; this needs one that is retiring",
+            "tenant acme has status active; this needs retiring",
         ),
         (
             world.retire(&id("begun"), SOON),
-            "tenant begun is provisioning; this needs one that is made",
+            "tenant begun has status provisioning; this needs any but provisioning",
         ),
         (
             world.retire(&id("nobody"), SOON),

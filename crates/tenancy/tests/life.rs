@@ -206,11 +206,11 @@ fn a_change_that_does_not_fit_the_status_changes_nothing() {
     for (result, says) in [
         (
             world.resume(id),
-            "tenant acme is active; this needs one that is suspended",
+            "tenant acme has status active; this needs suspended",
         ),
         (
             world.up(id),
-            "tenant acme is active; this needs one that is maintenance",
+            "tenant acme has status active; this needs maintenance",
         ),
         (world.suspend(&nobody), "there is no tenant nobody"),
         (world.tenant(&nobody), "there is no tenant nobody"),
