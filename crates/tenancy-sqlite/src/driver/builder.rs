@@ -180,7 +180,7 @@ impl SqliteDriverBuilder {
     ///
     /// Beyond it, each commit on a lent connection that could not start the log over, after
     /// 250 ms for readers to end, is refused: it is rolled back with
-    /// `SQLITE_CONSTRAINT_COMMITHOOK`, [`SqliteConnection::refusal`] says
+    /// `SQLITE_CONSTRAINT_COMMITHOOK`, [`SqliteConnection::refusal`](crate::SqliteConnection::refusal) says
     /// [`Rule::Log`](crate::Rule::Log), the connection stays good, reading goes on, and so does
     /// writing once that reader has ended. Readers of other processes count. A
     /// transaction of each connection may pass the bound by its own size. Migrations are not bound by it.
