@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rusqlite::{Connection, Row};
+use rusqlite::Connection;
 use tenancy_core::Tenant;
 
 use crate::driver::{Shared, SqliteDriver};
@@ -75,8 +75,7 @@ impl SqliteDriver {
             connection.execute_batch("VACUUM")?;
             // The file shrinks when what stands in the log is moved into it. Who reads at
             // this moment delays that to the next checkpoint, which is no failure.
-            let sql = "PRAGMA main.wal_checkpoint(TRUNCATE)";
-            connection.query_row(sql, [], |_| Ok(()))?;
+            cut_log(&connection)?;
             bytes_of(&connection)
         };
         let now = vacuum().map_err(|source| sqlite(&path, source))?;
@@ -90,22 +89,30 @@ fn bytes_of(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(bytes.unsigned_abs())
 }
 
-/// Moves what stands in the log into the database, as far as readers allow, and empties
-/// the log if all of it was moved and nobody reads. Does not hold up writers before that.
-pub(crate) fn move_log(connection: &Connection) -> rusqlite::Result<()> {
-    let checkpoint = |mode: &str| {
-        let sql = format!("PRAGMA main.wal_checkpoint({mode})");
-        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        match connection.query_row(&sql, [], row) {
-            Err(error) if is_busy(&error) => Ok((true, 0, 0)),
-            done => done,
-        }
-    };
-    let (busy, pages, moved): (bool, i64, i64) = checkpoint("PASSIVE")?;
-    if !busy && pages == moved {
-        checkpoint("TRUNCATE")?;
+/// Moves what stands in the log into the database, as far as readers allow; tells whether
+/// that is all. It is when somebody else is moving it.
+pub(crate) fn move_log(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "PRAGMA main.wal_checkpoint(PASSIVE)";
+    let moved = connection.query_row(sql, [], |row| {
+        let (busy, pages, moved): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(busy || moved >= pages)
+    });
+    moved.or_else(|error| if_busy(error, true))
+}
+
+/// Moves the log and empties it; tells whether it could, as readers may stay for longer
+/// than the busy timeout.
+pub(crate) fn cut_log(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "PRAGMA main.wal_checkpoint(TRUNCATE)";
+    let cut = connection.query_row(sql, [], |row| Ok(!row.get::<_, bool>(0)?));
+    cut.or_else(|error| if_busy(error, false))
+}
+
+fn if_busy(error: rusqlite::Error, then: bool) -> rusqlite::Result<bool> {
+    match is_busy(&error) {
+        true => Ok(then),
+        false => Err(error),
     }
-    Ok(())
 }
 
 impl Shared {

@@ -17,7 +17,7 @@ use crate::deadline::{Deadline, Deadlines};
 use crate::driver::{Behind, Shared};
 use crate::error::{FileError, OpenError};
 use crate::harden::{self, Guard, Purpose, Refusal};
-use crate::maintenance::move_log;
+use crate::maintenance::{cut_log, move_log};
 use crate::migrate::Keep;
 use crate::place::Place;
 use crate::quota::{self, wal_bytes};
@@ -219,7 +219,10 @@ impl SqliteConnection {
             // A log that is there and empty is the usual case, and costs a look.
             if wal_bytes(&self.path).is_ok_and(|bytes| bytes > 0) {
                 self.inner.busy_timeout(Duration::ZERO)?;
-                self.guard.ours(|| move_log(&self.inner))?;
+                // Cutting holds up writers, if only to move what is left.
+                if self.guard.ours(|| move_log(&self.inner))? {
+                    self.guard.ours(|| cut_log(&self.inner))?;
+                }
                 self.inner.busy_timeout(busy_timeout)?;
             }
             self.inner.release_memory()

@@ -7,6 +7,7 @@ use tenancy_core::Tenant;
 
 use crate::driver::{Shared, SqliteDriver};
 use crate::error::{FileError, IoError};
+use crate::maintenance::cut_log;
 use crate::manager::connect;
 use crate::place::Place;
 use crate::provision::sqlite;
@@ -81,8 +82,7 @@ impl Shared {
         stamp::check(&connection, tenant, &path)?;
         let run = || {
             connection.busy_timeout(std::time::Duration::ZERO)?;
-            let sql = "PRAGMA main.wal_checkpoint(TRUNCATE)";
-            connection.query_row(sql, [], |row| row.get::<_, bool>(0))
+            Ok(!cut_log(&connection)?)
         };
         let busy = run().map_err(|source| sqlite(&path, source))?;
         // Looked at while this connection is open: closing the last one removes it.

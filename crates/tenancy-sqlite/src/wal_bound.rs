@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, Result};
+use rusqlite::Result;
 
-use crate::life::is_busy;
+use crate::maintenance::{cut_log, move_log};
 use crate::manager::connect_plain;
 use crate::quota::wal_bytes;
 
@@ -36,7 +36,7 @@ impl WalBound {
         let began = Instant::now();
         let held = || -> Result<bool> {
             let connection = connect_plain(&self.database, Duration::ZERO)?;
-            while is_behind(&connection)? {
+            while !move_log(&connection)? {
                 if began.elapsed() >= PATIENCE {
                     return Ok(true);
                 }
@@ -50,24 +50,6 @@ impl WalBound {
     /// After a commit: moves the log and cuts it, unless readers stay.
     pub(crate) fn cut(&self) -> Result<()> {
         let connection = connect_plain(&self.database, PATIENCE)?;
-        let sql = "PRAGMA main.wal_checkpoint(TRUNCATE)";
-        match connection.query_row(sql, [], |_| Ok(())) {
-            Err(error) if !is_busy(&error) => Err(error),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Moves what can be moved; is anything left in the log?
-fn is_behind(connection: &Connection) -> Result<bool> {
-    let sql = "PRAGMA main.wal_checkpoint(PASSIVE)";
-    let row = connection.query_row(sql, [], |row| {
-        let (busy, pages, moved): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(!busy && moved < pages)
-    });
-    match row {
-        // Another one is moving it.
-        Err(error) if is_busy(&error) => Ok(false),
-        row => row,
+        cut_log(&connection).map(drop)
     }
 }

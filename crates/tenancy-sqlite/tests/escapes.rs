@@ -360,7 +360,7 @@ fn what_is_planted_in_a_schema_calls_no_function_that_may_do_harm() {
     let raw = rusqlite::Connection::open(root.path(&acme)).unwrap();
     raw.execute_batch(
         "CREATE VIEW of_harm AS SELECT harm();
-         CREATE VIEW of_code AS SELECT load_extension('/tmp/x');
+         CREATE VIEW of_code AS SELECT load_extension('x');
          CREATE VIEW of_files AS SELECT * FROM pragma_database_list;
          CREATE TABLE by_default (x DEFAULT (harm()), y);
          CREATE TRIGGER on_write AFTER INSERT ON notes BEGIN SELECT harm(); END;",

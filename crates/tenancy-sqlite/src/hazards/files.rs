@@ -1,5 +1,8 @@
 //! Hazards of files: each with its guard and without.
 
+#![cfg(test)]
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

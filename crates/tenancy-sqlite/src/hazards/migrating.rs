@@ -1,5 +1,8 @@
 //! Hazards of migrating: each with its guard and without.
 
+#![cfg(test)]
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::Path;
 

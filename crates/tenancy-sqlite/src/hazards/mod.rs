@@ -45,11 +45,7 @@ pub(crate) const fn guarded(_: Hazard) -> bool {
 #[cfg(test)]
 pub(crate) use switch::{guarded, without};
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod files;
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod migrating;
 #[cfg(test)]
 pub(crate) use migrating::version_in_header;
