@@ -72,12 +72,12 @@ impl Shared {
         }
         self.sync_both(&dir)?;
         let (connection, stamp) = self.own_stamp(tenant, &path)?;
+        // A retirement that ended between leaving WAL mode and closing the stamp has left
+        // an open file in rollback-journal mode.
+        ensure_wal(&connection).map_err(|source| sqlite(&path, source))?;
         if stamp == Stamp::Closed {
             self.step("open again")?;
-            // A file whose stamp is open is in WAL mode: nothing else would bring it there.
-            enter_wal(&connection)
-                .and_then(|()| stamp::reopen(&connection))
-                .map_err(|source| sqlite(&path, source))?;
+            stamp::reopen(&connection).map_err(|source| sqlite(&path, source))?;
         }
         Ok(())
     }
@@ -140,9 +140,18 @@ impl Shared {
         self.step("close")?;
         let (connection, _) = self.own_stamp(tenant, path)?;
         let alone = match guarded(Hazard::RemovedWhileOpen) {
-            true => close_alone(&connection),
+            true => leave_wal(&connection),
             false => Ok(true),
         };
+        if let Ok(true) = alone {
+            self.step("close the stamp")?;
+        }
+        let alone = alone.and_then(|alone| {
+            if alone && guarded(Hazard::RemovedWhileOpen) {
+                stamp::close(&connection)?;
+            }
+            Ok(alone)
+        });
         // Its own locks would count as somebody's.
         drop(connection);
         match alone {
@@ -156,10 +165,10 @@ impl Shared {
     }
 }
 
-/// Closes a file if this is its only connection, and says whether it is: the lock is
-/// exclusive from the check to the commit of the stamp.
-fn close_alone(connection: &Connection) -> rusqlite::Result<bool> {
-    // Who waits does so without the directory's lock.
+/// Leaves WAL mode if this is the file's only connection, and returns whether it is. The
+/// lock is exclusive from this check until the connection is closed.
+fn leave_wal(connection: &Connection) -> rusqlite::Result<bool> {
+    // A caller that waits does so without the directory's lock.
     connection.busy_timeout(Duration::ZERO)?;
     if !guarded(Hazard::AloneByALock) {
         connection.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
@@ -167,11 +176,21 @@ fn close_alone(connection: &Connection) -> rusqlite::Result<bool> {
     }
     // Only the last connection to a WAL database, in any process, can leave WAL mode.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-    if switch(connection, "PRAGMA journal_mode = DELETE")? != "delete" {
-        return Ok(false);
+    Ok(switch(connection, "PRAGMA journal_mode = DELETE")? == "delete")
+}
+
+/// Switches to WAL mode where the file is in another one.
+pub(crate) fn ensure_wal(connection: &Connection) -> rusqlite::Result<()> {
+    match is_wal(connection)? {
+        true => Ok(()),
+        false => enter_wal(connection),
     }
-    stamp::close(connection)?;
-    Ok(true)
+}
+
+/// Returns whether the file is in WAL mode.
+pub(crate) fn is_wal(connection: &Connection) -> rusqlite::Result<bool> {
+    let mut mode = connection.prepare_cached("PRAGMA main.journal_mode")?;
+    mode.query_row([], |row| Ok(row.get_ref(0)?.as_str()? == "wal"))
 }
 
 /// Switches to a write-ahead log.

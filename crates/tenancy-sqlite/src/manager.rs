@@ -17,6 +17,7 @@ use crate::deadline::{Deadline, Deadlines};
 use crate::driver::{Behind, Shared};
 use crate::error::{FileError, OpenError};
 use crate::harden::{self, Guard, Purpose, Refusal};
+use crate::life::ensure_wal;
 use crate::maintenance::{cut_log, move_log};
 use crate::migrate::Keep;
 use crate::place::Place;
@@ -304,8 +305,8 @@ pub(crate) fn open(
         }
         schema => schema?,
     };
-    let batch = connection.execute_batch(shared.pragmas());
-    batch.map_err(|source| OpenError::Sqlite {
+    let set = ensure_wal(&connection).and_then(|()| connection.execute_batch(shared.pragmas()));
+    set.map_err(|source| OpenError::Sqlite {
         tenant: tenant.to_ref(),
         source,
     })?;

@@ -110,6 +110,7 @@ fn a_process_killed_at_any_step_is_taken_up_by_the_next() {
     let expected = [
         "clear what others staged",
         "close",
+        "close the stamp",
         "put in place",
         "remove",
         "stage",

@@ -222,6 +222,7 @@ fn a_run_killed_at_any_step_is_gone_on_with_by_the_next() {
     let all = [
         "begin a run",
         "close",
+        "close the stamp",
         "commit the migration",
         "copy the copy",
         "copy the file",
@@ -258,7 +259,12 @@ fn a_run_that_fails_at_any_step_is_gone_on_with_by_the_next() {
             let failed = run(&fleet, phase);
             let case = format!("failed at {step} {count}");
             // The old file was put away too late for anybody to care.
-            let too_late = ["close", "move to the trash", "sync both directories"];
+            let too_late = [
+                "close",
+                "close the stamp",
+                "move to the trash",
+                "sync both directories",
+            ];
             let complete = failed.as_ref().is_ok_and(FleetReport::is_complete);
             assert_eq!(complete, too_late.contains(&step), "{case}: {failed:?}");
             assert_usable(&bed, &case);

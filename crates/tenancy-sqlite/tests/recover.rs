@@ -181,6 +181,7 @@ fn a_recovery_that_is_killed_at_any_step_is_taken_up_by_the_next() {
     let names: BTreeSet<_> = steps.iter().copied().collect();
     let expected = [
         "close",
+        "close the stamp",
         "finish retiring",
         "move to the trash",
         "sync both directories",

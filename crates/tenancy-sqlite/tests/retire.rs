@@ -241,6 +241,36 @@ fn the_file_of_a_tenant_that_is_not_retired_is_never_emptied_from_the_trash() {
     fleet.driver().revive(&acme.unwrap()).unwrap();
 }
 
+/// A retirement that ended after the file had left WAL mode and before its stamp was
+/// closed: neither a revival nor an opening leaves it in rollback-journal mode.
+#[test]
+fn a_file_that_was_left_out_of_wal_mode_is_brought_back_to_it() {
+    for revived in [true, false] {
+        let root = Root::with(|builder| {
+            builder.migrations(notes()).on_step(|step| match step {
+                "close the stamp" => Err(std::io::Error::other("no space left")),
+                _ => Ok(()),
+            })
+        });
+        let acme = root.made("acme");
+        write(&root.connect(&acme).unwrap(), "kept");
+        root.driver.retire(&acme, NOW).unwrap_err();
+        let mode = |connection: &rusqlite::Connection| -> String {
+            let sql = "PRAGMA journal_mode";
+            connection.query_row(sql, [], |row| row.get(0)).unwrap()
+        };
+        let plain = || rusqlite::Connection::open(root.path(&acme)).unwrap();
+        assert_eq!(mode(&plain()), "delete");
+        if revived {
+            root.driver.revive(&acme).unwrap();
+            assert_eq!(mode(&plain()), "wal");
+        }
+        let connection = root.connect(&acme).unwrap();
+        assert_eq!(mode(&connection), "wal");
+        assert_eq!(texts(&connection), ["kept"]);
+    }
+}
+
 /// The steps that a file takes, in order, and what comes of a repeated call when one
 /// of them fails.
 #[test]
@@ -280,12 +310,14 @@ fn a_step_that_fails_is_repeated() {
         steps,
         [
             "close",
+            "close the stamp",
             "move to the trash",
             "sync both directories",
             "move back",
             "sync both directories",
             "open again",
             "close",
+            "close the stamp",
             "move to the trash",
             "sync both directories",
             "remove from the trash",

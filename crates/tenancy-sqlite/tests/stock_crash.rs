@@ -112,6 +112,7 @@ fn a_filling_that_is_killed_at_any_step_is_taken_up_by_the_next() {
     let expected = [
         "clear what others staged",
         "close",
+        "close the stamp",
         "list the stock",
         "make the stock",
         "put in place",

@@ -12,6 +12,7 @@ use super::validate::{Comparison, Seen, is_nothing};
 use crate::catalog::Waiting;
 use crate::driver::Shared;
 use crate::error::{FileError, RepairError};
+use crate::life::is_wal;
 use crate::maintenance::{Check, faults};
 use crate::manager::{connect, connect_plain};
 use crate::place::Place;
@@ -153,8 +154,10 @@ impl Shared {
         if let Some(problem) = self.judge_schema(&connection, schema)? {
             return Ok(Some(problem));
         }
+        let no_wal = schema.is_some() && !is_wal(&connection)?;
+        let no_wal = no_wal.then_some(Problem::NoWal);
         let check = match depth {
-            Depth::Names | Depth::Stamps => return Ok(None),
+            Depth::Names | Depth::Stamps => return Ok(no_wal),
             Depth::Quick => Check::Quick,
             Depth::Full => Check::Full,
         };
@@ -162,7 +165,7 @@ impl Shared {
             on_connect(&mut connection)?;
         }
         let first = faults(&connection, check)?.into_iter().next();
-        Ok(first.map(|says| Problem::Damaged { says }))
+        Ok(first.map(|says| Problem::Damaged { says }).or(no_wal))
     }
 
     /// Compares the schema of a file that is in use with the migrations.

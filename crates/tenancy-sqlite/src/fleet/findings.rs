@@ -96,6 +96,8 @@ pub enum Problem {
     },
     /// `closed`: the file of a tenant that is not retired says that it is closed.
     Closed,
+    /// `no_wal`: the file is not in WAL mode: readers and writers block each other.
+    NoWal,
     /// `behind`: the schema is older than the migrations.
     Behind {
         /// Its version.
@@ -168,6 +170,7 @@ impl Problem {
             Self::Stray => "stray",
             Self::Foreign { .. } => "foreign",
             Self::Closed => "closed",
+            Self::NoWal => "no_wal",
             Self::Behind { .. } => "behind",
             Self::Ahead { .. } => "ahead",
             Self::Diverged { .. } => "diverged",
@@ -198,6 +201,7 @@ impl Problem {
                 | Self::Sidecar
                 | Self::Stray
                 | Self::Closed
+                | Self::NoWal
         )
     }
 }
@@ -235,6 +239,9 @@ impl fmt::Display for Problem {
                 return write!(f, "is {found}; restore the tenant's own file");
             }
             Self::Closed => "is closed, though the tenant is not retired; a fix opens it",
+            Self::NoWal => {
+                "is in rollback-journal mode, where readers block writers; its next opening or a fix switches it to WAL"
+            }
             Self::Behind { found, newest } => {
                 return write!(f, "is at schema version {found} of {newest}; migrate it");
             }

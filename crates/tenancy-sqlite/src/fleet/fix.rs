@@ -77,7 +77,7 @@ impl Fleet {
             (Problem::Sidecar, _) if !is_nothing(&main_of(path))? => Ok(Repair::Nothing),
             (Problem::Sidecar | Problem::Stray, _) => self.quarantine(path),
             (Problem::HalfRetired, Some(id)) => self.finish_retiring(id, by),
-            (Problem::InTrash | Problem::Closed, Some(id)) => self.reopen(id),
+            (Problem::InTrash | Problem::Closed | Problem::NoWal, Some(id)) => self.reopen(id),
             (Problem::Expired, _) => {
                 self.empty_trash(by)?;
                 Ok(match is_nothing(path)? {

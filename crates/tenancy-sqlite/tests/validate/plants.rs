@@ -5,7 +5,7 @@ use super::*;
 pub type Plant = fn(&World) -> Option<Tenant>;
 
 /// (what is planted, the depth at which it is seen, its word, what a fix makes of it)
-pub const PLANTS: [(Plant, Depth, &str, &str); 26] = [
+pub const PLANTS: [(Plant, Depth, &str, &str); 27] = [
     (|_| None, Depth::Full, "", ""),
     (missing, Depth::Names, "missing", ""),
     (in_trash, Depth::Names, "in_trash", "revived"),
@@ -27,12 +27,20 @@ pub const PLANTS: [(Plant, Depth, &str, &str); 26] = [
     (foreign, Depth::Stamps, "foreign", ""),
     (no_database, Depth::Stamps, "foreign", ""),
     (closed, Depth::Stamps, "closed", "revived"),
+    (no_wal, Depth::Stamps, "no_wal", "revived"),
     (behind, Depth::Stamps, "behind", ""),
     (ahead, Depth::Stamps, "ahead", ""),
     (diverged, Depth::Stamps, "diverged", ""),
     (damaged, Depth::Quick, "damaged", ""),
     (damaged_stamp, Depth::Stamps, "damaged", ""),
 ];
+
+/// As a retirement leaves it that was killed after it had left WAL mode.
+pub fn no_wal(world: &World) -> Option<Tenant> {
+    let acme = world.made("acme");
+    world.sql(&acme, "PRAGMA journal_mode = DELETE");
+    Some(acme)
+}
 
 pub fn missing(world: &World) -> Option<Tenant> {
     let acme = world.made("acme");
