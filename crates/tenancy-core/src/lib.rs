@@ -54,7 +54,7 @@ mod path;
 mod provision;
 mod request;
 mod resolver;
-mod scope;
+pub mod scope;
 #[cfg(feature = "serde")]
 mod serde;
 mod suffixes;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use tenancy_core::Tenant;
+use tenancy_core::scope::detached;
 
 use crate::scope::{Switches, tenant};
 use crate::util::{Rng, env};
@@ -223,29 +224,175 @@ fn a_panicking_poll_leaves_nobody_current() {
     assert!(matches!(current, Some(Some(_))), "{current:?}");
 }
 
+/// Polls a future to its end in turns with `other`, on this thread.
+fn in_turns<F: Future>(mut future: Pin<Box<F>>, mut other: impl FnMut()) -> F::Output {
+    loop {
+        if let Poll::Ready(output) = poll_once(future.as_mut()) {
+            return output;
+        }
+        other();
+    }
+}
+
+fn nobody_is_current() {
+    assert_eq!(Tenant::current(), None);
+}
+
 // The lint is right: this is what it warns of.
 #[allow(clippy::await_holding_invalid_type)]
 #[test]
-fn a_scope_held_across_an_await_ends_with_the_poll() {
-    let acme = tenant("acme");
-    let mut future = Box::pin(acme.attach(async {
-        let beta = tenant("beta").switch();
-        poll_fn(|cx| match Tenant::current() {
-            // The second poll starts as every poll: with acme.
-            Some(current) if current.id().as_str() == "acme" => Poll::Ready(()),
-            _ => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-        })
-        .await;
-        drop(beta);
+fn a_scope_over_an_await_stays_in_its_own_future() {
+    let (acme, beta, gamma) = (tenant("acme"), tenant("beta"), tenant("gamma"));
+    let (inner, innermost) = (beta.clone(), gamma.clone());
+    let held = || async {
+        let first = inner.switch();
+        smol::future::yield_now().await;
+        assert_eq!(Tenant::current().as_ref(), Some(&inner));
+        let second = innermost.switch();
+        smol::future::yield_now().await;
+        // Both are back, in their order.
+        assert_eq!(Tenant::current().as_ref(), Some(&innermost));
+        drop(second);
+        assert_eq!(Tenant::current().as_ref(), Some(&inner));
+        smol::future::yield_now().await;
+        drop(first);
         Tenant::current()
+    };
+    let attached = Box::pin(acme.attach(held()));
+    assert_eq!(in_turns(attached, nobody_is_current), Some(acme));
+    let detached = Box::pin(detached(held()));
+    assert_eq!(in_turns(detached, nobody_is_current), None);
+}
+
+#[allow(clippy::await_holding_invalid_type)]
+#[test]
+fn what_a_parked_future_holds_is_dropped_in_the_scope_it_was_in() {
+    let (acme, beta) = (tenant("acme"), tenant("beta"));
+    let (witness, seen) = witness();
+    let mut future = Box::pin(acme.attach(async move {
+        let _scope = beta.switch();
+        let _witness = witness;
+        std::future::pending::<()>().await;
     }));
     assert!(poll_once(future.as_mut()).is_pending());
-    assert_eq!(Tenant::current(), None);
-    assert_eq!(poll_once(future.as_mut()), Poll::Ready(Some(acme)));
-    assert_eq!(Tenant::current(), None);
+    drop(future);
+    nobody_is_current();
+    assert_eq!(*seen.lock().unwrap(), Some(Some(tenant("beta"))));
+}
+
+/// Where a future puts a scope for others to drop.
+type Drawer = std::rc::Rc<std::cell::Cell<Option<tenancy_core::Scope>>>;
+
+#[test]
+fn a_scope_dropped_elsewhere_is_gone_at_the_next_poll() {
+    let (acme, beta) = (tenant("acme"), tenant("beta"));
+    let drawer = Drawer::default();
+    let theirs = drawer.clone();
+    let future = acme.attach(async move {
+        theirs.set(Some(beta.switch()));
+        smol::future::yield_now().await;
+        let second = Tenant::current();
+        smol::future::yield_now().await;
+        (second, Tenant::current())
+    });
+    let mut turns = 0;
+    let seen = in_turns(Box::pin(future), || {
+        nobody_is_current();
+        turns += 1;
+        if turns == 2 {
+            drawer.take();
+        }
+    });
+    assert_eq!(seen, (Some(tenant("beta")), Some(acme)));
+}
+
+#[test]
+fn a_scope_that_outlives_its_future_ends_with_it() {
+    let (acme, beta) = (tenant("acme"), tenant("beta"));
+    let mut future = Box::pin(acme.attach(async { beta.switch() }));
+    let Poll::Ready(scope) = poll_once(future.as_mut()) else {
+        panic!("it waits for nothing");
+    };
+    nobody_is_current();
+    drop(future);
+    let gamma = tenant("gamma").enter().unwrap();
+    drop(scope);
+    assert_eq!(Tenant::current(), Some(tenant("gamma")));
+    drop(gamma);
+    nobody_is_current();
+}
+
+#[test]
+fn a_future_polled_on_another_thread_gets_nothing_back() {
+    let (acme, beta) = (tenant("acme"), tenant("beta"));
+    let mut future = Box::pin(acme.attach(async move {
+        std::mem::forget(beta.switch());
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            smol::future::yield_now().await;
+            seen.push(Tenant::current());
+        }
+        seen
+    }));
+    for _ in 0..2 {
+        assert!(poll_once(future.as_mut()).is_pending());
+    }
+    future = std::thread::spawn(move || {
+        assert!(poll_once(future.as_mut()).is_pending());
+        nobody_is_current();
+        future
+    })
+    .join()
+    .unwrap();
+    let Poll::Ready(seen) = poll_once(future.as_mut()) else {
+        panic!("it waits no longer");
+    };
+    // Nor does it when it is back on its first thread.
+    assert_eq!(seen, [Some(tenant("beta")), Some(acme.clone()), Some(acme)]);
+}
+
+#[test]
+fn anything_can_be_attached_and_polled() {
+    let acme = tenant("acme");
+    let (witness, seen) = witness();
+    let mut body = Box::pin(acme.attach((witness, vec![1, 2])));
+    assert_eq!(body.tenant(), Some(&acme));
+    assert_eq!(body.get_ref().1, [1, 2]);
+    for left in [2, 1] {
+        let polled = body.as_mut().poll_with(|mut body| {
+            assert_eq!(Tenant::current().as_ref(), Some(&acme));
+            body.1.pop()
+        });
+        assert_eq!(polled, Some(left));
+        nobody_is_current();
+    }
+    drop(body);
+    assert_eq!(*seen.lock().unwrap(), Some(Some(acme)));
+    assert_eq!(detached(()).tenant(), None);
+}
+
+#[test]
+fn nobody_is_current_in_what_is_detached() {
+    let (acme, beta) = (tenant("acme"), tenant("beta"));
+    let switches = Switches::on_this_thread();
+    let (witness, seen) = witness();
+    let entered = beta.clone();
+    let central = detached(async move {
+        let _witness = witness;
+        stays(None, 1).await;
+        // Any tenant can be entered: nobody is current.
+        assert_eq!(entered.run(Tenant::current), Ok(Some(entered.clone())));
+        entered.attach(stays(Some(entered.clone()), 1)).await;
+        stays(None, 1).await;
+        Tenant::current()
+    });
+    let _around = acme.enter().unwrap();
+    let current = in_turns(Box::pin(central), || {
+        assert_eq!(Tenant::current().as_ref(), Some(&acme));
+    });
+    assert_eq!(current, None);
+    assert_eq!(*seen.lock().unwrap(), Some(None));
+    assert_eq!(switches.take(), [], "nobody was crossed from");
 }
 
 #[test]

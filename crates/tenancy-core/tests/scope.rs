@@ -361,6 +361,43 @@ fn a_scope_may_outlive_the_run_it_was_entered_in() {
 }
 
 #[test]
+fn outside_and_switch_to_restore_whatever_was_left_inside() {
+    let (acme, beta) = (tenant("acme"), tenant("beta"));
+    let switches = Switches::on_this_thread();
+    let scope = acme.enter().unwrap();
+    let kept = Tenant::outside(|| {
+        assert_eq!(Tenant::current(), None);
+        std::mem::forget(beta.enter().unwrap());
+        assert!(acme.enter().is_err(), "beta is current");
+        beta.enter().unwrap()
+    });
+    assert_eq!(Tenant::current().as_ref(), Some(&acme));
+    assert_eq!(switches.take(), []);
+    beta.switch_to(|| {
+        assert_eq!(Tenant::current().as_ref(), Some(&beta));
+        std::mem::forget(tenant("gamma").switch());
+    });
+    let crossed = |from: &str, to: &str| (format!("{from}@1"), format!("{to}@1"));
+    assert_eq!(
+        switches.take(),
+        [crossed("acme", "beta"), crossed("beta", "gamma")]
+    );
+    acme.switch_to(|| ());
+    assert_eq!(switches.take(), []);
+    // A guard that outlived its call ends nothing.
+    drop(kept);
+    assert_eq!(Tenant::current().as_ref(), Some(&acme));
+    // One that is dropped inside ends where it was entered.
+    beta.switch_to(|| drop(scope));
+    assert_eq!(Tenant::current(), None);
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        beta.switch_to(|| Tenant::outside(|| resume_unwind(Box::new(Planted))))
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(Tenant::current(), None);
+}
+
+#[test]
 fn an_observer_that_panics_or_switches_changes_nothing() {
     let (acme, beta) = (tenant("acme"), tenant("beta"));
     let here = std::thread::current().id();

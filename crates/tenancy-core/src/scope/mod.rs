@@ -1,0 +1,271 @@
+//! [`Scope`]: the stretch in which a tenant is current.
+
+mod attached;
+mod stack;
+
+use std::marker::PhantomData;
+
+use crate::event::{Event, emit};
+use crate::tenant::Tenant;
+
+pub use attached::{Attached, detached};
+use stack::{Crossing, Key};
+
+/// The context guard: a tenant is current on this thread until it is dropped.
+///
+/// **In async code use [`Tenant::attach`] or [`Tenant::run`] instead.** A scope belongs to
+/// its thread, not to its task. Kept over an `.await` in a future that is not
+/// [attached](Attached), it stays current for every other task that the thread polls in
+/// between, and nothing can see that. Inside an attached future it is taken along.
+/// Clippy finds such scopes with these lines in `clippy.toml`:
+///
+/// ```toml
+/// await-holding-invalid-types = [
+///     { path = "tenancy_core::Scope", reason = "use `Tenant::attach` or `Tenant::run` in async code" },
+/// ]
+/// ```
+///
+/// Dropping restores whoever was current before, also on panic and when guards are
+/// dropped out of order: the last entered of those still alive is current.
+///
+/// It stays on its thread. Threads and tasks that are spawned inside inherit
+/// nothing; a thread, or a task of a runtime with several threads, that would carry a
+/// `Scope` along does not compile:
+///
+/// ```compile_fail,E0277
+/// # use tenancy_core::Tenant;
+/// # let acme = Tenant::builder("acme".parse()?).build()?;
+/// let scope = acme.enter()?;
+/// std::thread::spawn(move || drop(scope)).join().ok();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// The tenant itself may go, and be entered there:
+///
+/// ```
+/// # use tenancy_core::Tenant;
+/// # let acme = Tenant::builder("acme".parse()?).build()?;
+/// let scope = acme.clone();
+/// std::thread::spawn(move || drop(scope)).join().ok();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A scope that is leaked with `std::mem::forget` stays current until what it was
+/// entered in has ended: [`Tenant::run`], [`Tenant::switch_to`], [`Tenant::outside`] or an
+/// attached value. Outside all of them it stays current on its thread.
+#[doc(alias = "context")]
+#[doc(alias = "guard")]
+#[must_use = "the tenant is current only until the scope is dropped"]
+#[derive(Debug)]
+pub struct Scope {
+    key: Key,
+    /// A raw pointer is not `Send`: neither is the scope.
+    thread: PhantomData<*const ()>,
+}
+
+impl Scope {
+    fn new(key: Key) -> Self {
+        Self {
+            key,
+            thread: PhantomData,
+        }
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        stack::remove(self.key);
+    }
+}
+
+/// An entry that ends with everything that was left above it.
+struct Restore(Key);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        stack::end(self.0);
+    }
+}
+
+/// Tells observers that one tenant was left for another.
+fn tell(crossing: Option<Crossing>) {
+    if let Some(Crossing { from, to }) = &crossing {
+        emit(&Event::Switched { from, to });
+    }
+}
+
+/// Makes this tenant, or nobody, current for a call.
+fn within<R>(tenant: Option<&Tenant>, f: impl FnOnce() -> R) -> R {
+    let key = stack::new_key();
+    let crossing = stack::cross(key, tenant, None);
+    let _restore = Restore(key);
+    tell(crossing);
+    f()
+}
+
+impl Tenant {
+    /// Makes this tenant current until the scope is dropped. Entering the tenant that is
+    /// current already is fine.
+    ///
+    /// **Not over an `.await`:** on a single-threaded executor the tenant would be current
+    /// for other tasks, too; see [`Scope`]. Use [`attach`](Self::attach) for the whole
+    /// future, or [`run`](Self::run) between two awaits:
+    ///
+    /// ```
+    /// # use tenancy_core::Tenant;
+    /// # let acme = Tenant::builder("acme".parse()?).build()?;
+    /// # async fn read() {}
+    /// # async fn write() {}
+    /// let request = acme.attach(async {
+    ///     read().await;
+    ///     write().await; // still acme
+    ///     Tenant::current()
+    /// });
+    /// assert_eq!(smol::block_on(request), Some(acme.clone()));
+    /// assert_eq!(acme.run(|| Tenant::current())?, Some(acme));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// In code without awaits:
+    ///
+    /// ```
+    /// # use tenancy_core::Tenant;
+    /// # let acme = Tenant::builder("acme".parse()?).build()?;
+    /// let scope = acme.enter()?;
+    /// assert_eq!(Tenant::current(), Some(acme));
+    /// drop(scope);
+    /// assert_eq!(Tenant::current(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error while another tenant is current, or another incarnation of this
+    /// one.
+    pub fn enter(&self) -> Result<Scope, OtherTenant> {
+        let key = stack::new_key();
+        match stack::enter(key, self) {
+            Ok(()) => Ok(Scope::new(key)),
+            Err(current) => Err(self.refused(current)),
+        }
+    }
+
+    /// Makes this tenant current, whichever is, until the scope is dropped: with
+    /// [`switch_to`](Self::switch_to) the one way to cross from one tenant to another on
+    /// purpose. Observers see it.
+    ///
+    /// **Not over an `.await`:** on a single-threaded executor the tenant would be current
+    /// for other tasks, too; see [`Scope`]. Attach the future that is to run for the other
+    /// tenant, or use `switch_to` between two awaits:
+    ///
+    /// ```
+    /// # use tenancy_core::Tenant;
+    /// # let acme = Tenant::builder("acme".parse()?).build()?;
+    /// # let beta = Tenant::builder("beta".parse()?).build()?;
+    /// let request = acme.attach(async move {
+    ///     let theirs = beta.attach(async { Tenant::current() }).await;
+    ///     assert_eq!(theirs.as_ref(), Some(&beta));
+    ///     assert_eq!(beta.switch_to(Tenant::current), Some(beta));
+    ///     Tenant::current()
+    /// });
+    /// assert_eq!(smol::block_on(request), Some(acme));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn switch(&self) -> Scope {
+        let key = stack::new_key();
+        let crossing = stack::cross(key, Some(self), None);
+        let scope = Scope::new(key);
+        tell(crossing);
+        scope
+    }
+
+    /// Calls `f` with this tenant current. What was current before is restored
+    /// whatever happens inside, a leaked [`Scope`] included.
+    ///
+    /// # Errors
+    /// As [`enter`](Self::enter).
+    pub fn run<R>(&self, f: impl FnOnce() -> R) -> Result<R, OtherTenant> {
+        let key = stack::new_key();
+        if let Err(current) = stack::enter(key, self) {
+            return Err(self.refused(current));
+        }
+        let _restore = Restore(key);
+        Ok(f())
+    }
+
+    /// Calls `f` with this tenant current, whichever is: crosses as
+    /// [`switch`](Self::switch) does, and restores as [`run`](Self::run) does.
+    pub fn switch_to<R>(&self, f: impl FnOnce() -> R) -> R {
+        within(Some(self), f)
+    }
+
+    /// Calls `f` with no tenant current: for central work that is called inside a tenant's
+    /// scope. Any tenant can be entered in there. What was current before is restored
+    /// whatever happens inside. For futures there is [`detached`].
+    ///
+    /// ```
+    /// # use tenancy_core::Tenant;
+    /// # let acme = Tenant::builder("acme".parse()?).build()?;
+    /// # let beta = Tenant::builder("beta".parse()?).build()?;
+    /// let scope = acme.enter()?;
+    /// Tenant::outside(|| {
+    ///     assert_eq!(Tenant::current(), None);
+    ///     beta.run(|| ())
+    /// })?;
+    /// assert_eq!(Tenant::current(), Some(acme));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn outside<R>(f: impl FnOnce() -> R) -> R {
+        within(None, f)
+    }
+
+    /// Makes this tenant current during every poll of a future, on any executor and
+    /// whichever thread polls it, and while it is dropped; see [`Attached`]. Takes any
+    /// other value that is polled, too: a stream, or a response's body.
+    ///
+    /// ```
+    /// # use tenancy_core::Tenant;
+    /// # let acme = Tenant::builder("acme".parse()?).build()?;
+    /// let answer = acme.attach(async { Tenant::current() });
+    /// assert_eq!(smol::block_on(answer), Some(acme));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn attach<T>(&self, value: T) -> Attached<T> {
+        Attached::new(Some(self.clone()), value)
+    }
+
+    /// Returns the tenant that is current on this thread.
+    pub fn current() -> Option<Self> {
+        stack::with_current(|current| current.cloned()).flatten()
+    }
+
+    #[cold]
+    fn refused(&self, current: Self) -> OtherTenant {
+        OtherTenant {
+            wanted: self.clone(),
+            current,
+        }
+    }
+}
+
+/// A tenant was entered while another was current.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", refusal(wanted, current))]
+pub struct OtherTenant {
+    /// Who was to be entered.
+    pub wanted: Tenant,
+    /// Who is current.
+    pub current: Tenant,
+}
+
+fn refusal(wanted: &Tenant, current: &Tenant) -> String {
+    // Two incarnations of one tenant are told apart by their epochs.
+    let name = |tenant: &Tenant| match wanted.id() == current.id() {
+        true => tenant.to_ref().to_string(),
+        false => tenant.id().to_string(),
+    };
+    let (wanted, current) = (name(wanted), name(current));
+    format!(
+        "tenant {wanted} cannot be entered while {current} is current; \
+         drop that scope, or call `Tenant::switch` to cross on purpose"
+    )
+}

@@ -1,0 +1,177 @@
+//! The scopes of a thread: those that are open, and those that attached values have
+//! parked between two polls.
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use crate::tenant::Tenant;
+
+/// The name of one entry; unique in the process, so that it is found on no other
+/// thread than its own.
+pub(super) type Key = u64;
+
+/// The keys of parked entries, from bottom to top. Whoever parked them holds this;
+/// entries whose keys are dropped are garbage.
+pub(super) type Keys = Arc<[Key]>;
+
+/// A change of the current tenant from one to another.
+pub(super) struct Crossing {
+    pub(super) from: Tenant,
+    pub(super) to: Tenant,
+}
+
+struct Entry {
+    key: Key,
+    /// None: nobody is current, whatever stands below.
+    tenant: Option<Tenant>,
+}
+
+struct Parked {
+    tenant: Option<Tenant>,
+    keys: Weak<[Key]>,
+}
+
+thread_local! {
+    /// The last one is current. Keys do not rise: a restored entry stands above
+    /// younger ones.
+    static STACK: RefCell<Vec<Entry>> = const { RefCell::new(Vec::new()) };
+    static PARKED: RefCell<HashMap<Key, Parked, FixedState>> =
+        const { RefCell::new(HashMap::with_hasher(FixedState::with_seed(0))) };
+    static NEXT_KEY: Cell<Key> = const { Cell::new(0) };
+}
+
+/// Threads take keys in blocks of this many: a counter of the process for every key
+/// would be a cache line that all threads write.
+const BLOCK: Key = 1 << 20;
+static NEXT_BLOCK: AtomicU64 = AtomicU64::new(0);
+
+pub(super) fn new_key() -> Key {
+    NEXT_KEY.with(|next| {
+        let key = match next.get() {
+            full if full % BLOCK == 0 => NEXT_BLOCK.fetch_add(1, Ordering::Relaxed) * BLOCK + 1,
+            key => key,
+        };
+        next.set(key + 1);
+        key
+    })
+}
+
+// While a thread's locals are being destroyed nothing can be entered any more; then
+// nobody is current. So no function here fails for it.
+
+/// Applies `f` to the current tenant.
+pub(super) fn with_current<R>(f: impl FnOnce(Option<&Tenant>) -> R) -> Option<R> {
+    let read = |stack: &RefCell<Vec<Entry>>| f(current(&stack.borrow()));
+    STACK.try_with(read).ok()
+}
+
+fn current(stack: &[Entry]) -> Option<&Tenant> {
+    stack.last()?.tenant.as_ref()
+}
+
+/// Makes `tenant` current unless another one is, which is returned then.
+pub(super) fn enter(key: Key, tenant: &Tenant) -> Result<(), Tenant> {
+    let entered = STACK.try_with(|stack| {
+        let mut stack = stack.borrow_mut();
+        if let Some(other) = current(&stack).filter(|current| *current != tenant) {
+            return Err(other.clone());
+        }
+        let tenant = Some(tenant.clone());
+        stack.push(Entry { key, tenant });
+        Ok(())
+    });
+    entered.unwrap_or(Ok(()))
+}
+
+/// Makes `tenant` current whichever is, and above it what was parked under `keys`.
+pub(super) fn cross(key: Key, tenant: Option<&Tenant>, keys: Option<Keys>) -> Option<Crossing> {
+    let crossed = STACK.try_with(|stack| {
+        let mut stack = stack.borrow_mut();
+        let below = stack.len();
+        let tenant = tenant.cloned();
+        stack.push(Entry { key, tenant });
+        if let Some(keys) = keys {
+            restore(&keys, &mut stack);
+        }
+        let (from, to) = (current(&stack[..below])?, current(&stack)?);
+        (from != to).then(|| Crossing {
+            from: from.clone(),
+            to: to.clone(),
+        })
+    });
+    crossed.ok().flatten()
+}
+
+/// Those whose guard was dropped since are gone, and on another thread all are.
+fn restore(keys: &[Key], stack: &mut Vec<Entry>) {
+    let _ = PARKED.try_with(|parked| {
+        let mut parked = parked.borrow_mut();
+        let entry = |key: &Key| {
+            let Parked { tenant, .. } = parked.remove(key)?;
+            Some(Entry { key: *key, tenant })
+        };
+        stack.extend(keys.iter().filter_map(entry));
+    });
+}
+
+/// Takes one entry out, wherever it is.
+pub(super) fn remove(key: Key) {
+    let found = STACK.try_with(|stack| {
+        let mut stack = stack.borrow_mut();
+        let at = stack.iter().rposition(|entry| entry.key == key)?;
+        Some(stack.remove(at))
+    });
+    // Handles are dropped after the borrow has ended, here and below.
+    if let Ok(None) = found {
+        let parked = PARKED.try_with(|parked| parked.borrow_mut().remove(&key));
+        drop(parked);
+    }
+}
+
+/// Takes the entry out, and returns what stood above it.
+fn cut(key: Key) -> Vec<Entry> {
+    let above = STACK.try_with(|stack| {
+        let mut stack = stack.borrow_mut();
+        if let Some(own) = stack.pop_if(|entry| entry.key == key) {
+            // Nothing was left, as nearly always: without an allocation.
+            return (Some(own), Vec::new());
+        }
+        let Some(at) = stack.iter().rposition(|entry| entry.key == key) else {
+            return (None, Vec::new());
+        };
+        let above = stack.split_off(at + 1);
+        (stack.pop(), above)
+    });
+    above.map(|(_own, above)| above).unwrap_or_default()
+}
+
+/// Puts the stack back as it was before this entry, whatever was left on it since.
+pub(super) fn end(key: Key) {
+    drop(cut(key));
+}
+
+/// As [`end`], but keeps what was left until it is [restored](cross) or removed.
+pub(super) fn park(key: Key) -> Option<Keys> {
+    let left = cut(key);
+    if left.is_empty() {
+        return None;
+    }
+    let keys: Keys = left.iter().map(|entry| entry.key).collect();
+    let parking = PARKED.try_with(|parked| {
+        let mut parked = parked.borrow_mut();
+        if parked.len() + left.len() > parked.capacity() {
+            // Before it grows: scopes that were left on this thread by values that
+            // have moved on to another.
+            parked.retain(|_, entry| entry.keys.strong_count() > 0);
+        }
+        parked.extend(left.into_iter().map(|Entry { key, tenant }| {
+            let keys = Arc::downgrade(&keys);
+            (key, Parked { tenant, keys })
+        }));
+    });
+    parking.is_ok().then_some(keys)
+}
