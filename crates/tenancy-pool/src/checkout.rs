@@ -131,6 +131,22 @@ impl<D: Driver> Checkout<D> {
         }
     }
 
+    /// Closes the connection instead of giving it back: after an error that leaves it in
+    /// doubt, or when settings were changed that the next check-out must not meet.
+    ///
+    /// ```
+    /// # use tenancy_pool::{Checkout, CheckoutError, Driver, DriverError, TenantPools};
+    /// # fn discard<D: Driver>(pools: TenantPools<D>, acme: &tenancy_core::Tenant)
+    /// # -> Result<(), CheckoutError<DriverError<D>>> {
+    /// let connection = pools.checkout(acme)?;
+    /// Checkout::discard(connection); // the next check-out opens another one
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn discard(mut this: Self) {
+        this.give_back(false);
+    }
+
     /// The tenant whose connection this is.
     pub fn tenant(this: &Self) -> &Tenant {
         &this.live().source.tenant

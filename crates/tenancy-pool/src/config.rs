@@ -49,6 +49,11 @@ impl Builder {
     pub const MAX_CONNECTIONS: u32 = 256;
     /// The most connections to one tenant.
     pub const MAX_PER_TENANT: u32 = 4;
+    /// The least age that connections can be closed or validated at: the clock for ages
+    /// steps about every 4 ms, and with less no connection would ever be lent again.
+    pub const MIN_AGE: Duration = Duration::from_millis(10);
+    /// The longest time for which a failure to connect is remembered.
+    pub const MAX_FAILURE_TTL: Duration = Duration::from_secs(60);
     /// Descriptors that are left to the rest of the process.
     pub const SPARE_DESCRIPTORS: u64 = 64;
 
@@ -96,8 +101,9 @@ impl Builder {
     ///
     /// It is asked when an incarnation is first connected to, and, if the pools observe
     /// a resolver, whenever that applies a change of the tenant: more is granted at once,
-    /// and of what has become too many each is closed as it comes back. It is called
-    /// outside every lock and should be quick.
+    /// and of what has become too many the idle ones are closed at once, on the thread that
+    /// applies the change, and those out as they come back. It is called outside every lock
+    /// and should be quick.
     ///
     /// ```
     /// # use tenancy_pool::{Driver, InvalidPools, TenantPools};
@@ -148,21 +154,25 @@ impl Builder {
     }
 
     /// A connection that was idle for this long is closed: at the next check-out or
-    /// [`reap`](TenantPools::reap). 10 minutes unless said.
+    /// [`reap`](TenantPools::reap). Defaults to 10 minutes; at least
+    /// [`MIN_AGE`](Self::MIN_AGE), `Duration::MAX` is never.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.limits.idle_timeout = Some(timeout);
         self
     }
 
     /// A connection that is this old is closed when it comes back, at the next
-    /// check-out or [`reap`](TenantPools::reap). Never, unless said.
+    /// check-out or [`reap`](TenantPools::reap). Defaults to never; at least
+    /// [`MIN_AGE`](Self::MIN_AGE).
     pub fn max_lifetime(mut self, lifetime: Duration) -> Self {
         self.limits.max_lifetime = Some(lifetime);
         self
     }
 
     /// A connection that was idle for this long is asked `is_valid` before it is
-    /// handed out. Never, unless said; a database behind a network wants 1 s.
+    /// handed out. Defaults to never; at least [`MIN_AGE`](Self::MIN_AGE). A database
+    /// behind a network wants 1 s. [`try_checkout`](TenantPools::try_checkout), which asks
+    /// nothing, passes over such a connection.
     pub fn validate_after(mut self, idle: Duration) -> Self {
         self.limits.validate_after = Some(idle);
         self
@@ -177,8 +187,8 @@ impl Builder {
     }
 
     /// For this long after a failure to connect nobody else tries: check-outs that
-    /// would have to get [`Failing`](crate::CheckoutError::Failing). 100 ms unless
-    /// said; zero tries every time.
+    /// would have to get [`Failing`](crate::CheckoutError::Failing). Defaults to 100 ms;
+    /// zero tries every time, [`MAX_FAILURE_TTL`](Self::MAX_FAILURE_TTL) is the most.
     pub fn failure_ttl(mut self, ttl: Duration) -> Self {
         self.limits.failure_ttl = ttl;
         self
@@ -207,7 +217,7 @@ impl Builder {
     ///
     /// # Errors
     /// When a bound is zero, contradicts another, or is more than the soft limit on
-    /// descriptors allows.
+    /// descriptors allows; when a duration is out of the bounds that its setter names.
     pub fn build<D: Driver>(self, driver: D) -> Result<TenantPools<D>, InvalidPools> {
         let config = self.check(driver.descriptors())?;
         Ok(TenantPools::new(driver, config))
@@ -224,9 +234,9 @@ impl Builder {
             () if max_per_tenant == 0 => return zero("max_per_tenant"),
             () if max_opening == 0 => return zero("max_opening"),
             () if self.limits.max_waiters == 0 => return zero("max_waiters"),
-            () if self.limits.max_lifetime == Some(Duration::ZERO) => return zero("max_lifetime"),
             () => {}
         }
+        self.limits.check()?;
         // The default gives way to a smaller bound for all; what was asked for does not.
         if self
             .max_per_tenant
@@ -246,6 +256,33 @@ impl Builder {
             observers: self.observers,
             clock: self.clock,
         })
+    }
+}
+
+impl Limits {
+    fn check(&self) -> Result<(), InvalidPools> {
+        const AGES: std::ops::RangeInclusive<Duration> = Builder::MIN_AGE..=Duration::MAX;
+        let ttls = Duration::ZERO..=Builder::MAX_FAILURE_TTL;
+        let durations = [
+            ("idle_timeout", self.idle_timeout, AGES),
+            ("max_lifetime", self.max_lifetime, AGES),
+            ("validate_after", self.validate_after, AGES),
+            ("failure_ttl", Some(self.failure_ttl), ttls),
+        ];
+        for (what, found, bounds) in durations {
+            match found {
+                Some(found) if found < *bounds.start() => {
+                    let least = *bounds.start();
+                    return Err(InvalidPools::TooShort { what, found, least });
+                }
+                Some(found) if found > *bounds.end() => {
+                    let most = *bounds.end();
+                    return Err(InvalidPools::TooLong { what, found, most });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 
@@ -295,6 +332,26 @@ pub enum InvalidPools {
     Zero {
         /// Its name.
         what: &'static str,
+    },
+    /// A duration that the coarse clock cannot tell from none.
+    #[error("`{what}` is {found:?}; make it {least:?} at least")]
+    TooShort {
+        /// Its name.
+        what: &'static str,
+        /// What was asked for.
+        found: Duration,
+        /// The least that is taken.
+        least: Duration,
+    },
+    /// A duration that would keep a tenant away for too long.
+    #[error("`{what}` is {found:?}; make it {most:?} at most")]
+    TooLong {
+        /// Its name.
+        what: &'static str,
+        /// What was asked for.
+        found: Duration,
+        /// The most that is taken.
+        most: Duration,
     },
     /// One tenant may have more than all together.
     #[error(

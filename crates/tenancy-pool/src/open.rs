@@ -145,8 +145,7 @@ impl<D: Driver> Inner<D> {
 
 /// An error's text with those of its causes.
 fn text_of(error: &dyn std::error::Error) -> Arc<str> {
-    // What stands on top is said again by who remembers it.
-    let causes = std::iter::successors(error.source(), |error| error.source());
+    let causes = std::iter::successors(Some(error), |error| error.source());
     let texts: Vec<_> = causes.map(|error| error.to_string()).collect();
     texts.join(": ").into()
 }

@@ -10,9 +10,10 @@ use tenancy_core::{Clock, Epoch, Event, Observer, Observers, Tenant, TenantId, T
 use crate::checkout::{Checkout, Hold};
 use crate::config::{Builder, Config, MaxOf, Timing};
 use crate::driver::{Connection, Driver, DriverError};
-use crate::error::{CheckoutError, Holder, Holders, StillOut};
+use crate::error::{CheckoutError, StillOut};
 use crate::gate::Gate;
 use crate::handle::TenantPool;
+use crate::holders::{Holder, Holders};
 use crate::label::Label;
 use crate::mailbox::Mailbox;
 use crate::names::Names;
@@ -119,6 +120,7 @@ impl<D: Driver> Inner<D> {
         let holder = |held: Held| Holder {
             tenant: held.tenant,
             label: held.label,
+            activity: held.activity,
             age: now.since(held.since),
         };
         let mut holders: Vec<_> = held.into_iter().map(holder).collect();
@@ -256,7 +258,7 @@ impl<D: Driver> TenantPools<D> {
                 let Some(held) = left else {
                     return Ok(());
                 };
-                let mine = !held.is_empty() && held.iter().all(|held| held.thread == this_thread());
+                let mine = !held.is_empty() && held.iter().all(|held| held.is_by(this_thread()));
                 if late || mine {
                     self.0.decide(|sched| sched.stop_waiting(key, &closer));
                     return Err(StillOut {
@@ -314,10 +316,11 @@ impl<D: Driver> TenantPools<D> {
         let retiring = tenant.status() == TenantStatus::Retiring;
         let max = self.0.max_of(tenant);
         let now = self.0.now();
-        self.0.decide(|sched| {
+        let surplus = self.0.decide(|sched| {
             sched.set_retiring(key, retiring);
-            sched.allow(key, tenant.epoch(), max, now);
+            sched.allow(key, tenant.epoch(), max, now)
         });
+        self.discard(surplus);
     }
 
     /// Closes the idle connections that have been idle or alive for too long, belong

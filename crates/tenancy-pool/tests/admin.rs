@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tenancy_core::{Clock, Epoch, Event, Observer, TenantStatus};
+use tenancy_core::{Clock, Epoch, Event, Observer, Tenant, TenantStatus};
 use tenancy_pool::CheckoutError;
 
 use crate::util::*;
@@ -296,4 +296,68 @@ fn what_is_idle_of_a_retiring_tenant_is_reaped_until_it_is_revived() {
     changed(TenantStatus::Active);
     use_both();
     assert_eq!((pools.reap(), driver.world.live_of("acme")), (0, 1));
+}
+
+#[test]
+fn surplus_connections_are_closed_when_a_tenants_bound_is_lowered() {
+    let driver = OkDriver();
+    let plan = |tenant: &Tenant| {
+        let max = tenant.attribute("max").expect("a bound");
+        max.parse().expect("a number")
+    };
+    let pools = pools_with(&driver, 16, 8, |builder| builder.max_per_tenant_by(plan));
+    let acme = |max: u32| {
+        let acme = tenant("acme").to_builder();
+        acme.attribute("max", max.to_string())
+            .build()
+            .expect("a tenant")
+    };
+    let wide = acme(8);
+    let mut out: Vec<_> = (0..8)
+        .map(|_| pools.checkout(&wide).expect("one"))
+        .collect();
+    out.truncate(3);
+    for (max, idle) in [(6, 3), (4, 1), (1, 0)] {
+        pools.observe(&Event::TenantChanged { tenant: &acme(max) });
+        let stats = pools.tenant_stats(wide.id()).expect("it is known");
+        assert_eq!((stats.idle, stats.out, stats.max), (idle, 3, max));
+        assert_eq!(driver.world.live(), 3 + idle as usize, "closed at once");
+    }
+    assert!(pools.try_checkout(&wide).expect("not refused").is_none());
+    drop(out);
+    assert_eq!((driver.world.live(), pools.stats().idle), (1, 1));
+    let _one = pools.checkout(&wide).expect("the one that may be");
+    let refused = pools.checkout_timeout(&wide, Duration::ZERO);
+    assert!(refused.is_err(), "a second one was lent");
+    assert_eq!(pools.reap(), 0);
+}
+
+#[test]
+fn a_bound_lowered_while_one_is_opened_keeps_no_idle_one_beside_it() {
+    let (open, opens) = std::sync::mpsc::channel::<()>();
+    let opens = std::sync::Mutex::new(opens);
+    let driver = ConnectWith(move |_, attempt| {
+        if attempt == 1 {
+            let _ = locked(&opens).recv();
+        }
+        Ok(())
+    });
+    let max = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(2));
+    let asked = max.clone();
+    let pools = pools_with(&driver, 4, 2, |builder| {
+        builder.max_per_tenant_by(move |_| asked.load(std::sync::atomic::Ordering::Relaxed))
+    });
+    let acme = tenant("acme");
+    let first = pools.checkout(&acme).expect("a connection");
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| pools.checkout(&acme).map(|out| out.serial));
+        until("it opens", || pools.stats().opening == 1);
+        max.store(1, std::sync::atomic::Ordering::Relaxed);
+        pools.observe(&Event::TenantChanged { tenant: &acme });
+        drop(first);
+        assert_eq!(pools.stats().idle, 0, "one idle beside one that opens");
+        drop(open);
+        assert_eq!(second.join().expect("no panic").expect("a connection"), 1);
+    });
+    assert_eq!((driver.world.live(), pools.stats().idle), (1, 1));
 }

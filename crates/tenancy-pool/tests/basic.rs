@@ -112,3 +112,15 @@ fn a_panic_while_connecting_unwinds_and_gives_the_seat_back() {
     assert_eq!(pools.stats().open, 0);
     assert!(pools.checkout(&acme).is_ok());
 }
+
+#[test]
+fn a_discarded_connection_is_closed_and_never_lent_again() {
+    let driver = OkDriver();
+    let pools = pools(&driver, 8, 4);
+    let acme = tenant("acme");
+    let first = pools.checkout(&acme).expect("a connection");
+    let serial = first.serial;
+    Checkout::discard(first);
+    assert_eq!((driver.world.live(), pools.stats().open), (0, 0));
+    assert_ne!(pools.checkout(&acme).expect("another one").serial, serial);
+}

@@ -55,7 +55,7 @@ fn a_connection_that_could_not_be_restricted_is_closed() {
     assert!(matches!(refused, CheckoutError::Restrict { .. }));
     assert_eq!(
         refused.to_string(),
-        "a connection to tenant acme could not be restricted to reading and was closed; try again"
+        "a connection to tenant acme could not be restricted to reading and was closed: no such database"
     );
     assert_eq!((pools.stats().open, driver.world.live()), (0, 0));
 }

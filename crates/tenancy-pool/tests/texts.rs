@@ -62,8 +62,8 @@ fn errors_say_what_it_is_and_what_to_do() {
         "tenant acme still has connections after TIME: 1 is out (acme at import for 0ns); wait for them, it stays closed",
         "tenant acme is closed to check-outs; `reopen` it first",
         "tenant beta is at epoch 2 and this handle is of epoch 1; resolve it again",
-        "no connection to tenant gamma could be opened; check that its database is there and reachable",
-        "no connection to tenant gamma could be opened a moment ago; try again in 100ms",
+        "no connection to tenant gamma could be opened: no such database",
+        "no connection to tenant gamma could be opened: no such database; it is tried again in 100ms",
         "tenant beta@1 cannot be checked out while acme@1 is current; drop that scope, or call `Tenant::switch` to cross on purpose",
         "no tenant is current on this thread; enter one, or check out with its handle",
     ];
@@ -80,21 +80,109 @@ fn a_failed_preparation_is_told_as_such() {
     let error = pools.checkout(&tenant("acme")).expect_err("it fails");
     assert_eq!(
         error.to_string(),
-        "the database of tenant acme could not be prepared; repair it, the next check-out tries again"
+        "the database of tenant acme could not be prepared: no such database"
     );
     assert_eq!((driver.world.live(), pools.stats().open), (0, 0));
 }
 
-#[test]
-fn the_cause_stands_in_source_alone() {
-    let driver = FailAfter(0);
-    let pools = pools(&driver, 2, 1);
-    for _ in 0..2 {
-        let error = pools.checkout(&tenant("acme")).expect_err("it fails");
-        let source = error.source().expect("a cause").to_string();
-        assert_eq!(source, "no such database");
-        assert!(!error.to_string().contains(&source));
+/// Fails with a cause below its own text.
+struct Behind;
+
+#[derive(Debug, thiserror::Error)]
+#[error("schema version 3, the program needs 4; migrate it")]
+struct TooOld(#[source] NoDatabase);
+
+impl r2d2::ManageConnection for Behind {
+    type Connection = ();
+    type Error = TooOld;
+    fn connect(&self) -> Result<(), TooOld> {
+        Err(TooOld(NoDatabase))
     }
+    fn is_valid(&self, (): &mut ()) -> Result<(), TooOld> {
+        Ok(())
+    }
+    fn has_broken(&self, (): &mut ()) -> bool {
+        false
+    }
+}
+
+impl tenancy_pool::Driver for Behind {
+    type Manager = Self;
+    fn manager(&self, _: &tenancy_core::Tenant) -> Self {
+        Self
+    }
+}
+
+#[test]
+fn a_failure_says_what_the_driver_said_and_the_remembered_one_repeats_it() {
+    let clock = tenancy_core::Clock::manual();
+    let builder = TenantPools::<Behind>::builder().clock(clock);
+    let pools = builder.build(Behind).expect("pools");
+    let acme = tenant("acme");
+    let told = "no connection to tenant acme could be opened: schema version 3, the program needs 4; migrate it";
+    let first = pools.checkout(&acme).expect_err("it is behind");
+    assert_eq!(first.to_string(), told);
+    // Its own text is above: a report of all causes repeats nothing and loses nothing.
+    let cause = first.source().map(ToString::to_string);
+    assert_eq!(cause.as_deref(), Some("no such database"));
+    let second = pools.checkout(&acme).expect_err("it is remembered");
+    let wanted = format!("{told}: no such database; it is tried again in 100ms");
+    assert_eq!(second.to_string(), wanted);
+    assert!(second.source().is_none());
+}
+
+#[test]
+fn a_connection_that_is_being_opened_is_said_to_be() {
+    let (open, opens) = std::sync::mpsc::channel::<()>();
+    let opens = std::sync::Mutex::new(opens);
+    let driver = ConnectWith(move |_, _| {
+        let _ = locked(&opens).recv();
+        Ok(())
+    });
+    // The clock has run for a long time before anything is opened.
+    let clock = tenancy_core::Clock::manual();
+    clock.advance(Duration::from_secs(1972));
+    let pools = pools_with(&driver, 1, 1, |builder| builder.clock(clock.clone()));
+    std::thread::scope(|scope| {
+        scope.spawn(|| pools.checkout(&tenant("acme")).map(drop));
+        until("it opens", || pools.stats().opening == 1);
+        clock.advance(Duration::from_millis(155));
+        for id in ["acme", "beta"] {
+            let late = pools.checkout_timeout(&tenant(id), NO_TIME);
+            let late = late.expect_err("it is being opened").to_string();
+            assert!(late.contains("acme at "), "{late}");
+            assert!(late.contains(", being opened for 155ms"), "{late}");
+        }
+        drop(open);
+    });
+}
+
+#[test]
+fn a_connection_that_is_being_closed_is_said_to_be() {
+    let (close, closes) = std::sync::mpsc::channel::<()>();
+    let (driver, clock) = (OkDriver(), tenancy_core::Clock::manual());
+    clock.advance(Duration::from_secs(1972));
+    let pools = pools_with(&driver, 1, 1, |builder| builder.clock(clock.clone()));
+    let late = |id| {
+        let late = pools.checkout_timeout(&tenant(id), NO_TIME);
+        late.expect_err("it is being closed").to_string()
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut out = pools.checkout(&tenant("acme")).expect("a connection");
+            out.on_drop = Some(Box::new(move || {
+                let _ = closes.recv();
+            }));
+            Checkout::discard(out);
+        });
+        until("it closes", || pools.stats().closing == 1);
+        clock.advance(Duration::from_millis(20));
+        for id in ["acme", "beta"] {
+            let late = late(id);
+            assert!(late.contains("(acme, being closed for 20ms)"), "{late}");
+        }
+        drop(close);
+    });
 }
 
 #[test]
@@ -113,12 +201,17 @@ fn a_time_out_names_the_line_that_holds_the_connection() {
 fn bounds_that_cannot_hold_are_refused() {
     type Change = fn(Builder) -> Builder;
     let zero = |what: &str| format!("`{what}` is zero; make it 1 at least");
-    let cases: [(Change, String); 7] = [
+    let short = |what: &str| format!("`{what}` is 9.999ms; make it 10ms at least");
+    const SHORT: Duration = Duration::from_micros(9_999);
+    let cases: [(Change, String); 10] = [
         (|b| b.max_connections(0), zero("max_connections")),
         (|b| b.max_per_tenant(0), zero("max_per_tenant")),
         (|b| b.max_opening(0), zero("max_opening")),
         (|b| b.max_waiters(0), zero("max_waiters")),
-        (|b| b.max_lifetime(NO_TIME), zero("max_lifetime")),
+        (|b| b.max_lifetime(SHORT), short("max_lifetime")),
+        (|b| b.idle_timeout(SHORT), short("idle_timeout")),
+        (|b| b.validate_after(SHORT), short("validate_after")),
+        (|b| b.failure_ttl(Duration::from_secs(61)), "`failure_ttl` is 61s; make it 60s at most".into()),
         (
             |b| b.max_connections(2).max_per_tenant(3),
             "`max_per_tenant` is 3 and `max_connections` is 2; one tenant cannot have more than all".into(),
@@ -129,6 +222,31 @@ fn bounds_that_cannot_hold_are_refused() {
         let built = change(TenantPools::<Fake>::builder()).build(OkDriver());
         let told = built.map(drop).expect_err("refused").to_string();
         assert!(told.starts_with(&wanted), "{told}\n{wanted}");
+    }
+}
+
+#[test]
+fn bounds_that_just_hold_are_taken() {
+    type Change = fn(Builder) -> Builder;
+    let cases: [Change; 7] = [
+        |b| b.max_lifetime(Builder::MIN_AGE).max_waiters(1),
+        |b| b.idle_timeout(Builder::MIN_AGE).max_opening(1),
+        |b| b.validate_after(Builder::MIN_AGE),
+        |b| b.failure_ttl(Builder::MAX_FAILURE_TTL),
+        |b| b.idle_timeout(Duration::MAX).max_lifetime(Duration::MAX),
+        |b| {
+            b.failure_ttl(NO_TIME)
+                .handoff_after(NO_TIME)
+                .rest_after(NO_TIME)
+        },
+        |b| b.max_connections(3).max_per_tenant(3).long_wait(NO_TIME),
+    ];
+    for (number, change) in cases.into_iter().enumerate() {
+        let built = change(TenantPools::<Fake>::builder()).build(OkDriver());
+        let pools = built.unwrap_or_else(|error| panic!("case {number}: {error}"));
+        drop(pools.checkout(&tenant("acme")).expect("a connection"));
+        let idle = pools.try_checkout(&tenant("acme")).expect("not refused");
+        assert!(idle.is_some(), "case {number} never lends again");
     }
 }
 

@@ -62,14 +62,28 @@ impl<C, S: Clone> Sched<C, S> {
         Ok(())
     }
 
-    /// So many connections a tenant may have from now on. What is too many by now is
-    /// closed as it comes back.
-    pub(crate) fn allow(&mut self, key: Key, epoch: Epoch, cap: u32, now: Stamp) {
+    /// Sets how many connections a tenant may have from now on, and takes the idle ones
+    /// that are too many then, the least recently used first. Those out are closed as
+    /// they come back.
+    pub(crate) fn allow(&mut self, key: Key, epoch: Epoch, cap: u32, now: Stamp) -> Rubbish<C, S> {
+        let index = key.index;
+        let mut connections = Vec::new();
         let slot = self.slot(key);
         // Else it will be asked when this incarnation is connected to.
         if slot.is_some_and(|slot| slot.epoch == Some(epoch) && slot.source.is_some()) {
-            self.at(key.index).cap = cap;
-            self.settle(key.index, now);
+            self.at(index).cap = cap;
+            let surplus = self.at(index).parts.staying().saturating_sub(cap) as usize;
+            let lru = self.seats.lru.iter();
+            let mine = lru.filter(|seat| self.seats[*seat].slot == index);
+            let surplus: Vec<u32> = mine.take(surplus).collect();
+            connections = (surplus.into_iter())
+                .map(|seat| (seat, self.condemn(seat, now)))
+                .collect();
+            self.settle(index, now);
+        }
+        Rubbish {
+            connections,
+            source: None,
         }
     }
 
@@ -89,11 +103,11 @@ impl<C, S: Clone> Sched<C, S> {
 
     /// Takes all idle connections of a tenant, and what they were made with if its
     /// epoch has passed.
-    pub(super) fn clear(&mut self, index: u32) -> Rubbish<C, S> {
+    pub(super) fn clear(&mut self, index: u32, now: Stamp) -> Rubbish<C, S> {
         let mut connections = Vec::new();
         while self.at(index).top != NONE {
             let seat = self.at(index).top;
-            connections.push((seat, self.condemn(seat)));
+            connections.push((seat, self.condemn(seat, now)));
         }
         let slot = self.at(index);
         let stale = std::mem::take(&mut slot.stale);
@@ -109,7 +123,7 @@ impl<C, S: Clone> Sched<C, S> {
         self.slot(key)?;
         self.at(key.index).closed = true;
         self.refuse_waiters(key.index, &Refusal::Closed);
-        let rubbish = self.clear(key.index);
+        let rubbish = self.clear(key.index, now);
         self.settle(key.index, now);
         Some(rubbish)
     }
@@ -161,15 +175,15 @@ impl<C, S: Clone> Sched<C, S> {
     /// Takes an idle connection that has expired. Somebody may have been nudged
     /// towards it.
     pub(super) fn expire(&mut self, seat: u32, now: Stamp) -> C {
-        let connection = self.condemn(seat);
+        let connection = self.condemn(seat, now);
         self.settle(self.seats[seat].slot, now);
         connection
     }
 
     /// Takes an idle connection that is to be closed.
-    fn condemn(&mut self, seat: u32) -> C {
+    fn condemn(&mut self, seat: u32, now: Stamp) -> C {
         let connection = self.pluck(seat);
-        self.shift(seat, State::Closing);
+        self.begin_close(seat, now);
         connection
     }
 

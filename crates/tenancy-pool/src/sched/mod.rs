@@ -189,7 +189,7 @@ impl<C, S: Clone> Sched<C, S> {
         }
         let slot = self.at(index);
         if slot.stale {
-            return Taken::Rubbish(self.clear(index));
+            return Taken::Rubbish(self.clear(index, ask.now));
         }
         let top = slot.top;
         if top != NONE && self.may_barge(index) {
@@ -208,7 +208,7 @@ impl<C, S: Clone> Sched<C, S> {
         if let Some(refusal) = slot.failing(ask.now) {
             return Taken::Refused(refusal);
         }
-        self.reserve(index, ask.holder)
+        self.reserve(index, ask.holder, ask.now)
             .map_or(Taken::Full, Taken::Open)
     }
 
@@ -256,6 +256,12 @@ impl<C, S: Clone> Sched<C, S> {
         let (index, from) = (self.seats[seat].slot, self.seats[seat].state);
         self.at(index).parts.shift(from, to);
         self.seats.shift(seat, to);
+    }
+
+    /// The connection of a seat is to be closed.
+    fn begin_close(&mut self, seat: u32, now: Stamp) {
+        self.shift(seat, State::Closing);
+        self.seats[seat].since = now;
     }
 
     /// Puts a seat's connection into hands.
@@ -323,9 +329,9 @@ impl<C, S: Clone> Sched<C, S> {
         let index = at.slot;
         let slot = &mut self.slots[index as usize];
         let old = self.max_lifetime.is_reached(at.born, now);
-        let keep = sound && !old && slot.parts.idle + slot.parts.out <= slot.cap;
+        let keep = sound && !old && slot.parts.staying() <= slot.cap;
         if !keep || slot.closed || slot.epoch != Some(at.epoch) {
-            self.shift(seat, State::Closing);
+            self.begin_close(seat, now);
             return Some(connection);
         }
         if slot.waiters() > 0 || !self.tickets.is_empty() {
@@ -354,7 +360,7 @@ impl<C, S: Clone> Sched<C, S> {
             }
         };
         if let Some(refusal) = refusal {
-            self.shift(seat, State::Closing);
+            self.begin_close(seat, now);
             return Err(refusal);
         }
         let at = &mut self.seats[seat];

@@ -4,16 +4,26 @@ use tenancy_core::TenantId;
 
 use super::slot::Prepared;
 use super::{Key, Sched, Stamp, State};
+use crate::holders::Activity;
 use crate::label::Label;
 use crate::stats::{Counters, PoolStats, TenantStats};
 
-/// Somebody who holds a connection.
+/// A connection that is not idle.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
     pub(crate) tenant: TenantId,
     pub(crate) label: Label,
+    pub(crate) activity: Activity,
     pub(crate) since: Stamp,
     pub(crate) thread: u32,
+}
+
+impl Held {
+    /// Nothing comes of it before this thread does something. One that is being closed
+    /// needs nobody.
+    pub(crate) fn is_by(&self, thread: u32) -> bool {
+        self.activity != Activity::Closing && self.thread == thread
+    }
 }
 
 impl<C, S: Clone> Sched<C, S> {
@@ -66,14 +76,23 @@ impl<C, S: Clone> Sched<C, S> {
     }
 
     fn held(&self, index: Option<u32>) -> Vec<Held> {
-        let held = self.seats.taken().filter(|seat| {
-            let held = matches!(seat.state, State::Out | State::Opening);
-            held && index.is_none_or(|index| seat.slot == index)
-        });
-        let held = held.filter_map(|seat| {
-            Some(Held {
-                tenant: self.records[seat.slot as usize].id.clone()?,
+        let held = self.seats.taken().filter_map(|seat| {
+            let heir = seat
+                .heir()
+                .filter(|heir| index.is_none_or(|index| index == *heir));
+            let (owner, activity) = match (seat.state, heir) {
+                (_, Some(heir)) => (heir, Activity::Opening),
+                (State::Out, _) => (seat.slot, Activity::Out),
+                (State::Opening, _) => (seat.slot, Activity::Opening),
+                (State::Closing, _) => (seat.slot, Activity::Closing),
+                (State::Idle | State::Free, _) => return None,
+            };
+            let concerns = index.is_none_or(|index| index == owner);
+            let tenant = self.records[owner as usize].id.clone();
+            tenant.filter(|_| concerns).map(|tenant| Held {
+                tenant,
                 label: seat.label,
+                activity,
                 since: seat.since,
                 thread: seat.thread,
             })

@@ -32,6 +32,12 @@ impl Parts {
         self.idle + self.out + self.opening + self.closing
     }
 
+    /// Those that are there, or will be. With more than its cap a tenant keeps none idle.
+    #[inline]
+    pub(crate) fn staying(&self) -> u32 {
+        self.idle + self.out + self.opening
+    }
+
     #[inline]
     fn of(&mut self, state: State) -> Option<&mut u32> {
         match state {
@@ -72,7 +78,7 @@ pub(crate) struct Seat<C> {
     pub(crate) link: u32,
     pub(crate) epoch: Epoch,
     pub(crate) born: Stamp,
-    /// Since when it is idle or out.
+    /// When it came into its state.
     pub(crate) since: Stamp,
     pub(crate) label: Label,
     pub(crate) thread: u32,
@@ -124,7 +130,13 @@ impl<C> Seats<C> {
     }
 
     /// Takes a free one for a connection that is to be opened.
-    pub(crate) fn claim(&mut self, slot: u32, epoch: Epoch, holder: Holder) -> Option<u32> {
+    pub(crate) fn claim(
+        &mut self,
+        slot: u32,
+        epoch: Epoch,
+        holder: Holder,
+        now: Stamp,
+    ) -> Option<u32> {
         if self.parts.total() >= self.max {
             return None;
         }
@@ -134,7 +146,7 @@ impl<C> Seats<C> {
             link: NONE,
             epoch,
             born: Stamp::default(),
-            since: Stamp::default(),
+            since: now,
             label: holder.label,
             thread: holder.thread,
             connection: None,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::chain::NONE;
-use super::{Ask, Grant, Held, Holder, Permit, Prepared, Refusal, Sched, Stamp, State, Waiting};
+use super::{Ask, Grant, Held, Holder, Permit, Prepared, Refusal, Sched, Stamp, Waiting};
 use crate::sync::Moment;
 
 /// A place in the queue.
@@ -112,7 +112,7 @@ impl<C, S: Clone> Sched<C, S> {
         if let Some(heir) = self.rightful_heir(index) {
             let waiting = self.at(heir).first_waiter();
             let holder = waiting.expect("who holds a ticket waits").holder;
-            let permit = self.bequeath(seat, connection, heir, holder);
+            let permit = self.bequeath(seat, connection, heir, holder, now);
             self.serve_ticket(heir, permit, now);
         } else if self.at(index).waiters() > 0 && !self.may_barge(index) {
             let first = self.next_waiter(index).expect("somebody waits");
@@ -147,7 +147,7 @@ impl<C, S: Clone> Sched<C, S> {
         while let Some(first) = self.tickets.first() {
             let waiting = self.at(first).first_waiter();
             let holder = waiting.expect("who holds a ticket waits").holder;
-            let Some(permit) = self.reserve(first, holder) else {
+            let Some(permit) = self.reserve(first, holder, now) else {
                 break;
             };
             self.serve_ticket(first, permit, now);
@@ -198,14 +198,19 @@ impl<C, S: Clone> Sched<C, S> {
 
     /// A seat for one more connection of a tenant: a free one, else that of the
     /// least recently used idle connection of another.
-    pub(super) fn reserve(&mut self, index: u32, holder: Holder) -> Option<Permit<C, S>> {
+    pub(super) fn reserve(
+        &mut self,
+        index: u32,
+        holder: Holder,
+        now: Stamp,
+    ) -> Option<Permit<C, S>> {
         let epoch = self.at(index).epoch.expect("who asks has an epoch");
-        if let Some(seat) = self.seats.claim(index, epoch, holder) {
+        if let Some(seat) = self.seats.claim(index, epoch, holder, now) {
             return Some(self.permit(index, seat, None));
         }
         let (seat, connection) = self.take_victim(index)?;
         self.counters.reclaimed += 1;
-        Some(self.bequeath(seat, connection, index, holder))
+        Some(self.bequeath(seat, connection, index, holder, now))
     }
 
     /// The least recently used idle connection of a tenant that is not the asker's
@@ -220,8 +225,15 @@ impl<C, S: Clone> Sched<C, S> {
 
     /// Leaves a seat to `heir`, once its connection is closed. Until then both
     /// tenants count it, so that neither goes beyond its cap.
-    fn bequeath(&mut self, seat: u32, connection: C, heir: u32, holder: Holder) -> Permit<C, S> {
-        self.shift(seat, State::Closing);
+    fn bequeath(
+        &mut self,
+        seat: u32,
+        connection: C,
+        heir: u32,
+        holder: Holder,
+        now: Stamp,
+    ) -> Permit<C, S> {
+        self.begin_close(seat, now);
         let epoch = self.at(heir).epoch.expect("who asks has an epoch");
         let at = &mut self.seats[seat];
         (at.link, at.epoch) = (heir, epoch);

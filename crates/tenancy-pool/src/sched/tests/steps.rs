@@ -152,7 +152,8 @@ impl Harness {
             Step::Allow(t, cap) => {
                 self.caps[t] = cap.min(self.sched.limits.max);
                 let (key, epoch, now) = (self.keys[t], self.epochs[t], self.now());
-                self.sched.allow(key, epoch, self.caps[t], now);
+                let surplus = self.sched.allow(key, epoch, self.caps[t], now);
+                self.closing.extend(surplus.connections);
             }
             Step::Reap => {
                 let rubbish = self.sched.reap(self.now());

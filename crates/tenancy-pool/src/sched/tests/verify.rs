@@ -61,6 +61,10 @@ impl Harness {
             parts.total() <= slot.cap.max(1).max(self.before[t]),
             "tenant {t} has more than its cap"
         );
+        assert!(
+            parts.idle == 0 || parts.staying() <= slot.cap,
+            "tenant {t} keeps idle connections beyond its cap"
+        );
         let mut stack = 0;
         let mut at = slot.top;
         while at != NONE {
