@@ -85,8 +85,9 @@ pub use error::{
 };
 pub use fleet::{
     Back, Depth, Finding, Fixed, Fleet, FleetOptions, FleetReport, KeptCopy, LeftOut, Plan,
-    Planned, Problem, Progress, Rebuilt, Recovered, Repair, RunEnd, SchemaCounts, Stock, Stop,
-    TenantDone, TenantFailed, TenantLeftOut, ValidateOptions, Validated, Validation,
+    Planned, Problem, Progress, Rebuilt, Recovered, Repair, RunEnd, SchemaCounts, Snapshot, Stock,
+    Stop, TenantDone, TenantFailed, TenantLeftOut, TrashedFile, ValidateOptions, Validated,
+    Validation,
 };
 pub use harden::{Hardening, Refusal, Rule};
 pub use maintenance::{Check, Vacuumed};

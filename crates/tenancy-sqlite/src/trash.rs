@@ -1,9 +1,9 @@
-//! The trash: files of retired tenants, until their grace has passed.
+//! The trash: files of retired tenants, until somebody empties it.
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tenancy_core::Epoch;
 
@@ -30,11 +30,6 @@ impl Trashed {
         let place = Place::parse(locator, Epoch::new(epoch.parse().ok()?)?)?;
         let at = at.parse().ok()?;
         Some(Self { path, place, at })
-    }
-
-    /// Has it been here longer than `grace`?
-    pub(crate) fn is_past(&self, grace: Duration) -> bool {
-        now().saturating_sub(self.at) >= grace.as_secs()
     }
 }
 

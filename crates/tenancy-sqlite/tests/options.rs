@@ -323,16 +323,15 @@ fn who_is_behind_is_refused_or_migrated_by_choice() {
 }
 
 #[test]
-fn the_grace_keeps_a_retired_file_for_its_seconds() {
-    for (grace, gone) in [
+fn a_retired_file_is_kept_for_its_retention() {
+    for (retention, gone) in [
         (None, 0),
         (Some(Duration::from_secs(3_600)), 0),
         (Some(Duration::MAX), 0),
-        (Some(Duration::from_millis(999)), 1),
         (Some(Duration::ZERO), 1),
     ] {
-        let root = Root::with(|b| match grace {
-            Some(grace) => b.grace(grace),
+        let root = Root::with(|b| match retention {
+            Some(retention) => b.trash_retention(retention),
             None => b,
         });
         let catalog = SqliteCatalog::open(root.dir.path()).unwrap();
@@ -341,7 +340,14 @@ fn the_grace_keeps_a_retired_file_for_its_seconds() {
         let retiring = bed.change(&acme, TenantChange::status(TenantStatus::Retiring));
         bed.root.driver.retire(&retiring, Duration::ZERO).unwrap();
         let fleet = Fleet::new(bed.root.driver.clone(), bed.catalog.clone());
-        assert_eq!(fleet.empty_trash(&by()).unwrap().len(), gone, "{grace:?}");
+        let kept = fleet.trash().unwrap();
+        assert_eq!(kept[0].until.is_none(), retention == Some(Duration::MAX));
+        assert_eq!(kept[0].is_expired(), gone == 1, "{retention:?}");
+        assert_eq!(
+            fleet.empty_trash(&by()).unwrap().len(),
+            gone,
+            "{retention:?}"
+        );
     }
 }
 

@@ -187,11 +187,11 @@ fn another_file_in_the_place_or_in_the_trash_is_refused_and_kept() {
 }
 
 /// A fleet of one root; `acme` is a retiring row with a file.
-fn fleet(root: &Root, grace: Duration) -> (Fleet, Tenant) {
+fn fleet(root: &Root, retention: Duration) -> (Fleet, Tenant) {
     let catalog = SqliteCatalog::open(root.dir.path()).unwrap();
     let driver = SqliteDriver::builder(root.dir.path())
         .migrations(notes())
-        .grace(grace);
+        .trash_retention(retention);
     let driver = driver.build().unwrap();
     let mut new = NewTenant::new("acme".parse().unwrap());
     new.placement = driver.place(&new.id).unwrap();
@@ -202,11 +202,11 @@ fn fleet(root: &Root, grace: Duration) -> (Fleet, Tenant) {
 }
 
 #[test]
-fn the_trash_is_emptied_of_what_is_past_its_grace_and_of_nothing_else() {
+fn the_trash_is_emptied_of_what_is_past_its_retention_and_of_nothing_else() {
     let by = Actor::new("test");
-    for (grace, gone) in [(Duration::from_secs(60), false), (Duration::ZERO, true)] {
+    for (retention, gone) in [(Duration::from_secs(60), false), (Duration::ZERO, true)] {
         let root = Root::new();
-        let (fleet, acme) = fleet(&root, grace);
+        let (fleet, acme) = fleet(&root, retention);
         assert!(fleet.empty_trash(&by).unwrap().is_empty(), "not in it yet");
         fleet.driver().retire(&acme, NOW).unwrap();
         // None of ours, though old enough.
@@ -224,6 +224,71 @@ fn the_trash_is_emptied_of_what_is_past_its_grace_and_of_nothing_else() {
         let rows = fleet.catalog().page(None, 9).unwrap();
         assert_eq!(rows.is_empty(), gone);
         assert!(fleet.empty_trash(&by).unwrap().is_empty());
+    }
+}
+
+/// A clock that was 40 days behind at the retirement has written a name that is past the
+/// retention. The file's change time, and the events of the catalog before it, say more.
+#[test]
+fn a_clock_that_was_behind_destroys_nothing_early() {
+    let by = Actor::new("test");
+    let days = |n: u64| Duration::from_secs(n * 86_400);
+    let now = || std::time::UNIX_EPOCH.elapsed().unwrap();
+    let root = Root::new();
+    let (fleet, acme) = fleet(&root, days(30));
+    fleet.driver().retire(&acme, NOW).unwrap();
+    let trash = root.dir.path().join("trash");
+    let older = format!(
+        "{}.1.{}.db",
+        acme.placement().locator,
+        (now() - days(40)).as_secs()
+    );
+    std::fs::rename(trash.join(&files_below(&trash)[0]), trash.join(older)).unwrap();
+    assert!(!fleet.trash().unwrap()[0].is_expired());
+    assert!(fleet.empty_trash(&by).unwrap().is_empty());
+
+    // Now as if all of this file's times were 40 days behind the events before it.
+    let (root, at_ms) = (Root::new(), (now() + days(40)).as_millis() as i64);
+    let (fleet, acme) = self::fleet(&root, Duration::ZERO);
+    fleet.driver().retire(&acme, NOW).unwrap();
+    let catalog = rusqlite::Connection::open(root.dir.path().join("catalog.db")).unwrap();
+    let sql = "INSERT INTO events VALUES (0, ?1, 'test', 'insert', 'beta', '', x'')";
+    catalog.execute(sql, [at_ms]).unwrap();
+    assert!(!fleet.trash().unwrap()[0].is_expired());
+    assert!(fleet.empty_trash(&by).unwrap().is_empty());
+}
+
+#[test]
+fn copies_are_listed_with_their_retention_and_removed_past_it() {
+    for (retention, removed) in [(Duration::from_secs(3_600), 0), (Duration::ZERO, 1)] {
+        let root = Root::new();
+        let catalog = SqliteCatalog::open(root.dir.path()).unwrap();
+        // The third step has no way back, so a copy is kept before it.
+        let steps = notes().iter().cloned().collect::<Vec<_>>();
+        let third = tenancy_sqlite::Migration::new("third", "CREATE TABLE third (x)");
+        let all = steps.into_iter().chain([third]);
+        let driver = SqliteDriver::builder(root.dir.path())
+            .migrations(tenancy_sqlite::Migrations::new(all).unwrap())
+            .snapshot_retention(retention)
+            .build()
+            .unwrap();
+        let mut new = NewTenant::new("acme".parse().unwrap());
+        new.placement = driver.place(&new.id).unwrap();
+        let acme = catalog.insert(new, &Actor::new("test")).unwrap();
+        root.driver.provision(&acme).unwrap();
+        driver
+            .migrate(&acme, tenancy_core::SchemaTarget::Latest)
+            .unwrap();
+        let fleet = Fleet::new(driver, catalog);
+        let kept = fleet.snapshots().unwrap();
+        let [copy] = &kept[..] else {
+            panic!("{kept:?}")
+        };
+        assert_eq!((&copy.tenant, copy.schema), (&Some(acme.to_ref()), 2));
+        assert_eq!(copy.is_expired(), removed == 1);
+        assert_eq!(fleet.remove_expired_snapshots().unwrap().len(), removed);
+        assert_eq!(fleet.snapshots().unwrap().len(), 1 - removed);
+        assert_eq!(copy.path.exists(), removed == 0);
     }
 }
 

@@ -53,7 +53,9 @@ mod tenancy;
 mod upkeep;
 
 pub use builder::TenancyBuilder;
-pub use config::{Config, ConfigError, PathRule, PoolConfig, ResolveConfig, StorageConfig};
+pub use config::{
+    Config, ConfigError, PathRule, PoolConfig, ResolveConfig, RetentionConfig, StorageConfig,
+};
 pub use error::Error;
 pub use spec::TenantSpec;
 pub use tenancy::Tenancy;
@@ -71,10 +73,10 @@ pub use tenancy_sqlite::{
     Finding, Fixed, Fleet, FleetError, FleetOptions, FleetReport, Hardening, InvalidJobs,
     InvalidStock, IoError, KeptCopy, LeftOut, MigrateError, Migration, Migrations, MigrationsError,
     OpenError, Plan, Planned, Problem, Progress, RebuildError, Rebuilt, Recovered, Refusal, Repair,
-    RepairError, Run, RunEnd, SchemaCounts, SchemaStatus, SeedError, Seeds, SeedsError,
+    RepairError, Run, RunEnd, SchemaCounts, SchemaStatus, SeedError, Seeds, SeedsError, Snapshot,
     SqliteCatalog, SqliteConnection, SqliteDriver, SqliteDriverBuilder, SqliteManager, Stock, Stop,
-    StorageError, TaskFailure, TenantDone, TenantFailed, TenantLeftOut, Vacuumed, ValidateOptions,
-    Validated, Validation,
+    StorageError, TaskFailure, TenantDone, TenantFailed, TenantLeftOut, TrashedFile, Vacuumed,
+    ValidateOptions, Validated, Validation,
 };
 
 /// The README's example, compiled and run.

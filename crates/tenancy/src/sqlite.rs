@@ -48,7 +48,13 @@ impl TenancyBuilder<SqliteDriver> {
             Some(dir) => Seeds::from_dir(dir)?,
             None => Seeds::default(),
         };
-        let driver = SqliteDriver::builder(root).migrations(migrations);
+        let mut driver = SqliteDriver::builder(root).migrations(migrations);
+        if let Some(retention) = config.retention.trash {
+            driver = driver.trash_retention(retention);
+        }
+        if let Some(retention) = config.retention.snapshots {
+            driver = driver.snapshot_retention(retention);
+        }
         let driver = driver.seeds(seeds).build()?;
         let catalog = SqliteCatalog::open(root)?;
         if driver.was_alone() {

@@ -139,7 +139,7 @@ fn mistakes_name_the_file_the_key_the_fact_and_what_to_do() {
         ),
         (
             "\n[pool]\ncheckout_timeout = \"5 s\"",
-            "etc/tenancy.toml line 3 (checkout_timeout = \"5 s\"): \"5 s\" is no duration; write a whole number and ms, s, m or h, like \"500ms\" or \"5s\"",
+            "etc/tenancy.toml line 3 (checkout_timeout = \"5 s\"): \"5 s\" is no duration; write a whole number and ms, s, m, h or d, like \"500ms\" or \"5s\"",
         ),
         (
             "[resolve]\nrules = [\"custom\"]",

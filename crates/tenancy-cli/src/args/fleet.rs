@@ -89,7 +89,7 @@ pub struct Seed {
 #[derive(Debug, Args)]
 pub struct Validate {
     /// Mend what needs no decision of yours: what is nobody's goes to quarantine, what
-    /// was half done is completed, what is past its grace ends.
+    /// was half done is completed. Nothing is destroyed.
     #[arg(long)]
     pub fix: bool,
     /// Make a new catalog from what the files say, when catalog.db is lost or damaged:

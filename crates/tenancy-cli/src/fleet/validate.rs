@@ -26,6 +26,8 @@ struct Report {
     /// Tenants whose creation is going on or was cut off.
     unfinished: Vec<String>,
     findings: Vec<Row>,
+    /// Facts that are no fault, and do not change the exit code.
+    warnings: Vec<Row>,
     /// Findings that are left.
     left: usize,
 }
@@ -78,7 +80,6 @@ fn said(repair: &Repair) -> String {
         Repair::Quarantined(path) => format!("moved to {}", path.display()),
         Repair::Retired => "its retirement is complete".to_owned(),
         Repair::Revived => "its file is back in use".to_owned(),
-        Repair::Destroyed => "destroyed, as its grace has passed".to_owned(),
         _ => "it was in order when it was looked at again".to_owned(),
     }
 }
@@ -119,6 +120,7 @@ pub fn run(args: &Validate, global: &Global, out: Output) -> Result<(), Failure>
     let lists = [
         ("unfinished", &[][..]),
         ("findings", &["code", "says", "fixed", "failed"]),
+        ("warnings", &["code", "says"]),
     ];
     out.summary(&report, &lists)?;
     report.verdict(args)
@@ -145,6 +147,7 @@ impl Report {
                 .collect(),
             left: findings.iter().filter(|row| row.fixed.is_none()).count(),
             findings,
+            warnings: validation.warnings.iter().map(Row::from).collect(),
         }
     }
 

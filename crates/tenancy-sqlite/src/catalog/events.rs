@@ -1,5 +1,7 @@
 //! The audit trail: one event for every write, each with the hash of those before it.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use sha2::{Digest, Sha256};
 use tenancy_core::{CatalogError, Version};
@@ -95,6 +97,18 @@ impl SqliteCatalog {
             let mut read = connection.prepare_cached(&sql)?;
             let bounds = params![after.0.cast_signed(), at_most(max)];
             read.query_map(bounds, AuditEvent::read)?.collect()
+        })
+    }
+
+    /// Returns the latest time of the 10,000 events up to a version: a lower bound of the
+    /// time of that version, whatever the clock showed at the moment of its write.
+    pub(crate) fn latest_event_until(&self, upto: Version) -> Result<SystemTime, CatalogError> {
+        self.read(|connection| {
+            let sql = "SELECT coalesce(max(at_ms), 0) FROM (SELECT at_ms FROM events \
+                       WHERE version <= ?1 ORDER BY version DESC LIMIT 10000)";
+            let mut latest = connection.prepare_cached(sql)?;
+            let at_ms: i64 = latest.query_row([upto.0.cast_signed()], |row| row.get(0))?;
+            Ok(UNIX_EPOCH + Duration::from_millis(u64::try_from(at_ms).unwrap_or(0)))
         })
     }
 

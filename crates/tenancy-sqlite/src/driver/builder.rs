@@ -23,7 +23,7 @@ use crate::template::fingerprint;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A month's invoice tells a customer of a retirement that nobody meant.
-const GRACE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// SQLite's own default, and the block of the usual file systems.
 const PAGE_SIZE: u32 = 4096;
@@ -57,7 +57,8 @@ pub struct SqliteDriverBuilder {
     busy_timeout: Duration,
     hardening: Hardening,
     behind: Behind,
-    grace: Duration,
+    trash_retention: Duration,
+    snapshot_retention: Duration,
     file_systems: FileSystems,
     page_size: u32,
     quota: Quota,
@@ -76,7 +77,8 @@ impl SqliteDriverBuilder {
             busy_timeout: BUSY_TIMEOUT,
             hardening: Hardening::default(),
             behind: Behind::default(),
-            grace: GRACE,
+            trash_retention: RETENTION,
+            snapshot_retention: RETENTION,
             file_systems: FileSystems::default(),
             page_size: PAGE_SIZE,
             max_wal_bytes: MAX_WAL_BYTES,
@@ -134,12 +136,21 @@ impl SqliteDriverBuilder {
         self
     }
 
-    /// How long a retired tenant's file stays in the trash, where it can be revived;
-    /// in whole seconds, any number of them; 30 days unless said. After that, with zero at
-    /// once, [`Fleet::empty_trash`](crate::Fleet::empty_trash) destroys it; nothing else
-    /// does.
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
+    /// Sets for how long a retired tenant's file is kept in the trash, where it can be
+    /// revived: any number of whole seconds, 30 days by default. Nothing happens at the
+    /// end of it: from then on [`Fleet::empty_trash`](crate::Fleet::empty_trash) destroys
+    /// the tenant when it is called, and a validation warns of it.
+    pub fn trash_retention(mut self, retention: Duration) -> Self {
+        self.trash_retention = retention;
+        self
+    }
+
+    /// Sets for how long the copies are kept that runs make of tenants' files: any number
+    /// of whole seconds, 30 days by default. From then on
+    /// [`Fleet::remove_expired_snapshots`](crate::Fleet::remove_expired_snapshots) removes
+    /// them when it is called.
+    pub fn snapshot_retention(mut self, retention: Duration) -> Self {
+        self.snapshot_retention = retention;
         self
     }
 
@@ -270,7 +281,8 @@ impl SqliteDriverBuilder {
                 busy_timeout: whole_millis(self.busy_timeout),
                 hardening: self.hardening,
                 behind: self.behind,
-                grace: self.grace,
+                trash_retention: self.trash_retention,
+                snapshot_retention: self.snapshot_retention,
                 on_connect: self.on_connect,
                 quota: self.quota,
                 max_wal_bytes: self.max_wal_bytes,

@@ -28,6 +28,9 @@ pub struct Validation {
     pub unfinished: Vec<TenantRef>,
     /// What does not fit, by tenant and path.
     pub findings: Vec<Finding>,
+    /// Facts that an operator should know and that are no fault: they do not make the
+    /// root unsound, and [`Fleet::fix`](crate::Fleet::fix) leaves them alone.
+    pub warnings: Vec<Finding>,
 }
 
 impl Validation {
@@ -68,8 +71,8 @@ pub enum Problem {
     HalfRetired,
     /// `gone`: a retired tenant has no file any more: its destruction was cut off.
     Gone,
-    /// `expired`: the grace of a file in the trash has passed: a retired tenant's, or of
-    /// an incarnation before a rollback.
+    /// `expired`, a warning: the retention of a file in the trash has ended: a retired
+    /// tenant's, or of an incarnation before a rollback.
     Expired,
     /// `superseded`: a file of an incarnation before a rollback is still in its place.
     Superseded,
@@ -194,7 +197,6 @@ impl Problem {
             self,
             Self::InTrash
                 | Self::HalfRetired
-                | Self::Expired
                 | Self::Superseded
                 | Self::Orphan
                 | Self::Duplicate
@@ -219,7 +221,7 @@ impl fmt::Display for Problem {
             }
             Self::Gone => "is gone, though the tenant is only retired; destroy it again",
             Self::Expired => {
-                "is past its grace; a fix destroys it, and the tenant if it is retired"
+                "is past its retention; emptying the trash destroys it, and the tenant if it is retired"
             }
             Self::Superseded => "is of an earlier incarnation; a fix moves it to the trash",
             Self::NotAFile { found } => {

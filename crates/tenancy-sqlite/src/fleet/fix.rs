@@ -35,8 +35,6 @@ pub enum Repair {
     Retired,
     /// The tenant's file was put back into its place, or opened again.
     Revived,
-    /// The file was destroyed, and its tenant if it was retired: its grace had passed.
-    Destroyed,
     /// Somebody was faster, or it was never wrong: nothing was done.
     Nothing,
 }
@@ -49,9 +47,8 @@ fn main_of(sidecar: &Path) -> PathBuf {
 
 impl Fleet {
     /// Mends what can be mended without a person's decision, and says what was done:
-    /// files that are nobody's go to quarantine, half-done retirements are completed,
-    /// and the trash is emptied of what is past its grace. Nothing else is deleted.
-    /// Each finding is looked at again first. What is not
+    /// files that are nobody's go to quarantine, and half-done retirements are completed.
+    /// Nothing is deleted. Each finding is looked at again first. What is not
     /// [fixable](Problem::is_fixable) is left out.
     ///
     /// # Errors
@@ -78,13 +75,6 @@ impl Fleet {
             (Problem::Sidecar | Problem::Stray, _) => self.quarantine(path),
             (Problem::HalfRetired, Some(id)) => self.finish_retiring(id, by),
             (Problem::InTrash | Problem::Closed | Problem::NoWal, Some(id)) => self.reopen(id),
-            (Problem::Expired, _) => {
-                self.empty_trash(by)?;
-                Ok(match is_nothing(path)? {
-                    true => Repair::Destroyed,
-                    false => Repair::Nothing,
-                })
-            }
             (Problem::Superseded, Some(id)) => {
                 if let Some(tenant) = self.of_status(id, |_| true)? {
                     self.driver.shared.put_away(&tenant, Duration::ZERO)?;

@@ -33,6 +33,7 @@ pub use report::{FleetReport, LeftOut, Progress, RunEnd, TenantDone, TenantFaile
 pub use rollback::{Back, KeptCopy};
 pub use status::SchemaCounts;
 pub use stock::Stock;
+pub use trash::{Snapshot, TrashedFile};
 
 /// All tenants of a storage root: the driver of their files with the catalog that
 /// lists them. What an operator does to many tenants, or to files and rows together,

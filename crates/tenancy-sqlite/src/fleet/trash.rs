@@ -1,15 +1,110 @@
-//! Emptying the trash.
+//! The trash and the kept copies: listed with their retention, destroyed on request.
 
-use tenancy_core::{Actor, CatalogWriter, TenantRef, TenantStatus};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tenancy_core::{Actor, CatalogWriter, Epoch, Tenant, TenantRef, TenantStatus};
 
 use super::Fleet;
-use crate::error::RepairError;
+use crate::error::{IoError, RepairError};
+use crate::root::remove_file;
+use crate::trash::Trashed;
+
+/// A file in the trash, with the time until which it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TrashedFile {
+    /// The tenant, with the incarnation that the file belongs to.
+    pub tenant: TenantRef,
+    /// Whether the tenant is retired. If not, the file is of an incarnation before a
+    /// rollback, and the tenant goes on without it.
+    pub retired: bool,
+    /// The time of the retirement: the latest of the time in the file's name, the file's
+    /// change time and the events of the catalog before it.
+    pub since: SystemTime,
+    /// The end of the retention; `None` when the file is kept for ever.
+    pub until: Option<SystemTime>,
+    /// The size of the file.
+    pub bytes: u64,
+    /// The path of the file.
+    pub path: PathBuf,
+}
+
+/// A copy of a tenant's file that a run kept, with the time until which it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The tenant, with the incarnation that was copied; `None` when no tenant has the
+    /// place that the copy was made of.
+    pub tenant: Option<TenantRef>,
+    /// The schema version of the copy.
+    pub schema: u32,
+    /// The time at which it was made, by the file's own times.
+    pub since: SystemTime,
+    /// The end of the retention; `None` when it is kept for ever.
+    pub until: Option<SystemTime>,
+    /// The size of the file.
+    pub bytes: u64,
+    /// The path of the file.
+    pub path: PathBuf,
+}
+
+impl TrashedFile {
+    /// Returns whether the retention has ended.
+    pub fn is_expired(&self) -> bool {
+        is_over(self.until)
+    }
+}
+
+impl Snapshot {
+    /// Returns whether the retention has ended.
+    pub fn is_expired(&self) -> bool {
+        is_over(self.until)
+    }
+}
+
+fn is_over(until: Option<SystemTime>) -> bool {
+    until.is_some_and(|until| until <= SystemTime::now())
+}
 
 impl Fleet {
-    /// Destroys the retired tenants whose grace has passed, files first, rows then;
-    /// who they were. What a rollback put into the trash goes with its grace, too.
-    /// Nothing else does that: call it daily, say. It costs a look at the trash when
-    /// nothing is due.
+    /// Lists the files in the trash that belong to a tenant, those of the longest
+    /// retention last. Files that no tenant has are found by
+    /// [`validate`](Self::validate).
+    ///
+    /// ```
+    /// # use tenancy_sqlite::{Fleet, SqliteCatalog, SqliteDriver};
+    /// # let root = tempfile::tempdir()?;
+    /// # let driver = SqliteDriver::builder(root.path()).build()?;
+    /// # let fleet = Fleet::new(driver, SqliteCatalog::open(root.path())?);
+    /// for file in fleet.trash()? {
+    ///     println!("{}: {} bytes, kept until {:?}", file.tenant, file.bytes, file.until);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if the catalog or the trash cannot be read.
+    pub fn trash(&self) -> Result<Vec<TrashedFile>, RepairError> {
+        let mut files = Vec::new();
+        for trashed in self.driver.shared.root.trashed()? {
+            if let Some((_, file)) = self.look_up(&trashed)? {
+                files.push(file);
+            }
+        }
+        files.sort_by(|a, b| (a.until, &a.path).cmp(&(b.until, &b.path)));
+        Ok(files)
+    }
+
+    /// Destroys the retired tenants whose retention has ended, files first, rows then,
+    /// and returns them. Files that a rollback has put into the trash go with their
+    /// retention, too. Nothing else destroys a retired tenant.
+    ///
+    /// One clock is not trusted alone: a file counts as retired since the latest of the
+    /// time in its name, its change time and the 10,000 events of the catalog before its
+    /// retirement, so that a clock that was behind at that moment destroys nothing early.
     ///
     /// ```
     /// use tenancy_core::Actor;
@@ -24,31 +119,117 @@ impl Fleet {
     /// ```
     ///
     /// # Errors
-    /// When the catalog or a file refuses; those before it are gone, and the call may
-    /// be repeated.
+    /// Returns an error if the catalog or a file refuses; the tenants before it are
+    /// destroyed, and the call may be repeated.
     pub fn empty_trash(&self, by: &Actor) -> Result<Vec<TenantRef>, RepairError> {
         let shared = &self.driver.shared;
         let mut gone = Vec::new();
         for trashed in shared.root.trashed()? {
-            if !trashed.is_past(shared.grace) {
-                continue;
-            }
-            let Some(tenant) = self.catalog.at_place(&trashed.place)? else {
+            let Some((tenant, file)) = self.look_up(&trashed)? else {
                 continue;
             };
-            // Of an incarnation before a rollback; who has it now goes on.
-            let earlier = tenant.epoch() > trashed.place.epoch;
-            let retired =
-                tenant.epoch() == trashed.place.epoch && tenant.status() == TenantStatus::Retiring;
-            if !(earlier || retired) || !shared.remove_if_trashed(&trashed)? {
+            if !file.is_expired() || !shared.remove_if_trashed(&trashed)? {
                 continue;
             }
-            if retired {
+            if file.retired {
                 shared.remove_copies(&tenant)?;
                 self.catalog.remove(tenant.id(), tenant.version(), by)?;
-                gone.push(tenant.to_ref());
+                gone.push(file.tenant);
             }
         }
         Ok(gone)
     }
+
+    /// Lists the copies that runs have kept of tenants' files, those of the longest
+    /// retention last.
+    ///
+    /// # Errors
+    /// Returns an error if the catalog or a directory cannot be read.
+    pub fn snapshots(&self) -> Result<Vec<Snapshot>, RepairError> {
+        let shared = &self.driver.shared;
+        let mut snapshots = Vec::new();
+        for copy in shared.root.copies()? {
+            let owner = self.catalog.at_place(&copy.place)?;
+            let Some((times, bytes)) = look_at(&copy.path)? else {
+                continue;
+            };
+            let since = times.max(copy.made);
+            snapshots.push(Snapshot {
+                tenant: owner.map(|tenant| of_epoch(&tenant, copy.place.epoch)),
+                schema: copy.schema,
+                since,
+                until: since.checked_add(shared.snapshot_retention),
+                bytes,
+                path: copy.path,
+            });
+        }
+        snapshots.sort_by(|a, b| (a.until, &a.path).cmp(&(b.until, &b.path)));
+        Ok(snapshots)
+    }
+
+    /// Removes the kept copies whose retention has ended, and returns them. A rollback
+    /// cannot go back to them any more.
+    ///
+    /// # Errors
+    /// Returns an error if the catalog cannot be read or a file refuses; the copies before
+    /// it are removed, and the call may be repeated.
+    pub fn remove_expired_snapshots(&self) -> Result<Vec<Snapshot>, RepairError> {
+        let mut removed = Vec::new();
+        for snapshot in self.snapshots()? {
+            if snapshot.is_expired() {
+                remove_file(&snapshot.path)?;
+                removed.push(snapshot);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Returns a file of the trash with the tenant that has its place; `None` for the
+    /// file of nobody, and of a tenant that is back in use.
+    pub(super) fn look_up(
+        &self,
+        trashed: &Trashed,
+    ) -> Result<Option<(Tenant, TrashedFile)>, RepairError> {
+        let Some(tenant) = self.catalog.at_place(&trashed.place)? else {
+            return Ok(None);
+        };
+        let epoch = trashed.place.epoch;
+        let retired = tenant.epoch() == epoch && tenant.status() == TenantStatus::Retiring;
+        let (true, Some((changed, bytes))) =
+            (retired || tenant.epoch() > epoch, look_at(&trashed.path)?)
+        else {
+            return Ok(None);
+        };
+        let mut since = changed.max(UNIX_EPOCH + Duration::from_secs(trashed.at));
+        if retired {
+            // Of an earlier incarnation the row says nothing: it changes with the tenant.
+            since = since.max(self.catalog.latest_event_until(tenant.version())?);
+        }
+        let file = TrashedFile {
+            tenant: of_epoch(&tenant, epoch),
+            retired,
+            since,
+            until: since.checked_add(self.driver.shared.trash_retention),
+            bytes,
+            path: trashed.path.clone(),
+        };
+        Ok(Some((tenant, file)))
+    }
+}
+
+fn of_epoch(tenant: &Tenant, epoch: Epoch) -> TenantRef {
+    let mut of = tenant.to_ref();
+    of.epoch = epoch;
+    of
+}
+
+/// The latest of a file's times, and its size; `None` when it is gone. The change time is
+/// the kernel's: renames and copies set it, and no program can.
+fn look_at(path: &Path) -> Result<Option<(SystemTime, u64)>, IoError> {
+    let meta = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        meta => meta.map_err(IoError::at(path, "looked at"))?,
+    };
+    let changed = Duration::from_secs(u64::try_from(meta.ctime()).unwrap_or(0));
+    Ok(Some((UNIX_EPOCH + changed, meta.len())))
 }

@@ -60,6 +60,7 @@ impl Fleet {
         }
         let mut out = comparison.out;
         out.findings.sort();
+        out.warnings.sort();
         out.unfinished.sort();
         Ok(out)
     }
@@ -218,6 +219,18 @@ impl<'v> Comparison<'v> {
         }
     }
 
+    fn warn_if_expired(&mut self, row: usize, trashed: &Trashed) -> Result<(), RepairError> {
+        let file = self.fleet.look_up(trashed)?;
+        if file.is_some_and(|(_, file)| file.is_expired()) {
+            self.out.warnings.push(Finding {
+                tenant: Some(self.rows[row].to_ref()),
+                path: Some(trashed.path.clone()),
+                problem: Problem::Expired,
+            });
+        }
+        Ok(())
+    }
+
     fn strays(&mut self, strays: Vec<PathBuf>) {
         for stray in strays {
             self.find(None, Some(&stray), Problem::Stray);
@@ -229,16 +242,12 @@ impl<'v> Comparison<'v> {
         self.strays(strays);
         self.out.files += trashed.len() as u64;
         for trashed in trashed {
-            let grace = self.fleet.driver.shared.grace;
             match self.row_of(trashed.place.key()) {
                 Owner::Row(row) if !self.seen[row].in_place => {
                     self.seen[row].trashed = Some(trashed);
                 }
                 // A rollback has put it there.
-                Owner::Later(row) if trashed.is_past(grace) => {
-                    self.find(Some(&self.rows[row]), Some(&trashed.path), Problem::Expired);
-                }
-                Owner::Later(_) => {}
+                Owner::Later(row) => self.warn_if_expired(row, &trashed)?,
                 _ if self.fleet.is_orphan(&trashed.place, &trashed.path)? => {
                     self.find(None, Some(&trashed.path), Problem::Orphan);
                 }
@@ -269,10 +278,10 @@ impl<'v> Comparison<'v> {
                 (_, true) if retiring => (shared.root.file(&place), Problem::HalfRetired),
                 (_, true) => continue,
                 (Some(trashed), _) if !retiring => (trashed.path.clone(), Problem::InTrash),
-                (Some(trashed), _) if trashed.is_past(shared.grace) => {
-                    (trashed.path.clone(), Problem::Expired)
+                (Some(trashed), _) => {
+                    self.warn_if_expired(row, &trashed.clone())?;
+                    continue;
                 }
-                (Some(_), _) => continue,
                 (None, _) if retiring => (shared.root.file(&place), Problem::Gone),
                 (None, _) => (shared.root.file(&place), Problem::Missing),
             };

@@ -109,7 +109,7 @@ impl World {
 
 fn fleet(root: &Path, migrations: Migrations) -> Fleet {
     let driver = SqliteDriver::builder(root).migrations(migrations);
-    let driver = driver.grace(Duration::from_secs(1_000)).build();
+    let driver = driver.build();
     Fleet::new(driver.unwrap(), SqliteCatalog::open(root).unwrap())
 }
 
@@ -125,7 +125,6 @@ fn word(fixed: &Fixed) -> &'static str {
         }
         Repair::Retired => "retired",
         Repair::Revived => "revived",
-        Repair::Destroyed => "destroyed",
         _ => "nothing",
     }
 }
@@ -159,14 +158,12 @@ fn what_does_not_fit_is_found_and_mended() {
             code.is_empty() || !mended.is_empty(),
             "{case}: {left:?}"
         );
-        if mended != "destroyed" {
-            let now = files_below(world.driver().root()).len();
-            assert_eq!(now, files.len(), "{case}: files were lost or made");
-        }
+        let now = files_below(world.driver().root()).len();
+        assert_eq!(now, files.len(), "{case}: files were lost or made");
         // Mending again does nothing.
         for fixed in world.fleet.fix(&found, &world.by) {
             let word = word(&fixed);
-            let harmless = ["nothing", "destroyed", "revived", "retired"].contains(&word);
+            let harmless = ["nothing", "revived", "retired"].contains(&word);
             assert!(harmless, "{case}: {word}");
         }
         let bystander = world.fleet.catalog().page(None, 9).unwrap();
@@ -188,6 +185,38 @@ fn what_does_not_fit_is_found_and_mended() {
             );
         }
     }
+}
+
+#[test]
+fn files_past_their_retention_are_a_warning_and_no_fault() {
+    let dir = quick_dir();
+    let driver = SqliteDriver::builder(dir.path()).migrations(notes());
+    let driver = driver.trash_retention(Duration::ZERO).build().unwrap();
+    let world = World {
+        fleet: Fleet::new(driver, SqliteCatalog::open(dir.path()).unwrap()),
+        by: Actor::new("test"),
+        dir,
+    };
+    let acme = plants::half_retired(&world).unwrap();
+    world.driver().retire(&acme, NOW).unwrap();
+    let beta = world.made("beta");
+    let mut change = TenantChange::default();
+    change.reincarnate = Some(beta.placement().clone());
+    let catalog = world.fleet.catalog();
+    let next = catalog.update(beta.id(), beta.version(), change, &world.by);
+    let next = next.unwrap();
+    world.driver().provision(&next).unwrap();
+    world.driver().retire(&beta, NOW).unwrap();
+
+    let found = world.validate(Depth::Full);
+    assert!(found.is_sound(), "{found:?}");
+    let warned = |at: usize| (found.warnings[at].code(), found.warnings[at].tenant.clone());
+    assert_eq!(found.warnings.len(), 2, "{:?}", found.warnings);
+    assert_eq!(warned(0), ("expired", Some(acme.to_ref())));
+    assert_eq!(warned(1), ("expired", Some(next.to_ref())));
+    let files = files_below(world.driver().root());
+    assert!(world.fleet.fix(&found, &world.by).is_empty());
+    assert_eq!(files_below(world.driver().root()), files);
 }
 
 #[test]

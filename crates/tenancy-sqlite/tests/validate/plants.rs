@@ -5,16 +5,14 @@ use super::*;
 pub type Plant = fn(&World) -> Option<Tenant>;
 
 /// (what is planted, the depth at which it is seen, its word, what a fix makes of it)
-pub const PLANTS: [(Plant, Depth, &str, &str); 27] = [
+pub const PLANTS: [(Plant, Depth, &str, &str); 25] = [
     (|_| None, Depth::Full, "", ""),
     (missing, Depth::Names, "missing", ""),
     (in_trash, Depth::Names, "in_trash", "revived"),
     (half_retired, Depth::Names, "half_retired", "retired"),
     (half_revived, Depth::Names, "half_retired", "retired"),
     (gone, Depth::Names, "gone", ""),
-    (expired, Depth::Names, "expired", "destroyed"),
     (superseded, Depth::Names, "superseded", "retired"),
-    (superseded_and_expired, Depth::Names, "expired", "destroyed"),
     (ahead_of_its_row, Depth::Names, "orphan", "quarantined"),
     (link, Depth::Names, "not_a_file", ""),
     (other_driver, Depth::Names, "placement", ""),
@@ -72,22 +70,6 @@ pub fn gone(world: &World) -> Option<Tenant> {
     Some(acme)
 }
 
-pub fn expired(world: &World) -> Option<Tenant> {
-    let acme = half_retired(world).unwrap();
-    world.driver().retire(&acme, NOW).unwrap();
-    make_older(world);
-    Some(acme)
-}
-
-/// What is in the trash has been there for longer than the grace.
-pub fn make_older(world: &World) {
-    let name = files_below(&world.trash()).remove(0);
-    let parts: Vec<&str> = name.split('.').collect();
-    let since: u64 = parts[2].parse().unwrap();
-    let older = format!("{}.{}.{}.db", parts[0], parts[1], since - 1_001);
-    fs::rename(world.trash().join(&name), world.trash().join(older)).unwrap();
-}
-
 /// As a rollback leaves it that found the file in use.
 pub fn superseded(world: &World) -> Option<Tenant> {
     let acme = world.made("acme");
@@ -98,14 +80,6 @@ pub fn superseded(world: &World) -> Option<Tenant> {
         .update(acme.id(), acme.version(), change, &world.by)
         .unwrap();
     world.driver().provision(&next).unwrap();
-    Some(next)
-}
-
-pub fn superseded_and_expired(world: &World) -> Option<Tenant> {
-    let next = superseded(world).unwrap();
-    let found = world.validate(Depth::Names);
-    world.fleet.fix(&found, &world.by);
-    make_older(world);
     Some(next)
 }
 

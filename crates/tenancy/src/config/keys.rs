@@ -7,7 +7,9 @@ use serde::Deserializer;
 use serde::de::{Deserialize, Error, Visitor};
 use toml::{Table, Value};
 
-use super::{Config, ConfigError, PathRule, PoolConfig, ResolveConfig, StorageConfig};
+use super::{
+    Config, ConfigError, PathRule, PoolConfig, ResolveConfig, RetentionConfig, StorageConfig,
+};
 
 /// Refuses the first key that is not known.
 pub(super) fn check(config: &Table, file: &Path) -> Result<(), ConfigError> {
@@ -49,6 +51,7 @@ fn known() -> Vec<Key<'static>> {
         ("resolve", fields::<ResolveConfig>()),
         ("path", fields::<PathRule>()),
         ("pool", fields::<PoolConfig>()),
+        ("retention", fields::<RetentionConfig>()),
     ];
     let keys = tables.into_iter();
     keys.flat_map(|(table, keys)| keys.iter().map(move |key| (table, *key)))

@@ -58,6 +58,8 @@ pub struct Config {
     pub paths: Vec<PathRule>,
     /// `[pool]`
     pub pool: PoolConfig,
+    /// `[retention]`
+    pub retention: RetentionConfig,
 }
 
 /// `[storage]`: where the tenants' files are.
@@ -168,6 +170,20 @@ pub struct PoolConfig {
     /// How long a check-out waits; 5 s unless said.
     #[serde(deserialize_with = "value::maybe_duration")]
     pub checkout_timeout: Option<Duration>,
+}
+
+/// `[retention]`: for how long retired tenants and copies are kept at least. Nothing is
+/// destroyed when it ends: files past it are marked, and a person removes them.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct RetentionConfig {
+    /// The retention of retired tenants in the trash; defaults to 30 days.
+    #[serde(deserialize_with = "value::maybe_duration")]
+    pub trash: Option<Duration>,
+    /// The retention of the copies that runs keep; defaults to 30 days.
+    #[serde(deserialize_with = "value::maybe_duration")]
+    pub snapshots: Option<Duration>,
 }
 
 impl Config {

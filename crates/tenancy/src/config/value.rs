@@ -83,12 +83,12 @@ pub(super) fn maybe_duration<'de, D: Deserializer<'de>>(
     let text = String::deserialize(from)?;
     duration(&text).map(Some).ok_or_else(|| {
         D::Error::custom(format!(
-            "{text:?} is no duration; write a whole number and ms, s, m or h, like \"500ms\" or \"5s\""
+            "{text:?} is no duration; write a whole number and ms, s, m, h or d, like \"500ms\" or \"5s\""
         ))
     })
 }
 
-/// `500ms`, `5s`, `2m`, `1h`.
+/// `500ms`, `5s`, `2m`, `1h`, `30d`.
 fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     let number: u64 = number.parse().ok()?;
@@ -97,6 +97,7 @@ fn duration(text: &str) -> Option<Duration> {
         "s" => Some(Duration::from_secs(number)),
         "m" => number.checked_mul(60).map(Duration::from_secs),
         "h" => number.checked_mul(3600).map(Duration::from_secs),
+        "d" => number.checked_mul(86_400).map(Duration::from_secs),
         _ => None,
     }
 }
@@ -112,6 +113,7 @@ mod tests {
             ("5s", Some(5_000)),
             ("2m", Some(120_000)),
             ("1h", Some(3_600_000)),
+            ("30d", Some(2_592_000_000)),
             ("0s", Some(0)),
             ("5", None),
             ("", None),
