@@ -145,7 +145,7 @@ fn a_config_that_is_wrong_is_refused_before_anything_is_made() {
         ),
         (
             "[pool]\ncheckout_timeout = \"5\"",
-            "\"5\" is no duration; write a whole number and ms, s, m or h",
+            "\"5\" is no duration; write a whole number and ms, s, m, h or d",
         ),
         (
             "[resolve]\nheader = \"x-tenant\"",

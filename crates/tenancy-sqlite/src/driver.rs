@@ -155,7 +155,7 @@ pub(crate) struct Shared {
     pub(crate) quota: Quota,
     pub(crate) max_wal_bytes: u64,
     durability: Durability,
-    page_size: u32,
+    pub(crate) page_size: u32,
     /// What new files are like.
     pub(crate) fingerprint: Box<str>,
     template: OnceCell<Template>,

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::ops::Range;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -10,7 +11,7 @@ use tenancy_core::{SchemaTarget, Tenant};
 
 use crate::driver::OnConnect;
 use crate::error::MigrateError;
-use crate::harden::{self, Hardening, Purpose};
+use crate::harden::{self, Guard, Hardening, Purpose};
 use crate::migrate::{self, Migrations};
 use crate::root::hex;
 use crate::stamp;
@@ -41,18 +42,8 @@ impl Template {
         page_size: u32,
         on_connect: Option<&OnConnect>,
     ) -> Result<Self, MigrateError> {
-        let mut connection = empty(page_size)?;
-        if let Some(on_connect) = on_connect {
-            on_connect(&mut connection)?;
-        }
-        let guard = harden::guard(&connection, Purpose::Migration, Hardening::Strict)?;
-        migrate::run(
-            &connection,
-            &guard,
-            migrations,
-            SchemaTarget::Latest,
-            &|_| Ok(()),
-        )?;
+        let (connection, guard) =
+            migrated(migrations, page_size, on_connect, SchemaTarget::Latest)?;
         let (mut bytes, stamp) = guard.ours(|| image(&connection, page_size))?;
         if let Some(versions) = bytes.get_mut(FORMAT_VERSIONS) {
             versions.fill(WAL);
@@ -98,6 +89,22 @@ pub(crate) fn fingerprint(migrations: &Migrations, page_size: u32) -> Box<str> {
         digest.update(migration.sha256());
     }
     hex(&digest.finalize()).into()
+}
+
+/// Makes a database in memory and migrates it.
+pub(crate) fn migrated(
+    migrations: &Migrations,
+    page_size: u32,
+    on_connect: Option<&OnConnect>,
+    target: SchemaTarget,
+) -> Result<(Connection, Arc<Guard>), MigrateError> {
+    let mut connection = empty(page_size)?;
+    if let Some(on_connect) = on_connect {
+        on_connect(&mut connection)?;
+    }
+    let guard = harden::guard(&connection, Purpose::Migration, Hardening::Strict)?;
+    migrate::run(&connection, &guard, migrations, target, &|_| Ok(()))?;
+    Ok((connection, guard))
 }
 
 /// A database in memory with our own tables.

@@ -6,6 +6,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use tenancy_core::{Tenant, TenantStatus};
 
 use super::depth::{Depth, ValidateOptions};
+use super::drift::Expected;
 use super::findings::Problem;
 use super::run::{in_parallel, with_causes};
 use super::validate::{Comparison, Seen, is_nothing};
@@ -34,8 +35,9 @@ impl Comparison<'_> {
             Some((tenant, path))
         };
         let files: Vec<(&Tenant, PathBuf)> = self.rows.iter().zip(seen).filter_map(path).collect();
+        let expected = Expected::default();
         let look = |(tenant, path): &(&Tenant, PathBuf)| {
-            let problem = shared.look_into(tenant, path, options.depth);
+            let problem = shared.look_into(tenant, path, options.depth, &expected);
             let problem = match problem {
                 // Gone since it was listed: a retired tenant's was moved on, or destroyed.
                 Some(_) if is_nothing(path).unwrap_or(false) => {
@@ -121,11 +123,40 @@ impl Comparison<'_> {
 
 impl Shared {
     /// The first thing that is wrong with a tenant's file.
-    fn look_into(&self, tenant: &Tenant, path: &Path, depth: Depth) -> Option<Problem> {
+    fn look_into(
+        &self,
+        tenant: &Tenant,
+        path: &Path,
+        depth: Depth,
+        expected: &Expected,
+    ) -> Option<Problem> {
         let look = || -> Result<Option<Problem>, FileError> {
-            let connection = connect(self, tenant, path)?;
-            let judged = self.judge(connection, tenant, depth);
-            judged.map_err(|source| sqlite(path, source))
+            let at = |source| sqlite(path, source);
+            let mut connection = connect(self, tenant, path)?;
+            let stamp = stamp::read(&connection, tenant).map_err(at)?;
+            let schema = match judge_stamp(stamp, tenant.status()) {
+                Ok(schema) => schema,
+                Err(problem) => return Ok(Some(problem)),
+            };
+            if let Some(problem) = self.judge_history(&connection, schema).map_err(at)? {
+                return Ok(Some(problem));
+            }
+            if depth > Depth::Stamps {
+                if let Some(says) = self.fault(&mut connection, depth).map_err(at)? {
+                    return Ok(Some(Problem::Damaged { says }));
+                }
+                if let Some(version) = schema
+                    && let Some(what) = expected.drift(self, &connection, version)?
+                {
+                    return Ok(Some(Problem::Drifted { version, what }));
+                }
+            }
+            let newest = self.migrations.newest();
+            Ok(match schema {
+                Some(found) if found < newest => Some(Problem::Behind { found, newest }),
+                Some(_) if !is_wal(&connection).map_err(at)? => Some(Problem::NoWal),
+                _ => None,
+            })
         };
         look().unwrap_or_else(|error| match &error {
             FileError::Sqlite { source, .. } if is_damage(source) => {
@@ -139,37 +170,24 @@ impl Shared {
         })
     }
 
-    fn judge(
+    /// Lets SQLite look for damage, and returns the first that it finds.
+    fn fault(
         &self,
-        mut connection: Connection,
-        tenant: &Tenant,
+        connection: &mut Connection,
         depth: Depth,
-    ) -> rusqlite::Result<Option<Problem>> {
-        let schema = match stamp::read(&connection, tenant)? {
-            Stamp::Own { schema } | Stamp::Untaken { schema } => Some(schema),
-            Stamp::Closed if tenant.status() == TenantStatus::Retiring => None,
-            Stamp::Closed => return Ok(Some(Problem::Closed)),
-            Stamp::Foreign(found) => return Ok(Some(Problem::Foreign { found })),
-        };
-        if let Some(problem) = self.judge_schema(&connection, schema)? {
-            return Ok(Some(problem));
-        }
-        let no_wal = schema.is_some() && !is_wal(&connection)?;
-        let no_wal = no_wal.then_some(Problem::NoWal);
-        let check = match depth {
-            Depth::Names | Depth::Stamps => return Ok(no_wal),
-            Depth::Quick => Check::Quick,
-            Depth::Full => Check::Full,
-        };
+    ) -> rusqlite::Result<Option<Box<str>>> {
         if let Some(on_connect) = &self.on_connect {
-            on_connect(&mut connection)?;
+            on_connect(connection)?;
         }
-        let first = faults(&connection, check)?.into_iter().next();
-        Ok(first.map(|says| Problem::Damaged { says }).or(no_wal))
+        let check = match depth {
+            Depth::Full => Check::Full,
+            _ => Check::Quick,
+        };
+        Ok(faults(connection, check)?.into_iter().next())
     }
 
-    /// Compares the schema of a file that is in use with the migrations.
-    fn judge_schema(
+    /// Compares the history of a file that is in use with the migrations.
+    fn judge_history(
         &self,
         connection: &Connection,
         schema: Option<u32>,
@@ -194,7 +212,18 @@ impl Shared {
                 return Ok(Some(Problem::Diverged { version }));
             }
         }
-        Ok((found < newest).then_some(Problem::Behind { found, newest }))
+        Ok(None)
+    }
+}
+
+/// Returns the schema version of a tenant's own file; `None` for one that is closed, as a
+/// retired tenant's is.
+fn judge_stamp(stamp: Stamp, status: TenantStatus) -> Result<Option<u32>, Problem> {
+    match stamp {
+        Stamp::Own { schema } | Stamp::Untaken { schema } => Ok(Some(schema)),
+        Stamp::Closed if status == TenantStatus::Retiring => Ok(None),
+        Stamp::Closed => Err(Problem::Closed),
+        Stamp::Foreign(found) => Err(Problem::Foreign { found }),
     }
 }
 

@@ -120,6 +120,18 @@ pub enum Problem {
         /// Which.
         version: u32,
     },
+    /// `drifted`: the schema is not the one that its migrations make: an object was
+    /// dropped, added or changed by other SQL. Looked for at [`Depth::Quick`] and
+    /// [`Depth::Full`].
+    ///
+    /// [`Depth::Quick`]: crate::Depth::Quick
+    /// [`Depth::Full`]: crate::Depth::Full
+    Drifted {
+        /// The schema version of the file.
+        version: u32,
+        /// The first differences.
+        what: Box<str>,
+    },
     /// `damaged`: SQLite finds fault with the file.
     Damaged {
         /// What it says first.
@@ -177,6 +189,7 @@ impl Problem {
             Self::Behind { .. } => "behind",
             Self::Ahead { .. } => "ahead",
             Self::Diverged { .. } => "diverged",
+            Self::Drifted { .. } => "drifted",
             Self::Damaged { .. } => "damaged",
             Self::Unreadable { .. } => "unreadable",
             Self::Reserved { .. } => "reserved",
@@ -257,6 +270,13 @@ impl fmt::Display for Problem {
                 return write!(
                     f,
                     "was migrated to version {version} by another script; take back the edit and add a new migration"
+                );
+            }
+            Self::Drifted { version, what } => {
+                return write!(
+                    f,
+                    "has another schema than its migrations make for version {version} ({what}); \
+                     undo that with SQL, or add a migration that makes it every tenant's"
                 );
             }
             Self::Damaged { says } => return write!(f, "is damaged ({says}); restore a backup"),

@@ -2,6 +2,7 @@
 
 mod deep;
 mod depth;
+mod drift;
 mod findings;
 mod fix;
 mod migrate;

@@ -5,7 +5,7 @@ use super::*;
 pub type Plant = fn(&World) -> Option<Tenant>;
 
 /// (what is planted, the depth at which it is seen, its word, what a fix makes of it)
-pub const PLANTS: [(Plant, Depth, &str, &str); 25] = [
+pub const PLANTS: [(Plant, Depth, &str, &str); 31] = [
     (|_| None, Depth::Full, "", ""),
     (missing, Depth::Names, "missing", ""),
     (in_trash, Depth::Names, "in_trash", "revived"),
@@ -29,9 +29,54 @@ pub const PLANTS: [(Plant, Depth, &str, &str); 25] = [
     (behind, Depth::Stamps, "behind", ""),
     (ahead, Depth::Stamps, "ahead", ""),
     (diverged, Depth::Stamps, "diverged", ""),
+    (dropped_table, Depth::Quick, "drifted", ""),
+    (added_column, Depth::Full, "drifted", ""),
+    (added_table, Depth::Quick, "drifted", ""),
+    (added_trigger, Depth::Quick, "drifted", ""),
+    (analyzed, Depth::Quick, "", ""),
+    (back_and_forth, Depth::Full, "", ""),
     (damaged, Depth::Quick, "damaged", ""),
     (damaged_stamp, Depth::Stamps, "damaged", ""),
 ];
+
+fn changed(world: &World, sql: &str) -> Option<Tenant> {
+    let acme = world.made("acme");
+    world.sql(&acme, sql);
+    Some(acme)
+}
+
+pub fn dropped_table(world: &World) -> Option<Tenant> {
+    changed(world, "DROP TABLE notes")
+}
+
+pub fn added_column(world: &World) -> Option<Tenant> {
+    changed(world, "ALTER TABLE notes ADD COLUMN secret TEXT")
+}
+
+pub fn added_table(world: &World) -> Option<Tenant> {
+    changed(world, "CREATE TABLE mine (x)")
+}
+
+pub fn added_trigger(world: &World) -> Option<Tenant> {
+    let sql = "CREATE TRIGGER t AFTER INSERT ON notes BEGIN DELETE FROM notes; END";
+    changed(world, sql)
+}
+
+/// Statistics are SQLite's own, and no drift.
+pub fn analyzed(world: &World) -> Option<Tenant> {
+    changed(world, "ANALYZE");
+    None
+}
+
+/// The text of a table that lost a column and got it again differs in white space alone.
+pub fn back_and_forth(world: &World) -> Option<Tenant> {
+    let acme = world.made("acme");
+    for version in [1, 2, 0, 2] {
+        let target = SchemaTarget::Version(version);
+        world.driver().migrate(&acme, target).unwrap();
+    }
+    None
+}
 
 /// As a retirement leaves it that was killed after it had left WAL mode.
 pub fn no_wal(world: &World) -> Option<Tenant> {
