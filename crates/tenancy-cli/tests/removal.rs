@@ -1,10 +1,12 @@
 //! `retire`, `revive` and `destroy`.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::util::{command, files, interrupted, project, tenancy, wait_until};
 
@@ -35,6 +37,104 @@ fn a_destroyed_tenant_leaves_no_file_and_comes_back_as_another() {
     let rows = run(&["sql", "acme", "SELECT * FROM notes", "--json"]).ok();
     assert_eq!(rows.stdout, "");
     run(&["destroy", "No", "--yes"]).refused(2, "tenant id \"No\"");
+}
+
+/// Replaces the only file of a tenant, and returns where it is.
+fn spoil(dir: &Path, with: &str) -> PathBuf {
+    let tenants = dir.join("data/tenants");
+    let main = files(&tenants)
+        .into_iter()
+        .find(|f| f.extension().is_some_and(|end| end == "db"));
+    let path = tenants.join(main.expect("a file"));
+    let pristine = dir.join("pristine.db");
+    fs::rename(&path, &pristine).expect("a file");
+    match with {
+        "a foreign stamp" => {
+            fs::copy(&pristine, &path).expect("a file");
+            let sql = "UPDATE _tenancy_stamp SET tenant = 'another'";
+            Connection::open(&path)
+                .expect("a file")
+                .execute(sql, [])
+                .expect("a file");
+        }
+        "damage" => {
+            let mut bytes = fs::read(&pristine).expect("a file");
+            bytes[100..].fill(0xa5);
+            fs::write(&path, bytes).expect("a file");
+        }
+        "text" => fs::write(&path, "no database at all").expect("a file"),
+        "a link" => std::os::unix::fs::symlink(&pristine, &path).expect("a file"),
+        "a directory" => fs::create_dir(&path).expect("a file"),
+        "nothing" => {}
+        other => panic!("{other}"),
+    }
+    path
+}
+
+#[test]
+fn a_tenant_whose_file_is_damaged_or_anothers_can_be_destroyed_by_force() {
+    let kinds = [
+        ("a foreign stamp", true),
+        ("damage", true),
+        ("text", true),
+        ("a link", true),
+        ("a directory", true),
+        ("nothing", false),
+    ];
+    for (with, is_kept) in kinds {
+        let dir = project();
+        let run = |args: &[&str]| tenancy(dir.path(), args);
+        run(&["create", "acme"]).ok();
+        let path = spoil(dir.path(), with);
+        if is_kept {
+            let said = "`tenancy destroy acme --force` ends it";
+            run(&["retire", "acme"]).refused(1, said);
+            run(&["destroy", "acme", "--yes"]).refused(1, said);
+            let row = run(&["show", "acme", "--json"]).ok().json();
+            assert_eq!(row["status"], "retiring", "{with}");
+        }
+        let gone = run(&["destroy", "acme", "--yes", "--force", "--json"]).ok();
+        let gone = gone.json();
+        assert_eq!(gone["status"], "destroyed", "{with}");
+        assert!(!path.is_symlink() && !path.exists(), "{with}");
+        match is_kept {
+            true => {
+                let kept = Path::new(gone["quarantined"].as_str().expect(with));
+                assert!(kept.is_symlink() || kept.exists(), "{with}");
+                assert_eq!(kept.file_name(), path.file_name(), "{with}");
+            }
+            false => assert_eq!(gone["quarantined"], Value::Null),
+        }
+        run(&["show", "acme"]).refused(1, "there is no tenant acme");
+        run(&["validate", "--depth", "full"]).ok();
+        assert_eq!(run(&["create", "acme", "--json"]).ok().json()["epoch"], 2);
+    }
+}
+
+#[test]
+fn force_destroys_a_sound_tenant_as_without_it_and_leaves_one_in_use_alone() {
+    let dir = project();
+    let run = |args: &[&str]| tenancy(dir.path(), args);
+    for id in ["acme", "beta"] {
+        run(&["create", id]).ok();
+    }
+    let gone = run(&["destroy", "acme", "--yes", "--force", "--json"]).ok();
+    assert_eq!(
+        gone.json(),
+        json!({"id": "acme", "status": "destroyed", "epoch": 1})
+    );
+    let tenants = dir.path().join("data/tenants");
+    let [beta] = &files(&tenants)[..] else {
+        panic!("{:?}", files(&tenants))
+    };
+    let user = Connection::open(tenants.join(beta)).expect("a file");
+    let count = "SELECT count(*) FROM notes";
+    let rows: i64 = user.query_row(count, [], |row| row.get(0)).expect("rows");
+    let args = ["destroy", "beta", "--yes", "--force", "--timeout", "0"];
+    run(&args).refused(1, "is still in use");
+    assert!(tenants.join(beta).exists() && rows == 0);
+    drop(user);
+    run(&["revive", "beta"]).ok();
 }
 
 #[test]

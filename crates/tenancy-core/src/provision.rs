@@ -126,6 +126,20 @@ pub trait Provisioner: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Takes a database out of the way that may be damaged or another's, without deleting
+    /// it, and returns where it is when that is not where [`retire`](Self::retire) puts one.
+    /// A database that can be retired is retired. By default that is all that happens.
+    ///
+    /// # Errors
+    /// Returns an error if somebody has it open after `timeout`, or if it cannot be moved.
+    fn set_aside(
+        &self,
+        tenant: &Tenant,
+        timeout: Duration,
+    ) -> Result<Option<Box<str>>, ProvisionError> {
+        self.retire(tenant, timeout).map(|()| None)
+    }
+
     /// Removes it, all of it, retired or not. Connections must be closed before.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! Every call may be repeated after it failed or its process died at any step. All
 //! of them hold the lock of the file's directory, so that two never move one file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -55,6 +55,28 @@ impl Shared {
         self.step("move to the trash")?;
         dir.discard(&self.root, place, &path)?;
         self.sync_both(&dir)
+    }
+
+    /// Retires the file if it is the tenant's own and sound enough to be closed, else moves
+    /// what stands in its place to the quarantine and returns the path there. A placement
+    /// that is not this driver's has nothing here.
+    pub(crate) fn set_aside(
+        &self,
+        tenant: &Tenant,
+        timeout: Duration,
+    ) -> Result<Option<PathBuf>, FileError> {
+        let Ok(place) = Place::of(tenant) else {
+            return Ok(None);
+        };
+        let path = self.root.file(&place);
+        match self.retire(tenant, timeout) {
+            Err(FileError::Open(OpenError::Missing { .. })) | Ok(()) => return Ok(None),
+            Err(error @ FileError::InUse { .. }) => return Err(error),
+            Err(_) => {}
+        }
+        let _dir = self.root.lock_dir(&place)?;
+        self.step("move to quarantine")?;
+        Ok(Some(self.root.quarantine(&path)?))
     }
 
     /// Moves the file back to its place and opens it.

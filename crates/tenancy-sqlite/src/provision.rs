@@ -75,6 +75,18 @@ impl Provisioner for SqliteDriver {
         retired.map_err(|error| ProvisionError::new(tenant, "retired", error))
     }
 
+    /// Moves a file that is damaged or another's to the quarantine, with its sidecars. Copies
+    /// and files of earlier incarnations stay where they are.
+    fn set_aside(
+        &self,
+        tenant: &Tenant,
+        timeout: Duration,
+    ) -> Result<Option<Box<str>>, ProvisionError> {
+        let set_aside = self.shared.set_aside(tenant, timeout);
+        let path = set_aside.map_err(|error| ProvisionError::new(tenant, "set aside", error))?;
+        Ok(path.map(|path| path.to_string_lossy().into()))
+    }
+
     fn revive(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
         let revived = self.shared.revive(tenant);
         revived.map_err(|error| ProvisionError::new(tenant, "revived", error))

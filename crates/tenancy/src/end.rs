@@ -86,7 +86,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     ///
     /// # Errors
     /// When connections are still out after `timeout`, or a step fails; the tenant
-    /// stays `retiring` and calling this again goes on from there.
+    /// stays `retiring` and calling this again goes on from there. A database that is
+    /// damaged or another's is left to [`force_destroy`](Self::force_destroy).
     pub fn destroy(&self, id: &TenantId, timeout: Duration) -> Result<(), Error> {
         let tenant = self.tenant(id)?;
         let tenant = self.shut_out(&tenant, timeout, |tenant, left| {
@@ -102,6 +103,34 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         self.catalog().remove(id, tenant.version(), self.actor())?;
         self.show_writes();
         Ok(())
+    }
+
+    /// Removes a tenant whose database is damaged or another's, so that
+    /// [`destroy`](Self::destroy) fails. A database that can be closed is destroyed; any
+    /// other is moved out of the way by the driver, with SQLite to the quarantine of the
+    /// storage root, and the path there is returned. Copies that were kept of it stay.
+    ///
+    /// # Errors
+    /// Returns an error if connections are still out after `timeout`, or if a step fails. The
+    /// tenant stays `retiring` then, and the call may be repeated.
+    pub fn force_destroy(
+        &self,
+        id: &TenantId,
+        timeout: Duration,
+    ) -> Result<Option<Box<str>>, Error> {
+        let tenant = self.tenant(id)?;
+        let mut aside = None;
+        let tenant = self.shut_out(&tenant, timeout, |tenant, left| {
+            aside = self.driver().set_aside(tenant, left)?;
+            Ok(())
+        })?;
+        self.refuse_revived(&tenant)?;
+        if aside.is_none() {
+            self.driver().destroy(&tenant)?;
+        }
+        self.catalog().remove(id, tenant.version(), self.actor())?;
+        self.show_writes();
+        Ok(aside)
     }
 
     /// Refuses requests, closes the pools, and then does the rest in what is left of

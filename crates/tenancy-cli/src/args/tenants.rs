@@ -133,6 +133,10 @@ pub struct Destroy {
     /// Do not ask.
     #[arg(long, short)]
     pub yes: bool,
+    /// Move a file that is damaged or another tenant's to the quarantine instead of closing
+    /// it.
+    #[arg(long)]
+    pub force: bool,
     #[command(flatten)]
     pub patience: Patience,
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Whole, id};
 use crate::args::{Destroy, Global, One, Retire};
-use crate::failure::Failure;
+use crate::failure::{Failure, OneLine};
 use crate::interrupt;
 use crate::output::Output;
 use crate::project;
@@ -17,6 +17,9 @@ struct Destroyed {
     status: &'static str,
     /// The last incarnation; the id made anew is another.
     epoch: u64,
+    /// The path of its file in the quarantine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantined: Option<Box<str>>,
 }
 
 pub fn retire(args: &Retire, global: &Global, out: Output) -> Result<(), Failure> {
@@ -25,7 +28,8 @@ pub fn retire(args: &Retire, global: &Global, out: Output) -> Result<(), Failure
     interrupt::ends_with(format!(
         "stopped while tenant {id} was being retired; retire it again to go on, or revive it"
     ))?;
-    let tenant = project.retire(&id, args.patience.timeout)?;
+    let retired = project.retire(&id, args.patience.timeout);
+    let tenant = retired.map_err(|error| not_ended(error, &id))?;
     out.record(&Whole::read(&project, &tenant)?)?;
     out.note(&format!(
         "its file is in the trash: `tenancy revive {id}` brings it back, \
@@ -47,16 +51,33 @@ pub fn destroy(args: &Destroy, global: &Global, out: Output) -> Result<(), Failu
     let tenant = project.tenant(&id)?;
     if !args.yes {
         terminal::confirm(&format!(
-            "destroying tenant {id} and every file of it, for good,"
+            "destroying tenant {id} and every file of it, for good"
         ))?;
     }
     interrupt::ends_with(format!(
         "stopped while tenant {id} was being destroyed; destroy it again to go on"
     ))?;
-    project.destroy(&id, args.patience.timeout)?;
+    let quarantined = match args.force {
+        true => project.force_destroy(&id, args.patience.timeout),
+        false => project.destroy(&id, args.patience.timeout).map(|()| None),
+    };
+    let quarantined = quarantined.map_err(|error| not_ended(error, &id))?;
     out.record(&Destroyed {
         id: id.to_string(),
         status: "destroyed",
         epoch: tenant.epoch().get(),
+        quarantined,
     })
+}
+
+/// An end that failed leaves the tenant `retiring`; the ways on from there.
+fn not_ended(error: tenancy::Error, id: &tenancy::TenantId) -> Failure {
+    match error {
+        tenancy::Error::Provision(_) | tenancy::Error::StillOut(_) => Failure::refused(format!(
+            "{}; tenant {id} is retiring now: `tenancy revive {id}` takes it back, \
+             `tenancy destroy {id} --force` ends it even if its file is damaged or another's",
+            OneLine(&error)
+        )),
+        error => error.into(),
+    }
 }
