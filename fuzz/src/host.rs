@@ -1,11 +1,11 @@
 //! Hosts: refused when they break the grammar, and only then; what is accepted names who the
 //! rules say, in every spelling.
 
-use tenancy_core::{Method, Reason, RequestHead, Resolution};
+use tenancy_core::{Method, Reason, RequestHead, Resolution, TenantStatus};
 
 use crate::grammar::{Host, host, is_label};
 use crate::world::{
-    BASES, CENTRAL, CENTRAL_V6, DOMAINS, LABELS, RESERVED, RESOLVER, TEMPLATE, TENANTS,
+    BASES, CENTRAL, CENTRAL_V6, DOMAINS, DOWN, LABELS, RESERVED, RESOLVER, TEMPLATE, TENANTS,
 };
 
 /// Who a host is.
@@ -83,9 +83,11 @@ fn expected(host: Option<&Host>) -> Who {
     }
     let id = owner(&LABELS, label).unwrap_or_else(|| label.to_owned());
     match TENANTS.iter().find(|(known, _)| *known == id) {
-        Some((_, tenancy_core::TenantStatus::Active)) => Who::Tenant(id),
-        Some((_, tenancy_core::TenantStatus::Suspended)) => Who::Refused(Reason::Suspended),
-        Some((_, tenancy_core::TenantStatus::Maintenance)) => Who::Refused(Reason::Maintenance),
+        Some((_, TenantStatus::Suspended)) => Who::Refused(Reason::Suspended),
+        Some((_, TenantStatus::Active)) if DOWN.contains(&id.as_str()) => {
+            Who::Refused(Reason::Maintenance)
+        }
+        Some((_, TenantStatus::Active)) => Who::Tenant(id),
         Some(_) => Who::Refused(Reason::NotReady),
         None => Who::Refused(Reason::UnknownTenant),
     }

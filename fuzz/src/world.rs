@@ -3,17 +3,21 @@
 use std::sync::{Arc, LazyLock};
 
 use tenancy_core::{
-    Actor, CatalogWriter, MemoryCatalog, Name, NewTenant, Proof, Resolver, Rule, TenantStatus,
+    Actor, CatalogWriter, Maintenance, MemoryCatalog, Name, NewTenant, Proof, Resolver, Rule,
+    TenantChange, TenantStatus,
 };
 
 /// Tenants and their status; each has its id as a label.
-pub const TENANTS: [(&str, TenantStatus); 5] = [
+pub const TENANTS: [(&str, TenantStatus); 6] = [
     ("acme", TenantStatus::Active),
     ("beta", TenantStatus::Active),
     ("closed", TenantStatus::Suspended),
-    ("down", TenantStatus::Maintenance),
+    ("down", TenantStatus::Active),
+    ("gone", TenantStatus::Suspended),
     ("new", TenantStatus::Provisioning),
 ];
+/// Those in maintenance, whatever their status.
+pub const DOWN: [&str; 2] = ["down", "gone"];
 /// Further names.
 pub const LABELS: [(&str, &str); 1] = [("acme-inc", "acme")];
 /// Domains; one is too long for the index's short keys.
@@ -45,7 +49,12 @@ fn fill(catalog: &MemoryCatalog) -> Result<(), Box<dyn std::error::Error>> {
     for (id, status) in TENANTS {
         let mut new = NewTenant::new(id.parse()?);
         new.status = status;
-        catalog.insert(new, &by)?;
+        let tenant = catalog.insert(new, &by)?;
+        if DOWN.contains(&id) {
+            let mut down = TenantChange::default();
+            down.maintenance = Some(Some(Maintenance::default()));
+            catalog.update(tenant.id(), tenant.version(), down, &by)?;
+        }
     }
     for (label, id) in LABELS {
         catalog.bind(

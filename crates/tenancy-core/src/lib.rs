@@ -50,6 +50,7 @@ mod host;
 mod id;
 mod index;
 mod key;
+mod maintenance;
 mod path;
 mod provision;
 mod request;
@@ -77,6 +78,7 @@ pub use domain::{Challenge, Domain, InvalidDomain};
 pub use event::{Event, Observer, Observers, Observing, observe};
 pub use host::{BadHost, HostProblem};
 pub use id::{Epoch, InvalidTenantId, InvalidTenantRef, TenantId, TenantRef, Version};
+pub use maintenance::{Maintenance, Secret};
 pub use path::{BadPath, NormalPath, Target};
 pub use provision::{Migrated, ProvisionError, Provisioned, Provisioner, SchemaTarget};
 pub use request::{Headers, RequestHead};
@@ -87,8 +89,7 @@ pub use resolver::{
 pub use scope::{Attached, OtherTenant, Scope};
 pub use suffixes::{InvalidSuffixList, IsPublicSuffix, PublicSuffixes};
 pub use tenant::{
-    Attributes, Maintenance, Placement, Tenant, TenantBuilder, TenantStatus, TooManyAttributes,
-    UnknownStatus,
+    Attributes, Placement, Tenant, TenantBuilder, TenantStatus, TooManyAttributes, UnknownStatus,
 };
 pub use text::Excerpt;
 #[cfg(feature = "tracing")]

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::id::{Epoch, TenantId, TenantRef, Version};
+use crate::maintenance::Maintenance;
 
 /// One tenant as the catalog knew it at a version: a cheap handle (one word; a
 /// clone is a reference count).
@@ -35,6 +35,8 @@ struct Record {
     placement: Placement,
     attributes: Attributes,
     maintenance: Option<Box<Maintenance>>,
+    /// Whether requests are served: active, and not in maintenance.
+    is_open: bool,
 }
 
 impl Tenant {
@@ -48,6 +50,7 @@ impl Tenant {
             placement: Placement::default(),
             attributes: Attributes::default(),
             maintenance: None,
+            is_open: true,
         })
     }
 
@@ -86,9 +89,17 @@ impl Tenant {
         &self.0.attributes
     }
 
-    /// What was said when it was taken down, if it was.
+    /// Returns what to tell visitors while the tenant is in maintenance; `None` when it is
+    /// not. Maintenance is a fact beside the status: an active or a suspended tenant may be in
+    /// it.
     pub fn maintenance(&self) -> Option<&Maintenance> {
         self.0.maintenance.as_deref()
+    }
+
+    /// Whether requests are served: the tenant is active and not in maintenance.
+    #[inline(always)]
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.is_open
     }
 
     /// Id and epoch, for a job, a link or a message.
@@ -117,6 +128,7 @@ impl Tenant {
             placement: record.placement.clone(),
             attributes: record.attributes.clone(),
             maintenance: record.maintenance.clone(),
+            is_open: record.is_open,
         })
     }
 }
@@ -138,13 +150,9 @@ impl std::hash::Hash for Tenant {
 
 impl fmt::Debug for Tenant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Tenant({}@{} {})",
-            self.id(),
-            self.epoch(),
-            self.status()
-        )
+        let (id, epoch, status) = (self.id(), self.epoch(), self.status());
+        let down = self.maintenance().map_or("", |_| ", in maintenance");
+        write!(f, "Tenant({id}@{epoch} {status}{down})")
     }
 }
 
@@ -189,7 +197,8 @@ impl TenantBuilder {
         self
     }
 
-    /// What to tell while the status is maintenance; `None` when it is over.
+    /// Sets what to tell visitors while the tenant is in maintenance; `None` when it is not,
+    /// which is the default.
     pub fn maintenance(mut self, maintenance: Option<Maintenance>) -> Self {
         self.0.maintenance = maintenance.map(Box::new);
         self
@@ -200,8 +209,9 @@ impl TenantBuilder {
     /// # Errors
     /// When there are more than [`Attributes::MAX_COUNT`] attributes or more than
     /// [`Attributes::MAX_BYTES`] in them.
-    pub fn build(self) -> Result<Tenant, TooManyAttributes> {
+    pub fn build(mut self) -> Result<Tenant, TooManyAttributes> {
         self.0.attributes.check(&self.0.id)?;
+        self.0.is_open = self.0.status == TenantStatus::Active && self.0.maintenance.is_none();
         Ok(Tenant(Arc::new(self.0)))
     }
 }
@@ -273,7 +283,8 @@ pub struct TooManyAttributes {
     pub bytes: usize,
 }
 
-/// What may be done with a tenant. Only [`Active`](Self::Active) ones are resolved.
+/// The stage of a tenant's life. Only [`Active`](Self::Active) ones are served, and of those
+/// only tenants that are not in [maintenance](Tenant::maintenance).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TenantStatus {
@@ -281,8 +292,6 @@ pub enum TenantStatus {
     Provisioning,
     /// In use.
     Active,
-    /// Taken down for a while; see [`Maintenance`].
-    Maintenance,
     /// Shut out until it is resumed.
     Suspended,
     /// On its way to the trash.
@@ -291,10 +300,9 @@ pub enum TenantStatus {
 
 impl TenantStatus {
     /// Every status.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 4] = [
         Self::Provisioning,
         Self::Active,
-        Self::Maintenance,
         Self::Suspended,
         Self::Retiring,
     ];
@@ -304,7 +312,6 @@ impl TenantStatus {
         match self {
             Self::Provisioning => "provisioning",
             Self::Active => "active",
-            Self::Maintenance => "maintenance",
             Self::Suspended => "suspended",
             Self::Retiring => "retiring",
         }
@@ -329,53 +336,9 @@ impl std::str::FromStr for TenantStatus {
 
 /// A text that is no [`TenantStatus`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("status {text} is not known; use provisioning, active, maintenance, suspended or retiring")]
+#[error("status {text} is not known; use provisioning, active, suspended or retiring")]
 pub struct UnknownStatus {
     text: Box<str>,
-}
-
-/// What to tell visitors while a tenant is down.
-#[derive(Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Maintenance {
-    /// When to try again (HTTP `Retry-After`).
-    pub retry_after: Option<Duration>,
-    /// A sentence for the page.
-    pub message: Option<Box<str>>,
-    /// Who brings this word is let in by the adapter; see [`admits`](Self::admits).
-    pub secret: Option<Box<str>>,
-}
-
-impl Maintenance {
-    /// Does this word let its bringer in? Takes the same time for every wrong word
-    /// of one length.
-    ///
-    /// ```
-    /// use tenancy_core::Maintenance;
-    /// let mut down = Maintenance::default();
-    /// assert!(!down.admits(""));
-    /// down.secret = Some("let me in".into());
-    /// assert!(down.admits("let me in"));
-    /// ```
-    pub fn admits(&self, word: &str) -> bool {
-        let Some(secret) = self.secret.as_deref().filter(|s| !s.is_empty()) else {
-            return false;
-        };
-        let (secret, word) = (secret.as_bytes(), word.as_bytes());
-        let differing = secret.iter().zip(word).fold(0, |d, (a, b)| d | (a ^ b));
-        secret.len() == word.len() && std::hint::black_box(differing) == 0
-    }
-}
-
-impl fmt::Debug for Maintenance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The secret stays out of logs.
-        f.debug_struct("Maintenance")
-            .field("retry_after", &self.retry_after)
-            .field("message", &self.message)
-            .field("secret", &self.secret.as_ref().map(|_| "…"))
-            .finish()
-    }
 }
 
 /// Where a tenant's data lives; its driver reads it.

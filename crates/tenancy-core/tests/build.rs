@@ -162,6 +162,7 @@ fn tenant(row: &TenantRow) -> Tenant {
     let builder = Tenant::builder(row.id.parse().expect("an id"));
     builder
         .status(row.status.parse().expect("a status"))
+        .maintenance(row.maintenance.then(Default::default))
         .build()
         .expect("no attributes")
 }

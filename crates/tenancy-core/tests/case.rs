@@ -57,6 +57,7 @@ pub struct PathRule {
 pub struct TenantRow {
     pub id: String,
     pub status: String,
+    pub maintenance: bool,
     pub domains: Vec<String>,
     pub labels: Vec<String>,
 }
@@ -255,9 +256,13 @@ impl PathRule {
 impl TenantRow {
     fn from_json(value: &Value) -> Self {
         let list = |key: &str| rows(&value[key]).iter().map(string).collect();
+        // `"status":"maintenance"` is short for active and in maintenance.
+        let status = value["status"].as_str().unwrap_or("active");
+        let short = status == "maintenance";
         Self {
             id: string(&value["id"]),
-            status: value["status"].as_str().unwrap_or("active").to_owned(),
+            status: if short { "active" } else { status }.to_owned(),
+            maintenance: short || value["maintenance"] == true,
             domains: list("domains"),
             labels: list("labels"),
         }
@@ -267,6 +272,7 @@ impl TenantRow {
         json!({
             "id": self.id,
             "status": self.status,
+            "maintenance": self.maintenance,
             "domains": self.domains,
             "labels": self.labels,
         })

@@ -143,6 +143,7 @@ fn real_domains_route_to_their_tenants_in_every_spelling() {
         .map(|(at, domains)| TenantRow {
             id: format!("t{at}"),
             status: "active".to_owned(),
+            maintenance: false,
             domains: domains.iter().map(|domain| (*domain).to_owned()).collect(),
             labels: Vec::new(),
         });

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tenancy_core::{
     Actor, Catalog, CatalogWriter, Challenge, Change, Maintenance, Name, NewTenant, Placement,
-    Proof, Tenant, TenantChange, TenantId, TenantKey, TenantStatus, Version, WriteError,
+    Proof, Secret, Tenant, TenantChange, TenantId, TenantKey, TenantStatus, Version, WriteError,
 };
 use tenancy_sqlite::SqliteCatalog;
 
@@ -179,7 +179,7 @@ fn a_pending_domain_routes_once_its_last_challenge_is_met() {
 fn every_part_of_a_tenant_survives_the_file() {
     let root = empty();
     let mut insert = new("acme");
-    insert.status = TenantStatus::Maintenance;
+    insert.status = TenantStatus::Suspended;
     insert.placement = Placement::new("sqlite", "6f1c");
     insert.placement.shard = "s1".into();
     insert.placement.owner = "node-2".into();
@@ -188,7 +188,7 @@ fn every_part_of_a_tenant_survives_the_file() {
     let mut down = Maintenance::default();
     down.retry_after = Some(Duration::from_millis(1500));
     down.message = Some("back soon".into());
-    down.secret = Some("let me in".into());
+    down.secret = Some(Secret::new("let me in"));
     let mut change = TenantChange::default();
     change.maintenance = Some(Some(down.clone()));
     let told = root

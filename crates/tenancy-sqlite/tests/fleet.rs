@@ -5,7 +5,8 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tenancy_core::{
-    Actor, CatalogWriter, NewTenant, Placement, Provisioner, Tenant, TenantChange, TenantStatus,
+    Actor, CatalogWriter, Maintenance, NewTenant, Placement, Provisioner, Tenant, TenantChange,
+    TenantStatus,
 };
 use tenancy_sqlite::{
     FileError, Fleet, FleetError, FleetOptions, LeftOut, MigrateError, Migration, Migrations,
@@ -299,10 +300,9 @@ fn tenants_in_other_hands_are_left_out_and_named() {
         &bed.tenant("t01"),
         TenantChange::status(TenantStatus::Suspended),
     );
-    bed.change(
-        &bed.tenant("t02"),
-        TenantChange::status(TenantStatus::Maintenance),
-    );
+    let mut down = TenantChange::default();
+    down.maintenance = Some(Some(Maintenance::default()));
+    bed.change(&bed.tenant("t02"), down);
     let fleet = bed.fleet(notes());
     let skipping = options().skip(["t03".parse().unwrap()]);
     let report = fleet.migrate(&skipping, |_| {}).unwrap();

@@ -112,7 +112,8 @@ fn tenants_come_back_with_their_epochs_and_rows_and_let_nobody_in() {
             assert_eq!(tenant.status(), TenantStatus::Retiring);
             fleet.driver().revive(&tenant).unwrap();
         } else {
-            assert_eq!(tenant.status(), TenantStatus::Maintenance);
+            assert_eq!(tenant.status(), TenantStatus::Active);
+            assert!(tenant.maintenance().is_some());
         }
         assert_eq!(read(&fleet, &tenant), format!("of {}", tenant.id()));
         fleet.driver().retire(&tenant, Duration::ZERO).unwrap();

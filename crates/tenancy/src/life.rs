@@ -1,4 +1,4 @@
-//! The life of a tenant: suspended, taken down. How it begins is in `create`, how it
+//! The life of a tenant: suspension and maintenance, two facts. How it begins is in `create`, how it
 //! ends in `end`.
 
 use tenancy_core::{
@@ -24,62 +24,77 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         Ok(found.filter(|tenant| tenant.id() == id))
     }
 
-    /// Shuts an active tenant out: the next request is refused.
+    /// Shuts a tenant out: the next request is refused. Suspending one that is suspended
+    /// changes nothing. Maintenance stays as it is.
     ///
     /// # Errors
-    /// When it is not active, or the catalog refuses.
+    /// Returns an error if it is neither active nor suspended, or the catalog refuses.
     pub fn suspend(&self, id: &TenantId) -> Result<Tenant, Error> {
-        let change = TenantChange::status(TenantStatus::Suspended);
-        self.change(id, TenantStatus::Active, change)
+        self.set_status(id, TenantStatus::Suspended)
     }
 
-    /// Lets a suspended tenant in again.
+    /// Lets a suspended tenant in again. Resuming one that is active changes nothing.
+    /// Maintenance stays as it is: [`up`](Self::up) ends it.
     ///
     /// # Errors
-    /// When it is not suspended, or the catalog refuses.
+    /// Returns an error if it is neither active nor suspended, or the catalog refuses.
     pub fn resume(&self, id: &TenantId) -> Result<Tenant, Error> {
-        let change = TenantChange::status(TenantStatus::Active);
-        self.change(id, TenantStatus::Suspended, change)
+        self.set_status(id, TenantStatus::Active)
     }
 
-    /// Takes an active tenant down for a while.
+    /// Puts an active or suspended tenant into maintenance. One that is in maintenance gets
+    /// this message, time and secret instead of those before.
     ///
     /// # Errors
-    /// When it is not active, or the catalog refuses.
+    /// Returns an error if it is neither active nor suspended, or the catalog refuses.
     pub fn down(&self, id: &TenantId, maintenance: Maintenance) -> Result<Tenant, Error> {
-        let mut change = TenantChange::status(TenantStatus::Maintenance);
-        change.maintenance = Some(Some(maintenance));
-        self.change(id, TenantStatus::Active, change)
+        self.set_maintenance(id, Some(maintenance))
     }
 
-    /// Brings a tenant that was taken down back up.
+    /// Ends the maintenance of an active or suspended tenant, which changes nothing if it is
+    /// not in maintenance. A suspended one stays so: [`resume`](Self::resume) lets it in.
     ///
     /// # Errors
-    /// When it is not down, or the catalog refuses.
+    /// Returns an error if it is neither active nor suspended, or the catalog refuses.
     pub fn up(&self, id: &TenantId) -> Result<Tenant, Error> {
-        let mut change = TenantChange::status(TenantStatus::Active);
-        change.maintenance = Some(None);
-        self.change(id, TenantStatus::Maintenance, change)
+        self.set_maintenance(id, None)
     }
 
-    /// Changes a tenant of this status, and no other.
-    fn change(
-        &self,
-        id: &TenantId,
-        from: TenantStatus,
-        change: TenantChange,
-    ) -> Result<Tenant, Error> {
-        let tenant = self.tenant(id)?;
-        if tenant.status() != from {
-            return Err(Error::WrongStatus {
-                id: id.clone(),
-                status: tenant.status(),
-                needed: from.as_str(),
-            });
+    fn set_status(&self, id: &TenantId, status: TenantStatus) -> Result<Tenant, Error> {
+        let tenant = self.in_service(id)?;
+        match tenant.status() == status {
+            true => Ok(tenant),
+            false => self.change(&tenant, TenantChange::status(status)),
         }
+    }
+
+    fn set_maintenance(&self, id: &TenantId, to: Option<Maintenance>) -> Result<Tenant, Error> {
+        let tenant = self.in_service(id)?;
+        if tenant.maintenance() == to.as_ref() {
+            return Ok(tenant);
+        }
+        let mut change = TenantChange::default();
+        change.maintenance = Some(to);
+        self.change(&tenant, change)
+    }
+
+    /// A tenant that requests may reach, now or once it is let in again.
+    fn in_service(&self, id: &TenantId) -> Result<Tenant, Error> {
+        let tenant = self.tenant(id)?;
+        match tenant.status() {
+            TenantStatus::Active | TenantStatus::Suspended => Ok(tenant),
+            status => Err(Error::WrongStatus {
+                id: id.clone(),
+                status,
+                needed: "active or suspended",
+            }),
+        }
+    }
+
+    fn change(&self, seen: &Tenant, change: TenantChange) -> Result<Tenant, Error> {
         let changed = self
             .catalog()
-            .update(id, tenant.version(), change, self.actor())?;
+            .update(seen.id(), seen.version(), change, self.actor())?;
         self.show_writes();
         Ok(changed)
     }

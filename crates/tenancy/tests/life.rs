@@ -199,19 +199,50 @@ fn a_tenant_that_is_down_says_what_it_was_told_to() {
 }
 
 #[test]
+fn suspension_and_maintenance_are_two_facts_and_each_command_may_be_repeated() {
+    let world = World::new();
+    let acme = world.made("acme");
+    let id = acme.id();
+    let mut down = Maintenance::default();
+    down.message = Some("back at noon".into());
+    type Step<'a> = &'a dyn Fn() -> Result<tenancy::Tenant, Error>;
+    let (suspend, resume): (Step<'_>, Step<'_>) = (&|| world.suspend(id), &|| world.resume(id));
+    let (take_down, up): (Step<'_>, Step<'_>) =
+        (&|| world.down(id, down.clone()), &|| world.up(id));
+    // One fact stays whatever is done to the other; suspension is the stronger word.
+    for (step, says) in [
+        (resume, "acme"),
+        (up, "acme"),
+        (take_down, "maintenance"),
+        (suspend, "suspended"),
+        (up, "suspended"),
+        (take_down, "suspended"),
+        (resume, "maintenance"),
+        (suspend, "suspended"),
+        (resume, "maintenance"),
+        (up, "acme"),
+        (suspend, "suspended"),
+        (take_down, "suspended"),
+        (resume, "maintenance"),
+        (up, "acme"),
+    ] {
+        let once = step().expect(says);
+        assert_eq!(world.said("acme.app.test"), says);
+        assert_eq!(step().expect(says).version(), once.version(), "{says}");
+    }
+    // Another message is no repetition.
+    world.down(id, down.clone()).expect("down");
+    down.message = Some("back at one".into());
+    let told = world.down(id, down.clone()).expect("told anew");
+    assert_eq!(told.maintenance(), Some(&down));
+}
+
+#[test]
 fn a_change_that_does_not_fit_the_status_changes_nothing() {
     let world = World::new();
     let acme = world.made("acme");
     let (id, nobody) = (acme.id(), id("nobody"));
     for (result, says) in [
-        (
-            world.resume(id),
-            "tenant acme has status active; this needs suspended",
-        ),
-        (
-            world.up(id),
-            "tenant acme has status active; this needs maintenance",
-        ),
         (world.suspend(&nobody), "there is no tenant nobody"),
         (world.tenant(&nobody), "there is no tenant nobody"),
     ] {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use tenancy::{
-    Actor, CatalogWriter, Config, Domain, MemoryCatalog, Name, Proof, Resolver, Tenant,
-    TenantStatus,
+    Actor, CatalogWriter, Config, Domain, Maintenance, MemoryCatalog, Name, Proof, Resolver,
+    Tenant, TenantStatus,
 };
 
 use crate::failure::Failure;
@@ -22,6 +22,8 @@ struct File {
 struct Entry {
     id: String,
     status: Option<String>,
+    #[serde(default)]
+    maintenance: bool,
     #[serde(default)]
     domains: Vec<String>,
     #[serde(default)]
@@ -44,11 +46,16 @@ pub fn resolver(config: &Config, path: &Path) -> Result<Resolver, Failure> {
 }
 
 fn add(catalog: &MemoryCatalog, resolver: &Resolver, entry: &Entry) -> Result<(), tenancy::Error> {
-    let status = match &entry.status {
-        Some(word) => word.parse()?,
-        None => TenantStatus::Active,
+    // `maintenance` is short for an active tenant in maintenance.
+    let (status, down) = match entry.status.as_deref() {
+        Some("maintenance") => (TenantStatus::Active, true),
+        Some(word) => (word.parse()?, entry.maintenance),
+        None => (TenantStatus::Active, entry.maintenance),
     };
-    let tenant = Tenant::builder(entry.id.parse()?).status(status).build()?;
+    let tenant = Tenant::builder(entry.id.parse()?)
+        .status(status)
+        .maintenance(down.then(Maintenance::default))
+        .build()?;
     catalog.put(&tenant)?;
     let mut names = Vec::new();
     for domain in &entry.domains {

@@ -1,6 +1,6 @@
 //! `tenancy suspend`, `resume`, `down` and `up`.
 
-use tenancy::{Maintenance, Tenant, TenantId};
+use tenancy::{Maintenance, Secret, Tenant, TenantId};
 
 use super::{Whole, id};
 use crate::args::{Down, Global, One};
@@ -24,7 +24,11 @@ pub fn down(args: &Down, global: &Global, out: Output) -> Result<(), Failure> {
     let mut maintenance = Maintenance::default();
     maintenance.retry_after = args.retry_after;
     maintenance.message = args.message.as_deref().map(Into::into);
-    maintenance.secret = args.secret.as_deref().map(Into::into);
+    maintenance.secret = args
+        .secret
+        .as_deref()
+        .filter(|s| !s.is_empty())
+        .map(Secret::new);
     change(&args.id, global, out, |project, id| {
         project.down(id, maintenance)
     })

@@ -46,6 +46,23 @@ impl From<&Tenant> for Row {
     }
 }
 
+/// A row of `list`.
+#[derive(Debug, Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    row: Row,
+    maintenance: bool,
+}
+
+impl From<&Tenant> for Listed {
+    fn from(tenant: &Tenant) -> Self {
+        Self {
+            row: tenant.into(),
+            maintenance: tenant.maintenance().is_some(),
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Whole {
     #[serde(flatten)]
@@ -127,8 +144,8 @@ pub fn list(args: &List, global: &Global, out: Output) -> Result<(), Failure> {
             _ => true,
         })
         .take(args.limit.unwrap_or(usize::MAX))
-        .map(|tenant| tenant.map(|tenant| Row::from(&tenant)));
-    out.rows(&["id", "status", "epoch", "name"], rows)
+        .map(|tenant| tenant.map(|tenant| Listed::from(&tenant)));
+    out.rows(&["id", "status", "maintenance", "epoch", "name"], rows)
 }
 
 /// Every tenant after this one, page by page.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use crate::domain::{Challenge, Domain};
 use crate::id::{Epoch, TenantId, Version};
-use crate::tenant::{Attributes, Maintenance, Placement, Tenant, TenantStatus, TooManyAttributes};
+use crate::maintenance::Maintenance;
+use crate::tenant::{Attributes, Placement, Tenant, TenantStatus, TooManyAttributes};
 
 pub use error::{CatalogError, WriteError};
 pub use memory::MemoryCatalog;
@@ -385,7 +386,7 @@ pub struct TenantChange {
     pub status: Option<TenantStatus>,
     /// The next incarnation, where it lives: epoch + 1.
     pub reincarnate: Option<Placement>,
-    /// What to tell while it is down; `Some(None)` ends that.
+    /// Begins maintenance, or ends it (`Some(None)`), whatever the status.
     pub maintenance: Option<Option<Maintenance>>,
     /// All attributes anew.
     pub attributes: Option<Attributes>,

@@ -31,6 +31,18 @@ impl Resolved<'_> {
             _ => None,
         }
     }
+
+    /// Returns the same answer without a borrow of the request, so that it can outlive it or
+    /// come back from another thread. Copies the path if it is borrowed.
+    pub fn into_owned(self) -> Resolved<'static> {
+        Resolved {
+            resolution: self.resolution,
+            class: self.class,
+            mode: self.mode,
+            rule: self.rule,
+            path: Cow::Owned(self.path.into_owned()),
+        }
+    }
 }
 
 /// Whose a request is.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Rule;
+use super::{Resolved, Rule};
 use crate::catalog::CatalogError;
 use crate::classify::{PathClass, RouteMode};
 use crate::host::BadHost;
@@ -78,8 +78,11 @@ pub enum ResolveError {
     /// The tenant is down for a while.
     #[error("tenant {} is down for maintenance; {}", tenant.id(), come_back(tenant))]
     Maintenance {
-        /// The tenant, so that an adapter can let in who brings the secret.
+        /// The tenant. Its [`maintenance`](Tenant::maintenance) holds the message, when to try
+        /// again, and the check of the secret that lets testers in.
         tenant: Tenant,
+        /// The answer to serve instead for a request that brings the secret.
+        resolved: Box<Resolved<'static>>,
     },
     /// The tenant is shut out.
     #[error("tenant {} is suspended; resume it to let requests in", tenant.id())]
@@ -147,7 +150,7 @@ impl ResolveError {
     /// The tenant that was found but may not be served.
     pub fn tenant(&self) -> Option<&Tenant> {
         match self {
-            Self::Maintenance { tenant }
+            Self::Maintenance { tenant, .. }
             | Self::Suspended { tenant }
             | Self::NotReady { tenant } => Some(tenant),
             _ => None,

@@ -39,7 +39,7 @@ use crate::index::{Found, Probe};
 use crate::key::{Key, Kind};
 use crate::path::NormalPath;
 use crate::request::{Hosts as HostValues, RequestHead};
-use crate::tenant::{Tenant, TenantStatus};
+use crate::tenant::Tenant;
 use explain::{Steps, describe_path};
 use fresh::Fresh;
 use hosts::{HostKind, Hosts, Named};
@@ -317,7 +317,9 @@ impl<S: BuildHasher + Clone> Resolver<S> {
                 let tenant = Resolution::Tenant(tenant);
                 Ok(answer(tenant, classified, Some(rule), path))
             }
-            Ok(Found::Tenant(tenant)) => Err(refuse::not_served(tenant, classified).into()),
+            Ok(Found::Tenant(tenant)) => {
+                Err(refuse::not_served(tenant, classified, rule, path).into())
+            }
             Ok(Found::Nobody) => Err(self.hosts.refuse_nobody(rule, name, host).into()),
             Ok(Found::Contested) => Err(refuse::contested(name).into()),
             Err(halt) => Err(match self.hosts.refuse_malformed(rule, name, host) {
@@ -409,7 +411,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
                 Some(rule),
                 path,
             )),
-            Found::Tenant(tenant) => Err(refuse::not_served(tenant, classified).into()),
+            Found::Tenant(tenant) => Err(refuse::not_served(tenant, classified, rule, path).into()),
             Found::Nobody => Err(refuse::unknown(rule, name.as_bytes()).into()),
             Found::Contested => Err(refuse::contested(name.as_bytes()).into()),
         }
@@ -489,5 +491,5 @@ fn answer<'p>(
 /// Does this route serve this tenant, now?
 #[inline(always)]
 fn is_served(tenant: &Tenant, classified: Classified) -> bool {
-    classified.mode != RouteMode::Central && tenant.status() == TenantStatus::Active
+    classified.mode != RouteMode::Central && tenant.is_open()
 }

@@ -2,10 +2,11 @@
 
 use super::hosts::{HostKind, Hosts};
 use super::sources::NameBuf;
-use super::{ResolveError, Rule};
+use super::{Resolution, ResolveError, Rule, answer};
 use crate::classify::{Classified, RouteMode};
 use crate::host::{self, HostProblem, bad};
 use crate::key::Kind;
+use crate::path::NormalPath;
 use crate::request::{Hosts as HostValues, RequestHead};
 use crate::tenant::{Tenant, TenantStatus};
 use crate::text::Excerpt;
@@ -48,18 +49,28 @@ impl Hosts {
     }
 }
 
-/// Why this route does not serve this tenant, now.
+/// Returns why this route does not serve this tenant, now.
 #[cold]
 #[inline(never)]
-pub(super) fn not_served(tenant: Tenant, classified: Classified) -> ResolveError {
+pub(super) fn not_served(
+    tenant: Tenant,
+    classified: Classified,
+    rule: Rule,
+    path: NormalPath<'_>,
+) -> ResolveError {
     let Classified { class, mode } = classified;
     match tenant.status() {
         _ if mode == RouteMode::Central => ResolveError::WrongSide { class, mode },
-        TenantStatus::Maintenance => ResolveError::Maintenance { tenant },
         TenantStatus::Suspended => ResolveError::Suspended { tenant },
-        TenantStatus::Provisioning | TenantStatus::Retiring | TenantStatus::Active => {
-            ResolveError::NotReady { tenant }
+        TenantStatus::Active => {
+            let served = Resolution::Tenant(tenant.clone());
+            let resolved = answer(served, classified, Some(rule), path).into_owned();
+            ResolveError::Maintenance {
+                tenant,
+                resolved: Box::new(resolved),
+            }
         }
+        TenantStatus::Provisioning | TenantStatus::Retiring => ResolveError::NotReady { tenant },
     }
 }
 

@@ -270,7 +270,7 @@ pub fn tenants(rng: &mut Rng, corpora: &Corpora, config: &Config) -> Vec<TenantR
         labels.retain(|label| free(Key::Label(label.clone())));
         let mut domains = domains(rng, corpora, config);
         domains.retain(|domain| free(rules.bound_as(domain)));
-        let statuses = ["provisioning", "maintenance", "suspended", "retiring"];
+        let statuses = ["provisioning", "suspended", "retiring"];
         let status = if rng.chance(70) {
             "active"
         } else {
@@ -280,6 +280,7 @@ pub fn tenants(rng: &mut Rng, corpora: &Corpora, config: &Config) -> Vec<TenantR
         tenants.push(TenantRow {
             id,
             status,
+            maintenance: rng.chance(15),
             domains,
             labels,
         });

@@ -318,9 +318,16 @@ impl<'a> Reference<'a> {
     fn status(&self, tenant: &TenantRow) -> Result<(), Reason> {
         match tenant.status.as_str() {
             _ if self.planted(Mutant::StatusIgnored) => Ok(()),
-            "active" => Ok(()),
-            "maintenance" => Err(MAINTENANCE),
+            "active" | "suspended"
+                if tenant.maintenance && self.planted(Mutant::MaintenanceFirst) =>
+            {
+                Err(MAINTENANCE)
+            }
             "suspended" => Err(SUSPENDED),
+            "active" if tenant.maintenance && !self.planted(Mutant::MaintenanceIgnored) => {
+                Err(MAINTENANCE)
+            }
+            "active" => Ok(()),
             "provisioning" | "retiring" => Err(NOT_READY),
             other => panic!("no such status: {other}"),
         }

@@ -45,10 +45,12 @@ pub enum Mutant {
     CentralModeServesTenants,
     // 8. Status
     StatusIgnored,
+    MaintenanceIgnored,
+    MaintenanceFirst,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 35] = [
         Self::CaseSensitiveHost,
         Self::FinalDotKept,
         Self::PortUnbounded,
@@ -82,5 +84,7 @@ impl Mutant {
         Self::SkipLooksUp,
         Self::CentralModeServesTenants,
         Self::StatusIgnored,
+        Self::MaintenanceIgnored,
+        Self::MaintenanceFirst,
     ];
 }

@@ -2,6 +2,7 @@
 
 mod events;
 mod feed;
+mod maintenance;
 mod names;
 mod open;
 mod rows;

@@ -6,13 +6,18 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Result, TransactionBehavior};
 
+use super::maintenance;
 use crate::error::{IoError, StorageError};
 use crate::life::enter_wal;
 use crate::root::{Found, Root, create_new, look, sync_dir};
 use crate::stamp::CATALOG_FILE;
 
 /// What each format, in `user_version`, adds to the one before.
-const FORMATS: [&str; 2] = [include_str!("schema.sql"), include_str!("stock.sql")];
+const FORMATS: [&str; 3] = [
+    include_str!("schema.sql"),
+    include_str!("stock.sql"),
+    include_str!("maintenance.sql"),
+];
 const FORMAT: u32 = FORMATS.len() as u32;
 
 /// How long a write waits for another process's.
@@ -83,6 +88,7 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), StorageError> {
     }
     let write = || -> Result<()> {
         enter_wal(connection)?;
+        maintenance::add_hash(connection)?;
         let behavior = TransactionBehavior::Immediate;
         let transaction = rusqlite::Transaction::new_unchecked(connection, behavior)?;
         connection.execute_batch(&lacking.concat())?;

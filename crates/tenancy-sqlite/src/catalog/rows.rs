@@ -1,13 +1,13 @@
 //! Reading rows into the types of `tenancy_core`.
 
-use std::time::Duration;
-
 use rusqlite::types::Type;
 use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
 use tenancy_core::{
-    Attributes, Binding, Challenge, Domain, Epoch, Maintenance, Name, Placement, Tenant, TenantId,
-    TenantKey, TenantStatus, Version,
+    Attributes, Binding, Challenge, Domain, Epoch, Name, Placement, Tenant, TenantId, TenantKey,
+    TenantStatus, Version,
 };
+
+use super::maintenance;
 
 /// The columns that [`tenant`] reads, in its order.
 macro_rules! tenant_columns {
@@ -136,21 +136,9 @@ pub(super) fn tenant(connection: &Connection, row: &Row<'_>) -> Result<Tenant> {
         .status(parsed(row, 3)?)
         .placement(placement)
         .attributes(attributes)
-        .maintenance(maintenance(row)?)
+        .maintenance(maintenance::read(row)?)
         .build()
         .map_err(|error| odd(0, error))
-}
-
-fn maintenance(row: &Row<'_>) -> Result<Option<Maintenance>> {
-    if !row.get::<_, bool>(9)? {
-        return Ok(None);
-    }
-    let mut maintenance = Maintenance::default();
-    let millis: Option<i64> = row.get(10)?;
-    maintenance.retry_after = millis.map(|ms| Duration::from_millis(ms.unsigned_abs()));
-    maintenance.message = row.get(11)?;
-    maintenance.secret = row.get(12)?;
-    Ok(Some(maintenance))
 }
 
 fn attributes(connection: &Connection, id: &TenantId) -> Result<Attributes> {
@@ -192,6 +180,9 @@ pub(super) fn at_most(max: usize) -> i64 {
     i64::try_from(max).unwrap_or(i64::MAX)
 }
 
-fn odd(column: usize, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(super) fn odd(
+    column: usize,
+    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Error {
     Error::FromSqlConversionFailure(column, Type::Text, error.into())
 }

@@ -11,7 +11,7 @@ use tenancy_core::{
 };
 
 use super::events::{self, AuditEvent};
-use super::{SqliteCatalog, rows};
+use super::{SqliteCatalog, maintenance, rows};
 
 /// Why a write was not done.
 pub(super) enum Fault {
@@ -430,7 +430,8 @@ impl<'w> Write<'w> {
                 down.is_some(),
                 retry.map(|after| i64::try_from(after.as_millis()).unwrap_or(i64::MAX)),
                 down.and_then(|down| down.message.as_deref()),
-                down.and_then(|down| down.secret.as_deref()),
+                down.and_then(|down| down.secret.as_ref())
+                    .map(maintenance::hex),
                 schema,
             ],
         )?;
@@ -446,8 +447,9 @@ impl<'w> Write<'w> {
 /// What the audit trail says of a tenant's row; no attribute, no secret.
 fn describe(tenant: &Tenant) -> String {
     let place = tenant.placement();
+    let down = tenant.maintenance().map_or("", |_| " in maintenance");
     format!(
-        "{} epoch {} at {}:{}:{}",
+        "{}{down} epoch {} at {}:{}:{}",
         tenant.status(),
         tenant.epoch(),
         place.kind,

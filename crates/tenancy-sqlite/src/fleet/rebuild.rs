@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rusqlite::Connection;
-use tenancy_core::{Actor, Epoch, Placement, Tenant, TenantId, TenantRef, TenantStatus};
+use tenancy_core::{
+    Actor, Epoch, Maintenance, Placement, Tenant, TenantId, TenantRef, TenantStatus,
+};
 
 use super::Fleet;
 use super::run::in_parallel;
@@ -63,7 +65,7 @@ impl Found {
 
     fn status(&self) -> TenantStatus {
         match self.claim.open && !self.trashed {
-            true => TenantStatus::Maintenance,
+            true => TenantStatus::Active,
             false => TenantStatus::Retiring,
         }
     }
@@ -73,6 +75,7 @@ impl Found {
         let tenant = Tenant::builder(self.claim.id.clone())
             .epoch(self.claim.epoch)
             .status(self.status())
+            .maintenance(Some(Maintenance::default()))
             .placement(placement)
             .build();
         tenant.expect("a tenant without attributes keeps their bounds")
