@@ -140,7 +140,7 @@ fn an_older_catalog_gets_what_it_lacks_when_it_is_opened() {
     });
     let catalog = SqliteCatalog::open(dir.path()).unwrap();
     assert_eq!(catalog.page(None, 10).unwrap().len(), 5);
-    let format = raw.query_row("PRAGMA user_version", [], |row| row.get(0));
+    let format = raw.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0));
     assert!(format.unwrap() > 2);
 }
 
