@@ -83,6 +83,13 @@ pub enum Event<'a> {
         /// Why.
         error: &'a (dyn std::error::Error + 'static),
     },
+    /// A driver could not do the work that an eviction left, for example a checkpoint.
+    UpkeepFailed {
+        /// The tenant.
+        tenant: &'a Tenant,
+        /// The driver's error.
+        error: &'a (dyn std::error::Error + 'static),
+    },
     /// A connection is about to be closed.
     Closing {
         /// Whose.

@@ -11,6 +11,7 @@ use tenancy_core::{Event, Tenant};
 use crate::driver::{Access, Connection, Driver, DriverError};
 use crate::error::CheckoutError;
 use crate::label::Label;
+use crate::open::Haste;
 use crate::pools::{Lent, Live, TenantPools};
 use crate::sched::Stamp;
 use crate::sync::held;
@@ -78,20 +79,37 @@ impl<D: Driver> Checkout<D> {
         self.pools.0.driver.restrict(&mut live.connection, access)
     }
 
-    /// Can it be lent again, to whomever? A panic in what is the user's says no, and must
-    /// not get out of a destructor.
-    fn is_sound(&mut self) -> bool {
-        let asked = catch_unwind(AssertUnwindSafe(|| {
-            let live = self.live.as_mut().expect("taken only by drop");
-            let sound = !live.has_broken();
-            match self.access {
-                Access::ReadWrite => sound,
-                Access::ReadOnly => {
-                    sound && matches!(self.restrict(Access::ReadWrite), Ok(Access::ReadWrite))
-                }
+    /// Tells the driver that it is lent; given back if the driver refuses that.
+    #[inline]
+    pub(crate) fn admitted(mut self) -> Result<Self, CheckoutError<DriverError<D>>> {
+        let live = self.live.as_deref_mut().expect("taken only by drop");
+        let Live { connection, source } = live;
+        match self.pools.0.driver.on_checkout(&source.tenant, connection) {
+            Ok(()) => Ok(self),
+            Err(source) => {
+                let tenant = Self::tenant(&self).id().clone();
+                self.give_back(false);
+                Err(CheckoutError::Unfit { tenant, source })
             }
-        }));
-        asked.unwrap_or(false)
+        }
+    }
+
+    fn is_sound(&mut self) -> bool {
+        let live = self.live.as_mut().expect("taken only by drop");
+        let sound = !live.has_broken();
+        match self.access {
+            Access::ReadWrite => sound,
+            Access::ReadOnly => {
+                sound && matches!(self.restrict(Access::ReadWrite), Ok(Access::ReadWrite))
+            }
+        }
+    }
+
+    fn is_returned_well(&mut self) -> bool {
+        let live = self.live.as_deref_mut().expect("taken only by drop");
+        let Live { connection, source } = live;
+        let driver = &self.pools.0.driver;
+        driver.on_return(&source.tenant, connection).is_ok()
     }
 
     /// Lets it rest. It was idle since then, and goes on being so.
@@ -105,7 +123,7 @@ impl<D: Driver> Checkout<D> {
             let event = Event::RestFailed { tenant, error };
             self.pools.0.observers.emit(&event);
         }
-        let sound = matches!(rested, Ok(Ok(()))) && self.is_sound();
+        let sound = matches!(rested, Ok(Ok(()))) && agreed(|| self.is_sound());
         let live = self.live.take().expect("taken only by drop");
         let (pools, seat, now) = (&self.pools.0, self.seat, self.pools.0.now());
         // Under one lock: nobody sees it as just used.
@@ -115,7 +133,7 @@ impl<D: Driver> Checkout<D> {
             refused
         });
         if let Some(live) = refused {
-            self.pools.close_one(seat, live);
+            self.pools.close_one(seat, live, Haste::Thorough);
         }
     }
 
@@ -125,9 +143,16 @@ impl<D: Driver> Checkout<D> {
         };
         let now = self.pools.0.now();
         let pools = &self.pools.0;
-        let refused = pools.decide(|sched| sched.put_back(self.seat, live, sound, now));
+        let (seat, mut haste) = (self.seat, Haste::Quick);
+        let refused = pools.decide(|sched| {
+            let refused = sched.put_back(seat, live, sound, now);
+            if refused.is_some() && sched.is_closed(seat) {
+                haste = Haste::Thorough;
+            }
+            refused
+        });
         if let Some(live) = refused {
-            self.pools.close_one(self.seat, live);
+            self.pools.close_one(seat, live, haste);
         }
     }
 
@@ -180,7 +205,8 @@ impl<D: Driver> Drop for Checkout<D> {
             return;
         }
         // A panic may have left it in any state.
-        let sound = !std::thread::panicking() && self.is_sound();
+        let sound =
+            !std::thread::panicking() && agreed(|| self.is_sound() && self.is_returned_well());
         self.give_back(sound);
     }
 }
@@ -191,6 +217,12 @@ impl<D: Driver> fmt::Debug for Checkout<D> {
             .field("tenant", Self::tenant(self))
             .finish_non_exhaustive()
     }
+}
+
+/// Asks the user's code whether a connection can be lent again. A panic says no, and must
+/// not get out of a destructor.
+fn agreed(ask: impl FnOnce() -> bool) -> bool {
+    catch_unwind(AssertUnwindSafe(ask)).unwrap_or(false)
 }
 
 /// This thread holds one connection more. It stays on its thread, so that a thread

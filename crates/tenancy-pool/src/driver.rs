@@ -78,6 +78,87 @@ pub trait Driver: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Is called before a connection is closed while somebody waits for that: it is evicted
+    /// for another tenant's, or is surplus, expired or broken at a check-out or its return.
+    /// It makes the close quick, and tells whether it left work to [`upkeep`](Self::upkeep).
+    /// It is not called where the close is what was asked for: by
+    /// [`close`](crate::TenantPools::close), by [`reap`](crate::TenantPools::reap), and when
+    /// the pools are dropped.
+    ///
+    /// Defaults to nothing done and nothing left.
+    fn evict(&self, connection: &mut Connection<Self>) -> Leftover {
+    ///         // The WAL stays, however large it is.
+    ///         let set = connection.set_db_config(SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    ///         if set.is_ok() { Leftover::Work } else { Leftover::Nothing }
+    ///     }
+    ///     fn upkeep(&self, tenant: &Tenant) -> Result<(), DriverError<Self>> {
+    ///         let connection = rusqlite::Connection::open(tenant.id().as_str())?;
+    ///         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    ///     }
+    /// }
+    /// ```
+    fn evict(&self, connection: &mut Connection<Self>) -> Leftover
+    where
+        Self: Sized,
+    {
+        let _ = connection;
+        Leftover::Nothing
+    }
+
+    /// Does the work that [`evict`](Self::evict) left. [`reap`](crate::TenantPools::reap)
+    /// calls it, unless the tenant was connected to again meanwhile, and so does the drop
+    /// of the pools. It opens what it needs itself; that does not count against the pools'
+    /// bounds, but [`close`](crate::TenantPools::close) waits until it has returned.
+    ///
+    /// # Errors
+    /// When the work could not be done: [observers](tenancy_core::Event::UpkeepFailed) are
+    /// told. It is not tried again before the next eviction.
+    fn upkeep(&self, tenant: &Tenant) -> Result<(), DriverError<Self>>
+    where
+        Self: Sized,
+    {
+        let _ = tenant;
+        Ok(())
+    }
+
+    /// Is called with every connection that is about to be lent, also the most recently
+    /// used one: what it does is on the path of every check-out. By default it costs
+    /// nothing.
+    ///
+    /// # Errors
+    /// What the check-out is refused with ([`Unfit`](crate::CheckoutError::Unfit)). The
+    /// connection is closed.
+    #[inline]
+    fn on_checkout(
+        &self,
+        tenant: &Tenant,
+        connection: &mut Connection<Self>,
+    ) -> Result<(), DriverError<Self>>
+    where
+        Self: Sized,
+    {
+        let _ = (tenant, connection);
+        Ok(())
+    }
+
+    /// Is called with every sound connection that comes back, before anybody else can
+    /// have it: for resetting what the check-out left behind. By default it costs nothing.
+    ///
+    /// # Errors
+    /// When the connection must not be lent again: it is closed.
+    #[inline]
+    fn on_return(
+        &self,
+        tenant: &Tenant,
+        connection: &mut Connection<Self>,
+    ) -> Result<(), DriverError<Self>>
+    where
+        Self: Sized,
+    {
+        let _ = (tenant, connection);
+        Ok(())
+    }
+
     /// What its connections cost of the process's descriptors.
     fn descriptors(&self) -> Descriptors {
         Descriptors {
@@ -95,6 +176,15 @@ pub enum Access {
     ReadWrite,
     /// Reading, and nothing that changes the database.
     ReadOnly,
+}
+
+/// Whether the quick close of a connection has left something to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Leftover {
+    /// Nothing is left.
+    Nothing,
+    /// [`Driver::upkeep`] is to be called for the tenant.
+    Work,
 }
 
 /// File descriptors that connections take.

@@ -73,6 +73,14 @@ pub enum CheckoutError<E: Error + 'static> {
         /// What the driver said.
         source: E,
     },
+    /// The driver refused to lend a connection that was open, for what it found at the
+    /// check-out; it was closed.
+    Unfit {
+        /// Whose.
+        tenant: TenantId,
+        /// What the driver said.
+        source: E,
+    },
     /// The tenant was closed.
     Closed {
         /// Which.
@@ -140,6 +148,10 @@ impl<E: Error + 'static> fmt::Display for CheckoutError<E> {
                 f,
                 "a connection to tenant {tenant} could not be restricted to reading and was closed: {source}"
             ),
+            Self::Unfit { tenant, source } => write!(
+                f,
+                "a connection to tenant {tenant} could not be lent and was closed: {source}"
+            ),
             Self::Closed { tenant } => write!(
                 f,
                 "tenant {tenant} is closed to check-outs; `reopen` it first"
@@ -169,7 +181,8 @@ impl<E: Error + 'static> Error for CheckoutError<E> {
         match self {
             Self::Connect { source, .. }
             | Self::Prepare { source, .. }
-            | Self::Restrict { source, .. } => source.source(),
+            | Self::Restrict { source, .. }
+            | Self::Unfit { source, .. } => source.source(),
             _ => None,
         }
     }

@@ -77,7 +77,7 @@ mod sync;
 
 pub use checkout::Checkout;
 pub use config::{Builder, InvalidPools};
-pub use driver::{Access, Connection, Descriptors, Driver, DriverError};
+pub use driver::{Access, Connection, Descriptors, Driver, DriverError, Leftover};
 pub use error::{CheckoutError, Remembered, StillOut};
 pub use handle::TenantPool;
 pub use holders::{Activity, Holder, Holders};

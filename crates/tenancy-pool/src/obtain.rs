@@ -9,6 +9,7 @@ use crate::checkout::{Checkout, Hold};
 use crate::driver::{Driver, DriverError};
 use crate::error::{CheckoutError, Remembered};
 use crate::label::Label;
+use crate::open::Haste;
 use crate::pools::{Lent, Scheduler, Source, TenantPools};
 use crate::sched::{Ask, Grant, Held, Holder, Key, Queued, Refusal, Taken, Waiting};
 use crate::sync::{Moment, held, this_thread};
@@ -47,10 +48,11 @@ impl<D: Driver> TenantPools<D> {
             idle
         });
         match taken {
-            Some((seat, connection)) => Ok(self.lend(seat, connection)),
+            Some((seat, connection)) => self.lend(seat, connection).admitted(),
             None => {
                 let told = told.expect("told if nothing was taken");
-                self.obtain_otherwise(tenant, ask, told, timeout)
+                self.obtain_otherwise(tenant, ask, told, timeout)?
+                    .admitted()
             }
         }
     }
@@ -65,7 +67,7 @@ impl<D: Driver> TenantPools<D> {
         let decide = |sched: &mut Scheduler<D>| (sched.try_take(&ask), sched.admit(&ask));
         let (taken, admitted) = self.0.decide(decide);
         match (taken, admitted) {
-            (Some((seat, connection)), _) => Ok(Some(self.lend(seat, connection))),
+            (Some((seat, connection)), _) => self.lend(seat, connection).admitted().map(Some),
             (None, Err(Taken::Refused(refusal))) => Err(Self::refused(tenant, refusal)),
             (None, _) => Ok(None),
         }
@@ -126,7 +128,7 @@ impl<D: Driver> TenantPools<D> {
                 }
                 Taken::Open(permit) => return self.open(tenant, permit),
                 Taken::Refused(refusal) => return Err(Self::refused(tenant, refusal)),
-                Taken::Rubbish(rubbish) => self.discard(rubbish),
+                Taken::Rubbish(rubbish) => self.discard(rubbish, Haste::Quick),
                 Taken::Gone => {
                     self.0.names.remove(tenant.id(), ask.key);
                     ask.key = self.0.slot(tenant.id());

@@ -8,12 +8,32 @@ use r2d2::ManageConnection;
 use tenancy_core::{Event, Tenant};
 
 use crate::checkout::{Checkout, Hold};
-use crate::driver::{Connection, Driver, DriverError};
+use crate::driver::{Connection, Driver, DriverError, Leftover};
 use crate::error::CheckoutError;
 use crate::pools::{Inner, Lent, Live, Source, TenantPools};
-use crate::sched::{Made, Permit, Rubbish};
+use crate::sched::{Made, Permit, Refusal, Rubbish, Sched};
 
 type Error<D> = CheckoutError<DriverError<D>>;
+
+/// Whether somebody waits for a close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// It is on the way of a check-out or of its return: the driver is asked to leave to
+    /// upkeep what takes long.
+    Quick,
+    /// It is what was asked for.
+    Thorough,
+}
+
+impl Haste {
+    /// Of a tenant that is closed nothing is to be left.
+    pub(crate) fn of(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::Closed => Self::Thorough,
+            _ => Self::Quick,
+        }
+    }
+}
 
 /// A seat in which a connection is being opened. Dropped before that is done, it
 /// gives the seat back, so that neither an error nor a panic loses it.
@@ -54,8 +74,7 @@ impl<D: Driver> TenantPools<D> {
         };
         let pass = self.0.gate.pass();
         if let Some(victim) = permit.victim {
-            self.0.destroy(victim);
-            self.0.closed(permit.seat);
+            self.0.close(permit.seat, victim, Haste::Quick);
         }
         let source = permit.source.unwrap_or_else(|| {
             let source = Arc::new(Source {
@@ -81,7 +100,7 @@ impl<D: Driver> TenantPools<D> {
         match opened {
             Ok(()) => Ok(Checkout::new(self.clone(), permit.seat, live, held)),
             Err(refusal) => {
-                self.close_one(permit.seat, live);
+                self.close_one(permit.seat, live, Haste::of(&refusal));
                 Err(Self::refused(tenant, refusal))
             }
         }
@@ -109,26 +128,55 @@ impl<D: Driver> TenantPools<D> {
     }
 
     /// Closes a connection whose seat is closing.
-    pub(crate) fn close_one(&self, seat: u32, live: Lent<D>) {
-        let pass = self.0.gate.pass();
-        self.0.destroy(live);
-        drop(pass);
-        self.0.closed(seat);
+    pub(crate) fn close_one(&self, seat: u32, live: Lent<D>, haste: Haste) {
+        let _pass = self.0.gate.pass();
+        self.0.close(seat, live, haste);
     }
 
-    pub(crate) fn discard(&self, rubbish: Rubbish<Lent<D>, Arc<Source<D>>>) {
+    pub(crate) fn discard(&self, rubbish: Rubbish<Lent<D>, Arc<Source<D>>>, haste: Haste) {
         for (seat, live) in rubbish.connections {
-            self.close_one(seat, live);
+            self.close_one(seat, live, haste);
         }
         drop(rubbish.source);
     }
 }
 
 impl<D: Driver> Inner<D> {
-    /// The connection of this seat is gone.
-    fn closed(&self, seat: u32) {
+    /// Closes the connection of a seat.
+    fn close(&self, seat: u32, mut live: Lent<D>, haste: Haste) {
+        let left = match haste {
+            Haste::Thorough => Leftover::Nothing,
+            // What a panic left undone is work, too.
+            Haste::Quick => {
+                let evict = || self.driver.evict(&mut live.connection);
+                catch_unwind(AssertUnwindSafe(evict)).unwrap_or(Leftover::Work)
+            }
+        };
+        self.destroy(live);
         let now = self.now();
-        self.decide(|sched| sched.closed(seat, now));
+        self.decide(|sched| {
+            if left == Leftover::Work {
+                sched.owe(seat);
+            }
+            sched.closed(seat, now);
+        });
+    }
+
+    /// Does the work that evictions left, for one tenant after the other, until it is
+    /// `enough`.
+    pub(crate) fn upkeep(&self, mut enough: impl FnMut() -> bool) {
+        while !enough()
+            && let Some((key, source)) = self.decide(Sched::begin_upkeep)
+        {
+            let tenant = &source.tenant;
+            let upkeep = || self.driver.upkeep(tenant);
+            if let Ok(Err(error)) = catch_unwind(AssertUnwindSafe(upkeep)) {
+                let error = &error;
+                self.observers.emit(&Event::UpkeepFailed { tenant, error });
+            }
+            let now = self.now();
+            self.decide(|sched| sched.end_upkeep(key, now));
+        }
     }
 
     /// Drops a connection. A panic in its destructor ends here: whose turn it is to

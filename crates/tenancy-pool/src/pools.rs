@@ -17,6 +17,7 @@ use crate::holders::{Holder, Holders};
 use crate::label::Label;
 use crate::mailbox::Mailbox;
 use crate::names::Names;
+use crate::open::Haste;
 use crate::sched::{Held, Key, Sched, Stamp};
 use crate::stats::{PoolStats, TenantStats};
 use crate::sync::{Moment, Mutex, this_thread};
@@ -24,6 +25,10 @@ use crate::sync::{Moment, Mutex, this_thread};
 /// So many connections rest in a round: whoever else is served by the thread that calls
 /// waits for them. A checkpoint takes 1 to 2 ms, now and then ten times as long.
 const MAX_RESTS: usize = 32;
+
+/// So long a round of [`reap`](TenantPools::reap) goes on to a next tenant for which an
+/// eviction left work: a large WAL takes seconds, and the thread has other things to do.
+const UPKEEP: Duration = Duration::from_millis(250);
 
 type Error<D> = CheckoutError<DriverError<D>>;
 pub(crate) type Scheduler<D> = Sched<Lent<D>, Arc<Source<D>>>;
@@ -134,6 +139,7 @@ impl<D: Driver> Drop for Inner<D> {
         for live in self.sched.get_mut().drain() {
             self.destroy(live);
         }
+        self.upkeep(|| false);
     }
 }
 
@@ -243,7 +249,7 @@ impl<D: Driver> TenantPools<D> {
             let now = self.0.now();
             let rubbish = self.0.decide(|sched| sched.close(key, now));
             match rubbish {
-                Some(rubbish) => self.discard(rubbish),
+                Some(rubbish) => self.discard(rubbish, Haste::Thorough),
                 None => {
                     self.0.names.remove(id, key);
                     continue;
@@ -320,13 +326,15 @@ impl<D: Driver> TenantPools<D> {
             sched.set_retiring(key, retiring);
             sched.allow(key, tenant.epoch(), max, now)
         });
-        self.discard(surplus);
+        self.discard(surplus, Haste::Quick);
     }
 
     /// Closes the idle connections that have been idle or alive for too long, belong
     /// to an epoch that has passed or to a tenant that is being retired; says how many.
     /// Then lets up to 32 of those that have been idle for a while
-    /// [rest](Driver::rest), one after the other. Call it now and then.
+    /// [rest](Driver::rest), one after the other, and does what
+    /// [evictions left](Driver::evict), one tenant's after the other until 250 ms have
+    /// passed. Call it now and then.
     ///
     /// A connection that rests is out: a check-out that comes at this moment uses another
     /// one or waits for it.
@@ -334,8 +342,10 @@ impl<D: Driver> TenantPools<D> {
         let now = self.0.now();
         let rubbish = self.0.decide(|sched| sched.reap(now));
         let closed = rubbish.connections.len();
-        self.discard(rubbish);
+        self.discard(rubbish, Haste::Thorough);
         self.rest(now);
+        let began = Moment::now();
+        self.0.upkeep(|| began.is_older_than(UPKEEP));
         closed
     }
 

@@ -5,6 +5,8 @@
 mod admin;
 mod basic;
 mod events;
+mod evict;
+mod hooks;
 mod managers;
 mod model;
 mod order;

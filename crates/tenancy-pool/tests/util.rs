@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use r2d2::ManageConnection;
 use tenancy_core::{Epoch, Tenant};
-use tenancy_pool::{Access, Builder, Driver, TenantPools};
+use tenancy_pool::{Access, Builder, Driver, Leftover, TenantPools};
 
 /// What all connections of one driver report to.
 #[derive(Default)]
@@ -116,6 +116,8 @@ pub type OnConnect = Arc<dyn Fn(&Tenant, usize) -> Result<(), NoDatabase> + Send
 pub type OnRestrict = Arc<dyn Fn(Access) -> Result<Access, NoDatabase> + Send + Sync>;
 /// Is given the connection that rests.
 pub type OnRest = Arc<dyn Fn(&mut Conn) -> Result<(), NoDatabase> + Send + Sync>;
+/// Is given the connection that is evicted.
+pub type OnEvict = Arc<dyn Fn(&mut Conn) -> Leftover + Send + Sync>;
 pub type OnPrepare = Arc<dyn Fn(&Tenant) -> Result<(), NoDatabase> + Send + Sync>;
 
 /// A driver over counted connections.
@@ -127,6 +129,10 @@ pub struct Fake {
     on_prepare: OnPrepare,
     on_restrict: OnRestrict,
     on_rest: OnRest,
+    on_lend: OnRest,
+    on_return: OnRest,
+    evicts: OnEvict,
+    on_upkeep: OnPrepare,
 }
 
 /// Always connects.
@@ -170,6 +176,10 @@ pub fn ConnectWith(
         on_prepare: Arc::new(|_| Ok(())),
         on_restrict: Arc::new(Ok),
         on_rest: Arc::new(|_| Ok(())),
+        on_lend: Arc::new(|_| Ok(())),
+        on_return: Arc::new(|_| Ok(())),
+        evicts: Arc::new(|_| Leftover::Nothing),
+        on_upkeep: Arc::new(|_| Ok(())),
     }
 }
 
@@ -195,6 +205,32 @@ impl Fake {
         on_rest: impl Fn(&mut Conn) -> Result<(), NoDatabase> + Send + Sync + 'static,
     ) -> Self {
         self.on_rest = Arc::new(on_rest);
+        self
+    }
+
+    pub fn lending(
+        mut self,
+        on_lend: impl Fn(&mut Conn) -> Result<(), NoDatabase> + Send + Sync + 'static,
+    ) -> Self {
+        self.on_lend = Arc::new(on_lend);
+        self
+    }
+
+    pub fn returning(
+        mut self,
+        on_return: impl Fn(&mut Conn) -> Result<(), NoDatabase> + Send + Sync + 'static,
+    ) -> Self {
+        self.on_return = Arc::new(on_return);
+        self
+    }
+
+    pub fn evicting(
+        mut self,
+        evicts: impl Fn(&mut Conn) -> Leftover + Send + Sync + 'static,
+        on_upkeep: impl Fn(&Tenant) -> Result<(), NoDatabase> + Send + Sync + 'static,
+    ) -> Self {
+        self.evicts = Arc::new(evicts);
+        self.on_upkeep = Arc::new(on_upkeep);
         self
     }
 
@@ -255,6 +291,28 @@ impl Driver for Fake {
     fn rest(&self, conn: &mut Conn) -> Result<(), NoDatabase> {
         self.world.probe();
         (self.on_rest)(conn)
+    }
+
+    fn evict(&self, conn: &mut Conn) -> Leftover {
+        self.world.probe();
+        (self.evicts)(conn)
+    }
+
+    fn upkeep(&self, tenant: &Tenant) -> Result<(), NoDatabase> {
+        self.world.probe();
+        (self.on_upkeep)(tenant)
+    }
+
+    fn on_checkout(&self, tenant: &Tenant, conn: &mut Conn) -> Result<(), NoDatabase> {
+        self.world.probe();
+        assert_eq!(tenant, &conn.tenant);
+        (self.on_lend)(conn)
+    }
+
+    fn on_return(&self, tenant: &Tenant, conn: &mut Conn) -> Result<(), NoDatabase> {
+        self.world.probe();
+        assert_eq!(tenant, &conn.tenant);
+        (self.on_return)(conn)
     }
 }
 

@@ -14,6 +14,7 @@ impl<C, S: Clone> Sched<C, S> {
     pub(crate) fn add(&mut self, id: TenantId) -> Key {
         let index = self.free_slots.pop().unwrap_or_else(|| {
             self.tickets.grow();
+            self.owed.grow();
             self.slots.push(Slot::new(0));
             self.records.push(Record::default());
             self.slots.len() as u32 - 1
@@ -29,6 +30,7 @@ impl<C, S: Clone> Sched<C, S> {
         if self.slot(key)?.in_use() {
             return None;
         }
+        self.owed.remove(key.index);
         let next = Slot::new(key.generation.wrapping_add(1));
         let old = std::mem::replace(self.at(key.index), next);
         self.records[key.index as usize] = Record::default();
@@ -128,6 +130,11 @@ impl<C, S: Clone> Sched<C, S> {
         Some(rubbish)
     }
 
+    /// Is the tenant of this seat closed to check-outs?
+    pub(crate) fn is_closed(&self, seat: u32) -> bool {
+        self.slots[self.seats[seat].slot as usize].closed
+    }
+
     /// Opens a tenant to check-outs again; says whether it was closed.
     pub(crate) fn reopen(&mut self, key: Key) -> bool {
         self.slot(key).is_some() && std::mem::take(&mut self.at(key.index).closed)
@@ -136,7 +143,7 @@ impl<C, S: Clone> Sched<C, S> {
     /// Is nothing of this tenant left? Else `closer` will be told when nothing is.
     pub(crate) fn drained(&mut self, key: Key, closer: &Arc<Mailbox<()>>) -> bool {
         self.stop_waiting(key, closer);
-        let drained = self.slot(key).is_none_or(|slot| slot.parts.total() == 0);
+        let drained = self.slot(key).is_none_or(Slot::is_drained);
         if !drained {
             let closers = &mut self.at(key.index).rare().closers;
             closers.push(closer.clone());

@@ -18,6 +18,7 @@ mod slot;
 mod stamp;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
+mod upkeep;
 mod wait;
 
 use std::sync::Arc;
@@ -110,6 +111,8 @@ pub(crate) struct Sched<C, S> {
     seats: Seats<C>,
     /// Tenants that wait for a seat.
     tickets: Chain,
+    /// Tenants for which an eviction left work.
+    owed: Chain,
     counters: Counters,
     waiters: usize,
     /// Who has news and is to be woken, once the lock is free.
@@ -130,6 +133,7 @@ impl<C, S: Clone> Sched<C, S> {
             records: Vec::new(),
             free_slots: Vec::new(),
             tickets: Chain::new(),
+            owed: Chain::new(),
             counters: Counters::default(),
             waiters: 0,
             wakes: Vec::new(),
@@ -347,6 +351,8 @@ impl<C, S: Clone> Sched<C, S> {
     pub(crate) fn opened(&mut self, seat: u32, made: Made<S>, now: Stamp) -> Result<(), Refusal> {
         let (index, epoch) = (self.seats[seat].slot, self.seats[seat].epoch);
         self.count(index, |counters| &mut counters.opened);
+        // The tenant has a connection again: it does what the evicted one left.
+        self.owed.remove(index);
         let refusal = match self.at(index).epoch {
             Some(current) if current != epoch => Some(Refusal::Superseded { current }),
             _ => {

@@ -178,7 +178,8 @@ impl<C, S: Clone> Sched<C, S> {
                 self.wakes.push(first.clone());
             }
         }
-        if let Some(rare) = slot.rare.as_mut().filter(|_| nothing_left && slot.closed) {
+        let drained = slot.closed && slot.is_drained();
+        if let Some(rare) = slot.rare.as_mut().filter(|_| drained) {
             for closer in rare.closers.drain(..) {
                 closer.put(());
                 closer.wake();

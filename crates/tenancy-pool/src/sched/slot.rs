@@ -60,6 +60,8 @@ pub(super) struct Rare<C, S> {
     pub(super) ticket: Moment,
     /// The last failure to connect, until it is forgotten.
     pub(super) failure: Option<(Stamp, Arc<str>)>,
+    /// Is the work done that an eviction left? It may have the database open.
+    pub(super) in_upkeep: bool,
     /// Who waits until nothing of a closed tenant is left.
     pub(super) closers: Vec<Arc<Mailbox<()>>>,
 }
@@ -96,6 +98,7 @@ impl<C, S> Slot<C, S> {
                 waiters: VecDeque::new(),
                 ticket: Moment::now(),
                 failure: None,
+                in_upkeep: false,
                 closers: Vec::new(),
             })
         })
@@ -114,9 +117,15 @@ impl<C, S> Slot<C, S> {
         (!retry_in.is_zero()).then_some(Refusal::Failing { reason, retry_in })
     }
 
+    /// Is nothing of it open?
+    pub(super) fn is_drained(&self) -> bool {
+        let in_upkeep = self.rare.as_ref().is_some_and(|rare| rare.in_upkeep);
+        self.parts.total() == 0 && !in_upkeep
+    }
+
     /// Is anything of it left, or does anybody wait for it?
     pub(super) fn in_use(&self) -> bool {
         let waited_for = |rare: &Rare<C, S>| !rare.waiters.is_empty() || !rare.closers.is_empty();
-        self.parts.total() > 0 || self.rare.as_deref().is_some_and(waited_for)
+        !self.is_drained() || self.rare.as_deref().is_some_and(waited_for)
     }
 }
