@@ -86,17 +86,6 @@ pub trait Driver: Send + Sync + 'static {
     /// the pools are dropped.
     ///
     /// Defaults to nothing done and nothing left.
-    fn evict(&self, connection: &mut Connection<Self>) -> Leftover {
-    ///         // The WAL stays, however large it is.
-    ///         let set = connection.set_db_config(SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-    ///         if set.is_ok() { Leftover::Work } else { Leftover::Nothing }
-    ///     }
-    ///     fn upkeep(&self, tenant: &Tenant) -> Result<(), DriverError<Self>> {
-    ///         let connection = rusqlite::Connection::open(tenant.id().as_str())?;
-    ///         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-    ///     }
-    /// }
-    /// ```
     fn evict(&self, connection: &mut Connection<Self>) -> Leftover
     where
         Self: Sized,

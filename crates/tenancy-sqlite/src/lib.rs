@@ -57,6 +57,7 @@ mod fleet;
 mod harden;
 mod hazards;
 mod holders;
+mod lending;
 mod life;
 mod maintenance;
 mod manager;

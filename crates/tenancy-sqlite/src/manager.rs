@@ -10,16 +10,16 @@ use std::time::Duration;
 use r2d2::ManageConnection;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
-use tenancy_core::{SchemaTarget, Tenant, TenantRef};
+use tenancy_core::{Tenant, TenantRef};
 use tenancy_pool::Access;
 
 use crate::deadline::{Deadline, Deadlines};
-use crate::driver::{Behind, Shared};
+use crate::driver::Shared;
 use crate::error::{FileError, OpenError};
 use crate::harden::{self, Guard, Purpose, Refusal};
+use crate::lending::SchemaRead;
 use crate::life::ensure_wal;
 use crate::maintenance::{cut_log, move_log};
-use crate::migrate::Keep;
 use crate::place::Place;
 use crate::quota::{self, wal_bytes};
 
@@ -62,27 +62,9 @@ impl ManageConnection for SqliteManager {
     fn connect(&self) -> Result<SqliteConnection, OpenError> {
         let shared = &*self.shared;
         let (mut connection, path, schema) = open(shared, &self.tenant)?;
-        let newest = shared.migrations.newest();
+        let schema_read = SchemaRead::now();
+        shared.admit(&self.tenant, schema)?;
         let tenant = || self.tenant.to_ref();
-        if schema > newest {
-            return Err(OpenError::TooNew {
-                tenant: tenant(),
-                found: schema,
-                newest,
-            });
-        }
-        if schema < newest {
-            match shared.behind {
-                Behind::Migrate => self.migrate()?,
-                Behind::Refuse => {
-                    return Err(OpenError::Behind {
-                        tenant: tenant(),
-                        found: schema,
-                        newest,
-                    });
-                }
-            }
-        }
         let prepare = |connection: &mut Connection| {
             if let Some(on_connect) = &shared.on_connect {
                 on_connect(connection)?;
@@ -109,6 +91,7 @@ impl ManageConnection for SqliteManager {
             deadlines,
             tenant: tenant(),
             path,
+            schema_read,
         })
     }
 
@@ -139,18 +122,6 @@ impl ManageConnection for SqliteManager {
     }
 }
 
-impl SqliteManager {
-    fn migrate(&self) -> Result<(), OpenError> {
-        let migrated = self
-            .shared
-            .migrate(&self.tenant, SchemaTarget::Latest, Keep::Copies);
-        migrated.map(drop).map_err(|source| OpenError::Migrate {
-            tenant: self.tenant.to_ref(),
-            source: Box::new(source),
-        })
-    }
-}
-
 /// A connection to one tenant's file: a `rusqlite::Connection` (it derefs to one) that
 /// knows what was refused on it.
 ///
@@ -158,10 +129,11 @@ impl SqliteManager {
 /// such a connection is thrown away when it is given back.
 pub struct SqliteConnection {
     inner: Connection,
-    guard: Arc<Guard>,
+    pub(crate) guard: Arc<Guard>,
     deadlines: Deadlines,
     tenant: TenantRef,
-    path: PathBuf,
+    pub(crate) path: PathBuf,
+    pub(crate) schema_read: SchemaRead,
 }
 
 impl SqliteConnection {

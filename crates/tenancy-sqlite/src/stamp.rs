@@ -70,6 +70,13 @@ pub(crate) enum Stamp {
     Foreign(Box<str>),
 }
 
+/// Reads a file's schema version.
+pub(crate) fn schema(connection: &Connection) -> Result<u32> {
+    let schema = pragma(connection, "user_version")?;
+    // Only migrations write it, and they count from 0 to i32::MAX.
+    Ok(u32::try_from(schema).unwrap_or(u32::MAX))
+}
+
 /// Reads what a file says of itself.
 pub(crate) fn read(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
     let id = match pragma(connection, "application_id") {
@@ -110,9 +117,7 @@ pub(crate) fn read(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
         let schema = crate::hazards::version_in_header(connection);
         return Ok(Stamp::Own { schema });
     }
-    let schema = pragma(connection, "user_version")?;
-    // Only migrations write it, and they count from 0 to i32::MAX.
-    let schema = u32::try_from(schema).unwrap_or(u32::MAX);
+    let schema = schema(connection)?;
     Ok(match own {
         true => Stamp::Own { schema },
         false => Stamp::Untaken { schema },
