@@ -14,11 +14,11 @@ use tenancy::{CheckoutError, Tenant};
 
 use crate::util::{World, mark, marks};
 
-/// Enters foo, and waits for its neighbour inside the scope.
-async fn keeps_foo(world: &World, foo: &Tenant) {
-    let _scope = foo.enter().expect("nobody is current");
+/// Enters acme, and waits for its neighbour inside the scope.
+async fn keeps_acme(world: &World, acme: &Tenant) {
+    let _scope = acme.enter().expect("nobody is current");
     yield_now().await;
-    mark(&world.checkout_current().expect("foo's"), "foo's own");
+    mark(&world.checkout_current().expect("acme's"), "acme's own");
 }
 
 /// Enters nobody, and writes to whichever file it is given.
@@ -46,13 +46,13 @@ impl<D: tenancy::Driver> TenantOf for tenancy::Checkout<D> {
 }
 
 /// Runs the two as tasks of one thread; says where the second got to, and what stands in
-/// foo's file.
+/// acme's file.
 fn served(wrap_first: bool, wrap_second: bool) -> (Vec<String>, Vec<String>) {
     let world = World::new();
-    let foo = world.made("foo");
+    let acme = world.made("acme");
     let gets = Rc::new(RefCell::new(Vec::new()));
     let executor = LocalExecutor::new();
-    let first = keeps_foo(&world, &foo);
+    let first = keeps_acme(&world, &acme);
     let second = enters_nobody(&world, &gets);
     let first = match wrap_first {
         true => executor.spawn(detached(first)),
@@ -67,7 +67,7 @@ fn served(wrap_first: bool, wrap_second: bool) -> (Vec<String>, Vec<String>) {
         second.await;
     }));
     assert_eq!(Tenant::current(), None);
-    let connection = world.checkout(&foo).expect("foo's");
+    let connection = world.checkout(&acme).expect("acme's");
     (gets.take(), marks(&connection))
 }
 
@@ -77,29 +77,29 @@ fn a_request_that_entered_nobody_writes_to_no_file() {
     for (wrap_first, wrap_second) in [(true, true), (true, false), (false, true)] {
         let (gets, marks) = served(wrap_first, wrap_second);
         assert_eq!(gets, nobody, "{wrap_first}, {wrap_second}");
-        assert_eq!(marks, ["foo's own"], "{wrap_first}, {wrap_second}");
+        assert_eq!(marks, ["acme's own"], "{wrap_first}, {wrap_second}");
     }
     // Neither is wrapped: no library can see this, and the documentation says so. It
     // shows that the two do run in turns.
     let (gets, marks) = served(false, false);
-    assert_eq!(gets, ["foo"]);
-    assert_eq!(marks, ["a stranger's", "foo's own"]);
+    assert_eq!(gets, ["acme"]);
+    assert_eq!(marks, ["a stranger's", "acme's own"]);
 }
 
 #[test]
 fn after_a_switch_and_an_await_the_connection_is_the_other_tenants() {
     let world = World::new();
-    let (foo, bar) = (world.made("foo"), world.made("bar"));
-    let crosses = foo.attach(async {
-        let scope = bar.switch();
+    let (acme, beta) = (world.made("acme"), world.made("beta"));
+    let crosses = acme.attach(async {
+        let scope = beta.switch();
         yield_now().await;
-        mark(&world.checkout_current().expect("bar's"), "for bar");
+        mark(&world.checkout_current().expect("beta's"), "for beta");
         drop(scope);
         yield_now().await;
-        mark(&world.checkout_current().expect("foo's"), "for foo");
+        mark(&world.checkout_current().expect("acme's"), "for acme");
     });
     smol::block_on(crosses);
-    for (tenant, mark) in [(&foo, "for foo"), (&bar, "for bar")] {
+    for (tenant, mark) in [(&acme, "for acme"), (&beta, "for beta")] {
         let connection = world.checkout(tenant).expect("its own");
         assert_eq!(marks(&connection), [mark]);
     }
@@ -108,22 +108,22 @@ fn after_a_switch_and_an_await_the_connection_is_the_other_tenants() {
 #[test]
 fn central_work_inside_a_tenants_scope_gets_no_connection() {
     let world = World::new();
-    let (foo, bar) = (world.made("foo"), world.made("bar"));
+    let (acme, beta) = (world.made("acme"), world.made("beta"));
     let gets = RefCell::new(Vec::new());
-    let _scope = foo.enter().expect("nobody is current");
+    let _scope = acme.enter().expect("nobody is current");
     smol::block_on(detached(enters_nobody(&world, &gets)));
     assert_eq!(gets.take(), ["nobody"]);
     Tenant::outside(|| {
         let refused = world.checkout_current().expect_err("nobody is current");
         assert!(matches!(refused, CheckoutError::NoTenant), "{refused}");
         // It can work for any tenant, one after the other.
-        for tenant in [&foo, &bar] {
+        for tenant in [&acme, &beta] {
             let got = tenant.run(|| world.checkout_current().expect("its own").tenant_id());
             assert_eq!(got.as_deref(), Ok(tenant.id().as_str()));
         }
     });
-    let got = bar.switch_to(|| world.checkout_current().expect("bar's").tenant_id());
-    assert_eq!(got, "bar");
-    let back = world.checkout_current().expect("foo's");
-    assert_eq!(back.tenant_id(), "foo");
+    let got = beta.switch_to(|| world.checkout_current().expect("beta's").tenant_id());
+    assert_eq!(got, "beta");
+    let back = world.checkout_current().expect("acme's");
+    assert_eq!(back.tenant_id(), "acme");
 }
