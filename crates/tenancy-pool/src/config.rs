@@ -64,7 +64,7 @@ impl Builder {
             max_opening: None,
             limits: Limits {
                 max: Self::MAX_CONNECTIONS,
-                max_waiters: 256,
+                max_waiters: 64,
                 handoff_after: Duration::from_millis(2),
                 idle_timeout: Some(Duration::from_secs(600)),
                 max_lifetime: None,
@@ -132,8 +132,10 @@ impl Builder {
         self
     }
 
-    /// At most this many check-outs may wait for one tenant; 256 unless said. Each
-    /// further one is refused at once.
+    /// At most this many check-outs may wait for one tenant; defaults to 64, 1 at least.
+    /// Each further one is refused at once. Those that wait on threads of a pool, as an
+    /// async runtime's blocking ones, take them from everybody who uses that pool: this
+    /// bounds what one tenant takes.
     pub fn max_waiters(mut self, max: usize) -> Self {
         self.limits.max_waiters = max;
         self
@@ -187,8 +189,10 @@ impl Builder {
     }
 
     /// For this long after a failure to connect nobody else tries: check-outs that
-    /// would have to get [`Failing`](crate::CheckoutError::Failing). Defaults to 100 ms;
-    /// zero tries every time, [`MAX_FAILURE_TTL`](Self::MAX_FAILURE_TTL) is the most.
+    /// would have to get [`Failing`](crate::CheckoutError::Failing), and those that wait
+    /// try again afterwards, unless a connection of their tenant comes back sooner. Defaults
+    /// to 100 ms; zero tries every time, [`MAX_FAILURE_TTL`](Self::MAX_FAILURE_TTL) is the
+    /// most.
     pub fn failure_ttl(mut self, ttl: Duration) -> Self {
         self.limits.failure_ttl = ttl;
         self

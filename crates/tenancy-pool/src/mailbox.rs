@@ -41,6 +41,11 @@ impl<T> Mailbox<T> {
         self.news.lock().take()
     }
 
+    /// Takes news of this kind.
+    pub(crate) fn take_if(&self, which: impl FnOnce(&T) -> bool) -> Option<T> {
+        self.news.lock().take_if(|news| which(news))
+    }
+
     /// Waits for news until the deadline. What comes together with it counts.
     pub(crate) fn wait_until(&self, deadline: Moment) -> Option<T> {
         let mut slot = self.news.lock();

@@ -11,7 +11,7 @@ use crate::error::{CheckoutError, Remembered};
 use crate::label::Label;
 use crate::open::Haste;
 use crate::pools::{Lent, Scheduler, Source, TenantPools};
-use crate::sched::{Ask, Grant, Held, Holder, Key, Queued, Refusal, Taken, Waiting};
+use crate::sched::{Ask, Grant, Held, Holder, Key, Looked, Queued, Refusal, Taken, Waiting};
 use crate::sync::{Moment, held, this_thread};
 
 type Error<D> = CheckoutError<DriverError<D>>;
@@ -197,18 +197,22 @@ impl<D: Driver> TenantPools<D> {
         waiting: &Arc<Waiting<Lent<D>, Arc<Source<D>>>>,
         deadline: Moment,
     ) -> Result<Granted<D>, Vec<Held>> {
+        let mut look_at = None;
         loop {
-            let grant = waiting.mail.wait_until(deadline);
+            let until = look_at.map_or(deadline, |at| deadline.min(at));
+            let grant = waiting.mail.wait_until(until);
             ask.now = self.0.now();
             match grant {
-                Some(Grant::Nudge) => {
-                    let found = self.0.decide(|sched| sched.look(ask, waiting));
-                    if let Some((seat, connection)) = found {
-                        return Ok(Grant::Use { seat, connection });
-                    }
-                }
+                Some(Grant::Nudge) => {}
                 Some(grant) => return Ok(grant),
+                None if until < deadline => {}
                 None => return self.0.decide(|sched| sched.leave(ask, waiting)),
+            }
+            match self.0.decide(|sched| sched.look(ask, waiting)) {
+                Looked::Found { seat, connection } => return Ok(Grant::Use { seat, connection }),
+                Looked::Nothing { retry_in } => {
+                    look_at = retry_in.map(|wait| Moment::now().surely_after(wait));
+                }
             }
         }
     }

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use r2d2::ManageConnection;
 use shuttle::thread;
-use tenancy_core::{Epoch, Tenant};
+use tenancy_core::{Clock, Epoch, Tenant};
 
-use crate::{CheckoutError, Descriptors, Driver, TenantPools};
+use crate::{Builder, CheckoutError, Descriptors, Driver, TenantPools};
 
 /// Counts what is open, and checks the bound at every connect.
 #[derive(Clone)]
@@ -89,6 +89,17 @@ struct World {
 
 impl World {
     fn new(max: u32, per_tenant: u32, handoff_after: Duration, fails: u32) -> Arc<Self> {
+        Self::with(max, per_tenant, fails, |builder| {
+            builder.handoff_after(handoff_after)
+        })
+    }
+
+    fn with(
+        max: u32,
+        per_tenant: u32,
+        fails: u32,
+        more: impl FnOnce(Builder) -> Builder,
+    ) -> Arc<Self> {
         let driver = Counted {
             live: Arc::default(),
             max,
@@ -99,9 +110,10 @@ impl World {
             .max_per_tenant(per_tenant)
             .max_opening(1)
             .failure_ttl(Duration::ZERO)
-            .rest_after(Duration::ZERO)
-            .handoff_after(handoff_after);
-        let pools = builder.build(driver.clone()).expect("the bounds hold");
+            .rest_after(Duration::ZERO);
+        let pools = more(builder)
+            .build(driver.clone())
+            .expect("the bounds hold");
         Arc::new(Self { pools, driver })
     }
 
@@ -121,7 +133,7 @@ impl World {
                 true
             }
             Err(CheckoutError::Timeout { .. }) if timeout < NEVER => false,
-            Err(CheckoutError::Connect { .. }) => false,
+            Err(CheckoutError::Connect { .. } | CheckoutError::Failing { .. }) => false,
             Err(CheckoutError::Closed { .. } | CheckoutError::Superseded { .. }) => false,
             Err(other) => panic!("{other}"),
         }
@@ -247,6 +259,31 @@ fn shuttle_a_failed_connect_wakes_the_next() {
             &world,
             &[("a", NEVER, 1), ("a", NEVER, 2), ("b", NEVER, 1)],
         ));
+        world.at_rest();
+    });
+}
+
+#[test]
+fn shuttle_a_remembered_failure_strands_nobody() {
+    check(|| {
+        let clock = Clock::manual();
+        let world = World::with(2, 2, 0, |builder| {
+            builder.clock(clock.clone()).failure_ttl(SOON)
+        });
+        let out = world.pools.checkout(&tenant("a", 1));
+        let out = out.expect("a connection");
+        world.driver.fails.store(1, Ordering::SeqCst);
+        // One connection is out all the time: only another can serve them.
+        let who = [("a", NEVER, 1), ("a", NEVER, 1), ("a", SOON, 1)];
+        let mut threads = users(&world, &who);
+        threads.push(world.spawn(move |world| {
+            while world.pools.stats().counters.open_failed == 0 {
+                thread::yield_now();
+            }
+            clock.advance(SOON);
+        }));
+        all(threads);
+        drop(out);
         world.at_rest();
     });
 }

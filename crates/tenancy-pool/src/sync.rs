@@ -52,6 +52,11 @@ mod real {
             Self(self.0.checked_add(wait).unwrap_or(self.0 + YEAR))
         }
 
+        /// As [`after`](Self::after); in a model it always comes.
+        pub(crate) fn surely_after(self, wait: Duration) -> Self {
+            self.after(wait)
+        }
+
         pub(crate) fn elapsed(self) -> Duration {
             self.0.elapsed()
         }
@@ -153,7 +158,12 @@ mod model {
             guard: MutexGuard<'a, T>,
             deadline: Moment,
         ) -> (MutexGuard<'a, T>, bool) {
-            if deadline == Moment::Soon && shuttle::rand::thread_rng().gen_bool(0.5) {
+            let late = match deadline {
+                Moment::Soon => shuttle::rand::thread_rng().gen_bool(0.5),
+                Moment::Surely => true,
+                Moment::Now | Moment::Never => false,
+            };
+            if late {
                 return (guard, true);
             }
             let guard = self.0.wait(guard);
@@ -161,10 +171,11 @@ mod model {
         }
     }
 
-    /// What stands for time: a deadline under a minute may pass, others never do.
+    /// Stands for time: a deadline under a minute may pass, others never do.
     #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
     pub(crate) enum Moment {
         Now,
+        Surely,
         Soon,
         Never,
     }
@@ -179,6 +190,10 @@ mod model {
                 true => Self::Soon,
                 false => Self::Never,
             }
+        }
+
+        pub(crate) fn surely_after(self, _: Duration) -> Self {
+            Self::Surely
         }
 
         pub(crate) fn elapsed(self) -> Duration {

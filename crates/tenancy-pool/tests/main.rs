@@ -7,6 +7,7 @@ mod basic;
 mod events;
 mod evict;
 mod hooks;
+mod failures;
 mod managers;
 mod model;
 mod order;

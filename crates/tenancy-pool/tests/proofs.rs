@@ -20,7 +20,7 @@ const SCHED: &str = "sched::the_scheduler_keeps_its_promises";
 const MODEL: &str = "model::every_check_out_ends_as_the_model_says";
 const STRESS: &str = "stress::nothing_is_lost_whatever_fails";
 
-const PROOFS: [Proof; 20] = [
+const PROOFS: [Proof; 21] = [
     Proof {
         number: 1,
         promise: "never more open than `max_connections`, counted in the fake",
@@ -216,6 +216,21 @@ const PROOFS: [Proof; 20] = [
             "rest::who_comes_while_it_rests_opens_another_or_waits_for_it",
         ],
         patches: &["rests-again", "rests-too-soon", "rest-counts-as-use"],
+    },
+    Proof {
+        number: 21,
+        promise: "who waits beside a failed connect is served once it is forgotten, or refused with it",
+        tests: &[
+            SCHED,
+            "failures::who_waits_beside_a_failed_connect_is_served_once_it_is_forgotten",
+            "failures::who_waits_beside_a_failed_preparation_is_served_once_it_is_forgotten",
+            "failures::who_waits_for_nothing_but_the_failed_connect_is_refused_with_it",
+            "shuttled::shuttle_a_remembered_failure_strands_nobody",
+        ],
+        patches: &[
+            "a-failure-is-kept-quiet",
+            "a-forgotten-failure-gives-no-ticket",
+        ],
     },
 ];
 

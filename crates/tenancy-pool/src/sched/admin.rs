@@ -56,9 +56,7 @@ impl<C, S: Clone> Sched<C, S> {
         slot.epoch = Some(epoch);
         slot.prepared = Prepared::Cold;
         slot.stale = slot.parts.idle > 0 || slot.source.is_some();
-        if let Some(rare) = &mut slot.rare {
-            rare.failure = None;
-        }
+        slot.forget_failure();
         self.refuse_waiters(index, &Refusal::Superseded { current: epoch });
         self.settle(index, now);
         Ok(())

@@ -2,7 +2,8 @@
 //! count; whoever calls it does what it says, outside its lock.
 //!
 //! Invariants, restored by [`Sched::settle`] whenever a tenant's share changes:
-//! - a tenant with idle connections and waiters has its first waiter nudged;
+//! - a tenant with idle connections and waiters has its first waiter nudged; one that
+//!   failed to connect has told its first waiter when to look again;
 //! - a tenant holds a ticket if, and only if, it has more waiters than idle
 //!   connections, may open another and did not just fail to;
 //! - while tickets exist no seat is free and nobody's idle connection may be taken
@@ -35,7 +36,7 @@ pub(crate) use serve::Queued;
 use slot::{Prepared, Record, Slot};
 use stamp::Age;
 pub(crate) use stamp::Stamp;
-pub(crate) use wait::{Grant, Permit, Refusal, Waiting};
+pub(crate) use wait::{Grant, Looked, Permit, Refusal, Waiting};
 
 /// The bounds it works with; what they mean stands at the builder.
 #[derive(Debug, Clone)]
@@ -359,9 +360,7 @@ impl<C, S: Clone> Sched<C, S> {
                 self.learn(index, made);
                 let slot = self.at(index);
                 slot.prepared = Prepared::Ready;
-                if let Some(rare) = &mut slot.rare {
-                    rare.failure = None;
-                }
+                slot.forget_failure();
                 slot.closed.then_some(Refusal::Closed)
             }
         };

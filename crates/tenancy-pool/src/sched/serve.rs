@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::chain::NONE;
-use super::{Ask, Grant, Held, Holder, Permit, Prepared, Refusal, Sched, Stamp, Waiting};
+use super::{Ask, Grant, Held, Holder, Looked, Permit, Prepared, Refusal, Sched, Stamp, Waiting};
 use crate::sync::Moment;
 
 /// A place in the queue.
@@ -40,24 +40,34 @@ impl<C, S: Clone> Sched<C, S> {
         let index = ask.key.index;
         let own = !self.slots[index as usize].may_open();
         let concerns = |seat: u32, heir: Option<u32>| !own || seat == index || heir == Some(index);
+        // It waits behind others for a failure to be forgotten.
+        if !own && self.slots[index as usize].retry_in(ask.now).is_some() {
+            return false;
+        }
         let mut blocking = self.seats.taken();
         blocking.all(|seat| !concerns(seat.slot, seat.heir()) || seat.is_held_by(ask.holder.thread))
     }
 
     /// A nudged waiter came to look: an idle connection if it is still its turn and
-    /// one is there.
-    pub(crate) fn look(&mut self, ask: &Ask, waiting: &Arc<Waiting<C, S>>) -> Option<(u32, C)> {
+    /// one is there. If a failure to connect has been forgotten since, its tenant gets
+    /// its ticket back.
+    pub(crate) fn look(&mut self, ask: &Ask, waiting: &Arc<Waiting<C, S>>) -> Looked<C> {
         let index = ask.key.index;
         let slot = self.at(index);
         let first = slot.first_waiter();
-        if slot.top == NONE || !first.is_some_and(|first| Arc::ptr_eq(first, waiting)) {
-            return None;
+        let is_first = first.is_some_and(|first| Arc::ptr_eq(first, waiting));
+        if is_first && slot.top != NONE {
+            self.next_waiter(index);
+            let (seat, connection) = self.pop_idle(index);
+            self.lend(seat, ask.holder, ask.now);
+            self.settle(index, ask.now);
+            return Looked::Found { seat, connection };
         }
-        self.next_waiter(index);
-        let (seat, connection) = self.pop_idle(index);
-        self.lend(seat, ask.holder, ask.now);
-        self.settle(index, ask.now);
-        Some((seat, connection))
+        let retry_in = slot.retry_in(ask.now);
+        if retry_in.is_none() && slot.forget_failure() {
+            self.settle(index, ask.now);
+        }
+        Looked::Nothing { retry_in }
     }
 
     /// A waiter's time is up: what it was granted at the last moment, else who holds
@@ -70,11 +80,15 @@ impl<C, S: Clone> Sched<C, S> {
         match waiting.mail.take() {
             None => {}
             Some(Grant::Nudge) => {
-                if let Some((seat, connection)) = self.look(ask, waiting) {
+                if let Looked::Found { seat, connection } = self.look(ask, waiting) {
                     return Ok(Grant::Use { seat, connection });
                 }
             }
             Some(grant) => return Ok(grant),
+        }
+        // Looking may have served it.
+        if let Some(grant) = waiting.mail.take_if(|grant| !matches!(grant, Grant::Nudge)) {
+            return Ok(grant);
         }
         let index = ask.key.index;
         let holders = self.holders(ask.key);
@@ -172,7 +186,8 @@ impl<C, S: Clone> Sched<C, S> {
             self.refuse_waiters(index, refusal);
         }
         let slot = &mut self.slots[index as usize];
-        if let Some(first) = slot.first_waiter().filter(|_| slot.top != NONE) {
+        let to_look = slot.top != NONE || failing.is_some();
+        if let Some(first) = slot.first_waiter().filter(|_| to_look) {
             // Once, until it has come to look.
             if first.mail.offer(Grant::Nudge) {
                 self.wakes.push(first.clone());

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tenancy_core::{Epoch, TenantId};
 
@@ -111,10 +112,23 @@ impl<C, S> Slot<C, S> {
     }
 
     pub(super) fn failing(&self, now: Stamp) -> Option<Refusal> {
-        let (until, reason) = self.rare.as_ref()?.failure.as_ref()?;
-        let retry_in = until.since(now);
+        let retry_in = self.retry_in(now)?;
+        let (_, reason) = self.rare.as_ref()?.failure.as_ref()?;
         let reason = reason.clone();
-        (!retry_in.is_zero()).then_some(Refusal::Failing { reason, retry_in })
+        Some(Refusal::Failing { reason, retry_in })
+    }
+
+    /// How long the last failure to connect will be remembered.
+    pub(super) fn retry_in(&self, now: Stamp) -> Option<Duration> {
+        let (until, _) = self.rare.as_ref()?.failure.as_ref()?;
+        let retry_in = until.since(now);
+        (!retry_in.is_zero()).then_some(retry_in)
+    }
+
+    /// Forgets the last failure to connect; says whether there was one.
+    pub(super) fn forget_failure(&mut self) -> bool {
+        let rare = self.rare.as_mut();
+        rare.is_some_and(|rare| rare.failure.take().is_some())
     }
 
     /// Is nothing of it open?

@@ -35,7 +35,7 @@ pub(crate) enum Refusal {
 
 /// What a waiter is told.
 pub(crate) enum Grant<C, S> {
-    /// Something is idle: come and look. The waiter keeps its place.
+    /// Something is idle, or a connect failed: come and look. The waiter keeps its place.
     Nudge,
     /// A connection, from hand to hand.
     Use {
@@ -44,6 +44,19 @@ pub(crate) enum Grant<C, S> {
     },
     Open(Permit<C, S>),
     Refused(Refusal),
+}
+
+/// What a waiter finds when it comes to look.
+pub(crate) enum Looked<C> {
+    Found {
+        seat: u32,
+        connection: C,
+    },
+    /// Nothing yet. While a failure to connect is remembered: how long it will be, after
+    /// which the waiter has to look again.
+    Nothing {
+        retry_in: Option<Duration>,
+    },
 }
 
 /// A check-out that waits. The grant is written under the scheduler's lock before

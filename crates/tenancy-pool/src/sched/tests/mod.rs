@@ -42,6 +42,8 @@ struct Waiter {
     tenant: usize,
     ask: Ask,
     waiting: Arc<Waiting<Conn, Source>>,
+    /// It has looked beside a failure, and will again once that is forgotten.
+    looks_again: bool,
 }
 
 /// A permit that is being used.
@@ -194,6 +196,7 @@ impl Harness {
                         tenant,
                         ask,
                         waiting,
+                        looks_again: false,
                     });
                 }
             }
@@ -337,10 +340,17 @@ impl Harness {
             true => self.sched.leave(&ask, &waiting).ok(),
             false => waiting.mail.take(),
         };
+        let looks_again = std::mem::take(&mut self.waiters[at].looks_again);
+        let comes = matches!(grant, Some(Grant::Nudge)) || (looks_again && grant.is_none());
         match grant {
-            Some(Grant::Nudge) => match self.sched.look(&ask, &waiting) {
-                Some((seat, connection)) => self.lend(tenant, ask.epoch, seat, connection),
-                None => return,
+            _ if comes && !gives_up => match self.sched.look(&ask, &waiting) {
+                Looked::Found { seat, connection } => {
+                    self.lend(tenant, ask.epoch, seat, connection);
+                }
+                Looked::Nothing { retry_in } => {
+                    self.waiters[at].looks_again = retry_in.is_some();
+                    return;
+                }
             },
             Some(grant) => self.granted(tenant, ask.epoch, grant),
             None if !gives_up => return,

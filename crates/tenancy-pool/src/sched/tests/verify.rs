@@ -117,7 +117,7 @@ impl Harness {
             let ticket = sched.tickets.contains(index);
             let failing = slot.failing(self.now()).is_some();
             let wanting = slot.waiters() > slot.parts.idle as usize && slot.may_open();
-            // A failure is forgotten by time alone: who waits is told at the next event.
+            // A failure is forgotten by time alone: the first who waits looks again then.
             let forgotten = slot
                 .rare
                 .as_ref()
@@ -131,10 +131,12 @@ impl Harness {
                 "{t} lost its ticket"
             );
             if let Some(first) = slot.first_waiter() {
-                let nudged = self.waiters.iter().any(|waiter| {
-                    Arc::ptr_eq(first, &waiter.waiting)
-                        && first.mail.has(|grant| matches!(grant, Grant::Nudge))
-                });
+                let mut known = self.waiters.iter();
+                let known = known.find(|waiter| Arc::ptr_eq(first, &waiter.waiting));
+                let nudged = first.mail.has(|grant| matches!(grant, Grant::Nudge));
+                let looks = nudged || known.is_some_and(|known| known.looks_again);
+                let must_look = failing || (wanting && !ticket);
+                assert!(!must_look || looks, "{t} does not know of its failure");
                 assert!(
                     slot.top == NONE || nudged,
                     "{t} has idle ones and does not know"
