@@ -8,6 +8,11 @@ use crate::util::{Run, project, snapshot, tenancy, tenancy_with, tenants, write}
 /// Runs the binary on a pseudo-terminal and types this; what it showed there, echo and
 /// all, is the run's stdout. `None` where there is no `script` of util-linux.
 fn typed(dir: &Path, args: &[&str], input: &str) -> Option<Run> {
+    typed_at(dir, args, input, 0)
+}
+
+/// The same on a terminal of this width; with 0 it does not tell it.
+fn typed_at(dir: &Path, args: &[&str], input: &str, columns: u16) -> Option<Run> {
     let version = Command::new("script").arg("--version").output();
     if !version.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains("util-linux")) {
         println!("left out: there is no `script` of util-linux");
@@ -15,16 +20,31 @@ fn typed(dir: &Path, args: &[&str], input: &str) -> Option<Run> {
     }
     let words = [&[env!("CARGO_BIN_EXE_tenancy")], args].concat();
     let quoted: Vec<_> = words.iter().map(|word| format!("'{word}'")).collect();
+    let line = format!("stty cols {columns}; {}", quoted.join(" "));
     let mut command = Command::new("script");
-    command
-        .args(["-qec", &quoted.join(" "), "/dev/null"])
-        .current_dir(dir);
+    command.args(["-qec", &line, "/dev/null"]).current_dir(dir);
     command.env("NO_COLOR", "1").env("TERM", "xterm");
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     Some(Run::with_stdin(&mut command, input))
+}
+
+#[test]
+fn a_table_is_as_wide_as_the_terminal() {
+    let dir = project();
+    let long = "x".repeat(200);
+    tenancy(dir.path(), &["create", "acme", "--name", &long]).ok();
+    for (columns, widest) in [(0, 80), (60, 60), (120, 120)] {
+        let Some(run) = typed_at(dir.path(), &["list"], "", columns) else {
+            return;
+        };
+        let run = run.ok();
+        let width = run.stdout.lines().map(|line| line.chars().count()).max();
+        assert_eq!(width, Some(widest), "{columns} columns: {run:?}");
+        assert!(run.stdout.contains("xxx…"), "{columns} columns: {run:?}");
+    }
 }
 
 #[test]

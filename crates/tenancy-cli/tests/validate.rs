@@ -66,7 +66,7 @@ fn what_fits_is_said_to_fit() {
     let counts = "tenants      3\nfiles        3\nstock        0\nother stock  0\n";
     assert!(shown.starts_with(counts), "{shown}");
     assert!(
-        shown.ends_with("findings     0\nleft         0\n"),
+        shown.ends_with("findings     0\nwarnings     0\nleft         0\n"),
         "{shown}"
     );
     assert_eq!(

@@ -105,6 +105,27 @@ pub struct Down {
     pub secret: Option<String>,
 }
 
+/// A whole number of seconds, or with its unit: `500ms`, `30s`, `2m`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit());
+    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+    let scale = match unit {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => 0,
+    };
+    let ms = number
+        .parse::<u64>()
+        .ok()
+        .and_then(|n| n.checked_mul(scale));
+    match ms.filter(|_| scale > 0) {
+        Some(ms) => Ok(Duration::from_millis(ms)),
+        None => Err("write a whole number and ms, s, m or h, like 30s".to_owned()),
+    }
+}
+
 fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
     text.parse()
         .map(|seconds: u32| Duration::from_secs(seconds.into()))
@@ -116,6 +137,12 @@ pub struct Sql {
     pub id: String,
     /// One statement.
     pub sql: String,
+    /// How long the statement may run.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
+    pub timeout: Duration,
+    /// Print so many rows at most.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
 }
 
 #[derive(Debug, Args)]

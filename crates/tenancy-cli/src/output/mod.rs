@@ -13,10 +13,14 @@ use serde_json::{Map, Value};
 use crate::failure::Failure;
 
 pub use text::grouped;
-use text::{cells, fields, plain, section, table, text, verbatim};
+use text::{Table, cells, fields, plain, section, table, text, verbatim};
 
-/// No table is wider, so that it fits the narrowest usual terminal.
+/// The width of a terminal that does not tell its own.
 const WIDTH: usize = 80;
+
+/// The number of rows that the widths of a table's columns come from. No more are held
+/// in memory.
+const FIRST_ROWS: usize = 1_000;
 
 /// With more columns a table has no room for what stands in them.
 const MAX_COLUMNS: usize = 12;
@@ -26,18 +30,29 @@ const MAX_COLUMNS: usize = 12;
 pub struct Output {
     json: bool,
     quiet: bool,
+    /// The terminal's width. Where standard output is no terminal, nothing is cut or
+    /// wrapped.
+    width: usize,
 }
 
 impl Output {
     pub fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet }
+        let width = match io::stdout().is_terminal() {
+            true => rustix::termios::tcgetwinsize(io::stdout())
+                .ok()
+                .map(|size| usize::from(size.ws_col))
+                .filter(|width| *width > 0)
+                .unwrap_or(WIDTH),
+            false => usize::MAX,
+        };
+        Self { json, quiet, width }
     }
 
     /// Prints one result: a JSON document, or its fields one below the other.
     pub fn record(self, value: &impl Serialize) -> Result<(), Failure> {
         let text = match self.json {
             true => json(value)? + "\n",
-            false => fields(&object(value)?, text),
+            false => fields(&object(value)?, text, self.width),
         };
         raw(text.as_bytes())
     }
@@ -54,7 +69,7 @@ impl Output {
         }
         let head: Vec<_> = columns.iter().map(|column| column.to_uppercase()).collect();
         let rows = rows.map(|row| Ok(cells(columns, &object(&row?)?, text)));
-        raw(table(head, rows.collect::<Result<_, Failure>>()?).as_bytes())
+        stream(&head, rows, self.width).map(drop)
     }
 
     /// Prints what a run came to: one JSON document; or for people these lists of it,
@@ -70,7 +85,7 @@ impl Output {
             if let Some(Value::Array(items)) = object.get(*list)
                 && !items.is_empty()
             {
-                parts.push(section(list, columns, items));
+                parts.push(section(list, columns, items, self.width));
             }
         }
         for value in object.values_mut() {
@@ -78,7 +93,7 @@ impl Output {
                 *value = items.len().into();
             }
         }
-        parts.push(fields(&object, text));
+        parts.push(fields(&object, text, self.width));
         raw(parts.join("\n").as_bytes())
     }
 
@@ -97,14 +112,14 @@ impl Output {
         let rows = rows.map(|row| object(&row?));
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
         let head: Vec<_> = columns.iter().map(|column| column.to_uppercase()).collect();
-        let cells = rows.iter().map(|row| cells(columns, row, text));
-        let mut parts = vec![table(head, cells.collect())];
+        let cells: Vec<_> = rows.iter().map(|row| cells(columns, row, text)).collect();
+        let mut parts = vec![table(&head, &cells, self.width)];
         let reasons = rows.into_iter().filter(|row| row[reason] != Value::Null);
         let reasons: Vec<_> = reasons.map(Value::Object).collect();
         if !reasons.is_empty() {
-            parts.push(section(reason, &[columns[0], reason], &reasons));
+            parts.push(section(reason, &[columns[0], reason], &reasons, self.width));
         }
-        parts.push(fields(&object(figures)?, text));
+        parts.push(fields(&object(figures)?, text, self.width));
         raw(parts.join("\n").as_bytes())
     }
 
@@ -118,16 +133,12 @@ impl Output {
         if self.json {
             return lines(rows);
         }
-        let rows = rows.collect::<Result<Vec<_>, _>>()?;
         if columns.len() > MAX_COLUMNS {
-            let records: Vec<_> = rows.iter().map(|row| fields(row, verbatim)).collect();
-            return raw(records.join("\n").as_bytes());
+            return records(rows, self.width);
         }
-        let rows = rows.iter().map(|row| cells(columns, row, verbatim));
-        let head = columns.iter().map(|column| plain(column)).collect();
-        let table = table(head, rows.collect());
-        raw(table.as_bytes())?;
-        if table.contains('…') {
+        let head: Vec<_> = columns.iter().map(|column| plain(column)).collect();
+        let rows = rows.map(|row| Ok(cells(columns, &row?, verbatim)));
+        if stream(&head, rows, self.width)? {
             self.note("note: what ends with … is cut; --json prints it whole");
         }
         Ok(())
@@ -162,6 +173,37 @@ impl Output {
         }
         bar
     }
+}
+
+/// Prints a table while its rows come, and returns whether a cell was cut.
+fn stream(
+    head: &[String],
+    mut rows: impl Iterator<Item = Result<Vec<String>, Failure>>,
+    width: usize,
+) -> Result<bool, Failure> {
+    let first = rows.by_ref().take(FIRST_ROWS);
+    let first = first.collect::<Result<Vec<_>, _>>()?;
+    let mut table = Table::new(head, &first, width);
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    out.write_all(table.line(head).as_bytes())?;
+    for row in first.into_iter().map(Ok).chain(rows) {
+        out.write_all(table.line(&row?).as_bytes())?;
+    }
+    out.flush()?;
+    Ok(table.has_cut)
+}
+
+/// Prints each row as a record, with an empty line between two.
+fn records(
+    rows: impl Iterator<Item = Result<Map<String, Value>, Failure>>,
+    width: usize,
+) -> Result<(), Failure> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for (at, row) in rows.enumerate() {
+        let apart = if at == 0 { "" } else { "\n" };
+        write!(out, "{apart}{}", fields(&row?, verbatim, width))?;
+    }
+    Ok(out.flush()?)
 }
 
 /// Prints what is complete already.

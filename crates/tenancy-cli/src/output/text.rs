@@ -2,11 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::WIDTH;
-
 /// A heading and a line for each: what stands in its first column, and what the others
 /// say of it. An item without columns is a text.
-pub fn section(heading: &str, columns: &[&str], items: &[Value]) -> String {
+pub fn section(heading: &str, columns: &[&str], items: &[Value], width: usize) -> String {
     let said = |value: &Value| match value {
         Value::Array(all) => all.iter().map(text).collect::<Vec<_>>().join(", "),
         one => text(one),
@@ -22,7 +20,7 @@ pub fn section(heading: &str, columns: &[&str], items: &[Value]) -> String {
     let heading = plain(&heading.replace('_', " ").to_uppercase());
     format!(
         "{heading}\n{}",
-        named(items.iter().map(line).collect(), text)
+        named(items.iter().map(line).collect(), text, width)
     )
 }
 
@@ -37,15 +35,15 @@ pub fn cells(
 }
 
 /// `name  value` lines; a list has a line for each of its items.
-pub fn fields(object: &Map<String, Value>, text: fn(&Value) -> String) -> String {
+pub fn fields(object: &Map<String, Value>, text: fn(&Value) -> String, width: usize) -> String {
     let lines = object
         .iter()
         .map(|(name, value)| (name.replace('_', " "), value.clone()));
-    named(lines.collect(), text)
+    named(lines.collect(), text, width)
 }
 
 /// Values, each with its name before it.
-fn named(lines: Vec<(String, Value)>, text: fn(&Value) -> String) -> String {
+fn named(lines: Vec<(String, Value)>, text: fn(&Value) -> String, width: usize) -> String {
     let widths = lines.iter().map(|(name, _)| name.chars().count());
     let indent = widths.max().unwrap_or(0) + 2;
     let mut out = String::new();
@@ -57,7 +55,7 @@ fn named(lines: Vec<(String, Value)>, text: fn(&Value) -> String) -> String {
                 .iter()
                 .map(|(k, v)| format!("{}={}", plain(k), text(v)))
                 .collect(),
-            Value::String(long) => wrap(&plain(long), WIDTH.saturating_sub(indent)),
+            Value::String(long) => wrap(&plain(long), width.saturating_sub(indent)),
             scalar => vec![text(scalar)],
         };
         let mut name = plain(&name);
@@ -87,39 +85,65 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// A table without lines; what is too wide loses its ends, the widest column first.
-pub fn table(head: Vec<String>, rows: Vec<Vec<String>>) -> String {
-    let columns = head.len();
-    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
-    let width = |at: usize| {
-        rows.iter()
-            .map(|row| row[at].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let mut widths: Vec<usize> = (0..columns).map(width).collect();
-    let gaps = 2 * columns.saturating_sub(1);
-    while widths.iter().sum::<usize>() + gaps > WIDTH {
-        let widest = widths.iter_mut().max().expect("a table has columns");
-        *widest -= 1;
+/// A table without lines. The widths of its columns come from its first rows, so that the
+/// others can be printed as they come.
+pub struct Table {
+    widths: Vec<usize>,
+    /// Whether the table is as wide as it may be, so that nothing may be wider.
+    is_bounded: bool,
+    /// Whether the end of a cell was cut off.
+    pub has_cut: bool,
+}
+
+impl Table {
+    /// Fits the head and the first rows into `width`; the widest column gives way first.
+    pub fn new(head: &[String], first: &[Vec<String>], width: usize) -> Self {
+        let rows = || std::iter::once(head).chain(first.iter().map(Vec::as_slice));
+        let widest = |at: usize| rows().map(|row| row[at].chars().count()).max();
+        let mut widths: Vec<usize> = (0..head.len()).map(|at| widest(at).unwrap_or(0)).collect();
+        let gaps = 2 * head.len().saturating_sub(1);
+        while widths.iter().sum::<usize>() + gaps > width {
+            match widths.iter_mut().max() {
+                Some(widest) if *widest > 1 => *widest -= 1,
+                _ => break,
+            }
+        }
+        Self {
+            widths,
+            is_bounded: width < usize::MAX,
+            has_cut: false,
+        }
     }
-    let mut out = String::new();
-    for row in &rows {
-        let cells = row.iter().zip(&widths).map(|(cell, &width)| {
-            let cell = cut(cell, width);
-            format!("{cell:width$}")
-        });
-        out.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        out.push('\n');
+
+    /// Returns a row as a line. What is too wide for a bounded table loses its end.
+    pub fn line(&mut self, row: &[String]) -> String {
+        let last = row.len().saturating_sub(1);
+        let mut line = String::new();
+        for (at, (cell, &width)) in row.iter().zip(&self.widths).enumerate() {
+            let is_cut = self.is_bounded && cell.chars().count() > width;
+            self.has_cut |= is_cut;
+            match is_cut {
+                true => line.push_str(&cut(cell, width)),
+                false => line.push_str(&format!("{cell:width$}")),
+            }
+            line.push_str(if at == last { "" } else { "  " });
+        }
+        line.truncate(line.trim_end().len());
+        line.push('\n');
+        line
     }
-    out
+}
+
+/// A whole table.
+pub fn table(head: &[String], rows: &[Vec<String>], width: usize) -> String {
+    let mut table = Table::new(head, rows, width);
+    let lines = std::iter::once(head).chain(rows.iter().map(Vec::as_slice));
+    lines.map(|row| table.line(row)).collect()
 }
 
 fn cut(cell: &str, width: usize) -> String {
-    match cell.chars().count() <= width {
-        true => cell.to_owned(),
-        false => cell.chars().take(width - 1).chain(['…']).collect(),
-    }
+    let kept = cell.chars().take(width.saturating_sub(1));
+    kept.chain(['…']).collect()
 }
 
 /// A value for people.
@@ -183,16 +207,26 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_never_wider_than_80_columns() {
+    fn a_table_is_never_wider_than_the_terminal_and_whole_without_one() {
         let row = vec!["a".repeat(63), "active".into(), "é".repeat(200)];
-        let head = ["ID", "STATUS", "NAME"].map(str::to_owned).to_vec();
-        let text = table(head, vec![row]);
-        assert_eq!(widest(&text), 80, "{text}");
+        let head = ["ID", "STATUS", "NAME"].map(str::to_owned);
+        let bounded = table(&head, std::slice::from_ref(&row), 80);
+        assert_eq!(widest(&bounded), 80, "{bounded}");
         assert!(
-            text.contains("active"),
-            "the narrow column stays whole: {text}"
+            bounded.contains("active"),
+            "the narrow column stays whole: {bounded}"
         );
-        assert!(text.contains('…'), "{text}");
+        assert!(bounded.contains('…'), "{bounded}");
+        let whole = table(&head, std::slice::from_ref(&row), usize::MAX);
+        assert!(row.iter().all(|cell| whole.contains(cell)), "{whole}");
+        // Later rows may be wider than those that the widths are of.
+        let mut narrow = Table::new(&head, &[], 80);
+        assert!(narrow.line(&row).chars().count() <= 80 && narrow.has_cut);
+        let mut free = Table::new(&head, &[], usize::MAX);
+        assert_eq!(free.line(&row), format!("{}  active  {}\n", row[0], row[2]));
+        assert!(!free.has_cut);
+        // More columns than there is room for are still all there.
+        assert!(table(&["a".into(), "b".into()], &[], 1).contains('b'));
     }
 
     #[test]
@@ -201,7 +235,7 @@ mod tests {
             "domains": ["a.example", "b.example"], "requests": 10000,
             "requests_per_s": 6036.6});
         assert_eq!(
-            fields(object.as_object().expect("an object"), text),
+            fields(object.as_object().expect("an object"), text, 80),
             "id                 acme\n\
              wrong tenant rows  0\n\
              domains            a.example\n                   b.example\n\
@@ -213,14 +247,14 @@ mod tests {
     #[test]
     fn control_characters_never_reach_the_terminal() {
         let object = json!({"name": "\u{1b}[31mred\n"});
-        let text = fields(object.as_object().expect("an object"), text);
+        let text = fields(object.as_object().expect("an object"), text, 80);
         assert_eq!(text, "name  \\u{1b}[31mred\\n\n");
     }
 
     #[test]
     fn long_sentences_are_wrapped_between_words() {
         let object = json!({"message": "word ".repeat(40).trim()});
-        assert!(widest(&fields(object.as_object().expect("an object"), text)) <= 80);
+        assert!(widest(&fields(object.as_object().expect("an object"), text, 80)) <= 80);
     }
 
     #[test]

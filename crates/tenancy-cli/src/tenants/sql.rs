@@ -1,8 +1,10 @@
 //! `tenancy sql`: one statement, as the application would run it.
 
+use std::time::{Duration, Instant};
+
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::types::ValueRef;
-use rusqlite::{Batch, Error, Rows, Statement};
+use rusqlite::{Batch, Error, ErrorCode, InterruptHandle, Rows, Statement};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tenancy::{SqliteConnection, TenantId};
@@ -14,8 +16,9 @@ use crate::interrupt;
 use crate::output::Output;
 use crate::project;
 
-/// After so many steps of SQLite's machine Ctrl-C is looked for: some 10 µs of work.
-const STEPS: i32 = 1_000;
+/// How often the watcher of Ctrl-C looks. A statement that begins right after one look is
+/// interrupted at the next.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What a statement without rows came to.
 #[derive(Debug, Serialize)]
@@ -31,10 +34,10 @@ pub fn run(args: &Sql, global: &Global, out: Output) -> Result<(), Failure> {
     let project = project::open(&project::config(global)?)?;
     let tenant = project.tenant(&id)?;
     let connection = project.checkout(&tenant).map_err(tenancy::Error::from)?;
-    let failed = |error| failure(&id, &connection, &error);
-    // Asked so often, it cannot miss a Ctrl-C that comes before the statement runs.
-    let stop = connection.progress_handler(STEPS, Some(interrupt::requested));
-    stop.map_err(failed)?;
+    let began = Instant::now();
+    let failed = |error| failure(&id, &connection, &error, began.elapsed() >= args.timeout);
+    let _deadline = connection.deadline(args.timeout).map_err(failed)?;
+    interrupt_with(connection.get_interrupt_handle());
     let mut statement = only(&connection, &args.sql, failed)?;
     if statement.column_count() == 0 {
         let changes = statement.raw_execute().map_err(failed)?;
@@ -49,7 +52,26 @@ pub fn run(args: &Sql, global: &Global, out: Output) -> Result<(), Failure> {
         rows: statement.raw_query(),
         columns: &columns,
     };
-    out.query(&names, rows.map(|row| row.map_err(failed)))
+    let limit = args.limit.unwrap_or(usize::MAX);
+    let mut rows = rows.map(|row| row.map_err(failed));
+    out.query(&names, rows.by_ref().take(limit))?;
+    if args.limit.is_some() && rows.next().is_some() {
+        out.note(&format!("note: there are more rows than these {limit}"));
+    }
+    Ok(())
+}
+
+/// Interrupts whatever statement runs once somebody asks for the end. Again and again: one
+/// that has not begun at that moment would not notice.
+fn interrupt_with(handle: InterruptHandle) {
+    std::thread::spawn(move || {
+        loop {
+            if interrupt::requested() {
+                handle.interrupt();
+            }
+            std::thread::sleep(LOOK);
+        }
+    });
 }
 
 /// The statement that a text holds: not none, and not two, of which a mistyped quote
@@ -71,10 +93,17 @@ fn only<'c>(
 }
 
 /// What a rule refused is said by that rule, all else by SQLite.
-fn failure(id: &TenantId, connection: &SqliteConnection, error: &Error) -> Failure {
+fn failure(id: &TenantId, connection: &SqliteConnection, error: &Error, is_late: bool) -> Failure {
+    let stopped = error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted);
     if interrupt::requested() {
         return Failure::refused(format!(
             "tenant {id}: the statement was interrupted; it has changed nothing"
+        ));
+    }
+    if stopped && is_late {
+        return Failure::refused(format!(
+            "tenant {id}: the statement was stopped at its time-out and has changed nothing; \
+             allow it more with --timeout"
         ));
     }
     match connection.refusal() {
