@@ -16,7 +16,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 use tenancy_benches::size;
 use tenancy_core::{Actor, CatalogWriter, NewTenant, Provisioner, TenantChange, TenantStatus};
-use tenancy_sqlite::{Fleet, FleetOptions, Migration, Migrations, SqliteCatalog, SqliteDriver};
+use tenancy_sqlite::{Fleet, FleetOptions, Migration, Migrations, SqliteStorage};
 
 /// Migrations of a tenant, each a table and an index.
 const STEPS: u32 = 20;
@@ -49,12 +49,9 @@ struct Bed {
 impl Bed {
     fn new(tenants: usize, made_with: Migrations) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let catalog = SqliteCatalog::open(dir.path()).expect("a catalog");
-        let driver = |migrations| {
-            let driver = SqliteDriver::builder(dir.path()).migrations(migrations);
-            driver.build().expect("a driver")
-        };
-        let (by, maker) = (Actor::new("bench"), driver(made_with));
+        let at = || SqliteStorage::builder(dir.path());
+        let storage = at().migrations(made_with).create().expect("a root");
+        let (by, maker, catalog) = (Actor::new("bench"), storage.driver(), storage.catalog());
         let new = |n: usize| {
             let mut new = NewTenant::new(format!("t{n}").parse().expect("an id"));
             new.status = TenantStatus::Provisioning;
@@ -78,7 +75,8 @@ impl Bed {
             tenants.join(format!("{locator}.{}.db", row.epoch()))
         };
         let files = rows.iter().map(file).collect();
-        let fleet = Fleet::new(driver(migrations()), catalog);
+        let storage = at().migrations(migrations()).open();
+        let fleet = storage.expect("the same root").fleet();
         Self {
             _dir: dir,
             fleet,

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tenancy_benches::size;
 use tenancy_core::{Provisioner, Tenant};
 use tenancy_pool::Driver;
-use tenancy_sqlite::{Migration, Migrations, SqliteDriver, SqliteManager};
+use tenancy_sqlite::{Migration, Migrations, SqliteManager, SqliteStorage};
 
 /// Migrations of the tenant, each a table and an index.
 const STEPS: u32 = 20;
@@ -39,8 +39,8 @@ impl Bed {
             Migration::new(format!("step{n}"), up)
         };
         let migrations = Migrations::new((1..=STEPS).map(step)).expect("no script is empty");
-        let driver = SqliteDriver::builder(dir.path()).migrations(migrations);
-        let driver = driver.build().expect("a driver");
+        let storage = SqliteStorage::builder(dir.path()).migrations(migrations);
+        let driver = storage.create_driver().expect("a driver");
         let id = "acme".parse().expect("an id");
         let place = driver.place(&id).expect("a place");
         let tenant = Tenant::builder(id).placement(place).build();

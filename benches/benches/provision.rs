@@ -19,7 +19,7 @@ use tenancy_benches::size;
 use tenancy_core::{
     Actor, CatalogWriter, NewTenant, Provisioner, Tenant, TenantChange, TenantId, TenantStatus,
 };
-use tenancy_sqlite::{Migration, Migrations, SqliteCatalog, SqliteDriver};
+use tenancy_sqlite::{Migration, Migrations, SqliteCatalog, SqliteDriver, SqliteStorage};
 
 const MANY: usize = 100;
 
@@ -51,13 +51,12 @@ struct Bed {
 impl Bed {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let driver = SqliteDriver::builder(dir.path()).migrations(migrations());
-        let driver = driver.build().expect("a driver");
-        let catalog = SqliteCatalog::open(dir.path()).expect("a catalog");
+        let storage = SqliteStorage::builder(dir.path()).migrations(migrations());
+        let storage = storage.create().expect("a root");
         let mut bed = Self {
             dir,
-            driver,
-            catalog,
+            driver: storage.driver().clone(),
+            catalog: storage.catalog().clone(),
             by: Actor::new("bench"),
             made: 0,
         };

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, criterion_group, criterion_main};
 use tempfile::TempDir;
 use tenancy::{
-    Migration, Migrations, Rule, SqliteCatalog, SqliteDriver, Tenancy, TenantId, Upkeep,
+    Migration, Migrations, Rule, SqliteDriver, SqliteStorage, Tenancy, TenantId, Upkeep,
 };
 use tenancy_benches::size;
 
@@ -35,14 +35,13 @@ impl Bed {
             Migration::new(format!("step{n}"), up)
         };
         let migrations = Migrations::new((1..=20).map(step)).expect("no script is empty");
-        let driver = SqliteDriver::builder(dir.path()).migrations(migrations);
-        let catalog = SqliteCatalog::open(dir.path()).expect("a catalog");
-        let mut tenancy = Tenancy::builder(driver.build().expect("a driver"), catalog.clone())
+        let mut storage = SqliteStorage::builder(dir.path()).migrations(migrations);
+        if let Some(ready) = ready {
+            storage = storage.stock(ready);
+        }
+        let tenancy = Tenancy::builder(storage.create().expect("a root"))
             .resolver(|resolver| resolver.rule(Rule::Domain))
             .upkeep(Upkeep::Manual);
-        if let Some(ready) = ready {
-            tenancy = tenancy.stock(catalog, ready);
-        }
         let bed = Self {
             tenancy: tenancy.build().expect("a tenancy"),
             dir,

@@ -13,7 +13,7 @@ use tenancy_benches::size;
 use tenancy_core::{
     Actor, CatalogWriter, NewTenant, Provisioner, Tenant, TenantChange, TenantId, TenantStatus,
 };
-use tenancy_sqlite::{Fleet, SqliteCatalog, SqliteDriver, ValidateOptions};
+use tenancy_sqlite::{Fleet, SqliteStorage, ValidateOptions};
 
 /// How many are retiring, of all.
 const UNFINISHED: usize = 20;
@@ -27,8 +27,8 @@ struct Bed {
 impl Bed {
     fn new(tenants: usize) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let driver = SqliteDriver::builder(dir.path()).build().expect("a driver");
-        let catalog = SqliteCatalog::open(dir.path()).expect("a catalog");
+        let storage = SqliteStorage::create(dir.path()).expect("a root");
+        let (driver, catalog) = (storage.driver(), storage.catalog());
         let by = Actor::new("bench");
         let new = |n: usize| {
             let id: TenantId = format!("tenant-{n}").parse().expect("an id");
@@ -52,7 +52,7 @@ impl Bed {
             let changed = catalog.update(tenant.id(), tenant.version(), change, &by);
             changed.expect("it is as it was");
         }
-        let fleet = Fleet::new(driver, catalog);
+        let fleet = storage.fleet();
         Self {
             dir,
             fleet,

@@ -1,9 +1,7 @@
 //! `fsyncs one|many|stock N`: creates so many tenants through the facade, one after the
 //! other, at once, or from a stock that is filled before, for `scripts/fsyncs` to count what waits for the disk.
 
-use tenancy::{
-    Migration, Migrations, Rule, SqliteCatalog, SqliteDriver, Tenancy, TenantSpec, Upkeep,
-};
+use tenancy::{Migration, Migrations, Rule, SqliteStorage, Tenancy, TenantSpec, Upkeep};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -11,12 +9,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let count: usize = arguments.next().ok_or("how many")?.parse()?;
     let root = tempfile::tempdir()?;
     let notes = Migration::new("notes", "CREATE TABLE notes (text TEXT NOT NULL) STRICT");
-    let driver = SqliteDriver::builder(root.path()).migrations(Migrations::new([notes])?);
-    let catalog = SqliteCatalog::open(root.path())?;
-    let mut tenancy = Tenancy::builder(driver.build()?, catalog.clone()).upkeep(Upkeep::Manual);
+    let mut storage = SqliteStorage::builder(root.path()).migrations(Migrations::new([notes])?);
     if how == "stock" {
-        tenancy = tenancy.stock(catalog, count);
+        storage = storage.stock(count);
     }
+    let tenancy = Tenancy::builder(storage.create()?).upkeep(Upkeep::Manual);
     let tenancy = tenancy.resolver(|r| r.rule(Rule::Domain)).build()?;
     let spec = |n: usize| Ok(TenantSpec::new(format!("t{n}").parse()?));
     let specs: Vec<_> = (0..count)

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tenancy_core::{Provisioner, Tenant};
 use tenancy_pool::TenantPools;
-use tenancy_sqlite::{Migration, Migrations, SqliteDriver};
+use tenancy_sqlite::{Migration, Migrations, SqliteDriver, SqliteStorage};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -57,7 +57,11 @@ fn driver(root: &Path, tables: usize) -> Result<SqliteDriver, Box<dyn Error>> {
         Migration::new(format!("step{n}"), sql)
     };
     let migrations = Migrations::new((1..=tables).map(step))?;
-    Ok(SqliteDriver::builder(root).migrations(migrations).build()?)
+    let storage = SqliteStorage::builder(root).migrations(migrations);
+    Ok(match root.join("tenancy.root").exists() {
+        true => storage.open_driver()?,
+        false => storage.create_driver()?,
+    })
 }
 
 /// Makes the tenants; where they are.

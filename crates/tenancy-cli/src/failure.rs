@@ -85,7 +85,7 @@ impl fmt::Display for OneLine<'_> {
 
 impl From<tenancy::Error> for Failure {
     fn from(error: tenancy::Error) -> Self {
-        use tenancy::{Error, WriteError};
+        use tenancy::{Error, StorageError, WriteError};
         match error {
             Error::Config(_)
             | Error::Resolver(_)
@@ -96,6 +96,7 @@ impl From<tenancy::Error> for Failure {
             | Error::Domain(_)
             | Error::Status(_)
             | Error::Attributes(_)
+            | Error::Storage(StorageError::NoRoot { .. } | StorageError::NotARoot { .. })
             | Error::Write(WriteError::Attributes(_)) => Self::Usage(error.into()),
             _ => Self::Refused(error.into()),
         }

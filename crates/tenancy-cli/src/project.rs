@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tenancy::{Actor, Config, Fleet, SqliteCatalog, SqliteDriver, Tenancy, TenancyBuilder, Upkeep};
+use tenancy::{Actor, Config, Fleet, SqliteDriver, StorageError, Tenancy, TenancyBuilder, Upkeep};
 
 use crate::args::Global;
 use crate::failure::Failure;
@@ -21,19 +21,29 @@ pub fn config(global: &Global) -> Result<Config, Failure> {
 /// Everything that the config ties together. A command is over before a thread of
 /// its own would have anything to do.
 pub fn open(config: &Config) -> Result<Project, Failure> {
-    let builder = TenancyBuilder::<SqliteDriver>::from_config(config)?;
-    Ok(builder.actor(actor()).upkeep(Upkeep::Manual).build()?)
+    Ok(open_with_fleet(config)?.0)
 }
 
 /// All tenants of the config's storage root, for what is done to many.
 pub fn fleet(config: &Config) -> Result<Fleet, Failure> {
-    fleet_of(&open(config)?, config)
+    Ok(config.open_sqlite()?.fleet())
 }
 
-/// All tenants of a project.
-pub fn fleet_of(project: &Project, config: &Config) -> Result<Fleet, Failure> {
-    let catalog = SqliteCatalog::open(&config.storage.root).map_err(tenancy::Error::from)?;
-    Ok(Fleet::new(project.pools().driver().clone(), catalog))
+/// The same with everything else that the config ties together.
+pub fn open_with_fleet(config: &Config) -> Result<(Project, Fleet), Failure> {
+    let storage = config.open_sqlite()?;
+    let fleet = storage.fleet();
+    let builder = TenancyBuilder::configured(storage, config)?;
+    let project = builder.actor(actor()).upkeep(Upkeep::Manual).build()?;
+    Ok((project, fleet))
+}
+
+/// Makes the config's storage root, unless there is one.
+pub fn make_root(config: &Config) -> Result<(), Failure> {
+    match config.sqlite()?.create() {
+        Ok(_) | Err(StorageError::RootExists { .. }) => Ok(()),
+        Err(error) => Err(tenancy::Error::from(error).into()),
+    }
 }
 
 /// The directory of seeds, where they are asked for.

@@ -85,6 +85,13 @@ pub trait Provisioner: Send + Sync + 'static {
         Ok(())
     }
 
+    /// The id of the storage that holds the databases, drawn when the storage was made; the
+    /// catalog [records](crate::CatalogWriter::record_storage) it. A driver that wraps
+    /// another forwards it. Defaults to `None`, for a driver that nobody can mix up.
+    fn storage_id(&self) -> Option<Box<str>> {
+        None
+    }
+
     /// The schema version that [`provision`](Self::provision) makes; `None` where
     /// schemas are not numbered.
     fn schema(&self) -> Option<u32> {

@@ -3,7 +3,6 @@
 
 mod adapter;
 mod agreement;
-mod async_scopes;
 mod attach;
 mod autotraits;
 mod build;

@@ -1,7 +1,5 @@
 //! [`SqliteDriver`]: where the files are and how they are opened.
 
-mod builder;
-
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,12 +20,10 @@ use crate::root::{Lock, Root};
 use crate::seeds::Seeds;
 use crate::template::Template;
 
-pub use builder::SqliteDriverBuilder;
-
-/// What runs on every new connection; see [`SqliteDriverBuilder::on_connect`].
+/// What runs on every new connection; see [`SqliteStorageBuilder::on_connect`].
 pub(crate) type OnConnect = dyn Fn(&mut Connection) -> rusqlite::Result<()> + Send + Sync;
 
-type OnStep = dyn Fn(&'static str) -> std::io::Result<()> + Send + Sync;
+pub(crate) type OnStep = dyn Fn(&'static str) -> std::io::Result<()> + Send + Sync;
 
 /// When a commit is on the disk. New files, migrations' steps before they are recorded
 /// and the catalog are always waited for.
@@ -53,18 +49,19 @@ pub enum Behind {
     Migrate,
 }
 
-/// One SQLite file per tenant, below a storage root. Cloning is cheap.
+/// One SQLite file per tenant, below a storage root, out of a
+/// [`SqliteStorage`](crate::SqliteStorage). Cloning is cheap.
 ///
 /// ```
 /// use tenancy_core::{Provisioner, Tenant};
 /// use tenancy_pool::Driver;
-/// use tenancy_sqlite::{Migration, Migrations, SqliteDriver};
+/// use tenancy_sqlite::{Migration, Migrations, SqliteStorage};
 /// use r2d2::ManageConnection;
 ///
 /// let root = tempfile::tempdir()?;
-/// let driver = SqliteDriver::builder(root.path())
-///     .migrations(Migrations::new([Migration::new("notes", "CREATE TABLE notes (text TEXT) STRICT")])?)
-///     .build()?;
+/// let notes = Migration::new("notes", "CREATE TABLE notes (text TEXT) STRICT");
+/// let storage = SqliteStorage::builder(root.path()).migrations(Migrations::new([notes])?).create()?;
+/// let driver = storage.driver();
 /// let id = "acme".parse()?;
 /// let place = driver.place(&id)?;
 /// let acme = Tenant::builder(id).placement(place).build()?;
@@ -80,11 +77,6 @@ pub struct SqliteDriver {
 }
 
 impl SqliteDriver {
-    /// Starts a driver for the files below `root`, which is made if it is missing.
-    pub fn builder(root: impl AsRef<Path>) -> SqliteDriverBuilder {
-        SqliteDriverBuilder::new(root.as_ref())
-    }
-
     /// The migrations that tenants have.
     pub fn migrations(&self) -> &Migrations {
         &self.shared.migrations
@@ -178,13 +170,13 @@ pub(crate) struct Shared {
     pub(crate) on_connect: Option<Box<OnConnect>>,
     pub(crate) quota: Quota,
     pub(crate) max_wal_bytes: u64,
-    durability: Durability,
+    pub(crate) durability: Durability,
     pub(crate) page_size: u32,
     /// What new files are like.
     pub(crate) fingerprint: Box<str>,
-    template: OnceCell<Template>,
-    on_step: Option<Box<OnStep>>,
-    lock: Lock,
+    pub(crate) template: OnceCell<Template>,
+    pub(crate) on_step: Option<Box<OnStep>>,
+    pub(crate) lock: Lock,
 }
 
 impl Shared {

@@ -60,6 +60,51 @@ pub enum StorageError {
     /// The operating system refused something.
     #[error(transparent)]
     Io(#[from] IoError),
+    /// There is no storage root, perhaps because its volume is not mounted.
+    #[error(
+        "the storage root {} does not exist; mount it, or make it with `SqliteStorage::create` (`tenancy init`)",
+        path.display()
+    )]
+    NoRoot {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The directory has no marker, so it is no storage root.
+    #[error(
+        "{} is no storage root, as it has no tenancy.root; mount the root there, or make it with `SqliteStorage::create` (`tenancy init`)",
+        path.display()
+    )]
+    NotARoot {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A storage root is there, so none is made.
+    #[error("{} is a storage root already; open it with `SqliteStorage::open`", path.display())]
+    RootExists {
+        /// The root.
+        path: PathBuf,
+    },
+    /// The marker of the root cannot be read.
+    #[error("{} is {found}; restore it from a backup of the root", path.display())]
+    DamagedMarker {
+        /// The marker.
+        path: PathBuf,
+        /// What is wrong with it.
+        found: &'static str,
+    },
+    /// The storage root was made by a newer version of this library.
+    #[error("{} has root format {found}, this program knows {known}; use a newer program", path.display())]
+    NewerRoot {
+        /// The root.
+        path: PathBuf,
+        /// The format of the root.
+        found: u32,
+        /// The newest format that is known.
+        known: u32,
+    },
+    /// The warm pool is out of bounds.
+    #[error(transparent)]
+    Stock(#[from] InvalidStock),
     /// Something else stands where a directory of ours belongs.
     #[error("{} is {found}; a plain directory is needed there", path.display())]
     NotADirectory {
@@ -156,6 +201,14 @@ pub enum StorageError {
         found: u32,
         /// The newest format that is known.
         known: u32,
+    },
+    /// The catalog was put here from another storage root.
+    #[error("{} is the catalog of another storage root; put this root's own one back", path.display())]
+    OtherCatalog {
+        /// The file.
+        path: PathBuf,
+        /// Which two do not belong together.
+        source: Box<WriteError>,
     },
     /// SQLite failed on the catalog.
     #[error("the catalog {} cannot be opened; see the cause", path.display())]

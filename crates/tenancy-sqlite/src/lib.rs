@@ -4,16 +4,16 @@
 //! ```
 //! use tenancy_core::{Actor, CatalogWriter, NewTenant, Provisioner, TenantChange, TenantStatus};
 //! use tenancy_pool::TenantPools;
-//! use tenancy_sqlite::{Migration, Migrations, SqliteCatalog, SqliteDriver};
+//! use tenancy_sqlite::{Migration, Migrations, SqliteDriver, SqliteStorage};
 //!
 //! # let dir = tempfile::tempdir()?;
 //! # let root = dir.path();
-//! let catalog = SqliteCatalog::open(root)?; // <root>/catalog.db
-//! let driver = SqliteDriver::builder(root)
+//! let storage = SqliteStorage::builder(root)
 //!     .migrations(Migrations::new([
 //!         Migration::new("notes", "CREATE TABLE notes (text TEXT NOT NULL) STRICT"),
 //!     ])?)
-//!     .build()?;
+//!     .create()?;
+//! let (driver, catalog) = (storage.driver().clone(), storage.catalog());
 //! let by = Actor::new("docs");
 //!
 //! // The catalog knows the place before any file is there; a crash at any point is
@@ -37,6 +37,7 @@
 //! ```
 //!
 //! # What is where
+//! `<root>/tenancy.root`, the marker that tells a root from any other directory,
 //! `<root>/catalog.db`, `<root>/tenants/<2 hex>/<32 hex>.<epoch>.db`, `<root>/staging/`
 //! for files that are being made, `<root>/trash/` for those of retired tenants, and `<root>/tenancy.lock`, which every process that
 //! uses the root holds. Directories are 0700 and files 0600. No path is ever used
@@ -72,6 +73,7 @@ mod root;
 mod seeds;
 mod staging;
 mod stamp;
+mod storage;
 mod template;
 mod trash;
 mod turned;
@@ -79,7 +81,7 @@ mod wal_bound;
 
 pub use catalog::{AuditEvent, BrokenChain, Run, SchemaStatus, SqliteCatalog, TaskFailure};
 pub use deadline::Deadline;
-pub use driver::{Behind, Durability, SqliteDriver, SqliteDriverBuilder};
+pub use driver::{Behind, Durability, SqliteDriver};
 pub use error::{
     FileError, FleetError, InvalidJobs, InvalidStock, IoError, MigrateError, MigrationsError,
     OpenError, RebuildError, RepairError, SeedError, SeedsError, StorageError,
@@ -97,3 +99,4 @@ pub use migrate::{Migration, Migrations};
 pub use network::FileSystems;
 pub use quota::Checkpointed;
 pub use seeds::Seeds;
+pub use storage::{SqliteStorage, SqliteStorageBuilder};

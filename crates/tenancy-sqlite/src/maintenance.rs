@@ -42,9 +42,9 @@ impl SqliteDriver {
     ///
     /// ```
     /// # use tenancy_core::{Provisioner, Tenant};
-    /// # use tenancy_sqlite::{Check, SqliteDriver};
+    /// # use tenancy_sqlite::{Check, SqliteStorage};
     /// # let root = tempfile::tempdir()?;
-    /// # let driver = SqliteDriver::builder(root.path()).build()?;
+    /// # let driver = SqliteStorage::create(root.path())?.driver().clone();
     /// # let id = "acme".parse()?;
     /// # let place = driver.place(&id)?;
     /// # let acme = Tenant::builder(id).placement(place).build()?;

@@ -154,11 +154,11 @@ impl SqliteConnection {
     /// ```
     /// # use tenancy_core::{Provisioner, Tenant};
     /// # use tenancy_pool::Driver;
-    /// # use tenancy_sqlite::SqliteDriver;
+    /// # use tenancy_sqlite::SqliteStorage;
     /// # use r2d2::ManageConnection;
     /// # use std::time::Duration;
     /// # let root = tempfile::tempdir()?;
-    /// # let driver = SqliteDriver::builder(root.path()).build()?;
+    /// # let driver = SqliteStorage::create(root.path())?.driver().clone();
     /// # let id = "acme".parse()?;
     /// # let place = driver.place(&id)?;
     /// # let acme = Tenant::builder(id).placement(place).build()?;

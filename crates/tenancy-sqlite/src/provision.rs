@@ -57,6 +57,10 @@ impl Provisioner for SqliteDriver {
             .map_err(|error| ProvisionError::new(tenant, "seeded", error))
     }
 
+    fn storage_id(&self) -> Option<Box<str>> {
+        Some(self.shared.root.id().into())
+    }
+
     fn schema(&self) -> Option<u32> {
         Some(self.migrations().newest())
     }

@@ -52,9 +52,9 @@ pub struct Checkpointed {
 
 impl SqliteDriver {
     /// How many bytes a tenant's log, the `-wal` file, has. It does not count against
-    /// [`max_bytes`](crate::SqliteDriverBuilder::max_bytes), and one reader that stays in
+    /// [`max_bytes`](crate::SqliteStorageBuilder::max_bytes), and one reader that stays in
     /// a transaction keeps it growing, up to
-    /// [`max_wal_bytes`](crate::SqliteDriverBuilder::max_wal_bytes): watch it, and end such
+    /// [`max_wal_bytes`](crate::SqliteStorageBuilder::max_wal_bytes): watch it, and end such
     /// readers.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! The storage root: where things are, who uses it, and how a file gets into place.
 
+mod marker;
+
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -10,6 +12,7 @@ use crate::hazards::{Hazard, guarded};
 use crate::mounts;
 use crate::network::{self, FileSystems};
 use crate::place::Place;
+use marker::Marker;
 
 /// What SQLite may leave beside a database. They belong to the main file of the
 /// same name and to no other: a `-wal` left behind would put its rows into it.
@@ -19,32 +22,92 @@ pub(crate) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 #[derive(Debug)]
 pub(crate) struct Root {
     path: PathBuf,
+    id: Box<str>,
     /// Whether the sync of a new file makes its name durable, too.
     pub(crate) names_come_along: bool,
 }
 
 impl Root {
-    /// Opens the root, making what is missing of it.
+    /// Opens a root that [`create`](Self::create) has made.
     pub(crate) fn open(path: &Path, allowed: FileSystems) -> Result<Self, StorageError> {
         refuse_old_sqlite()?;
+        match look(path).map_err(IoError::at(path, "looked at"))? {
+            Found::Nothing => {
+                let path = path.to_owned();
+                return Err(StorageError::NoRoot { path });
+            }
+            found => refuse_file(path, found)?,
+        }
+        let path = checked(path, allowed)?;
+        let Some(marker) = Marker::read(&path)? else {
+            return Err(StorageError::NotARoot { path });
+        };
+        make_dirs(&path)?;
+        Ok(Self::of(path, marker))
+    }
+
+    /// Opens a root of which the catalog is lost, and perhaps the marker, too: then the
+    /// tenants' files tell that it is one, and [`mark`](Self::mark) gives it a new marker.
+    pub(crate) fn open_lost(path: &Path, allowed: FileSystems) -> Result<Self, StorageError> {
+        match Self::open(path, allowed) {
+            Err(StorageError::NotARoot { path }) => {
+                if !holds_files(&path) {
+                    return Err(StorageError::NotARoot { path });
+                }
+                make_dirs(&path)?;
+                let marker = Marker::prepare(&path)?;
+                Ok(Self::of(path, marker))
+            }
+            opened => opened,
+        }
+    }
+
+    /// Puts the marker in place if there is none.
+    pub(crate) fn mark(&self, _lock: &RootLock) -> Result<(), StorageError> {
+        match Marker::read(&self.path)? {
+            Some(_) => Ok(()),
+            None => Ok(Marker::settle(&self.path)?),
+        }
+    }
+
+    /// Whether there are tenants' files, in their places or in the trash.
+    pub(crate) fn holds_files(&self) -> bool {
+        holds_files(&self.path)
+    }
+
+    /// Makes a root; `fill` puts into it what has to be there before it counts as one.
+    pub(crate) fn create<T>(
+        path: &Path,
+        allowed: FileSystems,
+        fill: impl FnOnce(&Self, &RootLock) -> Result<T, StorageError>,
+    ) -> Result<(Self, T), StorageError> {
+        refuse_old_sqlite()?;
         make_dir(path, Parents::Make)?;
-        let path = fs::canonicalize(path).map_err(IoError::at(path, "resolved"))?;
-        network::check(&path, allowed)?;
-        if path.to_str().is_none() {
-            return Err(StorageError::NotUtf8 { path });
+        let path = checked(path, allowed)?;
+        let lock = RootLock::of(&path)?;
+        if Marker::read(&path)?.is_some() {
+            return Err(StorageError::RootExists { path });
         }
-        let mut new = false;
-        for name in ["tenants", "staging", "trash"] {
-            new |= make_dir(&path.join(name), Parents::AreThere)?;
-        }
-        if new {
-            sync_dir(&path)?;
-        }
-        let names_come_along = mounts::is_ext4(&path);
-        Ok(Self {
+        make_dirs(&path)?;
+        let marker = Marker::prepare(&path)?;
+        let root = Self::of(path, marker);
+        let filled = fill(&root, &lock)?;
+        // Last: what was killed before is no root, and is made by the next call.
+        root.mark(&lock)?;
+        Ok((root, filled))
+    }
+
+    fn of(path: PathBuf, marker: Marker) -> Self {
+        Self {
+            names_come_along: mounts::is_ext4(&path),
+            id: marker.id,
             path,
-            names_come_along,
-        })
+        }
+    }
+
+    /// The id of the root, 32 hex digits that were drawn when it was made.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
     }
 
     pub(crate) fn tenants(&self) -> PathBuf {
@@ -135,10 +198,8 @@ impl Root {
     }
 
     /// A lock that every process takes that makes a file in the root itself.
-    pub(crate) fn lock_root(&self) -> Result<File, IoError> {
-        let dir = File::open(&self.path).map_err(IoError::at(&self.path, "opened"))?;
-        dir.lock().map_err(IoError::at(&self.path, "locked"))?;
-        Ok(dir)
+    pub(crate) fn lock_root(&self) -> Result<RootLock, IoError> {
+        RootLock::of(&self.path)
     }
 
     /// The directory of a place.
@@ -191,6 +252,19 @@ pub(crate) struct Lock {
     _file: File,
     /// Was nobody else there when it was taken?
     pub(crate) was_alone: bool,
+}
+
+/// A root in which nobody else makes a file.
+pub(crate) struct RootLock {
+    _dir: File,
+}
+
+impl RootLock {
+    fn of(path: &Path) -> Result<Self, IoError> {
+        let dir = File::open(path).map_err(IoError::at(path, "opened"))?;
+        dir.lock().map_err(IoError::at(path, "locked"))?;
+        Ok(Self { _dir: dir })
+    }
 }
 
 /// A directory of tenants' files in which nobody else adds or removes one.
@@ -302,6 +376,35 @@ pub(crate) fn remove_if_there(path: &Path) -> Result<(), IoError> {
     }
 }
 
+/// Canonicalises a root's path, and refuses one that cannot be used.
+fn checked(path: &Path, allowed: FileSystems) -> Result<PathBuf, StorageError> {
+    let path = fs::canonicalize(path).map_err(IoError::at(path, "resolved"))?;
+    network::check(&path, allowed)?;
+    match path.to_str() {
+        Some(_) => Ok(path),
+        None => Err(StorageError::NotUtf8 { path }),
+    }
+}
+
+fn holds_files(root: &Path) -> bool {
+    let entries = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut places = entries(&root.join("tenants"));
+    places.any(|dir| entries(&dir.path()).next().is_some())
+        || entries(&root.join("trash")).next().is_some()
+}
+
+/// Makes the directories of a root that are missing.
+fn make_dirs(root: &Path) -> Result<(), StorageError> {
+    let mut new = false;
+    for name in ["tenants", "staging", "trash"] {
+        new |= make_dir(&root.join(name), Parents::AreThere)?;
+    }
+    if new {
+        sync_dir(root)?;
+    }
+    Ok(())
+}
+
 #[derive(PartialEq)]
 enum Parents {
     Make,
@@ -311,9 +414,6 @@ enum Parents {
 /// A directory of ours, 0700 when it is new; tells whether it is.
 fn make_dir(path: &Path, parents: Parents) -> Result<bool, StorageError> {
     match look(path).map_err(IoError::at(path, "looked at"))? {
-        Found::Other("a directory") => Ok(false),
-        // The root itself may be reached by a link; it is canonicalised.
-        Found::Other("a symbolic link") if parents == Parents::Make && path.is_dir() => Ok(false),
         Found::Nothing => {
             let recursive = parents == Parents::Make;
             let made = DirBuilder::new()
@@ -326,14 +426,28 @@ fn make_dir(path: &Path, parents: Parents) -> Result<bool, StorageError> {
                 made => Ok(made.map(|()| true).map_err(IoError::at(path, "created"))?),
             }
         }
-        Found::File => Err(StorageError::NotADirectory {
-            path: path.to_owned(),
-            found: "a file",
-        }),
-        Found::Other(found) => Err(StorageError::NotADirectory {
-            path: path.to_owned(),
-            found,
-        }),
+        // The root itself may be reached by a link; it is canonicalised.
+        found if parents == Parents::Make => refuse_file(path, found).map(|()| false),
+        Found::Other("a directory") => Ok(false),
+        found => Err(not_a_directory(path, found)),
+    }
+}
+
+/// Refuses what is no directory and no link to one.
+fn refuse_file(path: &Path, found: Found) -> Result<(), StorageError> {
+    match path.is_dir() {
+        true => Ok(()),
+        false => Err(not_a_directory(path, found)),
+    }
+}
+
+fn not_a_directory(path: &Path, found: Found) -> StorageError {
+    StorageError::NotADirectory {
+        path: path.to_owned(),
+        found: match found {
+            Found::Other(found) => found,
+            _ => "a file",
+        },
     }
 }
 

@@ -14,7 +14,7 @@ use crate::quota::wal_bytes;
 /// it keeps other writers waiting.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// The bound of one connection; see `SqliteDriverBuilder::max_wal_bytes`. What it does it
+/// The bound of one connection; see `SqliteStorageBuilder::max_wal_bytes`. What it does it
 /// does on a connection of its own: the one that commits can run nothing at that moment, and
 /// its busy timeout is its owner's.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use tenancy_core::{
 };
 use tenancy_sqlite::SqliteCatalog;
 
-use crate::util::{quick_dir, shared_rows};
+use crate::util::{catalog, quick_dir, shared_rows};
 
 fn by() -> Actor {
     Actor::new("test")
@@ -33,7 +33,7 @@ struct Dir {
 
 fn empty() -> Dir {
     let dir = quick_dir();
-    let catalog = SqliteCatalog::open(dir.path()).unwrap();
+    let catalog = catalog(dir.path()).unwrap();
     Dir { catalog, dir }
 }
 
@@ -195,7 +195,7 @@ fn every_part_of_a_tenant_survives_the_file() {
         .catalog
         .update(acme.id(), acme.version(), change, &by())
         .unwrap();
-    let again = SqliteCatalog::open(root.dir.path()).unwrap();
+    let again = catalog(root.dir.path()).unwrap();
     let read = again.lookup(TenantKey::Label("acme")).unwrap();
     assert_eq!(read.as_of, Version(2));
     let read = read.value.unwrap();
@@ -334,7 +334,7 @@ fn pages_are_by_id_and_end() {
 #[test]
 fn other_connections_and_processes_are_noticed() {
     let root = empty();
-    let other = SqliteCatalog::open(root.dir.path()).unwrap();
+    let other = catalog(root.dir.path()).unwrap();
     root.insert("acme");
     let upto = |catalog: &SqliteCatalog, since| {
         let changes = catalog.changes(since, 100).unwrap().unwrap();
@@ -376,7 +376,7 @@ fn threads_and_connections_write_one_after_the_other() {
             scope.spawn(move || {
                 let catalog = match worker % 2 {
                     0 => shared,
-                    _ => SqliteCatalog::open(path).unwrap(),
+                    _ => catalog(path).unwrap(),
                 };
                 for n in 0..15 {
                     catalog

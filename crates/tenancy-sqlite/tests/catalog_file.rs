@@ -7,13 +7,13 @@ use tenancy_core::{
     Actor, Attributes, Catalog, CatalogWriter, Maintenance, NewTenant, Secret, Tenant,
     TenantChange, TenantKey, TenantStatus, Version, WriteError,
 };
-use tenancy_sqlite::{Fleet, SqliteCatalog, SqliteDriver, StorageError};
+use tenancy_sqlite::{SqliteCatalog, StorageError};
 
-use crate::util::quick_dir;
+use crate::util::{self, at, quick_dir};
 
 fn empty() -> (tempfile::TempDir, SqliteCatalog) {
     let dir = quick_dir();
-    let catalog = SqliteCatalog::open(dir.path()).unwrap();
+    let catalog = util::catalog(dir.path()).unwrap();
     (dir, catalog)
 }
 
@@ -86,7 +86,7 @@ fn a_file_that_is_no_catalog_is_refused_and_kept() {
         let path = dir.path().join("catalog.db");
         make(&path);
         let before = fs::read(&path).ok();
-        let opened = SqliteCatalog::open(dir.path());
+        let opened = util::catalog(dir.path());
         assert!(
             matches!(opened, Err(StorageError::NotACatalog { .. })),
             "{what}: {opened:?}"
@@ -96,9 +96,10 @@ fn a_file_that_is_no_catalog_is_refused_and_kept() {
     }
     // A tenant's file is none, either.
     let root = crate::util::Root::new();
-    let acme = root.made("acme");
-    fs::copy(root.path(&acme), root.dir.path().join("catalog.db")).unwrap();
-    let opened = SqliteCatalog::open(root.dir.path());
+    let acme = root.path(&root.made("acme"));
+    let dir = root.close();
+    fs::copy(acme, dir.path().join("catalog.db")).unwrap();
+    let opened = util::catalog(dir.path());
     assert!(
         matches!(opened, Err(StorageError::NotACatalog { .. })),
         "{opened:?}"
@@ -110,7 +111,7 @@ fn a_newer_catalog_is_left_to_newer_programs() {
     let (dir, catalog) = empty();
     let raw = rusqlite::Connection::open(catalog.path()).unwrap();
     raw.execute_batch("PRAGMA user_version = 99").unwrap();
-    let text = SqliteCatalog::open(dir.path()).unwrap_err().to_string();
+    let text = util::catalog(dir.path()).unwrap_err().to_string();
     assert!(
         text.contains("has catalog format 99, this program knows "),
         "{text}"
@@ -124,21 +125,20 @@ fn an_older_catalog_gets_what_it_lacks_when_it_is_opened() {
     insert(&catalog, "old");
     let raw = rusqlite::Connection::open(catalog.path()).unwrap();
     drop(catalog);
-    raw.execute_batch("DROP TABLE stock; PRAGMA user_version = 1")
+    raw.execute_batch("DROP TABLE stock; DROP TABLE storage; PRAGMA user_version = 1")
         .unwrap();
     std::thread::scope(|scope| {
         for n in 0..4 {
             let root = dir.path();
             scope.spawn(move || {
-                let driver = SqliteDriver::builder(root).build().unwrap();
-                let fleet = Fleet::new(driver, SqliteCatalog::open(root).unwrap());
+                let fleet = at(root).open().unwrap().fleet();
                 fleet.fill_stock(2, &by()).unwrap();
                 let new = crate::stock::asking(&fleet, &format!("new{n}"));
                 fleet.catalog().insert(new, &by()).unwrap();
             });
         }
     });
-    let catalog = SqliteCatalog::open(dir.path()).unwrap();
+    let catalog = util::catalog(dir.path()).unwrap();
     assert_eq!(catalog.page(None, 10).unwrap().len(), 5);
     let format = raw.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0));
     assert!(format.unwrap() > 2);
@@ -184,7 +184,7 @@ fn a_tenant_that_an_older_catalog_has_in_maintenance_is_active_and_in_maintenanc
     }
     raw.execute_batch("UPDATE clock SET version = 5").unwrap();
     drop(raw);
-    let catalog = SqliteCatalog::open(dir.path()).unwrap();
+    let catalog = util::catalog(dir.path()).unwrap();
     let mut told = Maintenance::default();
     told.retry_after = Some(std::time::Duration::from_secs(90));
     told.message = Some("back at noon".into());
@@ -245,13 +245,13 @@ fn a_root_is_made_by_several() {
         for n in 0..8 {
             let root = &root;
             scope.spawn(move || match n % 2 {
-                0 => drop(SqliteCatalog::open(root).unwrap()),
-                _ => drop(SqliteDriver::builder(root).build().unwrap()),
+                0 => drop(util::catalog(root).unwrap()),
+                _ => drop(at(root).open_driver().unwrap()),
             });
         }
     });
     assert!(
-        SqliteCatalog::open(&root)
+        util::catalog(&root)
             .unwrap()
             .page(None, 1)
             .unwrap()

@@ -9,14 +9,14 @@ use tenancy_core::{
     Actor, Catalog, CatalogWriter, NewTenant, Provisioner, Tenant, TenantChange, TenantKey,
     TenantStatus,
 };
-use tenancy_sqlite::{SqliteCatalog, SqliteDriver};
+use tenancy_sqlite::SqliteDriver;
 
-use crate::util::{Root, child, files_below, notes};
+use crate::util::{self, Root, at, catalog, child, files_below, notes};
 
 /// What a facade does to create a tenant and to destroy another.
 fn life(root: &Path, driver: &SqliteDriver) {
     let by = Actor::new("test");
-    let catalog = SqliteCatalog::open(root).unwrap();
+    let catalog = catalog(root).unwrap();
     let acme = match catalog.lookup(TenantKey::Label("acme")).unwrap().value {
         Some(acme) => acme,
         None => {
@@ -53,7 +53,7 @@ fn batch_tenant(id: &str, digit: char) -> Tenant {
 /// A root in which `old` waits to be destroyed.
 fn prepared() -> Root {
     let root = Root::new();
-    let catalog = SqliteCatalog::open(root.dir.path()).unwrap();
+    let catalog = catalog(root.dir.path()).unwrap();
     let mut new = NewTenant::new("old".parse().unwrap());
     new.placement = root.driver.place(&new.id).unwrap();
     let old = catalog.insert(new, &Actor::new("test")).unwrap();
@@ -68,7 +68,7 @@ pub fn provision_and_die(arguments: &[String]) {
     };
     let (step, count) = (step.clone(), count.parse::<usize>().unwrap());
     let seen = Mutex::new(0);
-    let driver = SqliteDriver::builder(root)
+    let driver = at(root)
         .migrations(notes())
         .on_step(move |name| {
             if name == step {
@@ -81,7 +81,7 @@ pub fn provision_and_die(arguments: &[String]) {
             }
             Ok(())
         })
-        .build();
+        .open_driver();
     life(Path::new(root), &driver.unwrap());
 }
 
@@ -90,13 +90,13 @@ fn steps() -> Vec<&'static str> {
     let root = prepared();
     let steps = Arc::new(Mutex::new(Vec::new()));
     let seen = steps.clone();
-    let driver = SqliteDriver::builder(root.dir.path())
+    let driver = at(root.dir.path())
         .migrations(notes())
         .on_step(move |name| {
             seen.lock().unwrap().push(name);
             Ok(())
         })
-        .build();
+        .open_driver();
     life(root.dir.path(), &driver.unwrap());
     let steps = steps.lock().unwrap();
     steps.clone()
@@ -120,9 +120,7 @@ fn a_process_killed_at_any_step_is_taken_up_by_the_next() {
     assert!(names.iter().eq(&expected), "{names:?}");
     for (at, step) in steps.iter().enumerate() {
         let count = steps[..=at].iter().filter(|s| *s == step).count();
-        let Root { driver, dir } = prepared();
-        // Its shared lock would keep the next process from clearing up.
-        drop(driver);
+        let dir = prepared().close();
         let path = dir.path().to_str().unwrap().to_owned();
         let child = child::start("provision", &[&path, step, &count.to_string()]);
         let output = child.wait_with_output().unwrap();
@@ -132,14 +130,13 @@ fn a_process_killed_at_any_step_is_taken_up_by_the_next() {
             "{step} {count}: {output:?}"
         );
 
-        let driver = SqliteDriver::builder(&path).migrations(notes()).build();
-        let driver = driver.unwrap();
+        let storage = util::at(&path).migrations(notes()).open().unwrap();
         let staged = files_below(&dir.path().join("staging"));
         assert!(staged.is_empty(), "{step} {count}: {staged:?}");
-        life(dir.path(), &driver);
+        life(dir.path(), storage.driver());
 
-        let root = Root { driver, dir };
-        let catalog = SqliteCatalog::open(root.dir.path()).unwrap();
+        let root = Root::of(storage, dir);
+        let catalog = catalog(root.dir.path()).unwrap();
         let tenants = catalog.page(None, 10).unwrap();
         let [acme] = &tenants[..] else {
             panic!("{step} {count}: {tenants:?}")
@@ -162,10 +159,9 @@ fn a_process_killed_at_any_step_is_taken_up_by_the_next() {
 #[test]
 fn a_step_that_fails_leaves_nothing_half_made() {
     for (at, step) in steps().into_iter().enumerate() {
-        let Root { driver, dir } = prepared();
-        drop(driver);
+        let dir = prepared().close();
         let left = Mutex::new(at);
-        let failing = SqliteDriver::builder(dir.path())
+        let failing = util::at(dir.path())
             .migrations(notes())
             .on_step(move |_| {
                 let mut left = left.lock().unwrap();
@@ -175,7 +171,7 @@ fn a_step_that_fails_leaves_nothing_half_made() {
                 }
                 Ok(())
             })
-            .build()
+            .open_driver()
             .unwrap();
         let life_fails = || life(dir.path(), &failing);
         let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(life_fails));

@@ -13,9 +13,9 @@ use tenancy_core::{
 };
 use tenancy_core::{TenantChange, TenantStatus};
 use tenancy_pool::TenantPools;
-use tenancy_sqlite::{Migration, Migrations, SqliteCatalog, SqliteDriver};
+use tenancy_sqlite::{Migration, Migrations, SqliteCatalog, SqliteDriver, SqliteStorage};
 
-use crate::util::{Root, child};
+use crate::util::{Root, at, child};
 
 fn migrations() -> Migrations {
     let sql = "CREATE TABLE halves (n INTEGER, half TEXT, filler TEXT) STRICT";
@@ -79,12 +79,16 @@ pub fn work(arguments: &[String]) {
         panic!("root, rounds and bytes")
     };
     let (rounds, bytes) = (rounds.parse().unwrap(), bytes.parse().unwrap());
-    let catalog = SqliteCatalog::open(root);
-    let driver = SqliteDriver::builder(root).migrations(migrations()).build();
-    let (catalog, driver) = match (catalog, driver) {
-        (Ok(catalog), Ok(driver)) => (catalog, driver),
-        (Err(error), _) | (_, Err(error)) => return println!("FAILED open: {}", chain(&error)),
+    let builder = SqliteStorage::builder(root).migrations(migrations());
+    let storage = match Path::new(root).join("tenancy.root").exists() {
+        true => builder.open(),
+        false => builder.create(),
     };
+    let storage = match storage {
+        Ok(storage) => storage,
+        Err(error) => return println!("FAILED open: {}", chain(&error)),
+    };
+    let (catalog, driver) = (storage.catalog().clone(), storage.driver().clone());
     let unrested = Arc::new(AtomicU32::new(0));
     let count = unrested.clone();
     let observer = move |event: &Event<'_>| {
@@ -172,12 +176,9 @@ impl Said {
 /// half, and what failed can be done again.
 #[track_caller]
 fn check_afterwards(root: &Path, said: &Said, what: &str) {
-    let driver = SqliteDriver::builder(root).migrations(migrations()).build();
-    let catalog = SqliteCatalog::open(root).unwrap();
-    let root = Root {
-        driver: driver.unwrap(),
-        dir: tempfile::tempdir().unwrap(),
-    };
+    let storage = at(root).migrations(migrations()).open().unwrap();
+    let catalog = storage.catalog().clone();
+    let root = Root::of(storage, tempfile::tempdir().unwrap());
     catalog.check_events().unwrap().unwrap();
     // What could not be made a write-ahead log was not used without one.
     let raw = rusqlite::Connection::open(catalog.path()).unwrap();

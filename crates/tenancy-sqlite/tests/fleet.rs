@@ -10,10 +10,10 @@ use tenancy_core::{
 };
 use tenancy_sqlite::{
     FileError, Fleet, FleetError, FleetOptions, LeftOut, MigrateError, Migration, Migrations,
-    RunEnd, SqliteCatalog, SqliteDriver, Stop,
+    RunEnd, SqliteCatalog, Stop,
 };
 
-use crate::util::{Root, notes};
+use crate::util::{Root, at, catalog, notes};
 
 pub fn by() -> Actor {
     Actor::new("test")
@@ -33,7 +33,7 @@ impl Bed {
 
     pub fn with(tenants: usize, migrations: Migrations) -> Self {
         let root = Root::with(|builder| builder.migrations(migrations));
-        let catalog = SqliteCatalog::open(root.dir.path()).unwrap();
+        let catalog = catalog(root.dir.path()).unwrap();
         let bed = Self { root, catalog };
         for n in 0..tenants {
             bed.create(&format!("t{n:02}"));
@@ -70,8 +70,8 @@ impl Bed {
 
     /// The same root by a program with these migrations.
     pub fn fleet(&self, migrations: Migrations) -> Fleet {
-        let builder = SqliteDriver::builder(self.root.dir.path()).migrations(migrations);
-        Fleet::new(builder.build().unwrap(), self.catalog.clone())
+        let builder = at(self.root.dir.path()).migrations(migrations);
+        builder.open().unwrap().fleet()
     }
 
     /// By a connection that knows nothing of us.
@@ -265,7 +265,7 @@ fn a_run_that_is_asked_to_stop_finishes_what_it_is_at() {
     let bed = Bed::new(12);
     let stop = Stop::new();
     let (asked, seen) = (stop.clone(), AtomicUsize::new(0));
-    let driver = SqliteDriver::builder(bed.root.dir.path()).migrations(notes());
+    let driver = at(bed.root.dir.path()).migrations(notes());
     // While it migrates the fourth.
     let driver = driver.on_step(move |name| {
         if name == "migrate" && seen.fetch_add(1, Ordering::Relaxed) == 3 {
@@ -273,7 +273,7 @@ fn a_run_that_is_asked_to_stop_finishes_what_it_is_at() {
         }
         Ok(())
     });
-    let fleet = Fleet::new(driver.build().unwrap(), bed.catalog.clone());
+    let fleet = driver.open().unwrap().fleet();
     let report = fleet.migrate(&options().jobs(1).stop(&stop), |_| {});
     let report = report.unwrap();
     assert_eq!(report.end, RunEnd::Stopped);
@@ -447,9 +447,9 @@ fn steps_that_can_share_a_transaction_do_and_a_failed_one_does_not_take_the_othe
     let steps = ["a", "b", "c", "b", "d"]
         .map(|name| Migration::new(name, format!("CREATE TABLE {name} (x)")));
     // The fourth fails on a file, and on the template: the runner itself is asked.
-    let driver = SqliteDriver::builder(bed.root.dir.path())
+    let driver = at(bed.root.dir.path())
         .migrations(Migrations::new(steps).unwrap())
-        .build()
+        .open_driver()
         .unwrap();
     let tenant = bed.tenant("t00");
     driver

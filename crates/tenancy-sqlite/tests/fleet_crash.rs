@@ -7,32 +7,30 @@ use std::sync::{Arc, Mutex};
 
 use tenancy_core::{Catalog, TenantKey};
 use tenancy_sqlite::{
-    Back, Fleet, FleetError, FleetReport, Migrations, Seeds, SqliteCatalog, SqliteDriver,
-    SqliteDriverBuilder,
+    Back, Fleet, FleetError, FleetReport, Migrations, Seeds, SqliteStorageBuilder,
 };
 
 use crate::fleet::{Bed, first_step, options};
 use crate::migrate::{assert_counted_once, counting};
 use crate::rollback::with_irreversible;
-use crate::util::{child, files_below};
+use crate::util::{at, child, files_below};
 
 /// Few enough that every step of every one is killed at.
 const TENANTS: usize = 2;
 
 const PHASES: [&str; 3] = ["migrate", "seed", "rollback"];
 
-fn builder(root: &str, migrations: Migrations) -> SqliteDriverBuilder {
+fn builder(root: &str, migrations: Migrations) -> SqliteStorageBuilder {
     let seeds = [
         ("a", "INSERT INTO notes (text) VALUES ('A')"),
         ("b", "INSERT INTO notes (text) VALUES ('B')"),
     ];
-    let driver = SqliteDriver::builder(root).migrations(migrations);
+    let driver = at(root).migrations(migrations);
     driver.seeds(Seeds::new(seeds).unwrap())
 }
 
-fn fleet(root: &str, driver: SqliteDriverBuilder) -> Fleet {
-    let catalog = SqliteCatalog::open(root).unwrap();
-    Fleet::new(driver.build().unwrap(), catalog)
+fn fleet(driver: SqliteStorageBuilder) -> Fleet {
+    driver.open().unwrap().fleet()
 }
 
 /// One at a time, so that the steps of tenants come in one order.
@@ -54,7 +52,7 @@ fn prepared(phase: &str) -> Bed {
     }
     let root = bed.root.dir.path().to_str().unwrap();
     let before = PHASES.iter().take_while(|earlier| **earlier != phase);
-    let fleet = fleet(root, builder(root, with_irreversible()));
+    let fleet = fleet(builder(root, with_irreversible()));
     for earlier in before {
         assert!(run(&fleet, earlier).unwrap().is_complete());
     }
@@ -71,7 +69,7 @@ fn steps(phase: &str) -> Vec<(&'static str, usize)> {
         seen.lock().unwrap().push(name);
         Ok(())
     });
-    assert!(run(&fleet(root, driver), phase).unwrap().is_complete());
+    assert!(run(&fleet(driver), phase).unwrap().is_complete());
     assert_through(&bed, phase, "undisturbed");
     let steps = steps.lock().unwrap();
     let counted = steps.iter().enumerate().map(|(at, step)| {
@@ -172,7 +170,7 @@ pub fn run_and_die(arguments: &[String]) {
     };
     let on_step = at_step(step, count.parse().unwrap(), die);
     let driver = builder(root, with_irreversible()).on_step(on_step);
-    run(&fleet(root, driver), phase).unwrap();
+    run(&fleet(driver), phase).unwrap();
 }
 
 #[test]
@@ -187,9 +185,7 @@ fn a_run_killed_at_any_step_is_gone_on_with_by_the_next() {
             let case = format!("killed at {step} {count}");
             let Bed { root, catalog } = prepared(phase);
             let path = root.dir.path().to_str().unwrap().to_owned();
-            // Its shared lock would keep the next process from clearing up.
-            let crate::util::Root { driver, dir } = root;
-            drop(driver);
+            let dir = root.close();
             let arguments = [&*path, phase, step, &count.to_string()];
             let output = child::start("fleet", &arguments)
                 .wait_with_output()
@@ -200,12 +196,10 @@ fn a_run_killed_at_any_step_is_gone_on_with_by_the_next() {
                 "{phase} {case}: {output:?}"
             );
 
-            let fleet = fleet(&path, builder(&path, with_irreversible()));
-            let driver = fleet.driver().clone();
-            let bed = Bed {
-                root: crate::util::Root { driver, dir },
-                catalog,
-            };
+            let storage = builder(&path, with_irreversible()).open().unwrap();
+            let fleet = storage.fleet();
+            let root = crate::util::Root::of(storage, dir);
+            let bed = Bed { root, catalog };
             assert_usable(&bed, &case);
             let report = run(&fleet, phase).unwrap();
             assert!(report.is_complete(), "{phase} {case}: {report:?}");
@@ -255,7 +249,7 @@ fn a_run_that_fails_at_any_step_is_gone_on_with_by_the_next() {
             };
             let driver = builder(root, with_irreversible());
             let driver = driver.on_step(at_step(step, count, fail_once));
-            let fleet = fleet(root, driver);
+            let fleet = fleet(driver);
             let failed = run(&fleet, phase);
             let case = format!("failed at {step} {count}");
             // The old file was put away too late for anybody to care.
@@ -285,8 +279,8 @@ fn a_run_that_fails_at_any_step_is_gone_on_with_by_the_next() {
 /// The child: migrates the fleet once both are ready.
 pub fn migrate_together(arguments: &[String]) {
     let [root] = arguments else { panic!("root") };
-    let driver = SqliteDriver::builder(root).migrations(counting());
-    let fleet = fleet(root, driver);
+    let driver = at(root).migrations(counting());
+    let fleet = fleet(driver);
     child::wait_for_the_other(root);
     let report = fleet.migrate(&options(), |_| {}).unwrap();
     assert!(report.is_complete(), "{report:?}");

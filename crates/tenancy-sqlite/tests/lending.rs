@@ -6,7 +6,7 @@ use tenancy_core::{Provisioner, SchemaTarget, Tenant};
 use tenancy_pool::{CheckoutError, TenantPools};
 use tenancy_sqlite::{Behind, Migration, Migrations, OpenError, SqliteConnection, SqliteDriver};
 
-use crate::util::{Root, notes};
+use crate::util::{Root, at, notes};
 
 fn pools(driver: &SqliteDriver) -> TenantPools<SqliteDriver> {
     let builder = TenantPools::<SqliteDriver>::builder().max_connections(1);
@@ -73,10 +73,10 @@ fn newer(root: &Root) -> SqliteDriver {
         Migration::new("tags", "CREATE TABLE tags (text TEXT) STRICT").down("DROP TABLE tags");
     let known = notes();
     let known = known.iter().cloned().chain([more]);
-    let builder = SqliteDriver::builder(root.driver.root());
+    let builder = at(root.driver.root());
     builder
         .migrations(Migrations::new(known).unwrap())
-        .build()
+        .open_driver()
         .unwrap()
 }
 
@@ -130,10 +130,10 @@ fn a_tenant_is_migrated_alike_whether_its_connection_is_open_or_not() {
     let acme = root.made("acme");
     let newer = newer(&root);
     newer.migrate(&acme, SchemaTarget::Latest).unwrap();
-    let builder = SqliteDriver::builder(root.driver.root()).behind(Behind::Migrate);
+    let builder = at(root.driver.root()).behind(Behind::Migrate);
     let migrating = builder
         .migrations(newer.migrations().clone())
-        .build()
+        .open_driver()
         .unwrap();
     let pools = pools(&migrating);
     let has_tags = || {

@@ -9,7 +9,7 @@ use tenancy_sqlite::{
     SqliteDriver,
 };
 
-use crate::util::{Root, child, notes};
+use crate::util::{Root, at, child, notes};
 
 const LATEST: SchemaTarget = SchemaTarget::Latest;
 
@@ -19,8 +19,8 @@ fn set(steps: impl IntoIterator<Item = Migration>) -> Migrations {
 
 /// The same root with other migrations.
 fn again(root: &Root, migrations: Migrations) -> SqliteDriver {
-    let builder = SqliteDriver::builder(root.dir.path()).migrations(migrations);
-    builder.build().unwrap()
+    let builder = at(root.dir.path()).migrations(migrations);
+    builder.open_driver().unwrap()
 }
 
 /// Which rule refused which statement of which migration.
@@ -86,20 +86,17 @@ fn a_tenant_goes_up_down_and_up_again() {
 fn a_tenant_that_is_behind_is_refused_or_migrated_as_chosen() {
     let root = Root::with(|builder| builder.migrations(set(notes().iter().take(1).cloned())));
     let acme = root.made("acme");
-    let refusing = Root {
-        driver: again(&root, notes()),
-        dir: tempfile::tempdir().unwrap(),
-    };
+    let elsewhere = || tempfile::tempdir().unwrap();
+    let storage = at(root.dir.path()).migrations(notes()).open();
+    let refusing = Root::of(storage.unwrap(), elsewhere());
     let opened = refusing.connect(&acme).unwrap_err();
     assert_eq!(
         opened.to_string(),
         "tenant acme@1: schema version 1, the program needs 2; migrate it"
     );
-    let builder = SqliteDriver::builder(root.dir.path()).migrations(notes());
-    let migrating = Root {
-        driver: builder.behind(Behind::Migrate).build().unwrap(),
-        dir: tempfile::tempdir().unwrap(),
-    };
+    let builder = at(root.dir.path()).migrations(notes());
+    let storage = builder.behind(Behind::Migrate).open().unwrap();
+    let migrating = Root::of(storage, elsewhere());
     let connection = migrating.connect(&acme).unwrap();
     connection
         .execute("INSERT INTO notes (text, mark) VALUES ('x', 1)", [])
@@ -402,7 +399,7 @@ pub fn race(arguments: &[String]) {
     let [root, locators @ ..] = arguments else {
         panic!("root, locators")
     };
-    let driver = SqliteDriver::builder(root).migrations(counting()).build();
+    let driver = at(root).migrations(counting()).open_driver();
     let driver = driver.unwrap();
     child::wait_for_the_other(root);
     let mut own = 0;

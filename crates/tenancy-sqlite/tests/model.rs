@@ -9,7 +9,7 @@ use tenancy_core::{
 };
 use tenancy_sqlite::SqliteCatalog;
 
-use crate::util::quick_dir;
+use crate::util::{catalog, quick_dir};
 
 /// Few names, so that they meet.
 const IDS: [&str; 4] = ["a", "b", "c", "d"];
@@ -203,7 +203,7 @@ impl Replica {
 
 fn check(ops: &[Op]) {
     let dir = quick_dir();
-    let sqlite = SqliteCatalog::open(dir.path()).unwrap();
+    let sqlite = catalog(dir.path()).unwrap();
     let memory = MemoryCatalog::new();
     let mut readers: [Replica; READERS] = Default::default();
     let mut before = sqlite.version().unwrap();

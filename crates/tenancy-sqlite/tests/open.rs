@@ -6,9 +6,9 @@ use std::path::Path;
 use r2d2::ManageConnection;
 use tenancy_core::{Provisioner, Tenant};
 use tenancy_pool::Driver;
-use tenancy_sqlite::{OpenError, SqliteCatalog};
+use tenancy_sqlite::OpenError;
 
-use crate::util::Root;
+use crate::util::{Root, catalog};
 
 #[test]
 fn a_missing_file_stays_missing() {
@@ -40,11 +40,10 @@ fn a_symbolic_link_is_not_followed() {
 /// Case L13.
 #[test]
 fn the_catalog_is_no_tenants_file() {
-    let root = Root::new();
-    let catalog = SqliteCatalog::open(root.dir.path()).unwrap();
+    let (root, other) = (Root::new(), crate::util::quick_dir());
     let acme = root.placed("acme");
-    drop(catalog);
-    std::fs::rename(root.dir.path().join("catalog.db"), root.path(&acme)).unwrap();
+    drop(catalog(other.path()).unwrap());
+    std::fs::copy(other.path().join("catalog.db"), root.path(&acme)).unwrap();
     let opened = root.connect(&acme);
     assert!(
         matches!(&opened, Err(OpenError::WrongDatabase { found, .. }) if &**found == "a catalog"),
@@ -187,7 +186,7 @@ fn an_idle_connection_is_valid_as_long_as_its_stamp_is() {
 #[test]
 fn names_with_a_query_string_are_no_places() {
     let root = Root::new();
-    SqliteCatalog::open(root.dir.path()).unwrap();
+    catalog(root.dir.path()).unwrap();
     for locator in [
         "../catalog.db",
         "../catalog.db?mode=ro",

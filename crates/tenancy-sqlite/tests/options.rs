@@ -8,16 +8,16 @@ use rusqlite::ErrorCode;
 use rusqlite::functions::FunctionFlags;
 use tenancy_core::{Provisioner, Tenant, TenantChange, TenantStatus};
 use tenancy_sqlite::{
-    Behind, Durability, Fleet, FleetError, Hardening, Migrations, OpenError, RepairError, Seeds,
-    SqliteCatalog, SqliteConnection, SqliteDriver, SqliteDriverBuilder, ValidateOptions,
+    Behind, Durability, FleetError, Hardening, Migrations, OpenError, RepairError, Seeds,
+    SqliteConnection, SqliteStorage, SqliteStorageBuilder, ValidateOptions,
 };
 
 use crate::fleet::{Bed, by, first_step, options};
-use crate::util::{Root, notes, quick_dir};
+use crate::util::{Root, at, catalog, notes, quick_dir};
 
 /// What somebody sees who looks at a tenant that was made with these options.
 type See = fn(&Root, &Tenant) -> String;
-type Set = fn(SqliteDriverBuilder) -> SqliteDriverBuilder;
+type Set = fn(SqliteStorageBuilder) -> SqliteStorageBuilder;
 
 struct Row {
     option: &'static str,
@@ -92,7 +92,7 @@ const ROWS: &[Row] = &[
         option: "busy_timeout, the longest",
         see: |root, acme| ask(root, acme, "PRAGMA busy_timeout"),
         unless_said: "5000",
-        set: |b| b.busy_timeout(SqliteDriverBuilder::MAX_BUSY_TIMEOUT),
+        set: |b| b.busy_timeout(SqliteStorageBuilder::MAX_BUSY_TIMEOUT),
         then: "2147483647",
     },
     Row {
@@ -166,7 +166,7 @@ fn shout(connection: &mut rusqlite::Connection) -> rusqlite::Result<()> {
     connection.create_scalar_function("shout", 1, flags, shout)
 }
 
-fn keep(builder: SqliteDriverBuilder) -> SqliteDriverBuilder {
+fn keep(builder: SqliteStorageBuilder) -> SqliteStorageBuilder {
     builder
 }
 
@@ -214,7 +214,7 @@ fn options_out_of_bounds_are_errors_that_say_what_to_do() {
     let dir = quick_dir();
     let never_made = dir.path().join("root");
     for (set, text) in cases {
-        let error = set(SqliteDriver::builder(&never_made)).build();
+        let error = set(SqliteStorage::builder(&never_made)).create();
         assert_eq!(error.unwrap_err().to_string(), text);
     }
     assert!(
@@ -293,17 +293,17 @@ fn a_statement_waits_for_a_lock_as_long_as_was_said_and_no_longer() {
 #[test]
 fn who_is_behind_is_refused_or_migrated_by_choice() {
     let dir = quick_dir();
-    let driver = |migrations: Migrations| SqliteDriver::builder(dir.path()).migrations(migrations);
+    let driver = |migrations: Migrations| at(dir.path()).migrations(migrations);
     let acme = {
-        let driver = driver(first_step()).build().unwrap();
+        let driver = driver(first_step()).open_driver().unwrap();
         let id = "acme".parse().unwrap();
         let place = driver.place(&id).unwrap();
         let acme = Tenant::builder(id).placement(place).build().unwrap();
         driver.provision(&acme).unwrap();
         acme
     };
-    let connect = |builder: SqliteDriverBuilder| {
-        let driver = builder.build().unwrap();
+    let connect = |builder: SqliteStorageBuilder| {
+        let driver = builder.open_driver().unwrap();
         r2d2::ManageConnection::connect(&tenancy_pool::Driver::manager(&driver, &acme))
     };
     for refusing in [driver(notes()), driver(notes()).behind(Behind::Refuse)] {
@@ -334,12 +334,12 @@ fn a_retired_file_is_kept_for_its_retention() {
             Some(retention) => b.trash_retention(retention),
             None => b,
         });
-        let catalog = SqliteCatalog::open(root.dir.path()).unwrap();
+        let catalog = catalog(root.dir.path()).unwrap();
         let bed = Bed { root, catalog };
         let acme = bed.create("acme");
         let retiring = bed.change(&acme, TenantChange::status(TenantStatus::Retiring));
         bed.root.driver.retire(&retiring, Duration::ZERO).unwrap();
-        let fleet = Fleet::new(bed.root.driver.clone(), bed.catalog.clone());
+        let fleet = bed.root.storage.fleet();
         let kept = fleet.trash().unwrap();
         assert_eq!(kept[0].until.is_none(), retention == Some(Duration::MAX));
         assert_eq!(kept[0].is_expired(), gone == 1, "{retention:?}");
@@ -371,7 +371,7 @@ fn what_on_connect_registers_is_there_for_everybody_and_its_error_is_the_opens()
 
     let dir = quick_dir();
     let fail = |_: &mut rusqlite::Connection| Err(rusqlite::Error::InvalidQuery);
-    let driver = SqliteDriver::builder(dir.path()).on_connect(fail).build();
+    let driver = at(dir.path()).on_connect(fail).open_driver();
     let id = "acme".parse().unwrap();
     let place = driver.as_ref().unwrap().place(&id).unwrap();
     let acme = Tenant::builder(id).placement(place).build().unwrap();
@@ -387,7 +387,7 @@ fn a_run_has_as_many_jobs_as_were_said() {
         let bed = Bed::new(12);
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (inside, seen) = (now.clone(), most.clone());
-        let driver = SqliteDriver::builder(bed.root.dir.path()).migrations(notes());
+        let driver = at(bed.root.dir.path()).migrations(notes());
         let driver = driver.on_step(move |name| {
             if name == "migrate" {
                 let at_once = inside.fetch_add(1, Ordering::SeqCst) + 1;
@@ -397,7 +397,7 @@ fn a_run_has_as_many_jobs_as_were_said() {
             }
             Ok(())
         });
-        let fleet = Fleet::new(driver.build().unwrap(), bed.catalog.clone());
+        let fleet = driver.open().unwrap().fleet();
         let report = fleet.migrate(&options().jobs(jobs), |_| {}).unwrap();
         assert_eq!(report.done.len(), 12);
         assert_eq!(most.load(Ordering::SeqCst), jobs);

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use tenancy_core::{Provisioner, Tenant};
-use tenancy_sqlite::{Durability, FileSystems, SqliteCatalog, SqliteDriver};
+use tenancy_sqlite::{Durability, FileSystems, SqliteDriver, SqliteStorage};
 
-use crate::util::{Root, child, notes, quick_dir};
+use crate::util::{Root, at, child, notes, quick_dir};
 
 fn traces() -> bool {
     let mut strace = Command::new("strace");
@@ -30,8 +30,8 @@ pub fn commit(arguments: &[String]) {
         "full" => Durability::Full,
         _ => Durability::Normal,
     };
-    let driver = SqliteDriver::builder(root).migrations(notes());
-    let driver = driver.durability(durability).build().unwrap();
+    let driver = at(root).migrations(notes());
+    let driver = driver.durability(durability).open_driver().unwrap();
     let acme = place_of(&driver, root);
     let connection =
         r2d2::ManageConnection::connect(&tenancy_pool::Driver::manager(&driver, &acme));
@@ -96,9 +96,9 @@ pub fn build(arguments: &[String]) {
         "any" => FileSystems::Any,
         _ => FileSystems::Local,
     };
-    let driver = SqliteDriver::builder(root).file_systems(allowed).build();
-    let catalog = SqliteCatalog::open_on(root, allowed);
-    println!("\nSAID {driver:?}\nSAID {catalog:?}");
+    let builder = || SqliteStorage::builder(root).file_systems(allowed);
+    println!("\nSAID {:?}", builder().create());
+    println!("\nSAID {:?}", builder().open());
 }
 
 /// The kernel's answer is changed on its way: there is no network here.

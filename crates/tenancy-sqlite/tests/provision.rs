@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use tenancy_core::{Placement, ProvisionError, Provisioned, Provisioner, Tenant};
-use tenancy_sqlite::{FileError, OpenError, SqliteDriver, StorageError};
+use tenancy_sqlite::{FileError, OpenError, SqliteStorage, StorageError};
 
-use crate::util::{Root, files_below, notes};
+use crate::util::{Root, at, catalog, files_below, notes};
 
 fn file_error(error: &ProvisionError) -> &FileError {
     let source = error.source().expect("a cause");
@@ -32,7 +32,8 @@ fn a_file_is_made_once_used_and_removed() {
     root.driver.destroy(&acme).unwrap();
     assert!(!root.driver.exists(&acme).unwrap());
     root.driver.destroy(&acme).unwrap();
-    assert_eq!(files_below(root.dir.path()), ["tenancy.lock"]);
+    let rest = files_below(&root.dir.path().join("tenants"));
+    assert!(rest.is_empty(), "{rest:?}");
 }
 
 #[test]
@@ -64,7 +65,7 @@ fn a_new_file_is_whole_migrated_and_in_wal_mode() {
 fn files_are_ours_alone_and_so_are_their_sidecars() {
     let root = Root::new();
     let acme = root.made("acme");
-    tenancy_sqlite::SqliteCatalog::open(root.dir.path()).unwrap();
+    catalog(root.dir.path()).unwrap();
     let connection = root.connect(&acme).unwrap();
     connection
         .execute("INSERT INTO notes (text) VALUES ('x')", [])
@@ -250,7 +251,7 @@ fn a_file_that_was_closed_is_not_opened_again() {
         matches!(&opened, Err(OpenError::Retired { .. })),
         "{opened:?}"
     );
-    let again = SqliteDriver::builder(root.dir.path()).build().unwrap();
+    let again = at(root.dir.path()).open_driver().unwrap();
     again.destroy(&acme).unwrap();
     assert!(!root.driver.exists(&acme).unwrap());
 }
@@ -288,7 +289,8 @@ fn only_places_of_this_driver_reach_a_path() {
         root.driver.provision(&tenant).unwrap_err();
         root.driver.destroy(&tenant).unwrap_err();
     }
-    assert_eq!(files_below(root.dir.path()), ["tenancy.lock"]);
+    let rest = files_below(&root.dir.path().join("tenants"));
+    assert!(rest.is_empty(), "{rest:?}");
 }
 
 #[test]
@@ -305,7 +307,7 @@ fn places_are_drawn_anew_each_time() {
 fn a_link_in_place_of_a_directory_is_refused() {
     let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     std::os::unix::fs::symlink(elsewhere.path(), dir.path().join("tenants")).unwrap();
-    let built = SqliteDriver::builder(dir.path()).build();
+    let built = SqliteStorage::create(dir.path());
     assert!(
         matches!(&built, Err(StorageError::NotADirectory { found, .. }) if *found == "a symbolic link"),
         "{built:?}"
@@ -315,7 +317,7 @@ fn a_link_in_place_of_a_directory_is_refused() {
     let real = tempfile::tempdir().unwrap();
     let link = elsewhere.path().join("root");
     std::os::unix::fs::symlink(real.path(), &link).unwrap();
-    let driver = SqliteDriver::builder(&link).build().unwrap();
+    let driver = at(&link).open_driver().unwrap();
     assert_eq!(driver.root(), real.path().canonicalize().unwrap());
 }
 
@@ -324,17 +326,17 @@ fn a_root_that_cannot_be_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, "x").unwrap();
-    let built = SqliteDriver::builder(&file).build();
+    let built = SqliteStorage::create(&file);
     assert!(
         matches!(built, Err(StorageError::NotADirectory { .. })),
         "{built:?}"
     );
-    let built = SqliteDriver::builder(file.join("below")).build();
+    let built = SqliteStorage::create(file.join("below"));
     assert!(matches!(built, Err(StorageError::Io(_))), "{built:?}");
     for size in [0, 1, 511, 1000, 131_072] {
-        let built = SqliteDriver::builder(dir.path().join("r"))
+        let built = SqliteStorage::builder(dir.path().join("r"))
             .page_size(size)
-            .build();
+            .create();
         assert!(
             matches!(built, Err(StorageError::PageSize { .. })),
             "{size}"

@@ -7,17 +7,16 @@ use std::time::Duration;
 use tenancy_core::{
     Actor, CatalogWriter, NewTenant, Provisioner, Tenant, TenantChange, TenantRef, TenantStatus,
 };
-use tenancy_sqlite::{Depth, Fleet, RebuildError, SqliteCatalog, SqliteDriver, ValidateOptions};
+use tenancy_sqlite::{Depth, Fleet, RebuildError, ValidateOptions};
 
-use crate::util::{files_below, notes, quick_dir};
+use crate::util::{at, files_below, notes, quick_dir};
 
 fn by() -> Actor {
     Actor::new("test")
 }
 
 fn open(root: &Path) -> Fleet {
-    let driver = SqliteDriver::builder(root).migrations(notes()).build();
-    Fleet::new(driver.unwrap(), SqliteCatalog::open(root).unwrap())
+    at(root).migrations(notes()).open().unwrap().fleet()
 }
 
 fn made(fleet: &Fleet, id: &str, text: &str) -> Tenant {
@@ -205,10 +204,13 @@ fn a_rebuild_that_was_cut_off_is_repeated() {
     drop(fleet);
     forget_catalog(root);
     // The rows are one transaction: before it there is an empty catalog at most.
-    drop(SqliteCatalog::open(root).unwrap());
+    std::fs::write(root.join("catalog.db"), "").unwrap();
     let rebuilt = Fleet::rebuild_catalog(root, &by()).unwrap();
     assert_eq!(texts(&rebuilt.tenants), ["acme@1"]);
     let empty = quick_dir();
+    let error = Fleet::rebuild_catalog(empty.path(), &by()).unwrap_err();
+    assert!(error.to_string().contains("is no storage root"), "{error}");
+    drop(at(empty.path()).open().unwrap());
     let rebuilt = Fleet::rebuild_catalog(empty.path(), &by()).unwrap();
     assert!(rebuilt.tenants.is_empty() && rebuilt.quarantined.is_empty());
 }

@@ -7,12 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tenancy_core::{Actor, CatalogWriter, NewTenant, Provisioner, Tenant, TenantStatus};
-use tenancy_sqlite::{
-    Depth, FileError, Fleet, RepairError, SqliteCatalog, SqliteDriver, SqliteDriverBuilder,
-    ValidateOptions,
-};
+use tenancy_sqlite::{Depth, FileError, Fleet, RepairError, SqliteStorageBuilder, ValidateOptions};
 
-use crate::util::{child, files_below, notes, quick_dir};
+use crate::util::{at, child, files_below, notes, quick_dir};
 
 const NOW: Duration = Duration::ZERO;
 
@@ -20,9 +17,11 @@ fn by() -> Actor {
     Actor::new("test")
 }
 
-fn open(root: &Path, options: impl FnOnce(SqliteDriverBuilder) -> SqliteDriverBuilder) -> Fleet {
-    let driver = options(SqliteDriver::builder(root).migrations(notes()));
-    Fleet::new(driver.build().unwrap(), SqliteCatalog::open(root).unwrap())
+fn open(root: &Path, options: impl FnOnce(SqliteStorageBuilder) -> SqliteStorageBuilder) -> Fleet {
+    options(at(root).migrations(notes()))
+        .open()
+        .unwrap()
+        .fleet()
 }
 
 fn row(fleet: &Fleet, id: &str, status: TenantStatus) -> Tenant {

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use tenancy_core::{
     Actor, CatalogWriter, NewTenant, ProvisionError, Provisioner, Tenant, TenantStatus,
 };
-use tenancy_sqlite::{FileError, Fleet, OpenError, SqliteCatalog, SqliteConnection, SqliteDriver};
+use tenancy_sqlite::{FileError, Fleet, OpenError, SqliteConnection, SqliteDriver};
 
-use crate::util::{Root, child, files_below, notes};
+use crate::util::{Root, at, child, files_below, notes};
 
 const NOW: Duration = Duration::ZERO;
 
@@ -63,7 +63,7 @@ fn a_retired_file_is_in_the_trash_with_all_its_rows_until_it_is_revived() {
     root.driver.retire(&acme, NOW).unwrap();
     root.driver.destroy(&acme).unwrap();
     root.driver.destroy(&acme).unwrap();
-    assert_eq!(files_below(root.dir.path()), ["tenancy.lock"]);
+    assert_eq!(root.files(), [""; 0]);
     for gone in [root.driver.retire(&acme, NOW), root.driver.revive(&acme)] {
         let error = gone.unwrap_err();
         let missing = matches!(
@@ -114,7 +114,7 @@ pub fn hold(arguments: &[String]) {
         panic!("root, locator")
     };
     let root = std::path::Path::new(root);
-    let driver = SqliteDriver::builder(root).migrations(notes()).build();
+    let driver = at(root).migrations(notes()).open_driver();
     let place = tenancy_core::Placement::new("sqlite", locator.as_str());
     let acme = Tenant::builder("acme".parse().unwrap()).placement(place);
     let manager = tenancy_pool::Driver::manager(&driver.unwrap(), &acme.build().unwrap());
@@ -188,17 +188,15 @@ fn another_file_in_the_place_or_in_the_trash_is_refused_and_kept() {
 
 /// A fleet of one root; `acme` is a retiring row with a file.
 fn fleet(root: &Root, retention: Duration) -> (Fleet, Tenant) {
-    let catalog = SqliteCatalog::open(root.dir.path()).unwrap();
-    let driver = SqliteDriver::builder(root.dir.path())
-        .migrations(notes())
-        .trash_retention(retention);
-    let driver = driver.build().unwrap();
+    let storage = at(root.dir.path()).migrations(notes());
+    let storage = storage.trash_retention(retention).open().unwrap();
+    let (driver, catalog) = (storage.driver(), storage.catalog());
     let mut new = NewTenant::new("acme".parse().unwrap());
     new.placement = driver.place(&new.id).unwrap();
     new.status = TenantStatus::Retiring;
     let acme = catalog.insert(new, &Actor::new("test")).unwrap();
     driver.provision(&acme).unwrap();
-    (Fleet::new(driver, catalog), acme)
+    (storage.fleet(), acme)
 }
 
 #[test]
@@ -262,16 +260,16 @@ fn a_clock_that_was_behind_destroys_nothing_early() {
 fn copies_are_listed_with_their_retention_and_removed_past_it() {
     for (retention, removed) in [(Duration::from_secs(3_600), 0), (Duration::ZERO, 1)] {
         let root = Root::new();
-        let catalog = SqliteCatalog::open(root.dir.path()).unwrap();
         // The third step has no way back, so a copy is kept before it.
         let steps = notes().iter().cloned().collect::<Vec<_>>();
         let third = tenancy_sqlite::Migration::new("third", "CREATE TABLE third (x)");
         let all = steps.into_iter().chain([third]);
-        let driver = SqliteDriver::builder(root.dir.path())
+        let storage = at(root.dir.path())
             .migrations(tenancy_sqlite::Migrations::new(all).unwrap())
             .snapshot_retention(retention)
-            .build()
+            .open()
             .unwrap();
+        let (driver, catalog) = (storage.driver(), storage.catalog());
         let mut new = NewTenant::new("acme".parse().unwrap());
         new.placement = driver.place(&new.id).unwrap();
         let acme = catalog.insert(new, &Actor::new("test")).unwrap();
@@ -279,7 +277,7 @@ fn copies_are_listed_with_their_retention_and_removed_past_it() {
         driver
             .migrate(&acme, tenancy_core::SchemaTarget::Latest)
             .unwrap();
-        let fleet = Fleet::new(driver, catalog);
+        let fleet = storage.fleet();
         let kept = fleet.snapshots().unwrap();
         let [copy] = &kept[..] else {
             panic!("{kept:?}")
@@ -404,5 +402,5 @@ fn a_step_that_fails_is_repeated() {
         }
         assert_eq!(failed, 1, "{at} {step}");
     }
-    assert_eq!(files_below(root.dir.path()), ["tenancy.lock"]);
+    assert_eq!(root.files(), [""; 0]);
 }

@@ -7,12 +7,11 @@ use r2d2::ManageConnection;
 use tenancy_core::{CatalogWriter, Provisioner, SchemaTarget, Tenant};
 use tenancy_pool::{CheckoutError, Driver, TenantPools};
 use tenancy_sqlite::{
-    Back, FileError, Fleet, MigrateError, Migration, Migrations, RunEnd, SqliteDriver,
-    ValidateOptions,
+    Back, FileError, MigrateError, Migration, Migrations, RunEnd, SqliteDriver, ValidateOptions,
 };
 
 use crate::fleet::{Bed, by, first_step, options};
-use crate::util::{files_below, notes};
+use crate::util::{at, files_below, notes};
 
 /// The steps of [`notes`], one that has no way back, and one that has.
 pub fn with_irreversible() -> Migrations {
@@ -94,10 +93,10 @@ fn a_copy_is_kept_before_a_step_without_a_way_back() {
     assert_eq!(copies(&bed).len(), 1, "and nothing beside it");
     // Whoever migrates keeps it: here one that is opened.
     let beta = bed.create("beta");
-    let driver = SqliteDriver::builder(bed.root.dir.path()).migrations(with_irreversible());
+    let driver = at(bed.root.dir.path()).migrations(with_irreversible());
     let driver = driver
         .behind(tenancy_sqlite::Behind::Migrate)
-        .build()
+        .open_driver()
         .unwrap();
     driver.manager(&beta).connect().unwrap();
     assert_eq!(fleet.copies(beta.id()).unwrap().len(), 1);
@@ -227,7 +226,7 @@ fn without_a_copy_the_tenant_is_named_and_stays() {
 fn an_interrupted_rollback_takes_nobody_back_twice() {
     let bed = Bed::with(6, notes());
     let begun = AtomicUsize::new(0);
-    let driver = SqliteDriver::builder(bed.root.dir.path()).migrations(notes());
+    let driver = at(bed.root.dir.path()).migrations(notes());
     // The fourth fails.
     let driver = driver.on_step(move |name| {
         let fourth = name == "migrate" && begun.fetch_add(1, Ordering::Relaxed) == 3;
@@ -236,7 +235,7 @@ fn an_interrupted_rollback_takes_nobody_back_twice() {
             false => Ok(()),
         }
     });
-    let fleet = Fleet::new(driver.build().unwrap(), bed.catalog.clone());
+    let fleet = driver.open().unwrap().fleet();
     let one_at_a_time = options().jobs(1);
     let report = fleet
         .rollback(Back::Steps(1), &one_at_a_time, |_| {})

@@ -3,17 +3,15 @@
 use std::fs;
 
 use tenancy_core::{Provisioner, SchemaTarget, Tenant};
-use tenancy_sqlite::{
-    FileError, Fleet, OpenError, Rule, SeedError, Seeds, SeedsError, SqliteDriver,
-};
+use tenancy_sqlite::{FileError, Fleet, OpenError, Rule, SeedError, Seeds, SeedsError};
 
 use crate::fleet::{Bed, first_step, options};
-use crate::util::notes;
+use crate::util::{at, notes};
 
 fn fleet(bed: &Bed, seeds: &[(&str, &str)]) -> Fleet {
     let seeds = Seeds::new(seeds.iter().copied()).unwrap();
-    let driver = SqliteDriver::builder(bed.root.dir.path()).migrations(notes());
-    Fleet::new(driver.seeds(seeds).build().unwrap(), bed.catalog.clone())
+    let driver = at(bed.root.dir.path()).migrations(notes());
+    driver.seeds(seeds).open().unwrap().fleet()
 }
 
 fn texts(bed: &Bed, tenant: &Tenant) -> String {

@@ -6,25 +6,28 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tenancy_core::{Provisioner, Tenant};
-use tenancy_sqlite::SqliteDriver;
 
-use crate::util::{Root, files_below, notes};
+use crate::util::{Root, at, files_below, notes};
 
 /// Only files that this library named so are cleared, and only when nobody else
 /// uses the root.
 #[test]
 fn staging_is_cleared_of_our_leftovers_alone() {
-    let Root { driver, dir } = Root::new();
+    let Root {
+        storage,
+        driver,
+        dir,
+    } = Root::new();
     let staging = dir.path().join("staging");
     let ours = "0123456789abcdef0123456789abcdef.1.db.0123456789abcdef.0123456789abcdef.new";
     let others = ["notes.txt", "x.1.db.0123456789abcdef.0123456789abcdef.new"];
     for name in [ours].iter().chain(&others) {
         fs::write(staging.join(name), "x").unwrap();
     }
-    let second = SqliteDriver::builder(dir.path()).build().unwrap();
+    let second = at(dir.path()).open_driver().unwrap();
     assert_eq!(files_below(&staging).len(), 3, "another one uses the root");
-    drop((driver, second));
-    let _third = SqliteDriver::builder(dir.path()).build().unwrap();
+    drop((storage, driver, second));
+    let _third = at(dir.path()).open_driver().unwrap();
     assert_eq!(files_below(&staging), others);
 }
 
@@ -33,7 +36,7 @@ fn staged() -> (Root, Tenant, PathBuf) {
     let name = Arc::new(Mutex::new(None));
     let dir = crate::util::quick_dir();
     let (seen, staging) = (name.clone(), dir.path().join("staging"));
-    let driver = SqliteDriver::builder(dir.path())
+    let driver = at(dir.path())
         .migrations(notes())
         .on_step(move |step| {
             if step == "put in place" {
@@ -42,11 +45,8 @@ fn staged() -> (Root, Tenant, PathBuf) {
             }
             Ok(())
         })
-        .build();
-    let root = Root {
-        driver: driver.unwrap(),
-        dir,
-    };
+        .open();
+    let root = Root::of(driver.unwrap(), dir);
     let acme = root.made("acme");
     let name = name.lock().unwrap().take().unwrap();
     assert!(!name.exists());
@@ -54,11 +54,9 @@ fn staged() -> (Root, Tenant, PathBuf) {
 }
 
 fn restarted(root: Root) -> Root {
-    let Root { driver, dir } = root;
-    drop(driver);
-    let driver = SqliteDriver::builder(dir.path()).migrations(notes());
-    let driver = driver.build().unwrap();
-    Root { driver, dir }
+    let dir = root.close();
+    let storage = at(dir.path()).migrations(notes()).open().unwrap();
+    Root::of(storage, dir)
 }
 
 /// The rename into place is not waited for: a power cut may take it back.

@@ -8,12 +8,12 @@ use tenancy_core::{
 };
 use tenancy_pool::TenantPools;
 use tenancy_sqlite::{
-    Back, Depth, Fleet, FleetOptions, Migration, Migrations, OpenError, SqliteCatalog,
-    SqliteDriver, ValidateOptions, Validation,
+    Back, Depth, Fleet, FleetOptions, Migration, Migrations, OpenError, SqliteDriver,
+    ValidateOptions, Validation,
 };
 
 use crate::stock_releases::more;
-use crate::util::{Root, files_below, notes};
+use crate::util::{Root, at, files_below, notes};
 
 /// A storage root with its fleet.
 pub struct Shop {
@@ -31,16 +31,14 @@ impl Shop {
     }
 
     pub fn of(root: Root) -> Self {
-        let catalog = SqliteCatalog::open(root.dir.path()).unwrap();
-        let fleet = Fleet::new(root.driver.clone(), catalog);
+        let fleet = root.storage.fleet();
         Self { root, fleet }
     }
 
     /// A second release of the program, beside the first.
     pub fn release(&self, migrations: Migrations) -> Fleet {
-        let driver = SqliteDriver::builder(self.root.dir.path());
-        let driver = driver.migrations(migrations).build().unwrap();
-        Fleet::new(driver, self.fleet.catalog().clone())
+        let driver = at(self.root.dir.path());
+        driver.migrations(migrations).open().unwrap().fleet()
     }
 
     /// Lets so much time go by for the stock.
@@ -302,8 +300,7 @@ fn threads_and_handles_never_take_the_same() {
         let hands: Vec<_> = ["a", "b", "c", "d"]
             .into_iter()
             .map(|name| {
-                let dir = shop.root.dir.path();
-                let fleet = Fleet::new(shop.root.driver.clone(), SqliteCatalog::open(dir).unwrap());
+                let fleet = shop.release(notes());
                 scope.spawn(move || {
                     let each = (0..EACH).map(|n| sign_up(&fleet, &format!("{name}{n}")));
                     each.collect::<Vec<_>>()
@@ -335,9 +332,7 @@ fn who_fill_it_at_once_make_no_more_than_is_wanted() {
         let together = std::sync::Barrier::new(2);
         let made: Vec<usize> = std::thread::scope(|scope| {
             let hands = [(); 2].map(|()| {
-                let dir = shop.root.dir.path();
-                let catalog = SqliteCatalog::open(dir).unwrap();
-                let fleet = Fleet::new(shop.root.driver.clone(), catalog);
+                let fleet = shop.release(notes());
                 let together = &together;
                 scope.spawn(move || {
                     together.wait();
@@ -389,11 +384,13 @@ fn an_older_catalog_that_was_restored_does_not_hide_a_tenants_file() {
     let sql = "INSERT INTO notes (text) VALUES ('hello')";
     connection.execute(sql, []).unwrap();
     drop((connection, raw, fleet));
+    let dir = root.close();
     let wal = rusqlite::Connection::open(&old).unwrap();
     wal.execute_batch("PRAGMA journal_mode = WAL").unwrap();
     drop(wal);
     std::fs::rename(&old, &new).unwrap();
-    let shop = Shop::of(root);
+    let storage = at(dir.path()).migrations(notes()).open().unwrap();
+    let shop = Shop::of(Root::of(storage, dir));
     for round in ["waiting", "withdrawn"] {
         let findings = shop.validate().findings;
         let said: Vec<_> = findings.iter().map(|f| (f.code(), &f.path)).collect();
@@ -412,8 +409,8 @@ fn a_catalog_that_is_made_anew_says_which_files_nobody_used() {
     let (acme, _unused) = (sign_up(&shop.fleet, "acme"), sign_up(&shop.fleet, "beta"));
     shop.root.connect(&acme).unwrap();
     let Shop { root, fleet } = shop;
-    let Root { driver, dir } = root;
-    drop((fleet, driver));
+    drop(fleet);
+    let dir = root.close();
     for name in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
         let _ = std::fs::remove_file(dir.path().join(name));
     }

@@ -5,10 +5,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::{Arc, Mutex};
 
 use tenancy_core::{CatalogWriter, TenantStatus};
-use tenancy_sqlite::{Fleet, Migrations, SqliteCatalog, SqliteDriver};
+use tenancy_sqlite::{Migrations, SqliteStorage};
 
 use crate::stock::{Shop, asking, by};
-use crate::util::{Root, child, files_below, notes};
+use crate::util::{Root, at, child, files_below, notes};
 
 /// What is filled up, and what an older release had left, which is removed first.
 const WANTED: usize = 3;
@@ -26,25 +26,23 @@ fn prepared() -> Root {
     shop.root
 }
 
-fn fleet(
+fn open(
     root: &str,
     on_step: impl Fn(&'static str) -> std::io::Result<()> + Send + Sync + 'static,
-) -> Fleet {
-    let driver = SqliteDriver::builder(root).migrations(notes());
-    let driver = driver.on_step(on_step).build().unwrap();
-    Fleet::new(driver, SqliteCatalog::open(root).unwrap())
+) -> SqliteStorage {
+    let driver = at(root).migrations(notes());
+    driver.on_step(on_step).open().unwrap()
 }
 
 fn steps() -> Vec<&'static str> {
-    let Root { driver, dir } = prepared();
-    drop(driver);
+    let dir = prepared().close();
     let steps = Arc::new(Mutex::new(Vec::new()));
     let seen = steps.clone();
-    let fleet = fleet(dir.path().to_str().unwrap(), move |name| {
+    let storage = open(dir.path().to_str().unwrap(), move |name| {
         seen.lock().unwrap().push(name);
         Ok(())
     });
-    fleet.fill_stock(WANTED, &by()).unwrap();
+    storage.fleet().fill_stock(WANTED, &by()).unwrap();
     let steps = steps.lock().unwrap();
     steps.clone()
 }
@@ -55,7 +53,7 @@ pub fn fill_and_die(arguments: &[String]) {
         panic!("root, at")
     };
     let left = Mutex::new(at.parse::<usize>().unwrap());
-    let fleet = fleet(root, move |_| {
+    let storage = open(root, move |_| {
         let mut left = left.lock().unwrap();
         if *left == 0 {
             let this = rustix::process::getpid();
@@ -64,7 +62,7 @@ pub fn fill_and_die(arguments: &[String]) {
         *left -= 1;
         Ok(())
     });
-    fleet.fill_stock(WANTED, &by()).unwrap();
+    storage.fleet().fill_stock(WANTED, &by()).unwrap();
 }
 
 /// What was begun lapses after a minute; here at once.
@@ -76,7 +74,7 @@ fn let_lapse(dir: &std::path::Path) {
 /// All that there is fits together, and the stock is full.
 fn assert_full(root: Root, context: &str) {
     let shop = Shop::of(root);
-    let fleet = fleet(shop.root.dir.path().to_str().unwrap(), |_| Ok(()));
+    let fleet = open(shop.root.dir.path().to_str().unwrap(), |_| Ok(())).fleet();
     let filled = fleet.fill_stock(WANTED, &by()).unwrap();
     assert_eq!((filled.ready, filled.made), (WANTED, 0), "{context}");
     assert_eq!(shop.files().len(), WANTED, "{context}: {:?}", shop.files());
@@ -124,18 +122,14 @@ fn a_filling_that_is_killed_at_any_step_is_taken_up_by_the_next() {
     assert!(names.iter().eq(&expected), "{names:?}");
     println!("{} steps", steps.len());
     for (at, step) in steps.iter().enumerate() {
-        let Root { driver, dir } = prepared();
-        drop(driver);
+        let dir = prepared().close();
         let path = dir.path().to_str().unwrap().to_owned();
         let child = child::start("stock", &[&path, &at.to_string()]);
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.signal(), Some(9), "{step}: {output:?}");
         // Nothing that a validation would complain of, at any moment.
-        let driver = SqliteDriver::builder(&path).migrations(notes()).build();
-        let shop = Shop::of(Root {
-            driver: driver.unwrap(),
-            dir,
-        });
+        let storage = open(&path, |_| Ok(()));
+        let shop = Shop::of(Root::of(storage, dir));
         let validation = shop.validate();
         assert!(validation.is_sound(), "{step}: {:?}", validation.findings);
         let_lapse(shop.root.dir.path());
@@ -147,11 +141,10 @@ fn a_filling_that_is_killed_at_any_step_is_taken_up_by_the_next() {
 #[test]
 fn a_filling_that_fails_at_any_step_is_taken_up_by_the_next() {
     for (at, step) in steps().into_iter().enumerate() {
-        let Root { driver, dir } = prepared();
-        drop(driver);
+        let dir = prepared().close();
         let path = dir.path().to_str().unwrap().to_owned();
         let left = Mutex::new(at);
-        let failing = fleet(&path, move |_| {
+        let failing = open(&path, move |_| {
             let mut left = left.lock().unwrap();
             *left = left.wrapping_sub(1);
             match *left {
@@ -159,45 +152,45 @@ fn a_filling_that_fails_at_any_step_is_taken_up_by_the_next() {
                 _ => Ok(()),
             }
         });
-        assert!(failing.fill_stock(WANTED, &by()).is_err(), "{step}");
+        let fleet = failing.fleet();
+        assert!(fleet.fill_stock(WANTED, &by()).is_err(), "{step}");
         let_lapse(dir.path());
-        failing.fill_stock(WANTED, &by()).unwrap();
-        let driver = failing.driver().clone();
-        assert_full(Root { driver, dir }, step);
+        fleet.fill_stock(WANTED, &by()).unwrap();
+        drop(fleet);
+        assert_full(Root::of(failing, dir), step);
     }
 }
 
 /// Nobody was alone since, who would have put in place what was staged.
 #[test]
 fn what_a_killed_filling_staged_does_not_come_back_once_it_is_removed() {
-    let Root { driver, dir } = prepared();
-    let path = dir.path().to_str().unwrap().to_owned();
+    let root = prepared();
+    let path = root.dir.path().to_str().unwrap().to_owned();
     let at = steps().iter().position(|step| *step == "put in place");
     let child = child::start("stock", &[&path, &at.unwrap().to_string()]);
     child.wait_with_output().unwrap();
-    let_lapse(dir.path());
-    let shop = Shop::of(Root { driver, dir });
+    let_lapse(root.dir.path());
+    let shop = Shop::of(root);
     assert!(!files_below(&shop.root.dir.path().join("staging")).is_empty());
     assert_eq!(shop.fleet.fill_stock(0, &by()).unwrap().removed, WANTED);
     let Shop { root, fleet } = shop;
-    let Root { driver, dir } = root;
-    drop((fleet, driver));
-    let driver = SqliteDriver::builder(dir.path()).build().unwrap();
-    assert!(driver.was_alone());
-    let shop = Shop::of(Root { driver, dir });
+    drop(fleet);
+    let dir = root.close();
+    let storage = SqliteStorage::open(dir.path()).unwrap();
+    assert!(storage.driver().was_alone());
+    let shop = Shop::of(Root::of(storage, dir));
     assert!(shop.validate().is_sound(), "{:?}", shop.validate().findings);
 }
 
 /// What is begun and not lapsed is somebody's who is alive.
 #[test]
 fn what_another_process_is_making_is_left_to_it() {
-    let Root { driver, dir } = prepared();
-    drop(driver);
+    let dir = prepared().close();
     let path = dir.path().to_str().unwrap().to_owned();
     let at = steps().iter().position(|step| *step == "stage").unwrap();
     let child = child::start("stock", &[&path, &at.to_string()]);
     child.wait_with_output().unwrap();
-    let fleet = fleet(&path, |_| Ok(()));
+    let fleet = open(&path, |_| Ok(())).fleet();
     let filled = fleet.fill_stock(WANTED, &by()).unwrap();
     assert_eq!((filled.ready, filled.made), (0, 0));
 }
@@ -207,7 +200,7 @@ pub fn sign_up(arguments: &[String]) {
     let [root, name, count] = arguments else {
         panic!("root, name, count")
     };
-    let fleet = fleet(root, |_| Ok(()));
+    let fleet = open(root, |_| Ok(())).fleet();
     child::wait_for_the_other(root);
     for n in 0..count.parse::<usize>().unwrap() {
         let new = asking(&fleet, &format!("{name}{n}"));

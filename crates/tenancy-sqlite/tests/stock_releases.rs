@@ -3,10 +3,10 @@
 use r2d2::ManageConnection;
 use tenancy_core::{Provisioner, TenantStatus};
 use tenancy_pool::Driver;
-use tenancy_sqlite::{FleetOptions, Migration, Migrations, SqliteDriver};
+use tenancy_sqlite::{FleetOptions, Migration, Migrations};
 
 use crate::stock::{Shop, by, sign_up};
-use crate::util::notes;
+use crate::util::{at, notes};
 
 /// One migration more than [`notes`].
 pub fn more() -> Migrations {
@@ -54,8 +54,8 @@ fn who_makes_others_of_one_version_has_its_turn_after_an_hour() {
     let first = notes().iter().next().unwrap().clone();
     let edited = [first, Migration::new("marks", "CREATE TABLE marks (x)")];
     let edited = shop.release(Migrations::new(edited).unwrap());
-    let driver = SqliteDriver::builder(shop.root.dir.path()).page_size(8192);
-    let pages = driver.migrations(notes()).build().unwrap();
+    let driver = at(shop.root.dir.path()).page_size(8192);
+    let pages = driver.migrations(notes()).open_driver().unwrap();
     assert_ne!(pages.fingerprint(), shop.root.driver.fingerprint());
     shop.fleet.fill_stock(1, &by()).unwrap();
     let rounds = [(0, (0, 0)), (50, (0, 0)), (70, (1, 1)), (0, (0, 0))];

@@ -14,7 +14,7 @@ use tenancy_sqlite::{
 
 use crate::fleet::{Bed, by, first_step, options};
 use crate::rollback::with_irreversible;
-use crate::util::child;
+use crate::util::{at, catalog, child};
 
 /// Nothing here takes longer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -88,13 +88,13 @@ pub fn traffic(arguments: &[String]) {
     let [root, seed] = arguments else {
         panic!("root and seed")
     };
-    let driver = SqliteDriver::builder(root).migrations(with_irreversible());
+    let driver = at(root).migrations(with_irreversible());
     // It is at version 1 after the rollback.
-    let driver = driver.behind(tenancy_sqlite::Behind::Migrate).build();
+    let driver = driver.behind(tenancy_sqlite::Behind::Migrate).open_driver();
     let pools = TenantPools::<SqliteDriver>::builder().build(driver.unwrap());
     let mut traffic = Traffic {
         pools: &pools.unwrap(),
-        catalog: &SqliteCatalog::open(root).unwrap(),
+        catalog: &catalog(root).unwrap(),
         who: "theirs".into(),
         seed: seed.parse().unwrap(),
     };
@@ -104,11 +104,15 @@ pub fn traffic(arguments: &[String]) {
     println!("\nROWS {new}");
 }
 
-/// A driver that migrates on open, as the copy is of an older schema.
+/// A fleet whose driver migrates on open, as the copy is of an older schema.
+fn fleet(bed: &Bed) -> Fleet {
+    let builder = at(bed.root.dir.path()).migrations(with_irreversible());
+    let builder = builder.behind(tenancy_sqlite::Behind::Migrate);
+    builder.open().unwrap().fleet()
+}
+
 fn driver(bed: &Bed) -> SqliteDriver {
-    let driver = SqliteDriver::builder(bed.root.dir.path()).migrations(with_irreversible());
-    let driver = driver.behind(tenancy_sqlite::Behind::Migrate);
-    driver.build().unwrap()
+    fleet(bed).driver().clone()
 }
 
 #[test]
@@ -119,7 +123,7 @@ fn no_write_that_was_acknowledged_after_the_turn_is_in_the_old_file() {
     };
     println!("TENANCY_SEED={seed}");
     let bed = Bed::with(1, first_step());
-    let fleet = Fleet::new(driver(&bed), bed.catalog.clone());
+    let fleet = fleet(&bed);
     fleet.migrate(&options(), |_| {}).unwrap();
     let old = bed.tenant("t00");
     let pools = TenantPools::<SqliteDriver>::builder().build(driver(&bed));
@@ -185,7 +189,7 @@ fn no_write_that_was_acknowledged_after_the_turn_is_in_the_old_file() {
 #[test]
 fn the_old_file_stays_closed_and_in_place_for_whoever_still_has_it() {
     let bed = Bed::with(1, first_step());
-    let fleet = Fleet::new(driver(&bed), bed.catalog.clone());
+    let fleet = fleet(&bed);
     fleet.migrate(&options(), |_| {}).unwrap();
     let old = bed.tenant("t00");
     let manager = fleet.driver().manager(&old);
@@ -251,12 +255,12 @@ fn a_file_that_nobody_turned_to_refuses_nothing() {
     bed.fleet(with_irreversible())
         .migrate(&options(), |_| {})
         .unwrap();
-    let failing = SqliteDriver::builder(bed.root.dir.path()).migrations(with_irreversible());
+    let failing = at(bed.root.dir.path()).migrations(with_irreversible());
     let failing = failing.on_step(|name| match name {
         "turn to the restored file" => Err(std::io::Error::other("on purpose")),
         _ => Ok(()),
     });
-    let failing = Fleet::new(failing.build().unwrap(), bed.catalog.clone());
+    let failing = failing.open().unwrap().fleet();
     let restoring = options().restore_copies();
     let report = failing.rollback(Back::To(1), &restoring, |_| {}).unwrap();
     assert_eq!(report.failed.len(), 1);

@@ -1,11 +1,14 @@
 //! What the tests share.
 
+use std::path::Path;
+
 use r2d2::ManageConnection;
 use tempfile::TempDir;
 use tenancy_core::{Provisioner, Tenant};
 use tenancy_pool::Driver;
 use tenancy_sqlite::{
-    Migration, Migrations, OpenError, SqliteConnection, SqliteDriver, SqliteDriverBuilder,
+    Migration, Migrations, OpenError, SqliteCatalog, SqliteConnection, SqliteDriver, SqliteStorage,
+    SqliteStorageBuilder, StorageError,
 };
 
 /// Two steps with their ways back.
@@ -22,6 +25,23 @@ pub fn notes() -> Migrations {
     .expect("the scripts are not empty")
 }
 
+/// The options of a storage root, to open it with; a new one is made first.
+pub fn at(root: impl AsRef<Path>) -> SqliteStorageBuilder {
+    let root = root.as_ref();
+    if !root.join("tenancy.root").exists() {
+        // Another process may be faster.
+        let made = SqliteStorage::builder(root).create_driver();
+        let there = matches!(made, Ok(_) | Err(StorageError::RootExists { .. }));
+        assert!(there, "{made:?}");
+    }
+    SqliteStorage::builder(root)
+}
+
+/// The catalog of a storage root; a new root is made first.
+pub fn catalog(root: impl AsRef<Path>) -> Result<SqliteCatalog, StorageError> {
+    Ok(at(root).open()?.catalog().clone())
+}
+
 /// A directory that goes away, in memory where that is possible: what is tested here
 /// is not the disk. What is about durable steps uses the disk.
 pub fn quick_dir() -> TempDir {
@@ -32,6 +52,7 @@ pub fn quick_dir() -> TempDir {
 
 /// A storage root that goes away, and its driver.
 pub struct Root {
+    pub storage: SqliteStorage,
     pub driver: SqliteDriver,
     pub dir: TempDir,
 }
@@ -47,17 +68,31 @@ impl Root {
         Self::in_dir(dir, |builder| builder.migrations(notes()))
     }
 
-    pub fn with(options: impl FnOnce(SqliteDriverBuilder) -> SqliteDriverBuilder) -> Self {
+    pub fn with(options: impl FnOnce(SqliteStorageBuilder) -> SqliteStorageBuilder) -> Self {
         Self::in_dir(quick_dir(), options)
     }
 
     fn in_dir(
         dir: TempDir,
-        options: impl FnOnce(SqliteDriverBuilder) -> SqliteDriverBuilder,
+        options: impl FnOnce(SqliteStorageBuilder) -> SqliteStorageBuilder,
     ) -> Self {
-        let driver = options(SqliteDriver::builder(dir.path())).build();
-        let driver = driver.expect("a driver");
-        Self { driver, dir }
+        let storage = options(SqliteStorage::builder(dir.path())).create();
+        Self::of(storage.expect("a root"), dir)
+    }
+
+    /// A root that is open already.
+    pub fn of(storage: SqliteStorage, dir: TempDir) -> Self {
+        let driver = storage.driver().clone();
+        Self {
+            storage,
+            driver,
+            dir,
+        }
+    }
+
+    /// Closes it, as its shared lock keeps the next process from clearing up.
+    pub fn close(self) -> TempDir {
+        self.dir
     }
 
     /// A tenant that has a place, and no file yet.
@@ -75,6 +110,13 @@ impl Root {
         let tenant = self.placed(id);
         self.driver.provision(&tenant).expect("a file");
         tenant
+    }
+
+    /// What is below the root, without its marker, its lock and its catalog.
+    pub fn files(&self) -> Vec<String> {
+        let mut all = files_below(self.dir.path());
+        all.retain(|name| !name.starts_with("catalog.db") && !name.starts_with("tenancy."));
+        all
     }
 
     pub fn connect(&self, tenant: &Tenant) -> Result<SqliteConnection, OpenError> {

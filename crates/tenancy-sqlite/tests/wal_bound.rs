@@ -8,7 +8,7 @@ use tenancy_core::Tenant;
 use tenancy_pool::TenantPools;
 use tenancy_sqlite::{Rule, SqliteConnection, SqliteDriver, StorageError};
 
-use crate::util::{Root, child, notes};
+use crate::util::{Root, at, child, notes};
 
 /// Small pages, so that little has to be written.
 const MAX: u64 = 2_000 * 512;
@@ -197,8 +197,8 @@ fn a_bound_that_every_busy_tenant_would_reach_is_refused() {
         (4096, 8_192_000, true),
         (65536, u64::MAX, true),
     ] {
-        let builder = SqliteDriver::builder(dir.path()).page_size(page_size);
-        let built = builder.max_wal_bytes(max).build();
+        let builder = at(dir.path()).page_size(page_size);
+        let built = builder.max_wal_bytes(max).open_driver();
         let row = (page_size, max, taken);
         assert_eq!(built.is_ok(), taken, "{row:?}");
         let refused = matches!(built, Err(StorageError::MaxWalBytes { .. }));
@@ -212,10 +212,10 @@ pub fn read(arguments: &[String]) {
         panic!("root, locator")
     };
     let root = std::path::Path::new(root);
-    let driver = SqliteDriver::builder(root).migrations(notes());
+    let driver = at(root).migrations(notes());
     let place = tenancy_core::Placement::new("sqlite", locator.as_str());
     let acme = Tenant::builder("acme".parse().unwrap()).placement(place);
-    let driver = driver.page_size(512).build().unwrap();
+    let driver = driver.page_size(512).open_driver().unwrap();
     let manager = tenancy_pool::Driver::manager(&driver, &acme.build().unwrap());
     let connection = r2d2::ManageConnection::connect(&manager).unwrap();
     begin_to_read(&connection);

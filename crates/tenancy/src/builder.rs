@@ -28,12 +28,17 @@ pub struct TenancyBuilder<D: Driver + Provisioner> {
     actor: Actor,
     upkeep: Upkeep,
     observers: Observers,
-    /// An error when it is out of bounds.
-    pub(crate) stock: Option<Result<Fill, Error>>,
+    pub(crate) stock: Option<Fill>,
+}
+
+impl<D: Driver + Provisioner, C: CatalogWriter> From<(D, C)> for TenancyBuilder<D> {
+    fn from((driver, catalog): (D, C)) -> Self {
+        Self::new(driver, Arc::new(catalog))
+    }
 }
 
 impl<D: Driver + Provisioner> TenancyBuilder<D> {
-    pub(crate) fn new(driver: D, catalog: Arc<dyn CatalogWriter>) -> Self {
+    fn new(driver: D, catalog: Arc<dyn CatalogWriter>) -> Self {
         Self {
             driver,
             resolver: Resolver::builder(catalog.clone()),
@@ -88,11 +93,9 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
     /// ```
     /// # use tenancy::*;
     /// # let root = tempfile::tempdir()?;
-    /// # let driver = SqliteDriver::builder(root.path()).build()?;
-    /// # let catalog = SqliteCatalog::open(root.path())?;
     /// // As it is published: std::fs::read_to_string("public_suffix_list.dat")?
     /// let list = "com\nuk\nco.uk\n*.ck\n!www.ck";
-    /// let tenancy = Tenancy::builder(driver, catalog)
+    /// let tenancy = Tenancy::builder(SqliteStorage::create(root.path())?)
     ///     .resolver(|r| r.rule(Rule::Domain))
     ///     .public_suffixes(list.parse()?)
     ///     .build()?;
@@ -103,11 +106,6 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
     pub fn public_suffixes(mut self, list: PublicSuffixes) -> Self {
         self.suffixes = Some(list);
         self
-    }
-
-    #[cfg(feature = "sqlite")]
-    pub(crate) fn driver(&self) -> &D {
-        &self.driver
     }
 
     /// Who the catalog's writes are by; `tenancy` unless said.
@@ -126,25 +124,25 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
     /// Ties everything together.
     ///
     /// # Errors
-    /// When the rules or the bounds contradict each other, the stock is out of bounds, or
-    /// a thread cannot be started.
+    /// When the catalog belongs to another storage than the driver, the rules or the bounds
+    /// contradict each other, or a thread cannot be started.
     pub fn build(self) -> Result<Tenancy<D>, Error> {
+        if let Some(id) = self.driver.storage_id() {
+            self.catalog.record_storage(&id)?;
+        }
         let pools = self.pools.build(self.driver)?;
         // A changed epoch or a removed tenant is marked in the pools as soon as the
         // resolver knows of it.
         let resolver = self.resolver.observer(Arc::new(pools.clone())).build()?;
         let resolver = Arc::new(resolver);
         let (actor, observers) = (self.actor.clone(), self.observers);
-        let stock = self
-            .stock
-            .transpose()?
-            .map(|fill| -> Arc<dyn Fn() + Send + Sync> {
-                Arc::new(move || {
-                    if let Err(error) = fill(&actor) {
-                        observers.emit(&Event::StockFailed { error: &*error });
-                    }
-                })
-            });
+        let stock = self.stock.map(|fill| -> Arc<dyn Fn() + Send + Sync> {
+            Arc::new(move || {
+                if let Err(error) = fill(&actor) {
+                    observers.emit(&Event::StockFailed { error: &*error });
+                }
+            })
+        });
         let mut upkeep = Vec::new();
         if let Upkeep::Every(every) = self.upkeep {
             let (resolver, pools) = (resolver.clone(), pools.clone());

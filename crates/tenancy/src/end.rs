@@ -17,10 +17,9 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// [`maintain`](Self::maintain) once they have heard of it: allow a second or two.
     ///
     /// ```
-    /// # use tenancy::{Rule, SqliteCatalog, SqliteDriver, Tenancy, TenantId, TenantStatus};
+    /// # use tenancy::{Rule, SqliteStorage, Tenancy, TenantId, TenantStatus};
     /// # let root = tempfile::tempdir()?;
-    /// # let driver = SqliteDriver::builder(root.path()).build()?;
-    /// # let tenancy = Tenancy::builder(driver, SqliteCatalog::open(root.path())?);
+    /// # let tenancy = Tenancy::builder(SqliteStorage::create(root.path())?);
     /// # let tenancy = tenancy.resolver(|rules| rules.rule(Rule::Domain)).build()?;
     /// use std::time::Duration;
     /// let acme: TenantId = "acme".parse()?;

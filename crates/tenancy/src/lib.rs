@@ -2,14 +2,15 @@
 //! connections to its database, and never to another's.
 //!
 //! ```
-//! use tenancy::{Method, Migration, Migrations, RequestHead, Rule, SqliteCatalog, SqliteDriver};
+//! use tenancy::{Method, Migration, Migrations, RequestHead, Rule, SqliteStorage};
 //! use tenancy::{Tenancy, TenantId};
 //!
 //! let root = tempfile::tempdir()?;
 //! let notes = Migration::new("notes", "CREATE TABLE notes (text TEXT NOT NULL) STRICT");
-//! let driver =
-//!     SqliteDriver::builder(root.path()).migrations(Migrations::new([notes])?).build()?;
-//! let tenancy = Tenancy::builder(driver, SqliteCatalog::open(root.path())?)
+//! // Once; from then on `open` in the place of `create`.
+//! let storage =
+//!     SqliteStorage::builder(root.path()).migrations(Migrations::new([notes])?).create()?;
+//! let tenancy = Tenancy::builder(storage)
 //!     .resolver(|r| r.rule(Rule::Subdomain).central_domain("app.test").subdomains_of("app.test"))
 //!     .build()?;
 //!
@@ -74,9 +75,9 @@ pub use tenancy_sqlite::{
     InvalidStock, IoError, KeptCopy, LeftOut, MigrateError, Migration, Migrations, MigrationsError,
     OpenError, Plan, Planned, Problem, Progress, RebuildError, Rebuilt, Recovered, Refusal, Repair,
     RepairError, Run, RunEnd, SchemaCounts, SchemaStatus, SeedError, Seeds, SeedsError, Snapshot,
-    SqliteCatalog, SqliteConnection, SqliteDriver, SqliteDriverBuilder, SqliteManager, Stock, Stop,
-    StorageError, TaskFailure, TenantDone, TenantFailed, TenantLeftOut, TrashedFile, Vacuumed,
-    ValidateOptions, Validated, Validation,
+    SqliteCatalog, SqliteConnection, SqliteDriver, SqliteManager, SqliteStorage,
+    SqliteStorageBuilder, Stock, Stop, StorageError, TaskFailure, TenantDone, TenantFailed,
+    TenantLeftOut, TrashedFile, Vacuumed, ValidateOptions, Validated, Validation,
 };
 
 /// The README's example, compiled and run.

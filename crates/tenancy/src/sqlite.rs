@@ -1,7 +1,7 @@
 //! A [`Tenancy`] with a SQLite file for each tenant, as `tenancy.toml` says.
 
 use tenancy_core::Actor;
-use tenancy_sqlite::{Fleet, Migrations, RepairError, Seeds, SqliteCatalog, SqliteDriver, Stock};
+use tenancy_sqlite::{Migrations, Seeds, SqliteDriver, SqliteStorage, SqliteStorageBuilder};
 
 use crate::builder::Fill;
 use crate::{Config, Error, Tenancy, TenancyBuilder};
@@ -14,85 +14,99 @@ impl Tenancy<SqliteDriver> {
     /// # let dir = tempfile::tempdir()?;
     /// # let file = dir.path().join("tenancy.toml");
     /// # std::fs::write(&file, "[resolve]\nrules = [\"subdomain\"]\nsubdomains_of = [\"app.test\"]")?;
-    /// let tenancy = Tenancy::from_config(&Config::load(file)?)?;
+    /// let config = Config::load(file)?;
+    /// config.sqlite()?.create()?; // once, as `tenancy init` does
+    /// let tenancy = Tenancy::from_config(&config)?;
     /// tenancy.create("acme".parse::<TenantId>()?)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
-    /// When the keys contradict each other, or the storage cannot be used.
+    /// When the keys contradict each other, or there is no storage root or it cannot be used.
     pub fn from_config(config: &Config) -> Result<Self, Error> {
         TenancyBuilder::from_config(config)?.build()
     }
 }
 
 impl TenancyBuilder<SqliteDriver> {
-    /// Starts from what the config says; what it has no words for can be added. If no
-    /// other process uses the storage root, the retirements that a killed one left half
-    /// done are completed first; see [`Fleet::recover`].
+    /// Starts from what the config says, with the storage that
+    /// [`Config::open_sqlite`] opens; what the config has no words for can be added.
     ///
     /// # Errors
-    /// When the keys contradict each other, the storage cannot be used, or its catalog
-    /// is lost.
+    /// As [`Config::open_sqlite`].
     pub fn from_config(config: &Config) -> Result<Self, Error> {
+        Self::configured(config.open_sqlite()?, config)
+    }
+
+    /// Starts with a storage that is open, and what the config says of the rest.
+    ///
+    /// # Errors
+    /// When the keys contradict each other.
+    pub fn configured(storage: SqliteStorage, config: &Config) -> Result<Self, Error> {
+        let builder = Self::from(storage).try_resolver(|resolver| config.configure(resolver))?;
+        Ok(builder.pools(|pools| config.pool.configure(pools)))
+    }
+}
+
+impl Config {
+    /// Opens the storage that the config describes. If no other process uses its root, the
+    /// retirements that a killed one left half done are completed first; see
+    /// [`Fleet::recover`](tenancy_sqlite::Fleet::recover).
+    ///
+    /// # Errors
+    /// When keys of the config contradict each other, there is no storage root or it cannot
+    /// be used, or its catalog is lost.
+    pub fn open_sqlite(&self) -> Result<SqliteStorage, Error> {
+        let storage = self.sqlite()?.open()?;
+        if storage.driver().was_alone() {
+            // What a file refuses is found by a validation: it is nobody else's trouble.
+            storage.fleet().recover(&Actor::new("recovery"))?;
+        }
+        Ok(storage)
+    }
+
+    /// The storage that the config describes, to [create](SqliteStorageBuilder::create) or to
+    /// [open](SqliteStorageBuilder::open) it.
+    ///
+    /// # Errors
+    /// When keys of the config contradict each other, or its migrations or seeds cannot be
+    /// read.
+    pub fn sqlite(&self) -> Result<SqliteStorageBuilder, Error> {
         // A config that contradicts itself must not leave a storage root behind.
-        config.resolver(tenancy_core::MemoryCatalog::new())?;
-        Stock::check(config.storage.stock).map_err(RepairError::from)?;
-        let migrations = match &config.storage.migrations {
+        self.resolver(tenancy_core::MemoryCatalog::new())?;
+        let migrations = match &self.storage.migrations {
             Some(dir) => Migrations::from_dir(dir)?,
             None => Migrations::default(),
         };
-        let root = &config.storage.root;
-        SqliteCatalog::refuse_lost(root)?;
-        let seeds = match &config.storage.seeds {
+        let seeds = match &self.storage.seeds {
             Some(dir) => Seeds::from_dir(dir)?,
             None => Seeds::default(),
         };
-        let mut driver = SqliteDriver::builder(root).migrations(migrations);
-        if let Some(retention) = config.retention.trash {
-            driver = driver.trash_retention(retention);
+        let storage = SqliteStorage::builder(&self.storage.root);
+        let mut storage = storage.migrations(migrations).seeds(seeds);
+        if let Some(retention) = self.retention.trash {
+            storage = storage.trash_retention(retention);
         }
-        if let Some(retention) = config.retention.snapshots {
-            driver = driver.snapshot_retention(retention);
+        if let Some(retention) = self.retention.snapshots {
+            storage = storage.snapshot_retention(retention);
         }
-        let driver = driver.seeds(seeds).build()?;
-        let catalog = SqliteCatalog::open(root)?;
-        if driver.was_alone() {
-            let fleet = Fleet::new(driver.clone(), catalog.clone());
-            // What a file refuses is found by a validation: it is nobody else's trouble.
-            fleet.recover(&Actor::new("recovery"))?;
-        }
-        let mut builder = Tenancy::builder(driver, catalog.clone());
-        if config.storage.stock > 0 {
-            builder = builder.stock(catalog, config.storage.stock);
-        }
-        builder = builder.try_resolver(|resolver| config.configure(resolver))?;
-        Ok(builder.pools(|pools| config.pool.configure(pools)))
+        Ok(match self.storage.stock {
+            0 => storage,
+            ready => storage.stock(ready),
+        })
     }
+}
 
-    /// Keeps so many databases, 0 to 10,000, ready for tenants yet to come, in the root of
-    /// the driver and this catalog: a sign-up takes one and is one write to the catalog
-    /// then. Without this each makes its own. 0 removes what is there. See [`Fleet::fill_stock`], which the upkeep
-    /// calls; [`Event::StockFailed`](crate::Event) tells what stops it.
-    ///
-    /// ```
-    /// # use tenancy::*;
-    /// # let root = tempfile::tempdir()?;
-    /// # let driver = SqliteDriver::builder(root.path()).build()?;
-    /// let catalog = SqliteCatalog::open(root.path())?;
-    /// let tenancy = Tenancy::builder(driver, catalog.clone())
-    ///     .resolver(|r| r.rule(Rule::Domain))
-    ///     .stock(catalog, 20)
-    ///     .build()?;
-    /// # tenancy.maintain();
-    /// tenancy.create("acme".parse::<TenantId>()?)?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn stock(mut self, catalog: SqliteCatalog, ready: usize) -> Self {
-        let fleet = Fleet::new(self.driver().clone(), catalog);
-        let fill: Fill = Box::new(move |by| Ok(fleet.fill_stock(ready, by).map(drop)?));
-        let bound = Stock::check(ready).map_err(|error| RepairError::from(error).into());
-        self.stock = Some(bound.map(|()| fill));
-        self
+/// The upkeep keeps as many databases ready as the storage was told to
+/// [keep](tenancy_sqlite::SqliteStorageBuilder::stock).
+impl From<SqliteStorage> for TenancyBuilder<SqliteDriver> {
+    fn from(storage: SqliteStorage) -> Self {
+        let mut builder = Self::from((storage.driver().clone(), storage.catalog().clone()));
+        if let Some(ready) = storage.stock() {
+            let fleet = storage.fleet();
+            let fill: Fill = Box::new(move |by| Ok(fleet.fill_stock(ready, by).map(drop)?));
+            builder.stock = Some(fill);
+        }
+        builder
     }
 }

@@ -33,9 +33,10 @@ pub(crate) struct Inner<D: Driver + Provisioner> {
 }
 
 impl<D: Driver + Provisioner> Tenancy<D> {
-    /// Starts with a driver and a catalog.
-    pub fn builder(driver: D, catalog: impl CatalogWriter) -> TenancyBuilder<D> {
-        TenancyBuilder::new(driver, Arc::new(catalog))
+    /// Starts with a storage, for example a `SqliteStorage`, or with a driver and the
+    /// catalog of its tenants: `Tenancy::builder((driver, catalog))`.
+    pub fn builder(storage: impl Into<TenancyBuilder<D>>) -> TenancyBuilder<D> {
+        storage.into()
     }
 
     pub(crate) fn new(inner: Inner<D>) -> Self {

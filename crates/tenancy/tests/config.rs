@@ -187,7 +187,9 @@ fn a_tenancy_is_made_from_a_config() {
     std::fs::write(&file, text).expect("a file");
     std::fs::create_dir(dir.path().join("m")).expect("a directory");
     std::fs::write(dir.path().join("m/0001_t.sql"), "CREATE TABLE t (x) ;").expect("a file");
-    let tenancy = Tenancy::from_config(&Config::load(&file).expect("a config")).expect("a tenancy");
+    let config = Config::load(&file).expect("a config");
+    config.sqlite().expect("options").create().expect("a root");
+    let tenancy = Tenancy::from_config(&config).expect("a tenancy");
     let acme = tenancy
         .create("acme".parse::<TenantId>().expect("an id"))
         .expect("a tenant");
@@ -206,7 +208,8 @@ fn a_lost_catalog_is_not_made_anew() {
     let file = dir.path().join("tenancy.toml");
     std::fs::write(&file, "").expect("a config");
     let config = Config::load(&file).expect("a config");
-    let tenancy = Tenancy::from_config(&config).expect("a new root");
+    config.sqlite().expect("options").create().expect("a root");
+    let tenancy = Tenancy::from_config(&config).expect("a tenancy");
     tenancy
         .create("acme".parse::<TenantId>().expect("an id"))
         .expect("a tenant");

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use tenancy::{
-    CatalogWriter, CheckoutError, Error, NewTenant, Provisioner, SqliteCatalog, TenantChange,
-    TenantSpec, TenantStatus, WriteError,
+    CatalogWriter, CheckoutError, Error, NewTenant, Provisioner, TenantChange, TenantSpec,
+    TenantStatus, WriteError,
 };
 
-use crate::util::{FailAt, World, id, mark, marks};
+use crate::util::{FailAt, World, at, id, mark, marks};
 
 const SOON: Duration = Duration::from_millis(20);
 
@@ -287,7 +287,11 @@ fn of_a_tenant_that_is_destroyed_and_created_under_load_no_old_row_is_seen() {
 #[test]
 fn a_row_that_vanished_while_its_database_was_made_leaves_no_file() {
     let world = World::new();
-    let catalog = SqliteCatalog::open(world.root.path()).expect("a catalog");
+    let catalog = at(world.root.path())
+        .open()
+        .expect("a root")
+        .catalog()
+        .clone();
     world.when(FailAt::BeforeProvision, move || {
         let begun = catalog.page(None, 1).expect("rows").remove(0);
         let by = tenancy::Actor::new("somebody");

@@ -1,21 +1,20 @@
 //! What creations leave behind for those who migrate all tenants.
 
 use tenancy::{
-    CatalogWriter, Config, Fleet, Migration, Migrations, NewTenant, Provisioner, Rule, Seeds,
-    SqliteCatalog, SqliteDriver, Tenancy, TenantSpec, TenantStatus, Upkeep,
+    CatalogWriter, Config, Migration, Migrations, NewTenant, Provisioner, Rule, Seeds,
+    SqliteDriver, SqliteStorage, Tenancy, TenantSpec, TenantStatus, Upkeep,
 };
 
-use crate::util::id;
+use crate::util::{at, id};
 
-fn driver(root: &std::path::Path, steps: usize) -> SqliteDriver {
+fn storage(root: &std::path::Path, steps: usize) -> SqliteStorage {
     let step = |n| Migration::new(format!("t{n}"), format!("CREATE TABLE t{n} (x)"));
     let migrations = Migrations::new((0..steps).map(step)).expect("no script is empty");
-    let driver = SqliteDriver::builder(root).migrations(migrations);
-    driver.build().expect("a driver")
+    at(root).migrations(migrations).open().expect("a root")
 }
 
-fn tenancy(driver: SqliteDriver, catalog: SqliteCatalog) -> Tenancy<SqliteDriver> {
-    let builder = Tenancy::builder(driver, catalog).upkeep(Upkeep::Manual);
+fn tenancy(storage: SqliteStorage) -> Tenancy<SqliteDriver> {
+    let builder = Tenancy::builder(storage).upkeep(Upkeep::Manual);
     let builder = builder.resolver(|rules| rules.rule(Rule::Domain));
     builder.build().expect("a tenancy")
 }
@@ -23,15 +22,14 @@ fn tenancy(driver: SqliteDriver, catalog: SqliteCatalog) -> Tenancy<SqliteDriver
 #[test]
 fn a_created_tenant_is_known_to_be_at_its_schema() {
     let dir = tempfile::tempdir().expect("a directory");
-    let catalog = SqliteCatalog::open(dir.path()).expect("a catalog");
-    let driver = driver(dir.path(), 2);
-    let tenancy = tenancy(driver.clone(), catalog.clone());
+    let storage = storage(dir.path(), 2);
+    let tenancy = tenancy(storage.clone());
     tenancy.create(id("one")).expect("a tenant");
     let specs = ["two", "three"].map(|name| TenantSpec::new(id(name)));
     for created in tenancy.create_many(&specs) {
         created.expect("a tenant");
     }
-    let counts = Fleet::new(driver, catalog).check().expect("counts");
+    let counts = storage.fleet().check().expect("counts");
     assert_eq!((counts.newest, counts.current), (2, 3));
     assert!(counts.all_current());
 }
@@ -39,16 +37,16 @@ fn a_created_tenant_is_known_to_be_at_its_schema() {
 #[test]
 fn a_creation_that_an_older_program_began_ends_at_the_newest_schema() {
     let dir = tempfile::tempdir().expect("a directory");
-    let catalog = SqliteCatalog::open(dir.path()).expect("a catalog");
-    let old = driver(dir.path(), 1);
+    let old = storage(dir.path(), 1);
     let mut new = NewTenant::new(id("acme"));
     new.status = TenantStatus::Provisioning;
-    new.placement = old.place(&new.id).expect("a place");
-    let begun = catalog.insert(new, &tenancy::Actor::new("test"));
-    old.provision(&begun.expect("a row")).expect("a file");
+    new.placement = old.driver().place(&new.id).expect("a place");
+    let begun = old.catalog().insert(new, &tenancy::Actor::new("test"));
+    old.driver()
+        .provision(&begun.expect("a row"))
+        .expect("a file");
 
-    let driver = driver(dir.path(), 2);
-    let tenancy = tenancy(driver, catalog);
+    let tenancy = tenancy(storage(dir.path(), 2));
     let acme = tenancy.create(id("acme")).expect("a tenant");
     let connection = tenancy.checkout(&acme).expect("it is not behind");
     connection
@@ -56,13 +54,13 @@ fn a_creation_that_an_older_program_began_ends_at_the_newest_schema() {
         .expect("its second step");
 }
 
-/// A driver whose one seed is this statement.
-fn seeding(root: &std::path::Path, sql: &str) -> SqliteDriver {
+/// A storage whose one seed is this statement.
+fn seeding(root: &std::path::Path, sql: &str) -> SqliteStorage {
     let table = Migration::new("t", "CREATE TABLE t (x INTEGER NOT NULL) STRICT");
     let seeds = Seeds::new([("first", sql)]).expect("a seed");
-    let driver = SqliteDriver::builder(root).seeds(seeds);
-    let driver = driver.migrations(Migrations::new([table]).expect("a script"));
-    driver.build().expect("a driver")
+    let builder = at(root).seeds(seeds);
+    let builder = builder.migrations(Migrations::new([table]).expect("a script"));
+    builder.open().expect("a root")
 }
 
 fn rows(tenancy: &Tenancy<SqliteDriver>, tenant: &tenancy::Tenant) -> i64 {
@@ -74,15 +72,9 @@ fn rows(tenancy: &Tenancy<SqliteDriver>, tenant: &tenancy::Tenant) -> i64 {
 #[test]
 fn a_tenant_is_seeded_before_it_is_active_if_that_is_asked_for() {
     let dir = tempfile::tempdir().expect("a directory");
-    let catalog = SqliteCatalog::open(dir.path()).expect("a catalog");
     let spec = |name| TenantSpec::new(id(name)).seeded();
-    let bad = tenancy(
-        seeding(
-            dir.path(),
-            "INSERT INTO t VALUES (1); INSERT INTO t VALUES ('no')",
-        ),
-        catalog.clone(),
-    );
+    let sql = "INSERT INTO t VALUES (1); INSERT INTO t VALUES ('no')";
+    let bad = tenancy(seeding(dir.path(), sql));
     let error = bad.create(spec("acme")).expect_err("its seed fails");
     assert_eq!(
         error.to_string(),
@@ -91,7 +83,7 @@ fn a_tenant_is_seeded_before_it_is_active_if_that_is_asked_for() {
     let begun = bad.tenant(&id("acme")).expect("a row");
     assert_eq!(begun.status(), TenantStatus::Provisioning);
 
-    let good = tenancy(seeding(dir.path(), "INSERT INTO t VALUES (1)"), catalog);
+    let good = tenancy(seeding(dir.path(), "INSERT INTO t VALUES (1)"));
     let acme = good.create(spec("acme")).expect("a tenant");
     assert_eq!(
         (acme.status(), rows(&good, &acme)),
@@ -117,6 +109,7 @@ fn the_config_names_the_directory_of_seeds() {
     write("seeds/one.sql", "INSERT INTO t VALUES (1)").expect("a file");
     let text = "[storage]\nmigrations = \"migrations\"\nseeds = \"seeds\"";
     let config = Config::parse(text, &dir.path().join("tenancy.toml")).expect("a config");
+    config.sqlite().expect("options").create().expect("a root");
     let tenancy = Tenancy::from_config(&config).expect("a tenancy");
     let acme = tenancy
         .create(TenantSpec::new(id("acme")).seeded())

@@ -6,7 +6,7 @@ use tenancy::{
     CheckoutError, Error, Maintenance, NewTenant, Provisioner, TenantSpec, TenantStatus, WriteError,
 };
 
-use crate::util::{FailAt, World, id, mark, marks};
+use crate::util::{FailAt, World, at, id, mark, marks};
 
 const SOON: Duration = Duration::from_millis(20);
 
@@ -99,9 +99,8 @@ fn a_row_whose_process_died_before_anything_else_is_resumed() {
     let world = World::new();
     let mut row = NewTenant::new(id("acme"));
     row.status = TenantStatus::Provisioning;
-    let driver = tenancy::SqliteDriver::builder(world.root.path())
-        .build()
-        .expect("a driver");
+    let storage = at(world.root.path()).open().expect("a root");
+    let driver = storage.driver();
     row.placement = driver.place(&row.id).expect("a place");
     world
         .catalog()

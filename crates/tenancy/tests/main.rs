@@ -9,7 +9,6 @@ mod kills;
 mod life;
 mod names;
 mod outside;
-mod scopes;
 mod stock;
 mod stock_race;
 mod upkeep;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tenancy::{
-    Durability, Error, Migration, Migrations, Placement, SqliteCatalog, SqliteDriver, Tenancy,
+    Durability, Error, Migration, Migrations, Placement, SqliteDriver, SqliteStorage, Tenancy,
     TenantId, TenantSpec, Upkeep, WriteError,
 };
 
@@ -63,12 +63,11 @@ impl World {
         fs::create_dir(dir.path().join("beside")).expect("a directory");
         let root = dir.path().join("root");
         let table = Migration::new("marks", "CREATE TABLE marks (mark TEXT NOT NULL) STRICT");
-        let driver = SqliteDriver::builder(&root)
+        let storage = SqliteStorage::builder(&root)
             .migrations(Migrations::new([table]).expect("migrations"))
             .durability(Durability::Normal)
-            .build();
-        let catalog = SqliteCatalog::open(&root).expect("a catalog");
-        let tenancy = Tenancy::builder(driver.expect("a driver"), catalog)
+            .create();
+        let tenancy = Tenancy::builder(storage.expect("a root"))
             .resolver(rules)
             .upkeep(Upkeep::Manual)
             .build();
@@ -89,6 +88,7 @@ impl World {
             "root/catalog.db-shm",
             "root/catalog.db-wal",
             "root/tenancy.lock",
+            "root/tenancy.root",
         ];
         for other in others {
             assert!(known.iter().any(|k| Path::new(k) == other), "{other:?}");

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tenancy::{
-    Actor, Config, Error, Event, Fleet, MemoryCatalog, Migration, Migrations, Seeds, SqliteCatalog,
-    SqliteDriver, Stock, Tenancy, Tenant, TenantSpec, TenantStatus, Upkeep,
+    Actor, Config, Event, Fleet, MemoryCatalog, Migration, Migrations, Seeds, SqliteCatalog,
+    SqliteDriver, SqliteStorage, Stock, Tenancy, Tenant, TenantSpec, TenantStatus, Upkeep,
 };
 
 use crate::util::{id, rules};
@@ -14,6 +14,7 @@ use crate::util::{id, rules};
 struct World {
     tenancy: Tenancy<SqliteDriver>,
     catalog: SqliteCatalog,
+    fleet: Fleet,
     /// The steps that the files went through.
     steps: Arc<Mutex<Vec<&'static str>>>,
     failed: Arc<Mutex<Vec<String>>>,
@@ -27,19 +28,19 @@ fn world(upkeep: Upkeep) -> World {
     let steps = Arc::new(Mutex::new(Vec::new()));
     let failed = Arc::new(Mutex::new(Vec::new()));
     let (seen, told) = (steps.clone(), failed.clone());
-    let driver = SqliteDriver::builder(dir.path())
+    let storage = SqliteStorage::builder(dir.path())
         .migrations(Migrations::new([notes]).expect("a script"))
         .seeds(Seeds::new([("hello", "INSERT INTO notes VALUES ('hello')")]).expect("seeds"))
         .on_step(move |step| {
             seen.lock().expect("no panic").push(step);
             Ok(())
         })
-        .build()
-        .expect("a driver");
-    let catalog = SqliteCatalog::open(dir.path()).expect("a catalog");
-    let tenancy = Tenancy::builder(driver, catalog.clone())
+        .stock(3)
+        .create()
+        .expect("a root");
+    let (catalog, fleet) = (storage.catalog().clone(), storage.fleet());
+    let tenancy = Tenancy::builder(storage)
         .resolver(rules)
-        .stock(catalog.clone(), 3)
         .upkeep(upkeep)
         .observer(Arc::new(move |event: &Event<'_>| {
             if let Event::StockFailed { error } = event {
@@ -51,6 +52,7 @@ fn world(upkeep: Upkeep) -> World {
     World {
         tenancy,
         catalog,
+        fleet,
         steps,
         failed,
         dir,
@@ -58,13 +60,9 @@ fn world(upkeep: Upkeep) -> World {
 }
 
 impl World {
-    fn fleet(&self) -> Fleet {
-        Fleet::new(self.tenancy.pools().driver().clone(), self.catalog.clone())
-    }
-
     fn stock(&self) -> Stock {
         let by = Actor::new("test");
-        self.fleet().fill_stock(3, &by).expect("filled")
+        self.fleet.fill_stock(3, &by).expect("filled")
     }
 
     fn each_file(&self, f: impl Fn(&Path) -> std::io::Result<()>) {
@@ -166,9 +164,8 @@ fn a_creation_whose_file_cannot_be_looked_at_can_be_repeated() {
 fn a_catalog_in_memory_has_no_stock() {
     let world = world(Upkeep::Manual);
     let driver = world.tenancy.pools().driver().clone();
-    let tenancy = Tenancy::builder(driver, MemoryCatalog::new())
+    let tenancy = Tenancy::builder((driver, MemoryCatalog::new()))
         .resolver(rules)
-        .stock(world.catalog.clone(), 3)
         .upkeep(Upkeep::Manual)
         .build()
         .expect("a tenancy");
@@ -230,12 +227,14 @@ fn the_config_says_how_many_are_kept_ready() {
     let text = "[storage]\nroot = \"data\"\nstock = 2\n";
     let config = Config::parse(text, &file).expect("a config");
     assert_eq!(Config::default().storage.stock, 0);
+    let storage = config.sqlite().expect("options").create().expect("a root");
     let tenancy = tenancy::TenancyBuilder::from_config(&config).expect("a builder");
     let tenancy = tenancy.upkeep(Upkeep::Manual).build().expect("a tenancy");
     tenancy.maintain();
-    let catalog = SqliteCatalog::open(&config.storage.root).expect("a catalog");
-    let fleet = Fleet::new(tenancy.pools().driver().clone(), catalog);
-    let stock = fleet.fill_stock(2, &Actor::new("test")).expect("filled");
+    let stock = storage
+        .fleet()
+        .fill_stock(2, &Actor::new("test"))
+        .expect("filled");
     assert_eq!((stock.ready, stock.made), (2, 0));
 }
 
@@ -245,13 +244,12 @@ fn a_stock_that_would_fill_the_disk_is_refused() {
     let text = "[storage]\nroot = \"data\"\nstock = 10001\n";
     let file = dir.path().join("tenancy.toml");
     let config = Config::parse(text, &file).expect("a config");
-    let error = Tenancy::from_config(&config).expect_err("too many");
+    let error = config
+        .sqlite()
+        .expect("options")
+        .create()
+        .expect_err("too many");
     let want = "a stock of 10001 databases is out of bounds; use 0 to 10000";
     assert_eq!(error.to_string(), want);
     assert!(!config.storage.root.exists(), "nothing was made");
-    let world = world(Upkeep::Manual);
-    let driver = world.tenancy.pools().driver().clone();
-    let builder = Tenancy::builder(driver, world.catalog.clone()).resolver(rules);
-    let error = builder.stock(world.catalog.clone(), usize::MAX).build();
-    assert!(matches!(error, Err(Error::Repair(_))), "{error:?}");
 }

@@ -14,12 +14,11 @@ use std::time::{Duration, Instant};
 
 use tenancy::{
     Actor, Behind, Depth, Error, Event, Fleet, Migration, Migrations, RebuildError, Repair,
-    SqliteCatalog, SqliteDriver, Tenancy, Tenant, TenantStatus, Upkeep, ValidateOptions,
-    WriteError,
+    SqliteDriver, Tenancy, Tenant, TenantStatus, Upkeep, ValidateOptions, WriteError,
 };
 
 use crate::kills::{from_env, quick_dir};
-use crate::util::{Rng, id, rules};
+use crate::util::{Rng, at, id, rules};
 
 const ROLE: &str = "TENANCY_STOCK_RACE";
 const STOCK: usize = 4;
@@ -30,15 +29,15 @@ fn open(root: &Path, release: usize) -> (Tenancy<SqliteDriver>, Fleet) {
     let marks = Migration::new("marks", "CREATE TABLE marks (mark TEXT PRIMARY KEY) STRICT");
     let more = Migration::new("more", "ALTER TABLE marks ADD COLUMN more INTEGER");
     let migrations = Migrations::new([marks, more].into_iter().take(release));
-    let driver = SqliteDriver::builder(root)
+    let storage = at(root)
         .migrations(migrations.expect("scripts"))
         .behind(Behind::Migrate)
-        .build()
-        .expect("a driver");
-    let catalog = SqliteCatalog::open(root).expect("a catalog");
-    let tenancy = Tenancy::builder(driver.clone(), catalog.clone())
+        .stock(STOCK)
+        .open()
+        .expect("a root");
+    let fleet = storage.fleet();
+    let tenancy = Tenancy::builder(storage)
         .resolver(rules)
-        .stock(catalog.clone(), STOCK)
         .upkeep(Upkeep::Manual)
         .observer(Arc::new(|event: &Event<'_>| {
             if let Event::StockFailed { error } = event {
@@ -46,7 +45,7 @@ fn open(root: &Path, release: usize) -> (Tenancy<SqliteDriver>, Fleet) {
             }
         }))
         .build();
-    (tenancy.expect("a tenancy"), Fleet::new(driver, catalog))
+    (tenancy.expect("a tenancy"), fleet)
 }
 
 fn marks(tenancy: &Tenancy<SqliteDriver>, tenant: &Tenant) -> Vec<String> {

@@ -4,16 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tenancy::{Event, MemoryCatalog, SqliteDriver, Tenancy, TenantStatus, Upkeep};
+use tenancy::{Event, MemoryCatalog, Tenancy, TenantStatus, Upkeep};
 
-use crate::util::{World, id, rules};
+use crate::util::{World, at, id, rules};
 
 #[test]
 fn the_thread_applies_what_others_write_and_ends_with_the_last_handle() {
     let root = tempfile::tempdir().expect("a directory");
-    let driver = SqliteDriver::builder(root.path())
-        .build()
-        .expect("a driver");
+    let driver = at(root.path()).open_driver().expect("a driver");
     let synced = Arc::new(AtomicUsize::new(0));
     let alive = Arc::downgrade(&synced);
     let observer = move |event: &Event<'_>| {
@@ -21,7 +19,7 @@ fn the_thread_applies_what_others_write_and_ends_with_the_last_handle() {
             synced.fetch_add(1, Ordering::Relaxed);
         }
     };
-    let tenancy = Tenancy::builder(driver, MemoryCatalog::new())
+    let tenancy = Tenancy::builder((driver, MemoryCatalog::new()))
         .resolver(rules)
         .upkeep(Upkeep::Every(Duration::from_millis(5)))
         .observer(Arc::new(observer))
@@ -80,9 +78,8 @@ fn a_changed_epoch_is_marked_in_the_pools_at_once() {
 #[test]
 fn the_thread_lets_idle_connections_rest() {
     let root = tempfile::tempdir().expect("a directory");
-    let driver = SqliteDriver::builder(root.path());
-    let driver = driver.build().expect("a driver");
-    let tenancy = Tenancy::builder(driver.clone(), MemoryCatalog::new())
+    let driver = at(root.path()).open_driver().expect("a driver");
+    let tenancy = Tenancy::builder((driver.clone(), MemoryCatalog::new()))
         .resolver(rules)
         .pools(|pools| pools.rest_after(Duration::from_millis(1)))
         .upkeep(Upkeep::Every(Duration::from_millis(5)))

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use tenancy::{
     Checkout, Descriptors, Driver, Durability, Method, Migrated, Migration, Migrations, Placement,
     ProvisionError, Provisioned, Provisioner, RequestHead, ResolveError, ResolverBuilder, Rule,
-    SchemaTarget, SqliteCatalog, SqliteDriver, SqliteManager, Tenancy, TenancyBuilder, Tenant,
-    TenantId, Upkeep,
+    SchemaTarget, SqliteDriver, SqliteManager, SqliteStorage, SqliteStorageBuilder, StorageError,
+    Tenancy, TenancyBuilder, Tenant, TenantId, Upkeep,
 };
 
 /// A step at which a [`FailingDriver`] stops.
@@ -119,6 +119,18 @@ impl Provisioner for FailingDriver {
     }
 }
 
+/// The options of a storage root, to open it with; a new one is made first.
+pub fn at(root: impl AsRef<Path>) -> SqliteStorageBuilder {
+    let root = root.as_ref();
+    if !root.join("tenancy.root").exists() {
+        // Another process may be faster.
+        let made = SqliteStorage::create(root);
+        let there = matches!(made, Ok(_) | Err(StorageError::RootExists { .. }));
+        assert!(there, "{made:?}");
+    }
+    SqliteStorage::builder(root)
+}
+
 /// A tenancy over a storage root that goes when this is dropped.
 pub struct World {
     tenancy: Tenancy<FailingDriver>,
@@ -222,16 +234,20 @@ impl World {
     }
 }
 
-fn builder(root: &Path, at: Arc<AtomicU8>, hook: Hook) -> TenancyBuilder<FailingDriver> {
+fn builder(root: &Path, fail: Arc<AtomicU8>, hook: Hook) -> TenancyBuilder<FailingDriver> {
     let marks = Migration::new("marks", "CREATE TABLE marks (mark TEXT NOT NULL) STRICT");
-    let inner = SqliteDriver::builder(root)
+    let storage = at(root)
         .migrations(Migrations::new([marks]).expect("migrations"))
         .durability(Durability::Normal)
-        .build()
-        .expect("a driver");
-    let catalog = SqliteCatalog::open(root).expect("a catalog");
-    let driver = FailingDriver { inner, at, hook };
-    Tenancy::builder(driver, catalog)
+        .open()
+        .expect("a root");
+    let inner = storage.driver().clone();
+    let driver = FailingDriver {
+        inner,
+        at: fail,
+        hook,
+    };
+    Tenancy::builder((driver, storage.catalog().clone()))
         .resolver(rules)
         .upkeep(Upkeep::Manual)
 }

@@ -28,6 +28,9 @@ pub struct Create {
     /// Fill its database with the seeds before it is active.
     #[arg(long, requires = "id")]
     pub seed: bool,
+    /// Make the storage root first, if there is none.
+    #[arg(long)]
+    pub init: bool,
 }
 
 #[derive(Debug, Args)]

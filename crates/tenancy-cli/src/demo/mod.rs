@@ -73,7 +73,9 @@ pub fn run(args: &Demo, out: Output) -> Result<(), Failure> {
     let place = Place::new(args.dir.as_deref())?;
     interrupt::watch()?;
 
-    let project = project::open(&place.config()?)?;
+    let config = place.config()?;
+    project::make_root(&config)?;
+    let project = project::open(&config)?;
     let (tenants, creating) = create(&project, args.tenants, out)?;
     let mix = Mix::new(args.tenants, log);
     let bar = out.bar(requests.into(), "serving requests");

@@ -89,8 +89,7 @@ pub fn run(args: &Validate, global: &Global, out: Output) -> Result<(), Failure>
         return rebuild::run(global, out);
     }
     let config = project::config(global)?;
-    let project = project::open(&config)?;
-    let fleet = project::fleet_of(&project, &config)?;
+    let (project, fleet) = project::open_with_fleet(&config)?;
     let options = ValidateOptions::new()
         .depth(match args.depth {
             Depth::Names => tenancy::Depth::Names,

@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use serde::Serialize;
-use tenancy::Config;
+use tenancy::{Config, SqliteStorage, StorageError};
 
 use crate::args::Init;
 use crate::failure::Failure;
@@ -41,9 +40,8 @@ pub fn run(args: &Init, out: Output) -> Result<(), Failure> {
         }
     }
     let root = dir.join("data");
-    make_dir(&dir.join("migrations"), 0o777)?;
-    // The tenants' files are nobody else's to list.
-    make_dir(&root, 0o700)?;
+    make_dir(&dir.join("migrations"))?;
+    make_root(&root)?;
     let mut written = Vec::new();
     // A project's own list of ignored files is not ours to change.
     let ignore = dir.join(".gitignore");
@@ -63,13 +61,18 @@ pub fn run(args: &Init, out: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes it if it is not there, with this mode less the process's mask.
-fn make_dir(path: &Path, mode: u32) -> Result<(), Failure> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(mode)
-        .create(path)
+/// Makes it if it is not there.
+fn make_dir(path: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(path)
         .map_err(|cause| Failure::file(path, "the directory cannot be made", &cause))
+}
+
+/// Makes the storage root; one that is there already is kept.
+fn make_root(root: &Path) -> Result<(), Failure> {
+    match SqliteStorage::create(root) {
+        Ok(_) | Err(StorageError::RootExists { .. }) => Ok(()),
+        Err(error) => Err(Failure::Usage(error.into())),
+    }
 }
 
 fn write(path: &Path, text: &str) -> Result<String, Failure> {

@@ -29,6 +29,9 @@ pub fn run(args: &Create, global: &Global, out: Output) -> Result<(), Failure> {
     if args.seed {
         project::seeds(&config)?;
     }
+    if args.init {
+        project::make_root(&config)?;
+    }
     let project = project::open(&config)?;
     let spec = match spec {
         Some(spec) => spec,

@@ -87,6 +87,16 @@ pub enum WriteError {
         /// The tenant.
         id: TenantId,
     },
+    /// The catalog belongs to another storage.
+    #[error(
+        "the catalog lists the tenants of storage {recorded}, not of storage {found}; open the two that belong together"
+    )]
+    OtherStorage {
+        /// The id that the catalog has recorded.
+        recorded: Box<str>,
+        /// The id that it was told now.
+        found: Box<str>,
+    },
     /// More attributes than the bounds allow.
     #[error(transparent)]
     Attributes(#[from] TooManyAttributes),

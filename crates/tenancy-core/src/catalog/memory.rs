@@ -29,6 +29,7 @@ struct State {
     primary: BTreeMap<TenantId, Name>,
     tombstones: BTreeMap<TenantId, Epoch>,
     log: Vec<Change>,
+    storage: Option<Box<str>>,
 }
 
 impl MemoryCatalog {
@@ -168,6 +169,18 @@ impl Catalog for MemoryCatalog {
 }
 
 impl CatalogWriter for MemoryCatalog {
+    fn record_storage(&self, id: &str) -> Result<(), WriteError> {
+        let mut state = self.0.lock();
+        let recorded = state.storage.get_or_insert_with(|| id.into()).clone();
+        match *recorded == *id {
+            true => Ok(()),
+            false => Err(WriteError::OtherStorage {
+                recorded,
+                found: id.into(),
+            }),
+        }
+    }
+
     fn insert(&self, new: NewTenant, _by: &Actor) -> Result<Tenant, WriteError> {
         let mut state = self.0.lock();
         state.refuse_taken(&new.id)?;

@@ -59,6 +59,15 @@ pub trait Catalog: Send + Sync + 'static {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait CatalogWriter: Catalog {
+    /// Records the [id of the storage](crate::Provisioner::storage_id) that holds the
+    /// tenants' data, when it is first told one, and refuses every other from then on: two
+    /// storages that share one catalog would take each other's data for nobody's.
+    ///
+    /// # Errors
+    /// [`WriteError::OtherStorage`] if it has recorded another id; when the catalog cannot be
+    /// written.
+    fn record_storage(&self, id: &str) -> Result<(), WriteError>;
+
     /// Adds a tenant; its id becomes its first label. A destroyed id comes back
     /// with the next epoch.
     ///

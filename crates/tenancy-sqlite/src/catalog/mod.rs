@@ -9,6 +9,7 @@ mod rows;
 mod runs;
 mod scan;
 mod stock;
+mod storage;
 mod write;
 
 use std::fmt;
@@ -22,23 +23,23 @@ use tenancy_core::{
 };
 
 use crate::error::StorageError;
-use crate::network::FileSystems;
-use crate::root::Root;
+use crate::root::{Root, RootLock};
 
 pub use events::{AuditEvent, BrokenChain};
 pub(crate) use runs::{Known, Outcome, State};
 pub use runs::{Run, SchemaStatus, TaskFailure};
 pub(crate) use stock::Waiting;
 
-/// The catalog of a storage root: `catalog.db`. Several processes may have it open,
-/// and several threads one value of it. Cloning is cheap.
+/// The catalog of a storage root: `catalog.db`, out of a
+/// [`SqliteStorage`](crate::SqliteStorage). Several processes may have it open, and several
+/// threads one value of it. Cloning is cheap.
 ///
 /// ```
 /// use tenancy_core::{Actor, Catalog, CatalogWriter, NewTenant, TenantKey};
-/// use tenancy_sqlite::SqliteCatalog;
+/// use tenancy_sqlite::SqliteStorage;
 ///
 /// let root = tempfile::tempdir()?;
-/// let catalog = SqliteCatalog::open(root.path())?;
+/// let catalog = SqliteStorage::create(root.path())?.catalog().clone();
 /// let acme = catalog.insert(NewTenant::new("acme".parse()?), &Actor::new("docs"))?;
 /// let found = catalog.lookup(TenantKey::Label("acme"))?;
 /// assert_eq!(found.value, Some(acme));
@@ -60,33 +61,18 @@ struct Inner {
 const MAX_READERS: usize = 8;
 
 impl SqliteCatalog {
-    /// Refuses a root that has files of tenants and no catalog: what opens an existing
-    /// root asks this first, as [`open`](Self::open) would make an empty one.
-    ///
-    /// # Errors
-    /// [`StorageError::LostCatalog`].
-    pub fn refuse_lost(root: impl AsRef<Path>) -> Result<(), StorageError> {
-        open::refuse_lost(root.as_ref())
+    /// Opens the catalog of a storage root, refuses one that is lost, and makes it if the
+    /// root is new. One that an older version of this library made is brought up to date;
+    /// older ones refuse it then.
+    pub(crate) fn open(root: &Root, lock: &RootLock) -> Result<Self, StorageError> {
+        open::refuse_lost(root)?;
+        Self::open_or_make(root, lock)
     }
 
-    /// Opens the catalog of a storage root, making both if they are missing. One that an
-    /// older version of this library made is brought up to date; older ones refuse it then.
-    ///
-    /// # Errors
-    /// When the root cannot be used or is on a network, or the file is no catalog of a
-    /// known format.
-    pub fn open(root: impl AsRef<Path>) -> Result<Self, StorageError> {
-        Self::open_on(root, FileSystems::Local)
-    }
-
-    /// The same, on other file systems, too.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    pub fn open_on(root: impl AsRef<Path>, allowed: FileSystems) -> Result<Self, StorageError> {
-        let root = Root::open(root.as_ref(), allowed)?;
+    /// Opens the catalog of a storage root, and makes one if there is none.
+    pub(crate) fn open_or_make(root: &Root, lock: &RootLock) -> Result<Self, StorageError> {
         let path = root.catalog();
-        let writer = open::open(&root, &path)?;
+        let writer = open::open(root, &path, lock)?;
         let feed = feed::Feed::new(open::connect(&path)?);
         Ok(Self(Arc::new(Inner {
             path,

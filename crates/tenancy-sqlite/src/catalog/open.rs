@@ -1,22 +1,24 @@
 //! Making and opening `catalog.db`.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Result, TransactionBehavior};
 
 use super::maintenance;
+use super::storage;
+use super::write::Fault;
 use crate::error::{IoError, StorageError};
 use crate::life::enter_wal;
-use crate::root::{Found, Root, create_new, look, sync_dir};
+use crate::root::{Found, Root, RootLock, create_new, look, sync_dir};
 use crate::stamp::CATALOG_FILE;
 
 /// What each format, in `user_version`, adds to the one before.
-const FORMATS: [&str; 3] = [
+const FORMATS: [&str; 4] = [
     include_str!("schema.sql"),
     include_str!("stock.sql"),
     include_str!("maintenance.sql"),
+    include_str!("storage.sql"),
 ];
 const FORMAT: u32 = FORMATS.len() as u32;
 
@@ -28,13 +30,19 @@ const STATEMENTS: usize = 64;
 
 /// Makes the catalog of a root if there is none, brings an older one up to date, and
 /// connects to it. Refuses what is no catalog.
-pub(super) fn open(root: &Root, path: &Path) -> Result<Connection, StorageError> {
+pub(super) fn open(root: &Root, path: &Path, _lock: &RootLock) -> Result<Connection, StorageError> {
     // One after the other: a change to WAL mode does not wait for who reads at that moment.
-    let _lock = root.lock_root()?;
     make(root, path)?;
     let connection = connect(path)?;
     prepare(&connection, path)?;
-    Ok(connection)
+    match storage::record(&connection, root.id()) {
+        Ok(()) => Ok(connection),
+        Err(Fault::Sqlite(source)) => Err(failed(path, source)),
+        Err(Fault::Refused(source)) => Err(StorageError::OtherCatalog {
+            path: path.to_owned(),
+            source: Box::new(source),
+        }),
+    }
 }
 
 /// Makes an empty file with our mode, if there is none.
@@ -132,11 +140,10 @@ fn failed(path: &Path, source: rusqlite::Error) -> StorageError {
     }
 }
 
-pub(super) fn refuse_lost(root: &Path) -> Result<(), StorageError> {
-    let (catalog, tenants) = (root.join("catalog.db"), root.join("tenants"));
-    let entries = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
-    let holds_a_file = || entries(&tenants).any(|dir| entries(&dir.path()).next().is_some());
-    match !catalog.exists() && holds_a_file() {
+/// Refuses a root that has files of tenants and no catalog.
+pub(super) fn refuse_lost(root: &Root) -> Result<(), StorageError> {
+    let (catalog, tenants) = (root.catalog(), root.tenants());
+    match !catalog.exists() && root.holds_files() {
         true => Err(StorageError::LostCatalog { catalog, tenants }),
         false => Ok(()),
     }

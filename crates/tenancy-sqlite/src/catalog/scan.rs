@@ -12,9 +12,9 @@ impl SqliteCatalog {
     /// tenants. [`page`](tenancy_core::CatalogWriter::page) has the tenants themselves.
     ///
     /// ```
-    /// use tenancy_sqlite::SqliteCatalog;
+    /// use tenancy_sqlite::SqliteStorage;
     /// # let root = tempfile::tempdir()?;
-    /// let catalog = SqliteCatalog::open(root.path())?;
+    /// let catalog = SqliteStorage::create(root.path())?.catalog().clone();
     /// let mut page = catalog.ids(None, 1_000)?;
     /// while let Some(last) = page.last().cloned() {
     ///     // …

@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn who_begins_second_begins_what_is_left() -> Tested {
         let root = tempfile::tempdir()?;
-        let catalog = SqliteCatalog::open(root.path())?;
+        let catalog = crate::SqliteStorage::create(root.path())?.catalog().clone();
         let begun = |wanted, lapse_ms| begin(&catalog, wanted, lapse_ms).len();
         assert_eq!(begun(3, 60_000), 3);
         assert_eq!(begun(3, 60_000), 0, "they are being made");
@@ -259,7 +259,10 @@ mod tests {
     #[test]
     fn what_was_withdrawn_is_never_ready_again() -> Tested {
         let root = tempfile::tempdir()?;
-        let (catalog, by) = (SqliteCatalog::open(root.path())?, Actor::new("test"));
+        let (catalog, by) = (
+            crate::SqliteStorage::create(root.path())?.catalog().clone(),
+            Actor::new("test"),
+        );
         let begun = begin(&catalog, 1, 60_000);
         let places: Vec<&Place> = begun.iter().collect();
         catalog.end_stock(&places, &by)?;

@@ -11,7 +11,7 @@ use tenancy_core::{
 };
 
 use super::events::{self, AuditEvent};
-use super::{SqliteCatalog, maintenance, rows};
+use super::{SqliteCatalog, maintenance, rows, storage};
 
 /// Why a write was not done.
 pub(super) enum Fault {
@@ -160,6 +160,10 @@ impl SqliteCatalog {
 }
 
 impl CatalogWriter for SqliteCatalog {
+    fn record_storage(&self, id: &str) -> Result<(), WriteError> {
+        Ok(storage::record(&self.0.writer.lock(), id)?)
+    }
+
     fn insert(&self, mut new: NewTenant, by: &Actor) -> Result<Tenant, WriteError> {
         self.look_into_stock(std::slice::from_mut(&mut new))?;
         let synced = Synced::of(std::slice::from_ref(&new));

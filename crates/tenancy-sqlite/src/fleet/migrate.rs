@@ -46,18 +46,17 @@ impl Fleet {
     ///
     /// ```
     /// use tenancy_core::{Actor, CatalogWriter, NewTenant, Provisioner};
-    /// use tenancy_sqlite::{Fleet, FleetOptions, Migration, Migrations, SqliteCatalog, SqliteDriver};
+    /// use tenancy_sqlite::{FleetOptions, Migration, Migrations, SqliteStorage};
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # let root = dir.path();
-    /// # let catalog = SqliteCatalog::open(root)?;
-    /// # let driver = SqliteDriver::builder(root).build()?;
+    /// # let storage = SqliteStorage::create(root)?;
     /// # let mut acme = NewTenant::new("acme".parse()?);
-    /// # acme.placement = driver.place(&acme.id)?;
-    /// # driver.provision(&catalog.insert(acme, &Actor::new("docs"))?)?;
+    /// # acme.placement = storage.driver().place(&acme.id)?;
+    /// # storage.driver().provision(&storage.catalog().insert(acme, &Actor::new("docs"))?)?;
     /// let notes = Migration::new("notes", "CREATE TABLE notes (text TEXT NOT NULL) STRICT");
-    /// let driver = SqliteDriver::builder(root).migrations(Migrations::new([notes])?).build()?;
-    /// let fleet = Fleet::new(driver, catalog);
+    /// let storage = SqliteStorage::builder(root).migrations(Migrations::new([notes])?).open()?;
+    /// let fleet = storage.fleet();
     /// let report = fleet.migrate(&FleetOptions::new().canary(1), |at| {
     ///     eprintln!("{} of {}, {} failed", at.done, at.total, at.failed);
     /// })?;

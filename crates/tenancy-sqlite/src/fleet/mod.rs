@@ -41,11 +41,10 @@ pub use trash::{Snapshot, TrashedFile};
 /// is here; one tenant's life is the facade's affair. Cloning is cheap.
 ///
 /// ```
-/// use tenancy_sqlite::{Fleet, SqliteCatalog, SqliteDriver};
+/// use tenancy_sqlite::SqliteStorage;
 ///
 /// let root = tempfile::tempdir()?;
-/// let driver = SqliteDriver::builder(root.path()).build()?;
-/// let fleet = Fleet::new(driver, SqliteCatalog::open(root.path())?);
+/// let fleet = SqliteStorage::create(root.path())?.fleet();
 /// # let _ = fleet;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -57,7 +56,7 @@ pub struct Fleet {
 
 impl Fleet {
     /// The driver and the catalog of one root.
-    pub fn new(driver: SqliteDriver, catalog: SqliteCatalog) -> Self {
+    pub(crate) fn new(driver: SqliteDriver, catalog: SqliteCatalog) -> Self {
         Self { driver, catalog }
     }
 

@@ -100,8 +100,9 @@ impl Fleet {
     ///
     /// ```
     /// use tenancy_core::Actor;
-    /// use tenancy_sqlite::Fleet;
+    /// use tenancy_sqlite::{Fleet, SqliteStorage};
     /// # let root = tempfile::tempdir()?;
+    /// # drop(SqliteStorage::create(root.path())?);
     /// let rebuilt = Fleet::rebuild_catalog(root.path(), &Actor::new("ada"))?;
     /// println!("{} tenants; bring each up again", rebuilt.tenants.len());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -111,7 +112,7 @@ impl Fleet {
     /// When the root is in use, has a sound catalog, or cannot be read.
     pub fn rebuild_catalog(root: impl AsRef<Path>, by: &Actor) -> Result<Rebuilt, RebuildError> {
         // Nobody else is there, wherever it is.
-        let root = Root::open(root.as_ref(), FileSystems::Any)?;
+        let root = Root::open_lost(root.as_ref(), FileSystems::Any)?;
         let alone = root.lock_alone()?;
         let _alone = alone.ok_or_else(|| RebuildError::InUse {
             root: root.path().to_owned(),
@@ -120,9 +121,11 @@ impl Fleet {
         root.recover_staging()?;
         let (found, silent) = look_at_all(&root)?;
         let (winners, losers) = choose(found);
-        let catalog = SqliteCatalog::open_on(root.path(), FileSystems::Any)?;
+        let lock = root.lock_root()?;
+        let catalog = SqliteCatalog::open_or_make(&root, &lock)?;
         let rows = winners.iter().map(|found| (found.tenant(), found.schema));
         catalog.insert_found(rows.collect(), by)?;
+        root.mark(&lock)?;
         let mut rebuilt = Rebuilt {
             silent,
             damaged_catalog,

@@ -46,10 +46,9 @@ impl Fleet {
     ///
     /// ```
     /// use tenancy_core::Actor;
-    /// # use tenancy_sqlite::{Fleet, SqliteCatalog, SqliteDriver};
+    /// # use tenancy_sqlite::SqliteStorage;
     /// # let root = tempfile::tempdir()?;
-    /// # let driver = SqliteDriver::builder(root.path()).build()?;
-    /// # let fleet = Fleet::new(driver, SqliteCatalog::open(root.path())?);
+    /// # let fleet = SqliteStorage::create(root.path())?.fleet();
     /// assert!(fleet.recover(&Actor::new("start"))?.is_empty());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -57,17 +57,16 @@ impl Fleet {
     ///
     /// ```
     /// # use tenancy_core::{Actor, CatalogWriter, NewTenant, Provisioner};
-    /// use tenancy_sqlite::{Back, Fleet, FleetOptions, Migration, Migrations, SqliteCatalog, SqliteDriver};
+    /// use tenancy_sqlite::{Back, FleetOptions, Migration, Migrations, SqliteStorage};
     /// # let dir = tempfile::tempdir()?;
     /// # let root = dir.path();
-    /// # let catalog = SqliteCatalog::open(root)?;
     /// let notes = Migration::new("notes", "CREATE TABLE notes (text TEXT NOT NULL) STRICT")
     ///     .down("DROP TABLE notes");
-    /// let driver = SqliteDriver::builder(root).migrations(Migrations::new([notes])?).build()?;
+    /// let storage = SqliteStorage::builder(root).migrations(Migrations::new([notes])?).create()?;
     /// # let mut acme = NewTenant::new("acme".parse()?);
-    /// # acme.placement = driver.place(&acme.id)?;
-    /// # driver.provision(&catalog.insert(acme, &Actor::new("docs"))?)?;
-    /// let fleet = Fleet::new(driver, catalog);
+    /// # acme.placement = storage.driver().place(&acme.id)?;
+    /// # storage.driver().provision(&storage.catalog().insert(acme, &Actor::new("docs"))?)?;
+    /// let fleet = storage.fleet();
     /// let only = FleetOptions::new().only(["acme".parse()?]);
     /// let report = fleet.rollback(Back::Steps(1), &only, |_| {})?;
     /// assert_eq!((report.done[0].from, report.done[0].to), (1, 0));

@@ -64,10 +64,9 @@ impl Fleet {
     ///
     /// ```
     /// use tenancy_core::Actor;
-    /// # use tenancy_sqlite::{Fleet, SqliteCatalog, SqliteDriver};
+    /// # use tenancy_sqlite::SqliteStorage;
     /// # let root = tempfile::tempdir()?;
-    /// # let driver = SqliteDriver::builder(root.path()).build()?;
-    /// # let fleet = Fleet::new(driver, SqliteCatalog::open(root.path())?);
+    /// # let fleet = SqliteStorage::create(root.path())?.fleet();
     /// let stock = fleet.fill_stock(3, &Actor::new("start"))?;
     /// assert_eq!((stock.ready, stock.made), (3, 3));
     /// # Ok::<(), Box<dyn std::error::Error>>(())

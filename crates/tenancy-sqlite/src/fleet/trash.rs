@@ -75,10 +75,9 @@ impl Fleet {
     /// [`validate`](Self::validate).
     ///
     /// ```
-    /// # use tenancy_sqlite::{Fleet, SqliteCatalog, SqliteDriver};
+    /// # use tenancy_sqlite::SqliteStorage;
     /// # let root = tempfile::tempdir()?;
-    /// # let driver = SqliteDriver::builder(root.path()).build()?;
-    /// # let fleet = Fleet::new(driver, SqliteCatalog::open(root.path())?);
+    /// # let fleet = SqliteStorage::create(root.path())?.fleet();
     /// for file in fleet.trash()? {
     ///     println!("{}: {} bytes, kept until {:?}", file.tenant, file.bytes, file.until);
     /// }
@@ -108,10 +107,9 @@ impl Fleet {
     ///
     /// ```
     /// use tenancy_core::Actor;
-    /// # use tenancy_sqlite::{Fleet, SqliteCatalog, SqliteDriver};
+    /// # use tenancy_sqlite::SqliteStorage;
     /// # let root = tempfile::tempdir()?;
-    /// # let driver = SqliteDriver::builder(root.path()).build()?;
-    /// # let fleet = Fleet::new(driver, SqliteCatalog::open(root.path())?);
+    /// # let fleet = SqliteStorage::create(root.path())?.fleet();
     /// for gone in fleet.empty_trash(&Actor::new("cron"))? {
     ///     println!("destroyed {gone}");
     /// }

@@ -22,10 +22,9 @@ impl Fleet {
     /// looked at again before it is reported.
     ///
     /// ```
-    /// use tenancy_sqlite::{Depth, Fleet, SqliteCatalog, SqliteDriver, ValidateOptions};
+    /// use tenancy_sqlite::{Depth, SqliteStorage, ValidateOptions};
     /// # let root = tempfile::tempdir()?;
-    /// # let driver = SqliteDriver::builder(root.path()).build()?;
-    /// let fleet = Fleet::new(driver, SqliteCatalog::open(root.path())?);
+    /// let fleet = SqliteStorage::create(root.path())?.fleet();
     /// let options = ValidateOptions::new().depth(Depth::Quick);
     /// let validation = fleet.validate(&options, &mut |_| {})?;
     /// for finding in &validation.findings {

@@ -51,7 +51,7 @@ pub enum Rule {
     /// A commit while the log is longer than [`max_wal_bytes`], and somebody who reads an
     /// older state keeps it from being moved into the database.
     ///
-    /// [`max_wal_bytes`]: crate::SqliteDriverBuilder::max_wal_bytes
+    /// [`max_wal_bytes`]: crate::SqliteStorageBuilder::max_wal_bytes
     Log,
     /// A commit into a file that is no longer the tenant's, as a copy was restored.
     Superseded,

@@ -17,7 +17,7 @@ use tenancy_pool::Driver;
 use super::{Hazard, without};
 use crate::manager::SqliteConnection;
 use crate::place::Place;
-use crate::{FileError, Migration, Migrations, SqliteDriver};
+use crate::{FileError, Migration, Migrations, SqliteDriver, SqliteStorage};
 
 /// A root with a tenant or two.
 struct World {
@@ -31,10 +31,10 @@ impl World {
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
         let dir = dir.unwrap();
         let notes = Migration::new("notes", "CREATE TABLE notes (text TEXT) STRICT");
-        let driver = SqliteDriver::builder(dir.path())
+        let driver = SqliteStorage::builder(dir.path())
             .migrations(Migrations::new([notes]).unwrap())
             .busy_timeout(Duration::ZERO)
-            .build();
+            .create_driver();
         Self {
             driver: driver.unwrap(),
             _dir: dir,

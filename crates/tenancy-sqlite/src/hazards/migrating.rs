@@ -14,15 +14,25 @@ use tenancy_pool::Driver;
 use super::{Hazard, without};
 use crate::migrate::Keep;
 use crate::place::Place;
-use crate::{FileError, MigrateError, Migration, Migrations, OpenError, SqliteDriver};
+use crate::{
+    FileError, MigrateError, Migration, Migrations, OpenError, SqliteDriver, SqliteStorage,
+    SqliteStorageBuilder,
+};
 
 fn set(steps: impl IntoIterator<Item = Migration>) -> Migrations {
     Migrations::new(steps).unwrap()
 }
 
+/// Opens a root, and makes it first if it is new.
+fn at(root: &Path) -> SqliteStorageBuilder {
+    if !root.join("tenancy.root").exists() {
+        SqliteStorage::builder(root).create_driver().unwrap();
+    }
+    SqliteStorage::builder(root)
+}
+
 fn driver(root: &Path, migrations: Migrations) -> SqliteDriver {
-    let builder = SqliteDriver::builder(root).migrations(migrations);
-    builder.build().unwrap()
+    at(root).migrations(migrations).open_driver().unwrap()
 }
 
 /// A tenant whose file has these migrations.
@@ -77,15 +87,13 @@ fn a_version_that_was_read_outside_the_transaction_applies_a_migration_twice() {
         connection.execute_batch(sql).unwrap();
         let (other, of_other) = (driver(root, steps()), acme.clone());
         let once = std::sync::Once::new();
-        let first = SqliteDriver::builder(root)
-            .migrations(steps())
-            .on_step(move |step| {
-                if step == "migrate" {
-                    once.call_once(|| migrate(&other, &of_other).unwrap());
-                }
-                Ok(())
-            });
-        without(off, || migrate(&first.build().unwrap(), &acme)).unwrap();
+        let first = at(root).migrations(steps()).on_step(move |step| {
+            if step == "migrate" {
+                once.call_once(|| migrate(&other, &of_other).unwrap());
+            }
+            Ok(())
+        });
+        without(off, || migrate(&first.open_driver().unwrap(), &acme)).unwrap();
         count(&connection, "SELECT count(*) FROM runs")
     };
     assert_eq!(twice(&[]), 1);

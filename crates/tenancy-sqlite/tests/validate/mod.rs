@@ -11,11 +11,11 @@ use tenancy_core::{
     SchemaTarget, Tenant, TenantChange, TenantStatus,
 };
 use tenancy_sqlite::{
-    Check, Depth, Fixed, Fleet, Migration, Migrations, Repair, SqliteCatalog, SqliteDriver,
-    ValidateOptions, Validation,
+    Check, Depth, Fixed, Fleet, Migration, Migrations, Repair, SqliteDriver, ValidateOptions,
+    Validation,
 };
 
-use crate::util::{files_below, notes, quick_dir};
+use crate::util::{at, files_below, notes, quick_dir};
 use plants::{PLANTS, orphan, wal_of};
 
 const NOW: Duration = Duration::ZERO;
@@ -108,9 +108,7 @@ impl World {
 }
 
 fn fleet(root: &Path, migrations: Migrations) -> Fleet {
-    let driver = SqliteDriver::builder(root).migrations(migrations);
-    let driver = driver.build();
-    Fleet::new(driver.unwrap(), SqliteCatalog::open(root).unwrap())
+    at(root).migrations(migrations).open().unwrap().fleet()
 }
 
 fn codes(validation: &Validation) -> Vec<&'static str> {
@@ -190,10 +188,10 @@ fn what_does_not_fit_is_found_and_mended() {
 #[test]
 fn files_past_their_retention_are_a_warning_and_no_fault() {
     let dir = quick_dir();
-    let driver = SqliteDriver::builder(dir.path()).migrations(notes());
-    let driver = driver.trash_retention(Duration::ZERO).build().unwrap();
+    let storage = at(dir.path()).migrations(notes());
+    let storage = storage.trash_retention(Duration::ZERO).open().unwrap();
     let world = World {
-        fleet: Fleet::new(driver, SqliteCatalog::open(dir.path()).unwrap()),
+        fleet: storage.fleet(),
         by: Actor::new("test"),
         dir,
     };

@@ -11,13 +11,12 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tenancy::{
     Actor, Back, Behind, Depth, Error, Finding, Fleet, FleetOptions, Migration, Migrations,
-    SqliteCatalog, SqliteDriver, Tenancy, TenantId, TenantSpec, TenantStatus, Upkeep,
-    ValidateOptions, WriteError,
+    SqliteDriver, Tenancy, TenantId, TenantSpec, TenantStatus, Upkeep, ValidateOptions, WriteError,
 };
 
 use super::PATIENCE;
 use super::journal::{Journal, Known, Op, State};
-use crate::util::{Rng, id, rules};
+use crate::util::{Rng, at, id, rules};
 
 const TENANTS: u64 = 10;
 const OPERATIONS: u64 = 60;
@@ -94,7 +93,7 @@ fn bump(root: &Path) -> usize {
 
 fn open(root: &Path, release: usize, die_at: String, count: u64) -> (Facade, Fleet) {
     let seen = AtomicU64::new(0);
-    let driver = SqliteDriver::builder(root.join("root"))
+    let storage = at(root.join("root"))
         .migrations(migrations(release / 3))
         .behind(Behind::Migrate)
         .on_step(move |name| {
@@ -105,13 +104,12 @@ fn open(root: &Path, release: usize, die_at: String, count: u64) -> (Facade, Fle
             }
             Ok(())
         })
-        .build()
-        .expect("a driver");
-    let catalog = SqliteCatalog::open(root.join("root")).expect("a catalog");
-    let fleet = Fleet::new(driver.clone(), catalog.clone());
-    let tenancy = Tenancy::builder(driver, catalog.clone())
+        .stock(3)
+        .open()
+        .expect("a root");
+    let fleet = storage.fleet();
+    let tenancy = Tenancy::builder(storage)
         .resolver(rules)
-        .stock(catalog, 3)
         .upkeep(Upkeep::Manual)
         .build();
     (tenancy.expect("a tenancy"), fleet)

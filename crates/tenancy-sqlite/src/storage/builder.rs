@@ -1,4 +1,4 @@
-//! [`SqliteDriverBuilder`]: the options of a driver, and their bounds.
+//! [`SqliteStorageBuilder`]: the options of a storage, and their bounds.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,13 +8,16 @@ use once_cell::sync::OnceCell;
 use rusqlite::Connection;
 use tenancy_core::Tenant;
 
-use super::{Behind, Durability, OnConnect, OnStep, Shared, SqliteDriver};
+use super::SqliteStorage;
+use crate::catalog::SqliteCatalog;
+use crate::driver::{Behind, Durability, OnConnect, OnStep, Shared, SqliteDriver};
 use crate::error::StorageError;
+use crate::fleet::Stock;
 use crate::harden::Hardening;
 use crate::migrate::Migrations;
 use crate::network::FileSystems;
 use crate::quota::Quota;
-use crate::root::Root;
+use crate::root::{Root, RootLock};
 use crate::seeds::Seeds;
 use crate::template::fingerprint;
 
@@ -28,28 +31,28 @@ const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// SQLite's own default, and the block of the usual file systems.
 const PAGE_SIZE: u32 = 4096;
 
-/// See [`SqliteDriverBuilder::max_wal_bytes`].
+/// See [`SqliteStorageBuilder::max_wal_bytes`].
 const MAX_WAL_BYTES: u64 = 512 << 20;
 const MIN_WAL_PAGES: u64 = 2_000;
 
-/// Builds a [`SqliteDriver`]. What is out of bounds is an error of
-/// [`build`](Self::build).
+/// Builds a [`SqliteStorage`]. An option that is out of bounds is an error of
+/// [`create`](Self::create) and [`open`](Self::open).
 ///
 /// ```
 /// # use std::time::Duration;
-/// use tenancy_sqlite::{Durability, Hardening, SqliteDriver};
+/// use tenancy_sqlite::{Durability, Hardening, SqliteStorage};
 /// # let root = tempfile::tempdir()?;
-/// let driver = SqliteDriver::builder(root.path())
+/// let storage = SqliteStorage::builder(root.path())
 ///     .durability(Durability::Normal)
 ///     .busy_timeout(Duration::from_secs(1))
 ///     .max_bytes(100 << 20)
-///     .build()?;
-/// let error = SqliteDriver::builder(root.path()).page_size(1000).build().unwrap_err();
+///     .create()?;
+/// let error = SqliteStorage::builder(root.path()).page_size(1000).open().unwrap_err();
 /// assert_eq!(error.to_string(), "page size 1000 is none; use a power of two from 512 to 65536");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "call `build`"]
-pub struct SqliteDriverBuilder {
+#[must_use = "call `create` or `open`"]
+pub struct SqliteStorageBuilder {
     root: PathBuf,
     migrations: Migrations,
     seeds: Seeds,
@@ -65,9 +68,10 @@ pub struct SqliteDriverBuilder {
     max_wal_bytes: u64,
     on_connect: Option<Box<OnConnect>>,
     on_step: Option<Box<OnStep>>,
+    stock: Option<usize>,
 }
 
-impl SqliteDriverBuilder {
+impl SqliteStorageBuilder {
     pub(super) fn new(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
@@ -85,6 +89,7 @@ impl SqliteDriverBuilder {
             quota: Quota::default(),
             on_connect: None,
             on_step: None,
+            stock: None,
         }
     }
 
@@ -154,9 +159,7 @@ impl SqliteDriverBuilder {
         self
     }
 
-    /// Which file systems the storage root may be on; [`FileSystems::Local`] unless said.
-    /// The catalog is told by itself: see
-    /// [`SqliteCatalog::open_on`](crate::SqliteCatalog::open_on).
+    /// Which file systems the storage root may be on; defaults to [`FileSystems::Local`].
     pub fn file_systems(mut self, allowed: FileSystems) -> Self {
         self.file_systems = allowed;
         self
@@ -206,15 +209,15 @@ impl SqliteDriverBuilder {
     /// pool in it.
     ///
     /// ```
-    /// # use tenancy_sqlite::SqliteDriver;
+    /// # use tenancy_sqlite::SqliteStorage;
     /// # let root = tempfile::tempdir()?;
-    /// let driver = SqliteDriver::builder(root.path())
+    /// let storage = SqliteStorage::builder(root.path())
     ///     .max_bytes(100 << 20)
     ///     .max_bytes_by(|tenant| match tenant.attribute("plan") {
     ///         Some("pro") => Some(10 << 30),
     ///         _ => None,
     ///     })
-    ///     .build()?;
+    ///     .create()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn max_bytes_by(
@@ -231,9 +234,9 @@ impl SqliteDriverBuilder {
     ///
     /// ```
     /// # use rusqlite::functions::FunctionFlags;
-    /// # use tenancy_sqlite::SqliteDriver;
+    /// # use tenancy_sqlite::SqliteStorage;
     /// # let root = tempfile::tempdir()?;
-    /// let driver = SqliteDriver::builder(root.path())
+    /// let storage = SqliteStorage::builder(root.path())
     ///     .on_connect(|connection| {
     ///         // Innocuous: views, triggers and indexes of the file may call it.
     ///         let flags = FunctionFlags::SQLITE_DETERMINISTIC
@@ -241,7 +244,7 @@ impl SqliteDriverBuilder {
     ///             | FunctionFlags::SQLITE_UTF8;
     ///         connection.create_scalar_function("half", 1, flags, |c| Ok(c.get::<f64>(0)? / 2.0))
     ///     })
-    ///     .build()?;
+    ///     .create()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn on_connect(
@@ -263,14 +266,75 @@ impl SqliteDriverBuilder {
         self
     }
 
-    /// The driver. Makes what is missing of the storage root, and removes what killed
-    /// processes left half written, if no other process uses the root.
+    /// Keeps this many databases, 0 to 10,000, ready for tenants yet to come: a creation
+    /// takes one and is one write to the catalog then. 0 removes those that are there;
+    /// defaults to leaving them as they are. The facade's upkeep makes them by
+    /// [`Fleet::fill_stock`](crate::Fleet::fill_stock); nothing else reads this.
+    pub fn stock(mut self, ready: usize) -> Self {
+        self.stock = Some(ready);
+        self
+    }
+
+    /// Makes the storage root, with an empty catalog, and opens it. The directory may be
+    /// there, and a root that a killed process left half made is completed.
     ///
     /// # Errors
-    /// When an option is out of bounds, the root cannot be used, or SQLite is too old.
-    pub fn build(self) -> Result<SqliteDriver, StorageError> {
+    /// [`StorageError::RootExists`] if it is a storage root already. Else if an option is out
+    /// of bounds, the root cannot be made or is on a network, or SQLite is too old.
+    pub fn create(self) -> Result<SqliteStorage, StorageError> {
+        self.check()?;
+        let make = |root: &Root, lock: &RootLock| SqliteCatalog::open(root, lock);
+        let (root, catalog) = Root::create(&self.root, self.file_systems, make)?;
+        self.storage(root, catalog)
+    }
+
+    /// Opens a storage root, and removes half-written files that killed processes left, if no
+    /// other process uses it. A catalog that an older version of this library made is brought
+    /// up to date; older versions refuse it then.
+    ///
+    /// # Errors
+    /// [`StorageError::NoRoot`] and [`StorageError::NotARoot`] if there is no storage root,
+    /// [`StorageError::LostCatalog`] if it has tenants' files and no catalog. Else if an
+    /// option is out of bounds, the root cannot be used or is on a network, its catalog is
+    /// none of a known format, or SQLite is too old.
+    pub fn open(self) -> Result<SqliteStorage, StorageError> {
         self.check()?;
         let root = Root::open(&self.root, self.file_systems)?;
+        let catalog = SqliteCatalog::open(&root, &root.lock_root()?)?;
+        self.storage(root, catalog)
+    }
+
+    /// Makes a storage root without a catalog, for a catalog that is kept elsewhere, and
+    /// opens the driver of its files.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_driver(self) -> Result<SqliteDriver, StorageError> {
+        self.check()?;
+        let (root, ()) = Root::create(&self.root, self.file_systems, |_, _| Ok(()))?;
+        self.driver(root)
+    }
+
+    /// Opens the driver of a storage root alone, for a catalog that is kept elsewhere.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), except that it looks at no catalog.
+    pub fn open_driver(self) -> Result<SqliteDriver, StorageError> {
+        self.check()?;
+        let root = Root::open(&self.root, self.file_systems)?;
+        self.driver(root)
+    }
+
+    fn storage(self, root: Root, catalog: SqliteCatalog) -> Result<SqliteStorage, StorageError> {
+        let stock = self.stock;
+        Ok(SqliteStorage {
+            driver: self.driver(root)?,
+            catalog,
+            stock,
+        })
+    }
+
+    fn driver(self, root: Root) -> Result<SqliteDriver, StorageError> {
         let lock = root.lock()?;
         Ok(SqliteDriver {
             shared: Arc::new(Shared {
@@ -296,6 +360,7 @@ impl SqliteDriverBuilder {
     }
 
     fn check(&self) -> Result<(), StorageError> {
+        self.stock.map_or(Ok(()), Stock::check)?;
         let found = self.page_size;
         if !found.is_power_of_two() || !(512..=65536).contains(&found) {
             return Err(StorageError::PageSize { found });

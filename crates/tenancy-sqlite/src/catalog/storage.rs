@@ -1,0 +1,31 @@
+//! Which storage root a catalog belongs to.
+
+use rusqlite::{Connection, OptionalExtension, Result};
+use tenancy_core::WriteError;
+
+use super::write::{Done, Fault};
+
+/// Records the id of a storage root, if none is recorded, and refuses every other.
+pub(super) fn record(connection: &Connection, id: &str) -> Done<()> {
+    let found = match recorded(connection)? {
+        Some(found) => found,
+        None => {
+            // Another process may be faster.
+            let sql = "INSERT INTO storage VALUES (1, ?1) ON CONFLICT DO NOTHING";
+            connection.execute(sql, [id])?;
+            recorded(connection)?.unwrap_or_default()
+        }
+    };
+    match *found == *id {
+        true => Ok(()),
+        false => Err(Fault::Refused(WriteError::OtherStorage {
+            recorded: found,
+            found: id.into(),
+        })),
+    }
+}
+
+fn recorded(connection: &Connection) -> Result<Option<Box<str>>> {
+    let sql = "SELECT id FROM storage";
+    connection.query_row(sql, [], |row| row.get(0)).optional()
+}

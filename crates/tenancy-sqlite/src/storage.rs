@@ -1,0 +1,90 @@
+//! [`SqliteStorage`]: one storage root, and all that works on it.
+
+mod builder;
+
+use std::fmt;
+use std::path::Path;
+
+use crate::catalog::SqliteCatalog;
+use crate::driver::SqliteDriver;
+use crate::error::StorageError;
+use crate::fleet::Fleet;
+
+pub use builder::SqliteStorageBuilder;
+
+/// One storage root: the driver of its tenants' files, and the catalog that lists them. Both
+/// come out of this value and of nothing else, so that the driver of one root never meets
+/// the catalog of another. Cloning is cheap.
+///
+/// ```
+/// use tenancy_sqlite::{Migration, Migrations, SqliteStorage, StorageError};
+///
+/// let dir = tempfile::tempdir()?;
+/// let root = dir.path().join("data");
+/// // A mistyped path, or a volume that is not mounted, is not taken for a new root.
+/// assert!(matches!(SqliteStorage::open(&root), Err(StorageError::NoRoot { .. })));
+/// drop(SqliteStorage::create(&root)?);
+///
+/// let notes = Migration::new("notes", "CREATE TABLE notes (text TEXT) STRICT");
+/// let storage = SqliteStorage::builder(&root).migrations(Migrations::new([notes])?).open()?;
+/// assert_eq!(storage.driver().migrations().newest(), 1);
+/// assert_eq!(storage.catalog().version()?.get(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct SqliteStorage {
+    driver: SqliteDriver,
+    catalog: SqliteCatalog,
+    stock: Option<usize>,
+}
+
+impl SqliteStorage {
+    /// Starts with the options of a storage root, to [create](SqliteStorageBuilder::create) or
+    /// to [open](SqliteStorageBuilder::open) it.
+    pub fn builder(root: impl AsRef<Path>) -> SqliteStorageBuilder {
+        SqliteStorageBuilder::new(root.as_ref())
+    }
+
+    /// Makes a storage root and opens it, with the defaults of every option.
+    ///
+    /// # Errors
+    /// As [`SqliteStorageBuilder::create`].
+    pub fn create(root: impl AsRef<Path>) -> Result<Self, StorageError> {
+        Self::builder(root).create()
+    }
+
+    /// Opens a storage root with the defaults of every option.
+    ///
+    /// # Errors
+    /// As [`SqliteStorageBuilder::open`].
+    pub fn open(root: impl AsRef<Path>) -> Result<Self, StorageError> {
+        Self::builder(root).open()
+    }
+
+    /// The driver of the tenants' files.
+    pub fn driver(&self) -> &SqliteDriver {
+        &self.driver
+    }
+
+    /// The catalog that lists the tenants.
+    pub fn catalog(&self) -> &SqliteCatalog {
+        &self.catalog
+    }
+
+    /// All tenants at once, for operators.
+    pub fn fleet(&self) -> Fleet {
+        Fleet::new(self.driver.clone(), self.catalog.clone())
+    }
+
+    /// How many databases are kept ready for tenants yet to come; see
+    /// [`SqliteStorageBuilder::stock`].
+    pub fn stock(&self) -> Option<usize> {
+        self.stock
+    }
+}
+
+impl fmt::Debug for SqliteStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SqliteStorage({})", self.driver.root().display())
+    }
+}
