@@ -1,6 +1,6 @@
-//! Connections in async code: a check-out may wait, and a connection's calls block, so
-//! both happen on a thread that may block. The request's scope goes along; no task and no
-//! thread has one unless it enters it.
+//! Connections in async code: the task waits for a seat, which takes no thread; opening
+//! it and a connection's calls block, so both happen on a thread that may block. The
+//! request's scope goes along; no task and no thread has one unless it enters it.
 //!
 //! `cargo run -p tenancy-pool --example async_checkout`
 
@@ -47,11 +47,11 @@ async fn with_connection<T: Send + 'static>(
     pools: &TenantPools<Files>,
     work: impl FnOnce(&mut Connection<Files>) -> T + Send + 'static,
 ) -> Result<T, Failed> {
-    let pools = pools.clone();
     let tenant = Tenant::current().ok_or("no tenant is current here")?;
+    let seat = pools.seat_async(&tenant).await?;
     let blocking = move || {
         let _scope = tenant.enter()?;
-        let mut connection = pools.checkout_current()?;
+        let mut connection = seat.open()?;
         Ok(work(&mut connection))
     };
     let done = tokio::task::spawn_blocking(blocking).await;

@@ -17,6 +17,11 @@ use crate::sched::Stamp;
 use crate::sync::held;
 
 /// A tenant's connection, until it is dropped.
+///
+/// It stays on its thread (`!Send`): what a thread holds is how the pools know that it
+/// would wait for itself ([`WouldDeadlock`](CheckoutError::WouldDeadlock)), and a
+/// connection's calls block, so none is held over an `.await`. To wait in async code take a
+/// [`Seat`](crate::Seat), which is `Send`, and open it where blocking is allowed.
 #[must_use = "dropping it gives the connection back"]
 pub struct Checkout<D: Driver> {
     /// None only while it is being dropped.
@@ -41,6 +46,16 @@ impl<D: Driver> Checkout<D> {
 
     fn live(&self) -> &Live<D> {
         self.live.as_deref().expect("taken only by drop")
+    }
+
+    /// Asks the manager whether it still is a connection; if it is not, it comes out with
+    /// its seat, which still counts it.
+    pub(crate) fn validated_or_taken(mut self) -> Result<Self, (u32, Lent<D>)> {
+        let live = self.live.as_mut().expect("taken only by drop");
+        match live.source.manager.is_valid(&mut live.connection) {
+            Ok(()) => Ok(self),
+            Err(_) => Err((self.seat, self.live.take().expect("it was there"))),
+        }
     }
 
     /// Asks the manager whether it still is a connection; none if it is not.

@@ -54,6 +54,13 @@ pub enum CheckoutError<E: Error + 'static> {
         /// How many are waiting.
         waiting: usize,
     },
+    /// The thread that ends waits in async code could not be started.
+    NoTimer {
+        /// For whom.
+        tenant: TenantId,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// This very thread holds everything that it would wait for.
     WouldDeadlock {
         /// For whom.
@@ -132,6 +139,10 @@ impl<E: Error + 'static> fmt::Display for CheckoutError<E> {
                 f,
                 "tenant {tenant} got no connection within {waited:?}: {holders}; give them back sooner or allow more"
             ),
+            Self::NoTimer { tenant, source } => write!(
+                f,
+                "tenant {tenant} cannot wait for a connection: no thread could be started to end the wait: {source}; allow the process more threads"
+            ),
             Self::Overloaded { tenant, waiting } => write!(
                 f,
                 "tenant {tenant} has {waiting} check-outs waiting and no more may; shed load or raise `max_waiters`"
@@ -183,6 +194,7 @@ impl<E: Error + 'static> Error for CheckoutError<E> {
             | Self::Prepare { source, .. }
             | Self::Restrict { source, .. }
             | Self::Unfit { source, .. } => source.source(),
+            Self::NoTimer { source, .. } => source.source(),
             _ => None,
         }
     }

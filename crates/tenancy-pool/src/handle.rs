@@ -11,6 +11,7 @@ use crate::error::CheckoutError;
 use crate::label::Label;
 use crate::pools::TenantPools;
 use crate::sched::Key;
+use crate::seat::SeatFuture;
 
 type Error<D> = CheckoutError<DriverError<D>>;
 
@@ -79,6 +80,26 @@ impl<D: Driver> TenantPool<D> {
         let (key, here) = (Some(self.key), Label::here());
         let checkout = self.pools.try_obtain(&self.tenant, key, here)?;
         checkout.map(|out| self.restricted(out)).transpose()
+    }
+
+    /// As [`TenantPools::seat_async`].
+    ///
+    /// # Errors
+    /// As there.
+    #[track_caller]
+    pub fn seat_async(&self) -> SeatFuture<D> {
+        self.seat_async_timeout(self.pools.0.timing.checkout_timeout)
+    }
+
+    /// As [`TenantPools::seat_async_timeout`].
+    ///
+    /// # Errors
+    /// As there.
+    #[track_caller]
+    pub fn seat_async_timeout(&self, timeout: Duration) -> SeatFuture<D> {
+        let (key, here) = (Some(self.key), Label::here());
+        let seat = SeatFuture::new(&self.pools, &self.tenant, key, timeout, here);
+        seat.restricted(self.access)
     }
 
     #[inline]

@@ -70,10 +70,12 @@ mod obtain;
 mod open;
 mod pools;
 mod sched;
+mod seat;
 #[cfg(all(test, shuttle))]
 mod shuttled;
 mod stats;
 mod sync;
+mod timer;
 
 pub use checkout::Checkout;
 pub use config::{Builder, InvalidPools};
@@ -83,4 +85,5 @@ pub use handle::TenantPool;
 pub use holders::{Activity, Holder, Holders};
 pub use label::Label;
 pub use pools::TenantPools;
+pub use seat::{Seat, SeatFuture};
 pub use stats::{Counters, PoolStats, TenantStats};

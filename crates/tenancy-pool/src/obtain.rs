@@ -142,13 +142,13 @@ impl<D: Driver> TenantPools<D> {
     }
 
     #[inline]
-    fn ask(&self, tenant: &Tenant, key: Option<Key>, label: Label) -> Result<Ask, Error<D>> {
-        if let Some(current) = Tenant::current().filter(|current| current != tenant) {
-            return Err(CheckoutError::OtherTenant {
-                wanted: tenant.to_ref(),
-                current: current.to_ref(),
-            });
-        }
+    pub(crate) fn ask(
+        &self,
+        tenant: &Tenant,
+        key: Option<Key>,
+        label: Label,
+    ) -> Result<Ask, Error<D>> {
+        self.refuse_other(tenant)?;
         Ok(Ask {
             key: key.unwrap_or_else(|| self.0.slot(tenant.id())),
             epoch: tenant.epoch(),
@@ -158,6 +158,18 @@ impl<D: Driver> TenantPools<D> {
             },
             now: self.0.now(),
         })
+    }
+
+    /// Refuses a check-out while another tenant is current on this thread.
+    #[inline]
+    pub(crate) fn refuse_other(&self, tenant: &Tenant) -> Result<(), Error<D>> {
+        match Tenant::current().filter(|current| current != tenant) {
+            None => Ok(()),
+            Some(current) => Err(CheckoutError::OtherTenant {
+                wanted: tenant.to_ref(),
+                current: current.to_ref(),
+            }),
+        }
     }
 
     /// Waits for a grant until the deadline.
@@ -182,7 +194,7 @@ impl<D: Driver> TenantPools<D> {
             Ok(Grant::Open(permit)) => self.open(tenant, permit),
             Ok(Grant::Refused(refusal)) => Err(Self::refused(tenant, refusal)),
             Ok(Grant::Nudge) => unreachable!("it has looked"),
-            Err(holders) => Err(CheckoutError::Timeout {
+            Ok(Grant::Late(holders)) | Err(holders) => Err(CheckoutError::Timeout {
                 tenant: tenant.id().clone(),
                 waited,
                 holders: self.0.holders(holders),

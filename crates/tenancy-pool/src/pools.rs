@@ -19,8 +19,10 @@ use crate::mailbox::Mailbox;
 use crate::names::Names;
 use crate::open::Haste;
 use crate::sched::{Held, Key, Sched, Stamp};
+use crate::seat::SeatFuture;
 use crate::stats::{PoolStats, TenantStats};
 use crate::sync::{Moment, Mutex, this_thread};
+use crate::timer::Timer;
 
 /// So many connections rest in a round: whoever else is served by the thread that calls
 /// waits for them. A checkpoint takes 1 to 2 ms, now and then ten times as long.
@@ -62,6 +64,7 @@ pub(crate) struct Inner<D: Driver> {
     sched: Mutex<Scheduler<D>>,
     pub(crate) names: Names,
     pub(crate) gate: Gate,
+    pub(crate) timer: Arc<Timer<D>>,
     pub(crate) driver: D,
     pub(crate) max: u32,
     pub(crate) max_waiters: usize,
@@ -136,6 +139,7 @@ impl<D: Driver> Inner<D> {
 
 impl<D: Driver> Drop for Inner<D> {
     fn drop(&mut self) {
+        self.timer.close();
         for live in self.sched.get_mut().drain() {
             self.destroy(live);
         }
@@ -156,6 +160,7 @@ impl<D: Driver> TenantPools<D> {
             sched: Mutex::new(Sched::new(config.limits)),
             names: Names::new(),
             gate: Gate::new(config.max_opening),
+            timer: Arc::new(Timer::new()),
             driver,
             max_per_tenant: config.max_per_tenant,
             max_of: config.max_of,
@@ -213,6 +218,46 @@ impl<D: Driver> TenantPools<D> {
         self.obtain(&tenant, None, self.0.timing.checkout_timeout, Label::here())
     }
 
+    /// Waits for a place for a connection without holding a thread, within the configured
+    /// time-out; for async code, on any runtime. What blocks is left to
+    /// [`Seat::open`](crate::Seat::open).
+    ///
+    /// Waiting here and in [`checkout`](Self::checkout) is one queue with one bound,
+    /// [`max_waiters`](Builder::max_waiters). The first future that has to wait starts a
+    /// thread that keeps deadlines; it ends with the pools.
+    ///
+    /// ```
+    /// # use tenancy_pool::{Connection, Driver, TenantPools};
+    /// # use tenancy_core::Tenant;
+    /// async fn with_connection<D: Driver, T: Send + 'static>(
+    ///     pools: &TenantPools<D>,
+    ///     tenant: &Tenant,
+    ///     work: impl FnOnce(&mut Connection<D>) -> T + Send + 'static,
+    /// ) -> Result<T, Box<dyn std::error::Error + Send + Sync>> {
+    ///     let seat = pools.seat_async(tenant).await.map_err(|e| e.to_string())?;
+    ///     let work = move || seat.open().map(|mut out| work(&mut out)).map_err(|e| e.to_string());
+    ///     Ok(tokio::task::spawn_blocking(work).await??)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`checkout`](Self::checkout), but for what [`Seat::open`](crate::Seat::open) can
+    /// refuse and [`WouldDeadlock`](CheckoutError::WouldDeadlock): a task that waits blocks
+    /// no thread. [`NoTimer`](CheckoutError::NoTimer) if that thread cannot be started.
+    #[track_caller]
+    pub fn seat_async(&self, tenant: &Tenant) -> SeatFuture<D> {
+        self.seat_async_timeout(tenant, self.0.timing.checkout_timeout)
+    }
+
+    /// As [`seat_async`](Self::seat_async), with a time-out of its own.
+    ///
+    /// # Errors
+    /// As [`seat_async`](Self::seat_async).
+    #[track_caller]
+    pub fn seat_async_timeout(&self, tenant: &Tenant, timeout: Duration) -> SeatFuture<D> {
+        SeatFuture::new(self, tenant, None, timeout, Label::here())
+    }
+
     /// This tenant's own pool, to be kept: checking out from it saves looking the
     /// tenant up. It stays good when the tenant is closed, reopened or forgotten, and
     /// is [superseded](CheckoutError::Superseded) with its epoch.
@@ -257,10 +302,16 @@ impl<D: Driver> TenantPools<D> {
             }
             let mut late = false;
             loop {
-                let left = self.0.decide(|sched| {
+                let (aside, left) = self.0.decide(|sched| {
+                    let aside = sched.aside_of(key);
                     let drained = sched.drained(key, &closer);
-                    (!drained).then(|| sched.held_of(key))
+                    (aside, (!drained).then(|| sched.held_of(key)))
                 });
+                if !aside.is_empty() {
+                    let close = |(seat, live)| self.close_one(seat, live, Haste::Thorough);
+                    aside.into_iter().for_each(close);
+                    continue;
+                }
                 let Some(held) = left else {
                     return Ok(());
                 };

@@ -10,6 +10,7 @@ pub(crate) use model::*;
 #[cfg(not(shuttle))]
 mod real {
     use std::cell::Cell;
+    use std::io;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::{Duration, Instant};
 
@@ -52,6 +53,11 @@ mod real {
             Self(self.0.checked_add(wait).unwrap_or(self.0 + YEAR))
         }
 
+        /// A point that nobody waits for.
+        pub(crate) fn never() -> Self {
+            Self::now().after(Duration::MAX)
+        }
+
         /// As [`after`](Self::after); in a model it always comes.
         pub(crate) fn surely_after(self, wait: Duration) -> Self {
             self.after(wait)
@@ -64,6 +70,15 @@ mod real {
         pub(crate) fn is_older_than(self, age: Duration) -> bool {
             age.is_zero() || self.elapsed() >= age
         }
+    }
+
+    /// Starts a thread that nobody waits for.
+    ///
+    /// # Errors
+    /// When the system has none; `work` is dropped then.
+    pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let named = std::thread::Builder::new().name(name.into());
+        named.spawn(work).map(drop)
     }
 
     thread_local! {
@@ -101,6 +116,7 @@ mod real {
 #[cfg(shuttle)]
 mod model {
     use std::cell::Cell;
+    use std::io;
     use std::time::Duration;
 
     use shuttle::rand::Rng;
@@ -196,6 +212,10 @@ mod model {
             Self::Surely
         }
 
+        pub(crate) fn never() -> Self {
+            Self::Never
+        }
+
         pub(crate) fn elapsed(self) -> Duration {
             Duration::ZERO
         }
@@ -203,6 +223,11 @@ mod model {
         pub(crate) fn is_older_than(self, age: Duration) -> bool {
             age.is_zero() || shuttle::rand::thread_rng().gen_bool(0.5)
         }
+    }
+
+    pub(crate) fn spawn(_: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        shuttle::thread::spawn(work);
+        Ok(())
     }
 
     shuttle::thread_local! {

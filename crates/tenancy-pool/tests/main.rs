@@ -14,6 +14,7 @@ mod order;
 mod proofs;
 mod read_only;
 mod rest;
+mod seats;
 mod stress;
 mod texts;
 mod util;

@@ -7,7 +7,7 @@ use tenancy_core::{
     Actor, CatalogWriter, Domain, IsPublicSuffix, Provisioner, PublicSuffixes, RequestHead,
     ResolveError, Resolved, Resolver, Scope, Tenant, TenantId,
 };
-use tenancy_pool::{Checkout, CheckoutError, Driver, DriverError, TenantPools};
+use tenancy_pool::{Checkout, CheckoutError, Driver, DriverError, SeatFuture, TenantPools};
 
 use crate::Error;
 use crate::builder::TenancyBuilder;
@@ -59,6 +59,16 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// incarnation, or none comes free in time.
     pub fn checkout(&self, tenant: &Tenant) -> Result<Checkout<D>, CheckoutError<DriverError<D>>> {
         self.0.pools.checkout(tenant)
+    }
+
+    /// Waits for a place for a connection to this tenant's database without holding a
+    /// thread; for async code. See [`TenantPools::seat_async`].
+    ///
+    /// # Errors
+    /// As there.
+    #[track_caller]
+    pub fn seat_async(&self, tenant: &Tenant) -> SeatFuture<D> {
+        self.0.pools.seat_async(tenant)
     }
 
     /// Takes a connection for the tenant that is current on this thread.

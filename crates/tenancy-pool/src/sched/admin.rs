@@ -123,7 +123,8 @@ impl<C, S: Clone> Sched<C, S> {
         self.slot(key)?;
         self.at(key.index).closed = true;
         self.refuse_waiters(key.index, &Refusal::Closed);
-        let rubbish = self.clear(key.index, now);
+        let mut rubbish = self.clear(key.index, now);
+        rubbish.connections.append(&mut self.aside_of(key));
         self.settle(key.index, now);
         Some(rubbish)
     }
@@ -158,21 +159,26 @@ impl<C, S: Clone> Sched<C, S> {
         }
     }
 
-    /// Takes the idle connections that have expired, are of an older epoch or of a
-    /// tenant that is to be retired.
+    /// Takes what was set aside, and the idle connections that have expired, are of an
+    /// older epoch or of a tenant that is to be retired.
     pub(crate) fn reap(&mut self, now: Stamp) -> Rubbish<C, S> {
         let due = |seat: &u32| {
             let owner = &self.slots[self.seats[*seat].slot as usize];
             owner.stale || owner.retiring || self.has_expired(*seat, now)
         };
         let due: Vec<u32> = self.seats.lru.iter().filter(due).collect();
-        let connections = due.into_iter().filter_map(|seat| {
+        let mut connections = Vec::new();
+        for seat in due {
             // Whoever was served meanwhile may have taken its place.
-            let idle = self.seats[seat].state == State::Idle;
-            idle.then(|| (seat, self.expire(seat, now)))
-        });
+            if self.seats[seat].state == State::Idle {
+                connections.push((seat, self.expire(seat, now)));
+            }
+        }
+        while let Some(seat) = self.seats.aside.first() {
+            connections.push((seat, self.take_aside(seat)));
+        }
         Rubbish {
-            connections: connections.collect(),
+            connections,
             source: None,
         }
     }
@@ -192,9 +198,12 @@ impl<C, S: Clone> Sched<C, S> {
         connection
     }
 
-    /// Every idle connection, when the pools go.
+    /// Every connection that nobody has, when the pools go.
     pub(crate) fn drain(&mut self) -> Vec<C> {
         let idle: Vec<_> = self.seats.lru.iter().collect();
-        idle.into_iter().map(|seat| self.pluck(seat)).collect()
+        let aside: Vec<_> = self.seats.aside.iter().collect();
+        let mut all: Vec<_> = idle.into_iter().map(|seat| self.pluck(seat)).collect();
+        all.extend(aside.into_iter().map(|seat| self.take_aside(seat)));
+        all
     }
 }

@@ -6,10 +6,11 @@
 //!   failed to connect has told its first waiter when to look again;
 //! - a tenant holds a ticket if, and only if, it has more waiters than idle
 //!   connections, may open another and did not just fail to;
-//! - while tickets exist no seat is free and nobody's idle connection may be taken
-//!   for the first of them.
+//! - while tickets exist no seat is free, nothing is set aside, and nobody's idle
+//!   connection may be taken for the first of them.
 
 mod admin;
+mod aside;
 mod chain;
 mod report;
 mod rest;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use tenancy_core::Epoch;
 
 use crate::stats::Counters;
+pub(crate) use aside::Place;
 use chain::{Chain, NONE};
 pub(crate) use report::Held;
 pub(crate) use seats::Holder;
@@ -207,7 +209,7 @@ impl<C, S: Clone> Sched<C, S> {
             };
         }
         let slot = &self.slots[index as usize];
-        if slot.waiters() > 0 || !slot.may_open() || !self.tickets.is_empty() {
+        if slot.waiters() > 0 || !self.may_open(index) || !self.tickets.is_empty() {
             return Taken::Full;
         }
         if let Some(refusal) = slot.failing(ask.now) {
@@ -420,6 +422,8 @@ impl<C, S: Clone> Sched<C, S> {
         let index = self.seats[seat].slot;
         self.count(index, |counters| &mut counters.closed);
         match self.seats[seat].heir() {
+            // Its own tenant opens another one in its place.
+            None if self.seats[seat].state == State::Opening => return,
             None => self.shift(seat, State::Free),
             Some(heir) => {
                 // The heir counts it as opening already.

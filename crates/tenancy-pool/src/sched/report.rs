@@ -66,7 +66,7 @@ impl<C, S: Clone> Sched<C, S> {
     /// Who holds what a check-out of this tenant would wait for: its own connections
     /// if it may have no more, else all.
     pub(crate) fn holders(&self, key: Key) -> Vec<Held> {
-        let own = self.slot(key).is_some_and(|slot| !slot.may_open());
+        let own = self.slot(key).is_some() && !self.may_open(key.index);
         self.held(own.then_some(key.index))
     }
 

@@ -85,6 +85,12 @@ pub(crate) struct Seat<C> {
     pub(crate) connection: Option<C>,
 }
 
+impl Holder {
+    /// The thread of those who hold a seat for no thread in particular: it is never one
+    /// that asks.
+    pub(crate) const NO_THREAD: u32 = 0;
+}
+
 impl<C> Seat<C> {
     /// The slot that gets the seat once its connection is closed.
     pub(crate) fn heir(&self) -> Option<u32> {
@@ -109,6 +115,8 @@ pub(crate) struct Seats<C> {
     max: u32,
     /// The idle ones, least recently used first.
     pub(crate) lru: Chain,
+    /// Closing ones that still have their connection: a thread that may block closes it.
+    pub(crate) aside: Chain,
     pub(crate) parts: Parts,
 }
 
@@ -119,6 +127,7 @@ impl<C> Seats<C> {
             free: NONE,
             max,
             lru: Chain::new(),
+            aside: Chain::new(),
             parts: Parts::default(),
         }
     }
@@ -155,6 +164,7 @@ impl<C> Seats<C> {
         if self.free == NONE {
             self.seats.push(seat);
             self.lru.grow();
+            self.aside.grow();
             return Some(self.seats.len() as u32 - 1);
         }
         let index = self.free;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::chain::NONE;
-use super::{Ask, Grant, Held, Holder, Looked, Permit, Prepared, Refusal, Sched, Stamp, Waiting};
+use super::{
+    Ask, Grant, Held, Holder, Looked, Permit, Prepared, Refusal, Sched, Stamp, State, Waiting,
+};
 use crate::sync::Moment;
 
 /// A place in the queue.
@@ -38,7 +40,7 @@ impl<C, S: Clone> Sched<C, S> {
     /// Does this thread hold all that could end its wait?
     pub(crate) fn is_stuck(&self, ask: &Ask) -> bool {
         let index = ask.key.index;
-        let own = !self.slots[index as usize].may_open();
+        let own = !self.may_open(index);
         let concerns = |seat: u32, heir: Option<u32>| !own || seat == index || heir == Some(index);
         // It waits behind others for a failure to be forgotten.
         if !own && self.slots[index as usize].retry_in(ask.now).is_some() {
@@ -92,9 +94,7 @@ impl<C, S: Clone> Sched<C, S> {
         }
         let index = ask.key.index;
         let holders = self.holders(ask.key);
-        let rare = self.at(index).rare();
-        rare.waiters.retain(|other| !Arc::ptr_eq(other, waiting));
-        self.waiters -= 1;
+        self.leave_queue(ask.key, waiting);
         self.count(index, |counters| &mut counters.timeouts);
         self.settle(index, ask.now);
         Err(holders)
@@ -107,7 +107,7 @@ impl<C, S: Clone> Sched<C, S> {
     }
 
     /// Grants a waiter that has left the queue; only a nudge is written over.
-    fn tell(&mut self, waiting: Arc<Waiting<C, S>>, grant: Grant<C, S>) {
+    pub(super) fn tell(&mut self, waiting: Arc<Waiting<C, S>>, grant: Grant<C, S>) {
         let before = waiting.mail.put(grant);
         debug_assert!(matches!(before, None | Some(Grant::Nudge)));
         self.wakes.push(waiting);
@@ -193,15 +193,18 @@ impl<C, S: Clone> Sched<C, S> {
                 self.wakes.push(first.clone());
             }
         }
-        let drained = slot.closed && slot.is_drained();
-        if let Some(rare) = slot.rare.as_mut().filter(|_| drained) {
+        let (closed, drained) = (slot.closed, slot.is_drained());
+        // What was set aside is the closer's to close.
+        let has_news = closed && (drained || self.own_aside(index).is_some());
+        let slot = &mut self.slots[index as usize];
+        if let Some(rare) = slot.rare.as_mut().filter(|_| has_news) {
             for closer in rare.closers.drain(..) {
                 closer.put(());
                 closer.wake();
             }
         }
         let wanting = slot.waiters() > slot.parts.idle as usize;
-        let wants = wanting && slot.may_open() && failing.is_none();
+        let wants = wanting && failing.is_none() && self.may_open(index);
         match (wants, self.tickets.contains(index)) {
             (true, false) => {
                 self.at(index).rare().ticket = Moment::now();
@@ -212,17 +215,30 @@ impl<C, S: Clone> Sched<C, S> {
         }
     }
 
-    /// A seat for one more connection of a tenant: a free one, else that of the
-    /// least recently used idle connection of another.
+    /// A seat for one more connection of a tenant: that of one of its own that was set
+    /// aside, a free one, one that was set aside by others, else that of the least
+    /// recently used idle connection of another.
     pub(super) fn reserve(
         &mut self,
         index: u32,
         holder: Holder,
         now: Stamp,
     ) -> Option<Permit<C, S>> {
+        if let Some(seat) = self.own_aside(index) {
+            let connection = self.take_aside(seat);
+            return Some(self.replace(seat, connection, holder, now));
+        }
         let epoch = self.at(index).epoch.expect("who asks has an epoch");
         if let Some(seat) = self.seats.claim(index, epoch, holder, now) {
+            self.at(index).parts.shift(State::Free, State::Opening);
             return Some(self.permit(index, seat, None));
+        }
+        if let Some(seat) = self.seats.aside.first() {
+            let (owner, connection) = (self.seats[seat].slot, self.take_aside(seat));
+            let permit = self.bequeath(seat, connection, index, holder, now);
+            // It may have held a ticket for just that.
+            self.tidy(owner, now);
+            return Some(permit);
         }
         let (seat, connection) = self.take_victim(index)?;
         self.counters.reclaimed += 1;
@@ -254,12 +270,12 @@ impl<C, S: Clone> Sched<C, S> {
         let at = &mut self.seats[seat];
         (at.link, at.epoch) = (heir, epoch);
         at.hold(holder);
+        self.at(heir).parts.shift(State::Free, State::Opening);
         self.permit(heir, seat, Some(connection))
     }
 
-    fn permit(&mut self, index: u32, seat: u32, victim: Option<C>) -> Permit<C, S> {
+    pub(super) fn permit(&mut self, index: u32, seat: u32, victim: Option<C>) -> Permit<C, S> {
         let slot = self.at(index);
-        slot.parts.opening += 1;
         let cold = slot.prepared == Prepared::Cold;
         if cold {
             slot.prepared = Prepared::Under;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tenancy_core::Epoch;
 
+use super::report::Held;
 use super::seats::Holder;
 use crate::mailbox::Mailbox;
 use crate::sync::Moment;
@@ -44,6 +45,8 @@ pub(crate) enum Grant<C, S> {
     },
     Open(Permit<C, S>),
     Refused(Refusal),
+    /// Its time was up before it looked: who holds what it waited for.
+    Late(Vec<Held>),
 }
 
 /// What a waiter finds when it comes to look.

@@ -5,6 +5,7 @@
 //! `handoff_after` is either zero or for ever, so that no clock decides, and it turns
 //! from one into the other, as if those who wait had waited that long.
 
+mod places;
 mod steps;
 mod verify;
 
@@ -68,6 +69,10 @@ struct Harness {
     /// Serial numbers of what rested and was not used since.
     rested: HashSet<u32>,
     waiters: Vec<Waiter>,
+    /// Places that were not opened yet.
+    places: Vec<(usize, Place<Conn, Source>)>,
+    /// Connections that were given back without having been used.
+    vacated: u64,
     /// When each connection was last put back.
     used: HashMap<u32, u64>,
     uses: u64,
@@ -113,6 +118,8 @@ impl Harness {
             resting: Vec::new(),
             rested: HashSet::new(),
             waiters: Vec::new(),
+            places: Vec::new(),
+            vacated: 0,
             used: HashMap::new(),
             uses: 0,
             prepared: HashMap::new(),
@@ -144,7 +151,9 @@ impl Harness {
     /// The connection that has to give way to this tenant: the least recently used
     /// idle one of another for which nobody waits.
     fn victim_for(&self, tenant: usize) -> Option<u32> {
-        let idle = self.sched.seats.taken().filter_map(|seat| seat.connection);
+        let idle = self.sched.seats.taken();
+        let idle = idle.filter(|seat| seat.state == State::Idle);
+        let idle = idle.filter_map(|seat| seat.connection);
         let candidates = idle.filter(|conn| {
             let owner = conn.tenant;
             owner != tenant && !self.waiters.iter().any(|waiter| self.waits(waiter, owner))
@@ -163,7 +172,7 @@ impl Harness {
 
     fn ask(&mut self, tenant: usize, epoch: Epoch, thread: u32) {
         let ask = self.ask_for(tenant, epoch, thread);
-        let (victim, free) = (self.victim_for(tenant), self.free());
+        let victim = self.gives_way_to(tenant);
         let queued = self.sched.slots[ask.key.index as usize].waiters() > 0;
         let strict = self.sched.limits.handoff_after.is_zero();
         let taken = self.sched.take(&ask);
@@ -179,11 +188,7 @@ impl Harness {
             } => self.lend(tenant, epoch, seat, connection),
             Taken::Open(permit) => {
                 let gives_way = permit.victim.map(|conn| conn.serial);
-                assert_eq!(
-                    gives_way,
-                    victim.filter(|_| free == 0),
-                    "the wrong one gave way"
-                );
+                assert_eq!(gives_way, victim, "the wrong one gave way");
                 self.start(tenant, permit);
             }
             Taken::Rubbish(rubbish) => self.closing.extend(rubbish.connections),
@@ -207,7 +212,11 @@ impl Harness {
 
     fn check_stuck(&self, tenant: usize, thread: u32) {
         let slot = &self.sched.slots[self.keys[tenant].index as usize];
-        let own = !slot.may_open();
+        let own = !self.sched.may_open(self.keys[tenant].index);
+        assert!(
+            own || slot.retry_in(self.now()).is_none(),
+            "it may try again"
+        );
         for seat in self.sched.seats.taken() {
             let concerns = !own || seat.slot == self.keys[tenant].index;
             assert!(
@@ -364,7 +373,7 @@ impl Harness {
             Grant::Use { seat, connection } => self.lend(tenant, epoch, seat, connection),
             Grant::Open(permit) => self.start(tenant, permit),
             // It may have been reopened since.
-            Grant::Refused(_) => {}
+            Grant::Refused(_) | Grant::Late(_) => {}
             Grant::Nudge => panic!("it looks for itself"),
         }
     }
@@ -396,6 +405,9 @@ impl Harness {
             while !self.resting.is_empty() {
                 self.end_rest(0, true);
             }
+            while !self.places.is_empty() {
+                self.vacate(0);
+            }
             while let Some((seat, _)) = self.closing.pop() {
                 self.sched.closed(seat, self.now());
             }
@@ -407,6 +419,10 @@ impl Harness {
             if self.out.is_empty() && self.opening.is_empty() && self.waiters.is_empty() {
                 break;
             }
+        }
+        // What is left aside is for nobody in particular.
+        for (seat, _) in self.sched.reap(self.now()).connections {
+            self.sched.closed(seat, self.now());
         }
         let parts = self.sched.seats.parts;
         assert_eq!((parts.out, parts.opening, parts.closing), (0, 0, 0));

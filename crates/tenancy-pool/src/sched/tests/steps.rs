@@ -14,6 +14,15 @@ pub(super) enum Step {
     Open(usize, Outcome),
     Dropped(usize),
     Wake(usize),
+    /// A check-out that has no thread.
+    AskPlace(usize),
+    /// Of the places, the one with this number is opened or given back.
+    Occupy(usize, Soundness),
+    Vacate(usize),
+    /// Of the waiters, the one with this number is dropped, or its time is up and it does
+    /// not look.
+    Withdraw(usize),
+    Late(usize),
     GiveUp(usize),
     Close(usize),
     Reopen(usize),
@@ -61,6 +70,11 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         6 => n.clone().prop_map(Step::Dropped),
         10 => n.clone().prop_map(Step::Wake),
         4 => n.clone().prop_map(Step::GiveUp),
+        12 => t.clone().prop_map(Step::AskPlace),
+        6 => (n.clone(), soundness.clone()).prop_map(|(n, sound)| Step::Occupy(n, sound)),
+        6 => n.clone().prop_map(Step::Vacate),
+        3 => n.clone().prop_map(Step::Withdraw),
+        2 => n.clone().prop_map(Step::Late),
         1 => t.clone().prop_map(Step::Close),
         2 => t.clone().prop_map(Step::Reopen),
         1 => t.clone().prop_map(Step::Mark),
@@ -129,6 +143,31 @@ impl Harness {
             Step::GiveUp(n) => {
                 if let Some(at) = pick(n, self.waiters.len()) {
                     self.wake(at, true);
+                }
+            }
+            Step::AskPlace(t) => self.ask_for_place(t),
+            Step::Occupy(n, soundness) => {
+                if let Some(at) = pick(n, self.places.len()) {
+                    self.occupy(at, matches!(soundness, Soundness::Sound));
+                }
+            }
+            Step::Vacate(n) => {
+                if let Some(at) = pick(n, self.places.len()) {
+                    self.vacate(at);
+                }
+            }
+            Step::Withdraw(n) => {
+                if let Some(at) = pick(n, self.waiters.len()) {
+                    self.withdraw(at);
+                }
+            }
+            Step::Late(n) => {
+                if let Some(at) = pick(n, self.waiters.len()) {
+                    let waiter = &self.waiters[at];
+                    let key = self.keys[waiter.tenant];
+                    let (waiting, now) = (waiter.waiting.clone(), self.now());
+                    self.sched.give_up(key, &waiting, now);
+                    assert!(!self.waits(&self.waiters[at], self.waiters[at].tenant));
                 }
             }
             Step::Close(t) => {

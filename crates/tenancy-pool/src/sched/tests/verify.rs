@@ -11,9 +11,17 @@ impl Harness {
         assert_eq!(self.lent - self.returned, self.out.len() as u64);
         let counters = self.sched.counters;
         let granted = self.sched.seats.parts.out as usize - self.out.len() - self.resting.len();
-        assert_eq!(counters.checkouts, self.lent + granted as u64);
-        let parts = self.sched.seats.parts;
-        let live = u64::from(parts.idle + parts.out + parts.closing);
+        assert_eq!(
+            counters.checkouts,
+            self.lent + granted as u64 + self.vacated
+        );
+        let seats = &self.sched.seats;
+        let parts = seats.parts;
+        // Those whose place another of the same tenant gets, and that live still.
+        let replaced = self.permits().into_iter();
+        let replaced =
+            replaced.filter(|(seat, _, victim)| *victim && seats[*seat].state == State::Opening);
+        let live = u64::from(parts.idle + parts.out + parts.closing) + replaced.count() as u64;
         assert_eq!(counters.opened - counters.closed, live);
     }
 
@@ -76,17 +84,24 @@ impl Harness {
         }
         assert_eq!(stack, parts.idle);
         // Those who were granted something came before those who still wait.
-        let mine = self.waiters.iter().filter(|waiter| waiter.tenant == t);
+        let late = |waiter: &Waiter| waiter.waiting.mail.has(|it| matches!(it, Grant::Late(_)));
+        let mine = self.waiters.iter();
+        let mine = mine.filter(|waiter| waiter.tenant == t && !late(waiter));
         assert!(
             mine.is_sorted_by_key(|waiter| self.waits(waiter, t)),
             "{t} is out of order"
         );
         let under = slot.prepared == Prepared::Under;
-        let cold = self.opening_of(t).filter(|permit| permit.cold).count();
-        let granted = self.waiters.iter().filter(|waiter| waiter.tenant == t);
-        let unseen = granted.filter(|waiter| !self.waits(waiter, t)).count();
+        let mine = |seat: u32| {
+            let seat = &self.sched.seats[seat];
+            seat.heir().unwrap_or(seat.slot) == index && seat.epoch == self.epochs[t]
+        };
+        let permits = self.permits().into_iter();
+        let cold = permits
+            .filter(|(seat, cold, _)| *cold && mine(*seat))
+            .count();
         assert!(
-            !under || cold == 1 || unseen > 0,
+            under == (cold == 1) && cold <= 1,
             "nobody prepares tenant {t}"
         );
         if slot.closed {
@@ -100,12 +115,6 @@ impl Harness {
         }
     }
 
-    fn opening_of(&self, t: usize) -> impl Iterator<Item = &Permit<Conn, Source>> {
-        let of = self.opening.iter();
-        of.filter(move |opening| opening.tenant == t && opening.epoch == self.epochs[t])
-            .map(|opening| &opening.permit)
-    }
-
     /// Who waits has a reason, and those who could be served have been told.
     fn verify_tickets(&self) {
         let sched = &self.sched;
@@ -116,7 +125,7 @@ impl Harness {
             waiters += slot.waiters();
             let ticket = sched.tickets.contains(index);
             let failing = slot.failing(self.now()).is_some();
-            let wanting = slot.waiters() > slot.parts.idle as usize && slot.may_open();
+            let wanting = slot.waiters() > slot.parts.idle as usize && sched.may_open(index);
             // A failure is forgotten by time alone: the first who waits looks again then.
             let forgotten = slot
                 .rare
@@ -144,6 +153,9 @@ impl Harness {
             }
         }
         assert_eq!(waiters, sched.waiters);
+        let aside = sched.seats.taken();
+        let aside = aside.filter(|s| s.state == State::Closing && s.connection.is_some());
+        assert_eq!(aside.count(), sched.seats.aside.iter().count());
         for waiter in &self.waiters {
             let mut woken = self.woken.iter().chain(&sched.wakes);
             let woken = woken.any(|woken| Arc::ptr_eq(woken, &waiter.waiting));
@@ -155,6 +167,7 @@ impl Harness {
         }
         if let Some(first) = sched.tickets.first() {
             assert_eq!(self.free(), 0, "a seat is free and nobody takes it");
+            assert_eq!(sched.seats.aside.first(), None, "what is aside is nobody's");
             let t = self.keys.iter().position(|key| key.index == first);
             let victim = self.victim_for(t.expect("a tenant"));
             assert_eq!(victim, None, "an idle connection is nobody's");
