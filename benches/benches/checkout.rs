@@ -20,8 +20,9 @@ use tenancy_benches::pools::{
 };
 use tenancy_benches::rng::Rng;
 use tenancy_benches::size;
-use tenancy_core::TenantId;
+use tenancy_core::{Provisioner, Tenant, TenantId};
 use tenancy_pool::{Checkout, Driver, TenantPools};
+use tenancy_sqlite::{Migration, Migrations, SqliteConnection, SqliteDriver, SqliteStorage};
 
 fn memory_pools(max: usize) -> TenantPools<Memory> {
     let builder = TenantPools::<Memory>::builder().max_connections(max as u32);
@@ -369,5 +370,48 @@ fn select(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, warm, by_name, cold, cold_reclaim, failing, select);
+/// A check-out of `SqliteDriver` and a cached point SELECT, against the same SELECT on a
+/// connection that is held: the difference is what the pool and the examination on return cost.
+fn sqlite_select(c: &mut Criterion) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let sql = "CREATE TABLE rows (id INTEGER PRIMARY KEY, v INTEGER) STRICT";
+    let step = Migration::new("rows", sql);
+    let migrations = Migrations::new([step]).expect("a script");
+    let driver = SqliteStorage::builder(directory.path()).migrations(migrations);
+    let driver = driver.create_driver().expect("a driver");
+    let id: TenantId = "acme".parse().expect("an id");
+    let place = driver.place(&id).expect("a place");
+    let acme = Tenant::builder(id).placement(place).build();
+    let acme = acme.expect("a tenant");
+    driver.provision(&acme).expect("a file");
+    let ask = |connection: &SqliteConnection| {
+        let mut ask = connection.prepare_cached("SELECT v FROM rows WHERE id = ?1");
+        let ask = ask.as_mut().expect("a statement");
+        let v: i64 = ask
+            .query_row([black_box(7)], |row| row.get(0))
+            .expect("a row");
+        assert_eq!(v, 70);
+    };
+    let connection = driver.manager(&acme).connect().expect("a connection");
+    let rows = "INSERT INTO rows SELECT value, value * 10 FROM json_each('[1,2,3,4,5,6,7,8,9]')";
+    connection.execute(rows, []).expect("nine rows");
+    let mut group = c.benchmark_group("checkout/sqlite-select");
+    let pools = TenantPools::<SqliteDriver>::builder().build(driver.clone());
+    let handle = pools.expect("the bounds hold").handle(&acme);
+    group.bench_function("tenancy", |b| {
+        b.iter(|| ask(&handle.checkout().expect("a connection")));
+    });
+    group.bench_function("raw", |b| b.iter(|| ask(&connection)));
+}
+
+criterion_group!(
+    benches,
+    warm,
+    by_name,
+    cold,
+    cold_reclaim,
+    failing,
+    select,
+    sqlite_select
+);
 criterion_main!(benches);

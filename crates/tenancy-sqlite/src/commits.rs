@@ -109,8 +109,13 @@ pub(crate) fn watch(connection: &Connection, guard: &Arc<Guard>) -> Result<()> {
             rolls_back.commits().fail();
         }
     }))?;
-    connection.wal_hook(Some(committed));
+    watch_wal(connection);
     Ok(())
+}
+
+/// Sets the hook after a commit, which has no state and cannot be compared.
+pub(crate) fn watch_wal(connection: &Connection) {
+    connection.wal_hook(Some(committed));
 }
 
 fn committed(log: &Wal, pages: i32) -> Result<()> {

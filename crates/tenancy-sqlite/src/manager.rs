@@ -9,14 +9,17 @@ use std::time::Duration;
 
 use r2d2::ManageConnection;
 use r2d2_sqlite::SqliteConnectionManager;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::hooks::Action;
+use rusqlite::trace::TraceEventCodes;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tenancy_core::{Tenant, TenantRef};
 use tenancy_pool::Access;
 
+use crate::commits;
 use crate::deadline::{Deadline, Deadlines};
 use crate::driver::Shared;
 use crate::error::{FileError, OpenError};
-use crate::harden::{self, Guard, Purpose, Refusal};
+use crate::harden::{self, DEFERRED, Guard, Purpose, Refusal, Seal};
 use crate::lending::SchemaRead;
 use crate::life::ensure_wal;
 use crate::maintenance::{cut_log, move_log};
@@ -69,6 +72,7 @@ impl ManageConnection for SqliteManager {
             if let Some(on_connect) = &shared.on_connect {
                 on_connect(connection)?;
             }
+            set_back(connection, shared.busy_timeout)?;
             if let Some(bytes) = shared.quota.of(&self.tenant) {
                 quota::set(connection, bytes)?;
             }
@@ -79,16 +83,18 @@ impl ManageConnection for SqliteManager {
                 guard.commits().bind(WalBound { database, max });
             }
             guard.watch_for(Turned::of(&shared.root, &self.tenant, &path));
-            Ok((guard, deadlines))
+            Ok((guard, deadlines, Seal::of(connection)?))
         };
-        let (guard, deadlines) = prepare(&mut connection).map_err(|source| OpenError::Sqlite {
-            tenant: tenant(),
-            source,
-        })?;
+        let (guard, deadlines, seal) =
+            prepare(&mut connection).map_err(|source| OpenError::Sqlite {
+                tenant: tenant(),
+                source,
+            })?;
         Ok(SqliteConnection {
             inner: connection,
             guard,
             deadlines,
+            seal,
             tenant: tenant(),
             path,
             schema_read,
@@ -110,27 +116,45 @@ impl ManageConnection for SqliteManager {
         }
     }
 
-    /// Broken is a connection that is inside a transaction, whose limits, switches,
-    /// authorizer, commit, rollback or progress hook were changed, on which a commit failed, or
-    /// that was swapped for another one.
+    /// A connection is broken that [`SqliteConnection`] says is closed on return. One that is
+    /// not is cleaned.
     fn has_broken(&self, connection: &mut SqliteConnection) -> bool {
         // As text: comparing paths takes them apart.
         let own = self.path.as_deref().map(Path::as_os_str) == Some(connection.path.as_os_str());
         let intact = own && connection.is_intact();
+        let clean = intact && connection.clean(self.shared.busy_timeout).is_ok();
         connection.guard.clear();
-        !intact
+        !clean
     }
 }
 
 /// A connection to one tenant's file: a `rusqlite::Connection` (it derefs to one) that
 /// knows what was refused on it.
 ///
-/// It guards SQL text. Rust code that holds it can change its limits and switches;
-/// such a connection is thrown away when it is given back.
+/// Its `transaction()` begins `IMMEDIATE`, so that it waits for another writer at its begin; on a
+/// check-out for reading only, and for a savepoint outside of a transaction, `DEFERRED`.
+///
+/// # What a check-out leaves behind
+/// SQL text and Rust code can leave things on a connection. When it is given back:
+/// - It is *closed* if it is inside a transaction or savepoint; has rows that were forgotten in
+///   mid-step (SQLite itself keeps the file open then until the process ends), a
+///   [`Deadline`] that is still set, another limit or switch; if its authorizer, commit, rollback
+///   or progress hook was replaced, it was swapped for another connection, or a commit failed on
+///   it; if SQL made, changed or removed something in the `temp` database; and, where pragmas are
+///   free ([`Hardening::Trusted`](crate::Hardening::Trusted)), if one was given a value.
+/// - These are *set back*, also to what they were before `on_connect`: the busy timeout and busy
+///   handler, the update hook, the WAL hook, traces and profiles, the behaviour of transactions,
+///   a restriction to reading, deferred foreign keys, the bindings of cached statements.
+/// - These *stay*, as nothing tells of them: functions, collations and virtual-table modules that
+///   Rust code registered, a `collation_needed` callback, a pre-update hook, the capacity of
+///   the statement cache, an `InterruptHandle` that was kept, a `Backup` or `Session` that was
+///   forgotten, `last_insert_rowid`, `changes` and `total_changes`. Register and set such things in
+///   [`on_connect`](crate::SqliteDriverBuilder::on_connect).
 pub struct SqliteConnection {
     inner: Connection,
     pub(crate) guard: Arc<Guard>,
     deadlines: Deadlines,
+    seal: Seal,
     tenant: TenantRef,
     pub(crate) path: PathBuf,
     pub(crate) schema_read: SchemaRead,
@@ -179,7 +203,14 @@ impl SqliteConnection {
 
     pub(crate) fn restrict(&mut self, access: Access) -> Result<Access, OpenError> {
         match self.guard.restrict(&self.inner, access) {
-            Ok(()) => Ok(access),
+            Ok(()) => {
+                // `BEGIN IMMEDIATE` is refused to who may only read.
+                self.inner.set_transaction_behavior(match access {
+                    Access::ReadOnly => TransactionBehavior::Deferred,
+                    _ => TransactionBehavior::Immediate,
+                });
+                Ok(access)
+            }
             Err(source) => Err(OpenError::Sqlite {
                 tenant: self.tenant.clone(),
                 source,
@@ -211,8 +242,31 @@ impl SqliteConnection {
             && self.deadlines.is_clear()
             // Two connections can be swapped through `&mut`.
             && self.inner.path().map(OsStr::new) == Some(self.path.as_os_str())
-            && harden::is_intact(&self.inner, &self.guard)
+            && harden::is_intact(&self.inner, &self.guard, &self.seal)
+            // Rows that were forgotten in mid-step keep an old state of the database alive.
+            && !self.inner.is_busy()
     }
+
+    /// Takes back what a check-out may leave on a connection that is intact.
+    fn clean(&mut self, busy_timeout: Duration) -> rusqlite::Result<()> {
+        if self.guard.marks.take(DEFERRED) {
+            let end = "PRAGMA defer_foreign_keys = OFF";
+            self.guard.ours(|| self.inner.execute_batch(end))?;
+        }
+        set_back(&mut self.inner, busy_timeout)
+    }
+}
+
+/// Sets what Rust code can set and nobody can read.
+fn set_back(connection: &mut Connection, busy_timeout: Duration) -> rusqlite::Result<()> {
+    connection.busy_timeout(busy_timeout)?;
+    connection.update_hook(None::<fn(Action, &str, &str, i64)>)?;
+    connection.trace_v2(TraceEventCodes::empty(), None);
+    // A transaction that began with a read and then writes fails at once, without the busy
+    // timeout, if another connection wrote meanwhile.
+    connection.set_transaction_behavior(TransactionBehavior::Immediate);
+    commits::watch_wal(connection);
+    Ok(())
 }
 
 impl fmt::Debug for SqliteConnection {

@@ -11,6 +11,7 @@ mod escapes;
 mod fleet;
 mod fleet_crash;
 mod harden;
+mod leftovers;
 mod lending;
 mod migrate;
 mod model;

@@ -1,9 +1,11 @@
 //! What SQL text on a lent connection may do: limits, flags and the authorizer.
 
+mod marks;
 mod rules;
+mod seal;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -16,7 +18,11 @@ use tenancy_pool::Access;
 use crate::commits::{self, Commits};
 use crate::hazards::{Hazard, guarded};
 use crate::turned::Turned;
+use marks::Marks;
 use rules::judge;
+
+pub(crate) use marks::DEFERRED;
+pub(crate) use seal::Seal;
 
 /// How much is refused on a tenant's connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,7 +32,11 @@ pub enum Hardening {
     /// with: right wherever text of users, plug-ins or reports may get into a statement.
     #[default]
     Strict,
-    /// For SQL that only your own code writes: pragmas are free. Attaching other
+    /// For SQL that only your own code writes: pragmas are free, but for those that write
+    /// what this library keeps in the file (`application_id`, `user_version`,
+    /// `schema_version`, `journal_mode`) or hold for the whole process (`hard_heap_limit`,
+    /// `soft_heap_limit`, `temp_store_directory`, `data_store_directory`). A pragma that is
+    /// given a value costs the connection when it is given back. Attaching other
     /// files, writing the schema table, and long values stay refused.
     Trusted,
 }
@@ -128,6 +138,8 @@ pub(crate) struct Guard {
     ours: AtomicBool,
     /// Set while the connection is lent for reading only.
     reading: AtomicBool,
+    /// What SQL text left on the connection.
+    pub(crate) marks: Marks,
     commits: Commits,
     last: Mutex<Option<Refusal>>,
     /// What says that the tenant has another file by now; none for connections of ours.
@@ -192,7 +204,7 @@ impl Guard {
     }
 }
 
-/// The bounds of a lent connection. A value that is changed on return counts as broken.
+/// The bounds of a connection that runs SQL of others.
 const LIMITS: [(Limit, i32); 6] = [
     // No other file, ever. VACUUM needs one: it is maintenance.
     (Limit::SQLITE_LIMIT_ATTACHED, 0),
@@ -200,7 +212,7 @@ const LIMITS: [(Limit, i32); 6] = [
     // deadline can interrupt.
     (Limit::SQLITE_LIMIT_LENGTH, 64 << 20),
     // The longest statement: what is longer is data that belongs into parameters.
-    (Limit::SQLITE_LIMIT_SQL_LENGTH, 1 << 20),
+    (Limit::SQLITE_LIMIT_SQL_LENGTH, SQL_LENGTH),
     // LIKE takes time with the square of the pattern.
     (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1_000),
     // Each level of triggers takes stack.
@@ -209,17 +221,43 @@ const LIMITS: [(Limit, i32); 6] = [
     (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
 ];
 
-/// Switches that only Rust code can set.
-const FLAGS: [(DbConfig, bool); 3] = [
+const SQL_LENGTH: i32 = 1 << 20;
+
+/// Makes the seal of each lent connection its own, so that two connections of one tenant that
+/// were swapped through `&mut` are told apart: their longest statements differ by some bytes.
+fn make_unique(connection: &Connection) -> Result<()> {
+    static NEXT: AtomicI32 = AtomicI32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed) & 0xffff;
+    let limit = Limit::SQLITE_LIMIT_SQL_LENGTH;
+    connection.set_limit(limit, SQL_LENGTH + number).map(drop)
+}
+
+/// Switches of every connection to a tenant's file.
+const ALWAYS: [(DbConfig, bool); 2] = [
     (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
     (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
-    (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true),
 ];
 
-/// Sets the switches: before anything of the file is read.
+/// What a file's own schema can make run: on for the SQL of others, off for our own, so that
+/// nothing that a schema holds can stop our statements or be run by them. Foreign keys, because
+/// `REFERENCES _tenancy_stamp(open)` in any table makes every write of our table an error.
+const OF_THE_SCHEMA: [DbConfig; 3] = [
+    DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY,
+    DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER,
+    DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW,
+];
+
+/// Sets the switches of a connection of our own: before anything of the file is read.
 pub(crate) fn set_flags(connection: &Connection) -> Result<()> {
-    for (flag, value) in FLAGS {
-        connection.set_db_config(flag, value)?;
+    set_switches(connection, false)
+}
+
+fn set_switches(connection: &Connection, schema_runs: bool) -> Result<()> {
+    for (switch, value) in ALWAYS {
+        connection.set_db_config(switch, value)?;
+    }
+    for switch in OF_THE_SCHEMA {
+        connection.set_db_config(switch, schema_runs)?;
     }
     Ok(())
 }
@@ -230,6 +268,8 @@ pub(crate) fn guard(
     purpose: Purpose,
     hardening: Hardening,
 ) -> Result<Arc<Guard>> {
+    // Again, as `on_connect` may have changed them.
+    set_switches(connection, true)?;
     for (limit, value) in LIMITS {
         if matches!(limit, Limit::SQLITE_LIMIT_ATTACHED) && !guarded(Hazard::AttachUnlimited) {
             continue;
@@ -250,7 +290,10 @@ pub(crate) fn guard(
             false => hardening,
         };
         match judge(purpose, hardening, &context.action) {
-            Ok(()) => Authorization::Allow,
+            Ok(()) => {
+                shared.marks.note(&context.action, context.database_name);
+                Authorization::Allow
+            }
             Err(refusal) => {
                 *shared.last.lock() = Some(refusal);
                 Authorization::Deny
@@ -258,21 +301,16 @@ pub(crate) fn guard(
         }
     }))?;
     if purpose == Purpose::Tenant {
+        make_unique(connection)?;
         commits::watch(connection, &guard)?;
     }
     Ok(guard)
 }
 
-/// Is this connection as it was lent? Rust code can change anything; what it
-/// changed must not reach the next one.
-pub(crate) fn is_intact(connection: &Connection, guard: &Arc<Guard>) -> bool {
-    // The authorizer and the hooks own counts: who replaced one has dropped that.
+/// Whether the connection is as it was checked out, or can be made so. Rust code can change
+/// anything; what it changed must not reach the next check-out.
+pub(crate) fn is_intact(connection: &Connection, guard: &Arc<Guard>, seal: &Seal) -> bool {
+    // The authorizer and the hooks own counts: replacing one drops that.
     let guarded = Arc::strong_count(guard) == 2 + commits::HOOKS;
-    let limits = LIMITS
-        .iter()
-        .all(|(limit, value)| connection.limit(*limit).ok() == Some(*value));
-    let flags = FLAGS
-        .iter()
-        .all(|(flag, value)| connection.db_config(*flag).ok() == Some(*value));
-    guarded && limits && flags && !guard.commits.failed()
+    guarded && guard.marks.are_harmless() && !guard.commits.failed() && seal.holds(connection)
 }

@@ -11,6 +11,22 @@ use crate::hazards::{Hazard, guarded};
 /// taken, and what is made later is looked at before it is used (see `seeds`).
 const RESERVED: &str = "_tenancy_";
 
+/// Pragmas that even trusted SQL may only read: the first four write what this library keeps in
+/// the file, the others hold for every connection of the process.
+const NEVER_SET: [&str; 8] = [
+    "application_id",
+    "journal_mode",
+    "schema_version",
+    "user_version",
+    "data_store_directory",
+    "hard_heap_limit",
+    "soft_heap_limit",
+    "temp_store_directory",
+];
+
+/// Pragmas beside [`PRAGMAS`] whose value is what to do, not a setting.
+const ACTIONS: [&str; 2] = ["incremental_vacuum", "wal_checkpoint"];
+
 const VIRTUAL_TABLES: [&str; 6] = ["fts3", "fts4", "fts5", "fts5vocab", "rtree", "rtree_i32"];
 
 /// Whether a pragma may carry a value.
@@ -30,7 +46,7 @@ const PRAGMAS: [(&str, Value); 32] = [
     ("cache_size", Value::None),
     ("collation_list", Value::None),
     ("data_version", Value::None),
-    // Ends with the transaction.
+    // Taken back on return, if it did not end with a transaction.
     ("defer_foreign_keys", Value::Any),
     ("encoding", Value::None),
     ("foreign_key_check", Value::Any),
@@ -83,7 +99,9 @@ pub(super) fn judge(
             pragma_name,
             pragma_value,
         } => {
-            let free = hardening == Hardening::Trusted && purpose == Purpose::Tenant;
+            let free = hardening == Hardening::Trusted
+                && purpose == Purpose::Tenant
+                && (pragma_value.is_none() || !is_in(&NEVER_SET, pragma_name));
             if free || pragma_is_allowed(pragma_name, pragma_value) {
                 Ok(())
             } else {
@@ -94,10 +112,7 @@ pub(super) fn judge(
             table_name,
             module_name,
         } => {
-            if VIRTUAL_TABLES
-                .iter()
-                .any(|m| m.eq_ignore_ascii_case(module_name))
-            {
+            if is_in(&VIRTUAL_TABLES, module_name) {
                 refuse_reserved(table_name)
             } else {
                 refuse(
@@ -111,15 +126,28 @@ pub(super) fn judge(
 }
 
 fn reaches_out(function: &str) -> bool {
-    ["load_extension", "fts3_tokenizer", "sqlite_log"]
-        .iter()
-        .any(|name| name.eq_ignore_ascii_case(function))
+    is_in(
+        &["load_extension", "fts3_tokenizer", "sqlite_log"],
+        function,
+    )
+}
+
+fn is_in(list: &[&str], name: &str) -> bool {
+    list.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 fn pragma_is_allowed(name: &str, value: Option<&str>) -> bool {
-    PRAGMAS.iter().any(|(known, may_carry)| {
-        known.eq_ignore_ascii_case(name) && (value.is_none() || *may_carry == Value::Any)
-    })
+    value_of(name).is_some_and(|may_carry| value.is_none() || may_carry == Value::Any)
+}
+
+fn value_of(name: &str) -> Option<Value> {
+    let known = PRAGMAS.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
+    known.map(|(_, may_carry)| *may_carry)
+}
+
+/// Whether a value that this pragma is given outlives the statement.
+pub(super) fn is_setting(pragma: &str) -> bool {
+    value_of(pragma) != Some(Value::Any) && !is_in(&ACTIONS, pragma)
 }
 
 fn refuse_reserved(table: &str) -> Result<(), Refusal> {
