@@ -1,7 +1,8 @@
 //! Making a tenant current: scopes, a bare thread-local, and tokio's task-local.
 //!
 //! A rival keeps an owned handle too, restores what was there before, and nothing else: no
-//! refusal of another tenant, no guards dropped out of order, no panics.
+//! refusal of another tenant, no guards dropped out of order, no panics. The raw operation is
+//! a push onto a `Vec` in a thread-local, and a pop.
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -10,9 +11,11 @@ use std::task::{Context, Poll, Waker};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use tenancy_core::Tenant;
+use tenancy_core::scope::detached;
 
 thread_local! {
     static CURRENT: RefCell<Option<Tenant>> = const { RefCell::new(None) };
+    static RAW: RefCell<Vec<Tenant>> = const { RefCell::new(Vec::new()) };
 }
 
 tokio::task_local! {
@@ -32,6 +35,14 @@ fn get() -> Option<Tenant> {
     CURRENT.with(|current| current.borrow().clone())
 }
 
+fn push(tenant: &Tenant) {
+    RAW.with_borrow_mut(|stack| stack.push(tenant.clone()));
+}
+
+fn pop() -> Option<Tenant> {
+    RAW.with_borrow_mut(Vec::pop)
+}
+
 /// Into the scope and out of it again.
 fn enter(c: &mut Criterion) {
     let acme = acme();
@@ -42,6 +53,16 @@ fn enter(c: &mut Criterion) {
             black_box(&scope);
         });
     });
+    group.bench_function("raw", |b| {
+        b.iter(|| {
+            push(black_box(&acme));
+            pop()
+        });
+    });
+    group.bench_function("switch_to", |b| {
+        b.iter(|| black_box(&acme).switch_to(|| black_box(())))
+    });
+    group.bench_function("outside", |b| b.iter(|| Tenant::outside(|| black_box(()))));
     group.bench_function("thread_local", |b| {
         b.iter(|| {
             let before = set(Some(black_box(&acme).clone()));
@@ -105,6 +126,36 @@ fn attach(c: &mut Criterion) {
     });
 }
 
+/// One poll of an attached future: with no scope open at its end, and with one that is taken off
+/// and comes back.
+fn poll_attached(c: &mut Criterion) {
+    let acme = acme();
+    let mut group = c.benchmark_group("scope/poll");
+    let forever = || std::future::pending::<()>();
+    let cx = &mut Context::from_waker(Waker::noop());
+    let mut plain = pin!(acme.attach(forever()));
+    group.bench_function("tenancy", |b| b.iter(|| plain.as_mut().poll(cx)));
+    let mut nobodys = pin!(detached(forever()));
+    group.bench_function("detached", |b| b.iter(|| nobodys.as_mut().poll(cx)));
+    let scoped = acme.clone();
+    let mut keeps = pin!(acme.attach(async move {
+        std::mem::forget(scoped.enter());
+        forever().await;
+    }));
+    group.bench_function("one_scope_kept", |b| b.iter(|| keeps.as_mut().poll(cx)));
+    let mut bare = pin!(forever());
+    group.bench_function("raw", |b| {
+        b.iter(|| {
+            push(&acme);
+            let polled = bare.as_mut().poll(cx);
+            pop();
+            polled
+        });
+    });
+    let mut task = pin!(TASK.scope(acme.clone(), forever()));
+    group.bench_function("task_local", |b| b.iter(|| task.as_mut().poll(cx)));
+}
+
 fn poll<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
@@ -112,5 +163,5 @@ fn poll<F: Future>(future: F) -> F::Output {
     }
 }
 
-criterion_group!(benches, enter, current, attach);
+criterion_group!(benches, enter, current, attach, poll_attached);
 criterion_main!(benches);

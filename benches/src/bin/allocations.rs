@@ -1,15 +1,18 @@
-//! `allocations`: counts what a resolve allocates, over the mix and for every other outcome, and
+//! `allocations`: counts what a resolve allocates, over the mix and for every other outcome, and what
+//! a scope does; and
 //! `allocations memory [TENANTS]`: what the index holds for each name, beyond the tenant's record.
 
 use std::alloc::System;
 use std::env;
 use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Waker};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tenancy_benches::mix::{SEQUENCE, Spread, Text};
 use tenancy_benches::rivals::Contender;
 use tenancy_benches::world::World;
-use tenancy_core::{Method, Reason, RequestHead, Resolver};
+use tenancy_core::{Method, Reason, RequestHead, Resolver, Tenant};
 
 #[global_allocator]
 static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -27,7 +30,7 @@ fn main() -> Result<(), String> {
     Ok(())
 }
 
-/// Prints `{"mix":…,"other_outcomes":…}`, allocations a resolve.
+/// Prints `{"mix":…,"other_outcomes":…,"scope":…}`, allocations a resolve and a scope.
 fn per_resolve() {
     let world = World::new(10_000);
     let resolver = world.resolver();
@@ -44,7 +47,32 @@ fn per_resolve() {
         assert_eq!(reason_of(&resolver, head), *reason, "{head:?}");
     }
     let others = region.change().allocations as f64 / heads.len() as f64;
-    println!("{{\"mix\":{in_mix},\"other_outcomes\":{others}}}");
+    let scope = per_scope();
+    println!("{{\"mix\":{in_mix},\"other_outcomes\":{others},\"scope\":{scope}}}");
+}
+
+/// Entering, switching, leaving, and polls of an attached future that keeps no scope.
+fn per_scope() -> f64 {
+    const TIMES: usize = 1000;
+    let [acme, beta] = ["acme", "beta"].map(|id| {
+        let tenant = Tenant::builder(id.parse().expect("four letters are an id"));
+        tenant.build().expect("no attributes")
+    });
+    let mut attached = pin!(acme.attach(std::future::pending::<()>()));
+    let mut once = || {
+        let poll = || {
+            let cx = &mut Context::from_waker(Waker::noop());
+            let _ = black_box(attached.as_mut().poll(cx));
+        };
+        let scope = acme.enter().expect("nobody is current");
+        Tenant::outside(|| beta.switch_to(poll));
+        drop((beta.switch(), scope));
+    };
+    // The thread's stack itself.
+    once();
+    let region = Region::new(GLOBAL);
+    (0..TIMES).for_each(|_| once());
+    region.change().allocations as f64 / TIMES as f64
 }
 
 fn reason_of(resolver: &Resolver, head: &RequestHead<'_>) -> Option<Reason> {

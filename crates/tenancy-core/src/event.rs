@@ -15,8 +15,8 @@ use crate::tenant::Tenant;
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// [`Tenant::switch`], or an attached future polled inside another tenant's
-    /// scope, crossed from one tenant to another.
+    /// [`Tenant::switch`], [`Tenant::switch_to`], or an attached value that was polled or
+    /// dropped inside another tenant's scope, crossed from one tenant to another.
     Switched {
         /// Who was current.
         from: &'a Tenant,

@@ -27,7 +27,8 @@
 //! let resolved = resolver.resolve(&head)?;
 //! assert_eq!((resolved.rule, &*resolved.path), (Some(Rule::Domain), "/orders/9"));
 //!
-//! // Run its handler for that tenant. Nobody is current outside.
+//! // Run its handler for that tenant: a future in `tenant.attach(…)`, this in a scope. Nobody
+//! // is current outside.
 //! if let Resolution::Tenant(tenant) = resolved.resolution {
 //!     let scope = tenant.enter()?;
 //!     assert_eq!(Tenant::current(), Some(tenant));

@@ -3,6 +3,7 @@
 
 mod adapter;
 mod agreement;
+mod async_scopes;
 mod attach;
 mod autotraits;
 mod build;

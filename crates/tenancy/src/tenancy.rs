@@ -82,6 +82,9 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// Makes a tenant current by its id, for work that no request asked for: a job, a
     /// console. Its status is not looked at; that is the resolver's affair.
     ///
+    /// **Not over an `.await`:** see [`Scope`]. In async code take the
+    /// [tenant](Self::tenant) and [attach](Tenant::attach) the future.
+    ///
     /// # Errors
     /// When there is no such tenant, the catalog cannot be asked, or another tenant is
     /// current.

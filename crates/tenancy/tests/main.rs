@@ -9,6 +9,7 @@ mod kills;
 mod life;
 mod names;
 mod outside;
+mod scopes;
 mod stock;
 mod stock_race;
 mod upkeep;

@@ -175,3 +175,75 @@ pub(super) fn park(key: Key) -> Option<Keys> {
     });
     parking.is_ok().then_some(keys)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::{Pin, pin};
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::scope::Attached;
+
+    fn acme() -> Tenant {
+        let acme = Tenant::builder("acme".parse().expect("an id"));
+        acme.build().expect("a tenant")
+    }
+
+    /// Leaks a scope in the value.
+    fn leave_one(value: Pin<&mut Attached<()>>) {
+        value.poll_with(|_| std::mem::forget(acme().enter().expect("its own")));
+    }
+
+    fn parked() -> usize {
+        PARKED.with_borrow(HashMap::len)
+    }
+
+    #[test]
+    fn what_a_value_has_parked_goes_with_it() {
+        {
+            let mut value = pin!(acme().attach(()));
+            for left in 1..=3 {
+                leave_one(value.as_mut());
+                assert_eq!(parked(), left);
+            }
+        }
+        assert_eq!(parked(), 0);
+        STACK.with_borrow(|stack| assert!(stack.is_empty()));
+    }
+
+    #[test]
+    fn what_moved_values_left_behind_does_not_pile_up() {
+        let (send, there) = channel();
+        let (done, gone) = channel();
+        let drops = move || {
+            for value in there {
+                drop(value);
+                done.send(()).expect("it is waited for");
+            }
+        };
+        let other = std::thread::spawn(drops);
+        for _ in 0..10_000 {
+            let mut value = Box::pin(acme().attach(()));
+            leave_one(value.as_mut());
+            send.send(value).expect("it listens");
+            gone.recv().expect("it answers");
+        }
+        assert!(parked() < 10, "{}", parked());
+        drop(send);
+        other.join().expect("nobody panicked");
+    }
+
+    #[test]
+    fn no_two_threads_have_a_key_in_common() {
+        let take = || (0..3).map(|_| new_key()).collect::<Vec<_>>();
+        let theirs = std::thread::spawn(take).join().expect("nobody panicked");
+        let ours = take();
+        assert!(
+            ours.iter().all(|key| !theirs.contains(key)),
+            "{ours:?}, {theirs:?}"
+        );
+        NEXT_KEY.set(BLOCK);
+        let next = take();
+        assert!(next[0] > BLOCK && next[0] % BLOCK == 1, "{next:?}");
+    }
+}
