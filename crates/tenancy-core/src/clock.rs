@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// A monotonic clock, injected so that tests can move it.
+/// A monotonic clock, injected so that tests can move it. It stands still while the machine
+/// is [suspended](Self::suspended).
 ///
 /// The system's is coarse: it steps about every 4 ms and costs a quarter of a
 /// precise reading.
@@ -25,8 +26,14 @@ pub struct Clock(Source);
 #[derive(Debug, Clone)]
 enum Source {
     System,
-    /// Nanoseconds.
-    Manual(Arc<AtomicU64>),
+    Manual(Arc<Manual>),
+}
+
+/// In nanoseconds.
+#[derive(Debug, Default)]
+struct Manual {
+    now: AtomicU64,
+    suspended: AtomicU64,
 }
 
 impl Clock {
@@ -37,13 +44,48 @@ impl Clock {
 
     /// One that stands still until it is [advanced](Self::advance). Clones share it.
     pub fn manual() -> Self {
-        Self(Source::Manual(Arc::new(AtomicU64::new(0))))
+        Self(Source::Manual(Arc::default()))
     }
 
     /// Moves a manual clock; the system's moves by itself.
     pub fn advance(&self, by: Duration) {
-        if let Source::Manual(nanos) = &self.0 {
-            nanos.fetch_add(nanos_of(by), Ordering::Relaxed);
+        if let Source::Manual(manual) = &self.0 {
+            manual.now.fetch_add(nanos_of(by), Ordering::Relaxed);
+        }
+    }
+
+    /// Lets a manual clock be suspended with its machine for this long: [`now`](Self::now)
+    /// moves by a nanosecond, as after it something has changed.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tenancy_core::Clock;
+    /// let clock = Clock::manual();
+    /// clock.suspend(Duration::from_secs(3600));
+    /// assert!(clock.now() < Duration::from_secs(1));
+    /// assert_eq!(clock.suspended(), Duration::from_secs(3600));
+    /// ```
+    pub fn suspend(&self, by: Duration) {
+        if let Source::Manual(manual) = &self.0 {
+            manual.suspended.fetch_add(nanos_of(by), Ordering::Relaxed);
+            self.advance(Duration::from_nanos(1));
+        }
+    }
+
+    /// Returns how long the machine has been suspended since it was started, which
+    /// [`now`](Self::now) does not count; exact to some microseconds. It costs two precise
+    /// readings.
+    pub fn suspended(&self) -> Duration {
+        match &self.0 {
+            Source::System => {
+                // In this order it is never more than it was.
+                let with = nanos_by(ClockId::Boottime);
+                let without = nanos_by(ClockId::Monotonic);
+                Duration::from_nanos(with.saturating_sub(without))
+            }
+            Source::Manual(manual) => {
+                Duration::from_nanos(manual.suspended.load(Ordering::Relaxed))
+            }
         }
     }
 
@@ -56,11 +98,8 @@ impl Clock {
     #[inline]
     pub(crate) fn nanos(&self) -> u64 {
         match &self.0 {
-            Source::System => {
-                let now = clock_gettime(ClockId::MonotonicCoarse);
-                now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
-            }
-            Source::Manual(nanos) => nanos.load(Ordering::Relaxed),
+            Source::System => nanos_by(ClockId::MonotonicCoarse),
+            Source::Manual(manual) => manual.now.load(Ordering::Relaxed),
         }
     }
 }
@@ -71,7 +110,27 @@ impl Default for Clock {
     }
 }
 
+#[inline]
+fn nanos_by(clock: ClockId) -> u64 {
+    let now = clock_gettime(clock);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
 /// Whole nanoseconds; what does not fit is as long as makes no difference.
 pub(crate) fn nanos_of(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_was_suspended_for_stands_still_while_it_runs() {
+        let clock = Clock::system();
+        let (before, began) = (clock.suspended(), std::time::Instant::now());
+        std::thread::sleep(Duration::from_millis(20));
+        let grown = clock.suspended().saturating_sub(before);
+        assert!(grown < began.elapsed() / 2, "{grown:?}");
+    }
 }

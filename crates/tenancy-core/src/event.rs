@@ -100,6 +100,38 @@ pub enum Event<'a> {
         /// Whose.
         tenant: &'a Tenant,
     },
+    /// A connection was checked out.
+    CheckedOut {
+        /// Its tenant.
+        tenant: &'a Tenant,
+        /// The time from the call to the connection, opening included; zero for one that
+        /// was idle.
+        waited: Duration,
+    },
+    /// A connection was given back, and is idle again or will be closed.
+    Returned {
+        /// Its tenant.
+        tenant: &'a Tenant,
+        /// How long it was out, to a few milliseconds.
+        held: Duration,
+    },
+    /// A check-out got no connection in time.
+    TimedOut {
+        /// The tenant.
+        tenant: &'a Tenant,
+        /// How long it waited.
+        waited: Duration,
+    },
+    /// A connection has been out for longer than the pools' `leak_after`: told once for each
+    /// check-out.
+    HeldLong {
+        /// Its tenant.
+        tenant: &'a TenantId,
+        /// The line that checked it out, or the name that the check-out was given.
+        holder: &'a str,
+        /// How long it has been out so far.
+        held: Duration,
+    },
     /// A check-out waited longer than the pools' `long_wait`.
     WaitedLong {
         /// For whom.
@@ -185,6 +217,13 @@ impl Observers {
     /// Adds one.
     pub fn push(&mut self, observer: Arc<dyn Observer>) {
         self.0.push(observer);
+    }
+
+    /// Tells whether anybody would be told of an event: for events whose facts cost
+    /// something to find out.
+    #[inline]
+    pub fn is_observed(&self) -> bool {
+        !self.0.is_empty() || PROCESS_COUNT.load(Ordering::Relaxed) > 0
     }
 
     /// Tells all of them.

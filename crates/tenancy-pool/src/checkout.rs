@@ -143,6 +143,7 @@ impl<D: Driver> Checkout<D> {
         let (pools, seat, now) = (&self.pools.0, self.seat, self.pools.0.now());
         // Under one lock: nobody sees it as just used.
         let refused = pools.decide(|sched| {
+            sched.end_rest(seat, now);
             let refused = sched.put_back(seat, live, sound, now);
             sched.rested(seat, since);
             refused
@@ -158,14 +159,23 @@ impl<D: Driver> Checkout<D> {
         };
         let now = self.pools.0.now();
         let pools = &self.pools.0;
-        let (seat, mut haste) = (self.seat, Haste::Quick);
+        let observed = pools.observers.is_observed();
+        let tenant = observed.then(|| live.source.tenant.clone());
+        let (seat, mut haste, mut since) = (self.seat, Haste::Quick, now);
         let refused = pools.decide(|sched| {
+            if observed {
+                since = sched.out_since(seat);
+            }
             let refused = sched.put_back(seat, live, sound, now);
             if refused.is_some() && sched.is_closed(seat) {
                 haste = Haste::Thorough;
             }
             refused
         });
+        if let Some(tenant) = &tenant {
+            let held = now.since(since);
+            pools.observers.emit(&Event::Returned { tenant, held });
+        }
         if let Some(live) = refused {
             self.pools.close_one(seat, live, haste);
         }

@@ -19,6 +19,7 @@ pub struct Builder {
     max: Option<u32>,
     max_per_tenant: Option<u32>,
     max_opening: Option<u32>,
+    lifetime_jitter: Option<Duration>,
     limits: Limits,
     timing: Timing,
     max_of: Option<MaxOf>,
@@ -31,6 +32,7 @@ pub struct Builder {
 pub(crate) struct Timing {
     pub(crate) checkout_timeout: Duration,
     pub(crate) long_wait: Duration,
+    pub(crate) leak_after: Duration,
 }
 
 /// What the pools are made of, once it has been checked.
@@ -62,12 +64,14 @@ impl Builder {
             max: None,
             max_per_tenant: None,
             max_opening: None,
+            lifetime_jitter: None,
             limits: Limits {
                 max: Self::MAX_CONNECTIONS,
                 max_waiters: 64,
                 handoff_after: Duration::from_millis(2),
                 idle_timeout: Some(Duration::from_secs(600)),
                 max_lifetime: None,
+                lifetime_jitter: Duration::ZERO,
                 validate_after: None,
                 rest_after: Duration::from_secs(5),
                 failure_ttl: Duration::from_millis(100),
@@ -75,6 +79,7 @@ impl Builder {
             timing: Timing {
                 checkout_timeout: Duration::from_secs(5),
                 long_wait: Duration::from_secs(1),
+                leak_after: Duration::from_secs(60),
             },
             max_of: None,
             observers: Observers::default(),
@@ -171,6 +176,14 @@ impl Builder {
         self
     }
 
+    /// Connections end by up to this much before [`max_lifetime`](Self::max_lifetime), each
+    /// by another, so that those which were opened together do not end together. Defaults to
+    /// a tenth of `max_lifetime`; zero is for none, and it must be less than that.
+    pub fn lifetime_jitter(mut self, jitter: Duration) -> Self {
+        self.lifetime_jitter = Some(jitter);
+        self
+    }
+
     /// A connection that was idle for this long is asked `is_valid` before it is
     /// handed out. Defaults to never; at least [`MIN_AGE`](Self::MIN_AGE). A database
     /// behind a network wants 1 s. [`try_checkout`](TenantPools::try_checkout), which asks
@@ -204,6 +217,33 @@ impl Builder {
         self
     }
 
+    /// Observers are told [once](tenancy_core::Event::HeldLong), by
+    /// [`reap`](TenantPools::reap), of a connection that has been out for this long: one that
+    /// was forgotten, or that somebody keeps over a wait. Defaults to 1 minute;
+    /// `Duration::MAX` is never. [`TenantPools::holders`] lists all.
+    ///
+    /// ```
+    /// # use std::{sync::Arc, time::Duration};
+    /// # use tenancy_core::Event;
+    /// # use tenancy_pool::{Driver, InvalidPools, TenantPools};
+    /// # fn build<D: Driver>(driver: D) -> Result<TenantPools<D>, InvalidPools> {
+    /// let leaks = |event: &Event<'_>| {
+    ///     if let Event::HeldLong { tenant, holder, held } = event {
+    ///         eprintln!("{tenant}: a connection is out for {held:?}, since {holder}");
+    ///     }
+    /// };
+    /// let pools = TenantPools::<D>::builder()
+    ///     .leak_after(Duration::from_secs(10))
+    ///     .observer(Arc::new(leaks))
+    ///     .build(driver)?;
+    /// # Ok(pools)
+    /// # }
+    /// ```
+    pub fn leak_after(mut self, held: Duration) -> Self {
+        self.timing.leak_after = held;
+        self
+    }
+
     /// Adds an observer.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observers.push(observer);
@@ -211,7 +251,8 @@ impl Builder {
     }
 
     /// The clock that ages are measured with: of idle connections, of failures, of
-    /// check-outs. The system's unless said. Waits are always measured by the system's.
+    /// check-outs. Time for which the machine was suspended counts. Defaults to the system's.
+    /// Waits are always measured by the system's.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
@@ -240,6 +281,9 @@ impl Builder {
             () if self.limits.max_waiters == 0 => return zero("max_waiters"),
             () => {}
         }
+        let lifetime = self.limits.max_lifetime;
+        let tenth = || lifetime.map_or(Duration::ZERO, |lifetime| lifetime / 10);
+        self.limits.lifetime_jitter = self.lifetime_jitter.unwrap_or_else(tenth);
         self.limits.check()?;
         // The default gives way to a smaller bound for all; what was asked for does not.
         if self
@@ -273,6 +317,11 @@ impl Limits {
             ("validate_after", self.validate_after, AGES),
             ("failure_ttl", Some(self.failure_ttl), ttls),
         ];
+        let (found, most) = (self.lifetime_jitter, self.max_lifetime);
+        if let Some(most) = most.filter(|most| found >= *most) {
+            let what = "lifetime_jitter";
+            return Err(InvalidPools::TooLong { what, found, most });
+        }
         for (what, found, bounds) in durations {
             match found {
                 Some(found) if found < *bounds.start() => {
@@ -347,7 +396,7 @@ pub enum InvalidPools {
         /// The least that is taken.
         least: Duration,
     },
-    /// A duration that would keep a tenant away for too long.
+    /// A duration that would keep a tenant away for too long, or leave a connection no life.
     #[error("`{what}` is {found:?}; make it {most:?} at most")]
     TooLong {
         /// Its name.

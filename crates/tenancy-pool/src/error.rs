@@ -47,6 +47,16 @@ pub enum CheckoutError<E: Error + 'static> {
         /// Who had what it waited for.
         holders: Holders,
     },
+    /// The deadline passed while the check-out was busy itself. What it had begun to open was
+    /// closed.
+    Late {
+        /// The tenant.
+        tenant: TenantId,
+        /// How long it took until then.
+        waited: Duration,
+        /// The step after which there was no time left.
+        step: CheckoutStep,
+    },
     /// As many check-outs as may wait for this tenant are waiting.
     Overloaded {
         /// For whom.
@@ -113,6 +123,28 @@ pub enum CheckoutError<E: Error + 'static> {
     NoTenant,
 }
 
+/// A step that a check-out does itself, and that cannot be interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CheckoutStep {
+    /// Closing a connection: one that gives its place up, or has expired.
+    Closing,
+    /// Asking an idle connection whether it still works.
+    Validating,
+    /// Connecting. The database was not prepared any more.
+    Connecting,
+}
+
+impl fmt::Display for CheckoutStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closing => "closing another connection",
+            Self::Validating => "validating an idle connection",
+            Self::Connecting => "connecting",
+        })
+    }
+}
+
 impl<E: Error + 'static> fmt::Display for CheckoutError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -142,6 +174,14 @@ impl<E: Error + 'static> fmt::Display for CheckoutError<E> {
             Self::NoTimer { tenant, source } => write!(
                 f,
                 "tenant {tenant} cannot wait for a connection: no thread could be started to end the wait: {source}; allow the process more threads"
+            ),
+            Self::Late {
+                tenant,
+                waited,
+                step,
+            } => write!(
+                f,
+                "tenant {tenant} got no connection within {waited:?}, as {step} took too long; look for what keeps its database, or allow more time"
             ),
             Self::Overloaded { tenant, waiting } => write!(
                 f,
@@ -204,6 +244,19 @@ impl<E: Error + 'static> Error for CheckoutError<E> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Remembered(pub(crate) Arc<str>);
+
+/// All tenants were closed, but connections are still open. They stay closed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "connections are still open after {waited:?}: {holders}; wait for them, all tenants stay closed"
+)]
+#[non_exhaustive]
+pub struct StillOpen {
+    /// How long `close_all` waited.
+    pub waited: Duration,
+    /// The calls that have them.
+    pub holders: Holders,
+}
 
 /// A tenant was closed, but connections of it are still out. It stays closed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

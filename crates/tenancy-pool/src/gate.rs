@@ -22,11 +22,12 @@ impl Gate {
         }
     }
 
-    /// Waits until few enough are inside, or [`PATIENCE`] is over.
-    pub(crate) fn pass(&self) -> Pass<'_> {
+    /// Waits until few enough are inside, or [`PATIENCE`] or the time of who waits is over.
+    pub(crate) fn pass(&self, until: Option<Moment>) -> Pass<'_> {
         let mut free = self.free.lock();
         if *free == 0 {
             let deadline = Moment::now().after(PATIENCE);
+            let deadline = until.map_or(deadline, |until| until.min(deadline));
             let mut late = false;
             while *free == 0 && !late {
                 (free, late) = self.signal.wait_until(free, deadline);

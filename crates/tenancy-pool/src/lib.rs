@@ -56,6 +56,7 @@
 //! # }
 //! ```
 
+mod ages;
 mod checkout;
 mod config;
 mod driver;
@@ -68,6 +69,7 @@ mod mailbox;
 mod names;
 mod obtain;
 mod open;
+mod operate;
 mod pools;
 mod sched;
 mod seat;
@@ -76,11 +78,12 @@ mod shuttled;
 mod stats;
 mod sync;
 mod timer;
+mod until;
 
 pub use checkout::Checkout;
 pub use config::{Builder, InvalidPools};
 pub use driver::{Access, Connection, Descriptors, Driver, DriverError, Leftover};
-pub use error::{CheckoutError, Remembered, StillOut};
+pub use error::{CheckoutError, CheckoutStep, Remembered, StillOpen, StillOut};
 pub use handle::TenantPool;
 pub use holders::{Activity, Holder, Holders};
 pub use label::Label;

@@ -7,12 +7,13 @@ use tenancy_core::{Event, Tenant};
 
 use crate::checkout::{Checkout, Hold};
 use crate::driver::{Driver, DriverError};
-use crate::error::{CheckoutError, Remembered};
+use crate::error::{CheckoutError, CheckoutStep, Remembered};
 use crate::label::Label;
 use crate::open::Haste;
 use crate::pools::{Lent, Scheduler, Source, TenantPools};
 use crate::sched::{Ask, Grant, Held, Holder, Key, Looked, Queued, Refusal, Taken, Waiting};
 use crate::sync::{Moment, held, this_thread};
+use crate::until::Until;
 
 type Error<D> = CheckoutError<DriverError<D>>;
 type Granted<D> = Grant<Lent<D>, Arc<Source<D>>>;
@@ -48,12 +49,39 @@ impl<D: Driver> TenantPools<D> {
             idle
         });
         match taken {
-            Some((seat, connection)) => self.lend(seat, connection).admitted(),
-            None => {
-                let told = told.expect("told if nothing was taken");
-                self.obtain_otherwise(tenant, ask, told, timeout)?
-                    .admitted()
+            Some((seat, connection)) => {
+                let checkout = self.lend(seat, connection).admitted()?;
+                self.tell_lent(tenant, Duration::ZERO);
+                Ok(checkout)
             }
+            None => {
+                let (until, key) = (Until::after(timeout), ask.key);
+                let told = told.expect("told if nothing was taken");
+                let checkout = self.obtain_otherwise(tenant, ask, told, until);
+                let waited = until.waited();
+                self.count_wait(waited);
+                match &checkout {
+                    Err(CheckoutError::Timeout { .. }) => {
+                        self.0.observers.emit(&Event::TimedOut { tenant, waited });
+                    }
+                    Err(CheckoutError::Late { .. }) => {
+                        self.0.decide(|sched| sched.count_late(key));
+                        self.0.observers.emit(&Event::TimedOut { tenant, waited });
+                    }
+                    _ => {}
+                }
+                let checkout = checkout?.admitted()?;
+                self.tell_lent(tenant, waited);
+                Ok(checkout)
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn tell_lent(&self, tenant: &Tenant, waited: Duration) {
+        if self.0.observers.is_observed() {
+            let event = Event::CheckedOut { tenant, waited };
+            self.0.observers.emit(&event);
         }
     }
 
@@ -67,7 +95,11 @@ impl<D: Driver> TenantPools<D> {
         let decide = |sched: &mut Scheduler<D>| (sched.try_take(&ask), sched.admit(&ask));
         let (taken, admitted) = self.0.decide(decide);
         match (taken, admitted) {
-            (Some((seat, connection)), _) => self.lend(seat, connection).admitted().map(Some),
+            (Some((seat, connection)), _) => {
+                let checkout = self.lend(seat, connection).admitted()?;
+                self.tell_lent(tenant, Duration::ZERO);
+                Ok(Some(checkout))
+            }
             (None, Err(Taken::Refused(refusal))) => Err(Self::refused(tenant, refusal)),
             (None, _) => Ok(None),
         }
@@ -95,13 +127,12 @@ impl<D: Driver> TenantPools<D> {
         tenant: &Tenant,
         mut ask: Ask,
         mut told: Told<D>,
-        timeout: Duration,
+        until: Until,
     ) -> Result<Checkout<D>, Error<D>> {
-        let deadline = Moment::now().after(timeout);
         let id = || tenant.id().clone();
         loop {
             let taken = match told {
-                Told::Queued(queued) => return self.wait(tenant, ask, &queued, deadline),
+                Told::Queued(queued) => return self.wait(tenant, ask, &queued, until),
                 Told::Overloaded => {
                     let (tenant, waiting) = (id(), self.0.max_waiters);
                     return Err(CheckoutError::Overloaded { tenant, waiting });
@@ -112,7 +143,7 @@ impl<D: Driver> TenantPools<D> {
                 }
                 Told::Taken(taken) => taken,
             };
-            match taken {
+            let step = match taken {
                 Taken::Idle {
                     seat,
                     connection,
@@ -125,17 +156,23 @@ impl<D: Driver> TenantPools<D> {
                     if let Some(checkout) = checkout.validated() {
                         return Ok(checkout);
                     }
+                    CheckoutStep::Validating
                 }
-                Taken::Open(permit) => return self.open(tenant, permit),
+                Taken::Open(permit) => return self.open(tenant, permit, until),
                 Taken::Refused(refusal) => return Err(Self::refused(tenant, refusal)),
-                Taken::Rubbish(rubbish) => self.discard(rubbish, Haste::Quick),
+                Taken::Rubbish(rubbish) => {
+                    self.discard(rubbish, Haste::Quick);
+                    CheckoutStep::Closing
+                }
                 Taken::Gone => {
                     self.0.names.remove(tenant.id(), ask.key);
                     ask.key = self.0.slot(tenant.id());
+                    CheckoutStep::Closing
                 }
                 Taken::Full => unreachable!("it is queued then"),
-            }
+            };
             // What was just done took its time.
+            Self::in_time(tenant, until, step)?;
             ask.now = self.0.now();
             told = self.0.decide(|sched| Self::take_or_queue(sched, &ask));
         }
@@ -178,20 +215,20 @@ impl<D: Driver> TenantPools<D> {
         tenant: &Tenant,
         mut ask: Ask,
         queued: &Queued<Lent<D>, Arc<Source<D>>>,
-        deadline: Moment,
+        until: Until,
     ) -> Result<Checkout<D>, Error<D>> {
         if queued.bound_reached {
             let max = self.0.max as usize;
             self.0.observers.emit(&Event::BoundReached { max });
         }
-        let granted = self.granted(&mut ask, &queued.waiting, deadline);
+        let granted = self.granted(&mut ask, &queued.waiting, until.deadline);
         let waited = queued.waiting.since.elapsed();
         if waited >= self.0.timing.long_wait {
             self.0.observers.emit(&Event::WaitedLong { tenant, waited });
         }
         match granted {
             Ok(Grant::Use { seat, connection }) => Ok(self.lend(seat, connection)),
-            Ok(Grant::Open(permit)) => self.open(tenant, permit),
+            Ok(Grant::Open(permit)) => self.open(tenant, permit, until),
             Ok(Grant::Refused(refusal)) => Err(Self::refused(tenant, refusal)),
             Ok(Grant::Nudge) => unreachable!("it has looked"),
             Ok(Grant::Late(holders)) | Err(holders) => Err(CheckoutError::Timeout {

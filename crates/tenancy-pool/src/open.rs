@@ -9,9 +9,10 @@ use tenancy_core::{Event, Tenant};
 
 use crate::checkout::{Checkout, Hold};
 use crate::driver::{Connection, Driver, DriverError, Leftover};
-use crate::error::CheckoutError;
+use crate::error::{CheckoutError, CheckoutStep};
 use crate::pools::{Inner, Lent, Live, Source, TenantPools};
 use crate::sched::{Made, Permit, Refusal, Rubbish, Sched};
+use crate::until::Until;
 
 type Error<D> = CheckoutError<DriverError<D>>;
 
@@ -63,6 +64,7 @@ impl<D: Driver> TenantPools<D> {
         &self,
         tenant: &Tenant,
         permit: Permit<Lent<D>, Arc<Source<D>>>,
+        until: Until,
     ) -> Result<Checkout<D>, Error<D>> {
         let held = Hold::new();
         let mut reservation = Reservation {
@@ -72,9 +74,10 @@ impl<D: Driver> TenantPools<D> {
             reason: None,
             done: false,
         };
-        let pass = self.0.gate.pass();
+        let pass = self.0.gate.pass(Some(until.deadline));
         if let Some(victim) = permit.victim {
             self.0.close(permit.seat, victim, Haste::Quick);
+            Self::in_time(tenant, until, CheckoutStep::Closing)?;
         }
         let source = permit.source.unwrap_or_else(|| {
             let source = Arc::new(Source {
@@ -86,8 +89,11 @@ impl<D: Driver> TenantPools<D> {
         });
         self.0.observers.emit(&Event::Opening { tenant });
         let began = Instant::now();
-        let connection = self.connect(&source, permit.cold).inspect_err(|error| {
-            reservation.reason = Some(text_of(error));
+        let connection = self.connect(&source, permit.cold, until);
+        let connection = connection.inspect_err(|error| {
+            // What came too late may be there at the next attempt.
+            let failed = !matches!(error, CheckoutError::Late { .. });
+            reservation.reason = failed.then(|| text_of(error));
         })?;
         drop(pass);
         let took = began.elapsed();
@@ -106,7 +112,28 @@ impl<D: Driver> TenantPools<D> {
         }
     }
 
-    fn connect(&self, source: &Source<D>, cold: bool) -> Result<Connection<D>, Error<D>> {
+    /// Is there time for another step, after this one?
+    pub(crate) fn in_time(
+        tenant: &Tenant,
+        until: Until,
+        step: CheckoutStep,
+    ) -> Result<(), Error<D>> {
+        match until.is_over() {
+            false => Ok(()),
+            true => Err(CheckoutError::Late {
+                tenant: tenant.id().clone(),
+                waited: until.waited(),
+                step,
+            }),
+        }
+    }
+
+    fn connect(
+        &self,
+        source: &Source<D>,
+        cold: bool,
+        until: Until,
+    ) -> Result<Connection<D>, Error<D>> {
         let tenant = &source.tenant;
         let failed =
             |error: &DriverError<D>| self.0.observers.emit(&Event::OpenFailed { tenant, error });
@@ -117,6 +144,7 @@ impl<D: Driver> TenantPools<D> {
             CheckoutError::Connect { tenant, source }
         })?;
         if cold {
+            Self::in_time(tenant, until, CheckoutStep::Connecting)?;
             let prepared = self.0.driver.prepare(tenant, &mut connection);
             prepared.map_err(|source| {
                 failed(&source);
@@ -129,7 +157,7 @@ impl<D: Driver> TenantPools<D> {
 
     /// Closes a connection whose seat is closing.
     pub(crate) fn close_one(&self, seat: u32, live: Lent<D>, haste: Haste) {
-        let _pass = self.0.gate.pass();
+        let _pass = self.0.gate.pass(None);
         self.0.close(seat, live, haste);
     }
 

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use r2d2::ManageConnection;
-use tenancy_core::{Clock, Epoch, Event, Observer, Observers, Tenant, TenantId, TenantStatus};
+use tenancy_core::{Epoch, Event, Observer, Observers, Tenant, TenantId, TenantStatus};
 
+use crate::ages::Ages;
 use crate::checkout::{Checkout, Hold};
 use crate::config::{Builder, Config, MaxOf, Timing};
 use crate::driver::{Connection, Driver, DriverError};
@@ -72,7 +74,11 @@ pub(crate) struct Inner<D: Driver> {
     max_of: Option<MaxOf>,
     pub(crate) timing: Timing,
     pub(crate) observers: Observers,
-    pub(crate) clock: Clock,
+    ages: Ages,
+    /// Nanoseconds that check-outs waited.
+    pub(crate) waited: AtomicU64,
+    /// When leaks were last looked for.
+    pub(crate) leaks_told: Mutex<Stamp>,
 }
 
 impl<D: Driver> Clone for TenantPools<D> {
@@ -96,8 +102,9 @@ impl<D: Driver> Inner<D> {
         decided
     }
 
+    #[inline]
     pub(crate) fn now(&self) -> Stamp {
-        Stamp::new(self.clock.now())
+        self.ages.now()
     }
 
     /// How many connections this tenant may have.
@@ -123,8 +130,16 @@ impl<D: Driver> Inner<D> {
         })
     }
 
+    /// Will nothing come back unless this thread gives it?
+    pub(crate) fn are_mine(&self, held: &[Held]) -> bool {
+        !held.is_empty() && held.iter().all(|held| held.is_by(this_thread()))
+    }
+
     pub(crate) fn holders(&self, held: Vec<Held>) -> Holders {
-        let now = self.now();
+        self.holders_at(held, self.now())
+    }
+
+    pub(crate) fn holders_at(&self, held: Vec<Held>, now: Stamp) -> Holders {
         let holder = |held: Held| Holder {
             tenant: held.tenant,
             label: held.label,
@@ -154,6 +169,7 @@ impl<D: Driver> TenantPools<D> {
     }
 
     pub(crate) fn new(driver: D, config: Config) -> Self {
+        let ages = Ages::new(config.clock);
         Self(Arc::new(Inner {
             max: config.limits.max,
             max_waiters: config.limits.max_waiters,
@@ -166,15 +182,21 @@ impl<D: Driver> TenantPools<D> {
             max_of: config.max_of,
             timing: config.timing,
             observers: config.observers,
-            clock: config.clock,
+            leaks_told: Mutex::new(ages.now()),
+            ages,
+            waited: AtomicU64::new(0),
         }))
     }
 
     /// Checks out a connection of this tenant: an idle one, else a new one, else the
     /// next that comes back within the configured time-out.
     ///
-    /// The time-out bounds the waiting for others. An attempt to connect that has
-    /// begun is not cut short; its time-out is the manager's.
+    /// The time-out bounds the whole check-out: waiting for others, closing what has expired
+    /// or gives its place up, validating, connecting and preparing. No step is begun when it
+    /// has passed ([`Late`](CheckoutError::Late)). A step that has begun cannot be interrupted:
+    /// the manager's `connect` and `is_valid`, the driver's `evict`, `prepare`, `restrict` and
+    /// `on_checkout`, and the drop of a connection have time-outs of their own, if any. A
+    /// connection that was opened and prepared is lent, however late.
     ///
     /// # Errors
     /// See [`CheckoutError`]: all that can be known at once is said at once.
@@ -184,7 +206,7 @@ impl<D: Driver> TenantPools<D> {
     }
 
     /// As [`checkout`](Self::checkout), with a time-out of its own; zero does not
-    /// wait for others.
+    /// wait for others, and does each step that has to be done.
     ///
     /// # Errors
     /// As [`checkout`](Self::checkout).
@@ -279,7 +301,9 @@ impl<D: Driver> TenantPools<D> {
     /// Closes a tenant to check-outs and waits until nothing of it is left: who waits
     /// for it is refused, idle connections are closed, those out when they come back.
     /// When this has returned `Ok` no connection to it exists, and none is opened
-    /// before [`reopen`](Self::reopen).
+    /// before [`reopen`](Self::reopen), also if the tenant was never seen before: that takes
+    /// some memory until it is reopened, [removed](tenancy_core::Event::TenantRemoved) or
+    /// [forgotten](Self::forget).
     ///
     /// # Errors
     /// When something is still out at the end of the time-out, or is held by this
@@ -315,8 +339,7 @@ impl<D: Driver> TenantPools<D> {
                 let Some(held) = left else {
                     return Ok(());
                 };
-                let mine = !held.is_empty() && held.iter().all(|held| held.is_by(this_thread()));
-                if late || mine {
+                if late || self.0.are_mine(&held) {
                     self.0.decide(|sched| sched.stop_waiting(key, &closer));
                     return Err(StillOut {
                         tenant: id.clone(),
@@ -364,6 +387,14 @@ impl<D: Driver> TenantPools<D> {
         self.0.decide(|sched| sched.mark(key, epoch, now));
     }
 
+    /// Takes note that a tenant is no more. Of one that was never seen nothing is kept.
+    fn remove(&self, id: &TenantId, next: Epoch) {
+        if let Some(key) = self.0.names.find(id) {
+            let now = self.0.now();
+            self.0.decide(|sched| sched.remove(key, next, now));
+        }
+    }
+
     /// Takes note of what was changed about a tenant. Who was never seen here has
     /// nothing idle, and is asked about when it comes.
     fn take_note(&self, tenant: &Tenant) {
@@ -385,7 +416,8 @@ impl<D: Driver> TenantPools<D> {
     /// Then lets up to 32 of those that have been idle for a while
     /// [rest](Driver::rest), one after the other, and does what
     /// [evictions left](Driver::evict), one tenant's after the other until 250 ms have
-    /// passed. Call it now and then.
+    /// passed. It frees what is remembered of removed tenants, and tells observers of
+    /// connections that are [out for long](Builder::leak_after). Call it now and then.
     ///
     /// A connection that rests is out: a check-out that comes at this moment uses another
     /// one or waits for it.
@@ -397,6 +429,10 @@ impl<D: Driver> TenantPools<D> {
         self.rest(now);
         let began = Moment::now();
         self.0.upkeep(|| began.is_older_than(UPKEEP));
+        for freed in self.0.decide(|sched| sched.free(now)) {
+            self.0.names.remove(&freed.id, freed.key);
+        }
+        self.tell_of_leaks(now);
         closed
     }
 
@@ -418,7 +454,11 @@ impl<D: Driver> TenantPools<D> {
 
     /// The state of all pools.
     pub fn stats(&self) -> PoolStats {
-        self.0.decide(|sched| sched.stats())
+        let waited = Duration::from_nanos(self.0.waited.load(Ordering::Relaxed));
+        PoolStats {
+            waited,
+            ..self.0.decide(|sched| sched.stats())
+        }
     }
 
     /// The state of one tenant's pool; `None` if it was never seen.
@@ -429,7 +469,8 @@ impl<D: Driver> TenantPools<D> {
 }
 
 /// Pools take note of what a resolver tells: see [`TenantPools::mark`]. A removed
-/// tenant's handles are superseded too, a retiring one keeps no idle connection beyond
+/// tenant's handles are superseded too, until a [`TenantPools::reap`] finds nothing of it left
+/// and forgets it (its database, which is gone, refuses them then); a retiring one keeps no idle connection beyond
 /// the next [`TenantPools::reap`] (another process may wait for its file), and how many
 /// connections a changed one may have is [asked anew](Builder::max_per_tenant_by).
 impl<D: Driver> Observer for TenantPools<D> {
@@ -439,7 +480,7 @@ impl<D: Driver> Observer for TenantPools<D> {
                 self.mark(tenant.id(), tenant.epoch());
                 self.take_note(tenant);
             }
-            Event::TenantRemoved { id, epoch } => self.mark(id, epoch.next()),
+            Event::TenantRemoved { id, epoch } => self.remove(id, epoch.next()),
             _ => {}
         }
     }

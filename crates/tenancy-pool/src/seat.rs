@@ -18,6 +18,7 @@ use crate::pools::{Inner, Lent, Scheduler, Source, TenantPools};
 use crate::sched::{Ask, Grant, Held, Holder, Key, Looked, Place, Queued, Taken, Waiting};
 use crate::sync::{Moment, spawn, this_thread};
 use crate::timer::{Alarm, Id, What};
+use crate::until::Until;
 
 type Error<D> = CheckoutError<DriverError<D>>;
 type PlaceOf<D> = Place<Lent<D>, Arc<Source<D>>>;
@@ -51,7 +52,8 @@ impl<D: Driver> Seat<D> {
 
     /// Checks the connection out: closes another tenant's that has to give way, connects,
     /// prepares the database, validates, whatever it takes. All of that blocks: call it
-    /// where blocking is allowed. It waits for no other check-out.
+    /// where blocking is allowed. It waits for no other check-out, and begins no step once
+    /// the pools' [`checkout_timeout`](crate::Builder::checkout_timeout) has passed.
     ///
     /// # Errors
     /// When the connection cannot be opened, prepared or restricted, the tenant was closed
@@ -60,10 +62,12 @@ impl<D: Driver> Seat<D> {
         self.pools.refuse_other(&self.tenant)?;
         let place = self.place.take().expect("taken only here and by drop");
         let (label, thread) = (self.label, this_thread());
+        let until = Until::after(self.pools.0.timing.checkout_timeout);
         let checkout = self
             .pools
-            .occupy(&self.tenant, place, Holder { label, thread })?;
+            .occupy(&self.tenant, place, Holder { label, thread }, until)?;
         let checkout = checkout.admitted()?;
+        self.pools.tell_lent(&self.tenant, until.waited());
         match self.access {
             Access::ReadWrite => Ok(checkout),
             Access::ReadOnly => checkout.for_reading(),
@@ -287,9 +291,12 @@ impl<D: Driver> SeatFuture<D> {
     }
 
     fn late(&self, wait: &Wait<D>, held: Vec<Held>) -> Error<D> {
+        let (tenant, waited) = (&self.tenant, wait.waiting.since.elapsed());
+        let event = Event::TimedOut { tenant, waited };
+        self.pools.0.observers.emit(&event);
         CheckoutError::Timeout {
             tenant: self.tenant.id().clone(),
-            waited: wait.waiting.since.elapsed(),
+            waited,
             holders: self.pools.0.holders(held),
         }
     }
@@ -308,6 +315,7 @@ impl<D: Driver> SeatFuture<D> {
         let pools = &self.pools.0;
         wait.cancel(pools);
         let (tenant, waited) = (&self.tenant, wait.waiting.since.elapsed());
+        self.pools.count_wait(waited);
         if waited >= pools.timing.long_wait {
             pools.observers.emit(&Event::WaitedLong { tenant, waited });
         }
@@ -388,11 +396,12 @@ impl<D: Driver> TenantPools<D> {
         tenant: &Tenant,
         place: PlaceOf<D>,
         holder: Holder,
+        until: Until,
     ) -> Result<Checkout<D>, Error<D>> {
         let (seat, connection, check) = match place {
             Place::Permit(permit) => {
                 self.0.decide(|sched| sched.hold(permit.seat, holder));
-                return self.open(tenant, permit);
+                return self.open(tenant, permit, until);
             }
             Place::Connection {
                 seat,
@@ -415,7 +424,7 @@ impl<D: Driver> TenantPools<D> {
             .0
             .decide(|sched| sched.replace_bad(seat, live, holder, now))
         {
-            Ok(permit) => self.open(tenant, permit),
+            Ok(permit) => self.open(tenant, permit, until),
             Err((live, refusal)) => {
                 self.close_one(seat, live, Haste::of(&refusal));
                 Err(Self::refused(tenant, refusal))

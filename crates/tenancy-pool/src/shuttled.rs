@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use r2d2::ManageConnection;
 use shuttle::thread;
-use tenancy_core::{Clock, Epoch, Tenant};
+use tenancy_core::{Clock, Epoch, Event, Observer, Tenant};
 
-use crate::{Builder, CheckoutError, Descriptors, Driver, TenantPools};
+use crate::{Builder, CheckoutError, Descriptors, Driver, Leftover, TenantPools};
 
 /// Counts what is open, and checks the bound at every connect.
 #[derive(Clone)]
@@ -20,6 +20,8 @@ struct Counted {
     max: u32,
     /// Of the attempts to connect, these fail.
     fails: Arc<AtomicU32>,
+    /// So many are at work for "a".
+    upkeeps: Arc<AtomicU32>,
 }
 
 struct Conn(Arc<AtomicU32>);
@@ -69,6 +71,20 @@ impl Driver for Counted {
         Ok(())
     }
 
+    fn evict(&self, _: &mut Conn) -> Leftover {
+        thread::yield_now();
+        Leftover::Work
+    }
+
+    /// Opens what it needs itself, beside the bound.
+    fn upkeep(&self, tenant: &Tenant) -> Result<(), std::io::Error> {
+        let counted = u32::from(tenant.id().as_str() == "a");
+        self.upkeeps.fetch_add(counted, Ordering::SeqCst);
+        thread::yield_now();
+        self.upkeeps.fetch_sub(counted, Ordering::SeqCst);
+        Ok(())
+    }
+
     fn descriptors(&self) -> Descriptors {
         let (first, further) = (0, 0);
         Descriptors { first, further }
@@ -104,6 +120,7 @@ impl World {
             live: Arc::default(),
             max,
             fails: Arc::new(AtomicU32::new(fails)),
+            upkeeps: Arc::default(),
         };
         let builder = TenantPools::<Counted>::builder()
             .max_connections(max)
@@ -370,5 +387,67 @@ fn shuttle_close_waits_for_a_rest() {
         }));
         all(threads);
         world.at_rest();
+    });
+}
+
+#[test]
+fn shuttle_close_waits_for_upkeep_and_is_woken() {
+    check(|| {
+        let world = World::new(1, 1, SOON, 0);
+        assert!(world.use_one("a", 1, NEVER) && world.use_one("b", 1, NEVER));
+        let mut threads = users(&world, &[("a", NEVER, 1), ("b", NEVER, 1)]);
+        threads.push(world.spawn(|world| {
+            world.pools.reap();
+        }));
+        threads.push(world.spawn(|world| {
+            let id = tenant("a", 1).id().clone();
+            world.pools.close(&id, NEVER).expect("it ends");
+            assert_eq!(world.driver.upkeeps.load(Ordering::SeqCst), 0);
+            thread::yield_now();
+            assert_eq!(world.driver.upkeeps.load(Ordering::SeqCst), 0);
+        }));
+        all(threads);
+        world.at_rest();
+    });
+}
+
+#[test]
+fn shuttle_close_all_leaves_nothing() {
+    check(|| {
+        let world = World::new(2, 2, SOON, 0);
+        let mut threads = users(&world, &[("a", NEVER, 2), ("a", SOON, 1), ("b", NEVER, 1)]);
+        for _ in 0..2 {
+            threads.push(world.spawn(|world| {
+                world.pools.close_all(NEVER).expect("it ends");
+                let order = Ordering::SeqCst;
+                assert_eq!(world.driver.live.load(order), 0);
+                thread::yield_now();
+                assert_eq!(world.driver.live.load(order), 0);
+            }));
+        }
+        all(threads);
+        world.at_rest();
+        assert!(!world.use_one("c", 1, NEVER), "everything is closed");
+    });
+}
+
+#[test]
+fn shuttle_a_slot_that_is_freed_strands_nobody() {
+    check(|| {
+        let world = World::new(1, 1, SOON, 1);
+        let mut threads = users(&world, &[("a", NEVER, 2), ("b", NEVER, 1)]);
+        threads.push(world.spawn(|world| {
+            let gone = tenant("a", 1);
+            let (id, epoch) = (gone.id(), gone.epoch());
+            world.pools.observe(&Event::TenantRemoved { id, epoch });
+            world.pools.reap();
+        }));
+        threads.push(world.spawn(|world| {
+            world.pools.reap();
+        }));
+        all(threads);
+        world.pools.reap();
+        world.at_rest();
+        assert!(world.use_one("a", 2, NEVER), "it is made again");
     });
 }

@@ -1,5 +1,7 @@
 //! Figures: [`PoolStats`], [`TenantStats`], [`Counters`].
 
+use std::time::Duration;
+
 use tenancy_core::Epoch;
 
 /// The state of all pools at one instant. `idle + out + opening + closing == open`.
@@ -26,6 +28,11 @@ pub struct PoolStats {
     pub tenants: usize,
     /// Tenants that wait because all that may be open is.
     pub tickets: usize,
+    /// How long check-outs waited for their connections, opening included, added up; those
+    /// that found an idle one did not.
+    pub waited: Duration,
+    /// How long connections were out, added up when they came back.
+    pub held: Duration,
     /// What happened since the pools were built.
     pub counters: Counters,
 }
@@ -62,9 +69,11 @@ pub struct TenantStats {
 pub struct Counters {
     /// Connections that were checked out.
     pub checkouts: u64,
+    /// Of those, connections that came back.
+    pub returned: u64,
     /// Connections that were opened.
     pub opened: u64,
-    /// Attempts to open or prepare that failed or panicked.
+    /// Attempts to open or prepare that failed, panicked or were given up at their deadline.
     pub open_failed: u64,
     /// Connections that were closed.
     pub closed: u64,
@@ -76,6 +85,8 @@ pub struct Counters {
     pub hand_offs: u64,
     /// Of those, ones that got none in time.
     pub timeouts: u64,
+    /// Check-outs that came too late by what they did themselves.
+    pub late: u64,
     /// Check-outs refused because too many were waiting.
     pub overloaded: u64,
 }

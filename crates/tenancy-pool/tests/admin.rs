@@ -204,6 +204,7 @@ fn reap_closes_what_is_idle_or_alive_for_too_long() {
             .clock(clock.clone())
             .idle_timeout(Duration::from_secs(10))
             .max_lifetime(Duration::from_secs(25))
+            .lifetime_jitter(Duration::ZERO)
     });
     let acme = tenant("acme");
     let use_it = || drop(pools.checkout(&acme).expect("a connection"));
@@ -360,4 +361,29 @@ fn a_bound_lowered_while_one_is_opened_keeps_no_idle_one_beside_it() {
         assert_eq!(second.join().expect("no panic").expect("a connection"), 1);
     });
     assert_eq!((driver.world.live(), pools.stats().idle), (1, 1));
+}
+
+#[test]
+fn the_time_for_which_the_machine_was_suspended_counts() {
+    let clock = Clock::manual();
+    // It has been suspended before.
+    clock.suspend(Duration::from_secs(5000));
+    let driver = OkDriver();
+    let pools = pools_with(&driver, 4, 4, |builder| {
+        let builder = builder.clock(clock.clone());
+        let builder = builder.validate_after(Duration::from_secs(1));
+        builder.idle_timeout(Duration::from_secs(10))
+    });
+    let acme = tenant("acme");
+    pools.checkout(&acme).expect("a connection").stale = true;
+    clock.suspend(Duration::from_millis(99));
+    assert!(pools.checkout(&acme).expect("used as it is").stale);
+    clock.suspend(Duration::from_secs(2));
+    assert!(!pools.checkout(&acme).expect("it was asked").stale);
+    clock.suspend(Duration::from_secs(10));
+    assert_eq!(
+        (pools.reap(), driver.world.live()),
+        (1, 0),
+        "it is idle for too long"
+    );
 }

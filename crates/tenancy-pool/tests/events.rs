@@ -24,6 +24,7 @@ fn told(driver: &Fake, long_wait: Duration) -> (tenancy_pool::TenantPools<Fake>,
             Event::Closed { tenant } => format!("closed {}", tenant.id()),
             Event::WaitedLong { tenant, .. } => format!("waited long {}", tenant.id()),
             Event::BoundReached { max } => format!("bound {max}"),
+            Event::CheckedOut { .. } | Event::Returned { .. } | Event::TimedOut { .. } => return,
             other => format!("{other:?}"),
         };
         locked(&list).push(text);

@@ -4,6 +4,7 @@
 
 mod admin;
 mod basic;
+mod deadline;
 mod events;
 mod evict;
 mod failures;
@@ -11,10 +12,12 @@ mod hooks;
 mod managers;
 mod model;
 mod order;
+mod peers;
 mod proofs;
 mod read_only;
 mod rest;
 mod seats;
+mod slots;
 mod stress;
 mod texts;
 mod util;

@@ -1,15 +1,15 @@
 //! Many threads and every kind of fault. `TENANCY_POOL_OPS` says how many operations,
 //! `TENANCY_POOL_SEED` repeats the choices of a run, if not its timing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tenancy_core::Tenant;
-use tenancy_pool::{Access, Checkout, CheckoutError, TenantPools};
+use tenancy_core::{Epoch, Event, Observer, Tenant};
+use tenancy_pool::{Access, Checkout, CheckoutError, Leftover, TenantPools};
 
 use crate::util::*;
 
@@ -19,7 +19,7 @@ const MAX: u32 = 6;
 const CAP: u32 = 3;
 
 /// Faults, counted when they have happened.
-const FAULTS: [&str; 14] = [
+const FAULTS: [&str; 21] = [
     "connect failed",
     "connect panicked",
     "connect slow",
@@ -34,6 +34,13 @@ const FAULTS: [&str; 14] = [
     "restriction not lifted",
     "rest failed",
     "rest panicked",
+    "late by itself",
+    "refused at its check-out",
+    "refused at its return",
+    "eviction left work",
+    "eviction panicked",
+    "upkeep failed",
+    "removed",
 ];
 
 #[derive(Default)]
@@ -46,15 +53,26 @@ impl Faults {
 }
 
 /// Draws what connecting does; the numbers of all threads come from one sequence.
-fn driver(seed: u64, faults: &Arc<Faults>, bad: &Arc<Mutex<HashSet<u64>>>) -> Fake {
+fn driver(
+    seed: u64,
+    faults: &Arc<Faults>,
+    bad: &Arc<Mutex<HashSet<u64>>>,
+    gone: &Arc<Mutex<HashMap<String, Epoch>>>,
+) -> Fake {
+    let gone = gone.clone();
     let (connects, prepares, restricts) = (faults.clone(), faults.clone(), faults.clone());
     let (rests, bad) = (faults.clone(), bad.clone());
+    let hooks = Hooks::new(seed, faults, &bad);
     let drawn = AtomicU64::new(seed);
     let draw = move || Rng(drawn.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)).below(100);
     let prepare_drawn = AtomicU64::new(!seed);
     let restrict_drawn = AtomicU64::new(seed ^ 0x5eed);
     let rest_drawn = AtomicU64::new(!seed ^ 0x5eed);
-    ConnectWith(move |_, _| {
+    ConnectWith(move |tenant, _| {
+        // Once it is forgotten that a tenant was removed, its old handles get this far.
+        if locked(&gone).get(tenant.id().as_str()) >= Some(&tenant.epoch()) {
+            return Err(NoDatabase);
+        }
         match draw() {
             0..10 => {
                 connects.count(0);
@@ -101,6 +119,81 @@ fn driver(seed: u64, faults: &Arc<Faults>, bad: &Arc<Mutex<HashSet<u64>>>) -> Fa
             _ => Ok(()),
         }
     })
+    .lending(hooks.refusing(15, 10))
+    .returning(hooks.refusing(16, 8))
+    .evicting(hooks.evicting(), hooks.upkeep())
+}
+
+/// What the driver is told of besides connecting fails now and then.
+struct Hooks {
+    drawn: Arc<AtomicU64>,
+    faults: Arc<Faults>,
+    bad: Arc<Mutex<HashSet<u64>>>,
+}
+
+impl Hooks {
+    fn new(seed: u64, faults: &Arc<Faults>, bad: &Arc<Mutex<HashSet<u64>>>) -> Self {
+        Self {
+            drawn: Arc::new(AtomicU64::new(seed ^ 0x4007)),
+            faults: faults.clone(),
+            bad: bad.clone(),
+        }
+    }
+
+    fn draw(&self) -> impl Fn(u64) -> u64 + Send + Sync + 'static {
+        let drawn = self.drawn.clone();
+        move |n| Rng(drawn.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)).below(n)
+    }
+
+    /// Refuses one connection of so many, which must not come back.
+    fn refusing(
+        &self,
+        fault: usize,
+        of: u64,
+    ) -> impl Fn(&mut Conn) -> Result<(), NoDatabase> + Send + Sync + 'static {
+        let (draw, faults, bad) = (self.draw(), self.faults.clone(), self.bad.clone());
+        move |conn| {
+            if draw(of) > 0 {
+                return Ok(());
+            }
+            locked(&bad).insert(conn.serial);
+            faults.count(fault);
+            Err(NoDatabase)
+        }
+    }
+
+    fn evicting(&self) -> impl Fn(&mut Conn) -> Leftover + Send + Sync + 'static {
+        let (draw, faults, bad) = (self.draw(), self.faults.clone(), self.bad.clone());
+        move |conn| {
+            locked(&bad).insert(conn.serial);
+            match draw(4) {
+                0 => {
+                    faults.count(18);
+                    resume_unwind(Box::new("planned"))
+                }
+                1 => Leftover::Nothing,
+                _ => {
+                    faults.count(17);
+                    Leftover::Work
+                }
+            }
+        }
+    }
+
+    /// It may fail for a tenant that is not closed.
+    fn upkeep(&self) -> impl Fn(&Tenant) -> Result<(), NoDatabase> + Send + Sync + 'static {
+        let (draw, faults) = (self.draw(), self.faults.clone());
+        move |_| match draw(3) {
+            0 => Ok(()),
+            fault => {
+                faults.count(19);
+                match fault {
+                    1 => Err(NoDatabase),
+                    _ => resume_unwind(Box::new("planned")),
+                }
+            }
+        }
+    }
 }
 
 struct Run {
@@ -113,6 +206,8 @@ struct Run {
     /// Serial numbers of what is out, and of what must not come back.
     out: Mutex<HashSet<u64>>,
     bad: Arc<Mutex<HashSet<u64>>>,
+    /// The last epochs of tenants that were removed.
+    gone: Arc<Mutex<HashMap<String, Epoch>>>,
     checkouts: AtomicU64,
     late: AtomicU64,
 }
@@ -120,7 +215,8 @@ struct Run {
 impl Run {
     fn new(seed: u64) -> Self {
         let (faults, bad) = (Arc::default(), Arc::default());
-        let driver = driver(seed, &faults, &bad);
+        let gone = Arc::default();
+        let driver = driver(seed, &faults, &bad, &gone);
         let pools = pools_with(&driver, MAX, CAP, |builder| {
             // Failures that are remembered would hide most of the others.
             let builder = builder.failure_ttl(Duration::ZERO);
@@ -135,6 +231,7 @@ impl Run {
             closers: (0..TENANTS).map(|_| Mutex::default()).collect(),
             out: Mutex::default(),
             bad,
+            gone,
             checkouts: AtomicU64::new(0),
             late: AtomicU64::new(0),
         }
@@ -166,6 +263,16 @@ impl Run {
             25..55 => drop(epoch.fetch_add(1, Ordering::Relaxed)),
             // More often than anybody would, so that rests fail often enough.
             55..355 => drop(self.pools.reap()),
+            355..375 => {
+                // Else a slot that is closed is forgotten before somebody looks at it.
+                let _alone = locked(&self.closers[n as usize]);
+                let id = tenant(&Self::name(n)).id().clone();
+                let gone = Epoch::new(epoch.fetch_add(1, Ordering::Relaxed));
+                let epoch = gone.expect("an epoch");
+                locked(&self.gone).insert(id.to_string(), epoch);
+                self.pools.observe(&Event::TenantRemoved { id: &id, epoch });
+                self.faults.count(20);
+            }
             _ => {}
         }
         let current = epoch.load(Ordering::Relaxed);
@@ -197,6 +304,7 @@ impl Run {
                 let late = began.elapsed().saturating_sub(timeout) > Duration::from_millis(50);
                 self.late.fetch_add(u64::from(late), Ordering::Relaxed);
             }
+            Ok(Err(CheckoutError::Late { .. })) => self.faults.count(14),
             Ok(Err(CheckoutError::Superseded { yours, current, .. })) => {
                 assert!(yours < current);
                 self.faults.count(8);
@@ -207,6 +315,7 @@ impl Run {
             Ok(Err(
                 CheckoutError::Connect { .. }
                 | CheckoutError::Prepare { .. }
+                | CheckoutError::Unfit { .. }
                 | CheckoutError::Restrict { .. },
             )) => {}
             Ok(Err(other)) => panic!("{other}"),
@@ -272,9 +381,9 @@ impl Run {
         for n in 0..TENANTS {
             assert!(world.peak_of(&Self::name(n)) <= CAP as usize);
         }
-        // What could not be restricted was checked out and went straight back.
-        let lent =
-            self.checkouts.load(Ordering::Relaxed) + self.faults.0[10].load(Ordering::Relaxed);
+        // What could not be restricted or was refused was checked out and went straight back.
+        let back = |fault: usize| self.faults.0[fault].load(Ordering::Relaxed);
+        let lent = self.checkouts.load(Ordering::Relaxed) + back(10) + back(15);
         assert_eq!(stats.counters.checkouts, lent);
         let prepared = locked(&world.prepared);
         let once: HashSet<_> = prepared.iter().map(|of| (of.id(), of.epoch())).collect();

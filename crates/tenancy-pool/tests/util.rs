@@ -72,6 +72,7 @@ impl World {
             serial: self.serial.fetch_add(1, Ordering::SeqCst),
             broken: false,
             stale: false,
+            slow_to_validate: Duration::ZERO,
             access: Access::ReadWrite,
             on_drop: None,
         }
@@ -87,6 +88,8 @@ pub struct Conn {
     pub broken: bool,
     /// `is_valid` says so.
     pub stale: bool,
+    /// `is_valid` takes this long.
+    pub slow_to_validate: Duration,
     /// What the driver restricted it to.
     pub access: Access,
     pub on_drop: Option<Box<dyn FnOnce() + Send>>,
@@ -258,6 +261,7 @@ impl ManageConnection for Manager {
     }
 
     fn is_valid(&self, conn: &mut Conn) -> Result<(), NoDatabase> {
+        std::thread::sleep(conn.slow_to_validate);
         if conn.stale { Err(NoDatabase) } else { Ok(()) }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tenancy_core::{Epoch, TenantId};
 
 use super::chain::NONE;
+use super::slot::Fate;
 use super::{Key, Prepared, Record, Refusal, Rubbish, Sched, Slot, Stamp, State};
 use crate::mailbox::Mailbox;
 
@@ -15,11 +16,14 @@ impl<C, S: Clone> Sched<C, S> {
         let index = self.free_slots.pop().unwrap_or_else(|| {
             self.tickets.grow();
             self.owed.grow();
+            self.leaving.grow();
             self.slots.push(Slot::new(0));
             self.records.push(Record::default());
             self.slots.len() as u32 - 1
         });
         self.records[index as usize].id = Some(id);
+        let closed = self.shut;
+        self.at(index).closed = closed;
         let generation = self.at(index).generation;
         Key { index, generation }
     }
@@ -31,6 +35,7 @@ impl<C, S: Clone> Sched<C, S> {
             return None;
         }
         self.owed.remove(key.index);
+        self.leaving.remove(key.index);
         let next = Slot::new(key.generation.wrapping_add(1));
         let old = std::mem::replace(self.at(key.index), next);
         self.records[key.index as usize] = Record::default();
@@ -55,6 +60,10 @@ impl<C, S: Clone> Sched<C, S> {
         }
         slot.epoch = Some(epoch);
         slot.prepared = Prepared::Cold;
+        if slot.fate == Fate::Removed {
+            // It was made again.
+            slot.fate = Fate::Stays;
+        }
         slot.stale = slot.parts.idle > 0 || slot.source.is_some();
         slot.forget_failure();
         self.refuse_waiters(index, &Refusal::Superseded { current: epoch });
@@ -97,7 +106,10 @@ impl<C, S: Clone> Sched<C, S> {
     /// Whether a tenant is to be retired: see [`reap`](Self::reap).
     pub(crate) fn set_retiring(&mut self, key: Key, retiring: bool) {
         if self.slot(key).is_some() {
-            self.at(key.index).retiring = retiring;
+            self.at(key.index).fate = match retiring {
+                true => Fate::Retiring,
+                false => Fate::Stays,
+            };
         }
     }
 
@@ -121,7 +133,12 @@ impl<C, S: Clone> Sched<C, S> {
     /// Closes a tenant to check-outs.
     pub(crate) fn close(&mut self, key: Key, now: Stamp) -> Option<Rubbish<C, S>> {
         self.slot(key)?;
-        self.at(key.index).closed = true;
+        let slot = self.at(key.index);
+        slot.closed = true;
+        if slot.fate == Fate::Removed {
+            // It is closed anew, and stays so.
+            slot.fate = Fate::Stays;
+        }
         self.refuse_waiters(key.index, &Refusal::Closed);
         let mut rubbish = self.clear(key.index, now);
         rubbish.connections.append(&mut self.aside_of(key));
@@ -136,7 +153,40 @@ impl<C, S: Clone> Sched<C, S> {
 
     /// Opens a tenant to check-outs again; says whether it was closed.
     pub(crate) fn reopen(&mut self, key: Key) -> bool {
-        self.slot(key).is_some() && std::mem::take(&mut self.at(key.index).closed)
+        if self.slot(key).is_none() || self.shut {
+            return false;
+        }
+        self.may_leave(key.index);
+        std::mem::take(&mut self.at(key.index).closed)
+    }
+
+    /// Closes all tenants, and those that come later.
+    pub(crate) fn close_all(&mut self, now: Stamp) -> Vec<Rubbish<C, S>> {
+        self.shut = true;
+        let known = 0..self.slots.len() as u32;
+        let known: Vec<u32> = known
+            .filter(|index| self.records[*index as usize].id.is_some())
+            .collect();
+        let close = known.into_iter().filter_map(|index| {
+            let generation = self.at(index).generation;
+            self.close(Key { index, generation }, now)
+        });
+        close.collect()
+    }
+
+    /// Is nothing left at all? Else `closer` will be told when nothing is.
+    pub(crate) fn all_drained(&mut self, closer: &Arc<Mailbox<()>>) -> bool {
+        self.closers.retain(|other| !Arc::ptr_eq(other, closer));
+        let drained = self.seats.parts.total() == 0;
+        if !drained {
+            self.closers.push(closer.clone());
+        }
+        drained
+    }
+
+    /// Who closes all waits no longer.
+    pub(crate) fn stop_closing_all(&mut self, closer: &Arc<Mailbox<()>>) {
+        self.closers.retain(|other| !Arc::ptr_eq(other, closer));
     }
 
     /// Is nothing of this tenant left? Else `closer` will be told when nothing is.
@@ -164,7 +214,7 @@ impl<C, S: Clone> Sched<C, S> {
     pub(crate) fn reap(&mut self, now: Stamp) -> Rubbish<C, S> {
         let due = |seat: &u32| {
             let owner = &self.slots[self.seats[*seat].slot as usize];
-            owner.stale || owner.retiring || self.has_expired(*seat, now)
+            owner.stale || owner.fate == Fate::Retiring || self.has_expired(*seat, now)
         };
         let due: Vec<u32> = self.seats.lru.iter().filter(due).collect();
         let mut connections = Vec::new();

@@ -12,6 +12,7 @@
 mod admin;
 mod aside;
 mod chain;
+mod leaving;
 mod report;
 mod rest;
 mod seats;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use tenancy_core::Epoch;
 
+use crate::mailbox::Mailbox;
 use crate::stats::Counters;
 pub(crate) use aside::Place;
 use chain::{Chain, NONE};
@@ -36,8 +38,8 @@ pub(crate) use seats::Holder;
 use seats::{Seats, State};
 pub(crate) use serve::Queued;
 use slot::{Prepared, Record, Slot};
-use stamp::Age;
 pub(crate) use stamp::Stamp;
+use stamp::{Age, Jitter};
 pub(crate) use wait::{Grant, Looked, Permit, Refusal, Waiting};
 
 /// The bounds it works with; what they mean stands at the builder.
@@ -48,6 +50,7 @@ pub(crate) struct Limits {
     pub(crate) handoff_after: Duration,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) lifetime_jitter: Duration,
     pub(crate) validate_after: Option<Duration>,
     pub(crate) rest_after: Duration,
     pub(crate) failure_ttl: Duration,
@@ -103,6 +106,7 @@ pub(crate) struct Sched<C, S> {
     pub(crate) limits: Limits,
     idle_timeout: Age,
     max_lifetime: Age,
+    jitter: Jitter,
     validate_after: Age,
     rest_after: Age,
     /// Idle for less, a connection is used as it is.
@@ -116,8 +120,15 @@ pub(crate) struct Sched<C, S> {
     tickets: Chain,
     /// Tenants for which an eviction left work.
     owed: Chain,
+    /// Slots that may be freed.
+    leaving: Chain,
     counters: Counters,
     waiters: usize,
+    /// How long all connections that came back were out.
+    held: u64,
+    /// Is everything closed, also what was never seen?
+    shut: bool,
+    closers: Vec<Arc<Mailbox<()>>>,
     /// Who has news and is to be woken, once the lock is free.
     pub(crate) wakes: Vec<Arc<Waiting<C, S>>>,
 }
@@ -128,6 +139,7 @@ impl<C, S: Clone> Sched<C, S> {
             seats: Seats::new(limits.max),
             idle_timeout: Age::new(limits.idle_timeout),
             max_lifetime: Age::new(limits.max_lifetime),
+            jitter: Jitter::new(limits.lifetime_jitter),
             validate_after: Age::new(limits.validate_after),
             rest_after: Age::new(Some(limits.rest_after)),
             fresh: Age::new(limits.idle_timeout).min(Age::new(limits.validate_after)),
@@ -137,8 +149,12 @@ impl<C, S: Clone> Sched<C, S> {
             free_slots: Vec::new(),
             tickets: Chain::new(),
             owed: Chain::new(),
+            leaving: Chain::new(),
             counters: Counters::default(),
             waiters: 0,
+            held: 0,
+            shut: false,
+            closers: Vec::new(),
             wakes: Vec::new(),
         }
     }
@@ -336,6 +352,7 @@ impl<C, S: Clone> Sched<C, S> {
         let index = at.slot;
         let slot = &mut self.slots[index as usize];
         let old = self.max_lifetime.is_reached(at.born, now);
+        self.held = self.held.wrapping_add(now.nanos_since(at.since));
         let keep = sound && !old && slot.parts.staying() <= slot.cap;
         if !keep || slot.closed || slot.epoch != Some(at.epoch) {
             self.begin_close(seat, now);
@@ -371,7 +388,8 @@ impl<C, S: Clone> Sched<C, S> {
             return Err(refusal);
         }
         let at = &mut self.seats[seat];
-        at.born = now;
+        // A little older than it is, so that not all of a start end together.
+        at.born = now.before(self.jitter.pick(self.counters.opened));
         let holder = Holder {
             label: at.label,
             thread: at.thread,
@@ -404,8 +422,17 @@ impl<C, S: Clone> Sched<C, S> {
             if let Some(reason) = reason.filter(|_| !ttl.is_zero()) {
                 slot.rare().failure = Some((now.after(ttl), reason));
             }
+            // A tenant that is not there shall not be remembered for ever.
+            self.may_leave(index);
         }
         self.settle(index, now);
+    }
+
+    /// A check-out of this tenant came too late by what it did itself.
+    pub(crate) fn count_late(&mut self, key: Key) {
+        if self.slot(key).is_some() {
+            self.count(key.index, |counters| &mut counters.late);
+        }
     }
 
     /// Keeps how to connect, for the next connections of the current epoch.

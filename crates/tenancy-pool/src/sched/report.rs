@@ -1,5 +1,7 @@
 //! What the scheduler can be asked.
 
+use std::time::Duration;
+
 use tenancy_core::TenantId;
 
 use super::slot::Prepared;
@@ -40,7 +42,12 @@ impl<C, S: Clone> Sched<C, S> {
             waiting: self.waiters,
             tenants: self.slots.len() - self.free_slots.len(),
             tickets: self.tickets.iter().count(),
-            counters: self.counters,
+            held: Duration::from_nanos(self.held),
+            waited: Duration::ZERO,
+            counters: Counters {
+                returned: self.counters.checkouts.saturating_sub(u64::from(parts.out)),
+                ..self.counters
+            },
         }
     }
 
@@ -58,9 +65,20 @@ impl<C, S: Clone> Sched<C, S> {
             closed: slot.closed,
             counters: Counters {
                 checkouts: slot.checkouts,
+                returned: slot.checkouts.saturating_sub(u64::from(slot.parts.out)),
                 ..self.records[key.index as usize].counters
             },
         })
+    }
+
+    /// What is not idle, of all tenants.
+    pub(crate) fn all_held(&self) -> Vec<Held> {
+        self.held(None)
+    }
+
+    /// When this connection was checked out.
+    pub(crate) fn out_since(&self, seat: u32) -> Stamp {
+        self.seats[seat].since
     }
 
     /// Who holds what a check-out of this tenant would wait for: its own connections

@@ -23,6 +23,11 @@ impl<C, S: Clone> Sched<C, S> {
         Some((seat, connection, since))
     }
 
+    /// The time that a connection rested is not time that a check-out held it.
+    pub(crate) fn end_rest(&mut self, seat: u32, now: Stamp) {
+        self.seats[seat].since = now;
+    }
+
     /// A connection was put back after its rest. That was no use: if it is idle, it is so
     /// since when it was, and has its old place among the others.
     pub(crate) fn rested(&mut self, seat: u32, since: Stamp) {

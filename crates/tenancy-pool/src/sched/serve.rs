@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::chain::NONE;
+use super::slot::Fate;
 use super::{
     Ask, Grant, Held, Holder, Looked, Permit, Prepared, Refusal, Sched, Stamp, State, Waiting,
 };
@@ -158,6 +159,12 @@ impl<C, S: Clone> Sched<C, S> {
     /// Restores the invariants after a tenant's share has changed.
     pub(super) fn settle(&mut self, index: u32, now: Stamp) {
         self.tidy(index, now);
+        if !self.closers.is_empty() && self.seats.parts.total() == 0 {
+            for closer in self.closers.drain(..) {
+                closer.put(());
+                closer.wake();
+            }
+        }
         while let Some(first) = self.tickets.first() {
             let waiting = self.at(first).first_waiter();
             let holder = waiting.expect("who holds a ticket waits").holder;
@@ -276,6 +283,10 @@ impl<C, S: Clone> Sched<C, S> {
 
     pub(super) fn permit(&mut self, index: u32, seat: u32, victim: Option<C>) -> Permit<C, S> {
         let slot = self.at(index);
+        if slot.fate == Fate::Removed {
+            // It was made again.
+            slot.fate = Fate::Stays;
+        }
         let cold = slot.prepared == Prepared::Cold;
         if cold {
             slot.prepared = Prepared::Under;

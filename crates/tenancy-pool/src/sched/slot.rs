@@ -23,6 +23,16 @@ pub(super) enum Prepared {
     Ready,
 }
 
+/// What becomes of a tenant, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Stays,
+    /// It is to be retired: the next reap closes what is idle.
+    Retiring,
+    /// Its catalog has no such tenant any more: once nothing of it is left the slot is freed.
+    Removed,
+}
+
 /// A cache line: with thousands of tenants each is met cold.
 #[repr(align(64))]
 pub(super) struct Slot<C, S> {
@@ -34,8 +44,7 @@ pub(super) struct Slot<C, S> {
     pub(super) closed: bool,
     /// Are all idle connections of an older epoch? They are never of both.
     pub(super) stale: bool,
-    /// Is its tenant to be retired? Then the next reap closes what is idle.
-    pub(super) retiring: bool,
+    pub(super) fate: Fate,
     /// The highest seen; none if the tenant was only closed by name so far.
     pub(super) epoch: Option<Epoch>,
     /// Seats of its connections, and seats it is heir to (as opening).
@@ -76,7 +85,7 @@ impl<C, S> Slot<C, S> {
             prepared: Prepared::Cold,
             closed: false,
             stale: false,
-            retiring: false,
+            fate: Fate::Stays,
             epoch: None,
             parts: Parts::default(),
             source: None,

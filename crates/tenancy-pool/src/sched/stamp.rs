@@ -25,6 +25,46 @@ impl Stamp {
     }
 }
 
+impl Stamp {
+    #[inline]
+    pub(crate) fn nanos(self) -> u64 {
+        self.0
+    }
+
+    /// So many nanoseconds later.
+    #[inline]
+    pub(crate) fn later(self, nanos: u64) -> Self {
+        Self(self.0.wrapping_add(nanos))
+    }
+
+    #[inline]
+    pub(super) fn nanos_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// So many nanoseconds earlier.
+    pub(super) fn before(self, nanos: u64) -> Self {
+        Self(self.0.saturating_sub(nanos))
+    }
+}
+
+/// By how much lifetimes differ.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Jitter(u64);
+
+impl Jitter {
+    pub(super) fn new(most: Duration) -> Self {
+        Self(nanos(most))
+    }
+
+    /// From zero to the most, evenly, in an order that looks like none.
+    pub(super) fn pick(self, number: u64) -> u64 {
+        // The fractions of multiples of the golden ratio, of which neighbours are far apart.
+        let fraction = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        ((u128::from(fraction) * u128::from(self.0)) >> 64) as u64
+    }
+}
+
 /// An age that is compared on the hot path; none is never reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Age(u64);

@@ -98,6 +98,7 @@ impl Harness {
             handoff_after,
             idle_timeout: Some(Duration::from_secs(10)),
             max_lifetime: Some(Duration::from_secs(25)),
+            lifetime_jitter: Duration::ZERO,
             validate_after: Some(Duration::from_secs(5)),
             rest_after: Duration::from_secs(3),
             failure_ttl,

@@ -1,0 +1,152 @@
+//! The steps of a check-out count against its deadline.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tenancy_core::Clock;
+use tenancy_pool::{CheckoutError, CheckoutStep, Leftover, TenantPools};
+
+use crate::util::*;
+
+const STEP: Duration = Duration::from_millis(40);
+const LESS: Duration = Duration::from_millis(10);
+const PLENTY: Duration = Duration::from_secs(60);
+
+#[track_caller]
+fn late(pools: &TenantPools<Fake>, id: &str, timeout: Duration) -> CheckoutStep {
+    let error = pools.checkout_timeout(&tenant(id), timeout);
+    match error.map(drop).expect_err("it is late") {
+        CheckoutError::Late { waited, step, .. } => {
+            assert!(waited >= timeout, "{waited:?}");
+            step
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn nothing_is_opened_after_a_close_that_took_too_long() {
+    let driver = OkDriver().evicting(
+        |_| {
+            std::thread::sleep(STEP);
+            Leftover::Nothing
+        },
+        |_| Ok(()),
+    );
+    let pools = pools(&driver, 1, 1);
+    drop(pools.checkout(&tenant("acme")).expect("one"));
+    assert_eq!(late(&pools, "beta", LESS), CheckoutStep::Closing);
+    let stats = pools.stats();
+    assert_eq!(
+        (stats.open, driver.world.live(), driver.attempts()),
+        (0, 0, 1)
+    );
+    // Not as a failure: the next one tries at once, and zero waits for nobody but itself.
+    drop(
+        pools
+            .checkout_timeout(&tenant("beta"), PLENTY)
+            .expect("one"),
+    );
+    drop(
+        pools
+            .checkout_timeout(&tenant("acme"), Duration::ZERO)
+            .expect("one"),
+    );
+}
+
+#[test]
+fn an_expired_connection_that_closes_too_slowly_makes_it_late() {
+    let (driver, clock) = (OkDriver(), Clock::manual());
+    let pools = pools_with(&driver, 4, 4, |builder| builder.clock(clock.clone()));
+    let slow = || {
+        let mut out = pools.checkout(&tenant("acme")).expect("one");
+        out.on_drop = Some(Box::new(|| std::thread::sleep(STEP)));
+    };
+    slow();
+    clock.advance(Duration::from_secs(600));
+    assert_eq!(late(&pools, "acme", LESS), CheckoutStep::Closing);
+    assert_eq!((pools.stats().open, pools.stats().counters.late), (0, 1));
+    slow();
+    clock.advance(Duration::from_secs(600));
+    drop(
+        pools
+            .checkout_timeout(&tenant("acme"), PLENTY)
+            .expect("one"),
+    );
+}
+
+#[test]
+fn nothing_is_prepared_after_a_connect_that_took_too_long() {
+    let slow = Arc::new(AtomicU64::new(40));
+    let wait = slow.clone();
+    let driver = ConnectWith(move |_, _| {
+        std::thread::sleep(Duration::from_millis(wait.load(Ordering::Relaxed)));
+        Ok(())
+    });
+    let pools = pools(&driver, 4, 4);
+    assert_eq!(late(&pools, "acme", LESS), CheckoutStep::Connecting);
+    assert_eq!((driver.world.live(), pools.stats().open), (0, 0));
+    assert_eq!(pools.stats().counters.late, 1);
+    assert!(locked(&driver.world.prepared).is_empty());
+    slow.store(0, Ordering::Relaxed);
+    let first = pools
+        .checkout_timeout(&tenant("acme"), PLENTY)
+        .expect("at once");
+    assert_eq!(locked(&driver.world.prepared).len(), 1);
+    // Prepared as it is, a connection that comes late is lent.
+    slow.store(40, Ordering::Relaxed);
+    drop(
+        pools
+            .checkout_timeout(&tenant("acme"), LESS)
+            .expect("late, but there"),
+    );
+    drop(first);
+}
+
+#[test]
+fn validating_one_after_the_other_ends_at_the_deadline() {
+    let (clock, driver) = (Clock::manual(), OkDriver());
+    let pools = pools_with(&driver, 4, 4, |builder| {
+        builder
+            .clock(clock.clone())
+            .validate_after(Duration::from_secs(1))
+    });
+    let acme = tenant("acme");
+    let stale = || {
+        let mut all: Vec<_> = (0..4)
+            .map(|_| pools.checkout(&acme).expect("one"))
+            .collect();
+        for out in &mut all {
+            (out.stale, out.slow_to_validate) = (true, STEP);
+        }
+        drop(all);
+        clock.advance(Duration::from_secs(2));
+    };
+    stale();
+    assert_eq!(late(&pools, "acme", LESS), CheckoutStep::Validating);
+    assert_eq!(pools.stats().idle, 3, "the others were not asked");
+    let sound = pools.checkout_timeout(&acme, PLENTY).expect("a new one");
+    assert!(!sound.stale);
+}
+
+#[test]
+fn waiters_of_a_late_check_out_are_served() {
+    let slow = Arc::new(AtomicU64::new(40));
+    let wait = slow.clone();
+    let driver = ConnectWith(move |_, _| {
+        std::thread::sleep(Duration::from_millis(wait.swap(0, Ordering::Relaxed)));
+        Ok(())
+    });
+    let pools = pools(&driver, 1, 1);
+    std::thread::scope(|scope| {
+        scope.spawn(|| late(&pools, "acme", LESS));
+        until("it opens", || pools.stats().opening == 1);
+        drop(
+            pools
+                .checkout_timeout(&tenant("acme"), PLENTY)
+                .expect("after it"),
+        );
+    });
+    assert_eq!((pools.stats().waiting, pools.stats().idle), (0, 1));
+}
