@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use tenancy::{Actor, Config, Fleet, SqliteDriver, StorageError, Tenancy, TenancyBuilder, Upkeep};
+use tenancy::{
+    Actor, Behind, Config, Fleet, SqliteDriver, StorageError, Tenancy, TenancyBuilder, Upkeep,
+};
 
 use crate::args::Global;
 use crate::failure::Failure;
@@ -22,6 +24,14 @@ pub fn config(global: &Global) -> Result<Config, Failure> {
 /// its own would have anything to do.
 pub fn open(config: &Config) -> Result<Project, Failure> {
     Ok(open_with_fleet(config)?.0)
+}
+
+/// The same, where tenants that are behind are opened as they are.
+pub fn open_behind(config: &Config) -> Result<Project, Failure> {
+    let storage = config.sqlite()?.behind(Behind::Open).open();
+    let storage = storage.map_err(tenancy::Error::from)?;
+    let builder = TenancyBuilder::configured(storage, config)?;
+    Ok(builder.actor(actor()).upkeep(Upkeep::Manual).build()?)
 }
 
 /// All tenants of the config's storage root, for what is done to many.

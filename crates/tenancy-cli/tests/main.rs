@@ -13,6 +13,7 @@ mod rollback;
 mod seed;
 mod sql;
 mod terminal;
+mod undo;
 mod usage;
 mod util;
 mod validate;

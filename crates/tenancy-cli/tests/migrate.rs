@@ -7,7 +7,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::util::{command, files, interrupted, project, tenancy, tenants, wait_until, write};
+use crate::util::{command, interrupted, project, tenancy, tenants, wait_until_one_is_done, write};
 
 /// A project with these tenants, at version 1.
 fn fleet(ids: &[&str]) -> TempDir {
@@ -67,7 +67,9 @@ fn what_is_behind_is_told_migrated_and_then_known() {
         (check.code, names(&check.json(), "tenants")),
         (1, vec!["b".to_owned()])
     );
-    run(&["sql", "a", "SELECT 1"]).refused(1, "schema version 1, the program needs 3");
+    let behind = run(&["sql", "a", "SELECT 1"]).ok();
+    let says = "note: tenant a is at schema version 1, behind 3";
+    assert!(behind.stderr.contains(says), "{behind:?}");
 
     let plan = run(&["migrate", "--pretend", "--json"]).ok().json();
     let row = |id| json!({"tenant": id, "from": 1, "steps": ["2 due", "3 idx"]});
@@ -183,11 +185,9 @@ fn a_tenant_that_fails_is_named_and_the_next_run_goes_on() {
 
     // Once it is mended, the next run does what is left.
     for id in ["b", "d"] {
-        let file = file_of(dir.path(), id);
-        let connection = rusqlite::Connection::open(file).expect("a database");
-        connection
-            .execute("DELETE FROM notes WHERE id > 1", [])
-            .expect("it is mended");
+        let mended = run(&["sql", id, "DELETE FROM notes WHERE id > 1", "--json"]).ok();
+        assert!(mended.stderr.contains("is at schema version 1, behind 2"));
+        assert_eq!(mended.json()["changes"], 1);
     }
     let report = run(&["migrate", "--json"]).ok().json();
     assert_eq!(
@@ -195,20 +195,6 @@ fn a_tenant_that_fails_is_named_and_the_next_run_goes_on() {
         (2, &json!(2))
     );
     assert_eq!(run(&["status", "--behind", "--json"]).ok().stdout, "");
-}
-
-/// The file that says it is this tenant's.
-fn file_of(dir: &Path, id: &str) -> std::path::PathBuf {
-    let mut all = files(&dir.join("data/tenants")).into_iter();
-    let is_own = |path: &std::path::PathBuf| {
-        let connection = rusqlite::Connection::open(path).expect("a database");
-        let sql = "SELECT tenant = ?1 FROM _tenancy_stamp";
-        connection
-            .query_row(sql, [id], |row| row.get(0))
-            .expect("a stamp")
-    };
-    all.find(|path| path.extension().is_some_and(|e| e == "db") && is_own(path))
-        .expect("its file")
 }
 
 #[test]
@@ -242,6 +228,16 @@ fn migrations_that_fail_on_an_empty_database_touch_nobody() {
     assert_eq!(versions(dir.path()), [Some(1); 2]);
     migration(dir.path(), "nonsense.sql", "SELECT 1");
     tenancy(dir.path(), &["migrate"]).refused(2, "is no name of a migration");
+    fs::remove_file(dir.path().join("migrations/nonsense.sql")).expect("it is there");
+    fs::remove_file(dir.path().join("migrations/0002_typo.sql")).expect("it is there");
+    // Passed over, it would be missed when its tables are.
+    for name in ["0002_due.SQL", "0002_due.down.SQL", "0002_due.Sql"] {
+        migration(dir.path(), name, "SELECT 1");
+        for args in [&["migrate"][..], &["create", "c"]] {
+            tenancy(dir.path(), args).refused(2, "is no name of a migration");
+        }
+        fs::remove_file(dir.path().join("migrations").join(name)).expect("it is there");
+    }
 }
 
 #[test]
@@ -328,8 +324,7 @@ fn ctrl_c_finishes_what_is_begun_and_the_next_run_goes_on() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("it runs");
-    let is_open = |path: &std::path::PathBuf| path.to_string_lossy().ends_with("-wal");
-    wait_until(|| files(&dir.path().join("data/tenants")).iter().any(is_open));
+    wait_until_one_is_done(dir.path());
     let run = interrupted(child);
     assert_eq!(run.code, 1, "{run:?}");
     let report = run.json();
@@ -352,4 +347,54 @@ fn ctrl_c_finishes_what_is_begun_and_the_next_run_goes_on() {
     assert_eq!(report["current"], done);
     assert_eq!(names(&report, "done").len() as u64, left);
     assert_eq!(versions(dir.path()), [Some(2); 24]);
+}
+
+/// Where there is nothing to do, and where a new tenant would get another schema of the
+/// same version.
+#[test]
+fn an_edited_migration_is_refused_before_anything_is_begun() {
+    let dir = fleet(&["a", "b"]);
+    let run = |args: &[&str]| tenancy(dir.path(), args);
+    let file = dir.path().join("migrations/0001_init.sql");
+    let text = fs::read_to_string(&file).expect("a migration");
+    write(&file, &format!("{text}\nCREATE TABLE more (x);"));
+    for args in [
+        &["migrate"][..],
+        &["migrate", "--check"],
+        &["migrate", "--pretend"],
+        &["migrate", "--tenant", "a"],
+        &["create", "c"],
+    ] {
+        run(args).refused(1, "migration 1 was applied as \"init ");
+    }
+    assert_eq!(versions(dir.path()), [Some(1); 2]);
+    write(&file, &text);
+    run(&["migrate"]).ok();
+    run(&["create", "c"]).ok();
+}
+
+#[test]
+fn a_retired_tenant_is_not_behind_and_is_migrated_when_it_is_revived() {
+    let dir = fleet(&["a", "b", "c"]);
+    let run = |args: &[&str]| tenancy(dir.path(), args);
+    run(&["sql", "c", "INSERT INTO notes (text) VALUES ('x'), ('x')"]).ok();
+    run(&["retire", "b"]).ok();
+    run(&["retire", "c"]).ok();
+    migration(
+        dir.path(),
+        "0002_once.sql",
+        "CREATE UNIQUE INDEX notes_text ON notes (text)",
+    );
+    run(&["migrate"]).ok();
+    run(&["migrate", "--check"]).ok();
+    assert_eq!(run(&["status", "--behind", "--json"]).ok().stdout, "");
+    run(&["revive", "b"]).ok();
+    assert_eq!(versions(dir.path()), [Some(2), Some(2), Some(1)]);
+    run(&["migrate", "--check"]).ok();
+    // One that cannot be migrated is back all the same, and says what to do.
+    run(&["revive", "c"]).refused(1, "tenant c is active again, but its schema could not");
+    assert_eq!(run(&["migrate", "--check"]).code, 1);
+    run(&["sql", "c", "DELETE FROM notes WHERE id > 1"]).ok();
+    run(&["migrate", "--tenant", "c"]).ok();
+    run(&["migrate", "--check"]).ok();
 }

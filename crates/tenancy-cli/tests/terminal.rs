@@ -136,23 +136,26 @@ fn what_cannot_be_taken_back_is_asked_or_refused() {
 fn going_back_is_asked_and_says_what_is_lost() {
     let dir = project();
     tenancy(dir.path(), &["create", "acme"]).ok();
-    let Some(run) = typed(dir.path(), &["rollback", "--tenant", "acme"], "n\n") else {
+    let file = |name: &str, sql: &str| write(&dir.path().join("migrations").join(name), sql);
+    file("0002_due.sql", "ALTER TABLE notes ADD COLUMN due TEXT");
+    file("0002_due.down.sql", "ALTER TABLE notes DROP COLUMN due");
+    tenancy(dir.path(), &["migrate"]).ok();
+    let Some(run) = typed(dir.path(), &["rollback"], "n\n") else {
         return;
     };
     assert_eq!(run.code, 1, "{run:?}");
-    assert!(
-        run.stdout
-            .contains("taking acme back one step, with the loss of"),
-        "{run:?}"
-    );
-    assert!(
-        run.stdout.contains("not confirmed; nothing was changed"),
-        "{run:?}"
-    );
-    let run = typed(dir.path(), &["rollback", "--tenant", "acme"], "y\n").expect("it was there");
+    for says in [
+        "2 -> 1: 1 tenants (acme)",
+        "-- 2 due\r\nALTER TABLE notes DROP COLUMN due",
+        "taking back run 1 for 1 tenants, with the loss of",
+        "not confirmed; nothing was changed",
+    ] {
+        assert!(run.stdout.contains(says), "{says}: {run:?}");
+    }
+    let run = typed(dir.path(), &["rollback"], "y\n").expect("it was there");
     assert!(run.ok().stdout.contains("done         1"));
     let status = tenancy(dir.path(), &["status", "--json"]).ok().json();
-    assert_eq!(status["version"], 0);
+    assert_eq!(status["version"], 1);
 }
 
 #[test]

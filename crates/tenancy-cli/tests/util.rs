@@ -107,6 +107,19 @@ pub fn wait_until(done: impl Fn() -> bool) {
     }
 }
 
+/// Waits until a run that makes files larger is through with the first.
+#[track_caller]
+pub fn wait_until_one_is_done(dir: &Path) {
+    wait_until(|| {
+        let all = files(&dir.join("data/tenants")).into_iter();
+        let all = all.filter(|path| path.extension().is_some_and(|end| end == "db"));
+        let sizes: Vec<_> = all
+            .filter_map(|path| Some(path.metadata().ok()?.len()))
+            .collect();
+        sizes.iter().min() != sizes.iter().max()
+    });
+}
+
 /// Sends it Ctrl-C; what it came to then.
 #[track_caller]
 pub fn interrupted(mut child: Child) -> Run {

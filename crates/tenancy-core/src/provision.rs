@@ -92,6 +92,18 @@ pub trait Provisioner: Send + Sync + 'static {
         None
     }
 
+    /// Compares the scripts that new databases are made by with those that this existing
+    /// one was made and migrated by. Whoever creates tenants asks this of one that is
+    /// there, so that two do not get different schemas of one version.
+    ///
+    /// # Errors
+    /// Returns an error if they differ, or that cannot be found out. The default finds no
+    /// difference.
+    fn check_history(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
+        let _ = tenant;
+        Ok(())
+    }
+
     /// The schema version that [`provision`](Self::provision) makes; `None` where
     /// schemas are not numbered.
     fn schema(&self) -> Option<u32> {

@@ -1,9 +1,10 @@
-//! Copies of files, kept before a step that has no way back.
+//! Copies of files, kept before a step that has no way back and before each rollback.
 //!
-//! `<root>/snapshots/<2 hex>/<32 hex>.<epoch>.<schema version>.db`. The directory is the
+//! `<root>/snapshots/<2 hex>/<32 hex>.<epoch>.<schema version>.db`, and before `.db` the
+//! number of the rollback's run, if a rollback made it. The directory is the
 //! list: a copy is there when it is whole, and what it is stands in its name. A copy is
 //! never opened by anybody but a rollback, and a later one of the same name takes its
-//! place. A locator is drawn once in a tenant's life, so nobody gets another's copy.
+//! place: those of different rollbacks stand side by side. A locator is drawn once in a tenant's life, so nobody gets another's copy.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -19,7 +20,7 @@ use crate::error::{FileError, IoError, OpenError};
 use crate::harden::{self, Purpose};
 use crate::life::enter_wal;
 use crate::manager::connect;
-use crate::migrate;
+use crate::migrate::{self, Keep};
 use crate::place::Place;
 use crate::provision::sqlite;
 use crate::root::{
@@ -38,6 +39,8 @@ pub(crate) struct Copy {
     pub(crate) path: PathBuf,
     pub(crate) place: Place,
     pub(crate) schema: u32,
+    /// The rollback that made it.
+    pub(crate) run: Option<u64>,
     pub(crate) made: SystemTime,
     pub(crate) bytes: u64,
 }
@@ -50,10 +53,15 @@ impl Copy {
         let (locator, epoch, schema) = (parts.next()?, parts.next()?, parts.next()?);
         let place = Place::parse(locator, Epoch::new(epoch.parse().ok()?)?)?;
         let meta = fs::symlink_metadata(&path).ok()?;
+        let run = match parts.next() {
+            Some(run) => Some(run.parse().ok()?),
+            None => None,
+        };
         let whole = parts.next().is_none() && meta.is_file();
         whole.then_some(Self {
             place,
             schema: schema.parse().ok()?,
+            run,
             made: meta.modified().ok()?,
             bytes: meta.len(),
             path,
@@ -181,7 +189,7 @@ fn copies_in(dir: &Path) -> Result<Vec<Copy>, IoError> {
 impl Shared {
     /// Keeps a copy of a tenant's file as it is now, durable when this returns; its
     /// schema version.
-    pub(crate) fn keep_copy(&self, tenant: &Tenant) -> Result<u32, FileError> {
+    pub(crate) fn keep_copy(&self, tenant: &Tenant, keep: Keep) -> Result<u32, FileError> {
         let place = Place::of(tenant)?;
         let path = self.root.file(&place);
         let source = connect(self, tenant, &path)?;
@@ -201,7 +209,10 @@ impl Shared {
         staged.sync()?;
         self.step("put the copy in place")?;
         let dir = self.root.make_copies_dir(&place.locator)?;
-        let name = format!("{}.{}.{schema}.db", place.locator, place.epoch);
+        let name = match keep {
+            Keep::OfRun(run) => format!("{}.{}.{schema}.{run}.db", place.locator, place.epoch),
+            _ => format!("{}.{}.{schema}.db", place.locator, place.epoch),
+        };
         staged.put(&dir.join(name))?;
         sync_dir(&dir)?;
         Ok(schema)

@@ -47,6 +47,9 @@ pub enum Behind {
     Refuse,
     /// Migrate it when it is opened.
     Migrate,
+    /// Open it as it is: for a tool with which a person looks at a tenant's rows, and mends
+    /// those over which a migration fails. See [`SqliteConnection::schema`].
+    Open,
 }
 
 /// One SQLite file per tenant, below a storage root, out of a

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use tenancy_core::{CatalogError, TenantRef, WriteError};
 
-pub use many::{FleetError, InvalidJobs, InvalidStock, SeedError, SeedsError};
+use crate::fleet::RunHolder;
+
+pub use many::{FleetError, InvalidJobs, InvalidStock, NotUndone, SeedError, SeedsError};
 pub use migrate::{MigrateError, MigrationsError};
 
 /// A call to the operating system that failed.
@@ -349,6 +351,28 @@ pub enum FileError {
         /// Where it was to go back to.
         to: u32,
     },
+    /// Its file could not be read when the run looked at all of them, and can be now.
+    #[error(
+        "conflict: tenant {tenant} could be read only after the run had begun; nothing was changed, run it again"
+    )]
+    NotSurveyed {
+        /// Whose.
+        tenant: TenantRef,
+    },
+    /// Somebody moved it since the run that is taken back.
+    #[error(
+        "conflict: tenant {tenant} is at schema version {found}, and run {run} has left it at {left}; nothing was changed, say to which version it is to go back"
+    )]
+    MovedSince {
+        /// Whose.
+        tenant: TenantRef,
+        /// The run that is taken back.
+        run: u64,
+        /// The version at which that run left it.
+        left: u32,
+        /// The version that it is at.
+        found: u32,
+    },
     /// Its row in the catalog is another incarnation's by now.
     #[error("tenant {tenant} is {current} by now; look at it and try again")]
     Superseded {
@@ -382,6 +406,9 @@ pub enum FileError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RepairError {
+    /// A run over many tenants is going on; nothing was begun.
+    #[error("conflict: {0} is going on; wait for its end, or end that process, and run it again")]
+    RunGoesOn(RunHolder),
     /// An option is out of bounds; nothing was begun.
     #[error(transparent)]
     Jobs(#[from] InvalidJobs),

@@ -30,8 +30,9 @@ impl SchemaRead {
 }
 
 impl Shared {
-    /// Refuses a tenant whose schema is not the program's, or migrates it.
-    pub(crate) fn admit(&self, tenant: &Tenant, schema: u32) -> Result<(), OpenError> {
+    /// Refuses a tenant whose schema is not the program's, or migrates it, or opens it as it
+    /// is; the schema version then.
+    pub(crate) fn admit(&self, tenant: &Tenant, schema: u32) -> Result<u32, OpenError> {
         let (found, newest) = (schema, self.migrations.newest());
         let refused = tenant.to_ref();
         if found > newest {
@@ -43,9 +44,10 @@ impl Shared {
             });
         }
         if found == newest {
-            return Ok(());
+            return Ok(found);
         }
         match self.behind {
+            Behind::Open => Ok(found),
             Behind::Refuse => Err(OpenError::Behind {
                 tenant: refused,
                 found,
@@ -53,10 +55,12 @@ impl Shared {
             }),
             Behind::Migrate => {
                 let migrated = self.migrate(tenant, SchemaTarget::Latest, Keep::Copies);
-                migrated.map(drop).map_err(|source| OpenError::Migrate {
-                    tenant: refused,
-                    source: Box::new(source),
-                })
+                migrated
+                    .map(|done| done.to)
+                    .map_err(|source| OpenError::Migrate {
+                        tenant: refused,
+                        source: Box::new(source),
+                    })
             }
         }
     }
@@ -78,7 +82,7 @@ impl Shared {
             tenant: tenant.to_ref(),
             source,
         })?;
-        self.admit(tenant, schema)?;
+        connection.schema = self.admit(tenant, schema)?;
         connection.schema_read = SchemaRead(now);
         Ok(())
     }

@@ -39,8 +39,8 @@
 //! # What is where
 //! `<root>/tenancy.root`, the marker that tells a root from any other directory,
 //! `<root>/catalog.db`, `<root>/tenants/<2 hex>/<32 hex>.<epoch>.db`, `<root>/staging/`
-//! for files that are being made, `<root>/trash/` for those of retired tenants, and `<root>/tenancy.lock`, which every process that
-//! uses the root holds. Directories are 0700 and files 0600. No path is ever used
+//! for files that are being made, `<root>/trash/` for those of retired tenants, `<root>/tenancy.lock`, which every process that
+//! uses the root holds, and `<root>/runs.lock`, which a run over many tenants holds. Directories are 0700 and files 0600. No path is ever used
 //! again: whatever gives a tenant other data gives it another file.
 //!
 //! # What a caller keeps to
@@ -84,13 +84,13 @@ pub use deadline::Deadline;
 pub use driver::{Behind, Durability, SqliteDriver};
 pub use error::{
     FileError, FleetError, InvalidJobs, InvalidStock, IoError, MigrateError, MigrationsError,
-    OpenError, RebuildError, RepairError, SeedError, SeedsError, StorageError,
+    NotUndone, OpenError, RebuildError, RepairError, SeedError, SeedsError, StorageError,
 };
 pub use fleet::{
     Back, Depth, Finding, Fixed, Fleet, FleetOptions, FleetReport, KeptCopy, LeftOut, Plan,
-    Planned, Problem, Progress, Rebuilt, Recovered, Repair, RunEnd, SchemaCounts, Snapshot, Stock,
-    Stop, TenantDone, TenantFailed, TenantLeftOut, TrashedFile, ValidateOptions, Validated,
-    Validation,
+    Planned, PlannedBack, Problem, Progress, Rebuilt, Recovered, Repair, RollbackPlan, RunEnd,
+    RunHolder, SchemaCounts, Snapshot, Stock, Stop, TenantDone, TenantFailed, TenantLeftOut,
+    TrashedFile, ValidateOptions, Validated, Validation,
 };
 pub use harden::{Hardening, Refusal, Rule};
 pub use maintenance::{Check, Vacuumed};

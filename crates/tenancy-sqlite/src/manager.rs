@@ -66,7 +66,7 @@ impl ManageConnection for SqliteManager {
         let shared = &*self.shared;
         let (mut connection, path, schema) = open(shared, &self.tenant)?;
         let schema_read = SchemaRead::now();
-        shared.admit(&self.tenant, schema)?;
+        let schema = shared.admit(&self.tenant, schema)?;
         let tenant = || self.tenant.to_ref();
         let prepare = |connection: &mut Connection| {
             if let Some(on_connect) = &shared.on_connect {
@@ -98,6 +98,7 @@ impl ManageConnection for SqliteManager {
             tenant: tenant(),
             path,
             schema_read,
+            schema,
         })
     }
 
@@ -158,9 +159,16 @@ pub struct SqliteConnection {
     tenant: TenantRef,
     pub(crate) path: PathBuf,
     pub(crate) schema_read: SchemaRead,
+    pub(crate) schema: u32,
 }
 
 impl SqliteConnection {
+    /// Returns the schema version that the file had when this was lent. It is below the
+    /// newest only if the driver was told to [open](Behind::Open) such tenants.
+    pub fn schema(&self) -> u32 {
+        self.schema
+    }
+
     /// The last statement that a rule refused since the connection was lent, and by
     /// which rule. SQLite's own error says no more than "not authorized".
     pub fn refusal(&self) -> Option<Refusal> {

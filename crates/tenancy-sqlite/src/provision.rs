@@ -8,7 +8,7 @@ use tenancy_core::{
 };
 
 use crate::driver::{Shared, SqliteDriver};
-use crate::error::{FileError, IoError, OpenError};
+use crate::error::{FileError, IoError, MigrateError, OpenError};
 use crate::manager::open;
 use crate::migrate::Keep;
 use crate::place::Place;
@@ -59,6 +59,17 @@ impl Provisioner for SqliteDriver {
 
     fn storage_id(&self) -> Option<Box<str>> {
         Some(self.shared.root.id().into())
+    }
+
+    /// A file that cannot be opened tells of no difference.
+    fn check_history(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
+        match self.shared.check_history(tenant) {
+            Err(error @ FileError::Migrate(MigrateError::Diverged { .. })) => {
+                let step = "taken for an example of the schema";
+                Err(ProvisionError::new(tenant, step, error))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn schema(&self) -> Option<u32> {

@@ -164,9 +164,19 @@ impl Root {
     }
 
     fn lock_file(&self) -> Result<(File, PathBuf), IoError> {
-        let path = self.path.join("tenancy.lock");
+        self.file_to_lock("tenancy.lock")
+    }
+
+    /// The file that who runs over many tenants has locked.
+    pub(crate) fn run_lock_file(&self) -> Result<(File, PathBuf), IoError> {
+        self.file_to_lock("runs.lock")
+    }
+
+    fn file_to_lock(&self, name: &str) -> Result<(File, PathBuf), IoError> {
+        let path = self.path.join(name);
         let mut options = OpenOptions::new();
-        let options = options.write(true).create(true).truncate(false).mode(0o600);
+        let options = options.read(true).write(true).create(true);
+        let options = options.truncate(false).mode(0o600);
         let file = no_follow(options).open(&path);
         Ok((file.map_err(IoError::at(&path, "opened"))?, path))
     }

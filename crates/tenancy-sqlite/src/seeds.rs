@@ -14,7 +14,7 @@ use crate::driver::Shared;
 use crate::error::{FileError, IoError, OpenError, SeedError, SeedsError};
 use crate::harden::Guard;
 use crate::manager::open_to_migrate;
-use crate::migrate::{Fault, run_script};
+use crate::migrate::{Fault, is_sql, run_script};
 
 /// Scripts that fill a database with what a tenant starts with, in the order of their
 /// names. Each runs once in a tenant's life, in a transaction of its own: a name that
@@ -58,14 +58,18 @@ impl Seeds {
     /// The `.sql` files of a directory; others are not looked at.
     ///
     /// # Errors
-    /// When the directory or a file cannot be read, or as [`new`](Self::new).
+    /// When the directory or a file cannot be read, a name ends in `.SQL`, or as
+    /// [`new`](Self::new).
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self, SeedsError> {
         let dir = dir.as_ref();
         let mut seeds = Vec::new();
         for entry in fs::read_dir(dir).map_err(IoError::at(dir, "listed"))? {
             let path = entry.map_err(IoError::at(dir, "listed"))?.path();
-            if path.extension().is_none_or(|e| e != "sql") {
+            if !is_sql(&path) {
                 continue;
+            }
+            if path.extension().is_none_or(|end| end != "sql") {
+                return Err(SeedsError::FileName { path });
             }
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
             let sql = fs::read_to_string(&path).map_err(IoError::at(&path, "read"))?;

@@ -86,6 +86,13 @@ impl Shared {
 }
 
 impl Fence {
+    /// The schema version of the old file, which nobody changes any more.
+    pub(crate) fn schema(&self) -> Result<u32, FileError> {
+        let sql = "PRAGMA main.user_version";
+        let version = self.connection.query_row(sql, [], |row| row.get(0));
+        version.map_err(|source| sqlite(&self.path, source))
+    }
+
     /// Closes the old file after the turn: who opens it, or looks at its stamp, is refused.
     pub(crate) fn close(self) -> Result<(), FileError> {
         let closed = stamp::close(&self.connection);

@@ -125,8 +125,9 @@ fn an_older_catalog_gets_what_it_lacks_when_it_is_opened() {
     insert(&catalog, "old");
     let raw = rusqlite::Connection::open(catalog.path()).unwrap();
     drop(catalog);
-    raw.execute_batch("DROP TABLE stock; DROP TABLE storage; PRAGMA user_version = 1")
-        .unwrap();
+    let first = "DROP TABLE stock; DROP TABLE storage; ALTER TABLE runs DROP COLUMN version;
+        ALTER TABLE runs DROP COLUMN undoes; PRAGMA user_version = 1";
+    raw.execute_batch(first).unwrap();
     std::thread::scope(|scope| {
         for n in 0..4 {
             let root = dir.path();

@@ -7,7 +7,8 @@ use r2d2::ManageConnection;
 use tenancy_core::{CatalogWriter, Provisioner, SchemaTarget, Tenant};
 use tenancy_pool::{CheckoutError, Driver, TenantPools};
 use tenancy_sqlite::{
-    Back, FileError, MigrateError, Migration, Migrations, RunEnd, SqliteDriver, ValidateOptions,
+    Back, FileError, FleetError, MigrateError, Migration, Migrations, RunEnd, SqliteDriver,
+    ValidateOptions,
 };
 
 use crate::fleet::{Bed, by, first_step, options};
@@ -65,18 +66,32 @@ fn a_fleet_goes_back_by_its_scripts() {
     assert!(bed.tenants().iter().all(|t| bed.version(t) == 1));
     let again = fleet.rollback(Back::To(1), &options(), |_| {}).unwrap();
     assert_eq!((again.done.len(), again.current, again.run), (0, 6, None));
-    // By steps each goes from where it is; further than the first there is nothing.
-    fleet.rollback(Back::Steps(7), &options(), |_| {}).unwrap();
+    // Beyond the first there is nothing.
+    let error = fleet.rollback(Back::Steps(2), &options(), |_| {});
+    assert!(
+        matches!(
+            error,
+            Err(FleetError::TooManySteps {
+                steps: 2,
+                version: 1
+            })
+        ),
+        "{error:?}"
+    );
+    fleet.rollback(Back::Steps(1), &options(), |_| {}).unwrap();
     assert!(bed.tenants().iter().all(|t| bed.version(t) == 0));
     assert_eq!(fleet.migrate(&options(), |_| {}).unwrap().steps(), 12);
-    assert!(copies(&bed).is_empty(), "every step has a way back");
+    let kept = fleet.copies(bed.tenant("t00").id()).unwrap();
+    let kept: Vec<_> = kept.iter().map(|c| (c.schema, c.run)).collect();
+    assert_eq!(kept, [(2, Some(1)), (1, Some(3))], "before each rollback");
+    assert_eq!(copies(&bed).len(), 12);
     let words: Vec<_> = fleet
         .runs(9)
         .unwrap()
         .iter()
         .map(|r| r.target.to_string())
         .collect();
-    assert_eq!(words, ["2", "7 steps of all", "to 1", "1 steps of t00"]);
+    assert_eq!(words, ["2", "1 steps of all", "to 1", "1 steps of t00"]);
 }
 
 #[test]

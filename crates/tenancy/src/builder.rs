@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tenancy_core::{
     Actor, CatalogWriter, Event, Observer, Observers, Provisioner, PublicSuffixes, Resolver,
@@ -158,6 +159,7 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
             catalog: self.catalog,
             suffixes: self.suffixes,
             actor: self.actor,
+            history_compared: AtomicBool::new(false),
             stock,
             _upkeep: upkeep,
         }))

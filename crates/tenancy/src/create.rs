@@ -1,6 +1,7 @@
 //! How a tenant's life begins: its row, its names, its database.
 
 use std::slice;
+use std::sync::atomic::Ordering;
 
 use tenancy_core::{
     FromStock, Name, NewTenant, Proof, Provisioned, Provisioner, SchemaTarget, Tenant,
@@ -12,6 +13,9 @@ use crate::{Error, Tenancy, TenantSpec};
 
 /// How many tenants [`Tenancy::create_many`] makes with one wait for the disk.
 const BATCH: usize = 100;
+
+/// How many tenants are looked at for one whose schema is compared.
+const EXAMPLES: usize = 16;
 
 /// What a creation starts from.
 enum Begin {
@@ -123,6 +127,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         for name in &names {
             self.refuse_taken(name, id)?;
         }
+        self.compare_history()?;
         match self.find(id)? {
             Some(row) if row.status() == TenantStatus::Provisioning => {
                 for name in &names {
@@ -147,6 +152,22 @@ impl<D: Driver + Provisioner> Tenancy<D> {
                 Ok(Begin::New(new))
             }
         }
+    }
+
+    /// The migrations are compared once with those that some tenant in use has: an edited
+    /// one would give new tenants another schema of the same version.
+    fn compare_history(&self) -> Result<(), Error> {
+        let compared = self.history_compared();
+        if compared.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let some = self.catalog().page(None, EXAMPLES)?;
+        let in_use = |tenant: &&Tenant| tenant.status() == TenantStatus::Active;
+        if let Some(example) = some.iter().find(in_use) {
+            self.driver().check_history(example)?;
+        }
+        compared.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// One that is ready needs nothing more, unless it is to be seeded.

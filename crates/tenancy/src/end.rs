@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use tenancy_core::{Provisioner, Tenant, TenantChange, TenantId, TenantStatus, WriteError};
+use tenancy_core::{
+    Provisioner, SchemaTarget, Tenant, TenantChange, TenantId, TenantStatus, WriteError,
+};
 use tenancy_pool::Driver;
 
 use crate::{Error, Tenancy};
@@ -53,12 +55,13 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         Ok(tenant)
     }
 
-    /// Brings a retired tenant back as it was, and makes it active. Whoever migrated
-    /// the others meanwhile has left it out: migrate it before its first use.
+    /// Brings a retired tenant back with all its data, migrates it, as a migration of all
+    /// tenants has left it out meanwhile, and makes it active.
     ///
     /// # Errors
     /// When it is not retired, its database is gone, or a step fails; calling this
-    /// again goes on from there.
+    /// again goes on from there. [`Error::RevivedBehind`] when only the migration fails:
+    /// the tenant is active then, and refused until it is migrated.
     pub fn revive(&self, id: &TenantId) -> Result<Tenant, Error> {
         let tenant = self.tenant(id)?;
         if tenant.status() != TenantStatus::Retiring {
@@ -69,14 +72,28 @@ impl<D: Driver + Provisioner> Tenancy<D> {
             });
         }
         self.driver().revive(&tenant)?;
-        let active = TenantChange::status(TenantStatus::Active);
+        // A program without migrations has none to bring it up to.
+        let newest = self.driver().schema().unwrap_or(0);
+        let migrated = match newest {
+            0 => Ok(None),
+            _ => self
+                .driver()
+                .migrate(&tenant, SchemaTarget::Latest)
+                .map(Some),
+        };
+        let mut active = TenantChange::status(TenantStatus::Active);
+        let schema = migrated.as_ref().ok().copied().flatten();
+        active.schema = schema.map(|migrated| migrated.to);
         let write = self
             .catalog()
             .update(id, tenant.version(), active, self.actor());
         let active = write?;
         self.pools().reopen(id);
         self.show_writes();
-        Ok(active)
+        match migrated {
+            Ok(_) => Ok(active),
+            Err(source) => Err(Error::RevivedBehind { source }),
+        }
     }
 
     /// Removes a tenant and everything of it, now, retired or not. Requests are

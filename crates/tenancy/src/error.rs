@@ -90,6 +90,15 @@ pub enum Error {
     /// A tenant's database could not be made, migrated or removed.
     #[error(transparent)]
     Provision(#[from] ProvisionError),
+    /// A revived tenant is active again and could not be migrated.
+    #[error(
+        "tenant {id} is active again, but its schema could not be brought up to date, so it is refused; mend what the cause says (`tenancy sql {id}`) and migrate it (`tenancy migrate --tenant {id}`)",
+        id = source.tenant
+    )]
+    RevivedBehind {
+        /// Which tenant, and why.
+        source: ProvisionError,
+    },
     /// No connection was handed out: a [`CheckoutError`] of some driver.
     #[error(transparent)]
     Checkout(Box<dyn std::error::Error + Send + Sync>),

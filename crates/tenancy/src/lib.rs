@@ -73,11 +73,12 @@ pub use tenancy_sqlite::{
     AuditEvent, Back, Behind, BrokenChain, Check, Depth, Durability, FileError, FileSystems,
     Finding, Fixed, Fleet, FleetError, FleetOptions, FleetReport, Hardening, InvalidJobs,
     InvalidStock, IoError, KeptCopy, LeftOut, MigrateError, Migration, Migrations, MigrationsError,
-    OpenError, Plan, Planned, Problem, Progress, RebuildError, Rebuilt, Recovered, Refusal, Repair,
-    RepairError, Run, RunEnd, SchemaCounts, SchemaStatus, SeedError, Seeds, SeedsError, Snapshot,
-    SqliteCatalog, SqliteConnection, SqliteDriver, SqliteManager, SqliteStorage,
-    SqliteStorageBuilder, Stock, Stop, StorageError, TaskFailure, TenantDone, TenantFailed,
-    TenantLeftOut, TrashedFile, Vacuumed, ValidateOptions, Validated, Validation,
+    NotUndone, OpenError, Plan, Planned, PlannedBack, Problem, Progress, RebuildError, Rebuilt,
+    Recovered, Refusal, Repair, RepairError, RollbackPlan, Run, RunEnd, RunHolder, SchemaCounts,
+    SchemaStatus, SeedError, Seeds, SeedsError, Snapshot, SqliteCatalog, SqliteConnection,
+    SqliteDriver, SqliteManager, SqliteStorage, SqliteStorageBuilder, Stock, Stop, StorageError,
+    TaskFailure, TenantDone, TenantFailed, TenantLeftOut, TrashedFile, Vacuumed, ValidateOptions,
+    Validated, Validation,
 };
 
 /// The README's example, compiled and run.

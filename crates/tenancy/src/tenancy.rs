@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tenancy_core::{
     Actor, CatalogWriter, Domain, IsPublicSuffix, Provisioner, PublicSuffixes, RequestHead,
@@ -26,6 +27,8 @@ pub(crate) struct Inner<D: Driver + Provisioner> {
     pub(crate) catalog: Arc<dyn CatalogWriter>,
     pub(crate) suffixes: Option<PublicSuffixes>,
     pub(crate) actor: Actor,
+    /// Whether the migrations were found to be those that the tenants have.
+    pub(crate) history_compared: AtomicBool,
     /// Fills the stock of ready databases.
     pub(crate) stock: Option<Arc<dyn Fn() + Send + Sync>>,
     /// They end when this is dropped.
@@ -37,6 +40,11 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// catalog of its tenants: `Tenancy::builder((driver, catalog))`.
     pub fn builder(storage: impl Into<TenancyBuilder<D>>) -> TenancyBuilder<D> {
         storage.into()
+    }
+
+    /// Whether the migrations were found to be those that the tenants have.
+    pub(crate) fn history_compared(&self) -> &AtomicBool {
+        &self.0.history_compared
     }
 
     pub(crate) fn new(inner: Inner<D>) -> Self {

@@ -55,13 +55,23 @@ pub struct Rollback {
     pub choice: Choice,
     #[command(flatten)]
     pub pace: Pace,
-    /// How many steps to go back; 1 unless said.
+    /// Take back the migration of this number, and only what it did. Without this,
+    /// --steps and --to it is the last one.
+    #[arg(long, value_name = "N", conflicts_with_all = ["steps", "to"])]
+    pub run: Option<u64>,
+    /// How many steps to go back; refused while the tenants are at different versions.
     #[arg(long, value_name = "N", conflicts_with = "to")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: Option<u32>,
     /// Go back to this schema version; 0 is the empty database.
     #[arg(long, value_name = "VERSION")]
     pub to: Option<u32>,
+    /// Only say who would go from where to where, and by which scripts; change nothing.
+    #[arg(long)]
+    pub pretend: bool,
+    /// Keep no copy of each tenant before its first step back.
+    #[arg(long)]
+    pub no_copy: bool,
     /// Where a step has no way back, put the copy that was kept before it in the
     /// file's place; what was written since is lost.
     #[arg(long)]

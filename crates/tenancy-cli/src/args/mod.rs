@@ -99,9 +99,9 @@ pub enum Command {
             A run that was stopped, or failed, is gone on with by the next one."
     )]
     Migrate(Migrate),
-    /// Go back by steps, or to a schema version.
+    /// Take back the last migration or another run, or go back to a version.
     #[command(
-        after_help = "Example:\n  tenancy rollback --tenant acme --steps 1\n  tenancy rollback --to 3 --yes"
+        after_help = "Example:\n  tenancy rollback --pretend\n  tenancy rollback --tenant acme --steps 1\n  tenancy rollback --to 3 --yes"
     )]
     Rollback(Rollback),
     /// Tell each tenant's schema version, what it lacks, and what failed why.

@@ -53,6 +53,15 @@ struct LeftOut {
     why: String,
 }
 
+impl From<&tenancy::TenantLeftOut> for LeftOut {
+    fn from(left_out: &tenancy::TenantLeftOut) -> Self {
+        Self {
+            tenant: left_out.tenant.id.to_string(),
+            why: left_out.why.to_string(),
+        }
+    }
+}
+
 impl From<&FleetReport> for Report {
     fn from(report: &FleetReport) -> Self {
         let done = report.done.iter().map(|done| Done {
@@ -65,10 +74,7 @@ impl From<&FleetReport> for Report {
             tenant: failed.tenant.id.to_string(),
             why: OneLine(&failed.error).to_string(),
         });
-        let left_out = report.left_out.iter().map(|left_out| LeftOut {
-            tenant: left_out.tenant.id.to_string(),
-            why: left_out.why.to_string(),
-        });
+        let left_out = report.left_out.iter().map(LeftOut::from);
         Self {
             run: report.run,
             current: report.current,

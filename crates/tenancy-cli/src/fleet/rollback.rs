@@ -1,49 +1,232 @@
 //! `tenancy rollback`.
 
-use tenancy::Back;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
-use super::options;
+use serde::Serialize;
+use tenancy::{Back, PlannedBack, RollbackPlan};
+
+use super::{Failed, LeftOut, options};
 use crate::args::{Global, Rollback};
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, grouped};
 use crate::project;
 use crate::terminal;
+
+/// So many tenants are named in a question; `--pretend` names all.
+const NAMED: usize = 8;
 
 pub fn run(args: &Rollback, global: &Global, out: Output) -> Result<(), Failure> {
     let mut options = options(&args.choice, &args.pace)?;
     if args.restore_copies {
         options = options.restore_copies();
     }
-    let back = match args.to {
-        Some(version) => Back::To(version),
-        None => Back::Steps(args.steps.unwrap_or(1)),
-    };
-    let fleet = project::fleet(&project::config(global)?)?;
-    if !args.yes {
-        terminal::confirm(&format!(
-            "taking {} back {}, with the loss of what only newer tables and columns hold,",
-            whom(args),
-            way(back)
-        ))?;
+    if args.no_copy {
+        options = options.without_copies();
     }
+    let fleet = project::fleet(&project::config(global)?)?;
+    if args.yes && !args.pretend {
+        return super::run("rolling back", out, |progress| {
+            fleet.rollback(back(args), &options, progress)
+        });
+    }
+    let plan = fleet.plan_rollback(back(args), &options)?;
+    if args.pretend {
+        return Plan::from(&plan).print(out);
+    }
+    if terminal::is_attended() {
+        eprint!("{}", shown(&plan));
+    }
+    terminal::confirm(&question(&plan, args))?;
     super::run("rolling back", out, |progress| {
-        fleet.rollback(back, &options, progress)
+        fleet.rollback_as_planned(plan, &options, progress)
     })
 }
 
-fn whom(args: &Rollback) -> String {
-    match &args.choice.tenants[..] {
-        [] if args.choice.skip.is_empty() => "all tenants".to_owned(),
-        [] => format!("all tenants but {}", args.choice.skip.join(", ")),
-        tenants => tenants.join(", "),
+fn back(args: &Rollback) -> Back {
+    match (args.run, args.steps, args.to) {
+        (Some(run), _, _) => Back::Run(run),
+        (_, Some(steps), _) => Back::Steps(steps),
+        (_, _, Some(version)) => Back::To(version),
+        _ => Back::LastRun,
     }
 }
 
-fn way(back: Back) -> String {
-    match back {
-        Back::To(version) => format!("to schema version {version}"),
-        Back::Steps(1) => "one step".to_owned(),
-        Back::Steps(steps) => format!("{steps} steps"),
-        _ => "some steps".to_owned(),
+fn question(plan: &RollbackPlan, args: &Rollback) -> String {
+    let going = plan
+        .tenants
+        .iter()
+        .filter(|tenant| tenant.problem.is_none());
+    let what = match plan.undoes {
+        Some(run) => format!("taking back run {run}"),
+        None => "going back".to_owned(),
+    };
+    let copies = match args.no_copy {
+        true => ", and without a copy of it",
+        false => "",
+    };
+    format!(
+        "{what} for {} tenants, with the loss of what only newer tables and columns hold{copies},",
+        grouped(going.count() as u64)
+    )
+}
+
+/// From where, to where, and whether it is known to fail.
+type Way = (Option<u32>, Option<u32>, bool);
+
+/// From where to where, and the scripts, for who is asked.
+fn shown(plan: &RollbackPlan) -> String {
+    let mut text = String::new();
+    let mut ways: BTreeMap<Way, Vec<&PlannedBack>> = BTreeMap::new();
+    for tenant in &plan.tenants {
+        let way = (tenant.from, tenant.to, tenant.problem.is_some());
+        ways.entry(way).or_default().push(tenant);
+    }
+    for ((from, to, fails), tenants) in ways.iter().rev() {
+        let names = tenants.iter().take(NAMED);
+        let names: Vec<_> = names.map(|tenant| tenant.tenant.id().as_str()).collect();
+        let more = if tenants.len() > NAMED { ", …" } else { "" };
+        let count = grouped(tenants.len() as u64);
+        let way = match fails {
+            true => "cannot go back".to_owned(),
+            false => self::way(*from, *to),
+        };
+        let _ = writeln!(text, "{way}: {count} tenants ({}{more})", names.join(", "));
+        let problems = tenants
+            .iter()
+            .filter_map(|tenant| tenant.problem.as_deref());
+        for problem in problems.take(NAMED) {
+            let _ = writeln!(text, "  {problem}");
+        }
+        let restored = tenants
+            .iter()
+            .filter(|tenant| tenant.copy.is_some())
+            .count();
+        if restored > 0 {
+            let _ = writeln!(
+                text,
+                "  {restored} of them to a copy; what was written since is lost"
+            );
+        }
+    }
+    for script in scripts(plan) {
+        let _ = writeln!(text, "-- {} {}", script.version, script.name);
+        let _ = writeln!(
+            text,
+            "{}",
+            script.down.as_deref().unwrap_or_default().trim_end()
+        );
+    }
+    text
+}
+
+fn way(from: Option<u32>, to: Option<u32>) -> String {
+    let version = |version: Option<u32>| version.map_or("?".to_owned(), |v| v.to_string());
+    format!("{} -> {}", version(from), version(to))
+}
+
+/// What a rollback would do.
+#[derive(Debug, Serialize)]
+struct Plan {
+    /// The run that it takes back, if it takes back one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undoes: Option<u64>,
+    /// Tenants that need nothing.
+    current: u64,
+    tenants: Vec<Row>,
+    failed: Vec<Failed>,
+    left_out: Vec<LeftOut>,
+    /// The scripts that would run, the newest first.
+    scripts: Vec<Script>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    tenant: String,
+    from: Option<u32>,
+    to: Option<u32>,
+    /// Both, for people.
+    way: String,
+    steps: Vec<String>,
+    /// The version of the copy that would become the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copy: Option<u32>,
+}
+
+#[derive(Debug, Serialize, PartialEq, Eq, PartialOrd, Ord)]
+struct Script {
+    version: u32,
+    name: String,
+    down: Option<String>,
+}
+
+/// Each script once, the newest first. A tenant that goes to a copy runs none.
+fn scripts(plan: &RollbackPlan) -> Vec<Script> {
+    let going = plan.tenants.iter();
+    let going = going.filter(|tenant| tenant.problem.is_none() && tenant.copy.is_none());
+    let steps = going.flat_map(|tenant| &tenant.steps);
+    let mut scripts: Vec<_> = steps
+        .map(|(version, step)| Script {
+            version: *version,
+            name: step.name().to_owned(),
+            down: step.down_sql().map(str::to_owned),
+        })
+        .collect();
+    scripts.sort_by(|a, b| b.cmp(a));
+    scripts.dedup();
+    scripts
+}
+
+impl From<&RollbackPlan> for Plan {
+    fn from(plan: &RollbackPlan) -> Self {
+        let (mut tenants, mut failed) = (Vec::new(), Vec::new());
+        for planned in &plan.tenants {
+            let tenant = planned.tenant.id().to_string();
+            match &planned.problem {
+                Some(why) => failed.push(Failed {
+                    tenant,
+                    why: why.to_string(),
+                }),
+                None => tenants.push(Row {
+                    tenant,
+                    from: planned.from,
+                    to: planned.to,
+                    way: way(planned.from, planned.to),
+                    steps: planned.steps.iter().map(step).collect(),
+                    copy: planned.copy.as_ref().map(|copy| copy.schema),
+                }),
+            }
+        }
+        Self {
+            undoes: plan.undoes,
+            current: plan.current,
+            tenants,
+            failed,
+            left_out: plan.left_out.iter().map(LeftOut::from).collect(),
+            scripts: scripts(plan),
+        }
+    }
+}
+
+fn step((version, step): &(u32, tenancy::Migration)) -> String {
+    format!("{version} {}", step.name())
+}
+
+impl Plan {
+    fn print(&self, out: Output) -> Result<(), Failure> {
+        let why = &["tenant", "why"][..];
+        let lists = [
+            ("tenants", &["tenant", "way", "steps"][..]),
+            ("failed", why),
+            ("left_out", why),
+            ("scripts", &["version", "name", "down"]),
+        ];
+        out.summary(self, &lists)?;
+        match self.failed.len() {
+            0 => Ok(()),
+            failed => Err(Failure::Partial(format!(
+                "{failed} tenants cannot go back; nothing was changed"
+            ))),
+        }
     }
 }

@@ -36,14 +36,15 @@ impl Row {
         }
     }
 
+    /// Retired tenants are migrated when they are revived.
     fn is_settled(&self, newest: u32) -> bool {
-        self.version == Some(newest) && self.failed.is_none()
+        self.status == "retiring" || self.version == Some(newest) && self.failed.is_none()
     }
 }
 
 pub fn run(args: &Status, global: &Global, out: Output) -> Result<(), Failure> {
     let fleet = project::fleet(&project::config(global)?)?;
-    let counts = fleet.check()?;
+    let counts = fleet.schema_counts()?;
     let newest = counts.newest;
     let wanted = |row: &Row| !args.behind || !row.is_settled(newest);
     let rows = pages(&fleet)

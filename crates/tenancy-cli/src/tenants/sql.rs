@@ -31,9 +31,18 @@ struct Changed {
 pub fn run(args: &Sql, global: &Global, out: Output) -> Result<(), Failure> {
     let id = id(&args.id)?;
     interrupt::watch()?;
-    let project = project::open(&project::config(global)?)?;
+    let project = project::open_behind(&project::config(global)?)?;
     let tenant = project.tenant(&id)?;
     let connection = project.checkout(&tenant).map_err(tenancy::Error::from)?;
+    let newest = project.pools().driver().migrations().newest();
+    if connection.schema() < newest {
+        // Not hidden by --json: standard output has the rows alone.
+        let found = connection.schema();
+        eprintln!(
+            "note: tenant {id} is at schema version {found}, behind {newest}; the application \
+             does not open it until `tenancy migrate` has brought it there"
+        );
+    }
     let began = Instant::now();
     let failed = |error| failure(&id, &connection, &error, began.elapsed() >= args.timeout);
     let _deadline = connection.deadline(args.timeout).map_err(failed)?;

@@ -8,8 +8,10 @@ mod open;
 mod rows;
 mod runs;
 mod scan;
+mod schemas;
 mod stock;
 mod storage;
+mod undo;
 mod write;
 
 use std::fmt;
@@ -26,9 +28,12 @@ use crate::error::StorageError;
 use crate::root::{Root, RootLock};
 
 pub use events::{AuditEvent, BrokenChain};
-pub(crate) use runs::{Known, Outcome, State};
-pub use runs::{Run, SchemaStatus, TaskFailure};
+pub use runs::Run;
+pub(crate) use runs::{NewRun, Outcome, State, Unfinished};
+pub(crate) use schemas::Known;
+pub use schemas::{SchemaStatus, TaskFailure};
 pub(crate) use stock::Waiting;
+pub(crate) use undo::{PastRun, PastTask};
 
 /// The catalog of a storage root: `catalog.db`, out of a
 /// [`SqliteStorage`](crate::SqliteStorage). Several processes may have it open, and several

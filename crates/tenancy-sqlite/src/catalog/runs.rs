@@ -1,5 +1,4 @@
-//! Runs over many tenants: what each was to do and what became of it, and which schema
-//! every file has as far as is known.
+//! Runs over many tenants: what each was to do and what became of it.
 
 use std::collections::HashMap;
 
@@ -7,47 +6,12 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use tenancy_core::{Actor, CatalogError, Tenant, TenantId, WriteError};
 
 use super::SqliteCatalog;
-use super::rows::{self, at_most, tenant_columns, unsigned};
-use super::write::Synced;
-use crate::fleet::SchemaCounts;
+use super::rows::{self, at_most, unsigned};
+use super::write::{Synced, Write};
 
-/// Columns of a row that come before what is asked for beside the tenant.
-const AFTER_TENANT: usize = 13;
-
-/// Runs whose tasks are kept; of older ones only the run itself is.
+/// Runs whose tasks are kept, beside those of the last migration and of what took it
+/// back; of older ones only the run itself is.
 const KEPT_RUNS: i64 = 32;
-
-/// A tenant and the schema version that its file had when it was last seen.
-#[derive(Debug, Clone)]
-pub(crate) struct Known {
-    pub(crate) tenant: Tenant,
-    pub(crate) schema: Option<u32>,
-}
-
-/// What is known of a tenant's schema, as [`Fleet::status`](crate::Fleet::status) tells it.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct SchemaStatus {
-    /// The tenant.
-    pub tenant: Tenant,
-    /// The schema version that its file had when it was last seen by a create, a
-    /// migration or a rollback; `None` if it never was.
-    pub schema: Option<u32>,
-    /// Why the last run failed for it, if it did.
-    pub failed: Option<TaskFailure>,
-}
-
-/// A run that failed for one tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TaskFailure {
-    /// Which run.
-    pub run: u64,
-    /// When, in milliseconds since 1970.
-    pub at_ms: i64,
-    /// The error with its causes.
-    pub why: Box<str>,
-}
 
 /// A run over many tenants, as the catalog keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +23,8 @@ pub struct Run {
     pub what: Box<str>,
     /// What it was to reach.
     pub target: Box<str>,
+    /// The run that it took back, if it is a rollback of one.
+    pub undoes: Option<u64>,
     /// By whom.
     pub actor: Box<str>,
     /// When it began, in milliseconds since 1970.
@@ -95,6 +61,13 @@ impl State {
             Self::Skipped => "skipped",
         }
     }
+
+    /// The state of this name; the table has no others.
+    pub(super) fn of(name: &str) -> Self {
+        let all = [Self::Pending, Self::Done, Self::Failed];
+        let named = all.into_iter().find(|state| state.as_str() == name);
+        named.unwrap_or(Self::Skipped)
+    }
 }
 
 /// One task of a run, to be written.
@@ -109,123 +82,10 @@ pub(crate) struct Outcome {
 }
 
 impl SqliteCatalog {
-    /// Tenants of which it is not known that they have this schema, by id, whatever
-    /// their status. An index has them: those that have it are not looked at.
-    pub(crate) fn not_at_schema(&self, schema: u32) -> Result<Vec<Known>, CatalogError> {
-        let sql = concat!(
-            "SELECT ",
-            tenant_columns!(),
-            ", t.schema FROM tenants t WHERE t.schema < ?1 UNION ALL SELECT ",
-            tenant_columns!(),
-            ", t.schema FROM tenants t WHERE t.schema > ?1 UNION ALL SELECT ",
-            tenant_columns!(),
-            ", t.schema FROM tenants t WHERE t.schema IS NULL ORDER BY 1"
-        );
-        self.read(|connection| {
-            let mut read = connection.prepare_cached(sql)?;
-            let rows = read.query_map([schema], |row| known(connection, row))?;
-            rows.collect()
-        })
-    }
-
-    /// All tenants, by id.
-    pub(crate) fn all_known(&self) -> Result<Vec<Known>, CatalogError> {
-        let sql = concat!(
-            "SELECT ",
-            tenant_columns!(),
-            ", t.schema FROM tenants t ORDER BY t.id"
-        );
-        self.read(|connection| {
-            let mut read = connection.prepare_cached(sql)?;
-            let rows = read.query_map([], |row| known(connection, row))?;
-            rows.collect()
-        })
-    }
-
-    /// One tenant.
-    pub(crate) fn known(&self, id: &TenantId) -> Result<Option<Known>, CatalogError> {
-        let sql = concat!(
-            "SELECT ",
-            tenant_columns!(),
-            ", t.schema FROM tenants t WHERE t.id = ?1"
-        );
-        self.read(|connection| {
-            let mut read = connection.prepare_cached(sql)?;
-            read.query_row([id.as_str()], |row| known(connection, row))
-                .optional()
-        })
-    }
-
-    /// How many tenants are known to have this schema.
-    pub(crate) fn count_at_schema(&self, schema: u32) -> Result<u64, CatalogError> {
-        self.read(|connection| {
-            let sql = "SELECT count(*) FROM tenants WHERE schema = ?1";
-            let mut read = connection.prepare_cached(sql)?;
-            read.query_row([schema], |row| unsigned(row, 0))
-        })
-    }
-
-    /// How many tenants have this schema, an older one, a newer one, or an unknown one.
-    pub(crate) fn schema_counts(&self, newest: u32) -> Result<SchemaCounts, CatalogError> {
-        // Each an index range; those that are provisioning are few, and in an index, too.
-        let sql = "SELECT (SELECT count(*) FROM tenants WHERE schema = ?1),
-             (SELECT count(*) FROM tenants WHERE schema < ?1 AND status <> 'provisioning'),
-             (SELECT count(*) FROM tenants WHERE schema > ?1 AND status <> 'provisioning'),
-             (SELECT count(*) FROM tenants WHERE schema IS NULL AND status <> 'provisioning')";
-        self.read(|connection| {
-            let mut read = connection.prepare_cached(sql)?;
-            read.query_row([newest], |row| {
-                Ok(SchemaCounts {
-                    newest,
-                    current: unsigned(row, 0)?,
-                    behind: unsigned(row, 1)?,
-                    ahead: unsigned(row, 2)?,
-                    unknown: unsigned(row, 3)?,
-                })
-            })
-        })
-    }
-
-    /// What is known of tenants by id, at most `max`, after this one.
-    pub(crate) fn schema_page(
-        &self,
-        after: Option<&TenantId>,
-        max: usize,
-    ) -> Result<Vec<SchemaStatus>, CatalogError> {
-        let sql = concat!(
-            "SELECT ",
-            tenant_columns!(),
-            ", t.schema, k.run, k.at_ms, k.why FROM tenants t LEFT JOIN tasks k",
-            " ON k.tenant = t.id AND k.epoch = t.epoch AND k.state = 'failed'",
-            " AND k.run = (SELECT max(run) FROM tasks l WHERE l.tenant = t.id)",
-            " WHERE t.id > ?1 ORDER BY t.id LIMIT ?2"
-        );
-        self.read(|connection| {
-            let mut read = connection.prepare_cached(sql)?;
-            let after = after.map_or("", TenantId::as_str);
-            let rows = read.query_map(params![after, at_most(max)], |row| {
-                let Known { tenant, schema } = known(connection, row)?;
-                let failed = match row.get::<_, Option<Box<str>>>(AFTER_TENANT + 3)? {
-                    None => None,
-                    Some(why) => Some(TaskFailure {
-                        run: unsigned(row, AFTER_TENANT + 1)?,
-                        at_ms: row.get(AFTER_TENANT + 2)?,
-                        why,
-                    }),
-                };
-                Ok(SchemaStatus {
-                    tenant,
-                    schema,
-                    failed,
-                })
-            })?;
-            rows.collect()
-        })
-    }
-
     /// The last runs, newest first, at most `max`.
     pub(crate) fn runs(&self, max: usize) -> Result<Vec<Run>, CatalogError> {
-        let sql = "SELECT r.run, r.what, r.target, r.actor, r.begun_ms, r.ended_ms, r.outcome,
+        let sql =
+            "SELECT r.run, r.what, r.target, r.undoes, r.actor, r.begun_ms, r.ended_ms, r.outcome,
              count(k.tenant) FILTER (WHERE k.state = 'done'),
              count(k.tenant) FILTER (WHERE k.state = 'failed'),
              count(k.tenant) FILTER (WHERE k.state = 'skipped'),
@@ -239,16 +99,14 @@ impl SqliteCatalog {
         })
     }
 
-    /// The tenants that the last run has not reached or has failed for, each with the
-    /// version that it had found, if that run was for the same and did not come to its
-    /// end.
+    /// The last run, if it was for the same and did not come to its end.
     pub(crate) fn unfinished(
         &self,
         what: &str,
         target: &str,
-    ) -> Result<Option<HashMap<TenantId, Option<u32>>>, CatalogError> {
+    ) -> Result<Option<Unfinished>, CatalogError> {
         self.read(|connection| {
-            let Some(run) = unfinished_run(connection, what, target)? else {
+            let Some((run, version)) = unfinished_run(connection, what, target)? else {
                 return Ok(None);
             };
             let sql = "SELECT tenant, was FROM tasks
@@ -257,51 +115,39 @@ impl SqliteCatalog {
             let rows = read.query_map([run.cast_signed()], |row| {
                 Ok((rows::parsed(row, 0)?, row.get(1)?))
             })?;
-            rows.collect::<Result<_>>().map(Some)
+            let left = rows.collect::<Result<_>>()?;
+            Ok(Some(Unfinished { version, left }))
         })
     }
 
+    /// The number of the last run, 0 before the first.
+    pub(crate) fn last_run(&self) -> Result<u64, CatalogError> {
+        self.read(last_run)
+    }
+
     /// Begins a run, or goes on with the last one if that was for the same and did not
-    /// come to its end. The tasks are written before anything is done, so that what was
-    /// not reached can be told afterwards.
+    /// come to its end. The tasks are written before anything is done, each with the
+    /// version that its file was found at, so that what was not reached can be told
+    /// afterwards. Until a task is recorded its file may be at either version.
     pub(crate) fn begin_run(
         &self,
-        what: &str,
-        target: &str,
+        new: &NewRun<'_>,
         by: &Actor,
         tasks: &[Outcome],
     ) -> Result<u64, WriteError> {
         self.write(Synced::Now, by, |write| {
+            let NewRun { what, target, .. } = new;
             let unfinished = unfinished_run(&write.transaction, what, target)?;
             let run = match unfinished {
-                Some(run) => run,
-                None => {
-                    let sql = "INSERT INTO runs (what, target, actor, begun_ms)
-                         VALUES (?1, ?2, ?3, ?4)";
-                    let actor = write.actor.as_str();
-                    write.run(sql, params![what, target, actor, write.at_ms])?;
-                    write.transaction.last_insert_rowid().cast_unsigned()
-                }
+                Some((run, _)) => run,
+                None => new.insert(write)?,
             };
             let id = run.cast_signed();
             let sql = "UPDATE runs SET ended_ms = NULL, outcome = NULL WHERE run = ?1";
             write.run(sql, [id])?;
-            write.run("DELETE FROM tasks WHERE run <= ?1 - ?2", [id, KEPT_RUNS])?;
+            forget_old_tasks(write, id)?;
             for task in tasks {
-                let sql = "INSERT OR REPLACE INTO tasks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-                let (tenant, epoch) = (task.tenant.id().as_str(), epoch_of(&task.tenant));
-                let state = task.state.as_str();
-                let values = params![
-                    id,
-                    tenant,
-                    epoch,
-                    state,
-                    task.from,
-                    None::<u32>,
-                    task.why,
-                    write.at_ms
-                ];
-                write.run(sql, values)?;
+                task.begin(write, id, new)?;
             }
             let goes_on = if unfinished.is_some() { " goes on" } else { "" };
             let detail = format!(
@@ -347,9 +193,13 @@ impl SqliteCatalog {
         })
     }
 
-    /// Ends a run.
+    /// Ends a run. What is known of the files that it has not reached is so still.
     pub(crate) fn end_run(&self, run: u64, outcome: &str, by: &Actor) -> Result<(), WriteError> {
         self.write(Synced::Now, by, |write| {
+            let sql = "UPDATE tenants SET schema = k.was FROM tasks k
+                 WHERE k.run = ?1 AND k.state = 'pending' AND tenants.id = k.tenant
+                 AND tenants.epoch = k.epoch AND tenants.schema IS NULL";
+            write.run(sql, [run.cast_signed()])?;
             let sql = "UPDATE runs SET ended_ms = ?2, outcome = ?3 WHERE run = ?1";
             write.run(sql, params![run.cast_signed(), write.at_ms, outcome])?;
             write.next();
@@ -358,20 +208,110 @@ impl SqliteCatalog {
     }
 }
 
-/// The last run, if it was for the same and did not come to its end.
-fn unfinished_run(connection: &Connection, what: &str, target: &str) -> Result<Option<u64>> {
-    let sql = "SELECT run FROM runs WHERE run = (SELECT max(run) FROM runs)
-         AND what = ?1 AND target = ?2 AND outcome IS NOT 'done'";
-    let mut read = connection.prepare_cached(sql)?;
-    let run = read.query_row([what, target], |row| unsigned(row, 0));
-    run.optional()
+/// A run that is to begin.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewRun<'n> {
+    pub(crate) what: &'n str,
+    pub(crate) target: &'n str,
+    /// The schema version that it leads to, if that is one for all.
+    pub(crate) version: Option<u32>,
+    /// The run that it takes back.
+    pub(crate) undoes: Option<u64>,
 }
 
-fn known(connection: &Connection, row: &Row<'_>) -> Result<Known> {
-    Ok(Known {
-        tenant: rows::tenant(connection, row)?,
-        schema: row.get(AFTER_TENANT)?,
-    })
+impl NewRun<'_> {
+    fn insert(&self, write: &Write<'_>) -> Result<u64> {
+        let sql = "INSERT INTO runs (what, target, version, undoes, actor, begun_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let undoes = self.undoes.map(u64::cast_signed);
+        let actor = write.actor.as_str();
+        write.run(
+            sql,
+            params![
+                self.what,
+                self.target,
+                self.version,
+                undoes,
+                actor,
+                write.at_ms
+            ],
+        )?;
+        Ok(write.transaction.last_insert_rowid().cast_unsigned())
+    }
+
+    fn changes_schemas(&self) -> bool {
+        self.version.is_some() || self.undoes.is_some()
+    }
+}
+
+/// A run that did not come to its end.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    pub(crate) version: Option<u32>,
+    /// Tenants that it has not reached or has failed for, each with the version that its
+    /// file was found at.
+    pub(crate) left: HashMap<TenantId, Option<u32>>,
+}
+
+impl Outcome {
+    /// Writes a task before anything is done. A run that is gone on with began where its
+    /// first attempt did, unless somebody else has moved the file meanwhile: after an
+    /// attempt that was killed it may be anywhere between there and its target.
+    fn begin(&self, write: &Write<'_>, run: i64, new: &NewRun<'_>) -> Result<()> {
+        let sql = "INSERT INTO tasks VALUES (?1, ?2, ?3, ?4, ?5, NULL, ?6, ?7)
+            ON CONFLICT (run, tenant) DO UPDATE SET epoch = excluded.epoch,
+            state = excluded.state, now = NULL, why = excluded.why, at_ms = excluded.at_ms,
+            was = CASE WHEN epoch = excluded.epoch AND (now IS excluded.was
+                OR now IS NULL AND excluded.was BETWEEN was AND ?8)
+                THEN was ELSE excluded.was END";
+        let (tenant, epoch) = (self.tenant.id().as_str(), epoch_of(&self.tenant));
+        let state = self.state.as_str();
+        let (why, at_ms) = (&self.why, write.at_ms);
+        write.run(
+            sql,
+            params![
+                run,
+                tenant,
+                epoch,
+                state,
+                self.from,
+                why,
+                at_ms,
+                new.version
+            ],
+        )?;
+        if new.changes_schemas() && self.state == State::Pending {
+            let sql = "UPDATE tenants SET schema = NULL WHERE id = ?1 AND epoch = ?2";
+            write.run(sql, params![tenant, epoch])?;
+        }
+        Ok(())
+    }
+}
+
+fn forget_old_tasks(write: &Write<'_>, run: i64) -> Result<()> {
+    let sql = "DELETE FROM tasks WHERE run <= ?1 - ?2 AND run NOT IN
+         (SELECT r.run FROM runs r, (SELECT max(run) AS last FROM runs WHERE what = 'migrate')
+         WHERE r.run = last OR r.undoes = last)";
+    write.run(sql, [run, KEPT_RUNS]).map(drop)
+}
+
+fn last_run(connection: &Connection) -> Result<u64> {
+    let sql = "SELECT coalesce(max(run), 0) FROM runs";
+    connection.query_row(sql, [], |row| unsigned(row, 0))
+}
+
+/// The last run and the version that it leads to, if it was for the same and did not come
+/// to its end.
+fn unfinished_run(
+    connection: &Connection,
+    what: &str,
+    target: &str,
+) -> Result<Option<(u64, Option<u32>)>> {
+    let sql = "SELECT run, version FROM runs WHERE run = (SELECT max(run) FROM runs)
+         AND what = ?1 AND target = ?2 AND outcome IS NOT 'done'";
+    let mut read = connection.prepare_cached(sql)?;
+    let run = read.query_row([what, target], |row| Ok((unsigned(row, 0)?, row.get(1)?)));
+    run.optional()
 }
 
 fn run(row: &Row<'_>) -> Result<Run> {
@@ -379,14 +319,15 @@ fn run(row: &Row<'_>) -> Result<Run> {
         run: unsigned(row, 0)?,
         what: row.get(1)?,
         target: row.get(2)?,
-        actor: row.get(3)?,
-        begun_ms: row.get(4)?,
-        ended_ms: row.get(5)?,
-        outcome: row.get(6)?,
-        done: unsigned(row, 7)?,
-        failed: unsigned(row, 8)?,
-        skipped: unsigned(row, 9)?,
-        pending: unsigned(row, 10)?,
+        undoes: row.get::<_, Option<i64>>(3)?.map(i64::cast_unsigned),
+        actor: row.get(4)?,
+        begun_ms: row.get(5)?,
+        ended_ms: row.get(6)?,
+        outcome: row.get(7)?,
+        done: unsigned(row, 8)?,
+        failed: unsigned(row, 9)?,
+        skipped: unsigned(row, 10)?,
+        pending: unsigned(row, 11)?,
     })
 }
 

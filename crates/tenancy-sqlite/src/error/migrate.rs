@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::IoError;
+use super::{FileError, IoError};
 use crate::harden::Refusal;
 
 /// Migrations that are no set of migrations.
@@ -85,6 +85,16 @@ pub enum MigrateError {
         /// What is known now: name and checksum.
         known: Box<str>,
     },
+    /// The database is at another version than the one by which the step was chosen.
+    #[error(
+        "conflict: its schema was at version {seen} when it was looked at, and is at {found} now; nothing was changed from there, look at it and run it again"
+    )]
+    Conflict {
+        /// The version that it was to be at.
+        seen: u32,
+        /// The version that it is at.
+        found: u32,
+    },
     /// The database is ahead of the program.
     #[error(
         "schema version {found} is newer than {newest}, the newest migration; use a newer program"
@@ -161,6 +171,9 @@ pub enum MigrateError {
         /// How many rows in it.
         rows: i64,
     },
+    /// No copy could be kept before the first step.
+    #[error("no copy of it could be kept, so nothing was changed; see the cause")]
+    NoCopyKept(#[source] Box<FileError>),
     /// The operating system refused something.
     #[error(transparent)]
     Io(#[from] IoError),

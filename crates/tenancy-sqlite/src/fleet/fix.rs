@@ -55,13 +55,20 @@ impl Fleet {
     /// Each finding has its own; the others are mended all the same.
     pub fn fix(&self, validation: &Validation, by: &Actor) -> Vec<Fixed> {
         let fixable = |finding: &&Finding| finding.problem.is_fixable();
-        let findings = validation.findings.iter().filter(fixable);
-        findings
-            .map(|finding| Fixed {
-                finding: finding.clone(),
-                result: self.fix_one(finding, by),
-            })
-            .collect()
+        let findings: Vec<_> = validation.findings.iter().filter(fixable).collect();
+        if findings.is_empty() {
+            return Vec::new();
+        }
+        let lease = self.lease("fix", by);
+        let fix = |finding: &Finding| match &lease {
+            Ok(_) => self.fix_one(finding, by),
+            Err(why) => Err(why.to_repair_error()),
+        };
+        let fixed = findings.into_iter().map(|finding| Fixed {
+            finding: finding.clone(),
+            result: fix(finding),
+        });
+        fixed.collect()
     }
 
     fn fix_one(&self, finding: &Finding, by: &Actor) -> Result<Repair, RepairError> {

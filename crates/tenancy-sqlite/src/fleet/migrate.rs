@@ -5,9 +5,9 @@ use tenancy_core::{SchemaTarget, Tenant};
 use super::Fleet;
 use super::options::{FleetOptions, Trust};
 use super::report::{FleetReport, Progress};
-use super::run::{Did, Operation};
-use crate::catalog::Known;
-use crate::error::{FileError, FleetError};
+use super::run::{Did, Operation, leave_out};
+use crate::catalog::{Known, NewRun};
+use crate::error::{FileError, FleetError, MigrateError};
 use crate::migrate::Migration;
 
 /// What a migration would do.
@@ -77,21 +77,34 @@ impl Fleet {
         mut progress: impl FnMut(Progress),
     ) -> Result<FleetReport, FleetError> {
         self.check_options(options)?;
+        let mut lease = self.lease("migrate", &options.by)?;
+        self.check_history()?;
         let shared = &self.driver.shared;
         let target = shared.migrations.newest();
         let (current, chosen) = self.behind(target, options)?;
         if !chosen.is_empty() {
             shared.template().map_err(FleetError::Migrations)?;
         }
-        let operation = Operation {
+        let (mut chosen, left_out) = leave_out(chosen, options);
+        if self.survey(&mut chosen, options).is_none() {
+            return Ok(FleetReport::stopped(current, chosen.len()));
+        }
+        let new = NewRun {
             what: "migrate",
-            target: target.to_string(),
+            target: &target.to_string(),
+            version: Some(target),
+            undoes: None,
+        };
+        let operation = Operation {
+            new,
             options,
             current,
             chosen,
+            left_out,
+            refused: Vec::new(),
         };
-        let work = |known: &Known| self.migrate_one(known, options);
-        self.run(operation, work, &mut progress)
+        let work = |known: &Known, _| self.migrate_one(known, options);
+        self.run(&mut lease, operation, work, &mut progress)
     }
 
     /// What [`migrate`](Self::migrate) would do: which steps to which tenants. Their
@@ -101,11 +114,12 @@ impl Fleet {
     /// As [`migrate`](Self::migrate).
     pub fn plan(&self, options: &FleetOptions) -> Result<Plan, FleetError> {
         self.check_options(options)?;
+        self.check_history()?;
         let shared = &self.driver.shared;
         let target = shared.migrations.newest();
         let (_, chosen) = self.behind(target, options)?;
         shared.template().map_err(FleetError::Migrations)?;
-        let (chosen, _) = super::run::leave_out(chosen, options);
+        let (chosen, _) = leave_out(chosen, options);
         let plan = |known: Known| {
             let from = shared.schema_of(&known.tenant);
             let steps = from.as_ref().map_or(Vec::new(), |&from| {
@@ -127,6 +141,22 @@ impl Fleet {
         })
     }
 
+    /// Refuses migrations that are not those that the tenants have, by the history of one
+    /// that has most of them: where nothing is to be done, no other file is opened.
+    pub(super) fn check_history(&self) -> Result<(), FleetError> {
+        let Some(tenant) = self.catalog.newest_known()? else {
+            return Ok(());
+        };
+        match self.driver.shared.check_history(&tenant) {
+            Err(FileError::Migrate(source @ MigrateError::Diverged { .. })) => {
+                let tenant = tenant.to_ref();
+                Err(FleetError::Diverged { tenant, source })
+            }
+            // What else is wrong with it is found when it is its turn.
+            _ => Ok(()),
+        }
+    }
+
     /// Tenants that may not be at `target`, and how many are known to be.
     fn behind(&self, target: u32, options: &FleetOptions) -> Result<(u64, Vec<Known>), FleetError> {
         Ok(match (&options.only, options.trust) {
@@ -140,10 +170,10 @@ impl Fleet {
     }
 
     fn migrate_one(&self, known: &Known, options: &FleetOptions) -> Result<Did, FileError> {
-        let migrated =
-            self.driver
-                .shared
-                .migrate(&known.tenant, SchemaTarget::Latest, options.keep)?;
+        let shared = &self.driver.shared;
+        let surveyed = self.surveyed(known)?;
+        let latest = SchemaTarget::Latest;
+        let migrated = shared.migrate_from(&known.tenant, Some(surveyed), latest, options.keep)?;
         Ok(Did {
             tenant: known.tenant.clone(),
             from: migrated.from,

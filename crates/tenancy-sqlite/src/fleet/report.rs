@@ -26,6 +26,16 @@ pub struct FleetReport {
 }
 
 impl FleetReport {
+    /// Of a run that was told to stop before it began.
+    pub(super) fn stopped(current: u64, chosen: usize) -> Self {
+        Self {
+            current,
+            not_reached: chosen as u64,
+            end: RunEnd::Stopped,
+            ..Self::default()
+        }
+    }
+
     /// Whether everything that was asked for was done.
     pub fn is_complete(&self) -> bool {
         self.failed.is_empty() && self.not_reached == 0
@@ -81,6 +91,12 @@ pub enum LeftOut {
     /// Its creation is not finished, or it is being taken away: its file is in other
     /// hands.
     Status(TenantStatus),
+    /// It was destroyed, or became another incarnation, while the run went on or since the
+    /// run that is taken back.
+    Gone,
+    /// The run that is taken back has failed for it. It stays at the version where that
+    /// left it.
+    FailedInRun(u64),
 }
 
 impl std::fmt::Display for LeftOut {
@@ -88,6 +104,8 @@ impl std::fmt::Display for LeftOut {
         match self {
             Self::Skipped => f.write_str("skipped as asked"),
             Self::Status(status) => write!(f, "it is {status}"),
+            Self::Gone => f.write_str("it was destroyed or became another incarnation meanwhile"),
+            Self::FailedInRun(run) => write!(f, "run {run} has failed for it; it stays as it is"),
         }
     }
 }

@@ -1,55 +1,99 @@
-//! Going back: by the scripts, or to a copy.
+//! Going back: what is to be done to whom, and doing it.
 
-use std::time::{Duration, SystemTime};
+use std::collections::HashMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 
-use tenancy_core::{
-    CatalogWriter, Epoch, SchemaTarget, Tenant, TenantChange, TenantId, WriteError,
-};
+use tenancy_core::{SchemaTarget, Tenant, TenantId};
 
 use super::Fleet;
+use super::lease::Lease;
 use super::options::{FleetOptions, Restore, Trust};
-use super::report::{FleetReport, Progress};
-use super::run::{Did, Operation, ask_all};
-use crate::catalog::Known;
-use crate::copies::Copy;
+use super::report::{FleetReport, LeftOut, Progress, TenantLeftOut};
+use super::restore::KeptCopy;
+use super::run::{Did, Operation, leave_out, with_causes};
+use crate::catalog::{Known, NewRun};
 use crate::error::{FileError, FleetError, MigrateError};
 use crate::migrate::{Keep, Migration};
-use crate::place::Place;
-
-/// How long the file that a copy took the place of is waited for before it is left to
-/// the next call: the pools close theirs when they hear of the new incarnation.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How far a rollback goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Back {
-    /// So many steps, of each tenant from where it is.
+    /// Takes back the last migration, and only what that run did: tenants that it has
+    /// failed for or has not reached are left alone, and those that somebody moved since
+    /// are a conflict. When it is taken back already, that is said and nothing is done.
+    LastRun,
+    /// Takes back the migration of this number in the same way.
+    Run(u64),
+    /// Takes back so many steps. Refused while the tenants are at different versions, as
+    /// one number would lead them to different ones.
     Steps(u32),
-    /// To this schema version; a tenant that is there or before it stays.
+    /// Goes to this schema version; a tenant that is there or before it stays. Refused
+    /// beyond the newest.
     To(u32),
 }
 
-/// A copy of a tenant's file that was kept before a step without a way back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a rollback would do.
+#[derive(Debug)]
 #[non_exhaustive]
-pub struct KeptCopy {
-    /// Of which incarnation's file.
-    pub epoch: Epoch,
-    /// The schema version that it has.
-    pub schema: u32,
-    /// When it was made.
-    pub made: SystemTime,
-    /// Its size.
-    pub bytes: u64,
+pub struct RollbackPlan {
+    /// The run that it takes back, if it takes back one.
+    pub undoes: Option<u64>,
+    /// Tenants that would go back, or cannot, by id.
+    pub tenants: Vec<PlannedBack>,
+    /// Tenants that would be left out, by id.
+    pub left_out: Vec<TenantLeftOut>,
+    /// Tenants that need nothing.
+    pub current: u64,
+    draft: Draft,
+    /// The last run when this was planned.
+    last_run: u64,
+}
+
+/// What a rollback would do to one tenant.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PlannedBack {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The schema version of its file now; `None` if that cannot be read.
+    pub from: Option<u32>,
+    /// The schema version that it would go back to; `None` if it would not go back.
+    pub to: Option<u32>,
+    /// The steps that would be taken back, the newest first, with the versions that they
+    /// once led to.
+    pub steps: Vec<(u32, Migration)>,
+    /// The copy that would become its file. What was written since would be lost.
+    pub copy: Option<KeptCopy>,
+    /// Why it cannot go back.
+    pub problem: Option<Box<str>>,
+}
+
+/// Who goes where.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) target: String,
+    pub(super) version: Option<u32>,
+    pub(super) undoes: Option<u64>,
+    pub(super) current: u64,
+    pub(super) left_out: Vec<(Known, LeftOut)>,
+    /// Those who go back, each with the version that its file was found at.
+    pub(super) going: Vec<(Known, u32)>,
+    pub(super) refused: Vec<(Known, FileError)>,
+    /// Whether it was told to stop before all files were looked at.
+    pub(super) stopped: bool,
 }
 
 impl Fleet {
-    /// Takes the schema of all tenants back: by the scripts where every step has one.
+    /// Takes the schema of tenants back: by the scripts where every step has one.
     /// Where one has none, and [`restore_copies`](FleetOptions::restore_copies) was
     /// said, the copy that was kept before that step becomes the tenant's file: a new
     /// incarnation, so that pools close what they have of the old one, whose file goes
     /// to the trash. What was written since the copy is lost to the tenant.
+    ///
+    /// A copy of each file is kept before its first step, as scripts for the way back drop
+    /// what only newer tables and columns hold; see
+    /// [`without_copies`](FleetOptions::without_copies).
     ///
     /// A call that was interrupted is gone on with by the same call: no tenant goes back
     /// twice. Programs of the newer schema refuse the tenants afterwards as behind, or
@@ -74,8 +118,9 @@ impl Fleet {
     /// ```
     ///
     /// # Errors
-    /// When an option is out of bounds, there is no tenant of an id that was named, or the catalog cannot be asked
-    /// or written. That a tenant failed is in the report.
+    /// Returns an error if an option is out of bounds, there is no tenant of an id that was
+    /// named, another run goes on, that much cannot be taken back, or the catalog cannot
+    /// be asked or written. That a tenant failed is in the report.
     pub fn rollback(
         &self,
         back: Back,
@@ -83,67 +128,190 @@ impl Fleet {
         mut progress: impl FnMut(Progress),
     ) -> Result<FleetReport, FleetError> {
         self.check_options(options)?;
-        let (target, current, chosen) = match back {
-            Back::To(version) => {
-                let (current, chosen) = self.above(version, options)?;
-                (format!("to {version}"), current, chosen)
-            }
-            Back::Steps(steps) => {
-                let target = format!("{steps} steps of {}", options.names());
-                let chosen = self.where_they_are("rollback", &target, options)?;
-                (target, 0, chosen)
-            }
-        };
+        let mut lease = self.lease("rollback", &options.by)?;
+        let draft = self.draft(back, options)?;
+        self.carry_out(&mut lease, draft, options, &mut progress)
+    }
+
+    /// What [`rollback`](Self::rollback) would do: which steps to which tenants. Their
+    /// files are asked for their versions; nothing is changed.
+    ///
+    /// # Errors
+    /// As [`rollback`](Self::rollback), but for another run that goes on.
+    pub fn plan_rollback(
+        &self,
+        back: Back,
+        options: &FleetOptions,
+    ) -> Result<RollbackPlan, FleetError> {
+        self.check_options(options)?;
+        let last_run = self.catalog.last_run()?;
+        let draft = self.draft(back, options)?;
+        let going = draft.going.iter();
+        let going = going.filter(|(known, to)| known.schema.is_none_or(|from| from > *to));
+        let mut tenants = Vec::with_capacity(draft.going.len());
+        for (known, to) in going {
+            tenants.push(self.planned(known, *to, options)?);
+        }
+        tenants.extend(draft.refused.iter().map(PlannedBack::refused));
+        tenants.sort_by(|a, b| a.tenant.id().cmp(b.tenant.id()));
+        let left_out = draft.left_out.iter();
+        let left_out = left_out.map(|(known, why)| super::run::left(known, *why));
+        Ok(RollbackPlan {
+            undoes: draft.undoes,
+            tenants,
+            left_out: left_out.collect(),
+            current: draft.current,
+            draft,
+            last_run,
+        })
+    }
+
+    /// Does what was planned and nothing else: a tenant that is no longer at the version
+    /// that the plan says is a conflict.
+    ///
+    /// # Errors
+    /// As [`rollback`](Self::rollback); also if another run has begun since the plan was
+    /// made.
+    pub fn rollback_as_planned(
+        &self,
+        plan: RollbackPlan,
+        options: &FleetOptions,
+        mut progress: impl FnMut(Progress),
+    ) -> Result<FleetReport, FleetError> {
+        self.check_options(options)?;
+        let mut lease = self.lease("rollback", &options.by)?;
+        let run = self.catalog.last_run()?;
+        if run != plan.last_run {
+            return Err(FleetError::PlanIsOld { run });
+        }
+        self.carry_out(&mut lease, plan.draft, options, &mut progress)
+    }
+
+    fn draft(&self, back: Back, options: &FleetOptions) -> Result<Draft, FleetError> {
+        match back {
+            Back::LastRun => self.draft_undo(None, options),
+            Back::Run(run) => self.draft_undo(Some(run), options),
+            Back::Steps(steps) => self.draft_steps(steps, options),
+            Back::To(version) => self.draft_to(version, options),
+        }
+    }
+
+    fn carry_out(
+        &self,
+        lease: &mut Lease,
+        draft: Draft,
+        options: &FleetOptions,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<FleetReport, FleetError> {
+        if draft.stopped {
+            return Ok(FleetReport::stopped(draft.current, draft.going.len()));
+        }
+        let mut targets = HashMap::with_capacity(draft.going.len());
+        let mut chosen = Vec::with_capacity(draft.going.len());
+        for (known, to) in draft.going {
+            targets.insert(known.tenant.id().clone(), to);
+            chosen.push(known);
+        }
         let operation = Operation {
-            what: "rollback",
-            target,
+            new: NewRun {
+                what: "rollback",
+                target: &draft.target,
+                version: draft.version,
+                undoes: draft.undoes,
+            },
             options,
-            current,
+            current: draft.current,
             chosen,
+            left_out: draft.left_out,
+            refused: draft.refused,
         };
-        let work = |known: &Known| self.roll_back_one(known, back, options);
-        self.run(operation, work, &mut progress)
+        let work = |known: &Known, run| {
+            let to = targets.get(known.tenant.id()).copied();
+            let to = to.unwrap_or(u32::MAX);
+            self.roll_back_one(known, to, run, options)
+        };
+        self.run(lease, operation, work, progress)
     }
 
-    /// The copies of a tenant's file that were kept before steps without a way back,
-    /// oldest first.
-    ///
-    /// # Errors
-    /// When there is no such tenant, or they cannot be listed.
-    pub fn copies(&self, id: &TenantId) -> Result<Vec<KeptCopy>, FleetError> {
-        let known = self.named(std::slice::from_ref(id))?;
-        let mut kept = Vec::new();
-        for Known { tenant, .. } in known {
-            // A placement that is not this driver's has no copies here.
-            let Ok(place) = Place::of(&tenant) else {
-                continue;
-            };
-            let copies = self.driver.shared.root.copies_of(&place.locator)?;
-            kept.extend(copies.into_iter().map(|copy| KeptCopy {
-                epoch: copy.place.epoch,
-                schema: copy.schema,
-                made: copy.made,
-                bytes: copy.bytes,
-            }));
+    fn draft_to(&self, version: u32, options: &FleetOptions) -> Result<Draft, FleetError> {
+        let newest = self.driver.migrations().newest();
+        if version > newest {
+            let wanted = version;
+            return Err(FleetError::NoSuchVersion { wanted, newest });
         }
-        Ok(kept)
+        let (current, mut chosen) = self.above(version, options)?;
+        let mut draft = Draft {
+            target: format!("to {version}"),
+            version: Some(version),
+            current,
+            ..Draft::default()
+        };
+        if options.only.is_none() {
+            self.add_unfinished(&mut draft, &mut chosen)?;
+        }
+        for known in self.chosen(&mut draft, chosen, options) {
+            draft.going.push((known, version));
+        }
+        Ok(draft)
     }
 
-    /// Removes all copies that are older than this; how many there were. Nothing else
-    /// does while their tenants live: call it when a release has proven itself.
-    ///
-    /// # Errors
-    /// When they cannot be listed or removed.
-    pub fn forget_copies(&self, older_than: Duration) -> Result<u64, FleetError> {
-        let root = &self.driver.shared.root;
-        let mut removed = 0;
-        for copy in root.copies()? {
-            if copy.made.elapsed().is_ok_and(|age| age >= older_than) {
-                root.remove_copy(&copy)?;
-                removed += 1;
+    /// Those that a run to the same version has not come to the end with, though they may
+    /// be there: something of them may be left to be put away.
+    fn add_unfinished(&self, draft: &mut Draft, chosen: &mut Vec<Known>) -> Result<(), FleetError> {
+        let unfinished = self.catalog.unfinished("rollback", &draft.target)?;
+        let Some(mut unfinished) = unfinished else {
+            return Ok(());
+        };
+        for known in chosen.iter() {
+            unfinished.left.remove(known.tenant.id());
+        }
+        for id in unfinished.left.keys() {
+            if let Some(known) = self.catalog.known(id)? {
+                draft.current = draft.current.saturating_sub(1);
+                chosen.push(known);
             }
         }
-        Ok(removed)
+        chosen.sort_by(|a, b| a.tenant.id().cmp(b.tenant.id()));
+        Ok(())
+    }
+
+    /// All go to one version. It stands in the catalog, so that a run that was interrupted
+    /// goes on to it, and not as many steps further.
+    fn draft_steps(&self, steps: u32, options: &FleetOptions) -> Result<Draft, FleetError> {
+        let mut draft = Draft {
+            target: format!("{steps} steps of {}", options.names()),
+            ..Draft::default()
+        };
+        let mut chosen = match &options.only {
+            Some(ids) => self.named(ids)?,
+            None => self.catalog.all_known()?,
+        };
+        let unfinished = self.catalog.unfinished("rollback", &draft.target)?;
+        let unfinished = unfinished.and_then(|run| run.version.zip(Some(run.left)));
+        if let Some((_, left)) = &unfinished {
+            chosen.retain(|known| left.contains_key(known.tenant.id()));
+        }
+        let chosen = self.chosen(&mut draft, chosen, options);
+        let version = match unfinished {
+            Some((version, _)) => version,
+            None => one_version(&chosen, steps)?,
+        };
+        draft.version = Some(version);
+        draft.going = chosen.into_iter().map(|known| (known, version)).collect();
+        Ok(draft)
+    }
+
+    /// Those of them that can be worked on, each with the version of its file.
+    pub(super) fn chosen(
+        &self,
+        draft: &mut Draft,
+        chosen: Vec<Known>,
+        options: &FleetOptions,
+    ) -> Vec<Known> {
+        let (mut chosen, left_out) = leave_out(chosen, options);
+        draft.left_out.extend(left_out);
+        draft.stopped = self.survey(&mut chosen, options).is_none();
+        chosen
     }
 
     /// Tenants that may be above `version`, and how many are known not to be.
@@ -160,53 +328,51 @@ impl Fleet {
         Ok((counts.current + counts.behind, chosen))
     }
 
-    /// The tenants that go back from where they are, with the version that counts as
-    /// that: after an interrupted call those that it had not reached, with the version
-    /// that it had found.
-    fn where_they_are(
+    fn planned(
         &self,
-        what: &str,
-        target: &str,
+        known: &Known,
+        to: u32,
         options: &FleetOptions,
-    ) -> Result<Vec<Known>, FleetError> {
-        let mut chosen = match &options.only {
-            Some(ids) => self.named(ids)?,
-            None => self.catalog.all_known()?,
+    ) -> Result<PlannedBack, FleetError> {
+        let shared = &self.driver.shared;
+        let mut planned = PlannedBack {
+            tenant: known.tenant.clone(),
+            from: known.schema,
+            to: Some(to),
+            steps: Vec::new(),
+            copy: None,
+            problem: None,
         };
-        if let Some(left) = self.catalog.unfinished(what, target)? {
-            chosen.retain_mut(|known| match left.get(known.tenant.id()) {
-                None => false,
-                Some(was) => {
-                    known.schema = *was;
-                    true
-                }
-            });
-            return Ok(chosen);
+        let from = match self.surveyed(known) {
+            Ok(from) => from,
+            Err(error) => {
+                planned.problem = Some(with_causes(&error).into());
+                return Ok(planned);
+            }
+        };
+        let steps = (to + 1..=from).rev();
+        let steps = steps.filter_map(|version| Some((version, shared.migrations.step(version)?)));
+        planned.steps = steps
+            .map(|(version, step)| (version, step.clone()))
+            .collect();
+        match self.way_back(&known.tenant, from, to, options) {
+            Ok(copy) => planned.copy = copy.map(KeptCopy::from),
+            Err(error) => planned.problem = Some(with_causes(&error).into()),
         }
-        let versions = ask_all(&chosen, options, |known| {
-            self.driver.shared.schema_of(&known.tenant)
-        });
-        for (known, version) in chosen.iter_mut().zip(versions) {
-            // Why it cannot be read is found again, and reported, when it is its turn.
-            known.schema = version.and_then(Result::ok);
-        }
-        Ok(chosen)
+        Ok(planned)
     }
 
     fn roll_back_one(
         &self,
         known: &Known,
-        back: Back,
+        to: u32,
+        run: u64,
         options: &FleetOptions,
     ) -> Result<Did, FileError> {
         let shared = &self.driver.shared;
         let tenant = &known.tenant;
-        let from = shared.schema_of(tenant)?;
-        let to = match back {
-            Back::To(version) => version,
-            Back::Steps(steps) => known.schema.unwrap_or(from).saturating_sub(steps),
-        };
-        let did = |tenant: Tenant, to, restored| Did {
+        let from = self.surveyed(known)?;
+        let did = |tenant: Tenant, from, to, restored| Did {
             tenant,
             from,
             to,
@@ -214,111 +380,91 @@ impl Fleet {
             restored,
         };
         // What an earlier call had to leave where it was.
-        let _ = shared.put_away(tenant, Duration::ZERO);
+        let _ = shared.put_away(tenant, std::time::Duration::ZERO);
         if from <= to {
-            return Ok(did(tenant.clone(), from, false));
+            return Ok(did(tenant.clone(), from, from, false));
         }
-        match shared.migrations.irreversible(to, from) {
+        match self.way_back(tenant, from, to, options)? {
             None => {
                 let target = SchemaTarget::Version(to);
-                shared.migrate(tenant, target, Keep::Nothing)?;
-                Ok(did(tenant.clone(), to, false))
+                let keep = match options.keep {
+                    Keep::Nothing => Keep::Nothing,
+                    _ => Keep::OfRun(run),
+                };
+                let back = shared.migrate_from(tenant, Some(from), target, keep)?;
+                Ok(did(tenant.clone(), back.from, to, false))
             }
+            // The file itself is kept, in the trash.
+            Some(copy) => {
+                let next = self.turn_to(&copy, known, to, options)?;
+                Ok(did(next, from, to, true))
+            }
+        }
+    }
+
+    /// The copy that is to take the place of the file; none where scripts lead back.
+    fn way_back(
+        &self,
+        tenant: &Tenant,
+        from: u32,
+        to: u32,
+        options: &FleetOptions,
+    ) -> Result<Option<crate::copies::Copy>, FileError> {
+        let migrations = &self.driver.shared.migrations;
+        let newest = migrations.newest();
+        match migrations.irreversible(to, from) {
+            _ if from > newest => {
+                let found = from;
+                Err(MigrateError::TooNew { found, newest }.into())
+            }
+            None => Ok(None),
             Some((version, step)) if options.restore == Restore::Never => {
                 let name = step.map_or("", Migration::name).into();
                 Err(MigrateError::Irreversible { version, name }.into())
             }
-            Some((version, _)) => {
-                let copy = self.copy_for(tenant, version, to)?;
-                let next = self.turn_to(&copy, tenant, to, options)?;
-                Ok(did(next, to, true))
-            }
+            Some((version, _)) => self.copy_for(tenant, version, to).map(Some),
         }
     }
+}
 
-    /// The latest copy that leads to `to`: by going up, or down by scripts.
-    fn copy_for(&self, tenant: &Tenant, version: u32, to: u32) -> Result<Copy, FileError> {
-        let shared = &self.driver.shared;
-        let copies = shared.root.copies_of(&tenant.placement().locator)?;
-        let leads = |copy: &Copy| shared.migrations.irreversible(to, copy.schema).is_none();
-        let copy = copies.into_iter().rfind(leads);
-        copy.ok_or_else(|| FileError::NoCopy {
-            tenant: tenant.to_ref(),
-            version,
-            to,
-        })
-    }
-
-    /// Makes a copy the file of the tenant's next incarnation; that incarnation.
-    ///
-    /// The row turns to the new file in one write. A process that dies before it leaves
-    /// a file that no row names, which the next attempt replaces under the same lock;
-    /// one that dies after it leaves the old file where nobody opens it, for
-    /// [`put_away`](crate::driver::Shared::put_away).
-    fn turn_to(
-        &self,
-        copy: &Copy,
-        tenant: &Tenant,
-        to: u32,
-        options: &FleetOptions,
-    ) -> Result<Tenant, FileError> {
-        let shared = &self.driver.shared;
-        let next = tenant.to_builder().epoch(tenant.epoch().next()).build();
-        let next = next.expect("it keeps the bounds that it kept");
-        let staged = shared.stage_copy(copy, tenant, &next, to)?;
-        let place = Place::of(&next)?;
-        let path = shared.root.file(&place);
-        let dir = shared.root.lock_dir(&place)?;
-        self.still_current(tenant)?;
-        shared.step("put the restored file in place")?;
-        dir.put_restored(staged, &path)?;
-        // Nobody commits into the old file from here to its end.
-        let fence = shared.fence(tenant)?;
-        shared.step("turn to the restored file")?;
-        let next = self.turn_row(tenant, to, options)?;
-        // If not, its next open is of an incarnation that is gone from the catalog, and
-        // who has it open still is refused his commits.
-        let _ = fence.close();
-        drop(dir);
-        // Its data is out of reach already; who still has it open is waited for by the
-        // next call.
-        let _ = shared.put_away(&next, PATIENCE);
-        Ok(next)
-    }
-
-    /// Makes the tenant's next incarnation the one that its row names.
-    fn turn_row(
-        &self,
-        tenant: &Tenant,
-        to: u32,
-        options: &FleetOptions,
-    ) -> Result<Tenant, FileError> {
-        loop {
-            // Its status may change meanwhile; its incarnation does so under the lock.
-            let now = self.still_current(tenant)?;
-            let mut change = TenantChange::default();
-            change.reincarnate = Some(now.placement().clone());
-            change.schema = Some(to);
-            match self
-                .catalog
-                .update(now.id(), now.version(), change, &options.by)
-            {
-                Err(WriteError::Conflict { .. }) => {}
-                done => return Ok(done?),
-            }
+impl PlannedBack {
+    fn refused((known, error): &(Known, FileError)) -> Self {
+        Self {
+            tenant: known.tenant.clone(),
+            from: known.schema,
+            to: None,
+            steps: Vec::new(),
+            copy: None,
+            problem: Some(with_causes(error).into()),
         }
     }
+}
 
-    /// The tenant's row, if it is still of the same incarnation.
-    fn still_current(&self, tenant: &Tenant) -> Result<Tenant, FileError> {
-        let known = self.catalog.known(tenant.id());
-        let known = known.map_err(WriteError::from)?;
-        let id = tenant.id().clone();
-        let now = known.ok_or(WriteError::Unknown { id })?.tenant;
-        if now != *tenant || now.placement() != tenant.placement() {
-            let (tenant, current) = (tenant.to_ref(), now.to_ref());
-            return Err(FileError::Superseded { tenant, current });
+/// The version to which so many steps lead from the one at which all of them are. Those
+/// whose files cannot be read do not count: they will fail.
+fn one_version(chosen: &[Known], steps: u32) -> Result<u32, FleetError> {
+    let mut found: BTreeMap<u32, (u64, &TenantId)> = BTreeMap::new();
+    for known in chosen {
+        let Some(version) = known.schema else {
+            continue;
+        };
+        match found.entry(version) {
+            Entry::Occupied(mut entry) => entry.get_mut().0 += 1,
+            Entry::Vacant(entry) => drop(entry.insert((1, known.tenant.id()))),
         }
-        Ok(now)
+    }
+    match found.len() {
+        0 => Ok(0),
+        1 => {
+            let version = found.keys().next().copied().unwrap_or(0);
+            let too_many = FleetError::TooManySteps { steps, version };
+            version.checked_sub(steps).ok_or(too_many)
+        }
+        _ => {
+            let found = found.into_iter().rev();
+            let found = found.map(|(version, (count, first))| (version, count, first.clone()));
+            let found = found.collect();
+            Err(FleetError::MixedVersions { found })
+        }
     }
 }

@@ -9,11 +9,12 @@ use std::sync::mpsc;
 use tenancy_core::{Tenant, TenantId, TenantStatus, WriteError};
 
 use super::Fleet;
+use super::lease::Lease;
 use super::options::FleetOptions;
 use super::report::{
     FleetReport, LeftOut, Progress, RunEnd, TenantDone, TenantFailed, TenantLeftOut,
 };
-use crate::catalog::{Known, Outcome, State};
+use crate::catalog::{Known, NewRun, Outcome, State};
 use crate::error::{FileError, FleetError};
 
 /// At most so many results are written in one transaction of the catalog.
@@ -21,14 +22,17 @@ const RECORDED_AT_ONCE: usize = 64;
 
 /// An operation on many tenants.
 pub(super) struct Operation<'o> {
-    /// Its word in the catalog.
-    pub(super) what: &'static str,
-    /// What it is to reach: a run that did not come to its end is gone on with by the
-    /// next one of the same word and target.
-    pub(super) target: String,
+    /// A run that did not come to its end is gone on with by the next one of the same
+    /// word and target.
+    pub(super) new: NewRun<'o>,
     pub(super) options: &'o FleetOptions,
     pub(super) current: u64,
+    /// Those to be worked on, each with the version that its file was found at.
     pub(super) chosen: Vec<Known>,
+    pub(super) left_out: Vec<(Known, LeftOut)>,
+    /// Those that it cannot be done for, as was found before anything is begun. They
+    /// tell nothing about the others and stop nothing.
+    pub(super) refused: Vec<(Known, FileError)>,
 }
 
 /// What an operation did to a tenant.
@@ -55,68 +59,80 @@ impl Fleet {
         Ok(found)
     }
 
+    /// Looks at which version the file of each is; what cannot be read has none, and says
+    /// why when it is its turn. None if it was told to stop meanwhile.
+    pub(super) fn survey(&self, chosen: &mut [Known], options: &FleetOptions) -> Option<()> {
+        let versions = ask_all(chosen, options, |known| {
+            self.driver.shared.schema_of(&known.tenant)
+        });
+        for (known, version) in chosen.iter_mut().zip(versions) {
+            known.schema = version?.ok();
+        }
+        Some(())
+    }
+
+    /// The version at which the file of a tenant was found before the run began; else why
+    /// it could not be read.
+    pub(super) fn surveyed(&self, known: &Known) -> Result<u32, FileError> {
+        match known.schema {
+            Some(version) => Ok(version),
+            None => {
+                self.driver.shared.schema_of(&known.tenant)?;
+                let tenant = known.tenant.to_ref();
+                Err(FileError::NotSurveyed { tenant })
+            }
+        }
+    }
+
     /// Does `work` for every tenant that was chosen, tells `progress` after each, and
     /// writes down what became of it.
     pub(super) fn run<W>(
         &self,
+        lease: &mut Lease,
         operation: Operation<'_>,
         work: W,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<FleetReport, FleetError>
     where
-        W: Fn(&Known) -> Result<Did, FileError> + Sync,
+        W: Fn(&Known, u64) -> Result<Did, FileError> + Sync,
     {
-        let Operation {
-            what,
-            target,
-            options,
-            current,
-            chosen,
-        } = operation;
         let mut report = FleetReport {
-            current,
+            current: operation.current,
             ..FleetReport::default()
         };
-        let (chosen, left_out) = leave_out(chosen, options);
-        report.left_out = left_out
-            .iter()
-            .map(|(known, why)| TenantLeftOut {
-                tenant: known.tenant.to_ref(),
-                why: *why,
-            })
-            .collect();
-        if chosen.is_empty() {
+        let left_out = operation.left_out.iter();
+        report.left_out = left_out.map(|(known, why)| left(known, *why)).collect();
+        let Operation { new, options, .. } = operation;
+        let (chosen, refused) = (operation.chosen, operation.refused);
+        if chosen.is_empty() && refused.is_empty() && !self.is_unfinished(&new)? {
             return Ok(report);
         }
         let step = |name| self.driver.shared.step(name);
         step("begin a run")?;
-        let pending = chosen.iter().map(|known| task(known, State::Pending, None));
-        let skipped = left_out
-            .iter()
-            .map(|(known, why)| task(known, State::Skipped, Some(why.to_string())));
-        let tasks: Vec<_> = pending.chain(skipped).collect();
-        let run = self.catalog.begin_run(what, &target, &options.by, &tasks)?;
+        let tasks = tasks(&chosen, &operation.left_out, &refused);
+        let run = self.catalog.begin_run(&new, &options.by, &tasks)?;
+        lease.is_of(run)?;
         report.run = Some(run);
+        let refusals = refused.len();
+        report.failed = refused.into_iter().map(failed).collect();
         let mut running = Running {
             fleet: self,
             options,
             run,
             total: chosen.len(),
+            refused: refusals,
             report,
         };
+        let work = |known: &Known| work(known, run);
         let (first, rest) = chosen.split_at(options.canary.min(chosen.len()));
         running.over(first, &work, progress)?;
-        if !first.is_empty() && !rest.is_empty() && !running.report.failed.is_empty() {
+        if !first.is_empty() && !rest.is_empty() && running.failures() > 0 {
             running.report.end = RunEnd::Canary;
         }
         if running.report.end == RunEnd::Through {
             running.over(rest, &work, progress)?;
         }
-        let mut report = running.report;
-        let reached = report.done.len() + report.failed.len();
-        report.not_reached = (chosen.len() - reached) as u64;
-        report.done.sort_by(|a, b| a.tenant.id.cmp(&b.tenant.id));
-        report.failed.sort_by(|a, b| a.tenant.id.cmp(&b.tenant.id));
+        let report = running.finish();
         let outcome = match report.end {
             RunEnd::Stopped => "stopped",
             _ if report.is_complete() => "done",
@@ -126,17 +142,66 @@ impl Fleet {
         self.catalog.end_run(run, outcome, &options.by)?;
         Ok(report)
     }
+
+    fn is_unfinished(&self, new: &NewRun<'_>) -> Result<bool, FleetError> {
+        let unfinished = self.catalog.unfinished(new.what, new.target)?;
+        Ok(unfinished.is_some_and(|run| run.left.is_empty()))
+    }
+
+    /// Why a tenant failed; or that it left while it was worked on, which is nobody's
+    /// failure.
+    fn why(&self, known: &Known, error: FileError) -> Missed {
+        match self.catalog.known(known.tenant.id()) {
+            Ok(None) => Missed::Left(LeftOut::Gone),
+            Ok(Some(now)) if now.tenant.epoch() != known.tenant.epoch() => {
+                Missed::Left(LeftOut::Gone)
+            }
+            Ok(Some(now)) if is_in_other_hands(now.tenant.status()) => {
+                Missed::Left(LeftOut::Status(now.tenant.status()))
+            }
+            _ => Missed::Failed(error),
+        }
+    }
+}
+
+/// Why a tenant that was chosen was not worked on to its end.
+enum Missed {
+    Failed(FileError),
+    Left(LeftOut),
 }
 
 struct Running<'r> {
     fleet: &'r Fleet,
     options: &'r FleetOptions,
     run: u64,
+    /// Those to be worked on.
     total: usize,
+    /// Those that it failed for before it began.
+    refused: usize,
     report: FleetReport,
 }
 
 impl Running<'_> {
+    fn failures(&self) -> usize {
+        self.report.failed.len() - self.refused
+    }
+
+    fn reached(&self) -> usize {
+        self.report.done.len() + self.failures()
+    }
+
+    fn finish(self) -> FleetReport {
+        let left = self.total - self.reached();
+        let mut report = self.report;
+        report.not_reached = left as u64;
+        report.done.sort_by(|a, b| a.tenant.id.cmp(&b.tenant.id));
+        report.failed.sort_by(|a, b| a.tenant.id.cmp(&b.tenant.id));
+        report
+            .left_out
+            .sort_by(|a, b| a.tenant.id.cmp(&b.tenant.id));
+        report
+    }
+
     fn over<W>(
         &mut self,
         chosen: &[Known],
@@ -148,20 +213,22 @@ impl Running<'_> {
     {
         let options = self.options;
         // Asked by the worker itself: what comes after one failure too many is not begun.
-        let failures = AtomicUsize::new(self.report.failed.len());
+        let failures = AtomicUsize::new(self.failures());
         let go_on =
             || !options.stop.is_asked() && failures.load(Ordering::Relaxed) <= options.max_failures;
+        let fleet = self.fleet;
         let work = |known: &Known| {
-            let result = work(known);
-            failures.fetch_add(usize::from(result.is_err()), Ordering::Relaxed);
+            let result = work(known).map_err(|error| fleet.why(known, error));
+            let failed = matches!(result, Err(Missed::Failed(_)));
+            failures.fetch_add(usize::from(failed), Ordering::Relaxed);
             result
         };
         in_parallel(chosen, options.jobs, go_on, work, |results| {
             self.record(chosen, results, progress)
         })?;
-        let failed = self.report.failed.len();
+        let failed = self.failures();
         // What fails or is asked with the last tenant keeps nobody from his turn.
-        self.report.end = if failed + self.report.done.len() == self.total {
+        self.report.end = if self.reached() == self.total {
             RunEnd::Through
         } else if failed > options.max_failures {
             RunEnd::Failures
@@ -176,55 +243,58 @@ impl Running<'_> {
     fn record(
         &mut self,
         chosen: &[Known],
-        results: Vec<(usize, Result<Did, FileError>)>,
+        results: Vec<(usize, Result<Did, Missed>)>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), FleetError> {
         let mut outcomes = Vec::with_capacity(results.len());
         for (at, result) in results {
-            let known = &chosen[at];
-            match result {
-                Ok(did) => {
-                    outcomes.push(Outcome {
-                        // Of the incarnation that the task is of.
-                        tenant: known.tenant.clone(),
-                        state: State::Done,
-                        from: Some(did.from),
-                        now: did.schema,
-                        why: None,
-                    });
-                    self.report.done.push(TenantDone {
-                        tenant: did.tenant.to_ref(),
-                        from: did.from,
-                        to: did.to,
-                        restored: did.restored,
-                    });
-                }
-                Err(error) => {
-                    outcomes.push(Outcome {
-                        tenant: known.tenant.clone(),
-                        state: State::Failed,
-                        from: known.schema,
-                        // The steps before the one that failed stay.
-                        now: self.fleet.driver.shared.schema_of(&known.tenant).ok(),
-                        why: Some(with_causes(&error)),
-                    });
-                    self.report.failed.push(TenantFailed {
-                        tenant: known.tenant.to_ref(),
-                        error,
-                    });
-                }
-            }
+            outcomes.push(self.outcome(&chosen[at], result));
         }
         self.fleet.driver.shared.step("record what was done")?;
         let by = &self.options.by;
         self.fleet.catalog.record(self.run, &outcomes, by)?;
-        let failed = self.report.failed.len();
         progress(Progress {
-            done: (self.report.done.len() + failed) as u64,
-            failed: failed as u64,
+            done: self.reached() as u64,
+            failed: self.failures() as u64,
             total: self.total as u64,
         });
         Ok(())
+    }
+
+    /// What is written down of one tenant, and reported.
+    fn outcome(&mut self, known: &Known, result: Result<Did, Missed>) -> Outcome {
+        let shared = &self.fleet.driver.shared;
+        match result {
+            Ok(did) => {
+                // Of the incarnation that the task is of.
+                let mut outcome = task(known, State::Done, None);
+                // Somebody else brought it there: the run has found it so.
+                let by_others = did.from == did.to && known.schema != Some(did.to);
+                let is_seed = did.schema.is_none();
+                outcome.from = (is_seed || by_others).then_some(did.from);
+                outcome.now = did.schema;
+                self.report.done.push(TenantDone {
+                    tenant: did.tenant.to_ref(),
+                    from: did.from,
+                    to: did.to,
+                    restored: did.restored,
+                });
+                outcome
+            }
+            Err(Missed::Failed(error)) => {
+                let mut outcome = task(known, State::Failed, Some(with_causes(&error)));
+                outcome.from = None;
+                // The steps before the one that failed stay.
+                outcome.now = shared.schema_of(&known.tenant).ok();
+                self.report.failed.push(failed((known.clone(), error)));
+                outcome
+            }
+            Err(Missed::Left(why)) => {
+                self.total -= 1;
+                self.report.left_out.push(left(known, why));
+                task(known, State::Skipped, Some(why.to_string()))
+            }
+        }
     }
 }
 
@@ -298,13 +368,46 @@ pub(super) fn leave_out(
             _ if options.skip.contains(known.tenant.id()) => {
                 left_out.push((known, LeftOut::Skipped));
             }
-            status @ (TenantStatus::Provisioning | TenantStatus::Retiring) => {
+            status if is_in_other_hands(status) => {
                 left_out.push((known, LeftOut::Status(status)));
             }
             _ => kept.push(known),
         }
     }
     (kept, left_out)
+}
+
+/// Whether its file is being made, taken away, or gone.
+fn is_in_other_hands(status: TenantStatus) -> bool {
+    matches!(status, TenantStatus::Provisioning | TenantStatus::Retiring)
+}
+
+/// What a run is to do, before anything is done.
+fn tasks(
+    chosen: &[Known],
+    left_out: &[(Known, LeftOut)],
+    refused: &[(Known, FileError)],
+) -> Vec<Outcome> {
+    let pending = chosen.iter().map(|known| task(known, State::Pending, None));
+    let skipped = left_out.iter();
+    let skipped = skipped.map(|(known, why)| task(known, State::Skipped, Some(why.to_string())));
+    let failed = refused.iter();
+    let failed = failed.map(|(known, why)| task(known, State::Failed, Some(with_causes(why))));
+    pending.chain(skipped).chain(failed).collect()
+}
+
+pub(super) fn left(known: &Known, why: LeftOut) -> TenantLeftOut {
+    TenantLeftOut {
+        tenant: known.tenant.to_ref(),
+        why,
+    }
+}
+
+fn failed((known, error): (Known, FileError)) -> TenantFailed {
+    TenantFailed {
+        tenant: known.tenant.to_ref(),
+        error,
+    }
 }
 
 fn task(known: &Known, state: State, why: Option<String>) -> Outcome {

@@ -3,8 +3,8 @@
 use super::Fleet;
 use super::options::FleetOptions;
 use super::report::{FleetReport, Progress};
-use super::run::{Did, Operation};
-use crate::catalog::Known;
+use super::run::{Did, Operation, leave_out};
+use crate::catalog::{Known, NewRun};
 use crate::error::{FileError, FleetError};
 
 impl Fleet {
@@ -21,20 +21,29 @@ impl Fleet {
         mut progress: impl FnMut(Progress),
     ) -> Result<FleetReport, FleetError> {
         self.check_options(options)?;
+        let mut lease = self.lease("seed", &options.by)?;
         let shared = &self.driver.shared;
         let chosen = match &options.only {
             _ if shared.seeds.is_empty() => Vec::new(),
             Some(ids) => self.named(ids)?,
             None => self.catalog.all_known()?,
         };
-        let operation = Operation {
+        let (chosen, left_out) = leave_out(chosen, options);
+        let new = NewRun {
             what: "seed",
-            target: format!("{} seeds {}", shared.seeds.len(), shared.seeds.sum()),
+            target: &format!("{} seeds {}", shared.seeds.len(), shared.seeds.sum()),
+            version: None,
+            undoes: None,
+        };
+        let operation = Operation {
+            new,
             options,
             current: 0,
             chosen,
+            left_out,
+            refused: Vec::new(),
         };
-        let work = |known: &Known| -> Result<Did, FileError> {
+        let work = |known: &Known, _| -> Result<Did, FileError> {
             let seeded = shared.seed(&known.tenant)?;
             Ok(Did {
                 tenant: known.tenant.clone(),
@@ -44,6 +53,6 @@ impl Fleet {
                 restored: false,
             })
         };
-        self.run(operation, work, &mut progress)
+        self.run(&mut lease, operation, work, &mut progress)
     }
 }

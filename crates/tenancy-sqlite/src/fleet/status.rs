@@ -1,8 +1,12 @@
 //! Where tenants stand.
 
-use tenancy_core::TenantId;
+use std::cmp::Ordering;
+
+use tenancy_core::{Tenant, TenantId};
 
 use super::Fleet;
+use super::options::FleetOptions;
+use super::run::ask_all;
 use crate::catalog::{Run, SchemaStatus};
 use crate::error::FleetError;
 
@@ -18,7 +22,7 @@ pub struct SchemaCounts {
     pub behind: u64,
     /// Tenants that have a newer one than this program knows.
     pub ahead: u64,
-    /// Tenants whose file was never looked at.
+    /// Tenants whose file cannot be read.
     pub unknown: u64,
 }
 
@@ -30,27 +34,67 @@ impl SchemaCounts {
 }
 
 impl Fleet {
-    /// Whether there is anything to migrate: from the catalog alone, no file is opened.
-    /// Tenants whose creation is not finished do not count.
+    /// Whether there is anything to migrate, as [`schema_counts`](Self::schema_counts) tells
+    /// it.
     ///
     /// # Errors
-    /// When the catalog cannot be asked.
+    /// Returns an error if the catalog cannot be asked, or the migrations are not those
+    /// that the tenants have.
     pub fn check(&self) -> Result<SchemaCounts, FleetError> {
-        let newest = self.driver.migrations().newest();
-        Ok(self.catalog.schema_counts(newest)?)
+        self.check_history()?;
+        self.schema_counts()
     }
 
-    /// What is known of the schemas of tenants by id, at most `max`, after this one:
-    /// from the catalog alone.
+    /// How many tenants have which schema: from the catalog, and from the files of
+    /// tenants of which it knows nothing because a run over them goes on or was killed.
+    /// Nothing is written. Tenants whose creation is not finished, and retired ones, do
+    /// not count.
     ///
     /// # Errors
-    /// When the catalog cannot be asked.
+    /// Returns an error if the catalog cannot be asked.
+    pub fn schema_counts(&self) -> Result<SchemaCounts, FleetError> {
+        let newest = self.driver.migrations().newest();
+        let mut counts = self.catalog.schema_counts(newest)?;
+        if counts.unknown == 0 {
+            return Ok(counts);
+        }
+        let unknown = self.catalog.unknown_schemas()?;
+        for version in self.versions_of(&unknown).into_iter().flatten() {
+            counts.unknown = counts.unknown.saturating_sub(1);
+            match version.cmp(&newest) {
+                Ordering::Less => counts.behind += 1,
+                Ordering::Equal => counts.current += 1,
+                Ordering::Greater => counts.ahead += 1,
+            }
+        }
+        Ok(counts)
+    }
+
+    /// What is known of the schemas of tenants by id, at most `max`, after this one. The
+    /// files of those of which the catalog knows nothing are looked at.
+    ///
+    /// # Errors
+    /// Returns an error if the catalog cannot be asked.
     pub fn status(
         &self,
         after: Option<&TenantId>,
         max: usize,
     ) -> Result<Vec<SchemaStatus>, FleetError> {
-        Ok(self.catalog.schema_page(after, max)?)
+        let mut page = self.catalog.schema_page(after, max)?;
+        let unknown = page.iter_mut().filter(|status| status.schema.is_none());
+        let mut unknown: Vec<_> = unknown.collect();
+        let tenants: Vec<_> = unknown.iter().map(|status| status.tenant.clone()).collect();
+        for (status, version) in unknown.iter_mut().zip(self.versions_of(&tenants)) {
+            status.schema = version;
+        }
+        Ok(page)
+    }
+
+    /// The schema versions of their files, as far as those can be read.
+    fn versions_of(&self, tenants: &[Tenant]) -> Vec<Option<u32>> {
+        let version = |tenant: &Tenant| self.driver.shared.schema_of(tenant).ok();
+        let versions = ask_all(tenants, &FleetOptions::new(), version);
+        versions.into_iter().map(Option::flatten).collect()
     }
 
     /// The last runs over many tenants, newest first, at most `max`.

@@ -11,6 +11,8 @@
 pub(crate) enum Hazard {
     /// The schema version that was read outside the transaction is another's past.
     VersionReadOutside,
+    /// A target that was chosen by an earlier look takes a file further than was meant.
+    SurveyNotChecked,
     /// A script ends the transaction that it runs in.
     CommitInScript,
     /// That it did is not noticed.

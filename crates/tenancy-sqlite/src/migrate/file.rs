@@ -2,15 +2,20 @@
 
 use tenancy_core::{Migrated, SchemaTarget, Tenant};
 
-use super::run;
+use super::{Order, check_history, run_order};
 use crate::driver::Shared;
 use crate::error::FileError;
 use crate::manager::{open, open_to_migrate};
 
-/// Whether a file is copied before a step that has no way back.
+/// Whether a file is copied before its first step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keep {
+    /// If there is no script for the way back. A later copy of the same version takes
+    /// the place of an earlier one.
     Copies,
+    /// Always, beside the copies of other runs: a script for the way back drops what only
+    /// the newer tables and columns hold.
+    OfRun(u64),
     Nothing,
 }
 
@@ -22,23 +27,47 @@ impl Shared {
         target: SchemaTarget,
         keep: Keep,
     ) -> Result<Migrated, FileError> {
+        self.migrate_from(tenant, None, target, keep)
+    }
+
+    /// Brings the schema of a tenant's file to `target`, if it is at the version that was
+    /// found when the target was chosen.
+    pub(crate) fn migrate_from(
+        &self,
+        tenant: &Tenant,
+        surveyed: Option<u32>,
+        target: SchemaTarget,
+        keep: Keep,
+    ) -> Result<Migrated, FileError> {
         let (connection, guard, from) = open_to_migrate(self, tenant)?;
         let to = match target {
             SchemaTarget::Latest => self.migrations.newest(),
             SchemaTarget::Version(wanted) => wanted,
         };
         // Once, before the first step: a way back to any later one leads over it, too.
-        if keep == Keep::Copies && self.migrations.irreversible(from, to).is_some() {
-            self.keep_copy(tenant)?;
-        }
-        let on_step = |name| self.step(name);
-        Ok(run(
-            &connection,
-            &guard,
-            &self.migrations,
+        let copy = match keep {
+            Keep::Copies => self.migrations.irreversible(from, to).is_some(),
+            Keep::OfRun(_) => true,
+            Keep::Nothing => false,
+        };
+        let first = || match copy {
+            true => self.keep_copy(tenant, keep).map(drop),
+            false => Ok(()),
+        };
+        let order = Order {
             target,
-            &on_step,
-        )?)
+            surveyed,
+            first: &first,
+        };
+        let on_step = |name| self.step(name);
+        let done = run_order(&connection, &guard, &self.migrations, &order, &on_step)?;
+        Ok(done)
+    }
+
+    /// Refuses migrations that are not those by which a tenant's file came to where it is.
+    pub(crate) fn check_history(&self, tenant: &Tenant) -> Result<(), FileError> {
+        let (connection, _, schema) = open(self, tenant)?;
+        Ok(check_history(&connection, &self.migrations, schema)?)
     }
 
     /// The schema version of a tenant's file.

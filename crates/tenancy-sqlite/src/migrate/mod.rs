@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{IoError, MigrationsError};
 
 pub(crate) use file::Keep;
-pub(crate) use run::run;
+pub(crate) use run::{Order, check_history, run, run_order};
 pub(crate) use script::{Fault, run_script};
 
 /// One step of the schema, with its way back if it has one.
@@ -84,6 +84,11 @@ impl Migration {
         &self.up
     }
 
+    /// The script for the way back, if there is one.
+    pub fn down_sql(&self) -> Option<&str> {
+        self.down.as_deref()
+    }
+
     /// Whether there is a script for the way back.
     pub fn is_reversible(&self) -> bool {
         self.down.is_some()
@@ -93,6 +98,13 @@ impl Migration {
     pub(crate) fn sha256(&self) -> [u8; 32] {
         Sha256::digest(self.up.as_bytes()).into()
     }
+}
+
+/// Whether a file is meant to be a script, however its ending is written: one that was
+/// passed over would be missed only when its tables are.
+pub(crate) fn is_sql(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|end| end.eq_ignore_ascii_case("sql"))
 }
 
 /// First line of a script that runs without foreign keys.
@@ -132,7 +144,7 @@ impl Migrations {
     /// it if there is a way back. Files that do not end in `.sql` are not looked at.
     ///
     /// # Errors
-    /// When the directory cannot be read, a `.sql` file is named otherwise, a number
+    /// When the directory cannot be read, a `.sql` file is named otherwise (`.SQL` too), a number
     /// is there twice or left out, or a script is empty.
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self, MigrationsError> {
         let dir = dir.as_ref();
@@ -140,7 +152,7 @@ impl Migrations {
         let mut downs = Vec::new();
         for entry in fs::read_dir(dir).map_err(IoError::at(dir, "listed"))? {
             let path = entry.map_err(IoError::at(dir, "listed"))?.path();
-            if path.extension().is_none_or(|e| e != "sql") {
+            if !is_sql(&path) {
                 continue;
             }
             let Some(name) = FileName::parse(&path) else {

@@ -1,5 +1,6 @@
 //! Applying migrations: each exactly once, whoever else tries at the same time.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::config::DbConfig;
@@ -8,7 +9,7 @@ use tenancy_core::{Migrated, SchemaTarget};
 
 use super::script::{Fault, run_script};
 use super::{ForeignKeys, Migration, Migrations};
-use crate::error::{IoError, MigrateError};
+use crate::error::{FileError, IoError, MigrateError};
 use crate::harden::Guard;
 use crate::hazards::{Hazard, guarded};
 use crate::root::hex;
@@ -20,6 +21,9 @@ pub(crate) type OnStep<'r> = dyn Fn(&'static str) -> Result<(), IoError> + 'r;
 /// this long: then others that write have waited, and the log has grown, long enough.
 const TOGETHER: Duration = Duration::from_millis(250);
 
+/// What is called under the lock of the first step, before it.
+pub(crate) type First<'r> = dyn Fn() -> Result<(), FileError> + 'r;
+
 /// Brings the schema to `target` on a connection that is guarded for migrations.
 pub(crate) fn run(
     connection: &Connection,
@@ -28,7 +32,33 @@ pub(crate) fn run(
     target: SchemaTarget,
     on_step: &OnStep<'_>,
 ) -> Result<Migrated, MigrateError> {
+    let surveyed = None;
+    let order = Order {
+        target,
+        surveyed,
+        first: &|| Ok(()),
+    };
+    run_order(connection, guard, migrations, &order, on_step)
+}
+
+/// A migration as it was asked for.
+pub(crate) struct Order<'r> {
+    pub(crate) target: SchemaTarget,
+    /// The version that the database has to be at, if the target was chosen by it.
+    pub(crate) surveyed: Option<u32>,
+    pub(crate) first: &'r First<'r>,
+}
+
+/// Carries out an order on a connection that is guarded for migrations.
+pub(crate) fn run_order(
+    connection: &Connection,
+    guard: &Guard,
+    migrations: &Migrations,
+    order: &Order<'_>,
+    on_step: &OnStep<'_>,
+) -> Result<Migrated, MigrateError> {
     let newest = migrations.newest();
+    let target = order.target;
     let to = match target {
         SchemaTarget::Latest => newest,
         SchemaTarget::Version(wanted) if wanted <= newest => wanted,
@@ -40,12 +70,23 @@ pub(crate) fn run(
         connection,
         guard,
         migrations,
+        order,
         on_step,
+        committed: Cell::new(false),
     };
     // Only where to begin: every step reads it again inside its transaction.
-    let from = run.version()?;
-    run.check_history(from)?;
-    let mut now = from;
+    let found = run.version()?;
+    if found == to {
+        // Whoever brought it here, nothing is left to be done.
+        run.check_history(to)?;
+        return Ok(Migrated { from: to, to });
+    }
+    let from = order.surveyed.unwrap_or(found);
+    if guarded(Hazard::SurveyNotChecked) && found != from {
+        return Err(MigrateError::Conflict { seen: from, found });
+    }
+    run.check_history(found)?;
+    let mut now = found;
     while now != to {
         // One transaction for all that can share it. Where that fails, each step has
         // its own again: then those before the one that fails stay, and it is named.
@@ -63,7 +104,10 @@ struct Run<'r> {
     connection: &'r Connection,
     guard: &'r Guard,
     migrations: &'r Migrations,
+    order: &'r Order<'r>,
     on_step: &'r OnStep<'r>,
+    /// Whether a transaction of this call has been committed.
+    committed: Cell<bool>,
 }
 
 /// One step in one direction.
@@ -154,10 +198,15 @@ impl<'r> Run<'r> {
             // applying by it runs a migration twice.
             let now = self.version()?;
             if now != seen {
-                return Ok(now);
+                return self.moved(seen, now, to);
             }
         }
         self.check_history(seen)?;
+        if !self.committed.get() {
+            // Nobody writes between the copy that it makes and the step.
+            let kept = (self.order.first)();
+            kept.map_err(|source| MigrateError::NoCopyKept(Box::new(source)))?;
+        }
         loop {
             let started = Instant::now();
             self.script(&step)?;
@@ -177,7 +226,19 @@ impl<'r> Run<'r> {
         }
         (self.on_step)("commit the migration")?;
         self.ours("COMMIT")?;
+        self.committed.set(true);
         Ok(step.leaves_at)
+    }
+
+    /// Somebody else was faster. Another run's survey is not guessed at; and no call
+    /// that goes one way goes on from where somebody went the other.
+    fn moved(&self, seen: u32, found: u32, to: u32) -> Result<u32, MigrateError> {
+        let on_the_way = seen.min(to)..=seen.max(to);
+        let as_surveyed = self.order.surveyed.is_none() && on_the_way.contains(&found);
+        match as_surveyed || !guarded(Hazard::SurveyNotChecked) {
+            true => Ok(found),
+            false => Err(MigrateError::Conflict { seen, found }),
+        }
     }
 
     fn script(&self, step: &Step<'_>) -> Result<(), MigrateError> {
@@ -251,24 +312,7 @@ impl<'r> Run<'r> {
             let found = version;
             return Err(MigrateError::TooNew { found, newest });
         }
-        let sql = "SELECT name, sha256 FROM main._tenancy_migrations WHERE version = ?1";
-        let mut read = self.connection.prepare(sql)?;
-        for (version, known) in (1..=version).zip(self.migrations.iter()) {
-            let found = read.query_row([version], |row| Ok((row.get(0)?, row.get(1)?)));
-            let (name, sum): (Box<str>, [u8; 32]) = match found {
-                Err(rusqlite::Error::QueryReturnedNoRows) => ("nothing".into(), [0; 32]),
-                found => found?,
-            };
-            if *name != *known.name || sum != known.sha256() {
-                let describe = |name: &str, sum: [u8; 32]| format!("{name} {}", &hex(&sum)[..12]);
-                return Err(MigrateError::Diverged {
-                    version,
-                    applied: describe(&name, sum).into(),
-                    known: describe(&known.name, known.sha256()).into(),
-                });
-            }
-        }
-        Ok(())
+        check_history(self.connection, self.migrations, version)
     }
 
     fn version(&self) -> Result<u32, MigrateError> {
@@ -290,4 +334,30 @@ impl<'r> Run<'r> {
         let run = || self.connection.execute_batch(sql);
         Ok(self.guard.ours(run)?)
     }
+}
+
+/// Refuses a database that was migrated by other scripts than these, up to `version`.
+pub(crate) fn check_history(
+    connection: &Connection,
+    migrations: &Migrations,
+    version: u32,
+) -> Result<(), MigrateError> {
+    let sql = "SELECT name, sha256 FROM main._tenancy_migrations WHERE version = ?1";
+    let mut read = connection.prepare(sql)?;
+    for (version, known) in (1..=version).zip(migrations.iter()) {
+        let found = read.query_row([version], |row| Ok((row.get(0)?, row.get(1)?)));
+        let (name, sum): (Box<str>, [u8; 32]) = match found {
+            Err(rusqlite::Error::QueryReturnedNoRows) => ("nothing".into(), [0; 32]),
+            found => found?,
+        };
+        if *name != *known.name || sum != known.sha256() {
+            let describe = |name: &str, sum: [u8; 32]| format!("{name} {}", &hex(&sum)[..12]);
+            return Err(MigrateError::Diverged {
+                version,
+                applied: describe(&name, sum).into(),
+                known: describe(&known.name, known.sha256()).into(),
+            });
+        }
+    }
+    Ok(())
 }
