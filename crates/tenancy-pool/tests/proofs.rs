@@ -20,7 +20,7 @@ const SCHED: &str = "sched::the_scheduler_keeps_its_promises";
 const MODEL: &str = "model::every_check_out_ends_as_the_model_says";
 const STRESS: &str = "stress::nothing_is_lost_whatever_fails";
 
-const PROOFS: [Proof; 21] = [
+const PROOFS: [Proof; 28] = [
     Proof {
         number: 1,
         promise: "never more open than `max_connections`, counted in the fake",
@@ -231,6 +231,81 @@ const PROOFS: [Proof; 21] = [
             "a-failure-is-kept-quiet",
             "a-forgotten-failure-gives-no-ticket",
         ],
+    },
+    Proof {
+        number: 22,
+        promise: "a close that somebody waits for is quick, and what it left is done once",
+        tests: &[
+            STRESS,
+            "evict::what_an_eviction_left_is_done_once_by_the_next_reap",
+            "evict::a_tenant_that_is_connected_to_again_needs_no_upkeep",
+            "evict::every_close_that_somebody_waits_for_is_quick_and_the_others_are_thorough",
+            "evict::close_waits_for_upkeep_and_is_told_when_it_ends",
+            "shuttled::shuttle_close_waits_for_upkeep_and_is_woken",
+        ],
+        patches: &[
+            "eviction-is-thorough",
+            "left-work-is-forgotten",
+            "upkeep-of-what-is-open",
+            "close-does-not-wait-for-upkeep",
+        ],
+    },
+    Proof {
+        number: 23,
+        promise: "above a lowered bound nothing is kept idle",
+        tests: &[
+            SCHED,
+            "admin::surplus_connections_are_closed_when_a_tenants_bound_is_lowered",
+            "admin::a_bound_lowered_while_one_is_opened_keeps_no_idle_one_beside_it",
+        ],
+        patches: &["surplus-stays-idle", "opening-is-not-counted"],
+    },
+    Proof {
+        number: 24,
+        promise: "of tenants that are gone nothing is remembered, of others nothing is forgotten",
+        tests: &[
+            MODEL,
+            STRESS,
+            "slots::nothing_is_kept_of_a_hundred_thousand_tenants_that_are_gone",
+            "slots::a_removal_that_is_told_late_forgets_nothing_of_the_tenant_made_again",
+            "shuttled::shuttle_a_slot_that_is_freed_strands_nobody",
+        ],
+        patches: &["removed-is-remembered", "late-removal-forgets"],
+    },
+    Proof {
+        number: 25,
+        promise: "no step of a check-out is begun after its deadline",
+        tests: &[
+            "deadline::nothing_is_opened_after_a_close_that_took_too_long",
+            "deadline::nothing_is_prepared_after_a_connect_that_took_too_long",
+            "deadline::validating_one_after_the_other_ends_at_the_deadline",
+        ],
+        patches: &["steps-take-their-time"],
+    },
+    Proof {
+        number: 26,
+        promise: "what the driver refuses at a check-out or its return is closed",
+        tests: &[
+            STRESS,
+            "hooks::a_connection_that_is_refused_at_its_check_out_is_closed",
+            "hooks::a_connection_that_is_refused_at_its_return_is_closed",
+        ],
+        patches: &["refused-is-lent", "refused-return-comes-back"],
+    },
+    Proof {
+        number: 27,
+        promise: "the time for which the machine was suspended counts for ages",
+        tests: &["admin::the_time_for_which_the_machine_was_suspended_counts"],
+        patches: &["suspension-does-not-count"],
+    },
+    Proof {
+        number: 28,
+        promise: "after `close_all` nothing exists or opens",
+        tests: &[
+            "peers::close_all_leaves_nothing_and_nothing_comes_back",
+            "shuttled::shuttle_close_all_leaves_nothing",
+        ],
+        patches: &["newcomers-after-the-end", "the-end-is-not-told"],
     },
 ];
 
