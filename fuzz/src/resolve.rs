@@ -50,8 +50,8 @@ pub fn check(data: &[u8]) {
         "{explained}"
     );
     match &answer {
-        Ok(resolved) => check_resolved(resolved, target),
-        Err(error) => assert!(error.to_string().len() < 400, "{error}"),
+        Ok(resolved) => check_resolved(resolved, &head, target),
+        Err(error) => check_refused(error),
     }
 }
 
@@ -109,9 +109,36 @@ fn outcome(answer: &Result<Resolved<'_>, ResolveError>) -> String {
     }
 }
 
-fn check_resolved(resolved: &Resolved<'_>, target: &[u8]) {
-    let normal = NormalPath::parse(target).expect("a request with a bad path is refused");
+/// What goes to the client is whole, and holds nothing that the client sent.
+fn check_refused(error: &ResolveError) {
+    assert!(error.to_string().len() < 400, "{error}");
+    for accept in ["text/html", "application/json"] {
+        let refusal = error.refusal(accept);
+        assert_eq!(refusal.status, error.status());
+        assert!(refusal.body.contains(error.reason().title()));
+        assert_eq!(refusal, error.clone().refusal(accept));
+    }
+}
+
+fn check_resolved(resolved: &Resolved<'_>, head: &RequestHead<'_, '_>, target: &[u8]) {
+    let pathless = matches!(target.first(), None | Some(b'?'));
+    let normal = NormalPath::parse(if pathless { b"/" } else { target });
+    let normal = normal.expect("a request with a bad path is refused");
     assert!(normal.as_str().ends_with(&*resolved.path) || resolved.path == "/");
+    // Prefix and path are the whole path, and a target is handed on unless it is the same.
+    let prefix = resolved.prefix(head);
+    let whole = format!("{prefix}{}", resolved.path);
+    assert!(normal.as_str() == whole || (normal.as_str() == prefix && resolved.path == "/"));
+    match resolved.target(head) {
+        Some(target) => {
+            assert!(target.starts_with(&*resolved.path) && target.as_bytes() != head.target())
+        }
+        None => assert!(head.target().starts_with(resolved.path.as_bytes())),
+    }
+    let host = RESOLVER
+        .host(head)
+        .expect("a request without a host is refused");
+    assert_eq!(host, host.to_ascii_lowercase());
     match &resolved.resolution {
         Resolution::Tenant(tenant) => {
             assert_eq!(tenant.status(), tenancy_core::TenantStatus::Active);

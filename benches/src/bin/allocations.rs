@@ -75,14 +75,14 @@ fn per_scope() -> f64 {
     region.change().allocations as f64 / TIMES as f64
 }
 
-fn reason_of(resolver: &Resolver, head: &RequestHead<'_>) -> Option<Reason> {
+fn reason_of(resolver: &Resolver, head: &RequestHead<'_, '_>) -> Option<Reason> {
     black_box(resolver.resolve(head))
         .err()
         .map(|refused| refused.reason())
 }
 
 /// One request for each outcome that the mix does not have.
-fn outcomes() -> Vec<(RequestHead<'static>, Option<Reason>)> {
+fn outcomes() -> Vec<(RequestHead<'static, 'static>, Option<Reason>)> {
     let get = |host: &'static str, target| RequestHead::new(Method::Get, target).host(host);
     vec![
         (get("app.example", "/orders"), None),

@@ -10,7 +10,13 @@ use crate::util::{tenancy, tenancy_with};
 /// The shared cases, or nothing where a clone stands alone; with
 /// `TENANCY_CORPORA=required` they must be there.
 fn cases() -> Vec<Value> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cases/cases.jsonl");
+    let files = ["cases.jsonl", "cases2.jsonl"];
+    files.into_iter().flat_map(cases_of).collect()
+}
+
+fn cases_of(file: &str) -> Vec<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cases");
+    let path = path.join(file);
     match fs::read_to_string(&path) {
         Ok(text) => text
             .lines()

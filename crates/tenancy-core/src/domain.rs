@@ -1,10 +1,14 @@
 //! [`Domain`], a host name that is bound to a tenant, and the [`Challenge`] that proves it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::id::check_label;
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+
+use crate::host::MAX_HOST;
+use crate::id::{BadLabel, TenantId, check_label};
 use crate::text::quote;
 
 /// The last character that can be in a name (CJK extension J, Unicode 17). All
@@ -27,24 +31,35 @@ pub struct Domain(Arc<str>);
 
 impl Domain {
     /// Registers a name: strict UTS46 processing, then the grammar of a host.
-    /// Nothing is trimmed.
+    /// Nothing is trimmed. ASCII labels may have hyphens at places 3 and 4 (`v1--site`), which
+    /// UTS46 leaves to registries.
     ///
     /// # Errors
-    /// When `text` is no host name, or does not survive the way to Unicode and back.
+    /// Returns an error if `text` is no host name, or does not survive the way to Unicode and
+    /// back. It says which rule the text breaks.
     pub fn new(text: &str) -> Result<Self, InvalidDomain> {
-        let invalid = |problem| InvalidDomain {
+        let invalid = |problem: Cow<'static, str>| InvalidDomain {
             text: quote(text),
             problem,
         };
-        let ascii = idna::domain_to_ascii_strict(text)
-            .map_err(|_| invalid("is no host name by the strict rules of UTS46"))?;
+        let ascii = to_ascii(text).ok_or_else(|| invalid(broken_rule(text)))?;
         let (unicode, result) = idna::domain_to_unicode(&ascii);
-        let back = result.and_then(|()| idna::domain_to_ascii_strict(&unicode));
-        if back.ok().as_ref() != Some(&ascii) {
-            return Err(invalid("does not survive the way to Unicode and back"));
+        let back = result.ok().and_then(|()| to_ascii(&unicode));
+        if back.as_ref() != Some(&ascii) {
+            return Err(invalid(
+                "does not survive the way to Unicode and back".into(),
+            ));
+        }
+        let odd = |label: &str| !label.is_ascii() && has_hyphens_3_and_4(label);
+        if unicode.split('.').any(odd) {
+            return Err(invalid(
+                "has hyphens at places 3 and 4 of a label that is not ASCII".into(),
+            ));
         }
         if unicode.chars().any(|c| c > LAST_ASSIGNED) {
-            return Err(invalid("has a character that Unicode has not assigned"));
+            return Err(invalid(
+                "has a character that Unicode has not assigned".into(),
+            ));
         }
         Ok(Self(ascii.into()))
     }
@@ -62,6 +77,76 @@ impl Domain {
     }
 }
 
+/// Strict UTS46 processing, but for hyphens at places 3 and 4.
+fn to_ascii(text: &str) -> Option<String> {
+    let (deny, hyphens) = (AsciiDenyList::STD3, Hyphens::CheckFirstLast);
+    let ascii = Uts46::new().to_ascii(text.as_bytes(), deny, hyphens, DnsLength::Verify);
+    ascii.ok().map(Cow::into_owned)
+}
+
+fn has_hyphens_3_and_4(label: &str) -> bool {
+    let mut third = label.chars().skip(2);
+    third.next() == Some('-') && third.next() == Some('-')
+}
+
+/// The rule that a text which is no host name breaks; the first of several.
+fn broken_rule(text: &str) -> Cow<'static, str> {
+    let find = |chars: &[char]| text.chars().find(|c| chars.contains(c));
+    if text.is_empty() {
+        return "is empty".into();
+    }
+    if text.contains("://") {
+        return "has a scheme".into();
+    }
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return "has a space or control character".into();
+    }
+    match find(&['/', '?', '#', '@', ':', '*', '_']) {
+        Some(':') => return "has a colon; leave the port out".into(),
+        Some('*') => return "has a wildcard".into(),
+        Some('@') => return "has a user name".into(),
+        Some(c @ ('/' | '?' | '#')) => return format!("has a path ({c:?})").into(),
+        Some(c) => return format!("has {c:?}, which no host name has").into(),
+        None => {}
+    }
+    if let Some(name) = text.strip_suffix('.')
+        && to_ascii(name).is_some()
+    {
+        return "ends with a dot".into();
+    }
+    let of_label = |label: &str| {
+        let lower = label.to_ascii_lowercase();
+        match check_label(lower.as_bytes()) {
+            Err(BadLabel::Empty) => Some("has an empty label".into()),
+            Err(BadLabel::HyphenFirst) => {
+                Some(format!("has a label that starts with a hyphen ({label:?})"))
+            }
+            Err(BadLabel::HyphenLast) => {
+                Some(format!("has a label that ends with a hyphen ({label:?})"))
+            }
+            Err(BadLabel::TooLong) => {
+                let (len, max) = (label.len(), TenantId::MAX_LEN);
+                Some(format!("has a label of {len} bytes, {max} is the most"))
+            }
+            Err(BadLabel::Byte(at)) => {
+                let odd = label[at..].chars().next().filter(char::is_ascii);
+                odd.map(|c| format!("has {c:?}, which no host name has"))
+            }
+            Ok(()) if to_ascii(label).is_none() => {
+                Some(format!("has {label:?}, which stands for no Unicode label"))
+            }
+            Ok(()) => None,
+        }
+    };
+    if let Some(problem) = text.split('.').find_map(of_label) {
+        return problem.into();
+    }
+    if text.is_ascii() && text.len() > MAX_HOST {
+        return format!("has {} bytes, {MAX_HOST} is the most", text.len()).into();
+    }
+    "is no host name by the strict rules of UTS46".into()
+}
+
 /// A text that is not a [`Domain`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -69,7 +154,7 @@ impl Domain {
 )]
 pub struct InvalidDomain {
     text: Box<str>,
-    problem: &'static str,
+    problem: Cow<'static, str>,
 }
 
 impl FromStr for Domain {

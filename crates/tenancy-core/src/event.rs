@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 
 use crate::catalog::{CatalogError, Name};
 use crate::id::{Epoch, TenantId, Version};
+use crate::resolver::{Reason, ResolveError};
 use crate::tenant::Tenant;
 
 /// What happened. New ones may come, so match with a last `_` arm.
@@ -44,6 +45,13 @@ pub enum Event<'a> {
         owner: &'a TenantId,
         /// Who claims it too.
         other: &'a TenantId,
+    },
+    /// A resolver refused a request.
+    Refused {
+        /// Why, in a word: what a counter goes by.
+        reason: Reason,
+        /// Why, with the facts. They hold what the client sent.
+        error: &'a ResolveError,
     },
     /// The catalog could not be asked.
     CatalogUnavailable {

@@ -42,6 +42,9 @@ pub enum HostProblem {
     /// Something that is neither letter, digit, hyphen nor dot.
     #[error("has a byte that no host name has")]
     Byte,
+    /// A trusted proxy's `Forwarded` header breaks the grammar of RFC 7239.
+    #[error("is in a Forwarded header that breaks RFC 7239")]
+    Forwarded,
     /// What stands in brackets is no IPv6 address.
     #[error("has brackets around what is no IPv6 address")]
     Address,

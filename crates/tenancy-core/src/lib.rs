@@ -84,8 +84,8 @@ pub use path::{BadPath, NormalPath, Target};
 pub use provision::{Migrated, ProvisionError, Provisioned, Provisioner, SchemaTarget};
 pub use request::{Headers, RequestHead};
 pub use resolver::{
-    DefaultHasher, Explanation, InvalidResolver, Reason, Resolution, ResolveError, Resolved,
-    Resolver, ResolverBuilder, Rule, Step,
+    DefaultHasher, Explanation, InvalidResolver, Reason, Refusal, Resolution, ResolveError,
+    Resolved, Resolver, ResolverBuilder, Rule, Step,
 };
 pub use scope::{Attached, OtherTenant, Scope};
 pub use suffixes::{InvalidSuffixList, IsPublicSuffix, PublicSuffixes};

@@ -7,10 +7,13 @@ use crate::classify::Method;
 use crate::path::Target;
 
 /// Tells every value of the header of this (lower-case) name, one call a value.
-pub type Headers<'p> = dyn Fn(&str, &mut dyn FnMut(&[u8])) + 'p;
+pub type Headers<'h> = dyn Fn(&str, &mut dyn FnMut(&[u8])) + 'h;
 
 /// The head of a request, borrowed from the web framework as it arrived: bytes,
 /// nothing trimmed or decoded.
+///
+/// `'p` is how long the target lives, which the answer borrows its path from; `'h` is
+/// how long everything else does, which the answer does not borrow.
 ///
 /// ```
 /// use tenancy_core::{Method, RequestHead};
@@ -25,24 +28,24 @@ pub type Headers<'p> = dyn Fn(&str, &mut dyn FnMut(&[u8])) + 'p;
 /// # let _ = head;
 /// ```
 #[derive(Clone, Copy)]
-pub struct RequestHead<'p> {
+pub struct RequestHead<'p, 'h> {
     pub(crate) method: Method,
     pub(crate) target: Target<'p>,
-    pub(crate) hosts: Hosts<'p>,
-    pub(crate) authority: Option<&'p [u8]>,
+    pub(crate) hosts: Hosts<'h>,
+    pub(crate) authority: Option<&'h [u8]>,
     pub(crate) peer: Option<IpAddr>,
-    pub(crate) headers: Option<&'p Headers<'p>>,
+    pub(crate) headers: Option<&'h Headers<'h>>,
 }
 
 /// The values of the Host header.
 #[derive(Clone, Copy)]
-pub(crate) enum Hosts<'p> {
+pub(crate) enum Hosts<'h> {
     None,
-    One(&'p [u8]),
+    One(&'h [u8]),
     Several,
 }
 
-impl<'p> RequestHead<'p> {
+impl<'p, 'h> RequestHead<'p, 'h> {
     /// A request of this method for this path with its query. Text is quicker than
     /// bytes: hand on what you have.
     pub fn new(method: Method, target: impl Into<Target<'p>>) -> Self {
@@ -57,23 +60,37 @@ impl<'p> RequestHead<'p> {
     }
 
     /// The value of the one Host header.
-    pub fn host(mut self, host: &'p (impl AsRef<[u8]> + ?Sized)) -> Self {
+    pub fn host(mut self, host: &'h (impl AsRef<[u8]> + ?Sized)) -> Self {
         self.hosts = Hosts::One(host.as_ref());
         self
     }
 
     /// All values of Host headers: an adapter that can see several passes them all.
-    pub fn hosts(mut self, hosts: &'p [&'p [u8]]) -> Self {
-        self.hosts = match hosts {
-            [] => Hosts::None,
-            [host] => Hosts::One(host),
-            _ => Hosts::Several,
+    ///
+    /// ```
+    /// # use tenancy_core::{Method, RequestHead};
+    /// # let headers = [("host", "acme.app.test"), ("accept", "*/*")];
+    /// let hosts = headers.iter().filter(|(name, _)| *name == "host");
+    /// let head = RequestHead::new(Method::Get, "/").hosts(hosts.map(|(_, value)| value));
+    /// # let _ = head;
+    /// ```
+    pub fn hosts<H: AsRef<[u8]> + ?Sized + 'h>(
+        mut self,
+        hosts: impl IntoIterator<Item = &'h H>,
+    ) -> Self {
+        let mut hosts = hosts.into_iter();
+        self.hosts = match (hosts.next(), hosts.next()) {
+            (None, _) => Hosts::None,
+            (Some(host), None) => Hosts::One(host.as_ref()),
+            (Some(_), Some(_)) => Hosts::Several,
         };
         self
     }
 
-    /// HTTP/2's `:authority`, or the authority of an absolute-form target.
-    pub fn authority(mut self, authority: &'p (impl AsRef<[u8]> + ?Sized)) -> Self {
+    /// HTTP/2's `:authority`, or the authority of an absolute-form target, of which the rest
+    /// is the target: `GET http://h?x=1` has the authority `h` and the target `?x=1`, which
+    /// stands for `/?x=1`.
+    pub fn authority(mut self, authority: &'h (impl AsRef<[u8]> + ?Sized)) -> Self {
         self.authority = Some(authority.as_ref());
         self
     }
@@ -85,7 +102,7 @@ impl<'p> RequestHead<'p> {
     }
 
     /// The other headers; asked only when a rule needs one.
-    pub fn headers(mut self, headers: &'p Headers<'p>) -> Self {
+    pub fn headers(mut self, headers: &'h Headers<'h>) -> Self {
         self.headers = Some(headers);
         self
     }
@@ -112,6 +129,15 @@ impl<'p> RequestHead<'p> {
         }
     }
 
+    /// The target, with the path `/` where a request with an authority has an empty one
+    /// (RFC 9110 §4.2.3).
+    pub(crate) fn rooted_target(&self) -> Target<'p> {
+        match self.target.as_bytes().first() {
+            None | Some(b'?') if self.authority.is_some() => Target::from("/"),
+            _ => self.target,
+        }
+    }
+
     /// What follows the first `?`.
     pub(crate) fn query(&self) -> Option<&'p [u8]> {
         let target = self.target.as_bytes();
@@ -120,7 +146,7 @@ impl<'p> RequestHead<'p> {
     }
 }
 
-impl fmt::Debug for RequestHead<'_> {
+impl fmt::Debug for RequestHead<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let target = String::from_utf8_lossy(self.target.as_bytes());
         f.debug_struct("RequestHead")

@@ -34,7 +34,7 @@ has_not!(Scope: Clone);
 has_not!(Attached<Ready<Rc<()>>>: Send);
 has_not!(Attached<Ready<()>>: Clone);
 // It borrows a closure of the adapter's, which need not be shared.
-has_not!(RequestHead<'static>: Send);
+has_not!(RequestHead<'static, 'static>: Send);
 has_not!(Observing: Clone);
 
 const _: () = {

@@ -113,6 +113,9 @@ fn apply(config: &Config, mut builder: ResolverBuilder) -> Result<ResolverBuilde
     for label in &config.reserved {
         builder = builder.reserved(label);
     }
+    if let Some(header) = &config.forwarded_host {
+        builder = builder.forwarded_host(header);
+    }
     for proxy in &config.trusted_proxies {
         builder = builder.trusted_proxy(proxy);
     }
@@ -129,13 +132,13 @@ fn apply(config: &Config, mut builder: ResolverBuilder) -> Result<ResolverBuilde
         builder = builder.cookie(cookie);
     }
     if let Some(header) = config.custom.clone() {
-        builder = builder.custom(move |head: &RequestHead<'_>| first_value(head, &header));
+        builder = builder.custom(move |head: &RequestHead<'_, '_>| first_value(head, &header));
     }
     Ok(builder.classifier(classifier(config)?))
 }
 
 /// The closure of these tests: what a header says first.
-fn first_value(head: &RequestHead<'_>, header: &str) -> Option<String> {
+fn first_value(head: &RequestHead<'_, '_>, header: &str) -> Option<String> {
     let mut first = None;
     head.each_header(header, &mut |value| {
         first.get_or_insert_with(|| String::from_utf8_lossy(value).into_owned());
@@ -239,7 +242,7 @@ impl Real {
     }
 }
 
-fn with_head<R>(request: &Request, use_it: impl FnOnce(&RequestHead<'_>) -> R) -> R {
+fn with_head<R>(request: &Request, use_it: impl FnOnce(&RequestHead<'_, '_>) -> R) -> R {
     let hosts: Vec<&[u8]> = request.hosts.iter().map(Vec::as_slice).collect();
     let headers = |name: &str, each: &mut dyn FnMut(&[u8])| {
         request.values_of(name).for_each(each);

@@ -25,6 +25,7 @@ pub struct Config {
     pub builtin_paths: bool,
     pub preset: Option<String>,
     pub trusted_proxies: Vec<String>,
+    pub forwarded_host: Option<String>,
     pub paths: Vec<PathRule>,
     /// Of tests only: how the catalog is asked.
     pub catalog: Access,
@@ -88,6 +89,7 @@ impl Default for Config {
             builtin_paths: true,
             preset: None,
             trusted_proxies: Vec::new(),
+            forwarded_host: None,
             paths: Vec::new(),
             catalog: Access::Copied,
             custom: None,
@@ -191,6 +193,7 @@ impl Config {
             "builtin_paths" => self.builtin_paths = value == true,
             "preset" => self.preset = Some(string(value)),
             "trusted_proxies" => self.trusted_proxies = strings(value),
+            "forwarded_host" => self.forwarded_host = Some(string(value)),
             other => panic!("a key that the tests do not know: {other}"),
         }
     }
@@ -215,6 +218,7 @@ impl Config {
             ("cookie", &self.cookie),
             ("custom", &self.custom),
             ("preset", &self.preset),
+            ("forwarded_host", &self.forwarded_host),
         ] {
             if let Some(text) = text {
                 resolve[key] = json!(text);

@@ -49,6 +49,21 @@ fn the_builtin_rules_know_the_usual_paths() {
         ("/_debugbar/open", DEBUG),
         ("/_ignition", DEBUG),
         ("/_ignition/a;b", PAGE),
+        ("/login;x", AUTH),
+        ("/login;a=1/x;b", AUTH),
+        ("/login%3Bx", AUTH),
+        ("/logi;n", PAGE),
+        ("/api%3B/x", API),
+        ("/assets/caf%C3%A9.css", ASSET),
+        ("/assets/%E2%82%AC.css", ASSET),
+        ("/assets/%F0%9F%98%80.css", ASSET),
+        ("/assets/caf%E9.css", PAGE),
+        ("/assets/%C3x.css", PAGE),
+        ("/assets/%A9.css", PAGE),
+        ("/assets/%E2%82.css", PAGE),
+        ("/assets/%ED%A0%80.css", PAGE),
+        ("/assets/%E0%80%AF.css", PAGE),
+        ("/login/%80", AUTH),
         ("/telescope", PAGE),
         ("/login", AUTH),
         ("/login/", AUTH),
@@ -135,7 +150,7 @@ fn contradictions_are_refused_when_built() {
     use RouteMode::*;
     let rule = |prefix: &str| Classifier::builder().rule(prefix, Page, None);
     let page = |mode| Classifier::builder().rule("/x", Page, Some(mode));
-    let rows: [(ClassifierBuilder, &str); 20] = [
+    let rows: [(ClassifierBuilder, &str); 23] = [
         (
             rule(""),
             "path rule \"\" can match no request; write its prefix as a path that would be accepted",
@@ -154,7 +169,19 @@ fn contradictions_are_refused_when_built() {
         ),
         (
             rule("/x%2Fy"),
-            "path rule \"/x%2Fy\" can match no request; write its prefix as a path that would be accepted",
+            "path rule \"/x%2Fy\" has a '%'; write the segments alone, unencoded",
+        ),
+        (
+            rule("/x;y"),
+            "path rule \"/x;y\" has a ';'; write the segments alone, unencoded",
+        ),
+        (
+            Classifier::builder().rule("/", Debug, None),
+            "path rule \"/\" cannot have mode skip; skip assets and tools by prefixes of their own",
+        ),
+        (
+            Classifier::builder().rule("/", Api, Some(Skip)),
+            "path rule \"/\" cannot have mode skip; skip assets and tools by prefixes of their own",
         ),
         (
             rule("/x/"),
@@ -170,11 +197,11 @@ fn contradictions_are_refused_when_built() {
         ),
         (
             rule("/%61"),
-            "path rule \"/%61\" is not in normal form; write it as \"/a\"",
+            "path rule \"/%61\" has a '%'; write the segments alone, unencoded",
         ),
         (
             rule("/%c3"),
-            "path rule \"/%c3\" is not in normal form; write it as \"/%C3\"",
+            "path rule \"/%c3\" has a '%'; write the segments alone, unencoded",
         ),
         (
             rule("/x?y"),
@@ -255,8 +282,16 @@ impl Linear {
     }
 
     fn classify(&self, method: Method, path: &str) -> (PathClass, RouteMode) {
+        // Parameters of segments do not count.
+        let cut = |segment: &str| {
+            let ends = [segment.find(';'), segment.find("%3B")];
+            let end = ends.into_iter().flatten().min().unwrap_or(segment.len());
+            segment[..end].to_owned()
+        };
+        let bare: Vec<String> = path.split('/').map(cut).collect();
+        let bare = bare.join("/");
         let below = |prefix: &str| {
-            let rest = path.strip_prefix(prefix.strip_suffix('/').unwrap_or(prefix));
+            let rest = bare.strip_prefix(prefix.strip_suffix('/').unwrap_or(prefix));
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         let matching = self.rules.iter().filter(|(prefix, _, _)| below(prefix));
@@ -265,6 +300,8 @@ impl Linear {
         let found = longest.map_or(page, |(_, class, mode)| (*class, *mode));
         let read = method != Method::Other;
         let plain = ![";", "%3B", "%25"].iter().any(|odd| path.contains(odd));
+        // The one segment of `SEGMENTS` that is no UTF-8.
+        let plain = plain && !path.contains("t%C3/") && !path.ends_with("t%C3");
         let file = found.0 != PathClass::Asset || Self::is_file(path);
         match found.1 {
             RouteMode::Skip if !(read && plain && file) => page,
@@ -382,7 +419,10 @@ proptest! {
         let mut linear = Vec::new();
         for (prefix, (class, mode)) in rules {
             let (prefix, class) = (path_of(&prefix, None, false), PathClass::ALL[class]);
-            let never = matches!(class, PathClass::Auth | PathClass::Page);
+            if prefix.contains([';', '%']) {
+                continue;
+            }
+            let never = matches!(class, PathClass::Auth | PathClass::Page) || prefix == "/";
             let mode = if never { RouteMode::ALL[mode.max(1)] } else { RouteMode::ALL[mode] };
             builder = builder.rule(&*prefix, class, Some(mode));
             linear.push((prefix, class, mode));
@@ -414,10 +454,11 @@ fn real_paths_have_the_class_of_a_walk_over_real_rules() {
         let normal = NormalPath::parse(&path).ok()?.into_cow().into_owned();
         (normal == path && path != "/").then_some(path)
     };
+    let plain = |prefix: &String| !prefix.is_empty() && !prefix.contains([';', '%']);
     let prefixes: BTreeSet<String> = dirs.iter().step_by(20).filter_map(normal).collect();
     let nested = paths.iter().step_by(20).filter_map(normal);
     let nested = nested.filter_map(|path| Some(path.rsplit_once('/')?.0.to_owned()));
-    let prefixes: BTreeSet<String> = nested.filter(|p| !p.is_empty()).chain(prefixes).collect();
+    let prefixes: BTreeSet<String> = nested.chain(prefixes).filter(plain).collect();
     let mut builder = Classifier::builder().without_builtin_paths();
     let mut rules = Vec::new();
     for (at, prefix) in prefixes.into_iter().enumerate() {

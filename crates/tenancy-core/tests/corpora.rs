@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// Every reason that there is for a row to come out otherwise than its source says: a
 /// new one has to be argued here.
-const REASONS: [&str; 35] = [
+const REASONS: [&str; 36] = [
     // A host of a request is not what a URL takes for one.
     "the row's authority is cut at white space that a URL drops",
     "userinfo is no part of a Host",
@@ -41,6 +41,7 @@ const REASONS: [&str; 35] = [
     "refused: % without two hex digits",
     "refused: an encoded slash, backslash or control",
     "refused: a dot segment",
+    "refused: a byte that UTF-8 never has",
     "refused: nothing before a ;",
     "refused: no leading slash",
     "refused: longer than 8192 bytes",

@@ -279,7 +279,7 @@ const REFUSALS: [(&str, &str, &str); 22] = [
     (
         "[::1]",
         "/",
-        "host \"[::1]\" is neither central nor a tenant's; bind it as a domain first",
+        "host \"[::1]\" is neither central nor a tenant's; list it as central if it is",
     ),
     (
         "ghost.app.test",

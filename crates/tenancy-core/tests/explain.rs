@@ -1,7 +1,10 @@
 //! An explanation names every rule that was tried, and which one won.
 
+use std::sync::{Arc, Mutex};
+
 use tenancy_core::{
-    Actor, CatalogWriter, MemoryCatalog, Method, NewTenant, RequestHead, Resolver, Rule,
+    Actor, CatalogWriter, Event, Maintenance, MemoryCatalog, Method, NewTenant, RequestHead,
+    Resolver, Rule, TenantChange,
 };
 
 fn resolver() -> Resolver {
@@ -72,5 +75,165 @@ fn every_rule_that_was_tried_is_named_in_order() {
         let outcome = [("outcome", explanation.outcome.as_str())];
         let told: Vec<_> = steps.chain(outcome).collect();
         assert_eq!(told, want, "{host}{target}");
+    }
+}
+
+/// Tenants of this id, whose label may be reserved; one is in maintenance.
+fn with_reserved(
+    build: fn(tenancy_core::ResolverBuilder) -> tenancy_core::ResolverBuilder,
+) -> Resolver {
+    let (catalog, by) = (MemoryCatalog::new(), Actor::new("test"));
+    for id in ["admin", "down"] {
+        catalog
+            .insert(NewTenant::new(id.parse().unwrap()), &by)
+            .unwrap();
+    }
+    let mut change = TenantChange::default();
+    change.maintenance = Some(Some(Maintenance::default()));
+    let id = "down".parse().unwrap();
+    catalog
+        .update(&id, tenancy_core::Version(2), change, &by)
+        .unwrap();
+    let builder = Resolver::builder(catalog)
+        .rule(Rule::Subdomain)
+        .rule(Rule::Header)
+        .central_domain("app.test")
+        .subdomains_of("app.test")
+        .header("x-tenant")
+        .reserved("admin");
+    build(builder).build().unwrap()
+}
+
+/// The advice fits the cause: what is reserved is not to be bound or created.
+#[test]
+fn a_refusal_says_what_helps() {
+    let with_domains = |b: tenancy_core::ResolverBuilder| b.rule(Rule::Domain);
+    let reserved = "label admin: reserved, so it names nobody, whether or not a tenant has it";
+    let headers = |name: &str, each: &mut dyn FnMut(&[u8])| {
+        if name == "x-tenant" {
+            each(b"admin");
+        }
+    };
+    let get = |host: &'static str| RequestHead::new(Method::Get, "/").host(host);
+    for (domains, head, lookup, text) in [
+        (
+            true,
+            get("ADMIN.app.test"),
+            reserved,
+            "label \"ADMIN\", named by subdomain, is reserved and no tenant's; take it off `reserved`, or use another",
+        ),
+        (
+            true,
+            get("app.test").headers(&headers),
+            reserved,
+            "label \"admin\", named by header, is reserved and no tenant's; take it off `reserved`, or use another",
+        ),
+        (
+            true,
+            get("shop.test"),
+            "domain shop.test: nobody",
+            "host \"shop.test\" is neither central nor a tenant's; bind it as a domain first",
+        ),
+        (
+            false,
+            get("shop.test"),
+            "",
+            "host \"shop.test\" is neither central nor a tenant's; list it as central, or switch rule domain on and bind it",
+        ),
+        (
+            true,
+            get("[::1]"),
+            "",
+            "host \"[::1]\" is neither central nor a tenant's; list it as central if it is",
+        ),
+        (
+            true,
+            get("down.app.test"),
+            "label down: tenant down@1, active, in maintenance",
+            "tenant down is down for maintenance; try again later",
+        ),
+    ] {
+        let resolver = with_reserved(if domains { with_domains } else { |b| b });
+        let explained = resolver.explain(&head);
+        let found = explained.steps.iter().find(|step| step.what == "lookup");
+        assert_eq!(found.map_or("", |step| &step.found), lookup, "{explained}");
+        assert_eq!(resolver.resolve(&head).unwrap_err().to_string(), text);
+    }
+}
+
+/// By `resolve` and `try_resolve`, once each; what is served or explained is no refusal.
+#[test]
+fn observers_are_told_of_every_refusal() {
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let told_to = told.clone();
+    let observer = move |event: &Event<'_>| {
+        if let Event::Refused { reason, error, .. } = event {
+            assert_eq!(error.reason(), *reason);
+            told_to.lock().unwrap().push(reason.to_string());
+        }
+    };
+    let catalog = MemoryCatalog::new();
+    catalog
+        .insert(NewTenant::new("acme".parse().unwrap()), &Actor::new("test"))
+        .unwrap();
+    let resolver = Resolver::builder(catalog)
+        .rule(Rule::Subdomain)
+        .subdomains_of("app.test")
+        .observer(Arc::new(observer))
+        .build()
+        .unwrap();
+    // Nothing is known yet: not an answer, so no refusal. No runtime is needed to say so.
+    let ghost = RequestHead::new(Method::Get, "/").host("ghost.app.test");
+    assert!(resolver.try_resolve(&ghost).is_none());
+    for host in ["acme.app.test", "ghost.app.test", "a_b.test", "x.test"] {
+        let head = RequestHead::new(Method::Get, "/").host(host);
+        let _ = resolver.resolve(&head);
+        assert!(resolver.try_resolve(&head).is_some());
+        resolver.explain(&head);
+    }
+    let asset = RequestHead::new(Method::Get, "/css/a.css").host("acme.app.test");
+    resolver.resolve(&asset).unwrap();
+    let want = [
+        "unknown_tenant",
+        "unknown_tenant",
+        "bad_host",
+        "bad_host",
+        "no_tenant",
+        "no_tenant",
+    ];
+    assert_eq!(*told.lock().unwrap(), want);
+}
+
+/// What links are written with: the host as the client knows it.
+#[test]
+fn the_host_of_a_request_is_the_one_that_links_to_it_have() {
+    let resolver = Resolver::builder(MemoryCatalog::new())
+        .rule(Rule::Domain)
+        .trusted_proxy("10.0.0.0/8")
+        .forwarded_host("forwarded")
+        .build()
+        .unwrap();
+    let headers = |name: &str, each: &mut dyn FnMut(&[u8])| {
+        if name == "forwarded" {
+            each(b"for=1.2.3.4;host=\"Shop.test:8443\"");
+        }
+    };
+    let get = RequestHead::new(Method::Get, "/").headers(&headers);
+    let proxy = std::net::IpAddr::from([10, 1, 1, 1]);
+    for (head, want) in [
+        (get.host("ACME.test"), Some("acme.test")),
+        (get.host("acme.test.:80"), Some("acme.test:80")),
+        (get.host("acme.test:"), Some("acme.test")),
+        (get.host("[::1]:80"), Some("[::1]:80")),
+        (get.authority("acme.test:80"), Some("acme.test:80")),
+        (get.host("a_b.test"), None),
+        (get.host("a.test\"><x"), None),
+        (get, None),
+        (
+            get.host("proxy.internal").peer(proxy),
+            Some("shop.test:8443"),
+        ),
+    ] {
+        assert_eq!(resolver.host(&head).ok().as_deref(), want, "{head:?}");
     }
 }

@@ -206,6 +206,7 @@ fn check(target: &[u8]) -> Result<NormalPath<'_>, BadPath> {
         let ambiguous = [";", "%3B", "%25"]
             .iter()
             .any(|odd| path.as_str().contains(odd));
+        let ambiguous = ambiguous || !reference::is_utf8(path.as_str());
         assert_eq!(path.is_ambiguous(), ambiguous, "{text:?}");
         let borrowed = matches!(path.clone().into_cow(), Cow::Borrowed(_));
         let normal = path.as_str().as_bytes() == cut(target);
@@ -360,6 +361,7 @@ fn walk_targets(file: &'static str, target: fn(&[u8]) -> &[u8]) {
                 BadPath::Byte { .. } => "refused: a byte that no path has",
                 BadPath::Percent { .. } => "refused: % without two hex digits",
                 BadPath::Encoded { .. } => "refused: an encoded slash, backslash or control",
+                BadPath::NotUtf8 { .. } => "refused: a byte that UTF-8 never has",
                 BadPath::DotSegment { .. } => "refused: a dot segment",
                 BadPath::EmptySegment { .. } => "refused: nothing before a ;",
                 BadPath::TooLong { .. } => "refused: longer than 8192 bytes",

@@ -11,8 +11,9 @@ pub type DriverError<D> = <<D as Driver>::Manager as r2d2::ManageConnection>::Er
 /// How to connect to a tenant's database, and what to prepare before its first
 /// use. Any r2d2 manager makes a driver in about 20 lines.
 pub trait Driver: Send + Sync + 'static {
-    /// What opens and checks connections.
-    type Manager: r2d2::ManageConnection;
+    /// What opens and checks connections. Its errors can be sent to another thread, such as
+    /// one that answers the request.
+    type Manager: r2d2::ManageConnection<Error: Send + Sync>;
 
     /// The manager of this incarnation of a tenant. It is made once for each and
     /// must not connect yet.

@@ -71,6 +71,7 @@ mod obtain;
 mod open;
 mod operate;
 mod pools;
+mod refused;
 mod sched;
 mod seat;
 #[cfg(all(test, shuttle))]

@@ -250,6 +250,52 @@ fn bounds_that_just_hold_are_taken() {
     }
 }
 
+/// What passes is 503, what the program did wrong 500; no two kinds share a word by chance.
+#[test]
+fn a_refused_check_out_has_a_word_a_status_and_a_time() {
+    let acme = tenant("acme");
+    let other = tenant("beta");
+    let pools = pools_with(&OkDriver(), 1, 1, |builder| builder);
+    let answer = |error: CheckoutError<NoDatabase>| {
+        let after = error.retry_after().map(|after| after.as_secs());
+        (error.reason(), error.status(), after)
+    };
+    assert_eq!(
+        answer(pools.checkout_current().expect_err("nobody is current")),
+        ("no_tenant_current", 500, None)
+    );
+    let out = pools.checkout(&acme).expect("a connection");
+    let refused = std::thread::scope(|scope| {
+        let wait = || {
+            answer(
+                pools
+                    .checkout_timeout(&acme, NO_TIME)
+                    .expect_err("all are out"),
+            )
+        };
+        scope.spawn(wait).join().expect("no panic")
+    });
+    assert_eq!(refused, ("busy", 503, Some(1)));
+    assert_eq!(
+        answer(pools.checkout(&acme).expect_err("it is held here")),
+        ("would_deadlock", 500, None)
+    );
+    drop(out);
+    let crossed = other.run(|| answer(pools.checkout(&acme).expect_err("another is current")));
+    assert_eq!(
+        crossed.expect("nobody is current"),
+        ("other_tenant", 500, None)
+    );
+    pools.close(acme.id(), NO_TIME).expect("nothing is out");
+    assert_eq!(
+        answer(pools.checkout(&acme).expect_err("it is closed")),
+        ("closed", 503, None)
+    );
+    let failing = pools_with(&FailAfter(0), 1, 1, |builder| builder);
+    let first = answer(failing.checkout(&acme).expect_err("it does not open"));
+    assert_eq!(first, ("database_unavailable", 503, None));
+}
+
 #[test]
 fn pools_are_shared_between_threads_and_check_outs_stay_on_theirs() {
     fn shared<T: Send + Sync + 'static>() {}

@@ -55,8 +55,32 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     ///
     /// # Errors
     /// When the request is refused; [`ResolveError::reason`] says why in a word.
-    pub fn resolve<'p>(&self, head: &RequestHead<'p>) -> Result<Resolved<'p>, ResolveError> {
+    pub fn resolve<'p>(&self, head: &RequestHead<'p, '_>) -> Result<Resolved<'p>, ResolveError> {
         self.0.resolver.resolve(head)
+    }
+
+    /// Resolves without blocking: `None` when the catalog would have to be asked; see
+    /// [`Resolver::try_resolve`]. It needs no runtime, and [`resolve`](Self::resolve) gives the
+    /// answer where blocking is fine.
+    pub fn try_resolve<'p>(
+        &self,
+        head: &RequestHead<'p, '_>,
+    ) -> Option<Result<Resolved<'p>, ResolveError>> {
+        self.0.resolver.try_resolve(head)
+    }
+
+    /// Takes an idle connection to this tenant's database, or `None` if there is none; see
+    /// [`TenantPools::try_checkout`].
+    ///
+    /// # Errors
+    /// Returns an error if the tenant is closed, the handle superseded, or another tenant
+    /// current.
+    #[track_caller]
+    pub fn try_checkout(
+        &self,
+        tenant: &Tenant,
+    ) -> Result<Option<Checkout<D>>, CheckoutError<DriverError<D>>> {
+        self.0.pools.try_checkout(tenant)
     }
 
     /// Takes a connection to this tenant's database, and to no other; waits for one

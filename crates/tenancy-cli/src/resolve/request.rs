@@ -61,7 +61,7 @@ impl Request {
     }
 
     /// Asks with this request's head.
-    pub fn ask<R>(&self, ask: impl FnOnce(&RequestHead<'_>) -> R) -> R {
+    pub fn ask<R>(&self, ask: impl FnOnce(&RequestHead<'_, '_>) -> R) -> R {
         let hosts: Vec<&[u8]> = self.hosts.iter().map(Vec::as_slice).collect();
         let headers = |name: &str, each: &mut dyn FnMut(&[u8])| {
             let named = self

@@ -163,6 +163,9 @@ impl ClassifierBuilder {
         for (prefix, class, mode) in &self.rules {
             check_prefix(prefix)?;
             let rule = self.classified(*class, *mode);
+            if rule.mode == RouteMode::Skip && **prefix == *"/" {
+                return Err(InvalidRule::EverythingSkipped);
+            }
             if never(rule.class, rule.mode) {
                 let (prefix, class) = (quote(prefix), *class);
                 return Err(InvalidRule::Skipped { prefix, class });
@@ -203,6 +206,12 @@ fn never(class: PathClass, mode: RouteMode) -> bool {
 }
 
 fn check_prefix(prefix: &str) -> Result<(), InvalidRule> {
+    if let Some(byte) = prefix.chars().find(|c| matches!(c, ';' | '%')) {
+        return Err(InvalidRule::Parameter {
+            prefix: quote(prefix),
+            byte,
+        });
+    }
     let normal = NormalPath::parse(prefix).map_err(|source| InvalidRule::BadPrefix {
         prefix: quote(prefix),
         source,
@@ -253,6 +262,20 @@ pub enum InvalidRule {
         /// Its normal form, quoted.
         normal: Box<str>,
     },
+    /// A prefix with a `;` or `%`: paths are looked up without the parameters of their
+    /// segments, and `%25` is never what a prefix means.
+    #[error("path rule {prefix} has a {byte:?}; write the segments alone, unencoded")]
+    Parameter {
+        /// The prefix, quoted.
+        prefix: Box<str>,
+        /// The character.
+        byte: char,
+    },
+    /// A rule for `/` would skip every path that has no rule of its own.
+    #[error(
+        "path rule \"/\" cannot have mode skip; skip assets and tools by prefixes of their own"
+    )]
+    EverythingSkipped,
     /// Two rules were given for one prefix.
     #[error("path rule {prefix} is given twice; leave one out")]
     Twice {

@@ -28,7 +28,8 @@ pub struct Classified {
 /// together; a path without a rule is a page. A path is *skipped*, that is, served
 /// without any tenant, only for GET and HEAD, never when it is
 /// [ambiguous](NormalPath::is_ambiguous), and as an asset only when its last segment
-/// has a known extension: else it is a page like any other.
+/// has a known extension: else it is a page like any other. Parameters of segments do not
+/// count: `/admin;x` is what `/admin` is, but never skipped.
 ///
 /// ```
 /// use tenancy_core::{Classifier, Method, NormalPath, PathClass, RouteMode};
@@ -66,19 +67,51 @@ impl Classifier {
 
     #[inline(always)]
     pub(crate) fn decide(&self, method: Method, path: &[u8], ambiguous: bool) -> Classified {
+        if ambiguous {
+            return self.decide_ambiguous(path);
+        }
         let found = self.trie.longest(path);
-        if found.mode == RouteMode::Skip && !self.may_skip(method, path, ambiguous, found.class) {
+        if found.mode == RouteMode::Skip && !self.may_skip(method, path, found.class) {
             return self.page;
         }
         found
     }
 
+    /// The rules hold for segments with and without parameters: a server that drops them
+    /// would serve `/admin;x` as `/admin`. Such a path is never skipped.
+    #[cold]
+    #[inline(never)]
+    fn decide_ambiguous(&self, path: &[u8]) -> Classified {
+        let found = self.trie.longest(&without_parameters(path));
+        match found.mode {
+            RouteMode::Skip => self.page,
+            _ => found,
+        }
+    }
+
     #[inline]
-    fn may_skip(&self, method: Method, path: &[u8], ambiguous: bool, class: PathClass) -> bool {
+    fn may_skip(&self, method: Method, path: &[u8], class: PathClass) -> bool {
         matches!(method, Method::Get | Method::Head)
-            && !ambiguous
             && (class != PathClass::Asset || self.extensions.ends(path))
     }
+}
+
+/// A normal path with every segment cut at its first `;`, encoded or not.
+fn without_parameters(path: &[u8]) -> Vec<u8> {
+    let mut cut = Vec::with_capacity(path.len());
+    let mut in_parameters = false;
+    for (at, byte) in path.iter().enumerate() {
+        in_parameters = match byte {
+            b'/' => false,
+            b';' => true,
+            b'%' => in_parameters || path[at..].starts_with(b"%3B"),
+            _ => in_parameters,
+        };
+        if !in_parameters {
+            cut.push(*byte);
+        }
+    }
+    cut
 }
 
 impl Default for Classifier {

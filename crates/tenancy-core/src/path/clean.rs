@@ -1,7 +1,7 @@
 //! The quick way: is this path normal as it stands?
 
 use super::NormalPath;
-use super::walk::{is_refused, is_unreserved};
+use super::walk::{character_len, is_refused, is_unreserved};
 
 /// How many bytes of `target` its path has, when that is normal as it stands and
 /// not ambiguous. `None` says nothing yet: the slow way looks again.
@@ -30,9 +30,7 @@ pub(super) fn encoded_len(target: &[u8]) -> Option<usize> {
         match next_odd(target, at)? {
             None => break target.len(),
             Some((at, b'?')) => break at,
-            Some((percent, b'%')) if is_kept(target.get(percent + 1..percent + 3)?) => {
-                at = percent + 3;
-            }
+            Some((percent, b'%')) => at = percent + kept_len(target.get(percent..)?)?,
             Some(_) => return None,
         }
     };
@@ -61,19 +59,29 @@ fn next_odd(target: &[u8], mut at: usize) -> Option<Option<(usize, u8)>> {
     Some(odd.map(|odd| (odd, target[odd])))
 }
 
-/// Does a normal path keep these two digits behind a `%`, and is it not ambiguous?
-fn is_kept(digits: &[u8]) -> bool {
+/// How many bytes the encoded character at the front takes, if a normal path keeps it as it
+/// is written and is not ambiguous for it.
+fn kept_len(at: &[u8]) -> Option<usize> {
+    match upper_case(at)? {
+        0x80.. => character_len(at, upper_case),
+        byte => {
+            let other = is_refused(byte) || is_unreserved(byte) || matches!(byte, b';' | b'%');
+            (!other).then_some(3)
+        }
+    }
+}
+
+/// The byte of a `%XX` at the front, with upper-case digits.
+fn upper_case(at: &[u8]) -> Option<u8> {
     let value = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'A'..=b'F' => Some(digit - b'A' + 10),
         _ => None,
     };
-    let [high, low] = *digits else { return false };
-    let (Some(high), Some(low)) = (value(high), value(low)) else {
-        return false;
+    let [b'%', high, low, ..] = *at else {
+        return None;
     };
-    let byte = high << 4 | low;
-    !is_refused(byte) && !is_unreserved(byte) && !matches!(byte, b';' | b'%')
+    Some(value(high)? << 4 | value(low)?)
 }
 
 /// Bytes that a vector holds.

@@ -121,8 +121,8 @@ impl<'p> NormalPath<'p> {
         self.text
     }
 
-    /// Does it hold a `;` or an encoded `;` or `%`? Servers disagree about what
-    /// such a path means, so it is never skipped.
+    /// Does it hold a `;`, an encoded `;` or `%`, or encoded bytes that are not UTF-8? Servers
+    /// disagree about what such a path means, so it is never skipped.
     #[inline]
     pub fn is_ambiguous(&self) -> bool {
         self.ambiguous
@@ -211,6 +211,16 @@ pub enum BadPath {
         "path has an encoded 0x{byte:02X} at byte {at}; leave encoded slashes, backslashes and controls out of paths"
     )]
     Encoded {
+        /// The byte that it stands for.
+        byte: u8,
+        /// Where its `%` stands.
+        at: usize,
+    },
+    /// An encoded byte that is never part of UTF-8. Some servers read `%C0%AF` as a slash.
+    #[error(
+        "path has an encoded 0x{byte:02X} at byte {at}, which UTF-8 never has; encode names as UTF-8"
+    )]
+    NotUtf8 {
         /// The byte that it stands for.
         byte: u8,
         /// Where its `%` stands.

@@ -6,6 +6,8 @@ use super::BadPath;
 /// ambiguous.
 pub(super) fn walk(path: &[u8], mut emit: impl FnMut(u8)) -> Result<bool, BadPath> {
     let mut ambiguous = false;
+    // Up to here encoded bytes belong to a character that was found to be UTF-8.
+    let mut utf8_end = 0;
     let mut segment = Segment::starting_at(0);
     let mut at = 0;
     while let Some(&byte) = path.get(at) {
@@ -25,10 +27,17 @@ pub(super) fn walk(path: &[u8], mut emit: impl FnMut(u8)) -> Result<bool, BadPat
         }
         let byte = decode(path, at)?;
         match byte {
+            0xC0 | 0xC1 | 0xF5.. => return Err(BadPath::NotUtf8 { byte, at }),
             _ if is_refused(byte) => return Err(BadPath::Encoded { byte, at }),
             _ if is_unreserved(byte) => emit(byte),
             _ => {
                 ambiguous |= matches!(byte, b';' | b'%');
+                if byte >= 0x80 && at >= utf8_end {
+                    match character_len(&path[at..], |rest| decode(rest, 0).ok()) {
+                        Some(len) => utf8_end = at + len,
+                        None => ambiguous = true,
+                    }
+                }
                 emit(b'%');
                 path[at + 1..at + 3]
                     .iter()
@@ -40,6 +49,23 @@ pub(super) fn walk(path: &[u8], mut emit: impl FnMut(u8)) -> Result<bool, BadPat
     }
     segment.end()?;
     Ok(ambiguous)
+}
+
+/// How many bytes the encoded character of more than one byte at the front takes, if that is
+/// UTF-8. `byte` reads a `%XX`.
+pub(super) fn character_len(at: &[u8], byte: impl Fn(&[u8]) -> Option<u8>) -> Option<usize> {
+    let len = match byte(at)? {
+        0xC2..=0xDF => 2,
+        0xE0..=0xEF => 3,
+        0xF0..=0xF4 => 4,
+        _ => return None,
+    };
+    let mut character = [0; 4];
+    for (n, part) in character.iter_mut().take(len).enumerate() {
+        *part = byte(at.get(3 * n..).filter(|at| at.first() == Some(&b'%'))?)?;
+    }
+    let valid = std::str::from_utf8(&character[..len]).is_ok();
+    valid.then_some(3 * len)
 }
 
 /// Is this refused when it is encoded?

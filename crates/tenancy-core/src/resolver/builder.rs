@@ -38,6 +38,7 @@ pub struct ResolverBuilder<S = DefaultHasher> {
     custom: Option<Custom>,
     reserved: Vec<Box<str>>,
     proxies: Vec<Box<str>>,
+    forwarded_host: Box<str>,
     classifier: Classifier,
     poll_every: Duration,
     max_staleness: Duration,
@@ -64,6 +65,7 @@ impl ResolverBuilder {
             custom: None,
             reserved: Vec::new(),
             proxies: Vec::new(),
+            forwarded_host: "x-forwarded-host".into(),
             classifier: Classifier::default(),
             poll_every: Duration::from_millis(500),
             max_staleness: Duration::from_secs(2),
@@ -131,7 +133,7 @@ impl<S> ResolverBuilder<S> {
     /// A closure that names the tenant of a request, on central hosts.
     pub fn custom(
         mut self,
-        name: impl Fn(&RequestHead<'_>) -> Option<String> + Send + Sync + 'static,
+        name: impl Fn(&RequestHead<'_, '_>) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         self.custom = Some(Arc::new(name));
         self
@@ -143,10 +145,18 @@ impl<S> ResolverBuilder<S> {
         self
     }
 
-    /// Adds a proxy whose X-Forwarded-Host counts: an address, or a network as
-    /// `10.0.0.0/8`.
+    /// Adds a proxy whose [forwarded host](Self::forwarded_host) counts: an address, or a
+    /// network as `10.0.0.0/8`. An IPv4-mapped IPv6 one is the IPv4 one.
     pub fn trusted_proxy(mut self, network: &str) -> Self {
         self.proxies.push(network.into());
+        self
+    }
+
+    /// Sets the header in which trusted proxies forward the host: `forwarded`, of which
+    /// `host=` is read (RFC 7239), or one that holds nothing but the host. Defaults to
+    /// `x-forwarded-host`.
+    pub fn forwarded_host(mut self, header: &str) -> Self {
+        self.forwarded_host = header.to_ascii_lowercase().into();
         self
     }
 
@@ -218,6 +228,7 @@ impl<S> ResolverBuilder<S> {
             custom: self.custom,
             reserved: self.reserved,
             proxies: self.proxies,
+            forwarded_host: self.forwarded_host,
             classifier: self.classifier,
             poll_every: self.poll_every,
             max_staleness: self.max_staleness,
@@ -238,7 +249,7 @@ impl<S> ResolverBuilder<S> {
         self.check_rules()?;
         let hosts = self.hosts()?;
         let sources = self.sources()?;
-        let proxies = parse_proxies(&self.proxies)?;
+        let proxies = self.parse_proxies()?;
         if self.poll_every.is_zero() || self.poll_every > self.max_staleness {
             return Err(InvalidResolver::PollEvery {
                 poll_every: self.poll_every,
@@ -343,6 +354,24 @@ impl<S> ResolverBuilder<S> {
         Ok(hosts)
     }
 
+    fn parse_proxies(&self) -> Result<Proxies, InvalidResolver> {
+        let header = &*self.forwarded_host;
+        let token = !header.is_empty() && header.bytes().all(is_token);
+        if !token || header == "host" {
+            return Err(InvalidResolver::ForwardedHost {
+                header: quote(header),
+            });
+        }
+        let network = |text: &str| {
+            text.parse::<Network>()
+                .map_err(|()| InvalidResolver::Proxy {
+                    network: quote(text),
+                })
+        };
+        let networks: Result<_, _> = self.proxies.iter().map(|text| network(text)).collect();
+        Ok(Proxies::new(networks?, header))
+    }
+
     fn sources(&self) -> Result<Vec<Source>, InvalidResolver> {
         if let Some(prefix) = &self.path_prefix {
             check_path_prefix(prefix)?;
@@ -350,7 +379,7 @@ impl<S> ResolverBuilder<S> {
         let token = |rule, name: &Option<Box<str>>| {
             let name = name.as_deref().unwrap_or_default();
             match !name.is_empty() && name.bytes().all(is_token) {
-                true => Ok(Box::from(name)),
+                true => Ok(Box::<str>::from(name)),
                 false => Err(InvalidResolver::ParameterName {
                     rule,
                     name: quote(name),
@@ -362,8 +391,14 @@ impl<S> ResolverBuilder<S> {
             sources.push(match rule {
                 Rule::Path => Source::Path,
                 Rule::Header => {
-                    let name: Box<str> = token(*rule, &self.header)?;
-                    Source::Header(name.to_ascii_lowercase().into())
+                    let name = token(*rule, &self.header)?.to_ascii_lowercase();
+                    let taken = ["host", "cookie", "forwarded", &*self.forwarded_host];
+                    if taken.contains(&&*name) {
+                        return Err(InvalidResolver::TakenHeader {
+                            header: quote(&name),
+                        });
+                    }
+                    Source::Header(name.into())
                 }
                 Rule::Query => Source::Query(token(*rule, &self.query)?),
                 Rule::Cookie => Source::Cookie(token(*rule, &self.cookie)?),
@@ -412,17 +447,6 @@ fn check_path_prefix(prefix: &str) -> Result<(), InvalidResolver> {
 }
 
 /// A character of a token (RFC 9110 §5.6.2).
-fn is_token(byte: u8) -> bool {
+pub(super) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-fn parse_proxies(networks: &[Box<str>]) -> Result<Proxies, InvalidResolver> {
-    let mut proxies = Proxies::default();
-    for text in networks {
-        let network: Result<Network, ()> = text.parse();
-        proxies.0.push(network.map_err(|()| InvalidResolver::Proxy {
-            network: quote(text),
-        })?);
-    }
-    Ok(proxies)
 }

@@ -40,10 +40,22 @@ pub enum ResolveError {
     #[error(transparent)]
     BadPath(BadPath),
     /// The host is neither central nor a tenant's.
-    #[error("host {host} is neither central nor a tenant's; bind it as a domain first")]
+    #[error("host {host} is neither central nor a tenant's; {advice}")]
     NoTenant {
         /// The host.
         host: Excerpt,
+        /// What an operator can do.
+        advice: &'static str,
+    },
+    /// The label that names a tenant is reserved, whether or not a tenant has it.
+    #[error(
+        "label {name}, named by {rule}, is reserved and no tenant's; take it off `reserved`, or use another"
+    )]
+    Reserved {
+        /// What it was named by.
+        rule: Rule,
+        /// The label.
+        name: Excerpt,
     },
     /// A tenant is named that is not in the catalog.
     #[error("{name}, named by {rule}, is no tenant; check the spelling, or create it")]
@@ -132,7 +144,12 @@ impl ResolveError {
             Self::AmbiguousHost => Reason::AmbiguousHost,
             Self::BadPath(_) => Reason::BadPath,
             Self::NoTenant { .. } => Reason::NoTenant,
-            Self::UnknownTenant { .. } => Reason::UnknownTenant,
+            // A host that nobody can have is an unknown one.
+            Self::Reserved {
+                rule: Rule::Subdomain | Rule::Template,
+                ..
+            } => Reason::NoTenant,
+            Self::UnknownTenant { .. } | Self::Reserved { .. } => Reason::UnknownTenant,
             Self::WrongSide { .. } => Reason::WrongSide,
             Self::AmbiguousTenant { .. } | Self::ContestedName { .. } => Reason::AmbiguousTenant,
             Self::Maintenance { .. } => Reason::Maintenance,
@@ -221,6 +238,30 @@ impl Reason {
             Self::Suspended => "suspended",
             Self::NotReady => "not_ready",
             Self::CatalogUnavailable => "catalog_unavailable",
+        }
+    }
+
+    /// The heading of a page for it. Strangers may read it: it tells neither names nor what
+    /// the operator could do.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::BadHost | Self::AmbiguousHost | Self::BadPath | Self::AmbiguousTenant => {
+                "Bad request"
+            }
+            Self::NoTenant | Self::UnknownTenant | Self::WrongSide => "Not found",
+            Self::Maintenance => "Down for maintenance",
+            Self::Suspended => "Not available",
+            Self::NotReady | Self::CatalogUnavailable => "Temporarily unavailable",
+        }
+    }
+
+    /// A sentence below the heading.
+    pub(super) const fn advice(self) -> &'static str {
+        match self.status() {
+            400 => "The address of this page is malformed. Check it and try again.",
+            403 => "This site is not available.",
+            404 => "There is nothing at this address. Check it and try again.",
+            _ => "Please try again later.",
         }
     }
 

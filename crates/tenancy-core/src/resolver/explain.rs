@@ -160,20 +160,37 @@ impl Pattern {
     }
 }
 
+pub(crate) fn reserved(label: &str) -> String {
+    format!("label {label}: reserved, so it names nobody, whether or not a tenant has it")
+}
+
 /// What was asked of the index, and what it answered. A text that is no name is not
 /// asked for.
-pub(crate) fn step_lookup<W: Way>(name: Probe<'_>, found: &Result<Found, W::Halt>, way: &mut W) {
+pub(crate) fn step_lookup<W: Way>(
+    name: Probe<'_>,
+    found: &Result<Found, W::Halt>,
+    hosts: &Hosts,
+    way: &mut W,
+) {
     let mut buffer = [0; 32];
     let Some(key) = name.as_key(&mut buffer) else {
         return;
     };
     way.step("lookup", || {
+        if let TenantKey::Label(label) = key
+            && hosts.is_reserved(label.as_bytes())
+        {
+            return reserved(label);
+        }
         let asked = match key {
             TenantKey::Label(label) => format!("label {label}"),
             TenantKey::Domain(domain) => format!("domain {domain}"),
         };
         let answer = match found {
-            Ok(Found::Tenant(tenant)) => format!("tenant {}, {}", tenant.to_ref(), tenant.status()),
+            Ok(Found::Tenant(tenant)) => {
+                let down = tenant.maintenance().map_or("", |_| ", in maintenance");
+                format!("tenant {}, {}{down}", tenant.to_ref(), tenant.status())
+            }
             Ok(Found::Nobody) => "nobody".into(),
             Ok(Found::Contested) => "two tenants claim it".into(),
             Err(_) => "the catalog cannot be asked".into(),

@@ -85,6 +85,20 @@ pub enum InvalidResolver {
         /// The text, quoted.
         name: Box<str>,
     },
+    /// The rule `header` reads a header that means something else already.
+    #[error("header {header} has a meaning of its own; name another, for example x-tenant")]
+    TakenHeader {
+        /// The text, quoted.
+        header: Box<str>,
+    },
+    /// The header of forwarded hosts is none, or `host` itself.
+    #[error(
+        "forwarded_host {header} is no header of a proxy's own; write x-forwarded-host or forwarded"
+    )]
+    ForwardedHost {
+        /// The text, quoted.
+        header: Box<str>,
+    },
     /// A reserved label is none.
     #[error("reserved label {label} is no label; use lowercase letters, digits and inner hyphens")]
     Reserved {

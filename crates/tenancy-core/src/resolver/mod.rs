@@ -9,6 +9,7 @@ mod hosts;
 mod invalid;
 mod pattern;
 mod proxies;
+mod refusal;
 mod refuse;
 #[cfg(all(test, shuttle))]
 mod shuttle;
@@ -27,12 +28,13 @@ pub use builder::ResolverBuilder;
 pub use error::{Reason, ResolveError};
 pub use explain::{Explanation, Step};
 pub use invalid::InvalidResolver;
+pub use refusal::Refusal;
 
 use crate::catalog::{Catalog, Name, TenantKey};
 use crate::classify::{Classified, Classifier, RouteMode};
 use crate::clock::Clock;
 use crate::domain::Domain;
-use crate::event::Observers;
+use crate::event::{Event, Observers};
 use crate::host;
 use crate::id::TenantId;
 use crate::index::{Found, Probe};
@@ -107,8 +109,11 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     /// # Errors
     /// When the request is refused; see [`Reason`].
     #[inline]
-    pub fn resolve<'p>(&self, head: &RequestHead<'p>) -> Result<Resolved<'p>, ResolveError> {
-        self.run(head, &mut Block)
+    pub fn resolve<'p>(&self, head: &RequestHead<'p, '_>) -> Result<Resolved<'p>, ResolveError> {
+        match self.run(head, &mut Block) {
+            Ok(resolved) => Ok(resolved),
+            Err(error) => Err(self.refused(error)),
+        }
     }
 
     /// [`resolve`](Self::resolve) for callers that must not block: `None` when the
@@ -134,21 +139,58 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     /// ```
     pub fn try_resolve<'p>(
         &self,
-        head: &RequestHead<'p>,
+        head: &RequestHead<'p, '_>,
     ) -> Option<Result<Resolved<'p>, ResolveError>> {
         match self.run(head, &mut Try) {
             Ok(resolved) => Some(Ok(resolved)),
-            Err(WouldBlock::Refused(error)) => Some(Err(error)),
+            Err(WouldBlock::Refused(error)) => Some(Err(self.refused(error))),
             Err(WouldBlock::Yes) => None,
         }
     }
 
+    /// Tells the observers of a refusal.
+    #[cold]
+    #[inline(never)]
+    fn refused(&self, error: ResolveError) -> ResolveError {
+        self.observers.emit(&Event::Refused {
+            reason: error.reason(),
+            error: &error,
+        });
+        error
+    }
+
     /// Every step on the way to the answer, the rules that were tried, which one
     /// won and why. It resolves as [`resolve`](Self::resolve) does, by the same code.
-    pub fn explain(&self, head: &RequestHead<'_>) -> Explanation {
+    pub fn explain(&self, head: &RequestHead<'_, '_>) -> Explanation {
         let mut steps = Steps::default();
         let outcome = self.run(head, &mut steps);
         steps.finish(outcome)
+    }
+
+    /// Returns the host that the request is for, as links to it are written: lower case,
+    /// without a final dot, with its port if one was sent. From a trusted proxy it is the
+    /// forwarded one.
+    ///
+    /// # Errors
+    /// Returns an error if the request has no host, several, or one that breaks the grammar.
+    pub fn host(&self, head: &RequestHead<'_, '_>) -> Result<String, ResolveError> {
+        let forwarded = self.forwarded(head);
+        let raw = match forwarded.host()? {
+            Some(host) => host,
+            None => refuse::one_host(head)?,
+        };
+        let name = host::split(raw).map_err(ResolveError::BadHost)?;
+        host::check(name).map_err(|problem| refuse::bad_host(raw, problem))?;
+        let port = raw[name.len()..].rsplit(|b| *b == b':').next();
+        let mut host = String::from_utf8_lossy(name).to_ascii_lowercase();
+        match port.and_then(|port| std::str::from_utf8(port).ok()) {
+            Some(port) if port.bytes().all(|b| b.is_ascii_digit()) && !port.is_empty() => {
+                host.push(':');
+                host.push_str(port);
+            }
+            _ => {}
+        }
+        Ok(host)
     }
 
     /// How a name is to be bound: one label under a base domain, or what stands for
@@ -170,7 +212,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     #[inline(always)]
     fn run<'p, W: Way>(
         &self,
-        head: &RequestHead<'p>,
+        head: &RequestHead<'p, '_>,
         way: &mut W,
     ) -> Result<Resolved<'p>, W::Stop> {
         match (head.hosts, head.authority) {
@@ -183,8 +225,16 @@ impl<S: BuildHasher + Clone> Resolver<S> {
 
     /// Whether the request comes from a trusted proxy.
     #[inline(always)]
-    fn is_forwarded(&self, head: &RequestHead<'_>) -> bool {
+    fn is_forwarded(&self, head: &RequestHead<'_, '_>) -> bool {
         head.peer.is_some_and(|peer| self.proxies.trusts(peer))
+    }
+
+    /// Returns what a trusted proxy forwards; nothing from anybody else.
+    fn forwarded(&self, head: &RequestHead<'_, '_>) -> proxies::Forwarded {
+        match self.is_forwarded(head) {
+            true => self.proxies.forwarded(head),
+            false => proxies::Forwarded::default(),
+        }
     }
 
     /// For a request that is forwarded, or has not just one host.
@@ -192,15 +242,18 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     #[inline(never)]
     fn run_rarely<'p, W: Way>(
         &self,
-        head: &RequestHead<'p>,
+        head: &RequestHead<'p, '_>,
         way: &mut W,
     ) -> Result<Resolved<'p>, W::Stop> {
-        let mut forwarded = proxies::Forwarded::default();
+        let forwarded = self.forwarded(head);
         if self.is_forwarded(head) {
-            head.each_header("x-forwarded-host", &mut |value| forwarded.add(value));
-            way.step("proxy", || match forwarded.host() {
-                Ok(None) => "trusted, and forwards no host".into(),
-                _ => "trusted: its X-Forwarded-Host is the host".into(),
+            way.step("proxy", || {
+                let header = self.proxies.header();
+                match forwarded.host() {
+                    Ok(None) => format!("trusted, and forwards no host in {header}"),
+                    Ok(Some(_)) => format!("trusted: what {header} says is the host"),
+                    Err(_) => format!("trusted: what {header} says is no one host"),
+                }
             });
         }
         match forwarded.host()? {
@@ -215,7 +268,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     #[inline(always)]
     fn run_host<'p, W: Way>(
         &self,
-        head: &RequestHead<'p>,
+        head: &RequestHead<'p, '_>,
         raw: &[u8],
         way: &mut W,
     ) -> Result<Resolved<'p>, W::Stop> {
@@ -232,12 +285,12 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     #[inline(never)]
     fn run_unclean<'p, W: Way>(
         &self,
-        head: &RequestHead<'p>,
+        head: &RequestHead<'p, '_>,
         raw: &[u8],
         way: &mut W,
     ) -> Result<Resolved<'p>, W::Stop> {
         let host = host::split(raw).map_err(ResolveError::BadHost)?;
-        match NormalPath::parse_slowly(head.target) {
+        match NormalPath::parse_slowly(head.rooted_target()) {
             Ok(path) => self.run_path(head, host, path, way),
             Err(bad) => {
                 self.step_host(host, way);
@@ -257,7 +310,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     #[inline(always)]
     fn run_path<'p, W: Way>(
         &self,
-        head: &RequestHead<'p>,
+        head: &RequestHead<'p, '_>,
         host: &[u8],
         path: NormalPath<'p>,
         way: &mut W,
@@ -296,7 +349,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     #[inline(never)]
     fn run_missed<'p, W: Way>(
         &self,
-        head: &RequestHead<'p>,
+        head: &RequestHead<'p, '_>,
         host: &[u8],
         path: NormalPath<'p>,
         mut found: Result<Found, W::Halt>,
@@ -334,7 +387,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     #[inline(never)]
     fn run_unknown<'p, W: Way>(
         &self,
-        head: &RequestHead<'p>,
+        head: &RequestHead<'p, '_>,
         host: &[u8],
         path: NormalPath<'p>,
         way: &mut W,
@@ -347,7 +400,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
                 let skip = Resolution::Skip(classified.class);
                 Ok(answer(skip, classified, None, path))
             }
-            _ => Err(refuse::no_tenant(host)),
+            _ => Err(self.hosts.no_tenant(host)),
         }
     }
 
@@ -362,7 +415,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
             Err(halt) => Err(halt),
         };
         if !W::IS_SILENT {
-            explain::step_lookup(name, &found, way);
+            explain::step_lookup(name, &found, &self.hosts, way);
         }
         found
     }
@@ -382,7 +435,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     #[inline(never)]
     fn run_central<'p, W: Way>(
         &self,
-        head: &RequestHead<'p>,
+        head: &RequestHead<'p, '_>,
         path: NormalPath<'p>,
         way: &mut W,
     ) -> Result<Resolved<'p>, W::Stop> {
@@ -402,7 +455,8 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         if let TenantKey::Label(label) = name.as_key()
             && self.hosts.is_reserved(label.as_bytes())
         {
-            return Err(refuse::unknown(rule, name.as_bytes()).into());
+            way.step("lookup", || explain::reserved(label));
+            return Err(refuse::reserved(rule, name.as_bytes()).into());
         }
         match self.look(Probe::of(name.as_key()), way)? {
             Found::Tenant(tenant) if is_served(&tenant, classified) => Ok(answer(
@@ -441,7 +495,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     /// The one name that the sources of a central host bring.
     fn named<W: Way>(
         &self,
-        head: &RequestHead<'_>,
+        head: &RequestHead<'_, '_>,
         by_path: Option<NameBuf>,
         mode: RouteMode,
         way: &mut W,

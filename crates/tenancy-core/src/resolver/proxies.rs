@@ -1,18 +1,48 @@
-//! Trusted proxies, whose X-Forwarded-Host counts.
+//! Trusted proxies, and the host that they forward.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::ResolveError;
+use super::builder::is_token;
 use crate::host::{HostProblem, MAX_HOST, bad};
+use crate::request::RequestHead;
 
-/// Addresses and networks.
-#[derive(Debug, Default)]
-pub(crate) struct Proxies(pub(crate) Vec<Network>);
+/// Addresses and networks, and the header in which they forward a host.
+#[derive(Debug)]
+pub(crate) struct Proxies {
+    networks: Vec<Network>,
+    /// In lower case.
+    header: Box<str>,
+}
 
 impl Proxies {
+    pub(crate) fn new(networks: Vec<Network>, header: &str) -> Self {
+        Self {
+            networks,
+            header: header.to_ascii_lowercase().into(),
+        }
+    }
+
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(peer))
+        self.networks.iter().any(|network| network.contains(peer))
+    }
+
+    pub(crate) fn header(&self) -> &str {
+        &self.header
+    }
+
+    /// What the header of a request from a trusted proxy says.
+    pub(crate) fn forwarded(&self, head: &RequestHead<'_, '_>) -> Forwarded {
+        let mut forwarded = Forwarded::default();
+        let rfc_7239 = &*self.header == "forwarded";
+        head.each_header(&self.header, &mut |line| match rfc_7239 {
+            true => forwarded.add_elements(line),
+            false => line
+                .split(|b| *b == b',')
+                .for_each(|host| forwarded.add(host)),
+        });
+        forwarded
     }
 }
 
@@ -48,20 +78,28 @@ impl FromStr for Network {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),
         };
-        let address: IpAddr = address.parse().map_err(drop)?;
+        let written: IpAddr = address.parse().map_err(drop)?;
+        // `::ffff:10.0.0.0/104` is 10.0.0.0/8.
+        let address = written.to_canonical();
+        let skipped = if written == address { 0 } else { 96 };
         let most = if address.is_ipv4() { 32 } else { 128 };
         let bits = match bits {
             None => most,
-            Some(bits) if bits.bytes().all(|b| b.is_ascii_digit()) => bits.parse().map_err(drop)?,
+            Some(bits) if bits.bytes().all(|b| b.is_ascii_digit()) => {
+                let bits: u32 = bits.parse().map_err(drop)?;
+                bits.checked_sub(skipped).ok_or(())?
+            }
             Some(_) => return Err(()),
         };
         (bits <= most).then_some(Self { address, bits }).ok_or(())
     }
 }
 
-/// The values of X-Forwarded-Host. A host and its port fit, what is longer is none.
+/// The hosts that are forwarded. A host and its port fit, what is longer is none.
 pub(crate) struct Forwarded {
     values: usize,
+    /// Whether a header breaks its grammar.
+    malformed: bool,
     len: usize,
     bytes: [u8; MAX_HOST + 8],
 }
@@ -70,6 +108,7 @@ impl Default for Forwarded {
     fn default() -> Self {
         Self {
             values: 0,
+            malformed: false,
             len: 0,
             bytes: [0; MAX_HOST + 8],
         }
@@ -77,19 +116,82 @@ impl Default for Forwarded {
 }
 
 impl Forwarded {
-    /// One line of the header; commas separate values.
-    pub(crate) fn add(&mut self, line: &[u8]) {
-        for value in line.split(|b| *b == b',') {
-            self.values += 1;
-            self.len = value.len();
-            if let Some(place) = self.bytes.get_mut(..value.len()) {
-                place.copy_from_slice(value);
+    /// Adds one host.
+    fn add(&mut self, host: &[u8]) {
+        self.values += 1;
+        self.len = host.len();
+        if let Some(place) = self.bytes.get_mut(..host.len()) {
+            place.copy_from_slice(host);
+        }
+    }
+
+    /// Adds the hosts of one line of `Forwarded` (RFC 7239 §4): elements with commas between
+    /// them, of pairs with semicolons between them.
+    fn add_elements(&mut self, line: &[u8]) {
+        let mut rest = line.trim_ascii_start();
+        loop {
+            rest = match rest {
+                [] => return,
+                [b',' | b';', rest @ ..] => rest.trim_ascii_start(),
+                pair => match self.add_pair(pair) {
+                    Some(rest) => rest,
+                    None => {
+                        self.malformed = true;
+                        return;
+                    }
+                },
+            };
+        }
+    }
+
+    /// Reads one `name=value` and returns what follows; `None` if that is no pair.
+    fn add_pair<'l>(&mut self, pair: &'l [u8]) -> Option<&'l [u8]> {
+        let at = pair.iter().position(|b| !is_token(*b))?;
+        let (name, rest) = pair.split_at(at);
+        let is_host = name.eq_ignore_ascii_case(b"host");
+        let rest = match rest.strip_prefix(b"=")? {
+            [b'"', rest @ ..] => self.add_quoted(is_host, rest)?,
+            rest => {
+                let ends = |b: &u8| matches!(b, b';' | b',') || b.is_ascii_whitespace();
+                let (value, rest) = rest.split_at(rest.iter().position(ends).unwrap_or(rest.len()));
+                if value.contains(&b'"') {
+                    return None;
+                }
+                if is_host {
+                    self.add(value);
+                }
+                rest
             }
+        };
+        let rest = rest.trim_ascii_start();
+        let ended = !name.is_empty() && matches!(rest, [] | [b';' | b',', ..]);
+        ended.then_some(rest)
+    }
+
+    /// Reads up to the closing quote and returns what follows it.
+    fn add_quoted<'l>(&mut self, is_host: bool, text: &'l [u8]) -> Option<&'l [u8]> {
+        let mut value = Vec::new();
+        let mut rest = text;
+        loop {
+            rest = match rest {
+                [b'"', rest @ ..] => {
+                    if is_host {
+                        self.add(&value);
+                    }
+                    return Some(rest);
+                }
+                [b'\\', byte, rest @ ..] | [byte, rest @ ..] => {
+                    value.push(*byte);
+                    rest
+                }
+                [] => return None,
+            };
         }
     }
 
     pub(crate) fn host(&self) -> Result<Option<&[u8]>, ResolveError> {
         match self.values {
+            _ if self.malformed => Err(ResolveError::BadHost(bad(b"", HostProblem::Forwarded))),
             0 => Ok(None),
             1 => match self.bytes.get(..self.len) {
                 Some(host) => Ok(Some(host)),
@@ -117,11 +219,20 @@ mod tests {
             ("0.0.0.0/0", "203.0.113.9", true),
             ("0.0.0.0/0", "::1", false),
             ("10.0.0.0/8", "::ffff:10.1.1.1", true),
+            ("::ffff:10.0.0.0/104", "10.1.1.1", true),
+            ("::ffff:10.0.0.0/104", "::ffff:10.1.1.1", true),
+            ("::ffff:10.0.0.0/104", "11.1.1.1", false),
+            ("::ffff:10.0.0.1", "10.0.0.1", true),
+            ("::ffff:10.0.0.1", "10.0.0.2", false),
+            ("::ffff:0:0/96", "203.0.113.9", true),
+            ("::ffff:0:0/96", "::1", false),
+            ("::10.0.0.1", "10.0.0.1", false),
+            ("::/0", "10.0.0.1", false),
             ("fd00::/8", "fd12::1", true),
             ("fd00::/8", "fe80::1", false),
             ("::1", "::1", true),
         ] {
-            let proxies = Proxies(vec![network.parse().expect(network)]);
+            let proxies = Proxies::new(vec![network.parse().expect(network)], "x");
             let peer: IpAddr = peer.parse().expect("an address");
             assert_eq!(proxies.trusts(peer), trusted, "{network} {peer}");
         }
@@ -137,6 +248,8 @@ mod tests {
             "10.0.0.0/",
             "10.0.0.0/+8",
             "a/8",
+            "::ffff:10.0.0.0/95",
+            "::ffff:10.0.0.0/129",
         ] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }

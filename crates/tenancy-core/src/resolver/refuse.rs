@@ -17,11 +17,25 @@ impl Hosts {
     #[inline(never)]
     pub(super) fn refuse_nobody(&self, rule: Rule, name: &[u8], host: &[u8]) -> ResolveError {
         let or_else = || match rule {
-            Rule::Domain => no_tenant(host),
+            Rule::Domain => self.no_tenant(host),
             _ => unknown(rule, name),
         };
         let malformed = self.refuse_malformed(rule, name, host);
         malformed.unwrap_or_else(or_else)
+    }
+
+    /// A host that is neither central nor a tenant's.
+    #[cold]
+    pub(super) fn no_tenant(&self, host: &[u8]) -> ResolveError {
+        let advice = match host.first() {
+            Some(b'[') => "list it as central if it is",
+            _ if self.domains => "bind it as a domain first",
+            _ => "list it as central, or switch rule domain on and bind it",
+        };
+        ResolveError::NoTenant {
+            host: Excerpt::new(host),
+            advice,
+        }
     }
 
     /// Why a host is refused whatever the catalog says: it is no host name, or its
@@ -41,7 +55,7 @@ impl Hosts {
             return None;
         }
         if self.is_reserved(label) {
-            return Some(no_tenant(host));
+            return Some(reserved(rule, label));
         }
         // What a template leaves of a valid label may be none: `a-` of `a--api`.
         let label_is_valid = NameBuf::lower(Kind::Label, label).is_some();
@@ -75,9 +89,10 @@ pub(super) fn not_served(
 }
 
 #[cold]
-pub(super) fn no_tenant(host: &[u8]) -> ResolveError {
-    ResolveError::NoTenant {
-        host: Excerpt::new(host),
+pub(super) fn reserved(rule: Rule, label: &[u8]) -> ResolveError {
+    ResolveError::Reserved {
+        rule,
+        name: Excerpt::new(label),
     }
 }
 
@@ -110,7 +125,7 @@ pub(super) fn check(kind: HostKind<'_>, host: &[u8]) -> Result<(), ResolveError>
 }
 
 /// The host of a request with none, several, or an authority.
-pub(super) fn one_host<'p>(head: &RequestHead<'p>) -> Result<&'p [u8], ResolveError> {
+pub(super) fn one_host<'h>(head: &RequestHead<'_, 'h>) -> Result<&'h [u8], ResolveError> {
     let host = match head.hosts {
         HostValues::None => None,
         HostValues::One(host) => Some(host),

@@ -14,7 +14,7 @@ use crate::request::RequestHead;
 use crate::text::Excerpt;
 
 /// An embedder's own way to name a tenant.
-pub(crate) type Custom = Arc<dyn Fn(&RequestHead<'_>) -> Option<String> + Send + Sync>;
+pub(crate) type Custom = Arc<dyn Fn(&RequestHead<'_, '_>) -> Option<String> + Send + Sync>;
 
 /// A rule that is switched on for central hosts.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ impl Source {
     }
 
     /// Every name that this source brings.
-    pub(crate) fn sight(&self, head: &RequestHead<'_>, hosts: &Hosts, seen: &mut Sighted) {
+    pub(crate) fn sight(&self, head: &RequestHead<'_, '_>, hosts: &Hosts, seen: &mut Sighted) {
         let rule = self.rule();
         match self {
             Self::Path => {}

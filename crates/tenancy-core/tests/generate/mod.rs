@@ -68,7 +68,9 @@ const TEMPLATES: [&str; 6] = [
     "{tenant}",
 ];
 const RESERVED: [&str; 6] = ["www", "admin", "api", "mail", "acme", "gamma"];
-const PROXIES: [&str; 6] = [
+const PROXIES: [&str; 8] = [
+    "::ffff:10.0.0.0/104",
+    "::ffff:192.0.2.7",
     "10.0.0.0/8",
     "192.0.2.7",
     "fd00::/8",
@@ -154,6 +156,8 @@ pub fn config(rng: &mut Rng, corpora: &Corpora) -> Config {
     }
     if rng.chance(50) {
         config.trusted_proxies = some(rng, &PROXIES, 25);
+        let headers = [None, None, Some("forwarded"), Some("x-our-host")];
+        config.forwarded_host = rng.pick(&headers).map(str::to_owned);
     }
     config.paths = paths(rng, corpora);
     rules(rng, &mut config);
@@ -239,6 +243,9 @@ fn paths(rng: &mut Rng, corpora: &Corpora) -> Vec<PathRule> {
         let mode = rng.chance(75).then(|| *rng.pick(&MODES));
         // Skip with auth or page is a contradiction.
         let mode = mode.filter(|mode| *mode != "skip" || !matches!(class, "auth" | "page"));
+        // And so is skipping everything.
+        let class = if prefix == "/" { "page" } else { class };
+        let mode = mode.filter(|mode| *mode != "skip" || prefix != "/");
         let (class, mode) = (class.to_owned(), mode.map(str::to_owned));
         rules.push(PathRule {
             prefix,

@@ -239,11 +239,53 @@ impl Maker<'_> {
                     .push(("x-forwarded-host".to_owned(), line.clone())),
                 _ => {}
             }
-            let name = *self.rng.pick(&["x-forwarded-host", "X-Forwarded-Host"]);
+            let mut name = *self.rng.pick(&["x-forwarded-host", "X-Forwarded-Host"]);
+            match self.config.forwarded_host.as_deref() {
+                Some("forwarded") if self.rng.chance(85) => {
+                    name = "Forwarded";
+                    line = self.forwarded(&line);
+                }
+                Some(_) if self.rng.chance(50) => name = "X-Our-Host",
+                _ => {}
+            }
             if std::str::from_utf8(&line).is_ok() {
                 request.headers.push((name.to_owned(), line));
             }
         }
+    }
+
+    /// A line of `Forwarded` with this host, and sometimes another or none.
+    fn forwarded(&mut self, host: &[u8]) -> Vec<u8> {
+        let shapes = [
+            "host=@",
+            "for=1.2.3.4;host=@;proto=https",
+            "host=\"@\"",
+            "Host=\"@\" ; by=_x",
+            "for=\"[::1]:80\", for=_y;HOST=@",
+            "for=1.2.3.4;proto=https",
+            "",
+            " ,; host=@ ,",
+            "host=@,host=@",
+            "host=@;host=b.test",
+            "host=\"\\@\"",
+            "host=\"@",
+            "host =@",
+            "host= @",
+            "=@",
+            "host=",
+            "@",
+            "host=@x\"y",
+            "host=@ x",
+            "for=\"a;host=b.test,\";host=@",
+            "for=\"a\\\";host=b.test\";host=@",
+        ];
+        let likely = self.rng.chance(60);
+        let shape = match likely {
+            true => shapes[self.rng.below(5)],
+            false => *self.rng.pick(&shapes),
+        };
+        let parts: Vec<&[u8]> = shape.as_bytes().split(|byte| *byte == b'@').collect();
+        parts.join(host)
     }
 
     /// What a source says: mostly a name that is one.
@@ -331,6 +373,10 @@ impl Maker<'_> {
 
     fn target(&mut self) -> Vec<u8> {
         let mut target = self.path().into_bytes();
+        if self.rng.chance(2) {
+            // As of an absolute form without a path.
+            target.clear();
+        }
         for _ in 0..*self.rng.pick(&[0, 0, 0, 0, 0, 1, 1, 2, 3]) {
             self.respell(&mut target);
         }
@@ -461,7 +507,14 @@ impl Maker<'_> {
             path.splice(at..at, any.into_bytes());
             return;
         }
-        let insertions: [&[u8]; 26] = [
+        let insertions: [&[u8]; 33] = [
+            b";v=1",
+            b"%C3%A9",
+            b"%E2%82%AC",
+            b"%c0%af",
+            b"%F5",
+            b"%e2%82",
+            b"%80",
             b"/",
             b"/",
             b"//",

@@ -78,8 +78,19 @@ impl Reference<'_> {
     /// The longest whole-segment prefix, with case; else page.
     pub(super) fn classify(&self, method: &str, path: &str) -> (String, String) {
         let page = ("page".to_owned(), mode_of("page").to_owned());
+        // Classes are looked up on the path with every segment cut at its first `;`.
+        let segments = path.split('/').map(|segment| {
+            let encoded = segment.replace("%3B", ";");
+            let cut = encoded.split(';').next().expect("a first part");
+            segment[..cut.len()].to_owned()
+        });
+        let segments: Vec<String> = segments.collect();
+        let bare = match self.planted(Mutant::ParametersLeaveTheRule) {
+            true => path.to_owned(),
+            false => segments.join("/"),
+        };
         let mut matching = self.all_rules();
-        matching.retain(|(prefix, _, _)| self.is_below(prefix, path));
+        matching.retain(|(prefix, _, _)| self.is_below(prefix, &bare));
         let (class, mode) = match matching.iter().max_by_key(|(prefix, _, _)| prefix.len()) {
             Some(_) if self.planted(Mutant::FirstPrefixWins) => {
                 let (_, class, mode) = matching.swap_remove(0);
@@ -103,6 +114,8 @@ impl Reference<'_> {
         // A path with `;` (in whatever spelling) or `%25` is never skipped.
         let odd = path.contains(';') || path.contains("%3B") || path.contains("%25");
         let odd = odd && !self.planted(Mutant::SemicolonSkips);
+        // Nor is one whose encoded bytes are not UTF-8.
+        let odd = odd || !is_utf8(path) && !self.planted(Mutant::AnyBytesSkip);
         match reads && known && !odd {
             true => (class, mode),
             false => page,
@@ -120,6 +133,25 @@ impl Reference<'_> {
             None => false,
         }
     }
+}
+
+/// Decodes everything and looks at the whole.
+pub fn is_utf8(path: &str) -> bool {
+    let mut bytes = Vec::new();
+    let mut rest = path;
+    while let Some(first) = rest.chars().next() {
+        match first {
+            '%' => {
+                bytes.push(u8::from_str_radix(&rest[1..3], 16).expect("a normal path"));
+                rest = &rest[3..];
+            }
+            _ => {
+                bytes.push(first as u8);
+                rest = &rest[1..];
+            }
+        }
+    }
+    String::from_utf8(bytes).is_ok()
 }
 
 /// Of the last segment only; a name that is nothing but `.css` has none.

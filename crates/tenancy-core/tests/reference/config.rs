@@ -45,6 +45,30 @@ pub fn contradictions(config: &Config) -> Vec<String> {
     );
     found.extend(config.path_prefix.as_deref().and_then(path_prefix));
     found.extend(overlaps(config));
+    // A header that is something else already.
+    let forwarded = config
+        .forwarded_host
+        .as_deref()
+        .unwrap_or("x-forwarded-host");
+    if let Some(header) = &config.header
+        && ["host", "cookie", "forwarded", forwarded].contains(&header.to_lowercase().as_str())
+    {
+        found.push(format!("the header is {header}"));
+    }
+    for rule in &config.paths {
+        if rule.prefix.contains([';', '%']) {
+            found.push(format!(
+                "{} has a parameter or an encoded byte",
+                rule.prefix
+            ));
+        }
+        let skip = matches!(rule.class.as_str(), "asset" | "debug");
+        if rule.prefix == "/"
+            && (rule.mode.as_deref() == Some("skip") || rule.mode.is_none() && skip)
+        {
+            found.push("everything is skipped".to_owned());
+        }
+    }
     // Skip with auth or page.
     for rule in &config.paths {
         let skip = rule.mode.as_deref() == Some("skip");

@@ -25,9 +25,20 @@ impl Reference<'_> {
         // From a trusted proxy: X-Forwarded-Host with exactly one value is the host
         // and Host is not looked at; several: ambiguous; none: Host.
         if self.is_trusted(request.peer.as_deref()) {
-            // A list in one line has as many values as its commas say.
-            let lines = request.values_of("x-forwarded-host");
-            let values: Vec<&[u8]> = lines.flat_map(|line| line.split(|b| *b == b',')).collect();
+            let header = self.config.forwarded_host.as_deref();
+            let header = header.unwrap_or("x-forwarded-host");
+            let lines = request.values_of(header);
+            let values: Vec<Vec<u8>> = match header {
+                "forwarded" if self.planted(Mutant::ForwardedIgnored) => Vec::new(),
+                "forwarded" => {
+                    let hosts: Result<Vec<_>, Reason> = lines.map(forwarded_hosts).collect();
+                    hosts?.concat()
+                }
+                // A list in one line has as many values as its commas say.
+                _ => lines
+                    .flat_map(|line| line.split(|b| *b == b',').map(<[u8]>::to_vec))
+                    .collect(),
+            };
             match values.as_slice() {
                 [] => {}
                 [one] => return self.host(one),
@@ -68,7 +79,15 @@ impl Reference<'_> {
                 Some((network, bits)) => (network, bits.parse().expect("a prefix length")),
                 None => (proxy.as_str(), 128),
             };
-            let (network, peer) = (bits_of(network.parse().expect("an address")), bits_of(peer));
+            let network: IpAddr = network.parse().expect("an address");
+            // An IPv4-mapped network is the IPv4 network: 96 bits fewer.
+            let (network, bits) = match network.to_canonical() {
+                v4 if v4 != network && !self.planted(Mutant::MappedNetworksMatchNobody) => {
+                    (v4, bits - 96)
+                }
+                _ => (network, bits),
+            };
+            let (network, peer) = (bits_of(network), bits_of(peer));
             // Of an address all bits count, also where it has only 32.
             let bits = usize::min(bits, network.len());
             network.len() == peer.len() && network[..bits] == peer[..bits]
@@ -142,6 +161,56 @@ impl Reference<'_> {
             true => Ok(bare),
             false => Err(BAD_HOST),
         }
+    }
+}
+
+/// The hosts of one line of `Forwarded` (RFC 7239 §4): a small machine over its characters.
+fn forwarded_hosts(line: &[u8]) -> Result<Vec<Vec<u8>>, Reason> {
+    #[derive(PartialEq)]
+    enum At {
+        Start,
+        Name,
+        Value,
+        Quoted,
+        Escaped,
+        End,
+    }
+    let (mut at, mut name, mut value, mut hosts) = (At::Start, Vec::new(), Vec::new(), Vec::new());
+    // As if the line ended with a comma.
+    for byte in line.iter().chain(b",") {
+        let space = byte.is_ascii_whitespace();
+        let between = matches!(byte, b',' | b';');
+        match at {
+            At::Start if space || between => {}
+            At::Start | At::Name
+                if byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte) =>
+            {
+                name.push(byte.to_ascii_lowercase());
+                at = At::Name;
+            }
+            At::Name if *byte == b'=' => at = At::Value,
+            At::Value if value.is_empty() && *byte == b'"' => at = At::Quoted,
+            At::Value if *byte == b'"' => return Err(BAD_HOST),
+            At::Value | At::End if space => at = At::End,
+            At::Value | At::End if between => {
+                if name == b"host" {
+                    hosts.push(value.clone());
+                }
+                (at, name, value) = (At::Start, Vec::new(), Vec::new());
+            }
+            At::Value => value.push(*byte),
+            At::Quoted if *byte == b'"' => at = At::End,
+            At::Quoted if *byte == b'\\' => at = At::Escaped,
+            At::Quoted | At::Escaped => {
+                value.push(*byte);
+                at = At::Quoted;
+            }
+            At::Start | At::Name | At::End => return Err(BAD_HOST),
+        }
+    }
+    match at == At::Start {
+        true => Ok(hosts),
+        false => Err(BAD_HOST),
     }
 }
 

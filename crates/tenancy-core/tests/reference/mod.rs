@@ -10,6 +10,7 @@ mod sources;
 
 use crate::case::{Access, Config, Request, TenantRow};
 
+pub use class::is_utf8;
 pub use config::contradictions;
 pub use host::{Host, name_of};
 pub use mutants::Mutant;
@@ -121,7 +122,12 @@ impl<'a> Reference<'a> {
         let host = self.host_of(request)?;
         // 2. Path. Cut at the first `?`.
         let (path, query) = path::cut(&request.path);
-        let path = self.normal(path)?;
+        // Of `GET http://h?x=1` the path is `/`.
+        let pathless = path.is_empty() && request.authority.is_some();
+        let path = match pathless && !self.planted(Mutant::PathlessRefused) {
+            true => "/".to_owned(),
+            false => self.normal(path)?,
+        };
         // 3. Kind of host.
         let kind = self.kind_of(&host);
         // 4. Path prefix (central hosts only).

@@ -12,10 +12,13 @@ pub enum Mutant {
     SeveralHostsAccepted,
     AuthorityWins,
     AnyoneForwards,
+    ForwardedIgnored,
+    MappedNetworksMatchNobody,
     // 2. Path
     DecodesTwice,
     DotBeforeSemicolon,
     SlashesKept,
+    PathlessRefused,
     // 3. Kind of host
     SuffixNotAnchored,
     TwoLabelsResolve,
@@ -32,6 +35,8 @@ pub enum Mutant {
     ExtensionWithCase,
     AnyMethodSkips,
     SemicolonSkips,
+    ParametersLeaveTheRule,
+    AnyBytesSkip,
     BuiltInsStay,
     // 6. Other sources
     QueryUndecoded,
@@ -50,7 +55,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 40] = [
         Self::CaseSensitiveHost,
         Self::FinalDotKept,
         Self::PortUnbounded,
@@ -58,9 +63,12 @@ impl Mutant {
         Self::SeveralHostsAccepted,
         Self::AuthorityWins,
         Self::AnyoneForwards,
+        Self::ForwardedIgnored,
+        Self::MappedNetworksMatchNobody,
         Self::DecodesTwice,
         Self::DotBeforeSemicolon,
         Self::SlashesKept,
+        Self::PathlessRefused,
         Self::SuffixNotAnchored,
         Self::TwoLabelsResolve,
         Self::ReservedResolves,
@@ -74,6 +82,8 @@ impl Mutant {
         Self::ExtensionWithCase,
         Self::AnyMethodSkips,
         Self::SemicolonSkips,
+        Self::ParametersLeaveTheRule,
+        Self::AnyBytesSkip,
         Self::BuiltInsStay,
         Self::QueryUndecoded,
         Self::UnknownOriginIsNobody,

@@ -82,6 +82,8 @@ fn read(path: &[u8]) -> Result<(Character, usize), Reason> {
             let meant = (high * 16 + low) as u8;
             match meant {
                 b'/' | b'\\' | 0x00..=0x1F | 0x7F => Err(BAD_PATH),
+                // Never part of UTF-8.
+                0xC0 | 0xC1 | 0xF5..=0xFF => Err(BAD_PATH),
                 _ => Ok((
                     Character {
                         meant,

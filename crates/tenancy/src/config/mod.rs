@@ -120,8 +120,11 @@ pub struct ResolveConfig {
     /// A framework's tool paths on top of them.
     #[serde(deserialize_with = "value::maybe_word")]
     pub preset: Option<Preset>,
-    /// Addresses (or CIDR) whose X-Forwarded-Host counts.
+    /// Addresses and networks (CIDR) of proxies whose forwarded host counts.
     pub trusted_proxies: Vec<String>,
+    /// The header in which they forward it: `x-forwarded-host`, which is the default,
+    /// `forwarded`, or one of the proxy's own.
+    pub forwarded_host: Option<String>,
 }
 
 impl Default for ResolveConfig {
@@ -140,6 +143,7 @@ impl Default for ResolveConfig {
             builtin_paths: true,
             preset: None,
             trusted_proxies: Vec::new(),
+            forwarded_host: None,
         }
     }
 }
@@ -273,6 +277,11 @@ impl Config {
         builder = each(builder, resolve.query.as_slice(), ResolverBuilder::query);
         builder = each(builder, resolve.cookie.as_slice(), ResolverBuilder::cookie);
         builder = each(builder, &resolve.reserved, ResolverBuilder::reserved);
+        builder = each(
+            builder,
+            resolve.forwarded_host.as_slice(),
+            ResolverBuilder::forwarded_host,
+        );
         Ok(each(
             builder,
             &resolve.trusted_proxies,
