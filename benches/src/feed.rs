@@ -62,6 +62,7 @@ impl Catalog for Feed {
             return self.base.changes(since, max);
         }
         Ok(Some(Changes {
+            since: Version(pushed),
             upto: state.version,
             more: false,
             reset: false,

@@ -31,6 +31,11 @@ fn a_domain_routes_once_its_txt_record_was_seen() {
          shop.acme.example  domain  pending  false\n"
     );
     assert!(list.stderr.contains(&txt), "what to publish: {list:?}");
+    assert!(added.stderr.is_empty(), "notes are for people: {added:?}");
+    // Another tenant may claim it too, and has its own value to show.
+    tenancy(dir.path(), &["create", "beta"]).ok();
+    let beta = domain(&["add", "beta", "shop.acme.example", "--json"]).ok();
+    assert_ne!(beta.json()["txt"], txt);
     assert!(!routes(dir.path(), "shop.acme.example"));
 
     domain(&["primary", "acme", "shop.acme.example"]).refused(1, "is not proven for tenant acme");
@@ -44,6 +49,10 @@ fn a_domain_routes_once_its_txt_record_was_seen() {
     assert!(!routes(dir.path(), "shop.acme.example"));
     verify(&format!("\"v=spf1 -all\"\n\"{txt}\"\n")).ok();
     assert!(routes(dir.path(), "shop.acme.example"));
+    let late = beta.json()["txt"].as_str().expect("a value").to_owned();
+    domain(&["verify", "beta", "shop.acme.example", "--txt", &late])
+        .refused(1, "tenant beta has no claim of shop.acme.example");
+    domain(&["add", "beta", "shop.acme.example"]).refused(1, "belongs to tenant acme");
     domain(&["primary", "acme", "shop.acme.example"]).ok();
     let listed = domain(&["list", "acme", "--json"]).ok().json_lines();
     assert_eq!(listed[0]["primary"], true);
@@ -160,7 +169,7 @@ fn what_is_not_theirs_is_neither_added_nor_removed() {
         (
             &["verify", "beta", "shop.example", "--txt", "x"],
             1,
-            "is not bound to tenant beta",
+            "tenant beta has no claim of shop.example",
         ),
         (
             &["verify", "none", "shop.example", "--txt", "x"],

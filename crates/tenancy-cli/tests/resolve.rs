@@ -316,7 +316,7 @@ fn bad_input_is_refused_in_one_line() {
         ),
         (
             r#"{"tenants":[{"id":"a","labels":["b"]},{"id":"b"}]}"#,
-            "b belongs to tenant a",
+            "b is taken",
         ),
     ] {
         fs::write(dir.path().join("bad.json"), text).expect("a file");

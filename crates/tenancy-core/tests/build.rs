@@ -59,6 +59,7 @@ impl Catalog for FeedCatalog {
         let from = usize::try_from(since.0).expect("a version of this feed");
         let to = from.saturating_add(max).min(self.0.len());
         Ok(Some(Changes {
+            since,
             upto: Version(to as u64),
             more: to < self.0.len(),
             reset: false,

@@ -8,7 +8,8 @@ use tenancy_core::{
 };
 use tenancy_sqlite::SqliteCatalog;
 
-use crate::util::{catalog, quick_dir, shared_rows};
+use crate::conformance::{CASES, Subject};
+use crate::util::{age_claims, catalog, quick_dir, shared_rows};
 
 fn by() -> Actor {
     Actor::new("test")
@@ -48,6 +49,24 @@ impl Dir {
     }
 }
 
+impl Subject for Dir {
+    fn catalog(&self) -> &dyn CatalogWriter {
+        &self.catalog
+    }
+
+    fn pass(&self, time: Duration) {
+        age_claims(&self.catalog, time);
+    }
+}
+
+#[test]
+fn names_have_the_owners_that_any_catalog_gives_them() {
+    for (what, case) in CASES {
+        println!("{what}");
+        case(&empty());
+    }
+}
+
 /// Case C03: a domain has one owner.
 #[test]
 fn a_domain_of_another_tenant_cannot_be_bound() {
@@ -60,7 +79,7 @@ fn a_domain_of_another_tenant_cannot_be_bound() {
         let refused = bind(&t2, proof).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "foo.localhost belongs to tenant t1; unbind it there first"
+            "foo.localhost is taken; choose another name, or have the operator move it"
         );
     }
     let owner = root.owner(TenantKey::Domain("foo.localhost"));
@@ -81,13 +100,13 @@ fn a_label_of_another_tenant_cannot_be_bound_or_created() {
             .catalog
             .bind(&label(taken), t2.id(), Proof::Trusted, &by());
         assert!(
-            matches!(&bound, Err(WriteError::NameTaken { owner, .. }) if owner == t1.id()),
+            matches!(&bound, Err(WriteError::NameTaken { .. })),
             "{taken}: {bound:?}"
         );
     }
     let created = root.catalog.insert(new("foo"), &by());
     assert!(
-        matches!(&created, Err(WriteError::NameTaken { owner, .. }) if owner == t1.id()),
+        matches!(&created, Err(WriteError::NameTaken { .. })),
         "{created:?}"
     );
     let again = root.catalog.insert(new("t1"), &by()).unwrap_err();

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fs;
 
 use tenancy_core::{
-    Actor, Attributes, Catalog, CatalogWriter, Maintenance, NewTenant, Secret, Tenant,
+    Actor, Attributes, Binding, Catalog, CatalogWriter, Maintenance, NewTenant, Secret, Tenant,
     TenantChange, TenantKey, TenantStatus, Version, WriteError,
 };
 use tenancy_sqlite::{SqliteCatalog, StorageError};
@@ -20,6 +20,14 @@ fn empty() -> (tempfile::TempDir, SqliteCatalog) {
 fn insert(catalog: &SqliteCatalog, id: &str) -> Tenant {
     let new = NewTenant::new(id.parse().unwrap());
     catalog.insert(new, &by()).unwrap()
+}
+
+/// The one that says that a file is a catalog.
+fn application_id() -> i64 {
+    let (_dir, catalog) = empty();
+    let raw = rusqlite::Connection::open(catalog.path()).unwrap();
+    raw.query_row("PRAGMA application_id", [], |row| row.get(0))
+        .unwrap()
 }
 
 fn by() -> Actor {
@@ -121,13 +129,23 @@ fn a_newer_catalog_is_left_to_newer_programs() {
 /// Several processes may find it at the same moment.
 #[test]
 fn an_older_catalog_gets_what_it_lacks_when_it_is_opened() {
-    let (dir, catalog) = empty();
-    insert(&catalog, "old");
-    let raw = rusqlite::Connection::open(catalog.path()).unwrap();
-    drop(catalog);
-    let first = "DROP TABLE stock; DROP TABLE storage; ALTER TABLE runs DROP COLUMN version;
-        ALTER TABLE runs DROP COLUMN undoes; PRAGMA user_version = 1";
-    raw.execute_batch(first).unwrap();
+    let dir = quick_dir();
+    let raw = rusqlite::Connection::open(dir.path().join("catalog.db")).unwrap();
+    raw.execute_batch(include_str!("../src/catalog/schema.sql"))
+        .unwrap();
+    // Application id and format of a catalog that knew nothing of what came later, with a
+    // tenant, a primary domain, one that routes and one that is claimed.
+    raw.pragma_update(None, "application_id", application_id())
+        .unwrap();
+    raw.execute_batch(
+        "PRAGMA user_version = 1; PRAGMA journal_mode = WAL;
+        INSERT INTO tenants VALUES ('old', 1, 1, 'active', '', '', '', '', '', 0, NULL, NULL, NULL, NULL);
+        INSERT INTO labels VALUES ('old', 'old', NULL), ('ancient', 'old', 2);
+        INSERT INTO domains VALUES ('first.test', 'old', NULL, 3, 1), ('more.test', 'old', NULL, 4, 0),
+            ('soon.test', 'old', 'tenancy-verify=1', NULL, 0);
+        UPDATE clock SET version = 4;",
+    )
+    .unwrap();
     std::thread::scope(|scope| {
         for n in 0..4 {
             let root = dir.path();
@@ -142,7 +160,26 @@ fn an_older_catalog_gets_what_it_lacks_when_it_is_opened() {
     let catalog = util::catalog(dir.path()).unwrap();
     assert_eq!(catalog.page(None, 10).unwrap().len(), 5);
     let format = raw.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0));
-    assert!(format.unwrap() > 2);
+    assert!(format.unwrap() > 3);
+    let old = "old".parse().unwrap();
+    let names = catalog.names(&old).unwrap();
+    let told = |b: &Binding| format!("{} {:?} {}", b.name, b.pending.is_some(), b.primary);
+    assert_eq!(
+        names.iter().map(told).collect::<Vec<_>>(),
+        [
+            "ancient false false",
+            "first.test false true",
+            "more.test false false",
+            "soon.test true false"
+        ]
+    );
+    // It has seven days from now on.
+    let soon = "soon.test".parse().unwrap();
+    catalog
+        .verify(&soon, &old, "tenancy-verify=1", &by())
+        .unwrap();
+    let owner = catalog.lookup(TenantKey::Domain("soon.test")).unwrap();
+    assert_eq!(owner.value.map(|t| t.id().clone()), Some(old));
 }
 
 /// A catalog of the second format held maintenance as a status, and secrets as they were said.

@@ -5,6 +5,8 @@
 mod catalog;
 mod catalog_file;
 mod child;
+#[path = "../../tenancy-core/tests/catalog/conformance.rs"]
+mod conformance;
 mod crash;
 mod disk;
 mod escapes;

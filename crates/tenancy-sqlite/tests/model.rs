@@ -1,15 +1,17 @@
 //! The catalog against the one in memory, and its feed against its rows.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use tenancy_core::{
-    Actor, Catalog, CatalogWriter, Challenge, Change, Changes, MemoryCatalog, Name, NewTenant,
-    Placement, Proof, TenantChange, TenantId, TenantKey, TenantStatus, Version, WriteError,
+    Actor, Catalog, CatalogWriter, Challenge, Change, Changes, Clock, MemoryCatalog, Name,
+    NewTenant, Placement, Proof, TenantChange, TenantId, TenantKey, TenantStatus, Version,
+    WriteError,
 };
 use tenancy_sqlite::SqliteCatalog;
 
-use crate::util::{catalog, quick_dir};
+use crate::util::{age_claims, catalog, quick_dir};
 
 /// Few names, so that they meet.
 const IDS: [&str; 4] = ["a", "b", "c", "d"];
@@ -25,6 +27,9 @@ enum Op {
     Bind(usize, usize, bool),
     Verify(usize, usize, bool),
     Unbind(usize, usize),
+    Rebind(usize, usize, usize),
+    /// So many days go by.
+    Pass(u64),
     Primary(usize, usize),
     /// One of the readers reads a page of this size.
     Read(usize, usize),
@@ -42,6 +47,9 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (id.clone(), name.clone(), any::<bool>()).prop_map(|(a, b, c)| Op::Bind(a, b, c)),
         3 => (id.clone(), 0..DOMAINS.len(), any::<bool>()).prop_map(|(a, b, c)| Op::Verify(a, b, c)),
         3 => (id.clone(), name).prop_map(|(a, b)| Op::Unbind(a, b)),
+        3 => (id.clone(), id.clone(), 0..IDS.len() + DOMAINS.len())
+            .prop_map(|(a, b, c)| Op::Rebind(a, b, c)),
+        1 => (1..4u64).prop_map(Op::Pass),
         3 => (id, 0..DOMAINS.len()).prop_map(|(a, b)| Op::Primary(a, b)),
         5 => (0..READERS, 1..4usize).prop_map(|(a, b)| Op::Read(a, b)),
     ]
@@ -71,7 +79,9 @@ fn write(catalog: &dyn CatalogWriter, op: &Op, step: usize) -> Result<(), String
             Version(version.0 + 1)
         }
     };
-    let challenge = |index: usize| Challenge::from_stored(format!("proof of {index}"));
+    let challenge = |tenant: usize, index: usize| {
+        Challenge::from_stored(format!("proof of {index} for {tenant}"))
+    };
     let done = match *op {
         Op::Insert(tenant) => {
             let mut new = NewTenant::new(id(tenant));
@@ -97,7 +107,7 @@ fn write(catalog: &dyn CatalogWriter, op: &Op, step: usize) -> Result<(), String
         Op::Bind(tenant, index, trusted) => {
             let proof = match trusted {
                 true => Proof::Trusted,
-                false => Proof::Pending(challenge(index)),
+                false => Proof::Pending(challenge(tenant, index)),
             };
             catalog
                 .bind(&name(index), &id(tenant), proof, &by)
@@ -107,7 +117,7 @@ fn write(catalog: &dyn CatalogWriter, op: &Op, step: usize) -> Result<(), String
             let Name::Domain(domain) = name(IDS.len() + index) else {
                 unreachable!()
             };
-            let proof = challenge(if right { IDS.len() + index } else { 99 });
+            let proof = challenge(tenant, if right { IDS.len() + index } else { 99 });
             let txt = proof.as_str();
             catalog.verify(&domain, &id(tenant), txt, &by).map(drop)
         }
@@ -116,7 +126,11 @@ fn write(catalog: &dyn CatalogWriter, op: &Op, step: usize) -> Result<(), String
             let domain = DOMAINS[index].parse().unwrap();
             catalog.make_primary(&domain, &id(tenant), &by).map(drop)
         }
-        Op::Read(..) => Ok(()),
+        Op::Rebind(from, to, index) => {
+            let (from, to) = (id(from), id(to));
+            catalog.rebind(&name(index), &from, &to, &by).map(drop)
+        }
+        Op::Read(..) | Op::Pass(_) => Ok(()),
     };
     done.map_err(|error| match error {
         WriteError::Conflict { id, .. } => format!("conflict of {id}"),
@@ -165,7 +179,7 @@ impl Replica {
                     self.tenants.remove(&id);
                     self.names.retain(|_, owner| *owner != id);
                 }
-                Change::Bound { name, id } => self.own(name, &id),
+                Change::Moved { name, id } => drop(self.names.insert(name, id)),
                 Change::Unbound { name } => drop(self.names.remove(&name)),
                 other => panic!("{other:?}"),
             }
@@ -204,7 +218,8 @@ impl Replica {
 fn check(ops: &[Op]) {
     let dir = quick_dir();
     let sqlite = catalog(dir.path()).unwrap();
-    let memory = MemoryCatalog::new();
+    let clock = Clock::manual();
+    let memory = MemoryCatalog::with_clock(clock.clone());
     let mut readers: [Replica; READERS] = Default::default();
     let mut before = sqlite.version().unwrap();
     for (step, op) in ops.iter().enumerate() {
@@ -213,6 +228,12 @@ fn check(ops: &[Op]) {
             let changes = sqlite.changes(reader.upto, max).unwrap().unwrap();
             assert!(changes.items.len() <= max && changes.upto >= reader.upto);
             reader.apply(changes);
+            continue;
+        }
+        if let Op::Pass(days) = *op {
+            let time = Duration::from_secs(days * 24 * 60 * 60);
+            clock.advance(time);
+            age_claims(&sqlite, time);
             continue;
         }
         let (ours, theirs) = (write(&sqlite, op, step), write(&memory, op, step));

@@ -1,6 +1,7 @@
 //! What the tests share.
 
 use std::path::Path;
+use std::time::Duration;
 
 use r2d2::ManageConnection;
 use tempfile::TempDir;
@@ -48,6 +49,17 @@ pub fn quick_dir() -> TempDir {
     let memory = std::path::Path::new("/dev/shm");
     let dir = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir());
     dir.expect("a temporary directory")
+}
+
+/// Makes every claim of a domain older.
+pub fn age_claims(catalog: &SqliteCatalog, by: Duration) {
+    let connection = rusqlite::Connection::open(catalog.path()).expect("the catalog");
+    connection
+        .execute(
+            "UPDATE claims SET at_ms = at_ms - ?1",
+            [by.as_millis() as i64],
+        )
+        .expect("claims");
 }
 
 /// A storage root that goes away, and its driver.

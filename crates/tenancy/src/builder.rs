@@ -134,8 +134,11 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
         let pools = self.pools.build(self.driver)?;
         // A changed epoch or a removed tenant is marked in the pools as soon as the
         // resolver knows of it.
-        let resolver = self.resolver.observer(Arc::new(pools.clone())).build()?;
-        let resolver = Arc::new(resolver);
+        let mut resolver = self.resolver.observer(Arc::new(pools.clone()));
+        if let Upkeep::Every(every) = self.upkeep {
+            resolver = resolver.synced_every(every);
+        }
+        let resolver = Arc::new(resolver.build()?);
         let (actor, observers) = (self.actor.clone(), self.observers);
         let stock = self.stock.map(|fill| -> Arc<dyn Fn() + Send + Sync> {
             Arc::new(move || {

@@ -4,11 +4,12 @@ use std::slice;
 use std::sync::atomic::Ordering;
 
 use tenancy_core::{
-    FromStock, Name, NewTenant, Proof, Provisioned, Provisioner, SchemaTarget, Tenant,
+    Change, FromStock, Name, NewTenant, Proof, Provisioned, Provisioner, SchemaTarget, Tenant,
     TenantChange, TenantId, TenantStatus, WriteError,
 };
 use tenancy_pool::Driver;
 
+use crate::answers::{Answers, of_tenant};
 use crate::{Error, Tenancy, TenantSpec};
 
 /// How many tenants [`Tenancy::create_many`] makes with one wait for the disk.
@@ -38,9 +39,9 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// made.
     pub fn create(&self, spec: impl Into<TenantSpec>) -> Result<Tenant, Error> {
         let spec = spec.into();
-        let mut created = self.create_batch(slice::from_ref(&spec));
-        self.show_writes();
-        created.pop().expect("one result for one spec")
+        let created = self.create_batch(slice::from_ref(&spec));
+        self.show_created(slice::from_ref(&spec), &created);
+        Answers::new("create", 1, created).next()?
     }
 
     /// Creates several tenants, a hundred with about the waits for the disk of one; the
@@ -50,18 +51,32 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// As [`create`](Self::create), each its own.
     pub fn create_many(&self, specs: &[TenantSpec]) -> Vec<Result<Tenant, Error>> {
         let batches = specs.chunks(BATCH);
-        let created = batches.flat_map(|specs| self.create_batch(specs)).collect();
-        self.show_writes();
+        let created: Vec<_> = batches.flat_map(|specs| self.create_batch(specs)).collect();
+        self.show_created(specs, &created);
         created
+    }
+
+    fn show_created(&self, specs: &[TenantSpec], created: &[Result<Tenant, Error>]) {
+        let written = specs.iter().zip(created).flat_map(|(spec, created)| {
+            let names = spec.names.iter().filter_map(|name| self.name(name).ok());
+            let id = spec.id.clone();
+            let names = names.map(move |name| Change::Moved {
+                name,
+                id: id.clone(),
+            });
+            created.iter().cloned().map(Change::Tenant).chain(names)
+        });
+        self.show_writes(written);
     }
 
     fn create_batch(&self, specs: &[TenantSpec]) -> Vec<Result<Tenant, Error>> {
         let rows = self.rows(specs);
         let begun = rows.iter().flatten().filter(|row| is_begun(row));
         let begun: Vec<Tenant> = begun.cloned().collect();
-        let mut made = self.driver().provision_many(&begun).into_iter();
+        let made = self.driver().provision_many(&begun);
+        let mut made = Answers::new("provision_many", begun.len(), made);
         let mut provisioned = |row: &Tenant| -> Result<(), Error> {
-            if made.next().expect("one result for one row")? == Provisioned::AlreadyThere {
+            if made.next()?? == Provisioned::AlreadyThere {
                 // Begun by a program that may have known fewer migrations.
                 self.driver().migrate(row, SchemaTarget::Latest)?;
             }
@@ -100,12 +115,17 @@ impl<D: Driver + Provisioner> Tenancy<D> {
                 Begin::Begun(row) => Ok(Some(row)),
             })
             .collect();
-        let mut inserted = self.catalog().insert_many(new, self.actor()).into_iter();
-        let row = |plan: Result<Option<Tenant>, Error>| match plan? {
+        let asked = new.len();
+        let inserted = self.catalog().insert_many(new, self.actor());
+        let mut inserted = Answers::new("insert_many", asked, inserted);
+        let row = |(plan, spec): (Result<Option<Tenant>, Error>, &TenantSpec)| match plan? {
             Some(row) => Ok(row),
-            None => self.with_its_file(inserted.next().expect("one answer for one tenant")?),
+            None => {
+                let row = of_tenant("insert_many", &spec.id, inserted.next()??)?;
+                self.with_its_file(row)
+            }
         };
-        plans.into_iter().map(row).collect()
+        plans.into_iter().zip(specs).map(row).collect()
     }
 
     /// A row that took a database from the stock is active. Somebody may have removed the
@@ -114,9 +134,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         if is_begun(&row) || matches!(self.driver().exists(&row), Ok(true)) {
             return Ok(row);
         }
-        let begun = TenantChange::status(TenantStatus::Provisioning);
-        let (id, seen) = (row.id(), row.version());
-        Ok(self.catalog().update(id, seen, begun, self.actor())?)
+        self.update(&row, TenantChange::status(TenantStatus::Provisioning))
     }
 
     fn begin(&self, spec: &TenantSpec) -> Result<Begin, Error> {
@@ -185,11 +203,10 @@ impl<D: Driver + Provisioner> Tenancy<D> {
 
     fn refuse_taken(&self, name: &Name, id: &TenantId) -> Result<(), Error> {
         match self.catalog().lookup(name.as_key())?.value {
-            Some(owner) if owner.id() != id => Err(WriteError::NameTaken {
-                name: name.clone(),
-                owner: owner.id().clone(),
+            Some(owner) if owner.id() != id => {
+                let name = name.clone();
+                Err(WriteError::NameTaken { name }.into())
             }
-            .into()),
             _ => Ok(()),
         }
     }
@@ -200,14 +217,16 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         changes: Vec<Result<(Tenant, Option<TenantChange>), Error>>,
     ) -> Vec<Result<Tenant, Error>> {
         let due = |(row, change): &(Tenant, Option<_>)| Some((row.clone(), change.clone()?));
-        let ready = changes.iter().flatten().filter_map(due).collect();
-        let mut active = self.catalog().update_many(ready, self.actor()).into_iter();
+        let ready: Vec<_> = changes.iter().flatten().filter_map(due).collect();
+        let asked = ready.len();
+        let active = self.catalog().update_many(ready, self.actor());
+        let mut active = Answers::new("update_many", asked, active);
         let answer = |change: Result<(Tenant, Option<_>), Error>| {
             let (row, change) = change?;
             if change.is_none() {
                 return Ok(row);
             }
-            match active.next().expect("one answer for one tenant") {
+            match active.next()? {
                 // Somebody else was creating it too and has finished first.
                 Err(WriteError::Conflict { id, .. }) => Err(WriteError::Exists { id }.into()),
                 // Somebody destroyed it meanwhile, and may have found no file yet.
@@ -215,7 +234,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
                     self.driver().destroy(&row)?;
                     Err(WriteError::Unknown { id }.into())
                 }
-                answer => Ok(answer?),
+                answer => of_tenant("update_many", row.id(), answer?),
             }
         };
         changes.into_iter().map(answer).collect()

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tenancy_core::{
-    Provisioner, SchemaTarget, Tenant, TenantChange, TenantId, TenantStatus, WriteError,
+    Change, Provisioner, SchemaTarget, Tenant, TenantChange, TenantId, TenantStatus, WriteError,
 };
 use tenancy_pool::Driver;
 
@@ -84,12 +84,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         let mut active = TenantChange::status(TenantStatus::Active);
         let schema = migrated.as_ref().ok().copied().flatten();
         active.schema = schema.map(|migrated| migrated.to);
-        let write = self
-            .catalog()
-            .update(id, tenant.version(), active, self.actor());
-        let active = write?;
+        let active = self.update(&tenant, active)?;
         self.pools().reopen(id);
-        self.show_writes();
         match migrated {
             Ok(_) => Ok(active),
             Err(source) => Err(Error::RevivedBehind { source }),
@@ -116,8 +112,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         })?;
         self.refuse_revived(&tenant)?;
         self.driver().destroy(&tenant)?;
-        self.catalog().remove(id, tenant.version(), self.actor())?;
-        self.show_writes();
+        self.remove(&tenant)?;
         Ok(())
     }
 
@@ -144,9 +139,16 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         if aside.is_none() {
             self.driver().destroy(&tenant)?;
         }
-        self.catalog().remove(id, tenant.version(), self.actor())?;
-        self.show_writes();
+        self.remove(&tenant)?;
         Ok(aside)
+    }
+
+    fn remove(&self, seen: &Tenant) -> Result<(), Error> {
+        let id = seen.id().clone();
+        self.catalog().remove(&id, seen.version(), self.actor())?;
+        let epoch = seen.epoch();
+        self.show_writes([Change::Removed { id, epoch }]);
+        Ok(())
     }
 
     /// Refuses requests, closes the pools, and then does the rest in what is left of
@@ -161,10 +163,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         // Also when it is retiring already: whoever revives it at this moment has seen
         // an older version and is told of the conflict.
         let retiring = TenantChange::status(TenantStatus::Retiring);
-        let (id, seen) = (tenant.id(), tenant.version());
-        let tenant = self.catalog().update(id, seen, retiring, self.actor())?;
-        self.show_writes();
-        self.pools().close(id, timeout)?;
+        let tenant = self.update(tenant, retiring)?;
+        self.pools().close(tenant.id(), timeout)?;
         rest(&tenant, timeout.saturating_sub(began.elapsed()))?;
         Ok(tenant)
     }

@@ -7,6 +7,7 @@ use tenancy_core::{
 };
 use tenancy_pool::{CheckoutError, InvalidPools, StillOut};
 
+use crate::answers::Miscounted;
 use crate::config::ConfigError;
 
 /// Whatever a [`Tenancy`](crate::Tenancy) refuses. Each operation's own error is
@@ -98,6 +99,19 @@ pub enum Error {
     RevivedBehind {
         /// Which tenant, and why.
         source: ProvisionError,
+    },
+    /// An embedder's catalog or driver gave too few or too many answers.
+    #[error(transparent)]
+    Miscounted(#[from] Miscounted),
+    /// An embedder's catalog answered with another tenant than it was asked about.
+    #[error(
+        "the catalog's `{method}` answered with another tenant than {id}; correct it, nothing was done with the answer"
+    )]
+    WrongTenant {
+        /// The method.
+        method: &'static str,
+        /// The tenant that it was asked about.
+        id: TenantId,
     },
     /// No connection was handed out: a [`CheckoutError`] of some driver.
     #[error(transparent)]

@@ -40,6 +40,7 @@
 //! and scopes, `tenancy-pool` hands out connections of any r2d2 manager,
 //! `tenancy-sqlite` keeps a file for each tenant. What users need of them is here.
 
+mod answers;
 mod builder;
 mod config;
 mod create;
@@ -53,6 +54,7 @@ mod sqlite;
 mod tenancy;
 mod upkeep;
 
+pub use answers::Miscounted;
 pub use builder::TenancyBuilder;
 pub use config::{
     Config, ConfigError, PathRule, PoolConfig, ResolveConfig, RetentionConfig, StorageConfig,

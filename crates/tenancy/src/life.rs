@@ -64,7 +64,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         let tenant = self.in_service(id)?;
         match tenant.status() == status {
             true => Ok(tenant),
-            false => self.change(&tenant, TenantChange::status(status)),
+            false => self.update(&tenant, TenantChange::status(status)),
         }
     }
 
@@ -75,7 +75,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         }
         let mut change = TenantChange::default();
         change.maintenance = Some(to);
-        self.change(&tenant, change)
+        self.update(&tenant, change)
     }
 
     /// A tenant that requests may reach, now or once it is let in again.
@@ -89,13 +89,5 @@ impl<D: Driver + Provisioner> Tenancy<D> {
                 needed: "active or suspended",
             }),
         }
-    }
-
-    fn change(&self, seen: &Tenant, change: TenantChange) -> Result<Tenant, Error> {
-        let changed = self
-            .catalog()
-            .update(seen.id(), seen.version(), change, self.actor())?;
-        self.show_writes();
-        Ok(changed)
     }
 }

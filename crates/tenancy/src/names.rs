@@ -1,6 +1,6 @@
 //! Who owns a name: binding domains and labels to tenants.
 
-use tenancy_core::{Domain, Name, Proof, Provisioner, TenantId};
+use tenancy_core::{Change, Domain, Name, Proof, Provisioner, TenantId};
 use tenancy_pool::Driver;
 
 use crate::{Error, Tenancy};
@@ -35,24 +35,28 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     }
 
     /// Binds a further name to a tenant; see [`name`](Self::name). A domain that is
-    /// bound with [`Proof::Pending`] routes once it is [verified](Self::verify).
+    /// bound with [`Proof::Pending`] is claimed, and routes once it is
+    /// [verified](Self::verify). Other tenants may claim it meanwhile.
     ///
     /// # Errors
-    /// When it is no name for a tenant, or another tenant's.
+    /// When it is no name for a tenant, or routes to another tenant.
     pub fn bind(&self, name: &str, id: &TenantId, proof: Proof) -> Result<Name, Error> {
         let name = self.name(name)?;
+        let routes = proof == Proof::Trusted;
         self.catalog().bind(&name, id, proof, self.actor())?;
-        self.show_writes();
+        self.show_name(&name, routes.then_some(id));
         Ok(name)
     }
 
-    /// Makes a pending domain route, once `txt` is the value that its DNS holds.
+    /// Makes a claimed domain route, once `txt` is the value that its DNS holds. Other
+    /// tenants' claims of it end.
     ///
     /// # Errors
-    /// When it is not the value of the last attempt, or the domain is not bound.
+    /// When it is not the value of the last attempt, or the tenant has no claim of the
+    /// domain: it may have expired ([`CLAIM_TTL`](crate::CLAIM_TTL)).
     pub fn verify(&self, domain: &Domain, id: &TenantId, txt: &str) -> Result<(), Error> {
         self.catalog().verify(domain, id, txt, self.actor())?;
-        self.show_writes();
+        self.show_name(&Name::Domain(domain.clone()), Some(id));
         Ok(())
     }
 
@@ -63,7 +67,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// When the domain is not this tenant's, or waits to be proven.
     pub fn make_primary(&self, domain: &Domain, id: &TenantId) -> Result<(), Error> {
         self.catalog().make_primary(domain, id, self.actor())?;
-        self.show_writes();
+        self.show_name(&Name::Domain(domain.clone()), Some(id));
         Ok(())
     }
 
@@ -86,7 +90,26 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// When it is not this tenant's, or its own id.
     pub fn unbind(&self, name: &Name, id: &TenantId) -> Result<(), Error> {
         self.catalog().unbind(name, id, self.actor())?;
-        self.show_writes();
+        self.show_name(name, None);
         Ok(())
+    }
+
+    /// Moves a name that routes from one tenant to another, in one write: requests find
+    /// one or the other, and never nobody. A proof is not asked for; the operator vouches.
+    ///
+    /// # Errors
+    /// When the name does not route to `from`, or is its own id, or there is no tenant `to`.
+    pub fn rebind(&self, name: &Name, from: &TenantId, to: &TenantId) -> Result<(), Error> {
+        self.catalog().rebind(name, from, to, self.actor())?;
+        self.show_name(name, Some(to));
+        Ok(())
+    }
+
+    fn show_name(&self, name: &Name, owner: Option<&TenantId>) {
+        let name = name.clone();
+        self.show_writes([match owner.cloned() {
+            Some(id) => Change::Moved { name, id },
+            None => Change::Unbound { name },
+        }]);
     }
 }

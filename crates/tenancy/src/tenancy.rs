@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tenancy_core::{
-    Actor, CatalogWriter, Domain, IsPublicSuffix, Provisioner, PublicSuffixes, RequestHead,
-    ResolveError, Resolved, Resolver, Scope, Tenant, TenantId,
+    Actor, CatalogWriter, Change, Changes, Domain, IsPublicSuffix, Provisioner, PublicSuffixes,
+    RequestHead, ResolveError, Resolved, Resolver, Scope, Tenant, TenantChange, TenantId,
 };
 use tenancy_pool::{Checkout, CheckoutError, Driver, DriverError, SeatFuture, TenantPools};
 
 use crate::Error;
+use crate::answers::of_tenant;
 use crate::builder::TenancyBuilder;
 use crate::upkeep::Thread;
 
@@ -166,8 +167,23 @@ impl<D: Driver + Provisioner> Tenancy<D> {
 
     /// Lets the resolver see our own writes now. A catalog that cannot be asked at
     /// this moment has the write all the same: the resolver's polling will find it.
-    pub(crate) fn show_writes(&self) {
+    pub(crate) fn show_writes(&self, written: impl IntoIterator<Item = Change>) {
         let _ = self.0.resolver.sync();
+        // For a catalog without a feed, which `sync` does not ask. With one this was
+        // applied before.
+        self.0.resolver.apply(&Changes {
+            items: written.into_iter().collect(),
+            ..Changes::default()
+        });
+    }
+
+    /// Updates a tenant in the catalog, and shows it.
+    pub(crate) fn update(&self, seen: &Tenant, change: TenantChange) -> Result<Tenant, Error> {
+        let (id, version) = (seen.id(), seen.version());
+        let updated = self.catalog().update(id, version, change, self.actor())?;
+        let updated = of_tenant("update", id, updated)?;
+        self.show_writes([Change::Tenant(updated.clone())]);
+        Ok(updated)
     }
 }
 

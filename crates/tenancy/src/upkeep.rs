@@ -1,5 +1,6 @@
 //! What has to be done from time to time, and who does it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -37,7 +38,8 @@ impl Thread {
             .name("tenancy-maintain".to_owned())
             .spawn(move || {
                 while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(every) {
-                    round();
+                    // A catalog or driver that panics once does not end the upkeep.
+                    let _ = catch_unwind(AssertUnwindSafe(&round));
                 }
             })
             .map_err(Error::Thread)?;

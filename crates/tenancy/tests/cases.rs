@@ -68,7 +68,7 @@ fn taken_by_t1(result: Result<tenancy::Name, Error>, name: &str) {
     );
     assert_eq!(
         error.to_string(),
-        format!("{name} belongs to tenant t1; unbind it there first")
+        format!("{name} is taken; choose another name, or have the operator move it")
     );
 }
 

@@ -2,6 +2,7 @@
 
 mod cases;
 mod config;
+mod embedder;
 mod end;
 mod fleet;
 mod isolation;

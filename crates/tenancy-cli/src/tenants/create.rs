@@ -2,7 +2,7 @@
 
 use tenancy::{Attributes, Config, TenantSpec};
 
-use super::{Whole, id};
+use super::{Whole, id, told_whose};
 use crate::args::{Create, Global};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -37,7 +37,8 @@ pub fn run(args: &Create, global: &Global, out: Output) -> Result<(), Failure> {
         Some(spec) => spec,
         None => wizard(&project, &config)?,
     };
-    let tenant = project.create(spec)?;
+    let created = project.create(spec);
+    let tenant = created.map_err(|error| told_whose(&project, error))?;
     out.record(&Whole::read(&project, &tenant)?)
 }
 

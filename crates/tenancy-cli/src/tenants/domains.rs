@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tenancy::{Challenge, Domain, Name, Proof, TenantId, WriteError};
 
-use super::id;
+use super::{id, told_whose};
 use crate::args::{self, Global, Named, One};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -64,7 +64,8 @@ fn add(named: &Named, vouched: bool, global: &Global, out: Output) -> Result<(),
     let name = project.name(&named.domain)?;
     // A label is below the operator's own domain: there is nobody to prove it to.
     if vouched || matches!(name, Name::Label(_)) {
-        project.bind(&named.domain, &id, Proof::Trusted)?;
+        let bound = project.bind(&named.domain, &id, Proof::Trusted);
+        bound.map_err(|error| told_whose(&project, error))?;
         return out.record(&Row::new(&id, &name, "verified"));
     }
     if is_verified(&project, &id, &name)? {
@@ -73,10 +74,11 @@ fn add(named: &Named, vouched: bool, global: &Global, out: Output) -> Result<(),
         )));
     }
     let challenge = Challenge::new()?;
-    project.bind(&named.domain, &id, Proof::Pending(challenge.clone()))?;
+    let bound = project.bind(&named.domain, &id, Proof::Pending(challenge.clone()));
+    bound.map_err(|error| told_whose(&project, error))?;
     out.record(&Row::pending(&id, &name, &challenge))?;
     out.note(&format!(
-        "next: publish that value as a TXT record of {name}, then\n  \
+        "next: publish that value as a TXT record of {name} within 7 days, then\n  \
          tenancy domain verify {id} {name} --txt \"$(dig +short TXT {name})\""
     ));
     Ok(())

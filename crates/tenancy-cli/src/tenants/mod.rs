@@ -9,7 +9,7 @@ pub mod sql;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use tenancy::{CatalogWriter, Maintenance, Name, Tenant, TenantId, TenantStatus};
+use tenancy::{CatalogWriter, Maintenance, Name, Tenant, TenantId, TenantStatus, WriteError};
 
 use crate::args::{Global, List, One};
 use crate::failure::Failure;
@@ -176,4 +176,24 @@ pub fn show(args: &One, global: &Global, out: Output) -> Result<(), Failure> {
 
 fn id(text: &str) -> Result<TenantId, Failure> {
     Ok(text.parse().map_err(tenancy::Error::from)?)
+}
+
+/// Tells an operator which tenant has a name that is taken. The library does not: its errors
+/// may be shown to another tenant.
+fn told_whose(project: &Project, error: tenancy::Error) -> Failure {
+    let tenancy::Error::Write(WriteError::NameTaken { name }) = &error else {
+        return error.into();
+    };
+    let owner = project.catalog().lookup(name.as_key());
+    let Some(owner) = owner.ok().and_then(|found| found.value) else {
+        return error.into();
+    };
+    let way_out = match *name == Name::Label(owner.id().clone()) {
+        true => "it is that tenant's own id, so choose another name",
+        false => "unbind it there first",
+    };
+    Failure::refused(format!(
+        "{name} belongs to tenant {}; {way_out}",
+        owner.id()
+    ))
 }

@@ -51,13 +51,12 @@ pub enum WriteError {
         /// What is there.
         current: Version,
     },
-    /// The name has another owner.
-    #[error("{name} belongs to tenant {owner}; {}", way_out(name, owner))]
+    /// The name routes to another tenant. Which one is not said: this may be shown to a
+    /// tenant.
+    #[error("{name} is taken; choose another name, or have the operator move it")]
     NameTaken {
         /// The name.
         name: Name,
-        /// Whose it is.
-        owner: TenantId,
     },
     /// The name is not bound to this tenant.
     #[error("{name} is not bound to tenant {id}; nothing was changed")]
@@ -97,20 +96,20 @@ pub enum WriteError {
         /// The id that it was told now.
         found: Box<str>,
     },
+    /// The tenant has no claim of the domain that could be proven.
+    #[error(
+        "tenant {id} has no claim of {domain} that waits for its proof: a claim ends after 7 days, or when another proof came first; add the domain again"
+    )]
+    NoClaim {
+        /// The domain.
+        domain: Domain,
+        /// The tenant.
+        id: TenantId,
+    },
     /// More attributes than the bounds allow.
     #[error(transparent)]
     Attributes(#[from] TooManyAttributes),
     /// The catalog cannot be written.
     #[error(transparent)]
     Unavailable(#[from] CatalogError),
-}
-
-/// What to do about a name that is taken: a tenant's own id is never let go of.
-fn way_out(name: &Name, owner: &TenantId) -> &'static str {
-    match name {
-        Name::Label(label) if label == owner => {
-            "it is that tenant's own id, so choose another name"
-        }
-        _ => "unbind it there first",
-    }
 }

@@ -1,13 +1,15 @@
 //! [`MemoryCatalog`]: a catalog for tests, examples and small fixed lists.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::{
-    Actor, Binding, Catalog, CatalogError, CatalogWriter, Change, Changes, Name, NewTenant, Proof,
-    TenantChange, TenantKey, Versioned, WriteError,
+    Actor, Binding, CLAIM_TTL, Catalog, CatalogError, CatalogWriter, Change, Changes, Name,
+    NewTenant, Proof, TenantChange, TenantKey, Versioned, WriteError,
 };
+use crate::clock::Clock;
 use crate::domain::{Challenge, Domain};
 use crate::id::{Epoch, TenantId, Version};
 use crate::tenant::Tenant;
@@ -16,20 +18,33 @@ use crate::tenant::Tenant;
 ///
 /// See [`CatalogWriter`] for an example.
 #[derive(Debug, Default)]
-pub struct MemoryCatalog(Mutex<State>);
+pub struct MemoryCatalog {
+    state: Mutex<State>,
+    /// The age of claims is measured with it.
+    clock: Clock,
+}
 
 #[derive(Debug, Default)]
 struct State {
     /// Invariant: equals the number of entries of `log`, one a write.
     version: u64,
     tenants: BTreeMap<TenantId, Tenant>,
-    /// Further names; a tenant's own id is not among them.
-    names: BTreeMap<Name, (TenantId, Option<Challenge>)>,
-    /// Invariant: each is among the names, its own tenant's, and routes.
+    /// Further names that route; a tenant's own id is not among them.
+    names: BTreeMap<Name, TenantId>,
+    /// Invariant: nobody claims a domain that routes, unless the claim has expired.
+    claims: BTreeMap<(Domain, TenantId), Claim>,
+    /// Invariant: each is among the names, and its own tenant's.
     primary: BTreeMap<TenantId, Name>,
     tombstones: BTreeMap<TenantId, Epoch>,
     log: Vec<Change>,
     storage: Option<Box<str>>,
+}
+
+#[derive(Debug)]
+struct Claim {
+    challenge: Challenge,
+    /// By the catalog's clock.
+    until: Duration,
 }
 
 impl MemoryCatalog {
@@ -38,13 +53,21 @@ impl MemoryCatalog {
         Self::default()
     }
 
+    /// An empty catalog whose claims expire by this clock.
+    pub fn with_clock(clock: Clock) -> Self {
+        Self {
+            clock,
+            ..Self::default()
+        }
+    }
+
     /// Adds a tenant as it is, its status and epoch too; an id that was destroyed
     /// comes back with a later epoch than its last at least.
     ///
     /// # Errors
     /// When the id or label is taken.
     pub fn put(&self, tenant: &Tenant) -> Result<Tenant, WriteError> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.refuse_taken(tenant.id())?;
         let version = Version(state.version + 1);
         let last = state.tombstones.get(tenant.id());
@@ -73,8 +96,7 @@ impl State {
         {
             return Some(tenant);
         }
-        let (id, pending) = self.names.get(&key.to_name()?)?;
-        pending.is_none().then(|| &self.tenants[id])
+        self.tenants.get(self.names.get(&key.to_name()?)?)
     }
 
     fn get(&self, id: &TenantId) -> Result<&Tenant, WriteError> {
@@ -98,56 +120,69 @@ impl State {
         if self.tenants.contains_key(id) {
             return Err(WriteError::Exists { id: id.clone() });
         }
-        let name = Name::Label(id.clone());
-        match self.names.get(&name) {
-            None => Ok(()),
-            Some((owner, _)) => Err(WriteError::NameTaken {
-                owner: owner.clone(),
-                name,
-            }),
+        self.refuse_others(&Name::Label(id.clone()), id)
+    }
+
+    fn refuse_others(&self, name: &Name, id: &TenantId) -> Result<(), WriteError> {
+        let own = match name {
+            Name::Label(label) => self.tenants.get_key_value(label).map(|(label, _)| label),
+            Name::Domain(_) => None,
+        };
+        let owner = own.or_else(|| self.names.get(name));
+        match owner.is_some_and(|owner| owner != id) {
+            true => Err(WriteError::NameTaken { name: name.clone() }),
+            false => Ok(()),
         }
     }
 
-    fn owner<'a>(&'a self, name: &'a Name) -> Option<&'a TenantId> {
-        match name {
-            Name::Label(label) if self.tenants.contains_key(label) => Some(label),
-            _ => self.names.get(name).map(|(id, _)| id),
+    /// Refuses a name that does not route to this tenant, and its own id.
+    fn refuse_not_bound(&self, name: &Name, id: &TenantId) -> Result<(), WriteError> {
+        self.get(id)?;
+        let (name, id) = (name.clone(), id.clone());
+        match self.names.get(&name) {
+            _ if name == Name::Label(id.clone()) => Err(WriteError::OwnId { id }),
+            Some(owner) if *owner == id => Ok(()),
+            _ => Err(WriteError::NotBound { name, id }),
         }
     }
 }
 
 impl State {
-    fn refuse_others(&self, name: &Name, id: &TenantId) -> Result<(), WriteError> {
-        match self.owner(name).filter(|owner| *owner != id) {
-            None => Ok(()),
-            Some(owner) => Err(WriteError::NameTaken {
-                name: name.clone(),
-                owner: owner.clone(),
-            }),
-        }
-    }
-
-    fn bind(&mut self, name: &Name, id: &TenantId, pending: Option<Challenge>) -> Version {
-        let change = match pending {
-            None => Change::Bound {
-                name: name.clone(),
-                id: id.clone(),
-            },
-            Some(_) => Change::Unbound { name: name.clone() },
-        };
-        if pending.is_some() {
-            self.primary.retain(|_, primary| primary != name);
+    /// Makes a name route, which ends every claim of it.
+    fn route(&mut self, name: &Name, id: &TenantId) -> Version {
+        if let Name::Domain(domain) = name {
+            self.claims.retain(|(claimed, _), _| claimed != domain);
         }
         if *name != Name::Label(id.clone()) {
-            self.names.insert(name.clone(), (id.clone(), pending));
+            self.names.insert(name.clone(), id.clone());
         }
-        self.write(change)
+        let stays = |owner: &TenantId, primary: &mut Name| primary != name || owner == id;
+        self.primary.retain(stays);
+        let (name, id) = (name.clone(), id.clone());
+        self.write(Change::Moved { name, id })
+    }
+
+    /// It does not route while it is claimed, also where it did before.
+    fn claim(&mut self, domain: &Domain, id: &TenantId, claim: Claim) -> Version {
+        self.claims.insert((domain.clone(), id.clone()), claim);
+        self.let_go(Name::Domain(domain.clone()))
+    }
+
+    fn let_go(&mut self, name: Name) -> Version {
+        self.names.remove(&name);
+        self.primary.retain(|_, primary| *primary != name);
+        self.write(Change::Unbound { name })
+    }
+
+    fn live_claim(&self, domain: &Domain, id: &TenantId, now: Duration) -> Option<&Challenge> {
+        let claim = self.claims.get(&(domain.clone(), id.clone()))?;
+        (now < claim.until).then_some(&claim.challenge)
     }
 }
 
 impl Catalog for MemoryCatalog {
     fn lookup(&self, key: TenantKey<'_>) -> Result<Versioned<Option<Tenant>>, CatalogError> {
-        let state = self.0.lock();
+        let state = self.state.lock();
         Ok(Versioned {
             value: state.find(key).cloned(),
             as_of: Version(state.version),
@@ -155,11 +190,12 @@ impl Catalog for MemoryCatalog {
     }
 
     fn changes(&self, since: Version, max: usize) -> Result<Option<Changes>, CatalogError> {
-        let state = self.0.lock();
+        let state = self.state.lock();
         let from = usize::try_from(since.0).unwrap_or(usize::MAX);
         let from = from.min(state.log.len());
         let to = from.saturating_add(max).min(state.log.len());
         Ok(Some(Changes {
+            since: Version(from as u64),
             upto: Version(to as u64),
             more: to < state.log.len(),
             reset: false,
@@ -170,7 +206,7 @@ impl Catalog for MemoryCatalog {
 
 impl CatalogWriter for MemoryCatalog {
     fn record_storage(&self, id: &str) -> Result<(), WriteError> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let recorded = state.storage.get_or_insert_with(|| id.into()).clone();
         match *recorded == *id {
             true => Ok(()),
@@ -182,7 +218,7 @@ impl CatalogWriter for MemoryCatalog {
     }
 
     fn insert(&self, new: NewTenant, _by: &Actor) -> Result<Tenant, WriteError> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.refuse_taken(&new.id)?;
         for name in &new.names {
             state.refuse_others(name, &new.id)?;
@@ -198,7 +234,7 @@ impl CatalogWriter for MemoryCatalog {
             .build()?;
         state.store(tenant.clone());
         for name in new.names {
-            state.bind(&name, tenant.id(), None);
+            state.route(&name, tenant.id());
         }
         Ok(tenant)
     }
@@ -210,17 +246,18 @@ impl CatalogWriter for MemoryCatalog {
         change: TenantChange,
         _by: &Actor,
     ) -> Result<Tenant, WriteError> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let tenant = change.apply(state.get_seen(id, seen)?, Version(state.version + 1))?;
         state.store(tenant.clone());
         Ok(tenant)
     }
 
     fn remove(&self, id: &TenantId, seen: Version, _by: &Actor) -> Result<Version, WriteError> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let epoch = state.get_seen(id, seen)?.epoch();
         state.tenants.remove(id);
-        state.names.retain(|_, (owner, _)| owner != id);
+        state.names.retain(|_, owner| owner != id);
+        state.claims.retain(|(_, claimant), _| claimant != id);
         state.primary.remove(id);
         state.tombstones.insert(id.clone(), epoch);
         let id = id.clone();
@@ -234,18 +271,20 @@ impl CatalogWriter for MemoryCatalog {
         proof: Proof,
         _by: &Actor,
     ) -> Result<Version, WriteError> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
+        let until = self.clock.now() + CLAIM_TTL;
         state.get(id)?;
         state.refuse_others(name, id)?;
-        let pending = match (name, proof) {
-            (_, Proof::Trusted) => None,
-            (Name::Domain(_), Proof::Pending(challenge)) => Some(challenge),
+        match (name, proof) {
+            (_, Proof::Trusted) => Ok(state.route(name, id)),
+            (Name::Domain(domain), Proof::Pending(challenge)) => {
+                Ok(state.claim(domain, id, Claim { challenge, until }))
+            }
             (Name::Label(label), Proof::Pending(_)) => {
                 let label = label.clone();
-                return Err(WriteError::LabelNeedsNoProof { label });
+                Err(WriteError::LabelNeedsNoProof { label })
             }
-        };
-        Ok(state.bind(name, id, pending))
+        }
     }
 
     fn verify(
@@ -255,23 +294,19 @@ impl CatalogWriter for MemoryCatalog {
         txt: &str,
         _by: &Actor,
     ) -> Result<Version, WriteError> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.get(id)?;
         let name = Name::Domain(domain.clone());
-        let bound = state.names.get_mut(&name).filter(|(owner, _)| owner == id);
-        let Some((_, pending)) = bound else {
-            let id = id.clone();
-            return Err(WriteError::NotBound { name, id });
-        };
-        if pending.as_ref().is_some_and(|c| !c.is_met_by(txt)) {
-            return Err(WriteError::NotProven {
-                domain: domain.clone(),
-                id: id.clone(),
-            });
+        let is_bound = state.names.get(&name) == Some(id);
+        let claim = state.live_claim(domain, id, self.clock.now());
+        let (domain, id) = (domain.clone(), id.clone());
+        match claim {
+            Some(challenge) if challenge.is_met_by(txt) => {}
+            Some(_) => return Err(WriteError::NotProven { domain, id }),
+            None if is_bound => {}
+            None => return Err(WriteError::NoClaim { domain, id }),
         }
-        *pending = None;
-        let id = id.clone();
-        Ok(state.write(Change::Bound { name, id }))
+        Ok(state.route(&name, &id))
     }
 
     fn make_primary(
@@ -280,54 +315,73 @@ impl CatalogWriter for MemoryCatalog {
         id: &TenantId,
         _by: &Actor,
     ) -> Result<Version, WriteError> {
-        let mut state = self.0.lock();
-        state.get(id)?;
+        let mut state = self.state.lock();
         let (name, id) = (Name::Domain(domain.clone()), id.clone());
-        match state.names.get(&name) {
-            Some((owner, None)) if *owner == id => {}
-            Some((owner, Some(_))) if *owner == id => {
+        match state.refuse_not_bound(&name, &id) {
+            Err(WriteError::NotBound { .. })
+                if state.live_claim(domain, &id, self.clock.now()).is_some() =>
+            {
                 let domain = domain.clone();
                 return Err(WriteError::NotProven { domain, id });
             }
-            _ => return Err(WriteError::NotBound { name, id }),
+            bound => bound?,
         }
         state.primary.insert(id.clone(), name.clone());
-        Ok(state.write(Change::Bound { name, id }))
+        Ok(state.write(Change::Moved { name, id }))
+    }
+
+    fn rebind(
+        &self,
+        name: &Name,
+        from: &TenantId,
+        to: &TenantId,
+        _by: &Actor,
+    ) -> Result<Version, WriteError> {
+        let mut state = self.state.lock();
+        state.get(to)?;
+        state.refuse_not_bound(name, from)?;
+        Ok(state.route(name, to))
     }
 
     fn unbind(&self, name: &Name, id: &TenantId, _by: &Actor) -> Result<Version, WriteError> {
-        let mut state = self.0.lock();
-        state.get(id)?;
-        if *name == Name::Label(id.clone()) {
-            return Err(WriteError::OwnId { id: id.clone() });
+        let mut state = self.state.lock();
+        let bound = state.refuse_not_bound(name, id);
+        if let (Err(WriteError::NotBound { .. }), Name::Domain(domain)) = (&bound, name)
+            && state.live_claim(domain, id, self.clock.now()).is_some()
+        {
+            state.claims.remove(&(domain.clone(), id.clone()));
+        } else {
+            bound?;
         }
-        if state.names.get(name).is_none_or(|(owner, _)| owner != id) {
-            return Err(WriteError::NotBound {
-                name: name.clone(),
-                id: id.clone(),
-            });
-        }
-        state.names.remove(name);
-        state.primary.retain(|_, primary| primary != name);
-        Ok(state.write(Change::Unbound { name: name.clone() }))
+        Ok(state.let_go(name.clone()))
     }
 
     fn names(&self, id: &TenantId) -> Result<Vec<Binding>, CatalogError> {
-        let state = self.0.lock();
-        let own = state.names.iter().filter(|(_, (owner, _))| owner == id);
+        let (state, now) = (self.state.lock(), self.clock.now());
+        let bound = state.names.iter().filter(|(_, owner)| *owner == id);
+        let bound = bound.map(|(name, _)| (name.clone(), None));
+        let claims = state
+            .claims
+            .iter()
+            .filter(|((_, claimant), _)| claimant == id);
+        let claims = claims.filter(|(_, claim)| now < claim.until);
+        let claims = claims.map(|((domain, _), claim)| {
+            (Name::Domain(domain.clone()), Some(claim.challenge.clone()))
+        });
+        let all: BTreeMap<_, _> = bound.chain(claims).collect();
         let primary = state.primary.get(id);
-        let binding = |(name, (_, pending)): (&Name, &(_, Option<Challenge>))| {
-            let mut binding = Binding::new(name.clone(), pending.clone());
-            binding.primary = primary == Some(name);
+        let binding = |(name, pending)| {
+            let mut binding = Binding::new(name, pending);
+            binding.primary = primary == Some(&binding.name);
             binding
         };
-        Ok(own.map(binding).collect())
+        Ok(all.into_iter().map(binding).collect())
     }
 
     fn page(&self, after: Option<&TenantId>, max: usize) -> Result<Vec<Tenant>, CatalogError> {
         use std::ops::Bound;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let state = self.0.lock();
+        let state = self.state.lock();
         let range = state.tenants.range::<TenantId, _>((from, Bound::Unbounded));
         Ok(range.take(max).map(|(_, tenant)| tenant.clone()).collect())
     }

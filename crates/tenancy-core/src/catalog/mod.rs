@@ -1,17 +1,20 @@
 //! The list of all tenants: [`Catalog`] to look up, [`CatalogWriter`] to change.
 
 mod error;
+mod feed;
 mod memory;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::{Challenge, Domain};
-use crate::id::{Epoch, TenantId, Version};
+use crate::id::{TenantId, Version};
 use crate::maintenance::Maintenance;
 use crate::tenant::{Attributes, Placement, Tenant, TenantStatus, TooManyAttributes};
 
 pub use error::{CatalogError, WriteError};
+pub use feed::{Change, Changes, Versioned};
 pub use memory::MemoryCatalog;
 
 /// Looks tenants up. An embedder with a list of its own writes one method.
@@ -111,12 +114,13 @@ pub trait CatalogWriter: Catalog {
     /// [`WriteError::Conflict`] when the row has moved on.
     fn remove(&self, id: &TenantId, seen: Version, by: &Actor) -> Result<Version, WriteError>;
 
-    /// Binds a further name to a tenant. A domain bound with [`Proof::Pending`]
-    /// does not route until it is [verified](Self::verify); binding it again
-    /// starts a new attempt.
+    /// Binds a further name to a tenant. A domain bound with [`Proof::Pending`] is
+    /// only claimed: it does not route until it is [verified](Self::verify), and other
+    /// tenants may claim it as well. Claiming it again starts a new attempt. Binding it
+    /// with [`Proof::Trusted`] ends every claim of it.
     ///
     /// # Errors
-    /// When the name belongs to another tenant.
+    /// When the name routes to another tenant.
     fn bind(
         &self,
         name: &Name,
@@ -125,10 +129,12 @@ pub trait CatalogWriter: Catalog {
         by: &Actor,
     ) -> Result<Version, WriteError>;
 
-    /// Makes a pending domain route, once `txt` is the value that its DNS holds.
+    /// Makes a claimed domain route, once `txt` is the value that its DNS holds. Other
+    /// tenants' claims of it end.
     ///
     /// # Errors
-    /// [`WriteError::NotProven`] when it is not the value of the last attempt.
+    /// [`WriteError::NotProven`] when it is not the value of the last attempt;
+    /// [`WriteError::NoClaim`] when the tenant has no claim of it, or none any more.
     fn verify(
         &self,
         domain: &Domain,
@@ -150,13 +156,26 @@ pub trait CatalogWriter: Catalog {
         by: &Actor,
     ) -> Result<Version, WriteError>;
 
-    /// Takes a name away from its tenant. The tenant's own id cannot be.
+    /// Moves a name that routes from one tenant to another, in one write: it is never
+    /// nobody's in between. Of another tenant than before it is not the primary domain.
+    ///
+    /// # Errors
+    /// When the name does not route to `from`, or is its own id.
+    fn rebind(
+        &self,
+        name: &Name,
+        from: &TenantId,
+        to: &TenantId,
+        by: &Actor,
+    ) -> Result<Version, WriteError>;
+
+    /// Takes a name away from its tenant, or ends its claim. The tenant's own id cannot be.
     ///
     /// # Errors
     /// When the name is not this tenant's.
     fn unbind(&self, name: &Name, id: &TenantId, by: &Actor) -> Result<Version, WriteError>;
 
-    /// A tenant's further names, pending ones too.
+    /// A tenant's further names, and its claims that have not expired.
     ///
     /// # Errors
     /// When the catalog cannot be asked.
@@ -236,72 +255,6 @@ impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.as_key().fmt(f)
     }
-}
-
-/// A value and the state of the catalog it was read from: the counter in the
-/// read's own snapshot, never the row's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Versioned<T> {
-    /// The value.
-    pub value: T,
-    /// The catalog's version when it was read.
-    pub as_of: Version,
-}
-
-/// A stretch of the change feed.
-///
-/// ```
-/// use tenancy_core::*;
-/// let catalog = std::sync::Arc::new(MemoryCatalog::new());
-/// let resolver = Resolver::builder(catalog.clone()).rule(Rule::Domain).build()?;
-/// resolver.sync()?;
-///
-/// // Another process added a tenant; a message brings the stretch that says so.
-/// catalog.insert(NewTenant::new("acme".parse()?), &Actor::new("docs"))?;
-/// let stretch = catalog.changes(resolver.applied(), 100)?.expect("it has a feed");
-/// assert!(matches!(&stretch.items[..], [Change::Tenant(acme)] if acme.id().as_str() == "acme"));
-/// resolver.apply(&stretch);
-/// assert_eq!(resolver.applied(), stretch.upto);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changes {
-    /// Everything up to here is in the items, or was before them.
-    pub upto: Version,
-    /// Whether there is more after `upto` right now. Then `upto` is beyond the version that was
-    /// asked for.
-    pub more: bool,
-    /// Whether the feed starts over: all that was known is to be forgotten first.
-    pub reset: bool,
-    /// What changed, oldest first.
-    pub items: Vec<Change>,
-}
-
-/// One change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Change {
-    /// A tenant is new or different. Its id is a label of its own.
-    Tenant(Tenant),
-    /// A tenant is gone, with all its names.
-    Removed {
-        /// Who.
-        id: TenantId,
-        /// Its last epoch.
-        epoch: Epoch,
-    },
-    /// A further name routes to a tenant.
-    Bound {
-        /// The name.
-        name: Name,
-        /// Whose it is.
-        id: TenantId,
-    },
-    /// A name routes to nobody.
-    Unbound {
-        /// The name.
-        name: Name,
-    },
 }
 
 /// Who wrote: a person, a job, the system. Audits keep it.
@@ -457,9 +410,13 @@ impl TenantChange {
 pub enum Proof {
     /// The operator vouches for it: it routes at once. Labels are always bound so.
     Trusted,
-    /// A domain that routes once its DNS shows this challenge.
+    /// A claim of a domain, which routes once its DNS shows this challenge. Each attempt of
+    /// each tenant needs a challenge of its own. It ends after [`CLAIM_TTL`].
     Pending(Challenge),
 }
+
+/// The time after which a claim that nobody has proven ends: 7 days.
+pub const CLAIM_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A further name of a tenant, as [`CatalogWriter::names`] tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]

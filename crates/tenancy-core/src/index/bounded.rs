@@ -132,9 +132,15 @@ impl<S: BuildHasher, V: Clone> Bounded<S, V> {
         drop((gone, victim));
     }
 
-    pub(crate) fn del(&self, name: Probe<'_>) {
+    /// `removed` runs while the name's shard is locked.
+    pub(crate) fn del(&self, name: Probe<'_>, removed: impl FnOnce(&Kept, &V)) {
         let hash = self.hash(name);
-        let gone = self.shard(hash).write().take(hash, name);
+        let mut shard = self.shard(hash).write();
+        let gone = shard.take(hash, name);
+        if let Some((name, value)) = &gone {
+            removed(name, value);
+        }
+        drop(shard);
         drop(gone);
     }
 
@@ -244,7 +250,7 @@ mod tests {
                     model.insert(text, step);
                 }
                 8..10 => {
-                    map.del(probe);
+                    map.del(probe, |_, _| {});
                     model.remove(&text);
                 }
                 10 => map.put_if(probe, 0, || false, |_, _| panic!("nothing was kept")),

@@ -16,6 +16,7 @@ use crate::sync::{AtomicU64, Mutex, Signal};
 use crate::tenant::Tenant;
 
 pub(crate) struct Cache<S> {
+    /// Each answer with the moment before it was read.
     tenants: Bounded<S, (Tenant, u64)>,
     nobody: Bounded<S, u64>,
     /// Which names of a tenant are kept, at least. Locked last.
@@ -71,11 +72,16 @@ impl<S: BuildHasher + Clone> Cache<S> {
     }
 
     pub(crate) fn find(&self, name: Probe<'_>, now: u64) -> Option<Found> {
-        if let Some((tenant, until)) = self.tenants.get(name) {
-            return (now <= until).then_some(Found::Tenant(tenant));
+        self.find_since(name, now.saturating_sub(self.ttl))
+    }
+
+    /// An answer that was read at this moment or later.
+    pub(crate) fn find_since(&self, name: Probe<'_>, oldest: u64) -> Option<Found> {
+        if let Some((tenant, read_at)) = self.tenants.get(name) {
+            return (read_at >= oldest).then_some(Found::Tenant(tenant));
         }
-        let until = self.nobody.get(name)?;
-        (now <= until).then_some(Found::Nobody)
+        let read_at = self.nobody.get(name)?;
+        (read_at >= oldest).then_some(Found::Nobody)
     }
 
     /// Asks the catalog, once for all who ask at the same time.
@@ -98,8 +104,7 @@ impl<S: BuildHasher + Clone> Cache<S> {
             return Err(Arc::new(CatalogError::new(lags)));
         }
         if kept_by_us {
-            let until = now.saturating_add(self.ttl);
-            self.keep(Probe::of(key), &answer, forgotten, until);
+            self.keep(Probe::of(key), &answer, forgotten, now);
         }
         Ok(answer.value.map_or(Found::Nobody, Found::Tenant))
     }
@@ -140,7 +145,7 @@ impl<S: BuildHasher + Clone> Cache<S> {
         Ok((loaded?, By::Us))
     }
 
-    fn keep(&self, name: Probe<'_>, answer: &Answer, forgotten: u64, until: u64) {
+    fn keep(&self, name: Probe<'_>, answer: &Answer, forgotten: u64, read_at: u64) {
         // Compared while the name's shard is locked, and raised before anything is
         // forgotten: either the comparison fails or what is kept here is forgotten.
         let current = || {
@@ -148,9 +153,11 @@ impl<S: BuildHasher + Clone> Cache<S> {
                 && self.forgotten.load(Ordering::Acquire) == forgotten
         };
         let Some(tenant) = &answer.value else {
-            self.nobody.put_if(name, until, current, |_, _| {});
+            self.nobody.put_if(name, read_at, current, |_, _| {});
+            self.drop_tenant(name);
             return;
         };
+        self.nobody.del(name, |_, _| {});
         // Remembered before the comparison, and under the same lock: what is kept is
         // remembered, whoever forgets the tenant meanwhile.
         let still = || {
@@ -159,7 +166,7 @@ impl<S: BuildHasher + Clone> Cache<S> {
         };
         let evicted = |gone: &Kept, (owner, _): &(Tenant, u64)| self.disremember(owner.id(), gone);
         self.tenants
-            .put_if(name, (tenant.clone(), until), still, evicted);
+            .put_if(name, (tenant.clone(), read_at), still, evicted);
     }
 
     fn remember(&self, id: &TenantId, name: Kept) {
@@ -180,6 +187,12 @@ impl<S: BuildHasher + Clone> Cache<S> {
         }
     }
 
+    /// What is kept of nobody's name is no tenant's any more.
+    fn drop_tenant(&self, name: Probe<'_>) {
+        let gone = |name: &Kept, (owner, _): &(Tenant, u64)| self.disremember(owner.id(), name);
+        self.tenants.del(name, gone);
+    }
+
     /// From here on older answers are not kept. Call before [`forget`](Self::forget).
     pub(crate) fn raise(&self, upto: Version) {
         self.applied.fetch_max(upto.0, Ordering::AcqRel);
@@ -190,10 +203,10 @@ impl<S: BuildHasher + Clone> Cache<S> {
         match change {
             Change::Tenant(tenant) => self.forget_tenant(tenant.id()),
             Change::Removed { id, .. } => self.forget_tenant(id),
-            Change::Bound { name, .. } | Change::Unbound { name } => {
+            Change::Bound { name, .. } | Change::Moved { name, .. } | Change::Unbound { name } => {
                 let name = Probe::of(name.as_key());
-                self.tenants.del(name);
-                self.nobody.del(name);
+                self.drop_tenant(name);
+                self.nobody.del(name, |_, _| {});
             }
         }
     }
@@ -201,9 +214,10 @@ impl<S: BuildHasher + Clone> Cache<S> {
     fn forget_tenant(&self, id: &TenantId) {
         let names = self.names.lock().remove(id).unwrap_or_default();
         for name in &names {
-            self.tenants.del(name.as_probe());
+            self.tenants.del(name.as_probe(), |_, _| {});
         }
-        self.nobody.del(Probe::of(TenantKey::Label(id.as_str())));
+        let own = Probe::of(TenantKey::Label(id.as_str()));
+        self.nobody.del(own, |_, _| {});
     }
 
     /// Forgets all and counts from this version on.
@@ -212,7 +226,13 @@ impl<S: BuildHasher + Clone> Cache<S> {
         self.forget_all();
     }
 
-    pub(crate) fn forget_all(&self) {
+    /// Forgets what these are about, and does not keep what was asked before.
+    pub(crate) fn forget_each(&self, changes: &[Change]) {
+        self.forgotten.fetch_add(1, Ordering::AcqRel);
+        changes.iter().for_each(|change| self.forget(change));
+    }
+
+    fn forget_all(&self) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
         // Names first: what is kept after its shard was cleared is remembered after.
         self.names.lock().clear();

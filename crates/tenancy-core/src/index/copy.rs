@@ -4,7 +4,7 @@
 //! shards of the names that change, one at a time, so that no reader ever waits for
 //! more than the growth of one shard.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
@@ -186,33 +186,29 @@ impl<S: BuildHasher> Copy<S> {
         }
     }
 
-    /// Applies one change. `reserved` labels are remembered but never found.
-    pub(crate) fn apply(
+    /// Applies changes, oldest first. A reader sees each name as it was before all of them,
+    /// or as it is after: one that moves is never nobody's. `reserved` labels are remembered
+    /// but never found.
+    pub(crate) fn apply<'c>(
         &self,
-        change: &Change,
+        changes: impl IntoIterator<Item = &'c Change>,
         reserved: &dyn Fn(&TenantId) -> bool,
-    ) -> Option<Conflict> {
-        let mut writer = Writer {
-            copy: self,
-            owners: &mut self.owners.lock(),
-            reserved,
-            conflict: None,
-        };
-        match change {
-            Change::Tenant(tenant) => writer.tenant(tenant),
-            Change::Removed { id, .. } => writer.removed(id),
-            Change::Bound { name, id } => writer.bound(name, id),
-            Change::Unbound { name } => writer.unbound(name),
-        }
-        writer.conflict
+    ) -> Vec<Conflict> {
+        self.write(reserved, |writer| {
+            for change in changes {
+                match change {
+                    Change::Tenant(tenant) => writer.tenant(tenant),
+                    Change::Removed { id, .. } => writer.removed(id),
+                    Change::Bound { name, id } => writer.bound(name, id),
+                    Change::Moved { name, id } => writer.moved(name, id),
+                    Change::Unbound { name } => writer.unbound(name),
+                }
+            }
+        })
     }
 
-    /// Forgets every name but these, and every tenant that has none of them.
-    pub(crate) fn retain(
-        &self,
-        ids: &std::collections::HashSet<TenantId>,
-        names: &std::collections::HashSet<Name>,
-    ) {
+    /// Forgets every binding but these, and every tenant that has none of them.
+    pub(crate) fn retain(&self, ids: &HashSet<TenantId>, bound: &HashMap<Name, Vec<TenantId>>) {
         let mut gone = Vec::new();
         for shard in &*self.shards {
             let shard = shard.read();
@@ -226,16 +222,30 @@ impl<S: BuildHasher> Copy<S> {
             if !ids.contains(id) {
                 gone.push(id.clone());
             }
-            unbound.extend(owned.names.iter().filter(|n| !names.contains(*n)).cloned());
+            let stays = |name: &&Name| bound.get(*name).is_some_and(|ids| ids.contains(id));
+            let lost = owned.names.iter().filter(|name| !stays(name));
+            unbound.extend(lost.map(|name| (name.clone(), id.clone())));
         }
-        let none = |_: &TenantId| false;
-        for id in gone {
-            let epoch = crate::id::Epoch::FIRST;
-            self.apply(&Change::Removed { id, epoch }, &none);
-        }
-        for name in unbound {
-            self.apply(&Change::Unbound { name }, &none);
-        }
+        self.write(&|_| false, |writer| {
+            gone.iter().for_each(|id| writer.removed(id));
+            unbound.iter().for_each(|(name, id)| writer.lost(name, id));
+        });
+    }
+
+    fn write(
+        &self,
+        reserved: &dyn Fn(&TenantId) -> bool,
+        changes: impl FnOnce(&mut Writer<'_, S>),
+    ) -> Vec<Conflict> {
+        let mut writer = Writer {
+            copy: self,
+            owners: &mut self.owners.lock(),
+            reserved,
+            slots: HashMap::new(),
+            conflicts: Vec::new(),
+        };
+        changes(&mut writer);
+        writer.show()
     }
 }
 
@@ -243,10 +253,41 @@ struct Writer<'a, S> {
     copy: &'a Copy<S>,
     owners: &'a mut Owners,
     reserved: &'a dyn Fn(&TenantId) -> bool,
-    conflict: Option<Conflict>,
+    /// What each name that was written leads to; readers do not see it yet.
+    slots: HashMap<Name, Option<Slot>>,
+    conflicts: Vec<Conflict>,
 }
 
 impl<S: BuildHasher> Writer<'_, S> {
+    fn slot(&self, name: &Name) -> Option<Slot> {
+        match self.slots.get(name) {
+            Some(slot) => slot.clone(),
+            None => self.copy.slot(name),
+        }
+    }
+
+    fn put(&mut self, name: &Name, slot: Slot) {
+        self.slots.insert(name.clone(), Some(slot));
+    }
+
+    fn del(&mut self, name: &Name) {
+        self.slots.insert(name.clone(), None);
+    }
+
+    /// Lets readers see all of it, name by name. What was a conflict on the way is none.
+    fn show(mut self) -> Vec<Conflict> {
+        let slots = &self.slots;
+        let lasts = |c: &mut Conflict| slots.get(&c.name) == Some(&Some(Slot::Contested));
+        self.conflicts.retain_mut(lasts);
+        for (name, slot) in self.slots {
+            match slot {
+                Some(slot) => self.copy.put(&name, slot),
+                None => self.copy.del(&name),
+            }
+        }
+        self.conflicts
+    }
+
     fn tenant(&mut self, tenant: &Tenant) {
         let id = tenant.id();
         let own = Name::Label(id.clone());
@@ -308,19 +349,40 @@ impl<S: BuildHasher> Writer<'_, S> {
         }
     }
 
+    /// The name leads to this tenant and to no other that it was bound to.
+    fn moved(&mut self, name: &Name, id: &TenantId) {
+        for holder in self.holders(name) {
+            if holder != *id {
+                self.lost(name, &holder);
+            }
+        }
+        self.bound(name, id);
+    }
+
     fn unbound(&mut self, name: &Name) {
-        let bound = |owned: &&mut Owned| owned.names.contains(name);
-        let mut holders = self.owners.waiting.remove(name).unwrap_or_default();
-        match (self.owners.contested.get(name), self.copy.slot(name)) {
+        for holder in self.holders(name) {
+            self.lost(name, &holder);
+        }
+    }
+
+    /// Everybody that the name may be bound to.
+    fn holders(&self, name: &Name) -> Vec<TenantId> {
+        let mut holders = self.owners.waiting.get(name).cloned().unwrap_or_default();
+        match (self.owners.contested.get(name), self.slot(name)) {
             (Some(claimants), _) => holders.extend_from_slice(claimants),
             (None, Some(Slot::Owner(tenant))) => holders.push(tenant.id().clone()),
             _ => {}
         }
-        for id in holders {
-            if let Some(owned) = self.owners.known.get_mut(&id).filter(bound) {
-                owned.names.retain(|known| known != name);
-                self.release(name, &id);
-            }
+        holders
+    }
+
+    /// The name is no longer bound to this tenant, if it was.
+    fn lost(&mut self, name: &Name, id: &TenantId) {
+        let bound = |owned: &&mut Owned| owned.names.contains(name);
+        if let Some(owned) = self.owners.known.get_mut(id).filter(bound) {
+            owned.names.retain(|known| known != name);
+            self.stop_waiting(name, id);
+            self.release(name, id);
         }
     }
 
@@ -329,7 +391,7 @@ impl<S: BuildHasher> Writer<'_, S> {
         if matches!(name, Name::Label(label) if (self.reserved)(label)) {
             return self.wait(name, tenant.id());
         }
-        match self.copy.slot(name) {
+        match self.slot(name) {
             Some(Slot::Owner(owner)) if owner.id() != tenant.id() => {
                 for tenant in [&owner, tenant] {
                     let owned = self.owners.known.entry(tenant.id().clone()).or_default();
@@ -337,8 +399,8 @@ impl<S: BuildHasher> Writer<'_, S> {
                 }
                 let claimants = vec![owner.id().clone(), tenant.id().clone()];
                 self.owners.contested.insert(name.clone(), claimants);
-                self.copy.put(name, Slot::Contested);
-                self.conflict = Some(Conflict {
+                self.put(name, Slot::Contested);
+                self.conflicts.push(Conflict {
                     name: name.clone(),
                     owner: owner.id().clone(),
                     other: tenant.id().clone(),
@@ -352,15 +414,15 @@ impl<S: BuildHasher> Writer<'_, S> {
                 let owned = self.owners.known.entry(tenant.id().clone()).or_default();
                 owned.tenant = Some(tenant.clone());
             }
-            _ => self.copy.put(name, Slot::Owner(tenant.clone())),
+            _ => self.put(name, Slot::Owner(tenant.clone())),
         }
     }
 
     /// The name no longer leads to this tenant; where two claimed it, the other has it.
     fn release(&mut self, name: &Name, id: &TenantId) {
         let Some(claimants) = self.owners.contested.get_mut(name) else {
-            if matches!(self.copy.slot(name), Some(Slot::Owner(owner)) if owner.id() == id) {
-                self.copy.del(name);
+            if matches!(self.slot(name), Some(Slot::Owner(owner)) if owner.id() == id) {
+                self.del(name);
             }
             return;
         };
@@ -373,8 +435,8 @@ impl<S: BuildHasher> Writer<'_, S> {
                 .and_then(|owned| owned.tenant.clone());
             self.owners.contested.remove(name);
             match owner {
-                Some(owner) => self.copy.put(name, Slot::Owner(owner)),
-                None => self.copy.del(name),
+                Some(owner) => self.put(name, Slot::Owner(owner)),
+                None => self.del(name),
             }
         }
     }
@@ -385,7 +447,7 @@ impl<S: BuildHasher> Writer<'_, S> {
         {
             return owned.tenant.clone();
         }
-        match self.copy.slot(&Name::Label(id.clone())) {
+        match self.slot(&Name::Label(id.clone())) {
             Some(Slot::Owner(tenant)) if tenant.id() == id => Some(tenant),
             _ => None,
         }

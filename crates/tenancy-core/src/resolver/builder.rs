@@ -43,6 +43,7 @@ pub struct ResolverBuilder<S = DefaultHasher> {
     poll_every: Duration,
     max_staleness: Duration,
     serve_stale_for: Duration,
+    upkeep: Option<Duration>,
     max_tenants: usize,
     max_cached: usize,
     clock: Clock,
@@ -70,6 +71,7 @@ impl ResolverBuilder {
             poll_every: Duration::from_millis(500),
             max_staleness: Duration::from_secs(2),
             serve_stale_for: Duration::ZERO,
+            upkeep: None,
             max_tenants: 1_000_000,
             max_cached: 100_000,
             clock: Clock::system(),
@@ -172,6 +174,15 @@ impl<S> ResolverBuilder<S> {
         self
     }
 
+    /// A thread of the caller's own calls [`Resolver::sync`] this often: requests leave the
+    /// polling to it. They poll when it is late by as much again, so that a thread that died
+    /// is missed by nobody; and in time for `max_staleness`, however seldom it syncs. Defaults
+    /// to none: requests poll after `poll_every`.
+    pub fn synced_every(mut self, every: Duration) -> Self {
+        self.upkeep = Some(every);
+        self
+    }
+
     /// How old an answer from memory may be; 2 s unless said. Without a feed, how
     /// long an answer is kept.
     pub fn max_staleness(mut self, age: Duration) -> Self {
@@ -233,6 +244,7 @@ impl<S> ResolverBuilder<S> {
             poll_every: self.poll_every,
             max_staleness: self.max_staleness,
             serve_stale_for: self.serve_stale_for,
+            upkeep: self.upkeep,
             max_tenants: self.max_tenants,
             max_cached: self.max_cached,
             clock: self.clock,
@@ -257,7 +269,12 @@ impl<S> ResolverBuilder<S> {
             });
         }
         Ok(Resolver {
-            fresh: Fresh::new(self.poll_every, self.max_staleness, self.serve_stale_for),
+            fresh: Fresh::new(
+                self.poll_every,
+                self.max_staleness,
+                self.serve_stale_for,
+                self.upkeep,
+            ),
             catalog: self.catalog,
             classifier: self.classifier,
             hosts,

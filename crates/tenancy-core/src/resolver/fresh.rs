@@ -19,6 +19,12 @@ pub(crate) struct Fresh {
     pub(crate) applied: AtomicU64,
     /// When the last complete sync began.
     pub(crate) synced_at: AtomicU64,
+    /// When a caller has to look whether it is its turn to sync; 0 where a sync is due now.
+    due_at: AtomicU64,
+    /// From the last sync until callers sync: `poll_every`, or later where a thread does.
+    due_after: u64,
+    /// Changes are known to be missing: the next caller claims a sync.
+    gap: AtomicBool,
     claimed_at: AtomicU64,
     /// A `try_resolve` claimed a sync and left it to the next `resolve`.
     owed: AtomicBool,
@@ -44,8 +50,15 @@ impl Fresh {
         poll_every: Duration,
         max_staleness: Duration,
         serve_stale: Duration,
+        upkeep: Option<Duration>,
     ) -> Self {
+        let late = upkeep.unwrap_or_default().saturating_mul(2);
+        // Early enough for one caller to sync before the others may no longer be answered.
+        let due_after = late.min(max_staleness.saturating_sub(poll_every));
         Self {
+            due_after: nanos_of(due_after.max(poll_every)),
+            due_at: AtomicU64::new(0),
+            gap: AtomicBool::new(false),
             poll_every: nanos_of(poll_every),
             max_staleness: nanos_of(max_staleness),
             serve_stale_for: nanos_of(serve_stale.max(max_staleness)),
@@ -66,10 +79,13 @@ impl Fresh {
     /// Is it time to ask the feed again?
     #[inline]
     pub(crate) fn is_due(&self, now: u64) -> bool {
-        // Added, where a difference would have to be kept from going below zero. Five
-        // centuries are no sum, and one that wraps only asks too often.
-        let synced_at = self.synced_at.load(Ordering::Acquire);
-        now >= synced_at.wrapping_add(self.poll_every)
+        now >= self.due_at.load(Ordering::Acquire)
+    }
+
+    /// Changes are missing. Call with the lock of the syncs.
+    pub(crate) fn make_due(&self) {
+        self.gap.store(true, Ordering::Release);
+        self.due_at.store(0, Ordering::Release);
     }
 
     /// Whose turn it is, for a caller that may block.
@@ -103,6 +119,9 @@ impl Fresh {
     /// One caller in each `poll_every` gets the claim; who never keeps it loses it
     /// to the next.
     fn claim(&self, now: u64) -> bool {
+        if self.gap.swap(false, Ordering::AcqRel) {
+            return true;
+        }
         let last = self.claimed_at.load(Ordering::Acquire);
         now.saturating_sub(last) >= self.poll_every
             && self
@@ -111,8 +130,12 @@ impl Fresh {
                 .is_ok()
     }
 
+    /// Call with the lock of the syncs.
     pub(crate) fn synced(&self, began: u64) {
+        self.gap.store(false, Ordering::Release);
         self.synced_at.fetch_max(began, Ordering::AcqRel);
         self.claimed_at.fetch_max(began, Ordering::AcqRel);
+        let due_at = began.saturating_add(self.due_after);
+        self.due_at.fetch_max(due_at, Ordering::AcqRel);
     }
 }

@@ -1,6 +1,6 @@
 //! The resolver's memory, and how it is kept up to date.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use super::Resolver;
 use super::fresh::Turn;
 use super::way::Unavailable;
-use crate::catalog::{CatalogError, Change, Changes, Name, TenantKey};
+use crate::catalog::{Catalog, CatalogError, Change, Changes, Name, TenantKey};
 use crate::event::Event;
 use crate::id::{TenantId, Version};
 use crate::index::cache::Cache;
@@ -23,15 +23,32 @@ pub(crate) enum Store<S> {
     Cache { cache: Cache<S>, feed: Feed },
 }
 
-/// Where a stretch that is not the last one ends: beyond where it began, or who follows the
-/// feed would ask for ever.
-fn moved(since: Version, changes: &Changes) -> Result<Version, CatalogError> {
-    if changes.upto > since {
-        return Ok(changes.upto);
+const GONE: &str = "its change feed is gone";
+const STARTED_OVER: &str = "its change feed started over while it was read";
+
+/// Asks for the changes after `since`, and does not trust the answer: one that leaves changes
+/// out would lose them for good, and one that says "more" without getting further would be
+/// asked for ever.
+fn ask(catalog: &dyn Catalog, since: Version) -> Result<Option<Changes>, CatalogError> {
+    let Some(changes) = catalog.changes(since, PAGE)? else {
+        return Ok(None);
+    };
+    let from = match changes.reset {
+        true => Version::ZERO,
+        false => since,
+    };
+    if changes.since > from {
+        return Err(CatalogError::new(format!(
+            "its change feed was asked for what follows version {from} and starts after version {}",
+            changes.since
+        )));
     }
-    Err(CatalogError::new(format!(
-        "its change feed says that there is more after version {since} and does not get beyond it"
-    )))
+    if changes.more && changes.upto <= from {
+        return Err(CatalogError::new(format!(
+            "its change feed says that there is more after version {from} and does not get beyond it"
+        )));
+    }
+    Ok(Some(changes))
 }
 
 /// Whether a catalog tells what changed.
@@ -61,9 +78,11 @@ struct Applied {
 }
 
 impl<S: BuildHasher + Clone> Resolver<S> {
-    /// Applies everything that the catalog has changed since the last time. Without
-    /// a feed, everything cached is forgotten instead. Afterwards no answer is older
-    /// than this call.
+    /// Applies everything that the catalog has changed since the last time. Afterwards no
+    /// answer is older than this call.
+    ///
+    /// Without a feed there is nothing to ask: each answer is kept as long as `max_staleness`
+    /// allows, and [`apply`](Self::apply) forgets those that are known to have changed.
     ///
     /// # Errors
     /// When the catalog cannot be asked; what was known stays.
@@ -80,19 +99,42 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         failed.map_or_else(|| Ok(self.applied()), Err)
     }
 
-    /// Applies what a change feed delivered by another way than
-    /// [`sync`](Self::sync), in the order it was delivered. What was applied before
-    /// is passed over; before the first load there is nothing to apply it to.
+    /// Applies a stretch of the change feed that came by another way than
+    /// [`sync`](Self::sync), for example in a message.
+    ///
+    /// It is applied only if it starts where the last one ended. One that was applied before
+    /// is passed over. Any other (changes before it are missing, it says that there are more,
+    /// or that the feed starts over) makes a sync due, which the next
+    /// [`resolve`](Self::resolve) does. Before the first load there is nothing to apply it to.
+    ///
+    /// A catalog without a feed has no stretches: here the items tell what to forget, so that
+    /// the next answer about it is read anew, whatever their versions.
     pub fn apply(&self, changes: &Changes) {
         let Some(store) = self.store.get() else {
             return;
         };
         let syncing = self.fresh.syncing.lock();
-        if changes.upto <= self.applied() {
-            return;
+        let (at, mut applied) = (self.applied(), Applied::default());
+        let is_due = match store {
+            Store::Cache {
+                cache,
+                feed: Feed::None,
+            } => {
+                cache.forget_each(&changes.items);
+                applied.batches.push(changes.clone());
+                false
+            }
+            _ if changes.reset => true,
+            _ if changes.upto <= at => false,
+            _ if changes.since == at => {
+                self.apply_locked(store, changes.clone(), &mut applied);
+                changes.more
+            }
+            _ => true,
+        };
+        if is_due {
+            self.fresh.make_due();
         }
-        let mut applied = Applied::default();
-        self.apply_locked(store, changes.clone(), &mut applied);
         drop(syncing);
         self.tell(&applied);
     }
@@ -123,9 +165,12 @@ impl<S: BuildHasher + Clone> Resolver<S> {
             let copy = Copy::new(self.hasher.clone());
             let (mut since, mut tenants) = (Version::ZERO, 0);
             loop {
-                let Some(changes) = self.catalog.changes(since, PAGE)? else {
+                let Some(changes) = ask(&*self.catalog, since)? else {
                     return Ok(cache(Feed::None));
                 };
+                if changes.reset && since > Version::ZERO {
+                    return Err(CatalogError::new(STARTED_OVER));
+                }
                 let is_tenant = |change: &&Change| matches!(change, Change::Tenant(_));
                 tenants += changes.items.iter().filter(is_tenant).count();
                 if tenants > self.max_tenants {
@@ -136,14 +181,11 @@ impl<S: BuildHasher + Clone> Resolver<S> {
                     self.fresh.synced(began);
                     return Ok(cache(Feed::Changes));
                 }
-                for change in &changes.items {
-                    copy.apply(change, &|label| self.is_reserved(label));
-                }
+                copy.apply(&changes.items, &|label| self.is_reserved(label));
+                since = changes.upto;
                 if !changes.more {
-                    since = changes.upto;
                     break;
                 }
-                since = moved(since, &changes)?;
             }
             self.fresh.applied.store(since.0, Ordering::Release);
             self.fresh.synced(began);
@@ -163,10 +205,11 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         }
         let seen = self.fresh.syncs.load(Ordering::Acquire);
         let mut syncing = self.fresh.syncing.lock();
-        let age = self.fresh.age(self.clock.nanos());
-        if age < self.fresh.poll_every {
+        let now = self.clock.nanos();
+        if !self.fresh.is_due(now) {
             return Ok(());
         }
+        let age = self.fresh.age(now);
         let mut applied = Applied::default();
         if self.fresh.syncs.load(Ordering::Acquire) == seen || syncing.is_none() {
             applied = self.sync_locked(store, &mut syncing);
@@ -195,26 +238,18 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     }
 
     fn sync_pages(&self, store: &Store<S>, applied: &mut Applied) -> Result<(), CatalogError> {
-        if let Store::Cache {
-            cache,
-            feed: Feed::None,
-        } = store
-        {
-            cache.forget_all();
+        if !store.has_feed() {
             return Ok(());
         }
         let began = self.clock.nanos();
         loop {
-            let Some(changes) = self.catalog.changes(self.applied(), PAGE)? else {
-                return Err(CatalogError::new("its change feed is gone"));
+            let Some(changes) = ask(&*self.catalog, self.applied())? else {
+                return Err(CatalogError::new(GONE));
             };
             let more = changes.more;
             if changes.reset {
                 self.start_over(store, changes, applied)?;
                 break;
-            }
-            if more {
-                moved(self.applied(), &changes)?;
             }
             self.apply_locked(store, changes, applied);
             if !more {
@@ -228,10 +263,8 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     fn apply_locked(&self, store: &Store<S>, changes: Changes, applied: &mut Applied) {
         match store {
             Store::Copy(copy) => {
-                for change in &changes.items {
-                    let conflict = copy.apply(change, &|label| self.is_reserved(label));
-                    applied.conflicts.extend(conflict);
-                }
+                let conflicts = copy.apply(&changes.items, &|label| self.is_reserved(label));
+                applied.conflicts.extend(conflicts);
             }
             Store::Cache { cache, .. } => {
                 cache.raise(changes.upto);
@@ -257,23 +290,29 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     ) -> Result<(), CatalogError> {
         let mut pages = vec![first];
         while let Some(page) = pages.last().filter(|page| page.more) {
-            match self.catalog.changes(page.upto, PAGE)? {
-                Some(next) => {
-                    if next.more {
-                        moved(page.upto, &next)?;
-                    }
-                    pages.push(next);
-                }
-                None => return Err(CatalogError::new("its change feed is gone")),
+            match ask(&*self.catalog, page.upto)? {
+                Some(next) if next.reset => return Err(CatalogError::new(STARTED_OVER)),
+                Some(next) => pages.push(next),
+                None => return Err(CatalogError::new(GONE)),
             }
         }
-        let (mut ids, mut names) = (HashSet::<TenantId>::new(), HashSet::<Name>::new());
-        for change in pages.iter().flat_map(|page| &page.items) {
+        let mut ids = HashSet::<TenantId>::new();
+        let mut bound = HashMap::<Name, Vec<TenantId>>::new();
+        for change in pages.iter_mut().flat_map(|page| &mut page.items) {
             match change {
                 Change::Tenant(tenant) => drop(ids.insert(tenant.id().clone())),
                 Change::Removed { id, .. } => drop(ids.remove(id)),
-                Change::Bound { name, .. } => drop(names.insert(name.clone())),
-                Change::Unbound { name } => drop(names.remove(name)),
+                Change::Bound { name, id } => {
+                    let (name, id) = (name.clone(), id.clone());
+                    let owners = bound.entry(name.clone()).or_default();
+                    owners.push(id.clone());
+                    if owners.len() == 1 {
+                        // An owner from before is no second one.
+                        *change = Change::Moved { name, id };
+                    }
+                }
+                Change::Moved { name, id } => drop(bound.insert(name.clone(), vec![id.clone()])),
+                Change::Unbound { name } => drop(bound.remove(name)),
             }
         }
         let upto = pages.last().map_or(Version::ZERO, |page| page.upto);
@@ -281,7 +320,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
             self.apply_locked(store, page, applied);
         }
         match store {
-            Store::Copy(copy) => copy.retain(&ids, &names),
+            Store::Copy(copy) => copy.retain(&ids, &bound),
             Store::Cache { cache, .. } => cache.restart(upto),
         }
         // A catalog that was rebuilt may count from a lower version again.
@@ -306,8 +345,14 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         if matches!(key, TenantKey::Label(label) if self.hosts.reserved.contains(label)) {
             return Ok(Found::Nobody);
         }
-        let loaded = cache.load(&*self.catalog, key, now);
-        loaded.map_err(|error| self.unavailable(error))
+        cache.load(&*self.catalog, key, now).or_else(|error| {
+            let unavailable = self.unavailable(error);
+            let oldest = self
+                .clock
+                .nanos()
+                .saturating_sub(self.fresh.serve_stale_for);
+            cache.find_since(name, oldest).ok_or(unavailable)
+        })
     }
 
     fn unavailable(&self, source: Arc<CatalogError>) -> Unavailable {

@@ -1,18 +1,52 @@
 //! [`MemoryCatalog`] against a model: maps, a counter, and one line a rule.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use tenancy_core::{
-    Actor, Attributes, Catalog, CatalogError, CatalogWriter, Challenge, Change, Domain, Epoch,
-    MemoryCatalog, Name, NewTenant, Placement, Proof, Tenant, TenantChange, TenantId, TenantKey,
-    TenantStatus, Version, WriteError,
+    Actor, Attributes, Catalog, CatalogError, CatalogWriter, Challenge, Change, Clock, Domain,
+    Epoch, MemoryCatalog, Name, NewTenant, Placement, Proof, Tenant, TenantChange, TenantId,
+    TenantKey, TenantStatus, Version, WriteError,
 };
 
 use crate::util::{Rng, env};
 
 use model::{Model, Row, Wrote, name, text};
 
+mod conformance;
 mod model;
+
+/// A catalog in memory, by a clock of the test's.
+struct Memory {
+    catalog: MemoryCatalog,
+    clock: Clock,
+}
+
+impl Memory {
+    fn new() -> Self {
+        let clock = Clock::manual();
+        let catalog = MemoryCatalog::with_clock(clock.clone());
+        Self { catalog, clock }
+    }
+}
+
+impl conformance::Subject for Memory {
+    fn catalog(&self) -> &dyn CatalogWriter {
+        &self.catalog
+    }
+
+    fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+}
+
+#[test]
+fn names_have_the_owners_that_any_catalog_gives_them() {
+    for (what, case) in conformance::CASES {
+        println!("{what}");
+        case(&Memory::new());
+    }
+}
 
 fn word(error: &WriteError) -> &'static str {
     match error {
@@ -24,6 +58,7 @@ fn word(error: &WriteError) -> &'static str {
         WriteError::OwnId { .. } => "OwnId",
         WriteError::LabelNeedsNoProof { .. } => "LabelNeedsNoProof",
         WriteError::NotProven { .. } => "NotProven",
+        WriteError::NoClaim { .. } => "NoClaim",
         _ => "another",
     }
 }
@@ -66,7 +101,7 @@ fn write(rng: &mut Rng, real: &MemoryCatalog, model: &mut Model) -> (String, Wro
     let challenge = *rng.pick(&CHALLENGES);
     let version = |tenant: Tenant| tenant.version().0;
     let number = |version: Version| version.0;
-    let (what, real, model) = match rng.below(9) {
+    let (what, real, model) = match rng.below(10) {
         0 | 1 => {
             let mut new = NewTenant::new(id);
             new.status = status;
@@ -120,6 +155,12 @@ fn write(rng: &mut Rng, real: &MemoryCatalog, model: &mut Model) -> (String, Wro
             let name = format!("domain:{domain}");
             ("primary", wrote, model.make_primary(&name, id_text))
         }
+        8 => {
+            let to = *rng.pick(&IDS);
+            let wrote = real.rebind(&name, &id, &to.parse().unwrap(), &by);
+            let model = model.rebind(name_text, id_text, to);
+            ("rebind", wrote.map(number), model)
+        }
         _ => (
             "unbind",
             real.unbind(&name, &id, &by).map(number),
@@ -161,11 +202,7 @@ fn check_lists(real: &MemoryCatalog, model: &Model, rng: &mut Rng) {
                 )
             })
             .collect();
-        let own = model.names.iter().filter(|(_, (owner, _))| owner == id);
-        let want = own
-            .map(|(name, (_, pending))| (name.clone(), pending.clone()))
-            .collect();
-        assert_eq!(names, want, "{id}");
+        assert_eq!(names, model.names_of(id), "{id}");
     }
     let max = 1 + rng.below(3);
     let (mut listed, mut after) = (Vec::new(), None);
@@ -208,9 +245,18 @@ fn a_catalog_behaves_as_maps_and_a_counter_do() {
     let mut answers: BTreeMap<String, usize> = BTreeMap::new();
     for round in 0..150 {
         let mut rng = Rng::new(seed ^ (round << 32));
-        let (real, mut model) = (MemoryCatalog::new(), Model::default());
+        let Memory {
+            catalog: real,
+            clock,
+        } = Memory::new();
+        let mut model = Model::default();
         let mut history = vec![model.clone()];
         for _ in 0..60 {
+            if rng.chance(10) {
+                let days = 1 + rng.below(4) as u64;
+                model.day += days;
+                clock.advance(Duration::from_secs(days * 24 * 60 * 60));
+            }
             let (what, got, want) = write(&mut rng, &real, &mut model);
             let context = format!("round {round}, seed {seed}: {what}");
             assert_eq!(got, want, "{context}");
@@ -248,6 +294,7 @@ fn a_catalog_behaves_as_maps_and_a_counter_do() {
         "OwnId",
         "LabelNeedsNoProof",
         "NotProven",
+        "NoClaim",
     ];
     for word in words {
         assert!(
@@ -330,7 +377,11 @@ fn a_refusal_says_who_has_what_and_what_to_do() {
     catalog.insert(NewTenant::new(id("acme")), &by).unwrap();
     catalog.insert(NewTenant::new(id("beta")), &by).unwrap();
     let pending = || Proof::Pending(Challenge::from_stored("tenancy-verify=1"));
-    catalog.bind(&shop, &id("acme"), pending(), &by).unwrap();
+    let soon = Name::Domain(domain("soon.example.org"));
+    catalog
+        .bind(&shop, &id("acme"), Proof::Trusted, &by)
+        .unwrap();
+    catalog.bind(&soon, &id("acme"), pending(), &by).unwrap();
     catalog
         .bind(&label("acme-inc"), &id("acme"), Proof::Trusted, &by)
         .unwrap();
@@ -338,7 +389,7 @@ fn a_refusal_says_who_has_what_and_what_to_do() {
     (0..65).for_each(|i| many.attributes.insert(i.to_string(), ""));
     let suspend = || TenantChange::status(TenantStatus::Suspended);
     let cause = CatalogError::new("disk on fire");
-    let refused: [(WriteError, &str); 12] = [
+    let refused: [(WriteError, &str); 13] = [
         (
             catalog.insert(NewTenant::new(id("acme")), &by).unwrap_err(),
             "tenant acme exists already; nothing was changed",
@@ -347,7 +398,7 @@ fn a_refusal_says_who_has_what_and_what_to_do() {
             catalog
                 .insert(NewTenant::new(id("acme-inc")), &by)
                 .unwrap_err(),
-            "acme-inc belongs to tenant acme; unbind it there first",
+            "acme-inc is taken; choose another name, or have the operator move it",
         ),
         (
             catalog
@@ -365,13 +416,13 @@ fn a_refusal_says_who_has_what_and_what_to_do() {
             catalog
                 .bind(&shop, &id("beta"), Proof::Trusted, &by)
                 .unwrap_err(),
-            "shop.example.org belongs to tenant acme; unbind it there first",
+            "shop.example.org is taken; choose another name, or have the operator move it",
         ),
         (
             catalog
                 .bind(&label("acme"), &id("beta"), Proof::Trusted, &by)
                 .unwrap_err(),
-            "acme belongs to tenant acme; it is that tenant's own id, so choose another name",
+            "acme is taken; choose another name, or have the operator move it",
         ),
         (
             catalog.unbind(&shop, &id("beta"), &by).unwrap_err(),
@@ -391,9 +442,15 @@ fn a_refusal_says_who_has_what_and_what_to_do() {
         ),
         (
             catalog
-                .verify(&domain("shop.example.org"), &id("acme"), "x", &by)
+                .verify(&domain("soon.example.org"), &id("acme"), "x", &by)
                 .unwrap_err(),
-            "shop.example.org is not proven for tenant acme; publish the TXT record of the last attempt",
+            "soon.example.org is not proven for tenant acme; publish the TXT record of the last attempt",
+        ),
+        (
+            catalog
+                .verify(&domain("soon.example.org"), &id("beta"), "x", &by)
+                .unwrap_err(),
+            "tenant beta has no claim of soon.example.org that waits for its proof: a claim ends after 7 days, or when another proof came first; add the domain again",
         ),
         (
             catalog.insert(many, &by).unwrap_err(),
@@ -407,12 +464,12 @@ fn a_refusal_says_who_has_what_and_what_to_do() {
     for (error, want) in &refused {
         assert_eq!(error.to_string(), *want);
     }
-    let (down, _) = &refused[11];
+    let (down, _) = &refused[12];
     let source = std::error::Error::source(down).expect("the cause");
     assert_eq!(source.to_string(), "disk on fire");
     // Nothing of all this was kept: two tenants, two names.
     assert_eq!(
         catalog.lookup(TenantKey::Label("acme")).unwrap().as_of,
-        Version(4)
+        Version(5)
     );
 }

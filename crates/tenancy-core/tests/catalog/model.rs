@@ -12,8 +12,11 @@ pub struct Model {
     pub version: u64,
     /// Epoch and status, and the version of the row.
     pub tenants: BTreeMap<String, (Row, u64)>,
-    /// Owner, and the challenge it waits for.
-    pub names: BTreeMap<String, (String, Option<String>)>,
+    /// Owners of further names.
+    pub names: BTreeMap<String, String>,
+    /// By domain and tenant, the challenge and the last day.
+    claims: BTreeMap<(String, String), (String, u64)>,
+    pub day: u64,
     /// Tenant to domain; the domain is this tenant's and routes.
     primary: BTreeMap<String, String>,
     tombstones: BTreeMap<String, u64>,
@@ -26,7 +29,7 @@ impl Model {
     pub fn owner(&self, name: &str) -> Option<String> {
         let id = name.strip_prefix("label:").unwrap_or("");
         let own = self.tenants.contains_key(id).then(|| id.to_owned());
-        own.or_else(|| self.names.get(name).map(|(owner, _)| owner.clone()))
+        own.or_else(|| self.names.get(name).cloned())
     }
 
     pub fn write(&mut self) -> Wrote {
@@ -65,7 +68,8 @@ impl Model {
     pub fn remove(&mut self, id: &str, seen: u64) -> Wrote {
         let (epoch, _) = self.seen(id, seen)?;
         self.tenants.remove(id);
-        self.names.retain(|_, (owner, _)| owner != id);
+        self.names.retain(|_, owner| owner != id);
+        self.claims.retain(|(_, claimant), _| claimant != id);
         self.primary.remove(id);
         self.tombstones.insert(id.to_owned(), epoch);
         self.write()
@@ -81,43 +85,90 @@ impl Model {
         if name.starts_with("label:") && challenge.is_some() {
             return Err("LabelNeedsNoProof");
         }
-        if challenge.is_some() {
-            self.primary.retain(|_, primary| primary != name);
+        match challenge {
+            None => self.route(name, id),
+            Some(challenge) => {
+                let claim = (challenge.to_owned(), self.day + 6);
+                self.claims.insert((name.to_owned(), id.to_owned()), claim);
+                self.let_go(name)
+            }
         }
+    }
+
+    fn route(&mut self, name: &str, id: &str) -> Wrote {
         if name != format!("label:{id}") {
-            let bound = (id.to_owned(), challenge.map(str::to_owned));
-            self.names.insert(name.to_owned(), bound);
+            self.names.insert(name.to_owned(), id.to_owned());
         }
+        self.claims.retain(|(claimed, _), _| claimed != name);
+        self.primary
+            .retain(|owner, primary| primary != name || owner == id);
         self.write()
+    }
+
+    fn let_go(&mut self, name: &str) -> Wrote {
+        self.names.remove(name);
+        self.primary.retain(|_, primary| primary != name);
+        self.write()
+    }
+
+    fn claimed(&self, name: &str, id: &str) -> Option<&str> {
+        let claim = self.claims.get(&(name.to_owned(), id.to_owned()));
+        let live = claim.filter(|(_, last)| self.day <= *last);
+        live.map(|(challenge, _)| challenge.as_str())
+    }
+
+    /// Further names, and challenges of those that are only claimed.
+    pub fn names_of(&self, id: &str) -> BTreeMap<String, Option<String>> {
+        let bound = self.names.iter().filter(|(_, owner)| *owner == id);
+        let bound = bound.map(|(name, _)| (name.clone(), None));
+        let claims = self.claims.keys().filter(|(_, claimant)| claimant == id);
+        let claims = claims.filter_map(|(name, _)| {
+            let challenge = self.claimed(name, id)?.to_owned();
+            Some((name.clone(), Some(challenge)))
+        });
+        bound.chain(claims).collect()
     }
 
     pub fn verify(&mut self, name: &str, id: &str, txt: &str) -> Wrote {
         if !self.tenants.contains_key(id) {
             return Err("Unknown");
         }
-        match self.names.get(name) {
-            Some((owner, pending)) if owner == id => {
-                if pending.as_ref().is_some_and(|want| want != txt) {
-                    return Err("NotProven");
-                }
-            }
-            _ => return Err("NotBound"),
+        match self.claimed(name, id) {
+            Some(want) if want != txt => return Err("NotProven"),
+            None if self.names.get(name).is_none_or(|owner| owner != id) => return Err("NoClaim"),
+            _ => {}
         }
-        self.names.insert(name.to_owned(), (id.to_owned(), None));
-        self.write()
+        self.route(name, id)
     }
 
     pub fn make_primary(&mut self, name: &str, id: &str) -> Wrote {
-        if !self.tenants.contains_key(id) {
-            return Err("Unknown");
-        }
-        match self.names.get(name) {
-            Some((owner, None)) if owner == id => {}
-            Some((owner, Some(_))) if owner == id => return Err("NotProven"),
-            _ => return Err("NotBound"),
+        match self.refuse_not_bound(name, id) {
+            Err("NotBound") if self.claimed(name, id).is_some() => return Err("NotProven"),
+            bound => bound?,
         }
         self.primary.insert(id.to_owned(), name.to_owned());
         self.write()
+    }
+
+    pub fn rebind(&mut self, name: &str, from: &str, to: &str) -> Wrote {
+        if !self.tenants.contains_key(to) {
+            return Err("Unknown");
+        }
+        self.refuse_not_bound(name, from)?;
+        self.route(name, to)
+    }
+
+    fn refuse_not_bound(&self, name: &str, id: &str) -> Result<(), &'static str> {
+        if !self.tenants.contains_key(id) {
+            return Err("Unknown");
+        }
+        if name == format!("label:{id}") {
+            return Err("OwnId");
+        }
+        match self.names.get(name) {
+            Some(owner) if owner == id => Ok(()),
+            _ => Err("NotBound"),
+        }
     }
 
     pub fn primary(&self, id: &str) -> Option<&str> {
@@ -125,18 +176,12 @@ impl Model {
     }
 
     pub fn unbind(&mut self, name: &str, id: &str) -> Wrote {
-        if !self.tenants.contains_key(id) {
-            return Err("Unknown");
+        match self.refuse_not_bound(name, id) {
+            Err("NotBound") if self.claimed(name, id).is_some() => {}
+            bound => bound?,
         }
-        if name == format!("label:{id}") {
-            return Err("OwnId");
-        }
-        if self.names.get(name).is_none_or(|(owner, _)| owner != id) {
-            return Err("NotBound");
-        }
-        self.names.remove(name);
-        self.primary.retain(|_, primary| primary != name);
-        self.write()
+        self.claims.remove(&(name.to_owned(), id.to_owned()));
+        self.let_go(name)
     }
 
     /// Every name that routes, and to whom.
@@ -145,11 +190,8 @@ impl Model {
             .tenants
             .keys()
             .map(|id| (format!("label:{id}"), id.clone()));
-        let further = self
-            .names
-            .iter()
-            .filter(|(_, (_, pending))| pending.is_none());
-        own.chain(further.map(|(name, (owner, _))| (name.clone(), owner.clone())))
+        let further = self.names.iter();
+        own.chain(further.map(|(name, owner)| (name.clone(), owner.clone())))
             .map(|(name, id)| (name, (id.clone(), self.tenants[&id].0)))
             .collect()
     }
@@ -169,10 +211,11 @@ impl Model {
                     Some(epoch.get()),
                     "{id}"
                 );
-                self.names.retain(|_, (owner, _)| owner != id.as_str());
+                self.names.retain(|_, owner| owner != id.as_str());
             }
-            Change::Bound { name, id } => {
-                self.names.insert(text(name), (id.to_string(), None));
+            Change::Moved { name, id } if *name == Name::Label(id.clone()) => {}
+            Change::Moved { name, id } => {
+                self.names.insert(text(name), id.to_string());
             }
             Change::Unbound { name } => {
                 self.names.remove(&text(name));

@@ -122,8 +122,7 @@ fn an_answer_read_before_a_change_is_not_stored_after_it() {
             let reader = scope.spawn(|| w.get("acme.app.test"));
             // The reader has read and is on its way back.
             thread::sleep(Duration::from_millis(100));
-            w.catalog.set("acme", TenantStatus::Suspended);
-            w.resolver.sync().unwrap();
+            w.told_of(w.catalog.set("acme", TenantStatus::Suspended));
             reader.join().unwrap().ok();
         });
         assert_eq!(w.get("acme.app.test"), Err(Reason::Suspended));
@@ -139,9 +138,114 @@ fn who_asks_after_a_change_is_not_given_what_others_asked_before() {
         thread::scope(|scope| {
             scope.spawn(|| w.get("acme.app.test"));
             thread::sleep(Duration::from_millis(100));
-            w.catalog.set("acme", TenantStatus::Suspended);
-            w.resolver.sync().unwrap();
+            w.told_of(w.catalog.set("acme", TenantStatus::Suspended));
             assert_eq!(w.get("acme.app.test"), Err(Reason::Suspended));
         });
     }
+}
+
+#[test]
+fn without_a_feed_stale_answers_are_served_as_long_as_that_was_allowed() {
+    let minute = Duration::from_secs(60);
+    for (allowed, served) in [(Duration::ZERO, T), (minute, minute)] {
+        let w = world(|builder| builder.serve_stale_for(allowed));
+        w.catalog.feedless.store(true, Ordering::SeqCst);
+        w.catalog.add("acme");
+        assert!(w.get("acme.app.test").is_ok());
+        assert_eq!(w.get("nobody.test"), Err(Reason::NoTenant));
+        w.catalog.down.store(true, Ordering::SeqCst);
+        w.clock.advance(served);
+        assert!(w.get("acme.app.test").is_ok(), "{allowed:?}");
+        assert_eq!(w.get("nobody.test"), Err(Reason::NoTenant));
+        w.clock.advance(Duration::from_nanos(1));
+        for host in ["acme.app.test", "nobody.test", "new.app.test"] {
+            assert_eq!(w.get(host), Err(Reason::CatalogUnavailable), "{host}");
+        }
+        w.catalog.down.store(false, Ordering::SeqCst);
+        assert!(w.get("acme.app.test").is_ok());
+    }
+}
+
+#[test]
+fn without_a_feed_stale_answers_are_not_served_while_the_catalog_can_be_asked() {
+    let w = world(|builder| builder.serve_stale_for(Duration::from_secs(60)));
+    w.catalog.feedless.store(true, Ordering::SeqCst);
+    let acme = w.catalog.add("acme");
+    assert!(w.get("acme.app.test").is_ok());
+    w.catalog
+        .inner
+        .remove(acme.id(), acme.version(), &by())
+        .unwrap();
+    w.clock.advance(T + Duration::from_nanos(1));
+    assert_eq!(w.get("acme.app.test"), Err(Reason::UnknownTenant));
+    // The newer answer is the one that is served when the catalog is away, and asked for once.
+    let asked = w.catalog.lookups();
+    assert_eq!(w.get("acme.app.test"), Err(Reason::UnknownTenant));
+    assert_eq!(w.catalog.lookups(), asked);
+    w.catalog.down.store(true, Ordering::SeqCst);
+    w.clock.advance(T + Duration::from_nanos(1));
+    assert_eq!(w.get("acme.app.test"), Err(Reason::UnknownTenant));
+}
+
+#[test]
+fn without_a_feed_a_sync_forgets_nothing_that_is_young_enough() {
+    let w = feedless();
+    w.catalog.add("acme");
+    assert!(w.get("acme.app.test").is_ok());
+    let asked = w.catalog.lookups();
+    for _ in 0..4 {
+        w.clock.advance(POLL);
+        w.resolver.sync().unwrap();
+        assert!(w.get("acme.app.test").is_ok());
+    }
+    assert_eq!(w.catalog.lookups(), asked);
+    w.clock.advance(POLL);
+    assert!(w.get("acme.app.test").is_ok());
+    assert_eq!(w.catalog.lookups(), asked + 1);
+}
+
+#[test]
+fn without_a_feed_what_is_told_is_forgotten_and_nothing_else() {
+    let w = feedless();
+    let (acme, beta) = (w.catalog.add("acme"), w.catalog.add("beta"));
+    let shop = Name::Domain("shop.test".parse().unwrap());
+    let bind = |id: &TenantId| w.catalog.inner.bind(&shop, id, Proof::Trusted, &by());
+    bind(acme.id()).unwrap();
+    for host in ["acme.app.test", "beta.app.test", "shop.test"] {
+        assert!(w.get(host).is_ok());
+    }
+    assert_eq!(w.get("late.test"), Err(Reason::NoTenant));
+    let told = |items| {
+        w.resolver.apply(&Changes {
+            items,
+            ..Changes::default()
+        });
+    };
+    let asked = w.catalog.lookups();
+    w.catalog
+        .inner
+        .rebind(&shop, acme.id(), beta.id(), &by())
+        .unwrap();
+    let late = Name::Domain("late.test".parse().unwrap());
+    w.catalog
+        .inner
+        .bind(&late, beta.id(), Proof::Trusted, &by())
+        .unwrap();
+    let moved = |name: &Name| Change::Moved {
+        name: name.clone(),
+        id: beta.id().clone(),
+    };
+    told(vec![moved(&shop), moved(&late)]);
+    assert_eq!(w.get("shop.test").unwrap().id(), beta.id());
+    assert_eq!(w.get("late.test").unwrap().id(), beta.id());
+    assert!(w.get("acme.app.test").is_ok() && w.get("beta.app.test").is_ok());
+    assert_eq!(w.catalog.lookups(), asked + 2);
+    // A tenant goes with all its names.
+    let suspended = w.catalog.set("beta", TenantStatus::Suspended);
+    told(vec![Change::Tenant(suspended)]);
+    for host in ["beta.app.test", "shop.test", "late.test"] {
+        assert_eq!(w.get(host), Err(Reason::Suspended), "{host}");
+    }
+    assert!(w.get("acme.app.test").is_ok());
+    assert_eq!(w.catalog.lookups(), asked + 5);
 }

@@ -8,6 +8,7 @@ fn a_replica_that_lags_is_refused_and_not_believed() {
     w.catalog.add("acme");
     w.get("acme.app.test").unwrap();
     let later = Changes {
+        since: w.resolver.applied(),
         upto: Version(1_000),
         items: vec![Change::Unbound {
             name: Name::Label("acme".parse().unwrap()),
@@ -32,6 +33,7 @@ fn a_feed_that_starts_over_leaves_nothing_of_before() {
     assert!(w.get("shop.test").is_ok());
     // Rebuilt: it counts from one again, and beta and the shop are not in it.
     *w.catalog.scripted.lock().unwrap() = vec![Changes {
+        since: Version::ZERO,
         upto: Version(1),
         reset: true,
         items: vec![Change::Tenant(acme)],
@@ -51,6 +53,7 @@ fn changes_that_were_delivered_are_applied_once_and_in_order() {
     w.get("acme.app.test").unwrap();
     let suspended = w.catalog.set("acme", TenantStatus::Suspended);
     let changes = Changes {
+        since: w.resolver.applied(),
         upto: suspended.version(),
         items: vec![Change::Tenant(suspended)],
         ..Changes::default()
@@ -84,6 +87,7 @@ fn a_name_of_two_tenants_is_refused_and_told() {
         id: id.clone(),
     };
     w.resolver.apply(&Changes {
+        since: Version(2),
         upto: Version(3),
         items: vec![bound(acme.id()), bound(beta.id())],
         ..Changes::default()
@@ -215,6 +219,7 @@ impl Catalog for StuckFeed {
         let asked = self.asked.fetch_add(1, Ordering::SeqCst);
         assert!(asked < 1_000, "asked for ever");
         Ok(Some(Changes {
+            since,
             upto: since,
             more: self.reset || asked > 0,
             reset: self.reset && asked > 0,
@@ -245,4 +250,156 @@ fn a_feed_that_says_more_and_does_not_move_is_an_error_and_no_endless_loop() {
         }
         assert!(failed >= 2 && feed.asked.load(Ordering::SeqCst) < 20);
     }
+}
+
+/// A stretch of this catalog's feed after one version, up to another.
+fn stretch(w: &World, since: u64, upto: u64) -> Changes {
+    let max = (upto - since) as usize;
+    let mut changes = w.catalog.inner.changes(Version(since), max).unwrap();
+    let changes = changes.take().expect("a feed");
+    assert_eq!(
+        (changes.since, changes.upto),
+        (Version(since), Version(upto))
+    );
+    changes
+}
+
+/// A delivery in disorder never loses what it leaves out: the next request asks the feed.
+#[test]
+fn a_stretch_that_does_not_follow_what_was_applied_makes_a_sync_due() {
+    type Deliver = fn(&World) -> Vec<Changes>;
+    let cases: [(&str, Deliver, bool); 8] = [
+        ("nothing", |_| vec![], false),
+        ("all of it", |w| vec![stretch(w, 2, 4)], false),
+        ("a gap before it", |w| vec![stretch(w, 3, 4)], true),
+        (
+            "out of order",
+            |w| vec![stretch(w, 3, 4), stretch(w, 2, 3)],
+            true,
+        ),
+        (
+            "what was applied, and more",
+            |w| vec![stretch(w, 1, 4)],
+            true,
+        ),
+        ("more behind it", |w| vec![stretch(w, 2, 3)], true),
+        (
+            "it starts over",
+            |w| {
+                let mut all = stretch(w, 0, 4);
+                all.reset = true;
+                vec![all]
+            },
+            true,
+        ),
+        (
+            "a duplicate",
+            |w| vec![stretch(w, 2, 4), stretch(w, 1, 2), stretch(w, 2, 4)],
+            false,
+        ),
+    ];
+    for (what, deliver, syncs) in cases {
+        for (is_copy, w) in [(true, world(|builder| builder)), (false, too_large())] {
+            for id in ["acme", "beta"] {
+                w.catalog.add(id);
+                w.get(&format!("{id}.app.test")).ok();
+            }
+            w.resolver.sync().unwrap();
+            for id in ["acme", "beta"] {
+                assert!(w.get(&format!("{id}.app.test")).is_ok(), "{what}");
+                w.catalog.set(id, TenantStatus::Suspended);
+            }
+            let asked = w.catalog.feeds.load(Ordering::SeqCst);
+            deliver(&w)
+                .iter()
+                .for_each(|changes| w.resolver.apply(changes));
+            assert_eq!(w.catalog.feeds.load(Ordering::SeqCst), asked, "{what}");
+            // One caller that may not block is sent to sync, no more than one.
+            let silent = [(); 3].map(|()| try_get(&w.resolver, "acme.app.test").is_none());
+            assert!(
+                silent == [syncs, false, false] || !is_copy,
+                "{what}: {silent:?}"
+            );
+            let answer = w.get("acme.app.test");
+            let again = w.get("beta.app.test");
+            let feeds = w.catalog.feeds.load(Ordering::SeqCst) - asked;
+            assert_eq!(feeds, usize::from(syncs), "{what}");
+            let lost = what == "nothing";
+            assert_eq!(answer.is_ok(), lost, "{what}: {answer:?}");
+            assert_eq!(again.is_ok(), lost, "{what}: {again:?}");
+            assert_eq!(w.resolver.applied() == Version(4), !lost, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_feed_that_leaves_out_changes_is_an_error() {
+    for w in [world(|builder| builder), too_large()] {
+        w.catalog.add("acme");
+        w.get("acme.app.test").unwrap();
+        let acme = w.catalog.set("acme", TenantStatus::Suspended);
+        *w.catalog.scripted.lock().unwrap() = vec![Changes {
+            since: Version(7),
+            upto: Version(9),
+            items: vec![Change::Tenant(acme)],
+            ..Changes::default()
+        }];
+        let error = w.resolver.sync().unwrap_err();
+        let source = std::error::Error::source(&*error).unwrap().to_string();
+        assert_eq!(
+            source,
+            "its change feed was asked for what follows version 1 and starts after version 7"
+        );
+        w.resolver.sync().unwrap();
+        assert_eq!(w.get("acme.app.test"), Err(Reason::Suspended));
+    }
+}
+
+/// Of the two ways to say that a name has moved, neither shows it without an owner, and an
+/// owner from before a feed started over is no second one.
+#[test]
+fn a_name_that_moves_has_one_owner_before_and_after() {
+    let name = Name::Domain("shop.test".parse().unwrap());
+    let bound = |id: &TenantId| Change::Bound {
+        name: name.clone(),
+        id: id.clone(),
+    };
+    let w = world(|builder| builder);
+    let (acme, beta) = (w.catalog.add("acme"), w.catalog.add("beta"));
+    w.resolver.sync().unwrap();
+    let apply = |version, items| {
+        w.resolver.apply(&Changes {
+            since: w.resolver.applied(),
+            upto: Version(version),
+            items,
+            ..Changes::default()
+        });
+        w.get("shop.test").map(|owner| owner.id().clone())
+    };
+    assert_eq!(apply(3, vec![bound(acme.id())]), Ok(acme.id().clone()));
+    let unbound = Change::Unbound { name: name.clone() };
+    let moved = apply(4, vec![unbound, bound(beta.id())]);
+    assert_eq!(moved, Ok(beta.id().clone()));
+    let back = Change::Moved {
+        name: name.clone(),
+        id: acme.id().clone(),
+    };
+    assert_eq!(apply(5, vec![back]), Ok(acme.id().clone()));
+    *w.catalog.scripted.lock().unwrap() = vec![Changes {
+        upto: Version(3),
+        reset: true,
+        items: vec![
+            Change::Tenant(acme.clone()),
+            Change::Tenant(beta.clone()),
+            bound(beta.id()),
+        ],
+        ..Changes::default()
+    }];
+    w.resolver.sync().unwrap();
+    let owner = w.get("shop.test").map(|owner| owner.id().clone());
+    assert_eq!(owner, Ok(beta.id().clone()));
+    assert_eq!(
+        apply(4, vec![bound(acme.id())]),
+        Err(Reason::AmbiguousTenant)
+    );
 }

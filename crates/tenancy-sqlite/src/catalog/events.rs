@@ -19,7 +19,7 @@ pub struct AuditEvent {
     pub at_ms: i64,
     /// Who.
     pub actor: Box<str>,
-    /// What was done: `insert`, `update`, `remove`, `bind`, `verify`, `unbind`, `rebuild`; of a run over
+    /// What was done: `insert`, `update`, `remove`, `bind`, `verify`, `rebind`, `unbind`, `rebuild`; of a run over
     /// many tenants `begin` and `end`.
     pub what: Box<str>,
     /// To which tenant; `*` where it was many.

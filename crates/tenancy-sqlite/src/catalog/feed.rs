@@ -55,6 +55,7 @@ impl Feed {
 
 fn nothing_after(version: Version) -> Changes {
     Changes {
+        since: version,
         upto: version,
         ..Changes::default()
     }
@@ -85,6 +86,7 @@ fn page(connection: &Connection, since: Version, now: Version, max: usize) -> Re
     // Where the page is full there may be more, up to the next call to find out.
     let full = items.len() == max && last < now;
     Ok(Changes {
+        since,
         upto: if full { last } else { now },
         more: full,
         reset: false,
@@ -108,11 +110,12 @@ fn change(connection: &Connection, row: &Row<'_>) -> Result<Change> {
             id: parsed(row, 2)?,
             epoch: Epoch::new(unsigned(row, 3)?).unwrap_or(Epoch::FIRST),
         },
-        2 => Change::Bound {
+        // Nobody else has it: the table gives a name one owner.
+        2 => Change::Moved {
             name: Name::Label(parsed(row, 2)?),
             id: parsed(row, 3)?,
         },
-        3 => Change::Bound {
+        3 => Change::Moved {
             name: Name::Domain(domain(row, 2)?),
             id: parsed(row, 3)?,
         },

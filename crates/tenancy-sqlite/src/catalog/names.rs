@@ -1,89 +1,110 @@
-//! Who has which name: binding, proving, letting go.
+//! Who has which name: claiming, binding, proving, moving, letting go.
 
 use rusqlite::{OptionalExtension, params};
-use tenancy_core::{Challenge, Domain, Name, Proof, TenantId, Version, WriteError};
+use tenancy_core::{CLAIM_TTL, Challenge, Domain, Name, Proof, TenantId, Version, WriteError};
 
 use super::rows;
 use super::write::{Done, Fault, Write};
 
+/// Claims that began at this moment or earlier have expired.
+pub(super) fn expired_at(now_ms: i64) -> i64 {
+    now_ms.saturating_sub(CLAIM_TTL.as_millis() as i64)
+}
+
 impl Write<'_> {
     pub(super) fn bind(&mut self, name: &Name, id: &TenantId, proof: Proof) -> Done<Version> {
         self.get(id)?;
-        if let Some(owner) = self.owner(name)?.filter(|owner| owner != id) {
-            let name = name.clone();
-            return Err(WriteError::NameTaken { name, owner }.into());
+        if self.owner(name)?.is_some_and(|owner| owner != *id) {
+            return Err(WriteError::NameTaken { name: name.clone() }.into());
         }
-        let pending = matches!(proof, Proof::Pending(_));
-        if let (Name::Label(label), true) = (name, pending) {
-            let label = label.clone();
-            return Err(WriteError::LabelNeedsNoProof { label }.into());
-        }
-        if pending {
-            // It does not route while it waits, also where it did before.
-            self.let_go(name)?;
-        }
-        let version = self.next();
         match (name, proof) {
+            (_, Proof::Trusted) => {
+                self.route(name, id)?;
+                self.event("bind", id, format!("{name} trusted"))?;
+            }
+            (Name::Domain(domain), Proof::Pending(challenge)) => {
+                self.claim(domain, id, &challenge)?;
+                self.event("bind", id, format!("{name} pending"))?;
+            }
+            (Name::Label(label), Proof::Pending(_)) => {
+                let label = label.clone();
+                return Err(WriteError::LabelNeedsNoProof { label }.into());
+            }
+        }
+        Ok(self.version)
+    }
+
+    /// Makes a name route to a tenant, whoever had it, and ends every claim of it.
+    fn route(&mut self, name: &Name, id: &TenantId) -> Done<()> {
+        let version = self.next();
+        match name {
             // Its own id is bound as long as it exists.
-            (Name::Label(label), _) if label == id => {}
-            (Name::Label(label), _) => {
+            Name::Label(label) if label == id => {}
+            Name::Label(label) => {
                 let sql = "INSERT OR REPLACE INTO labels VALUES (?1, ?2, ?3)";
                 self.run(sql, params![label.as_str(), id.as_str(), version])?;
             }
-            (Name::Domain(domain), proof) => {
-                let (challenge, version) = match &proof {
-                    Proof::Pending(challenge) => (Some(challenge.as_str()), None),
-                    Proof::Trusted => (None, Some(version)),
-                };
-                let sql = "INSERT INTO domains VALUES (?1, ?2, ?3, ?4, 0) ON CONFLICT (domain)
-                    DO UPDATE SET challenge = excluded.challenge, version = excluded.version";
-                let values = params![domain.as_str(), id.as_str(), challenge, version];
-                self.run(sql, values)?;
+            Name::Domain(domain) => {
+                self.run("DELETE FROM claims WHERE domain = ?1", [domain.as_str()])?;
+                // It stays the primary one of the tenant that has it.
+                let sql = "INSERT INTO domains VALUES (?1, ?2, ?3, 0) ON CONFLICT (domain)
+                    DO UPDATE SET tenant = ?2, version = ?3,
+                    is_primary = is_primary AND tenant = ?2";
+                self.run(sql, params![domain.as_str(), id.as_str(), version])?;
             }
         }
-        let state = if pending { "pending" } else { "trusted" };
-        self.event("bind", id, format!("{name} {state}"))?;
-        Ok(self.version)
+        Ok(())
+    }
+
+    fn claim(&mut self, domain: &Domain, id: &TenantId, challenge: &Challenge) -> Done<()> {
+        // It does not route while it is claimed, also where it did before.
+        let name = Name::Domain(domain.clone());
+        match self.owner(&name)? {
+            Some(_) => self.let_go(&name)?,
+            None => drop(self.next()),
+        }
+        let expired = expired_at(self.at_ms);
+        self.run("DELETE FROM claims WHERE at_ms <= ?1", [expired])?;
+        let sql = "INSERT OR REPLACE INTO claims VALUES (?1, ?2, ?3, ?4)";
+        let (domain, challenge) = (domain.as_str(), challenge.as_str());
+        self.run(sql, params![domain, id.as_str(), challenge, self.at_ms])?;
+        Ok(())
+    }
+
+    /// What a tenant has to prove, if it claims this domain.
+    fn claimed(&self, domain: &Domain, id: &TenantId) -> Done<Option<Challenge>> {
+        let sql = "SELECT challenge FROM claims WHERE domain = ?1 AND tenant = ?2 AND at_ms > ?3";
+        let mut read = self.transaction.prepare_cached(sql)?;
+        let values = params![domain.as_str(), id.as_str(), expired_at(self.at_ms)];
+        let challenge = read.query_row(values, |row| row.get::<_, Box<str>>(0));
+        Ok(challenge.optional()?.map(Challenge::from_stored))
     }
 
     pub(super) fn verify(&mut self, domain: &Domain, id: &TenantId, txt: &str) -> Done<Version> {
         self.get(id)?;
-        let sql = "SELECT challenge FROM domains WHERE domain = ?1 AND tenant = ?2";
-        let mut read = self.transaction.prepare_cached(sql)?;
-        let challenge = read
-            .query_row([domain.as_str(), id.as_str()], |row| row.get(0))
-            .optional()?;
-        drop(read);
-        let Some(challenge): Option<Option<Box<str>>> = challenge else {
-            return Err(not_bound(&Name::Domain(domain.clone()), id));
-        };
-        let challenge = challenge.map(Challenge::from_stored);
-        if challenge.is_some_and(|c| !c.is_met_by(txt)) {
-            let (domain, id) = (domain.clone(), id.clone());
-            return Err(WriteError::NotProven { domain, id }.into());
+        let name = Name::Domain(domain.clone());
+        match self.claimed(domain, id)? {
+            Some(challenge) if challenge.is_met_by(txt) => {}
+            Some(_) => return Err(not_proven(domain, id)),
+            None if self.owner(&name)?.as_ref() == Some(id) => {}
+            None => {
+                let (domain, id) = (domain.clone(), id.clone());
+                return Err(WriteError::NoClaim { domain, id }.into());
+            }
         }
-        let version = self.next();
-        let sql = "UPDATE domains SET challenge = NULL, version = ?2 WHERE domain = ?1";
-        self.run(sql, params![domain.as_str(), version])?;
+        self.route(&name, id)?;
         self.event("verify", id, domain.as_str())?;
         Ok(self.version)
     }
 
     pub(super) fn make_primary(&mut self, domain: &Domain, id: &TenantId) -> Done<Version> {
         self.get(id)?;
-        let sql = "SELECT challenge IS NULL FROM domains WHERE domain = ?1 AND tenant = ?2";
-        let mut read = self.transaction.prepare_cached(sql)?;
-        let routes = read
-            .query_row([domain.as_str(), id.as_str()], |row| row.get(0))
-            .optional()?;
-        drop(read);
-        match routes {
-            Some(true) => {}
-            Some(false) => {
-                let (domain, id) = (domain.clone(), id.clone());
-                return Err(WriteError::NotProven { domain, id }.into());
-            }
-            None => return Err(not_bound(&Name::Domain(domain.clone()), id)),
+        let name = Name::Domain(domain.clone());
+        if self.owner(&name)?.as_ref() != Some(id) {
+            return Err(match self.claimed(domain, id)? {
+                Some(_) => not_proven(domain, id),
+                None => not_bound(&name, id),
+            });
         }
         let version = self.next();
         let sql = "UPDATE domains SET is_primary = 0 WHERE tenant = ?1 AND is_primary = 1";
@@ -95,17 +116,48 @@ impl Write<'_> {
         Ok(self.version)
     }
 
+    pub(super) fn rebind(&mut self, name: &Name, from: &TenantId, to: &TenantId) -> Done<Version> {
+        self.get(to)?;
+        self.refuse_own(name, from)?;
+        if self.owner(name)?.as_ref() != Some(from) {
+            return Err(not_bound(name, from));
+        }
+        self.route(name, to)?;
+        self.event("rebind", to, format!("{name} from {from}"))?;
+        Ok(self.version)
+    }
+
     pub(super) fn unbind(&mut self, name: &Name, id: &TenantId) -> Done<Version> {
-        self.get(id)?;
-        if *name == Name::Label(id.clone()) {
-            return Err(WriteError::OwnId { id: id.clone() }.into());
+        self.refuse_own(name, id)?;
+        if self.owner(name)?.as_ref() == Some(id) {
+            self.let_go(name)?;
+        } else {
+            self.disclaim(name, id)?;
         }
-        if self.owner(name)?.as_ref() != Some(id) {
-            return Err(not_bound(name, id));
-        }
-        self.let_go(name)?;
         self.event("unbind", id, name.to_string())?;
         Ok(self.version)
+    }
+
+    /// Ends a tenant's claim.
+    fn disclaim(&mut self, name: &Name, id: &TenantId) -> Done<()> {
+        let Name::Domain(domain) = name else {
+            return Err(not_bound(name, id));
+        };
+        if self.claimed(domain, id)?.is_none() {
+            return Err(not_bound(name, id));
+        }
+        self.next();
+        let sql = "DELETE FROM claims WHERE domain = ?1 AND tenant = ?2";
+        self.run(sql, [domain.as_str(), id.as_str()])?;
+        Ok(())
+    }
+
+    fn refuse_own(&self, name: &Name, id: &TenantId) -> Done<()> {
+        self.get(id)?;
+        match *name == Name::Label(id.clone()) {
+            true => Err(WriteError::OwnId { id: id.clone() }.into()),
+            false => Ok(()),
+        }
     }
 
     /// Takes a name away from whoever has it, and says so in the feed.
@@ -142,4 +194,9 @@ impl Write<'_> {
 fn not_bound(name: &Name, id: &TenantId) -> Fault {
     let (name, id) = (name.clone(), id.clone());
     WriteError::NotBound { name, id }.into()
+}
+
+fn not_proven(domain: &Domain, id: &TenantId) -> Fault {
+    let (domain, id) = (domain.clone(), id.clone());
+    WriteError::NotProven { domain, id }.into()
 }

@@ -14,12 +14,13 @@ use crate::root::{Found, Root, RootLock, create_new, look, sync_dir};
 use crate::stamp::CATALOG_FILE;
 
 /// What each format, in `user_version`, adds to the one before.
-const FORMATS: [&str; 5] = [
+const FORMATS: [&str; 6] = [
     include_str!("schema.sql"),
     include_str!("stock.sql"),
     include_str!("maintenance.sql"),
     include_str!("storage.sql"),
     include_str!("undo.sql"),
+    include_str!("claims.sql"),
 ];
 const FORMAT: u32 = FORMATS.len() as u32;
 

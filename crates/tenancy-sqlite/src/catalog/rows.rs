@@ -37,8 +37,7 @@ pub(super) fn find(connection: &Connection, key: TenantKey<'_>) -> Result<Option
             concat!(
                 "SELECT ",
                 tenant_columns!(),
-                " FROM domains d JOIN tenants t ON t.id = d.tenant",
-                " WHERE d.domain = ?1 AND d.challenge IS NULL"
+                " FROM domains d JOIN tenants t ON t.id = d.tenant WHERE d.domain = ?1"
             ),
             name,
         ),
@@ -103,15 +102,18 @@ pub(super) fn page_of_status(
     rows.collect()
 }
 
-pub(super) fn names(connection: &Connection, id: &TenantId) -> Result<Vec<Binding>> {
+/// A tenant's further names and its claims, without those that began at `expired` or before.
+pub(super) fn names(connection: &Connection, id: &TenantId, expired: i64) -> Result<Vec<Binding>> {
     let sql = "SELECT label FROM labels WHERE tenant = ?1 AND label <> ?1 ORDER BY label";
     let mut labels = connection.prepare_cached(sql)?;
     let labels = labels.query_map([id.as_str()], |row| {
         Ok(Binding::new(Name::Label(parsed(row, 0)?), None))
     })?;
-    let sql = "SELECT domain, challenge, is_primary FROM domains WHERE tenant = ?1 ORDER BY domain";
+    let sql = "SELECT domain, NULL, is_primary FROM domains WHERE tenant = ?1
+        UNION ALL SELECT domain, challenge, 0 FROM claims WHERE tenant = ?1 AND at_ms > ?2
+        ORDER BY 1";
     let mut domains = connection.prepare_cached(sql)?;
-    let domains = domains.query_map([id.as_str()], |row| {
+    let domains = domains.query_map(params![id.as_str(), expired], |row| {
         let pending = row.get::<_, Option<Box<str>>>(1)?;
         let name = Name::Domain(domain(row, 0)?);
         let mut binding = Binding::new(name, pending.map(Challenge::from_stored));

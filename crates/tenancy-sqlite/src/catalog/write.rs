@@ -11,6 +11,7 @@ use tenancy_core::{
 };
 
 use super::events::{self, AuditEvent};
+use super::names::expired_at;
 use super::{SqliteCatalog, maintenance, rows, storage};
 
 /// Why a write was not done.
@@ -229,12 +230,23 @@ impl CatalogWriter for SqliteCatalog {
         self.write(Synced::Now, by, |write| write.make_primary(domain, id))
     }
 
+    fn rebind(
+        &self,
+        name: &Name,
+        from: &TenantId,
+        to: &TenantId,
+        by: &Actor,
+    ) -> Result<Version, WriteError> {
+        self.write(Synced::Now, by, |write| write.rebind(name, from, to))
+    }
+
     fn unbind(&self, name: &Name, id: &TenantId, by: &Actor) -> Result<Version, WriteError> {
         self.write(Synced::Now, by, |write| write.unbind(name, id))
     }
 
     fn names(&self, id: &TenantId) -> Result<Vec<Binding>, CatalogError> {
-        self.read(|connection| rows::names(connection, id))
+        let expired = expired_at(now_ms());
+        self.read(|connection| rows::names(connection, id, expired))
     }
 
     fn page(&self, after: Option<&TenantId>, max: usize) -> Result<Vec<Tenant>, CatalogError> {
@@ -246,12 +258,11 @@ impl<'w> Write<'w> {
     fn begin(connection: &'w mut Connection, actor: &'w Actor) -> Done<Self> {
         let behavior = TransactionBehavior::Immediate;
         let transaction = connection.transaction_with_behavior(behavior)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Ok(Self {
             version: rows::version(&transaction)?,
             transaction,
             actor,
-            at_ms: now.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)),
+            at_ms: now_ms(),
         })
     }
 
@@ -320,7 +331,7 @@ impl<'w> Write<'w> {
         match self.owner(&label)? {
             None => {}
             Some(owner) if owner == id => return Err(WriteError::Exists { id }.into()),
-            Some(owner) => return Err(WriteError::NameTaken { name: label, owner }.into()),
+            Some(_) => return Err(WriteError::NameTaken { name: label }.into()),
         }
         self.next();
         let mut row = Tenant::builder(id.clone()).status(new.status);
@@ -361,9 +372,10 @@ impl<'w> Write<'w> {
     fn remove(&mut self, id: &TenantId, seen: Version) -> Done<Version> {
         let epoch = self.get_seen(id, seen)?.epoch();
         // Its names first: whoever gets one later must not look like a second owner.
-        for binding in rows::names(&self.transaction, id)? {
+        for binding in rows::names(&self.transaction, id, i64::MAX)? {
             self.let_go(&binding.name)?;
         }
+        self.run("DELETE FROM claims WHERE tenant = ?1", [id.as_str()])?;
         self.run("DELETE FROM labels WHERE tenant = ?1", [id.as_str()])?;
         self.run("DELETE FROM attributes WHERE tenant = ?1", [id.as_str()])?;
         self.run("DELETE FROM tenants WHERE id = ?1", [id.as_str()])?;
@@ -446,6 +458,12 @@ impl<'w> Write<'w> {
         }
         Ok(())
     }
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// What the audit trail says of a tenant's row; no attribute, no secret.
