@@ -96,7 +96,11 @@ impl From<tenancy::Error> for Failure {
             | Error::Domain(_)
             | Error::Status(_)
             | Error::Attributes(_)
-            | Error::Storage(StorageError::NoRoot { .. } | StorageError::NotARoot { .. })
+            | Error::Storage(
+                StorageError::NoRoot { .. }
+                | StorageError::NotARoot { .. }
+                | StorageError::NotADirectory { .. },
+            )
             | Error::Write(WriteError::Attributes(_)) => Self::Usage(error.into()),
             _ => Self::Refused(error.into()),
         }

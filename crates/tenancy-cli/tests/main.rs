@@ -10,6 +10,7 @@ mod readme;
 mod removal;
 mod resolve;
 mod rollback;
+mod root;
 mod seed;
 mod sql;
 mod terminal;

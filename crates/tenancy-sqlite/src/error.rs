@@ -126,10 +126,10 @@ pub enum StorageError {
         /// What it is on.
         found: &'static str,
     },
-    /// The catalog is missing where tenants are. A new, empty one would give their ids
+    /// The catalog is missing or has no rows where tenants are. A new, empty one would give their ids
     /// away a second time, and take every file for nobody's.
     #[error(
-        "{} is missing, but there are tenants' files in {}; restore it, or make a new one from them with `Fleet::rebuild_catalog` (`tenancy validate --rebuild`)",
+        "{} is missing or empty, but there are tenants' files in {}; restore it, or make a new one from them with `Fleet::rebuild_catalog` (`tenancy validate --rebuild`)",
         catalog.display(),
         tenants.display()
     )]

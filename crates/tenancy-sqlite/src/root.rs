@@ -18,6 +18,9 @@ use marker::Marker;
 /// same name and to no other: a `-wal` left behind would put its rows into it.
 pub(crate) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
+/// Is told of each named step.
+pub(crate) type Step<'s> = &'s dyn Fn(&'static str) -> Result<(), IoError>;
+
 /// A storage root, canonicalised once: below it no path has a link.
 #[derive(Debug)]
 pub(crate) struct Root {
@@ -28,81 +31,92 @@ pub(crate) struct Root {
 }
 
 impl Root {
-    /// Opens a root that [`create`](Self::create) has made.
-    pub(crate) fn open(path: &Path, allowed: FileSystems) -> Result<Self, StorageError> {
+    /// Opens a root that [`create`](Self::create) has made, or an older version of this
+    /// library, which made no marker: `unmarked` refuses whatever is neither, and answers with
+    /// the id that the catalog has recorded. A root without a marker gets one once `fill` has
+    /// done what it does under the root's lock.
+    pub(crate) fn open<T, E: From<StorageError>>(
+        path: &Path,
+        allowed: FileSystems,
+        step: Step<'_>,
+        unmarked: impl FnOnce(&Path) -> Result<Option<Box<str>>, StorageError>,
+        fill: impl FnOnce(&Self, &RootLock) -> Result<T, E>,
+    ) -> Result<(Self, T), E> {
         refuse_old_sqlite()?;
-        match look(path).map_err(IoError::at(path, "looked at"))? {
+        match look(path)
+            .map_err(IoError::at(path, "looked at"))
+            .map_err(StorageError::from)?
+        {
             Found::Nothing => {
                 let path = path.to_owned();
-                return Err(StorageError::NoRoot { path });
+                return Err(StorageError::NoRoot { path }.into());
             }
             found => refuse_file(path, found)?,
         }
         let path = checked(path, allowed)?;
-        let Some(marker) = Marker::read(&path)? else {
-            return Err(StorageError::NotARoot { path });
+        let lock = RootLock::of(&path).map_err(StorageError::from)?;
+        let marker = Marker::read(&path)?;
+        let recorded = match marker {
+            Some(_) => None,
+            None => unmarked(&path)?,
         };
-        make_dirs(&path)?;
-        Ok(Self::of(path, marker))
-    }
-
-    /// Opens a root of which the catalog is lost, and perhaps the marker, too: then the
-    /// tenants' files tell that it is one, and [`mark`](Self::mark) gives it a new marker.
-    pub(crate) fn open_lost(path: &Path, allowed: FileSystems) -> Result<Self, StorageError> {
-        match Self::open(path, allowed) {
-            Err(StorageError::NotARoot { path }) => {
-                if !holds_files(&path) {
-                    return Err(StorageError::NotARoot { path });
-                }
-                make_dirs(&path)?;
-                let marker = Marker::prepare(&path)?;
-                Ok(Self::of(path, marker))
-            }
-            opened => opened,
-        }
-    }
-
-    /// Puts the marker in place if there is none.
-    pub(crate) fn mark(&self, _lock: &RootLock) -> Result<(), StorageError> {
-        match Marker::read(&self.path)? {
-            Some(_) => Ok(()),
-            None => Ok(Marker::settle(&self.path)?),
-        }
-    }
-
-    /// Whether there are tenants' files, in their places or in the trash.
-    pub(crate) fn holds_files(&self) -> bool {
-        holds_files(&self.path)
+        Self::of(path, marker, recorded, lock, step, fill)
     }
 
     /// Makes a root; `fill` puts into it what has to be there before it counts as one.
-    pub(crate) fn create<T>(
+    pub(crate) fn create<T, E: From<StorageError>>(
         path: &Path,
         allowed: FileSystems,
-        fill: impl FnOnce(&Self, &RootLock) -> Result<T, StorageError>,
-    ) -> Result<(Self, T), StorageError> {
+        step: Step<'_>,
+        recorded: impl FnOnce(&Path) -> Result<Option<Box<str>>, StorageError>,
+        fill: impl FnOnce(&Self, &RootLock) -> Result<T, E>,
+    ) -> Result<(Self, T), E> {
         refuse_old_sqlite()?;
         make_dir(path, Parents::Make)?;
         let path = checked(path, allowed)?;
-        let lock = RootLock::of(&path)?;
-        if Marker::read(&path)?.is_some() {
-            return Err(StorageError::RootExists { path });
+        let lock = RootLock::of(&path).map_err(StorageError::from)?;
+        // An older version of this library made roots without a marker.
+        if Marker::read(&path)?.is_some() || holds_files(&path) {
+            return Err(StorageError::RootExists { path }.into());
         }
-        make_dirs(&path)?;
-        let marker = Marker::prepare(&path)?;
-        let root = Self::of(path, marker);
-        let filled = fill(&root, &lock)?;
-        // Last: what was killed before is no root, and is made by the next call.
-        root.mark(&lock)?;
-        Ok((root, filled))
+        let recorded = recorded(&path)?;
+        Self::of(path, None, recorded, lock, step, fill)
     }
 
-    fn of(path: PathBuf, marker: Marker) -> Self {
-        Self {
+    /// A root with its directories, filled and marked. The marker comes last: what was
+    /// killed before is no root, and the next call goes on with it.
+    fn of<T, E: From<StorageError>>(
+        path: PathBuf,
+        marker: Option<Marker>,
+        recorded: Option<Box<str>>,
+        lock: RootLock,
+        step: Step<'_>,
+        fill: impl FnOnce(&Self, &RootLock) -> Result<T, E>,
+    ) -> Result<(Self, T), E> {
+        let is_marked = marker.is_some();
+        let prepare = || {
+            step("prepare the marker")?;
+            Marker::prepare(&path, recorded)
+        };
+        let marker = match marker {
+            Some(marker) => marker,
+            None => prepare().map_err(StorageError::from)?,
+        };
+        make_dirs(&path)?;
+        let root = Self {
             names_come_along: mounts::is_ext4(&path),
             id: marker.id,
             path,
+        };
+        let filled = fill(&root, &lock)?;
+        let settle = || {
+            step("put the marker in place")?;
+            Marker::settle(&root.path)
+        };
+        if !is_marked {
+            settle().map_err(StorageError::from)?;
         }
+        Ok((root, filled))
     }
 
     /// The id of the root, 32 hex digits that were drawn when it was made.
@@ -207,11 +221,6 @@ impl Root {
         sync_file_system(&dir).map_err(IoError::at(&self.path, "synced"))
     }
 
-    /// A lock that every process takes that makes a file in the root itself.
-    pub(crate) fn lock_root(&self) -> Result<RootLock, IoError> {
-        RootLock::of(&self.path)
-    }
-
     /// The directory of a place.
     fn dir(&self, place: &Place) -> PathBuf {
         let mut path = self.tenants();
@@ -264,7 +273,7 @@ pub(crate) struct Lock {
     pub(crate) was_alone: bool,
 }
 
-/// A root in which nobody else makes a file.
+/// The lock that every process takes that makes a file in the root itself.
 pub(crate) struct RootLock {
     _dir: File,
 }
@@ -396,7 +405,8 @@ fn checked(path: &Path, allowed: FileSystems) -> Result<PathBuf, StorageError> {
     }
 }
 
-fn holds_files(root: &Path) -> bool {
+/// Whether there are tenants' files, in their places or in the trash.
+pub(crate) fn holds_files(root: &Path) -> bool {
     let entries = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
     let mut places = entries(&root.join("tenants"));
     places.any(|dir| entries(&dir.path()).next().is_some())

@@ -11,6 +11,7 @@ use crate::error::StorageError;
 use crate::fleet::Fleet;
 
 pub use builder::SqliteStorageBuilder;
+pub(crate) use builder::refuse_empty;
 
 /// One storage root: the driver of its tenants' files, and the catalog that lists them. Both
 /// come out of this value and of nothing else, so that the driver of one root never meets

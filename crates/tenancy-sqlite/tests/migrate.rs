@@ -85,6 +85,7 @@ fn a_tenant_goes_up_down_and_up_again() {
 #[test]
 fn a_tenant_that_is_behind_is_refused_or_migrated_as_chosen() {
     let root = Root::with(|builder| builder.migrations(set(notes().iter().take(1).cloned())));
+    let root = root.listed();
     let acme = root.made("acme");
     let elsewhere = || tempfile::tempdir().unwrap();
     let storage = at(root.dir.path()).migrations(notes()).open();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tenancy_core::{Placement, ProvisionError, Provisioned, Provisioner, Tenant};
 use tenancy_sqlite::{FileError, OpenError, SqliteStorage, StorageError};
 
-use crate::util::{Root, at, catalog, files_below, notes};
+use crate::util::{Root, at, files_below, notes};
 
 fn file_error(error: &ProvisionError) -> &FileError {
     let source = error.source().expect("a cause");
@@ -65,7 +65,6 @@ fn a_new_file_is_whole_migrated_and_in_wal_mode() {
 fn files_are_ours_alone_and_so_are_their_sidecars() {
     let root = Root::new();
     let acme = root.made("acme");
-    catalog(root.dir.path()).unwrap();
     let connection = root.connect(&acme).unwrap();
     connection
         .execute("INSERT INTO notes (text) VALUES ('x')", [])

@@ -46,7 +46,7 @@ fn staged() -> (Root, Tenant, PathBuf) {
             Ok(())
         })
         .open();
-    let root = Root::of(driver.unwrap(), dir);
+    let root = Root::of(driver.unwrap(), dir).listed();
     let acme = root.made("acme");
     let name = name.lock().unwrap().take().unwrap();
     assert!(!name.exists());

@@ -116,6 +116,15 @@ impl Root {
         tenant.expect("a tenant")
     }
 
+    /// Writes a row, as a catalog without one beside files counts as lost.
+    pub fn listed(self) -> Self {
+        let new = tenancy_core::NewTenant::new("listed".parse().expect("an id"));
+        let by = tenancy_core::Actor::new("test");
+        let row = tenancy_core::CatalogWriter::insert(self.storage.catalog(), new, &by);
+        row.expect("a row");
+        self
+    }
+
     /// A tenant that has its file.
     #[track_caller]
     pub fn made(&self, id: &str) -> Tenant {

@@ -13,5 +13,6 @@ mod outside;
 mod scopes;
 mod stock;
 mod stock_race;
+mod storage;
 mod upkeep;
 mod util;

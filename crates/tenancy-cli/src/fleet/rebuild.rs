@@ -1,7 +1,7 @@
 //! `tenancy validate --rebuild`: a new catalog for one that is lost.
 
 use serde::Serialize;
-use tenancy::{Fleet, Rebuilt, TenantRef};
+use tenancy::{Fleet, RebuildError, Rebuilt, TenantRef};
 
 use crate::args::Global;
 use crate::failure::Failure;
@@ -47,8 +47,12 @@ impl From<&Rebuilt> for Report {
 pub fn run(global: &Global, out: Output) -> Result<(), Failure> {
     let config = project::config(global)?;
     interrupt::ends_with("stopped; rebuild it again, what is done is kept".to_owned())?;
-    let rebuilt = Fleet::rebuild_catalog(&config.storage.root, &project::actor())
-        .map_err(|error| Failure::Refused(error.into()))?;
+    let rebuilt = Fleet::rebuild_catalog(&config.storage.root, &project::actor()).map_err(
+        |error| match error {
+            RebuildError::Storage(error) => tenancy::Error::from(error).into(),
+            error => Failure::Refused(error.into()),
+        },
+    )?;
     let texts: [(&str, &[&str]); 4] = [
         ("tenants", &[]),
         ("retired", &[]),

@@ -70,14 +70,33 @@ impl SqliteCatalog {
     /// root is new. One that an older version of this library made is brought up to date;
     /// older ones refuse it then.
     pub(crate) fn open(root: &Root, lock: &RootLock) -> Result<Self, StorageError> {
-        open::refuse_lost(root)?;
-        Self::open_or_make(root, lock)
+        Self::connect(root, open::Lost::Refuse, lock)
     }
 
-    /// Opens the catalog of a storage root, and makes one if there is none.
+    /// Opens the catalog of a storage root to fill it, and makes one if there is none.
     pub(crate) fn open_or_make(root: &Root, lock: &RootLock) -> Result<Self, StorageError> {
+        Self::connect(root, open::Lost::Fill, lock)
+    }
+
+    /// Refuses a directory that has no marker, unless an older version of this library made
+    /// it.
+    pub(crate) fn refuse_unmarked(root: &Path) -> Result<Option<Box<str>>, StorageError> {
+        open::refuse_unmarked(root)
+    }
+
+    /// The id of the root that the catalog below this path has recorded, if there is one.
+    pub(crate) fn recorded(root: &Path) -> Result<Option<Box<str>>, StorageError> {
+        open::recorded(root)
+    }
+
+    /// Whether an older version of this library made the catalog of this root.
+    pub(crate) fn is_old(root: &Root) -> Result<bool, StorageError> {
+        open::is_old(&root.catalog())
+    }
+
+    fn connect(root: &Root, lost: open::Lost, lock: &RootLock) -> Result<Self, StorageError> {
         let path = root.catalog();
-        let writer = open::open(root, &path, lock)?;
+        let writer = open::open(root, &path, lost, lock)?;
         let feed = feed::Feed::new(open::connect(&path)?);
         Ok(Self(Arc::new(Inner {
             path,

@@ -10,7 +10,7 @@ use super::storage;
 use super::write::Fault;
 use crate::error::{IoError, StorageError};
 use crate::life::enter_wal;
-use crate::root::{Found, Root, RootLock, create_new, look, sync_dir};
+use crate::root::{Found, Root, RootLock, create_new, holds_files, look, sync_dir};
 use crate::stamp::CATALOG_FILE;
 
 /// What each format, in `user_version`, adds to the one before.
@@ -23,6 +23,8 @@ const FORMATS: [&str; 6] = [
     include_str!("claims.sql"),
 ];
 const FORMAT: u32 = FORMATS.len() as u32;
+/// The format since which a catalog records its storage root.
+const STORAGE_FORMAT: u32 = 4;
 
 /// How long a write waits for another process's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,10 +32,25 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements that are kept prepared; there are about 40.
 const STATEMENTS: usize = 64;
 
+/// What to do about a catalog without rows beside tenants' files, which is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    Refuse,
+    Fill,
+}
+
 /// Makes the catalog of a root if there is none, brings an older one up to date, and
 /// connects to it. Refuses what is no catalog.
-pub(super) fn open(root: &Root, path: &Path, _lock: &RootLock) -> Result<Connection, StorageError> {
+pub(super) fn open(
+    root: &Root,
+    path: &Path,
+    lost: Lost,
     // One after the other: a change to WAL mode does not wait for who reads at that moment.
+    _lock: &RootLock,
+) -> Result<Connection, StorageError> {
+    if lost == Lost::Refuse && is_lost(root.path(), path)? {
+        return Err(lost_catalog(root.path()));
+    }
     make(root, path)?;
     let connection = connect(path)?;
     prepare(&connection, path)?;
@@ -45,6 +62,72 @@ pub(super) fn open(root: &Root, path: &Path, _lock: &RootLock) -> Result<Connect
             source: Box::new(source),
         }),
     }
+}
+
+/// Whether the catalog has no rows though there are tenants' files. The files are looked at
+/// first: a tenant's row is there before its file.
+fn is_lost(root: &Path, path: &Path) -> Result<bool, StorageError> {
+    Ok(holds_files(root) && !has_rows(path)?)
+}
+
+/// Whether anything was ever written to a catalog; `false` if there is none. One that is
+/// damaged or no catalog is an error, and not touched.
+fn has_rows(path: &Path) -> Result<bool, StorageError> {
+    if look(path).map_err(IoError::at(path, "looked at"))? != Found::File {
+        return Ok(false);
+    }
+    let connection = connect(path)?;
+    let read = || match format_of(&connection)? {
+        Ok(0) => Ok(false),
+        // Whose it is instead is said by who opens it.
+        Err(_) => Ok(true),
+        Ok(_) => connection.query_row("SELECT version > 0 FROM clock", [], |row| row.get(0)),
+    };
+    read().map_err(|source| failed(path, source))
+}
+
+/// The error for a lost catalog.
+fn lost_catalog(root: &Path) -> StorageError {
+    StorageError::LostCatalog {
+        catalog: root.join("catalog.db"),
+        tenants: root.join("tenants"),
+    }
+}
+
+/// Refuses a directory without a marker unless it is a root that an older version of this
+/// library made, or one that has lost its marker: its catalog has rows.
+pub(super) fn refuse_unmarked(root: &Path) -> Result<Option<Box<str>>, StorageError> {
+    let path = root.join("catalog.db");
+    match has_rows(&path)? {
+        true => recorded(root),
+        false if holds_files(root) => Err(lost_catalog(root)),
+        false => Err(StorageError::NotARoot {
+            path: root.to_owned(),
+        }),
+    }
+}
+
+/// The id of the root that the catalog has recorded, if there is one that has.
+pub(super) fn recorded(root: &Path) -> Result<Option<Box<str>>, StorageError> {
+    let path = root.join("catalog.db");
+    if look(&path).map_err(IoError::at(&path, "looked at"))? != Found::File {
+        return Ok(None);
+    }
+    let connection = connect(&path)?;
+    let read = || match format_of(&connection)? {
+        Ok(STORAGE_FORMAT..) => storage::recorded(&connection),
+        _ => Ok(None),
+    };
+    read().map_err(|source| failed(&path, source))
+}
+
+/// Whether an older version of this library made the catalog.
+pub(super) fn is_old(path: &Path) -> Result<bool, StorageError> {
+    if look(path).map_err(IoError::at(path, "looked at"))? != Found::File {
+        return Ok(false);
+    }
+    let format = format_of(&connect(path)?).map_err(|source| failed(path, source))?;
+    Ok(format.is_ok_and(|format| (1..FORMAT).contains(&format)))
 }
 
 /// Makes an empty file with our mode, if there is none.
@@ -139,14 +222,5 @@ fn failed(path: &Path, source: rusqlite::Error) -> StorageError {
             found: "no SQLite database".into(),
         },
         _ => StorageError::Catalog { path, source },
-    }
-}
-
-/// Refuses a root that has files of tenants and no catalog.
-pub(super) fn refuse_lost(root: &Root) -> Result<(), StorageError> {
-    let (catalog, tenants) = (root.catalog(), root.tenants());
-    match !catalog.exists() && root.holds_files() {
-        true => Err(StorageError::LostCatalog { catalog, tenants }),
-        false => Ok(()),
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn record(connection: &Connection, id: &str) -> Done<()> {
     }
 }
 
-fn recorded(connection: &Connection) -> Result<Option<Box<str>>> {
+pub(super) fn recorded(connection: &Connection) -> Result<Option<Box<str>>> {
     let sql = "SELECT id FROM storage";
     connection.query_row(sql, [], |row| row.get(0)).optional()
 }

@@ -20,8 +20,9 @@ use crate::maintenance::{Check, faults};
 use crate::manager::connect_plain;
 use crate::network::FileSystems;
 use crate::place::{KIND, Place};
-use crate::root::Root;
+use crate::root::{Root, RootLock};
 use crate::stamp::{self, CATALOG_FILE, Claim};
+use crate::storage::refuse_empty;
 
 /// How many files are looked into at a time.
 const JOBS: usize = 4;
@@ -111,38 +112,42 @@ impl Fleet {
     /// # Errors
     /// When the root is in use, has a sound catalog, or cannot be read.
     pub fn rebuild_catalog(root: impl AsRef<Path>, by: &Actor) -> Result<Rebuilt, RebuildError> {
-        // Nobody else is there, wherever it is.
-        let root = Root::open_lost(root.as_ref(), FileSystems::Any)?;
-        let alone = root.lock_alone()?;
-        let _alone = alone.ok_or_else(|| RebuildError::InUse {
-            root: root.path().to_owned(),
-        })?;
-        let damaged_catalog = clear_the_way(&root)?;
-        root.recover_staging()?;
-        let (found, silent) = look_at_all(&root)?;
-        let (winners, losers) = choose(found);
-        let lock = root.lock_root()?;
-        let catalog = SqliteCatalog::open_or_make(&root, &lock)?;
-        let rows = winners.iter().map(|found| (found.tenant(), found.schema));
-        catalog.insert_found(rows.collect(), by)?;
-        root.mark(&lock)?;
-        let mut rebuilt = Rebuilt {
-            silent,
-            damaged_catalog,
-            ..Rebuilt::default()
-        };
-        for found in &winners {
-            let list = match found.status() {
-                TenantStatus::Retiring => &mut rebuilt.retired,
-                _ => &mut rebuilt.tenants,
-            };
-            list.push(found.tenant().to_ref());
-        }
-        for loser in losers {
-            rebuilt.quarantined.push(root.quarantine(&loser.path)?);
-        }
+        let path = root.as_ref();
+        let rebuild = |root: &Root, lock: &RootLock| rebuild(root, lock, by);
+        // On any file system, as nobody else is there.
+        let (_, rebuilt) = Root::open(path, FileSystems::Any, &|_| Ok(()), refuse_empty, rebuild)?;
         Ok(rebuilt)
     }
+}
+
+fn rebuild(root: &Root, lock: &RootLock, by: &Actor) -> Result<Rebuilt, RebuildError> {
+    let alone = root.lock_alone()?;
+    let _alone = alone.ok_or_else(|| RebuildError::InUse {
+        root: root.path().to_owned(),
+    })?;
+    let damaged_catalog = clear_the_way(root)?;
+    root.recover_staging()?;
+    let (found, silent) = look_at_all(root)?;
+    let (winners, losers) = choose(found);
+    let catalog = SqliteCatalog::open_or_make(root, lock)?;
+    let rows = winners.iter().map(|found| (found.tenant(), found.schema));
+    catalog.insert_found(rows.collect(), by)?;
+    let mut rebuilt = Rebuilt {
+        silent,
+        damaged_catalog,
+        ..Rebuilt::default()
+    };
+    for found in &winners {
+        let list = match found.status() {
+            TenantStatus::Retiring => &mut rebuilt.retired,
+            _ => &mut rebuilt.tenants,
+        };
+        list.push(found.tenant().to_ref());
+    }
+    for loser in losers {
+        rebuilt.quarantined.push(root.quarantine(&loser.path)?);
+    }
+    Ok(rebuilt)
 }
 
 /// Makes sure that there is no catalog, or an empty one; where a damaged one is now.
@@ -151,6 +156,7 @@ fn clear_the_way(root: &Root) -> Result<Option<PathBuf>, RebuildError> {
     if is_nothing(&path)? {
         return Ok(None);
     }
+    // None of a damaged one, and of one that is another root's.
     let tenants = || -> rusqlite::Result<Option<u64>> {
         let connection = connect_plain(&path, BUSY_TIMEOUT)?;
         let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
@@ -164,7 +170,12 @@ fn clear_the_way(root: &Root) -> Result<Option<PathBuf>, RebuildError> {
         }
         let sql = "SELECT count(*) FROM tenants";
         let tenants: i64 = connection.query_row(sql, [], |row| row.get(0))?;
-        Ok(Some(tenants.unsigned_abs()))
+        let sql = "SELECT count(*) FROM storage WHERE id <> ?1";
+        let other = connection.query_row(sql, [root.id()], |row| row.get(0));
+        match tenants {
+            0 if other == Ok(1) => Ok(None),
+            tenants => Ok(Some(tenants.unsigned_abs())),
+        }
     };
     match tenants() {
         Ok(Some(0)) => Ok(None),

@@ -27,19 +27,20 @@ pub(super) struct Marker {
 }
 
 impl Marker {
-    /// The marker of a root that is going to be made: durable, and not yet in place. One that
-    /// a killed process left is taken, as the catalog may have recorded its id already.
-    pub(super) fn prepare(root: &Path) -> Result<Self, IoError> {
+    /// The marker of a root that is going to be made: durable, and not yet in place. Its id is
+    /// the one that the catalog has recorded, or that of a marker which a killed process left,
+    /// as a catalog may be going to record it; else 128 random bits.
+    pub(super) fn prepare(root: &Path, recorded: Option<Box<str>>) -> Result<Self, IoError> {
         let path = root.join(NEW);
         let left = fs::read_to_string(&path).ok();
-        if let Some(marker) = left.and_then(|text| Self::parse(&text)) {
-            return Ok(marker);
-        }
-        remove_if_there(&path)?;
-        let marker = Self {
-            format: FORMAT,
-            id: random_hex::<16>()?.into(),
+        let left = left.and_then(|text| Self::parse(&text));
+        let id = match (recorded, left) {
+            (None, Some(marker)) => return Ok(marker),
+            (Some(id), _) => id,
+            (None, None) => random_hex::<16>()?.into(),
         };
+        remove_if_there(&path)?;
+        let marker = Self { format: FORMAT, id };
         let mut file = create_new(&path)?;
         let written = file.write_all(marker.to_string().as_bytes());
         written.map_err(IoError::at(&path, "written"))?;
@@ -117,9 +118,10 @@ mod tests {
         let root = dir.path();
         assert_eq!(Marker::read(root)?, None);
         fs::write(root.join(NEW), "torn")?;
-        let marker = Marker::prepare(root)?;
+        let marker = Marker::prepare(root, None)?;
         assert_eq!(Marker::read(root)?, None, "it is not in place yet");
-        assert_eq!(Marker::prepare(root)?, marker, "nobody draws a second one");
+        let again = Marker::prepare(root, None)?;
+        assert_eq!(again, marker, "nobody draws a second one");
         Marker::settle(root)?;
         assert_eq!(Marker::read(root)?, Some(marker.clone()));
         assert_eq!(fs::read_dir(root)?.count(), 1, "nothing is left beside it");

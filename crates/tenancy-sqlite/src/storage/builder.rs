@@ -11,13 +11,13 @@ use tenancy_core::Tenant;
 use super::SqliteStorage;
 use crate::catalog::SqliteCatalog;
 use crate::driver::{Behind, Durability, OnConnect, OnStep, Shared, SqliteDriver};
-use crate::error::StorageError;
+use crate::error::{IoError, StorageError};
 use crate::fleet::Stock;
 use crate::harden::Hardening;
 use crate::migrate::Migrations;
 use crate::network::FileSystems;
 use crate::quota::Quota;
-use crate::root::{Root, RootLock};
+use crate::root::{Root, RootLock, holds_files};
 use crate::seeds::Seeds;
 use crate::template::fingerprint;
 
@@ -283,24 +283,41 @@ impl SqliteStorageBuilder {
     /// of bounds, the root cannot be made or is on a network, or SQLite is too old.
     pub fn create(self) -> Result<SqliteStorage, StorageError> {
         self.check()?;
-        let make = |root: &Root, lock: &RootLock| SqliteCatalog::open(root, lock);
-        let (root, catalog) = Root::create(&self.root, self.file_systems, make)?;
+        let step = |name| self.step(name);
+        let make = |root: &Root, lock: &RootLock| {
+            step("make the catalog")?;
+            SqliteCatalog::open(root, lock)
+        };
+        let (root, catalog) = Root::create(
+            &self.root,
+            self.file_systems,
+            &step,
+            SqliteCatalog::recorded,
+            make,
+        )?;
         self.storage(root, catalog)
     }
 
     /// Opens a storage root, and removes half-written files that killed processes left, if no
-    /// other process uses it. A catalog that an older version of this library made is brought
-    /// up to date; older versions refuse it then.
+    /// other process uses it. A root that an older version of this library made is brought up
+    /// to date, its catalog and its marker; older versions refuse it then.
     ///
     /// # Errors
     /// [`StorageError::NoRoot`] and [`StorageError::NotARoot`] if there is no storage root,
-    /// [`StorageError::LostCatalog`] if it has tenants' files and no catalog. Else if an
+    /// [`StorageError::LostCatalog`] if it has tenants' files and its catalog has no row. Else if an
     /// option is out of bounds, the root cannot be used or is on a network, its catalog is
     /// none of a known format, or SQLite is too old.
     pub fn open(self) -> Result<SqliteStorage, StorageError> {
         self.check()?;
-        let root = Root::open(&self.root, self.file_systems)?;
-        let catalog = SqliteCatalog::open(&root, &root.lock_root()?)?;
+        let step = |name| self.step(name);
+        let open = |root: &Root, lock: &RootLock| {
+            if SqliteCatalog::is_old(root)? {
+                step("upgrade the catalog")?;
+            }
+            SqliteCatalog::open(root, lock)
+        };
+        let unmarked = SqliteCatalog::refuse_unmarked;
+        let (root, catalog) = Root::open(&self.root, self.file_systems, &step, unmarked, open)?;
         self.storage(root, catalog)
     }
 
@@ -311,7 +328,14 @@ impl SqliteStorageBuilder {
     /// As [`create`](Self::create).
     pub fn create_driver(self) -> Result<SqliteDriver, StorageError> {
         self.check()?;
-        let (root, ()) = Root::create(&self.root, self.file_systems, |_, _| Ok(()))?;
+        let step = |name| self.step(name);
+        let (root, ()) = Root::create(
+            &self.root,
+            self.file_systems,
+            &step,
+            |_| Ok(None),
+            no_catalog,
+        )?;
         self.driver(root)
     }
 
@@ -321,8 +345,18 @@ impl SqliteStorageBuilder {
     /// As [`open`](Self::open), except that it looks at no catalog.
     pub fn open_driver(self) -> Result<SqliteDriver, StorageError> {
         self.check()?;
-        let root = Root::open(&self.root, self.file_systems)?;
+        let step = |name| self.step(name);
+        let files = self.file_systems;
+        let (root, ()) = Root::open(&self.root, files, &step, refuse_empty, no_catalog)?;
         self.driver(root)
+    }
+
+    /// A named step: where tests stop the process or let the call fail.
+    fn step(&self, name: &'static str) -> Result<(), IoError> {
+        match &self.on_step {
+            None => Ok(()),
+            Some(on_step) => on_step(name).map_err(|e| IoError::new(&self.root, name, e)),
+        }
     }
 
     fn storage(self, root: Root, catalog: SqliteCatalog) -> Result<SqliteStorage, StorageError> {
@@ -388,4 +422,19 @@ impl SqliteStorageBuilder {
 fn whole_millis(time: Duration) -> Duration {
     let millis = time.as_nanos().div_ceil(1_000_000);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+}
+
+/// Refuses a directory without a marker that has no tenants' files either: what has some
+/// was made by an older version of this library.
+pub(crate) fn refuse_empty(path: &Path) -> Result<Option<Box<str>>, StorageError> {
+    match holds_files(path) {
+        true => Ok(None),
+        false => Err(StorageError::NotARoot {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+fn no_catalog(_: &Root, _: &RootLock) -> Result<(), StorageError> {
+    Ok(())
 }
