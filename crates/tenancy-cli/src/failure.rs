@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use crate::output;
+
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Why a command did not do what it was asked for.
@@ -52,8 +54,10 @@ impl Failure {
     /// Prints the reason, in one line.
     pub fn say(&self) {
         match self {
-            Self::Usage(error) | Self::Refused(error) => eprintln!("error: {}", OneLine(&**error)),
-            Self::Partial(text) => eprintln!("error: {text}"),
+            Self::Usage(error) | Self::Refused(error) => {
+                output::complain(format_args!("error: {}", OneLine(&**error)));
+            }
+            Self::Partial(text) => output::complain(format_args!("error: {text}")),
             Self::Answered | Self::PipeClosed => {}
         }
     }

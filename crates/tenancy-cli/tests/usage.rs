@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::util::{files, project, snapshot, tenancy};
+use crate::util::{command, files, project, snapshot, tenancy};
 
 /// Every command that `--help` lists, and those below it.
 fn commands(dir: &Path, above: &[String]) -> Vec<Vec<String>> {
@@ -170,5 +170,24 @@ fn a_config_that_is_wrong_is_refused_before_anything_is_made() {
         let before = snapshot(dir.path());
         tenancy(dir.path(), &["create", "acme"]).refused(2, says);
         assert_eq!(snapshot(dir.path()), before, "{text}");
+    }
+}
+
+/// `/dev/full` answers every write with "no space left".
+#[test]
+fn a_stderr_that_is_full_changes_no_exit_code() {
+    let dir = project();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full");
+    for (args, code) in [
+        (&["show", "nobody"][..], 1),
+        (&["create", "Not An Id"], 2),
+        (&["create", "acme", "--domain", "shop.example.org"], 0),
+        (&["--no-such-option"], 2),
+    ] {
+        let Ok(full) = full() else {
+            return println!("left out: there is no /dev/full");
+        };
+        let status = command(dir.path(), args).stderr(full).status();
+        assert_eq!(status.expect("it runs").code(), Some(code), "{args:?}");
     }
 }

@@ -208,7 +208,10 @@ fn a_lost_catalog_is_never_made_anew_unasked() {
         &["validate", "--fix"],
         &["migrate"],
     ] {
-        tenancy(dir.path(), args).refused(1, "catalog.db is missing, but there are tenants' files");
+        tenancy(dir.path(), args).refused(
+            1,
+            "catalog.db is missing or empty, but there are tenants' files",
+        );
     }
     assert_eq!(snapshot(dir.path()), before);
     let run = tenancy(dir.path(), &["validate", "--rebuild", "--json"]).ok();

@@ -139,6 +139,13 @@ pub enum StorageError {
         /// Where there are files.
         tenants: PathBuf,
     },
+    /// A directory of the root is on another file system than the root, so that no file can be
+    /// renamed into it.
+    #[error("{} is on another file system than its storage root; mount the whole root instead", path.display())]
+    OtherMount {
+        /// The directory.
+        path: PathBuf,
+    },
     /// SQLite takes paths as text.
     #[error("{} is no UTF-8; choose a storage root with a plain name", path.display())]
     NotUtf8 {

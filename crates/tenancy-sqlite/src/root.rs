@@ -4,7 +4,7 @@ mod marker;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{IoError, StorageError};
@@ -416,8 +416,18 @@ pub(crate) fn holds_files(root: &Path) -> bool {
 /// Makes the directories of a root that are missing.
 fn make_dirs(root: &Path) -> Result<(), StorageError> {
     let mut new = false;
+    let device = |path: &Path| {
+        let meta = fs::metadata(path).map_err(IoError::at(path, "looked at"))?;
+        Ok::<_, IoError>(meta.dev())
+    };
+    let own = device(root)?;
     for name in ["tenants", "staging", "trash"] {
-        new |= make_dir(&root.join(name), Parents::AreThere)?;
+        let path = root.join(name);
+        new |= make_dir(&path, Parents::AreThere)?;
+        // A file gets from one to the other by a rename.
+        if device(&path)? != own {
+            return Err(StorageError::OtherMount { path });
+        }
     }
     if new {
         sync_dir(root)?;

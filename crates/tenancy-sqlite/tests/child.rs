@@ -19,6 +19,7 @@ fn plays_its_role() {
         "fleet" => fleet_crash::run_and_die(&arguments),
         "fleets" => fleet_crash::migrate_together(&arguments),
         "recover" => recover::recover_and_die(&arguments),
+        "open" => crate::provision::open_and_say(&arguments),
         "upgrade" => crate::upgrade::open_and_die(&arguments),
         "stock" => stock_crash::fill_and_die(&arguments),
         "sign-ups" => stock_crash::sign_up(&arguments),

@@ -343,3 +343,32 @@ fn a_root_that_cannot_be_is_refused() {
     }
     assert!(!dir.path().join("r").exists());
 }
+
+/// A mount in a namespace of its own, where that is allowed; it goes with the process.
+#[test]
+fn a_directory_of_the_root_on_another_mount_is_refused() {
+    for name in ["tenants", "staging", "trash"] {
+        let dir = tempfile::tempdir().unwrap();
+        drop(SqliteStorage::create(dir.path()).unwrap());
+        let root = dir.path().to_str().unwrap();
+        let script = format!("mount -t tmpfs none {root}/{name} && exec \"$@\"");
+        let outer = ["unshare", "-rm", "sh", "-c", &script, "sh"];
+        let tried = std::process::Command::new(outer[0])
+            .args(&outer[1..])
+            .arg("true")
+            .status();
+        if !tried.is_ok_and(|status| status.success()) {
+            return println!("left out: this process may not mount anything");
+        }
+        let output = crate::util::child::start_under(&outer, "open", &[root]);
+        let output = output.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let refused = said.contains("SAID Err(OtherMount") && said.contains(name);
+        assert!(refused, "{name}: {said} {output:?}");
+    }
+}
+
+/// The child: opens a root and says what came of it.
+pub fn open_and_say(arguments: &[String]) {
+    println!("\nSAID {:?}", SqliteStorage::open(&arguments[0]));
+}

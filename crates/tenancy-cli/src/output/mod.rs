@@ -25,6 +25,12 @@ const FIRST_ROWS: usize = 1_000;
 /// With more columns a table has no room for what stands in them.
 const MAX_COLUMNS: usize = 12;
 
+/// Prints a line on stderr. One that cannot be printed, as the disk below stderr is full, is
+/// no reason to end otherwise: the exit code says the same.
+pub fn complain(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Where results, notes and progress go.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
@@ -147,7 +153,7 @@ impl Output {
     /// Says something to people, on stderr.
     pub fn note(self, text: &str) {
         if !self.json && !self.quiet {
-            eprintln!("{text}");
+            complain(format_args!("{text}"));
         }
     }
 
