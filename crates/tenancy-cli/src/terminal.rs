@@ -2,7 +2,35 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
+use std::sync::Arc;
+
+use tenancy::{Event, Observer, Observing};
+
+use crate::args::Global;
 use crate::failure::Failure;
+use crate::output::complain;
+
+/// Says on a terminal which lock is waited for, for as long as the guard lives.
+pub fn notes_waits(global: &Global) -> Option<Observing> {
+    struct Notes;
+    impl Observer for Notes {
+        fn observe(&self, event: &Event<'_>) {
+            if let Event::LockWait { path, by } = event {
+                let by: Vec<_> = by.iter().map(u32::to_string).collect();
+                let by = match &by[..] {
+                    [] => "another process".to_owned(),
+                    by => format!("process {}", by.join(", ")),
+                };
+                complain(format_args!(
+                    "waiting for {by}, which has {} locked",
+                    path.display()
+                ));
+            }
+        }
+    }
+    let is_seen = io::stderr().is_terminal() && !global.quiet;
+    is_seen.then(|| tenancy::observe(Arc::new(Notes)))
+}
 
 /// Does somebody read what we ask, and type the answer?
 pub fn is_attended() -> bool {

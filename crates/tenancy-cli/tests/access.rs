@@ -66,7 +66,7 @@ fn a_tenant_that_is_down_says_for_how_long_and_never_its_secret() {
     let up = run(&["up", "acme", "--json"]).ok().json();
     assert_eq!(
         (&up["status"], &up["maintenance"]),
-        (&json!("active"), &json!(null))
+        (&json!("active"), &json!(false))
     );
     assert_eq!(run(&["down", "acme", "--retry-after", "soon"]).code, 2);
 }

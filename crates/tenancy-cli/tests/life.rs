@@ -70,6 +70,7 @@ fn a_created_tenant_is_listed_shown_and_resolved() {
         "id": "acme", "status": "active", "epoch": 1, "name": "Acme Inc.",
         "attributes": {"plan": "pro"},
         "domains": ["shop.acme.example"], "labels": ["acme-inc"], "pending": [],
+        "maintenance": false,
     });
     assert_eq!(run.json(), acme);
     assert_eq!(
@@ -82,7 +83,7 @@ fn a_created_tenant_is_listed_shown_and_resolved() {
     assert_eq!(listed[0]["id"], "acme");
     assert_eq!(
         listed[1],
-        json!({"id": "beta", "status": "active", "epoch": 1, "attributes": {}})
+        json!({"id": "beta", "status": "active", "epoch": 1, "attributes": {}, "maintenance": false})
     );
     for (url, rule) in [
         ("http://acme.localhost/", "subdomain"),
@@ -104,11 +105,13 @@ fn people_get_tables_and_fields() {
     tenancy(dir.path(), &["create", "beta", "--name", "Beta\u{1b}[31m"]).ok();
     let list = tenancy(dir.path(), &["list"]).ok().stdout;
     assert!(
-        list.starts_with("ID    STATUS  EPOCH  NAME\nacme  active  1      xxx"),
+        list.starts_with(
+            "ID    STATUS  MAINTENANCE  EPOCH  NAME\nacme  active  false        1      xxx"
+        ),
         "{list}"
     );
     assert!(
-        list.contains("beta  active  1      Beta\\u{1b}[31m"),
+        list.contains("beta  active  false        1      Beta\\u{1b}[31m"),
         "{list}"
     );
     assert!(list.contains(&long), "a pipe gets the whole of it: {list}");
@@ -225,7 +228,7 @@ fn a_tenant_that_is_not_there_is_said_so() {
     tenancy(dir.path(), &["show", "acme"])
         .refused(1, "there is no tenant acme; `list` shows those there are");
     let list = tenancy(dir.path(), &["list"]).ok();
-    assert_eq!(list.stdout, "ID  STATUS  EPOCH  NAME\n");
+    assert_eq!(list.stdout, "ID  STATUS  MAINTENANCE  EPOCH  NAME\n");
     assert_eq!(tenancy(dir.path(), &["list", "--json"]).ok().stdout, "");
 }
 

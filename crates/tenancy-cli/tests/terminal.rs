@@ -47,6 +47,30 @@ fn a_table_is_as_wide_as_the_terminal() {
     }
 }
 
+/// A command that waits for a lock says for which, and ends with an answer.
+#[test]
+fn a_lock_that_is_waited_for_is_named() {
+    let dir = project();
+    tenancy(dir.path(), &["create", "acme"]).ok();
+    let shard = crate::util::files(&dir.path().join("data/tenants"));
+    let shard = shard[0].parent().expect("a directory").to_owned();
+    let locked = std::fs::File::open(&shard).expect("it is there");
+    locked.lock().expect("nobody has it");
+    let args = ["retire", "acme", "--timeout", "2"];
+    let refused = tenancy(dir.path(), &args);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    let holder = format!("still locked by process {}", std::process::id());
+    assert!(refused.stderr.contains(&holder), "{refused:?}");
+    assert!(!refused.stderr.contains("waiting for"), "{refused:?}");
+    let Some(run) = typed(dir.path(), &args, "") else {
+        return;
+    };
+    let said = format!("waiting for process {}, which has ", std::process::id());
+    assert!(run.stdout.contains(&said), "{run:?}");
+    drop(locked);
+    tenancy(dir.path(), &["revive", "acme"]).ok();
+}
+
 #[test]
 fn the_wizard_asks_for_everything_and_again_where_an_answer_is_none() {
     let dir = project();

@@ -84,6 +84,13 @@ pub enum Event<'a> {
         /// Why.
         error: &'a (dyn std::error::Error + 'static),
     },
+    /// A lock of the storage has been waited for for a second.
+    LockWait {
+        /// The file or directory.
+        path: &'a std::path::Path,
+        /// The processes that have it, as far as the system tells.
+        by: &'a [u32],
+    },
     /// A driver could not let an idle connection rest; it is closed.
     RestFailed {
         /// Whose.
@@ -249,8 +256,9 @@ impl std::fmt::Debug for Observers {
     }
 }
 
-/// Tells the process-wide observers.
-pub(crate) fn emit(event: &Event<'_>) {
+/// Notifies the observers of the process, those of [`observe`]: for drivers and adapters
+/// that have an event to tell.
+pub fn emit(event: &Event<'_>) {
     if PROCESS_COUNT.load(Ordering::Acquire) == 0 {
         return;
     }

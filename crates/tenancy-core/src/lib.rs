@@ -76,7 +76,7 @@ pub use classify::{
 };
 pub use clock::Clock;
 pub use domain::{Challenge, Domain, InvalidDomain};
-pub use event::{Event, Observer, Observers, Observing, observe};
+pub use event::{Event, Observer, Observers, Observing, emit, observe};
 pub use host::{BadHost, HostProblem};
 pub use id::{Epoch, InvalidTenantId, InvalidTenantRef, TenantId, TenantRef, Version};
 pub use maintenance::{Maintenance, Secret};

@@ -21,6 +21,7 @@ impl Observer for TracingObserver {
             | Event::CatalogUnavailable { .. }
             | Event::OpenFailed { .. }
             | Event::StockFailed { .. }
+            | Event::LockWait { .. }
             | Event::RestFailed { .. }
             | Event::WaitedLong { .. }
             | Event::BoundReached { .. } => ::tracing::warn!(target: "tenancy", ?event),

@@ -55,6 +55,7 @@ mod deadline;
 mod driver;
 mod error;
 mod fleet;
+mod flock;
 mod harden;
 mod hazards;
 mod holders;

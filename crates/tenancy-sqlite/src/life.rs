@@ -29,7 +29,8 @@ impl Shared {
         let place = Place::of(tenant)?;
         let began = Instant::now();
         loop {
-            let done = self.try_retire(tenant, &place);
+            let left = timeout.saturating_sub(began.elapsed());
+            let done = self.try_retire(tenant, &place, left);
             let left = timeout.saturating_sub(began.elapsed());
             match done {
                 Err(FileError::InUse { .. }) if !left.is_zero() => {
@@ -41,9 +42,14 @@ impl Shared {
         }
     }
 
-    fn try_retire(&self, tenant: &Tenant, place: &Place) -> Result<(), FileError> {
+    fn try_retire(
+        &self,
+        tenant: &Tenant,
+        place: &Place,
+        patience: Duration,
+    ) -> Result<(), FileError> {
         let path = self.root.file(place);
-        let dir = self.root.lock_dir(place)?;
+        let dir = self.root.lock_dir_within(place, patience)?;
         if look(&path).map_err(IoError::at(&path, "looked at"))? == Found::Nothing {
             return match self.root.find_trashed(place)? {
                 // It may be there since a crash that came before this.

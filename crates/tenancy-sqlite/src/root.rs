@@ -6,8 +6,10 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::{IoError, StorageError};
+use crate::flock::{self, PATIENCE};
 use crate::hazards::{Hazard, guarded};
 use crate::mounts;
 use crate::network::{self, FileSystems};
@@ -208,10 +210,10 @@ impl Root {
                 file.unlock().map_err(IoError::at(path, "unlocked"))?;
                 break;
             }
-            file.lock_shared().map_err(IoError::at(path, "locked"))?;
+            flock::shared(file, path, PATIENCE)?;
             file.unlock().map_err(IoError::at(path, "unlocked"))?;
         }
-        file.lock_shared().map_err(IoError::at(path, "locked"))?;
+        flock::shared(file, path, PATIENCE)?;
         Ok(alone)
     }
 
@@ -240,6 +242,15 @@ impl Root {
     /// The lock of a place's directory, which every process takes that puts a file
     /// in place or takes one away there. With its first file it is made, and durable.
     pub(crate) fn lock_dir(&self, place: &Place) -> Result<DirLock, IoError> {
+        self.lock_dir_within(place, PATIENCE)
+    }
+
+    /// The same for a call that has a deadline.
+    pub(crate) fn lock_dir_within(
+        &self,
+        place: &Place,
+        patience: Duration,
+    ) -> Result<DirLock, IoError> {
         let path = self.dir(place);
         let open = || File::open(&path);
         let dir = match open() {
@@ -250,7 +261,7 @@ impl Root {
             other => other,
         };
         let dir = dir.map_err(IoError::at(&path, "opened"))?;
-        dir.lock().map_err(IoError::at(&path, "locked"))?;
+        flock::exclusive(&dir, &path, patience)?;
         Ok(DirLock { dir, path })
     }
 
@@ -281,7 +292,7 @@ pub(crate) struct RootLock {
 impl RootLock {
     fn of(path: &Path) -> Result<Self, IoError> {
         let dir = File::open(path).map_err(IoError::at(path, "opened"))?;
-        dir.lock().map_err(IoError::at(path, "locked"))?;
+        flock::exclusive(&dir, path, PATIENCE)?;
         Ok(Self { _dir: dir })
     }
 }

@@ -108,6 +108,30 @@ fn a_file_in_use_is_waited_for_and_named_with_who_has_it() {
     assert_eq!(texts(&root.connect(&acme).unwrap()), ["kept", "last"]);
 }
 
+/// The lock of a directory that somebody keeps does not hold up a call beyond its deadline.
+#[test]
+fn a_locked_directory_is_waited_for_until_the_deadline_of_the_call() {
+    let root = Root::new();
+    let acme = root.made("acme");
+    let path = root.path(&acme);
+    let dir = std::fs::File::open(path.parent().unwrap()).unwrap();
+    dir.lock().unwrap();
+    let began = Instant::now();
+    let error = root
+        .driver
+        .retire(&acme, Duration::from_millis(100))
+        .unwrap_err();
+    assert!(began.elapsed() < Duration::from_secs(20), "{error:?}");
+    let FileError::Io(error) = file_error(&error) else {
+        panic!("{error:?}")
+    };
+    let said = error.cause().to_string();
+    let holder = format!("by process {}", std::process::id());
+    assert!(said.contains(&holder), "{said}");
+    drop(dir);
+    root.driver.retire(&acme, NOW).unwrap();
+}
+
 /// The child: keeps a connection until it is told to write once more and go.
 pub fn hold(arguments: &[String]) {
     let [root, locator] = arguments else {

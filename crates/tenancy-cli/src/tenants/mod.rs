@@ -74,9 +74,15 @@ struct Whole {
     labels: Vec<String>,
     /// Domains that do not route until they are verified.
     pending: Vec<String>,
-    /// What visitors are told while it is down.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    maintenance: Option<Down>,
+    maintenance: MaintenanceColumn,
+}
+
+/// `false`, or what visitors are told while it is down.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum MaintenanceColumn {
+    Up(bool),
+    Down(Down),
 }
 
 /// The secret itself is never shown.
@@ -110,7 +116,10 @@ impl Whole {
             primary: None,
             labels: Vec::new(),
             pending: Vec::new(),
-            maintenance: tenant.maintenance().map(Down::from),
+            maintenance: match tenant.maintenance() {
+                None => MaintenanceColumn::Up(false),
+                Some(down) => MaintenanceColumn::Down(down.into()),
+            },
         };
         for binding in project
             .catalog()
