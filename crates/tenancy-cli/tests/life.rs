@@ -117,7 +117,7 @@ fn people_get_tables_and_fields() {
     assert!(list.contains(&long), "a pipe gets the whole of it: {list}");
     let show = tenancy(dir.path(), &["show", "beta"]).ok().stdout;
     assert!(
-        show.starts_with("id          beta\nstatus      active\nepoch       1\n"),
+        show.starts_with("id           beta\nstatus       active\nepoch        1\n"),
         "{show}"
     );
 }

@@ -93,7 +93,7 @@ fn the_wizard_asks_for_everything_and_again_where_an_answer_is_none() {
         "what people call it",
         "error: domain \"b@d\"",
         "empty for no more",
-        "status      active",
+        "status       active",
     ] {
         assert!(run.stdout.contains(said), "{said:?} is not in {run:?}");
     }

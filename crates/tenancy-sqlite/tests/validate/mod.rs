@@ -156,8 +156,10 @@ fn what_does_not_fit_is_found_and_mended() {
             code.is_empty() || !mended.is_empty(),
             "{case}: {left:?}"
         );
-        let now = files_below(world.driver().root()).len();
-        assert_eq!(now, files.len(), "{case}: files were lost or made");
+        // The lock that a fix takes against runs is a file, too, from the first one on.
+        let databases = |files: &[String]| files.iter().filter(|f| *f != "runs.lock").count();
+        let now = databases(&files_below(world.driver().root()));
+        assert_eq!(now, databases(&files), "{case}: files were lost or made");
         // Mending again does nothing.
         for fixed in world.fleet.fix(&found, &world.by) {
             let word = word(&fixed);
