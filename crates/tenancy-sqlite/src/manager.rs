@@ -150,7 +150,7 @@ impl ManageConnection for SqliteManager {
 ///   Rust code registered, a `collation_needed` callback, a pre-update hook, the capacity of
 ///   the statement cache, an `InterruptHandle` that was kept, a `Backup` or `Session` that was
 ///   forgotten, `last_insert_rowid`, `changes` and `total_changes`. Register and set such things in
-///   [`on_connect`](crate::SqliteDriverBuilder::on_connect).
+///   [`on_connect`](crate::SqliteStorageBuilder::on_connect).
 pub struct SqliteConnection {
     inner: Connection,
     pub(crate) guard: Arc<Guard>,
@@ -164,7 +164,7 @@ pub struct SqliteConnection {
 
 impl SqliteConnection {
     /// Returns the schema version that the file had when this was lent. It is below the
-    /// newest only if the driver was told to [open](Behind::Open) such tenants.
+    /// newest only if the driver was told to [open](crate::Behind::Open) such tenants.
     pub fn schema(&self) -> u32 {
         self.schema
     }
