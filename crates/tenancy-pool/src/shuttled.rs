@@ -3,6 +3,8 @@
 //! A deadline under a minute is a coin there, one over it never comes: who waits for
 //! ever is reported as a deadlock.
 
+mod seats;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

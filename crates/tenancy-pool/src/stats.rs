@@ -71,6 +71,8 @@ pub struct Counters {
     pub checkouts: u64,
     /// Of those, connections that came back.
     pub returned: u64,
+    /// Of those, ones that were reserved by a [`Seat`](crate::Seat) and given back unopened.
+    pub unopened: u64,
     /// Connections that were opened.
     pub opened: u64,
     /// Attempts to open or prepare that failed, panicked or were given up at their deadline.

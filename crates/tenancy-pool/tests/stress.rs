@@ -2,14 +2,17 @@
 //! `TENANCY_POOL_SEED` repeats the choices of a run, if not its timing.
 
 use std::collections::{HashMap, HashSet};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use tenancy_core::{Epoch, Event, Observer, Tenant};
-use tenancy_pool::{Access, Checkout, CheckoutError, Leftover, TenantPools};
+use tenancy_pool::{Access, Checkout, CheckoutError, Leftover, SeatFuture, TenantPools};
 
 use crate::util::*;
 
@@ -19,7 +22,7 @@ const MAX: u32 = 6;
 const CAP: u32 = 3;
 
 /// Faults, counted when they have happened.
-const FAULTS: [&str; 21] = [
+const FAULTS: [&str; 23] = [
     "connect failed",
     "connect panicked",
     "connect slow",
@@ -41,6 +44,8 @@ const FAULTS: [&str; 21] = [
     "eviction panicked",
     "upkeep failed",
     "removed",
+    "seat not opened",
+    "wait cancelled",
 ];
 
 #[derive(Default)]
@@ -287,38 +292,80 @@ impl Run {
             _ => Access::ReadWrite,
         };
         let began = Instant::now();
-        match catch_unwind(AssertUnwindSafe(|| match access {
-            Access::ReadWrite => self.pools.checkout_timeout(&handle, timeout),
-            Access::ReadOnly => {
-                let reading = self.pools.handle(&handle).read_only();
-                reading.checkout_timeout(timeout)
-            }
+        let pool = match access {
+            Access::ReadWrite => self.pools.handle(&handle),
+            Access::ReadOnly => self.pools.handle(&handle).read_only(),
+        };
+        let by_seat = rng.below(3) == 0;
+        match catch_unwind(AssertUnwindSafe(|| match by_seat {
+            true => self
+                .by_seat(rng, pool.seat_async_timeout(timeout))
+                .transpose(),
+            false => Some(pool.checkout_timeout(timeout)),
         })) {
-            Err(_planned) => {}
-            Ok(Ok(checkout)) => {
-                assert_eq!(checkout.access, access, "restricted for another");
-                self.work(rng, &handle, checkout);
+            Err(_) | Ok(None) => {}
+            Ok(Some(taken)) => self.taken(rng, &handle, access, taken, began.elapsed(), timeout),
+        }
+    }
+
+    /// Waits without a thread, if it does not give up first.
+    fn by_seat(
+        &self,
+        rng: &mut Rng,
+        mut wait: SeatFuture<Fake>,
+    ) -> Result<Option<Checkout<Fake>>, CheckoutError<NoDatabase>> {
+        let polls = rng.below(4);
+        if polls == 0 {
+            let mut context = Context::from_waker(Waker::noop());
+            let mut polls = 0..=rng.below(2);
+            let poll = |_| Pin::new(&mut wait).poll(&mut context).is_ready();
+            if !polls.any(poll) {
+                self.faults.count(22);
             }
-            Ok(Err(CheckoutError::Timeout { .. })) => {
+            return Ok(None);
+        }
+        let seat = block_on(wait)?;
+        if polls == 1 {
+            self.faults.count(21);
+            return Ok(None);
+        }
+        seat.open().map(Some)
+    }
+
+    fn taken(
+        &self,
+        rng: &mut Rng,
+        handle: &Tenant,
+        access: Access,
+        taken: Result<Checkout<Fake>, CheckoutError<NoDatabase>>,
+        took: Duration,
+        timeout: Duration,
+    ) {
+        match taken {
+            Ok(checkout) => {
+                assert_eq!(checkout.access, access, "restricted for another");
+                self.work(rng, handle, checkout);
+            }
+            Err(CheckoutError::Timeout { .. }) => {
                 self.faults.count(7);
-                let late = began.elapsed().saturating_sub(timeout) > Duration::from_millis(50);
+                let late = took.saturating_sub(timeout) > Duration::from_millis(50);
                 self.late.fetch_add(u64::from(late), Ordering::Relaxed);
             }
-            Ok(Err(CheckoutError::Late { .. })) => self.faults.count(14),
-            Ok(Err(CheckoutError::Superseded { yours, current, .. })) => {
+            Err(CheckoutError::Late { .. }) => self.faults.count(14),
+            Err(CheckoutError::Superseded { yours, current, .. }) => {
                 assert!(yours < current);
                 self.faults.count(8);
             }
-            Ok(Err(CheckoutError::Closed { .. })) => {
+            Err(CheckoutError::Closed { .. }) => {
                 self.faults.count(9);
             }
-            Ok(Err(
+            Err(
                 CheckoutError::Connect { .. }
                 | CheckoutError::Prepare { .. }
                 | CheckoutError::Unfit { .. }
                 | CheckoutError::Restrict { .. },
-            )) => {}
-            Ok(Err(other)) => panic!("{other}"),
+            ) => {}
+            Err(other) => panic!("{other}"),
         }
     }
 
@@ -367,6 +414,8 @@ impl Run {
     }
 
     fn at_the_end(&self, ops: u64) {
+        // What seats left aside.
+        self.pools.reap();
         let (stats, world) = (self.pools.stats(), &self.driver.world);
         let rest = (
             stats.out,
@@ -384,7 +433,8 @@ impl Run {
         // What could not be restricted or was refused was checked out and went straight back.
         let back = |fault: usize| self.faults.0[fault].load(Ordering::Relaxed);
         let lent = self.checkouts.load(Ordering::Relaxed) + back(10) + back(15);
-        assert_eq!(stats.counters.checkouts, lent);
+        let counters = stats.counters;
+        assert_eq!(counters.checkouts - counters.unopened, lent);
         let prepared = locked(&world.prepared);
         let once: HashSet<_> = prepared.iter().map(|of| (of.id(), of.epoch())).collect();
         assert_eq!(once.len(), prepared.len(), "a database was prepared twice");

@@ -148,6 +148,8 @@ impl<C, S: Clone> Sched<C, S> {
                 check,
                 was,
             } => {
+                let index = self.seats[seat].slot;
+                self.count(index, |counters| &mut counters.unopened);
                 if let Some((_, label)) = was {
                     self.seats[seat].label = label;
                 }
