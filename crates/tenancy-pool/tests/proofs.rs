@@ -20,7 +20,7 @@ const SCHED: &str = "sched::the_scheduler_keeps_its_promises";
 const MODEL: &str = "model::every_check_out_ends_as_the_model_says";
 const STRESS: &str = "stress::nothing_is_lost_whatever_fails";
 
-const PROOFS: [Proof; 28] = [
+const PROOFS: [Proof; 32] = [
     Proof {
         number: 1,
         promise: "never more open than `max_connections`, counted in the fake",
@@ -307,6 +307,59 @@ const PROOFS: [Proof; 28] = [
         ],
         patches: &["newcomers-after-the-end", "the-end-is-not-told"],
     },
+    Proof {
+        promise: "a seat that is not opened and a wait that is cancelled serve the next",
+        tests: &[
+            SCHED,
+            STRESS,
+            "seats::one_that_is_dropped_while_it_waits_or_once_it_is_granted_loses_nothing",
+            "shuttled_seats::shuttle_a_seat_that_is_not_opened_serves_the_next",
+            "shuttled_seats::shuttle_a_wait_cancelled_at_any_poll_strands_nobody",
+        ],
+        patches: &["unopened-seat-is-lost", "cancelled-wait-stays"],
+    },
+    Proof {
+        number: 30,
+        promise: "nothing of the user's runs where a task is polled or a seat is dropped",
+        tests: &[
+            "seats::nothing_of_the_users_runs_where_tasks_are_polled",
+            "seats::what_may_not_be_kept_is_closed_by_who_may_block",
+            "seats::another_tenants_connection_is_closed_where_the_seat_is_opened",
+        ],
+        patches: &["seat-closes-where-it-is-dropped"],
+    },
+    Proof {
+        number: 31,
+        promise: "a wait without a thread ends by its deadline, polled or not; its last waker is told",
+        tests: &[
+            "seats::waiting_ends_at_the_deadline_with_who_holds_what",
+            "seats::one_that_is_never_polled_again_stands_in_nobodys_way_after_its_deadline",
+            "seats::the_last_waker_is_woken_and_polling_for_nothing_changes_nothing",
+            "seats::a_seat_is_held_by_no_thread",
+            "shuttled_seats::shuttle_a_grant_that_races_with_the_deadline_is_not_lost",
+            "shuttled_seats::shuttle_a_future_that_moves_between_tasks_tells_the_last_one",
+        ],
+        patches: &[
+            "no-end-without-a-look",
+            "first-waker-is-kept",
+            "seat-is-a-threads",
+        ],
+    },
+    Proof {
+        number: 32,
+        promise: "what was set aside is in nobody's way: who needs its seat closes it, or `close` does",
+        tests: &[
+            SCHED,
+            "seats::what_may_not_be_kept_is_closed_by_who_may_block",
+            "seats::an_expired_connection_is_replaced_where_the_seat_is_opened",
+            "shuttled_seats::shuttle_close_ends_waits_and_leaves_nothing",
+        ],
+        patches: &[
+            "aside-is-nobodys",
+            "ticket-for-what-another-took",
+            "close-leaves-what-is-aside",
+        ],
+    },
 ];
 
 fn source(of: &str) -> String {
@@ -314,6 +367,7 @@ fn source(of: &str) -> String {
     let path = root.join(match of {
         "sched" => "src/sched/tests/mod.rs".into(),
         "shuttled" => "src/shuttled.rs".into(),
+        "shuttled_seats" => "src/shuttled/seats.rs".into(),
         module => format!("tests/{module}.rs"),
     });
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
