@@ -20,6 +20,7 @@ use tenancy_benches::pools::{Files, Memory, number, r2d2_builder, tenants, threa
 use tenancy_benches::race::{Contender, Hold, Options, Role, counting, race, report};
 use tenancy_benches::rng::Rng;
 use tenancy_benches::size;
+use tenancy_benches::tasks;
 use tenancy_core::Tenant;
 use tenancy_pool::{Driver, TenantPools};
 
@@ -34,7 +35,7 @@ fn main() {
 
 type Scenario = fn(&str, &Options);
 
-const SCENARIOS: [(&str, Scenario); 6] = [
+const SCENARIOS: [(&str, Scenario); 7] = [
     ("crowd-200us", |name, options| {
         crowd(name, Hold::Sleep(200), options);
     }),
@@ -47,6 +48,7 @@ const SCENARIOS: [(&str, Scenario); 6] = [
     ("quiet-beside-noisy", |name, options| {
         quiet(name, 64, options)
     }),
+    ("quiet-async", quiet_async),
 ];
 
 fn pools<D: Driver + Clone>(driver: &D, max: u32, per_tenant: u32) -> TenantPools<D> {
@@ -240,4 +242,12 @@ fn quiet(scenario: &str, noisy: usize, options: &Options) {
         },
     ];
     report(scenario, options, &contenders);
+}
+
+/// A task of a quiet tenant, alone and beside 160 looping tasks of each of four others: by
+/// seats, and by check-outs on blocking threads, of which the runtime has 512.
+fn quiet_async(scenario: &str, options: &Options) {
+    let noisy = size(160, 8);
+    let pools = || pools(&Memory::default(), 256, 4);
+    tasks::report(scenario, options, noisy, &tenants(5), pools);
 }

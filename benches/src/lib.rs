@@ -8,6 +8,7 @@ pub mod race;
 pub mod rivals;
 pub mod rng;
 pub mod rules;
+pub mod tasks;
 pub mod world;
 pub mod writes;
 

@@ -308,6 +308,7 @@ const PROOFS: [Proof; 32] = [
         patches: &["newcomers-after-the-end", "the-end-is-not-told"],
     },
     Proof {
+        number: 29,
         promise: "a seat that is not opened and a wait that is cancelled serve the next",
         tests: &[
             SCHED,
