@@ -161,6 +161,13 @@ impl<D: Driver> TenantPools<D> {
         self.0.close(seat, live, haste);
     }
 
+    /// Closes connections of which nothing is to be left.
+    pub(crate) fn close_each(&self, aside: Vec<(u32, Lent<D>)>) {
+        for (seat, live) in aside {
+            self.close_one(seat, live, Haste::Thorough);
+        }
+    }
+
     pub(crate) fn discard(&self, rubbish: Rubbish<Lent<D>, Arc<Source<D>>>, haste: Haste) {
         for (seat, live) in rubbish.connections {
             self.close_one(seat, live, haste);

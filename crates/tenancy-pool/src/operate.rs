@@ -95,10 +95,15 @@ impl<D: Driver> TenantPools<D> {
         }
         let mut late = false;
         loop {
-            let left = self.0.decide(|sched| {
+            let (aside, left) = self.0.decide(|sched| {
+                let aside = sched.all_aside();
                 let drained = sched.all_drained(&closer);
-                (!drained).then(|| sched.all_held())
+                (aside, (!drained).then(|| sched.all_held()))
             });
+            if !aside.is_empty() {
+                self.close_each(aside);
+                continue;
+            }
             let Some(held) = left else {
                 break;
             };

@@ -332,8 +332,7 @@ impl<D: Driver> TenantPools<D> {
                     (aside, (!drained).then(|| sched.held_of(key)))
                 });
                 if !aside.is_empty() {
-                    let close = |(seat, live)| self.close_one(seat, live, Haste::Thorough);
-                    aside.into_iter().for_each(close);
+                    self.close_each(aside);
                     continue;
                 }
                 let Some(held) = left else {

@@ -355,8 +355,10 @@ fn close_refuses_tasks_that_wait_and_waits_for_seats() {
     std::thread::scope(|scope| {
         let closer = scope.spawn(|| pools.close(acme.id(), LONG));
         std::thread::sleep(SHORT);
+        let began = Instant::now();
         drop(seat);
         assert_eq!(closer.join().expect("no panic"), Ok(()));
+        assert!(began.elapsed() < LONG / 2);
     });
     assert_eq!(driver.world.live(), 0);
     assert!(pools.reopen(acme.id()));
@@ -365,6 +367,27 @@ fn close_refuses_tasks_that_wait_and_waits_for_seats() {
     let refused = seat.open().expect_err("it was closed meanwhile");
     assert!(matches!(refused, CheckoutError::Closed { .. }));
     assert_eq!((driver.world.live(), pools.stats().open), (0, 0));
+}
+
+#[test]
+fn closing_all_closes_what_a_seat_gives_back_meanwhile() {
+    let driver = OkDriver();
+    let pools = pools(&driver, 2, 1);
+    let acme = tenant("acme");
+    drop(pools.checkout(&acme).expect("a connection"));
+    let seat = now(&pools, &acme);
+    std::thread::scope(|scope| {
+        let closer = scope.spawn(|| pools.close_all(LONG));
+        until("it waits", || {
+            matches!(pools.checkout(&acme), Err(CheckoutError::Closed { .. }))
+        });
+        std::thread::sleep(SHORT);
+        let began = Instant::now();
+        drop(seat);
+        assert_eq!(closer.join().expect("no panic"), Ok(()));
+        assert!(began.elapsed() < LONG / 2);
+    });
+    assert_eq!(driver.world.live(), 0);
 }
 
 #[test]
@@ -407,8 +430,9 @@ fn another_tenant_that_is_current_refuses_seats_and_their_opening() {
 #[test]
 fn a_seat_is_held_by_no_thread() {
     let driver = OkDriver();
-    let pools = pools(&driver, 1, 1);
-    let acme = tenant("acme");
+    let pools = pools(&driver, 2, 1);
+    let (acme, beta) = (tenant("acme"), tenant("beta"));
+    let other = pools.checkout(&beta).expect("a connection");
     let seat = now(&pools, &acme);
     // This thread has the seat, but any other may give it back.
     let refused = pools
@@ -426,7 +450,7 @@ fn a_seat_is_held_by_no_thread() {
     // A task that waits blocks no thread, so it may wait for its own.
     let refused = block_on(pools.seat_async_timeout(&acme, SHORT));
     assert!(matches!(refused, Err(CheckoutError::Timeout { .. })));
-    drop(out);
+    drop((out, other));
 }
 
 /// As a synchronous client of PostgreSQL: each connection has a runtime of its own, so that

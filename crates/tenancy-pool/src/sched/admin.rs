@@ -224,9 +224,7 @@ impl<C, S: Clone> Sched<C, S> {
                 connections.push((seat, self.expire(seat, now)));
             }
         }
-        while let Some(seat) = self.seats.aside.first() {
-            connections.push((seat, self.take_aside(seat)));
-        }
+        connections.append(&mut self.all_aside());
         Rubbish {
             connections,
             source: None,

@@ -75,6 +75,15 @@ impl<C, S: Clone> Sched<C, S> {
         aside.find(|seat| self.seats[*seat].slot == index)
     }
 
+    /// All that was set aside.
+    pub(crate) fn all_aside(&mut self) -> Vec<(u32, C)> {
+        let next = |sched: &mut Self| {
+            let seat = sched.seats.aside.first()?;
+            Some((seat, sched.take_aside(seat)))
+        };
+        std::iter::from_fn(|| next(self)).collect()
+    }
+
     /// All that was set aside of a tenant.
     pub(crate) fn aside_of(&mut self, key: Key) -> Vec<(u32, C)> {
         let known = self.slot(key).is_some();

@@ -159,7 +159,8 @@ impl<C, S: Clone> Sched<C, S> {
     /// Restores the invariants after a tenant's share has changed.
     pub(super) fn settle(&mut self, index: u32, now: Stamp) {
         self.tidy(index, now);
-        if !self.closers.is_empty() && self.seats.parts.total() == 0 {
+        let set_aside = self.seats.aside.first().is_some();
+        if !self.closers.is_empty() && (self.seats.parts.total() == 0 || set_aside) {
             for closer in self.closers.drain(..) {
                 closer.put(());
                 closer.wake();

@@ -179,6 +179,21 @@ fn shuttle_close_ends_waits_and_leaves_nothing() {
 }
 
 #[test]
+fn shuttle_close_all_closes_what_seats_give_back() {
+    check(|| {
+        let world = World::new(2, 1, SOON, 0);
+        let mut threads = seats(&world, &[("a", NEVER, false), ("b", NEVER, true)]);
+        threads.push(world.spawn(|world| world.cancel("b", 1)));
+        threads.push(world.spawn(|world| {
+            world.pools.close_all(NEVER).expect("it ends");
+            assert_eq!(world.driver.live.load(Ordering::SeqCst), 0);
+        }));
+        all(threads);
+        world.at_rest();
+    });
+}
+
+#[test]
 fn shuttle_a_future_that_moves_between_tasks_tells_the_last_one() {
     check(|| {
         let world = World::new(1, 1, SOON, 0);
