@@ -62,14 +62,15 @@ fn waits(
         .build();
     let runtime = runtime.expect("a runtime");
     let stop = Arc::new(AtomicBool::new(false));
+    let mut others = Vec::new();
     for tenant in tenants.iter().skip(QUIET + 1) {
         for _ in 0..noisy {
             let (pools, tenant, stop) = (pools.clone(), tenant.clone(), stop.clone());
-            runtime.spawn(async move {
+            others.push(runtime.spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
                     use_one(&pools, &tenant, how).await;
                 }
-            });
+            }));
         }
     }
     let (pools, quiet) = (pools.clone(), tenants[QUIET].clone());
@@ -85,6 +86,9 @@ fn waits(
     });
     let mut waits = runtime.block_on(measured).expect("no panic");
     stop.store(true, Ordering::Relaxed);
+    for other in others {
+        runtime.block_on(other).expect("no panic");
+    }
     waits.sort_by(f64::total_cmp);
     waits
 }
