@@ -58,6 +58,10 @@ fn units(segment: &[u8]) -> Option<Vec<(u8, String)>> {
         if byte < 0x20 || byte == 0x7f || byte == b'/' || byte == b'\\' {
             return None;
         }
+        // Never part of UTF-8.
+        if matches!(byte, 0xc0 | 0xc1 | 0xf5..) {
+            return None;
+        }
         let unreserved = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         units.push(match unreserved {
             true => (byte, char::from(byte).to_string()),

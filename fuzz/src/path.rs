@@ -50,9 +50,28 @@ fn check_skipped(path: &NormalPath<'_>) {
             !text.contains(';') && !text.contains("%25"),
             "{text} is skipped"
         );
+        assert!(is_utf8(text), "{text} is skipped");
         let last = text.rsplit('/').next().unwrap_or_default();
         assert!(last.contains('.'), "{text} is skipped");
     }
     let other = BUILT_IN.classify(Method::Other, path);
     assert_ne!(other.mode, RouteMode::Skip, "only GET and HEAD are skipped");
+    // Parameters of segments take no path out of its rule.
+    let bare = path.as_str().replace("%3B", ";");
+    let bare = bare.split('/').map(|segment| segment.split(';').next());
+    let bare = bare.map(Option::unwrap_or_default).collect::<Vec<_>>();
+    let bare = bare.join("/");
+    let bare = NormalPath::parse(&bare).expect("a part of a path is one");
+    assert_eq!(BUILT_IN.classify(Method::Other, &bare), other, "{path:?}");
+}
+
+fn is_utf8(path: &str) -> bool {
+    let mut parts = path.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at(2);
+        bytes.extend(u8::from_str_radix(digits, 16));
+        bytes.extend(rest.bytes());
+    }
+    String::from_utf8(bytes).is_ok()
 }

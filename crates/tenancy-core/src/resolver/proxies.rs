@@ -239,6 +239,45 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_forwarded_has_one_host_or_is_refused() {
+        let bad = Some("bad_host");
+        for (line, host, refused) in [
+            ("", None, None),
+            ("for=1.2.3.4;proto=https", None, None),
+            ("host=a.test", Some("a.test"), None),
+            (
+                "for=\"[::1]:80\", by=_x ; HOST=a.test:80",
+                Some("a.test:80"),
+                None,
+            ),
+            (" ,; host=\"a.test\" ,", Some("a.test"), None),
+            ("host=\"a\\.test\"", Some("a.test"), None),
+            ("for=\"x;host=b.test,\";host=a.test", Some("a.test"), None),
+            ("host=", Some(""), None),
+            ("host=a.test,host=a.test", None, Some("ambiguous_host")),
+            ("host=a.test;host=b.test", None, Some("ambiguous_host")),
+            ("host=\"a.test", None, bad),
+            ("host=\"a.test\"x", None, bad),
+            ("host=\"a\\", None, bad),
+            ("host=a\"b", None, bad),
+            ("host=a b", None, bad),
+            ("host =a", None, bad),
+            ("host= a", None, bad),
+            ("host", None, bad),
+            ("=a", None, bad),
+            ("host=a.test;x", None, bad),
+        ] {
+            let mut forwarded = Forwarded::default();
+            forwarded.add_elements(line.as_bytes());
+            let got = forwarded.host();
+            let reason = got.as_ref().err().map(|error| error.reason().as_str());
+            assert_eq!(reason, refused, "{line}");
+            let want = host.map(str::as_bytes);
+            assert_eq!(got.ok().flatten(), want, "{line}");
+        }
+    }
+
+    #[test]
     fn what_is_no_network_is_refused() {
         for text in [
             "",
