@@ -92,3 +92,39 @@ pub struct Counters {
     /// Check-outs refused because too many were waiting.
     pub overloaded: u64,
 }
+
+/// The counters that are kept of each tenant, and of all. Check-outs stand beside them: those
+/// of a tenant are with what a check-out looks at anyway, and which came back follows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) unopened: u64,
+    pub(crate) opened: u64,
+    pub(crate) open_failed: u64,
+    pub(crate) closed: u64,
+    pub(crate) reclaimed: u64,
+    pub(crate) waits: u64,
+    pub(crate) hand_offs: u64,
+    pub(crate) timeouts: u64,
+    pub(crate) late: u64,
+    pub(crate) overloaded: u64,
+}
+
+impl Tally {
+    /// Returns all counters, with so many check-outs of which so many are still out.
+    pub(crate) fn counters(self, checkouts: u64, out: u32) -> Counters {
+        Counters {
+            checkouts,
+            returned: checkouts.saturating_sub(u64::from(out)),
+            unopened: self.unopened,
+            opened: self.opened,
+            open_failed: self.open_failed,
+            closed: self.closed,
+            reclaimed: self.reclaimed,
+            waits: self.waits,
+            hand_offs: self.hand_offs,
+            timeouts: self.timeouts,
+            late: self.late,
+            overloaded: self.overloaded,
+        }
+    }
+}

@@ -30,7 +30,7 @@ use std::time::Duration;
 use tenancy_core::Epoch;
 
 use crate::mailbox::Mailbox;
-use crate::stats::Counters;
+use crate::stats::Tally;
 pub(crate) use aside::Place;
 use chain::{Chain, NONE};
 pub(crate) use report::Held;
@@ -122,7 +122,8 @@ pub(crate) struct Sched<C, S> {
     owed: Chain,
     /// Slots that may be freed.
     leaving: Chain,
-    counters: Counters,
+    checkouts: u64,
+    counters: Tally,
     waiters: usize,
     /// How long all connections that came back were out.
     held: u64,
@@ -150,7 +151,8 @@ impl<C, S: Clone> Sched<C, S> {
             tickets: Chain::new(),
             owed: Chain::new(),
             leaving: Chain::new(),
-            counters: Counters::default(),
+            checkouts: 0,
+            counters: Tally::default(),
             waiters: 0,
             held: 0,
             shut: false,
@@ -169,7 +171,7 @@ impl<C, S: Clone> Sched<C, S> {
     }
 
     /// Counts something for a tenant and for all.
-    fn count(&mut self, index: u32, which: impl Fn(&mut Counters) -> &mut u64) {
+    fn count(&mut self, index: u32, which: impl Fn(&mut Tally) -> &mut u64) {
         *which(&mut self.records[index as usize].counters) += 1;
         *which(&mut self.counters) += 1;
     }
@@ -199,7 +201,7 @@ impl<C, S: Clone> Sched<C, S> {
         let connection = seat.connection.take();
         self.seats.parts.shift(State::Idle, State::Out);
         self.seats.lru.remove(index);
-        self.counters.checkouts += 1;
+        self.checkouts += 1;
         let connection = connection.expect("an idle seat has its connection");
         Some((index, connection))
     }
@@ -295,7 +297,7 @@ impl<C, S: Clone> Sched<C, S> {
         at.since = now;
         let index = at.slot;
         self.at(index).checkouts += 1;
-        self.counters.checkouts += 1;
+        self.checkouts += 1;
     }
 
     /// A connection that was out is idle.

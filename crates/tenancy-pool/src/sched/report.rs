@@ -8,7 +8,7 @@ use super::slot::Prepared;
 use super::{Key, Sched, Stamp, State};
 use crate::holders::Activity;
 use crate::label::Label;
-use crate::stats::{Counters, PoolStats, TenantStats};
+use crate::stats::{PoolStats, TenantStats};
 
 /// A connection that is not idle.
 #[derive(Debug, Clone)]
@@ -44,10 +44,7 @@ impl<C, S: Clone> Sched<C, S> {
             tickets: self.tickets.iter().count(),
             held: Duration::from_nanos(self.held),
             waited: Duration::ZERO,
-            counters: Counters {
-                returned: self.counters.checkouts.saturating_sub(u64::from(parts.out)),
-                ..self.counters
-            },
+            counters: self.counters.counters(self.checkouts, parts.out),
         }
     }
 
@@ -63,11 +60,9 @@ impl<C, S: Clone> Sched<C, S> {
             waiting: slot.waiters(),
             prepared: slot.prepared == Prepared::Ready,
             closed: slot.closed,
-            counters: Counters {
-                checkouts: slot.checkouts,
-                returned: slot.checkouts.saturating_sub(u64::from(slot.parts.out)),
-                ..self.records[key.index as usize].counters
-            },
+            counters: self.records[key.index as usize]
+                .counters
+                .counters(slot.checkouts, slot.parts.out),
         })
     }
 

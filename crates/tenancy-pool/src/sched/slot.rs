@@ -11,7 +11,7 @@ use super::seats::Parts;
 use super::stamp::Stamp;
 use super::{Refusal, Waiting};
 use crate::mailbox::Mailbox;
-use crate::stats::Counters;
+use crate::stats::Tally;
 use crate::sync::Moment;
 
 /// Has this incarnation's database been prepared?
@@ -60,7 +60,7 @@ pub(super) struct Slot<C, S> {
 pub(super) struct Record {
     /// None: the slot is nobody's.
     pub(super) id: Option<TenantId>,
-    pub(super) counters: Counters,
+    pub(super) counters: Tally,
 }
 
 pub(super) struct Rare<C, S> {

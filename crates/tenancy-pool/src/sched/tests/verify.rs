@@ -12,7 +12,7 @@ impl Harness {
         let counters = self.sched.counters;
         let granted = self.sched.seats.parts.out as usize - self.out.len() - self.resting.len();
         assert_eq!(
-            counters.checkouts,
+            self.sched.checkouts,
             self.lent + granted as u64 + self.vacated
         );
         let seats = &self.sched.seats;
