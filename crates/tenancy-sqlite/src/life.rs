@@ -23,6 +23,10 @@ use crate::trash::Trashed;
 /// How often a file that is in use is tried again.
 const RETRY: Duration = Duration::from_millis(10);
 
+/// How long the lock of a directory is waited for by a call that tries once: a creation
+/// beside it has the lock for that long, and is no reason to give up.
+const MOMENT: Duration = Duration::from_millis(250);
+
 impl Shared {
     /// Closes the file and moves it to the trash, waiting for who has it open.
     pub(crate) fn retire(&self, tenant: &Tenant, timeout: Duration) -> Result<(), FileError> {
@@ -49,7 +53,7 @@ impl Shared {
         patience: Duration,
     ) -> Result<(), FileError> {
         let path = self.root.file(place);
-        let dir = self.root.lock_dir_within(place, patience)?;
+        let dir = self.root.lock_dir_within(place, patience.max(MOMENT))?;
         if look(&path).map_err(IoError::at(&path, "looked at"))? == Found::Nothing {
             return match self.root.find_trashed(place)? {
                 // It may be there since a crash that came before this.
