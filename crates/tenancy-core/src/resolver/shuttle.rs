@@ -153,6 +153,51 @@ fn moves(max_tenants: usize) {
     });
 }
 
+/// A domain goes back and forth between two tenants, in one write each or by two rows of one
+/// stretch. It is never nobody's, nor both's.
+fn rebinds(max_tenants: usize, by_rows: bool) {
+    let catalog = Arc::new(Slow(MemoryCatalog::new()));
+    let [acme, beta] = ["acme", "beta"].map(|id| added(&catalog, id));
+    let shop = Name::Domain("shop.test".parse().expect("a domain"));
+    let bound = catalog.0.bind(&shop, acme.id(), Proof::Trusted, &by());
+    bound.expect("nobody has it");
+    let resolver = resolver(catalog.clone(), max_tenants);
+    let reading = resolver.clone();
+    let read = move || {
+        let head = RequestHead::new(Method::Get, "/").host("shop.test");
+        let answer = reading.resolve(&head).expect("one of the two");
+        assert!(answer.tenant().is_some());
+    };
+    beside(read, || {
+        for (from, to) in [(&acme, &beta), (&beta, &acme)] {
+            match by_rows {
+                false => {
+                    let moved = catalog.0.rebind(&shop, from.id(), to.id(), &by());
+                    moved.expect("it was there");
+                }
+                true => {
+                    let bind = |id| catalog.0.bind(&shop, id, Proof::Trusted, &by());
+                    let unbound = catalog.0.unbind(&shop, from.id(), &by());
+                    unbound.expect("it was there");
+                    bind(to.id()).expect("nobody has it");
+                }
+            }
+            resolver.sync().expect("the catalog answers");
+        }
+    });
+}
+
+#[test]
+fn a_copy_never_shows_a_name_without_an_owner_while_it_moves() {
+    check(|| rebinds(10, false));
+    check(|| rebinds(10, true));
+}
+
+#[test]
+fn a_cache_never_shows_a_name_without_an_owner_while_it_moves() {
+    check(|| rebinds(0, false));
+}
+
 #[test]
 fn a_copy_never_answers_with_less_than_was_applied() {
     check(|| updates(10));

@@ -364,7 +364,14 @@ fn a_name_that_moves_has_one_owner_before_and_after() {
         name: name.clone(),
         id: id.clone(),
     };
-    let w = world(|builder| builder);
+    let conflicts = Arc::new(AtomicUsize::new(0));
+    let count = conflicts.clone();
+    let observer = move |event: &Event<'_>| {
+        if matches!(event, Event::NameConflict { .. }) {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    let w = world(|builder| builder.observer(Arc::new(observer)));
     let (acme, beta) = (w.catalog.add("acme"), w.catalog.add("beta"));
     w.resolver.sync().unwrap();
     let apply = |version, items| {
@@ -398,6 +405,7 @@ fn a_name_that_moves_has_one_owner_before_and_after() {
     w.resolver.sync().unwrap();
     let owner = w.get("shop.test").map(|owner| owner.id().clone());
     assert_eq!(owner, Ok(beta.id().clone()));
+    assert_eq!(conflicts.load(Ordering::SeqCst), 0);
     assert_eq!(
         apply(4, vec![bound(acme.id())]),
         Err(Reason::AmbiguousTenant)

@@ -336,3 +336,38 @@ fn a_flood_of_unknown_hosts_never_asks_a_copied_catalog() {
     assert_eq!(w.catalog.lookups(), 0);
     assert_eq!(w.catalog.feeds.load(Ordering::SeqCst), feeds);
 }
+
+/// With a thread that syncs, requests ask the feed only when that thread is late, and in time
+/// for the bound, however seldom it comes.
+#[test]
+fn requests_leave_the_feed_to_a_thread_that_is_not_late() {
+    let ms = Duration::from_millis;
+    for (every, late) in [(100, 500), (500, 1_000), (700, 1_400), (60_000, 1_500)] {
+        let w = world(|builder| builder.synced_every(ms(every)));
+        w.catalog.add("acme");
+        assert!(w.get("acme.app.test").is_ok());
+        // A thread that is in time, or a little late: requests are answered from memory.
+        for _ in 0..10 {
+            let feeds = w.catalog.feeds.load(Ordering::SeqCst);
+            w.clock.advance(ms(late - 1));
+            assert_eq!(try_get(&w.resolver, "acme.app.test"), Some(Ok(())));
+            assert!(w.get("acme.app.test").is_ok());
+            assert_eq!(w.catalog.feeds.load(Ordering::SeqCst), feeds, "{every}");
+            w.resolver.sync().unwrap();
+        }
+        // One that has died: one request claims the sync, as without a thread.
+        w.catalog.set("acme", TenantStatus::Suspended);
+        w.clock.advance(ms(late));
+        assert_eq!(try_get(&w.resolver, "acme.app.test"), None, "{every}");
+        assert_eq!(try_get(&w.resolver, "acme.app.test"), Some(Ok(())));
+        assert_eq!(w.get("acme.app.test"), Err(Reason::Suspended));
+        // What is known to be missing is not left to it.
+        let gap = Changes {
+            since: Version(50),
+            upto: Version(60),
+            ..Changes::default()
+        };
+        w.resolver.apply(&gap);
+        assert_eq!(try_get(&w.resolver, "acme.app.test"), None, "{every}");
+    }
+}
