@@ -157,28 +157,39 @@ impl<D: Driver> Checkout<D> {
         let Some(live) = self.live.take() else {
             return;
         };
-        let now = self.pools.0.now();
-        let pools = &self.pools.0;
-        let observed = pools.observers.is_observed();
-        let tenant = observed.then(|| live.source.tenant.clone());
-        let (seat, mut haste, mut since) = (self.seat, Haste::Quick, now);
-        let refused = pools.decide(|sched| {
-            if observed {
-                since = sched.out_since(seat);
-            }
-            let refused = sched.put_back(seat, live, sound, now);
-            if refused.is_some() && sched.is_closed(seat) {
-                haste = Haste::Thorough;
-            }
-            refused
-        });
-        if let Some(tenant) = &tenant {
-            let held = now.since(since);
-            pools.observers.emit(&Event::Returned { tenant, held });
-        }
+        let (pools, seat) = (&self.pools.0, self.seat);
+        let now = pools.now();
+        let refused = match pools.observers.is_observed() {
+            false => pools.decide(|sched| sched.put_back(seat, live, sound, now)),
+            true => self.put_back_observed(live, sound, now),
+        };
         if let Some(live) = refused {
-            self.pools.close_one(seat, live, haste);
+            self.close_refused(live);
         }
+    }
+
+    #[cold]
+    fn put_back_observed(&self, live: Lent<D>, sound: bool, now: Stamp) -> Option<Lent<D>> {
+        let (pools, seat) = (&self.pools.0, self.seat);
+        let tenant = live.source.tenant.clone();
+        let (since, refused) = pools.decide(|sched| {
+            let since = sched.out_since(seat);
+            (since, sched.put_back(seat, live, sound, now))
+        });
+        let (tenant, held) = (&tenant, now.since(since));
+        pools.observers.emit(&Event::Returned { tenant, held });
+        refused
+    }
+
+    #[cold]
+    fn close_refused(&self, live: Lent<D>) {
+        let seat = self.seat;
+        let haste = match self.pools.0.decide(|sched| sched.is_closed(seat)) {
+            // Of a tenant that is closed nothing is to be left.
+            true => Haste::Thorough,
+            false => Haste::Quick,
+        };
+        self.pools.close_one(seat, live, haste);
     }
 
     /// Closes the connection instead of giving it back: after an error that leaves it in

@@ -342,7 +342,8 @@ impl<C, S: Clone> Sched<C, S> {
 
     /// Takes back a connection that was out. One that may not be kept is returned,
     /// to be dropped and then reported [`closed`](Self::closed).
-    #[inline]
+    #[expect(clippy::inline_always, reason = "the other callers are cold")]
+    #[inline(always)]
     pub(crate) fn put_back(
         &mut self,
         seat: u32,
