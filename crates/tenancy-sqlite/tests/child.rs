@@ -1,7 +1,7 @@
 //! What a child process of a test does; on its own it has no role and passes.
 
 use crate::{
-    crash, disk, fleet_crash, migrate, options_traced, recover, retire, stock_crash, turn,
+    crash, disk, fleet_crash, migrate, options_traced, recover, retire, stock_crash, turn, undo,
     wal_bound,
 };
 
@@ -23,6 +23,7 @@ fn plays_its_role() {
         "upgrade" => crate::upgrade::open_and_die(&arguments),
         "stock" => stock_crash::fill_and_die(&arguments),
         "sign-ups" => stock_crash::sign_up(&arguments),
+        "runs" => undo::race(&arguments),
         "read" => wal_bound::read(&arguments),
         "hold" => retire::hold(&arguments),
         "traffic" => turn::traffic(&arguments),

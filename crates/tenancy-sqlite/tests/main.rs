@@ -35,6 +35,7 @@ mod stock;
 mod stock_crash;
 mod stock_releases;
 mod turn;
+mod undo;
 mod upgrade;
 mod util;
 mod validate;

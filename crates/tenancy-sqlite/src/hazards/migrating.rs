@@ -100,6 +100,43 @@ fn a_version_that_was_read_outside_the_transaction_applies_a_migration_twice() {
     assert_eq!(twice(&[Hazard::VersionReadOutside]), 2);
 }
 
+/// A run chose its target when the file was at 1; somebody took it to 3 meanwhile.
+#[test]
+fn a_target_that_was_chosen_by_an_earlier_look_takes_a_file_further_than_was_meant() {
+    let step = |n: u32| {
+        let up = format!("CREATE TABLE t{n} (x)");
+        Migration::new(format!("t{n}"), up).down(format!("DROP TABLE t{n}"))
+    };
+    let back = |off: &[Hazard]| {
+        let dir = tempfile::tempdir().unwrap();
+        let acme = made(dir.path(), set([step(1)]));
+        let driver = driver(dir.path(), set((1..=3).map(step)));
+        migrate(&driver, &acme).unwrap();
+        let to = SchemaTarget::Version(0);
+        let went = without(off, || {
+            let shared = &driver.shared;
+            shared.migrate_from(&acme, Some(1), to, Keep::Nothing)
+        });
+        let tables = "SELECT count(*) FROM sqlite_schema WHERE name GLOB 't[0-9]'";
+        (went, count(&raw(dir.path(), &acme), tables))
+    };
+    let (went, tables) = back(&[]);
+    assert!(
+        matches!(
+            went,
+            Err(FileError::Migrate(MigrateError::Conflict {
+                seen: 1,
+                found: 3
+            }))
+        ),
+        "{went:?}"
+    );
+    assert_eq!(tables, 3);
+    let (went, tables) = back(&[Hazard::SurveyNotChecked]);
+    assert!(went.is_ok());
+    assert_eq!(tables, 0);
+}
+
 #[test]
 fn a_commit_in_a_script_leaves_half_a_migration() {
     let run = |off: &[Hazard]| {
