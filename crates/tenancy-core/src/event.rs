@@ -161,6 +161,14 @@ pub enum Event<'a> {
         /// Why.
         error: &'a (dyn std::error::Error + 'static),
     },
+    /// SQL on a lent connection made a table that refers to a table of the library, or that bears
+    /// the name of one. The connection is closed; `validate` names the table until it is dropped.
+    SchemaRefused {
+        /// Whose.
+        tenant: &'a Tenant,
+        /// Which table, and how.
+        what: &'a str,
+    },
     /// Every connection that may be open is open, and all are out.
     BoundReached {
         /// The bound.

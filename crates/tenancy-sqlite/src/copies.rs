@@ -15,6 +15,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use tenancy_core::{Epoch, SchemaTarget, Tenant};
 
+use crate::deadline::Late;
 use crate::driver::Shared;
 use crate::error::{FileError, IoError, OpenError};
 use crate::harden::{self, Purpose};
@@ -260,10 +261,16 @@ impl Shared {
             .and_then(|()| enter_wal(&connection))
             .and_then(|()| stamp::write(&connection, next))
             .map_err(at)?;
-        if let Some(on_connect) = &self.on_connect {
-            on_connect(&mut connection).map_err(at)?;
-        }
-        let guard = harden::guard(&connection, Purpose::Migration, self.hardening).map_err(at)?;
+        let (on_connect, late) = (self.on_connect.as_deref(), Late::default());
+        harden::equip(&mut connection, on_connect, &late, self.limits).map_err(at)?;
+        let guard = harden::guard(
+            &connection,
+            Purpose::Migration,
+            self.hardening,
+            self.limits,
+            &late,
+        )
+        .map_err(at)?;
         let target = SchemaTarget::Version(to);
         let on_step = |name| self.step(name);
         migrate::run(&connection, &guard, &self.migrations, target, &on_step)?;

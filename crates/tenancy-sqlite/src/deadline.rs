@@ -5,10 +5,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, Result};
+use rusqlite::{Connection, Error, Result, ffi};
 
-/// After so many steps of SQLite's machine the clock is looked at: some 10 µs of work.
-const STEPS: i32 = 1_000;
+/// After so many steps of SQLite's machine the clock is looked at. One step can be a call of a
+/// function that takes 10 ms; the steps between are some nanoseconds each.
+const STEPS: i32 = 50;
 
 /// No deadline.
 const NEVER: u64 = u64::MAX;
@@ -20,51 +21,99 @@ const NEVER: u64 = u64::MAX;
 #[must_use = "dropping it ends the deadline"]
 #[derive(Debug)]
 pub struct Deadline {
-    at: Arc<AtomicU64>,
+    at: Late,
     before: u64,
 }
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        self.at.store(self.before, Ordering::Relaxed);
+        self.at.0.store(self.before, Ordering::Relaxed);
     }
 }
 
-/// The deadline of one connection, in nanoseconds of [`now`].
-#[derive(Debug)]
-pub(crate) struct Deadlines(Arc<AtomicU64>);
+/// Whether the deadline of a connection has passed. Its callbacks own clones.
+#[derive(Debug, Clone)]
+pub(crate) struct Late(Arc<AtomicU64>);
 
-impl Deadlines {
-    /// Watches the statements of a connection. Always, not only with the first deadline:
-    /// who sets a handler of his own is then noticed.
-    pub(crate) fn watch(connection: &Connection) -> Result<Self> {
-        let at = Arc::new(AtomicU64::new(NEVER));
-        let watched = at.clone();
-        // Must not panic: a handler that does lets the statement go on.
-        let late = move || match watched.load(Ordering::Relaxed) {
+impl Default for Late {
+    /// No deadline is set.
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(NEVER)))
+    }
+}
+
+impl Late {
+    /// A deadline that is not taken back.
+    pub(crate) fn after(time: Duration) -> Self {
+        let late = Self::default();
+        late.0.store(moment(time), Ordering::Relaxed);
+        late
+    }
+
+    /// Must not panic: a progress handler that does lets the statement go on.
+    #[inline]
+    pub(crate) fn has_come(&self) -> bool {
+        match self.0.load(Ordering::Relaxed) {
             NEVER => false,
             at => now() >= at,
-        };
-        connection.progress_handler(STEPS, Some(late))?;
-        Ok(Self(at))
+        }
+    }
+
+    /// Ends a function of SQL as an interrupt would.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.has_come() {
+            false => Ok(()),
+            true => Err(Error::SqliteFailure(
+                ffi::Error::new(ffi::SQLITE_INTERRUPT),
+                None,
+            )),
+        }
+    }
+
+    /// Interrupts statements of a connection once the deadline has passed.
+    pub(crate) fn watch(&self, connection: &Connection) -> Result<()> {
+        let watched = self.clone();
+        connection.progress_handler(STEPS, Some(move || watched.has_come()))
+    }
+}
+
+/// The deadline of a lent connection.
+#[derive(Debug)]
+pub(crate) struct Deadlines {
+    late: Late,
+    /// How many clones there were when the connection was opened: a handler or function that is
+    /// replaced drops its own.
+    clones: usize,
+}
+
+impl Deadlines {
+    /// Of a connection whose callbacks all have their clones.
+    pub(crate) fn of(late: Late) -> Self {
+        let clones = Arc::strong_count(&late.0);
+        Self { late, clones }
     }
 
     /// Sets one. An earlier one that is already set stays.
     pub(crate) fn set(&self, after: Duration) -> Deadline {
-        let before = self.0.load(Ordering::Relaxed);
-        let after = u64::try_from(after.as_nanos()).unwrap_or(NEVER);
-        let at = now().saturating_add(after).min(before);
-        self.0.store(at, Ordering::Relaxed);
+        let before = self.late.0.load(Ordering::Relaxed);
+        let at = moment(after).min(before);
+        self.late.0.store(at, Ordering::Relaxed);
         Deadline {
-            at: self.0.clone(),
+            at: self.late.clone(),
             before,
         }
     }
 
-    /// Is none set, and is the handler still ours? It owns the other count.
+    /// Returns whether none is set, and all callbacks are those of the opening.
     pub(crate) fn is_clear(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == NEVER && Arc::strong_count(&self.0) == 2
+        let set = self.late.0.load(Ordering::Relaxed);
+        set == NEVER && Arc::strong_count(&self.late.0) == self.clones
     }
+}
+
+fn moment(after: Duration) -> u64 {
+    let after = u64::try_from(after.as_nanos()).unwrap_or(NEVER);
+    now().saturating_add(after)
 }
 
 /// Nanoseconds since the first call in this process; it takes five centuries to overflow.

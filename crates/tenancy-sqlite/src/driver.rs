@@ -11,7 +11,7 @@ use tenancy_core::Tenant;
 use tenancy_pool::{Access, Descriptors, Driver, Leftover};
 
 use crate::error::{FileError, IoError, OpenError};
-use crate::harden::Hardening;
+use crate::harden::{Hardening, Limits};
 use crate::lending::quick_close;
 use crate::manager::{SqliteConnection, SqliteManager};
 use crate::migrate::Migrations;
@@ -167,6 +167,7 @@ pub(crate) struct Shared {
     pub(crate) seeds: Seeds,
     pub(crate) busy_timeout: Duration,
     pub(crate) hardening: Hardening,
+    pub(crate) limits: Limits,
     pub(crate) behind: Behind,
     pub(crate) trash_retention: Duration,
     pub(crate) snapshot_retention: Duration,
@@ -204,7 +205,7 @@ impl Shared {
     pub(crate) fn template(&self) -> Result<&Template, FileError> {
         let build = || {
             let on_connect = self.on_connect.as_deref();
-            Template::build(&self.migrations, self.page_size, on_connect)
+            Template::build(&self.migrations, self.page_size, on_connect, self.limits)
         };
         Ok(self.template.get_or_try_init(build)?)
     }

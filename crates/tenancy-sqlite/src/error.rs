@@ -158,6 +158,24 @@ pub enum StorageError {
         /// The version that is linked.
         found: &'static str,
     },
+    /// A bound on statements or memory that is none.
+    #[error("{option} {found} is out of bounds; use {least} to {most}")]
+    Limit {
+        /// The option of the driver.
+        option: &'static str,
+        /// What was asked for.
+        found: u64,
+        /// The least that is taken.
+        least: u64,
+        /// The most that is taken.
+        most: u64,
+    },
+    /// SQLite did not take the bound on its memory.
+    #[error("max_memory could not be set; see the cause")]
+    MaxMemory {
+        /// Why.
+        source: rusqlite::Error,
+    },
     /// A page size that SQLite does not have.
     #[error("page size {found} is none; use a power of two from 512 to 65536")]
     PageSize {

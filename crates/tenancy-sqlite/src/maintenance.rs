@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 use tenancy_core::Tenant;
 
+use crate::deadline::Late;
 use crate::driver::{Shared, SqliteDriver};
 use crate::error::FileError;
 use crate::harden::{self, Purpose};
@@ -84,8 +85,12 @@ impl SqliteDriver {
 }
 
 fn bytes_of(connection: &Connection) -> rusqlite::Result<u64> {
-    let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
-    let bytes: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+    // Not the functions of these names, which tables could hide.
+    let pragma = |name: &str| {
+        let sql = format!("PRAGMA main.{name}");
+        connection.query_row(&sql, [], |row| row.get::<_, i64>(0))
+    };
+    let bytes = pragma("page_count")? * pragma("page_size")?;
     Ok(bytes.unsigned_abs())
 }
 
@@ -123,11 +128,17 @@ impl Shared {
         tenant: &Tenant,
     ) -> Result<(Connection, PathBuf), FileError> {
         let (mut connection, path, _) = open(self, tenant)?;
-        if let Some(on_connect) = &self.on_connect {
-            on_connect(&mut connection).map_err(|source| sqlite(&path, source))?;
-        }
+        let (on_connect, late) = (self.on_connect.as_deref(), Late::default());
+        harden::equip(&mut connection, on_connect, &late, self.limits)
+            .map_err(|source| sqlite(&path, source))?;
         if !guarded(Hazard::MaintainedAsLent) {
-            let guard = harden::guard(&connection, Purpose::Tenant, self.hardening);
+            let guard = harden::guard(
+                &connection,
+                Purpose::Tenant,
+                self.hardening,
+                self.limits,
+                &late,
+            );
             guard.map_err(|source| sqlite(&path, source))?;
         }
         Ok((connection, path))

@@ -12,20 +12,20 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::hooks::Action;
 use rusqlite::trace::TraceEventCodes;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
-use tenancy_core::{Tenant, TenantRef};
+use tenancy_core::{Event, Observers, Tenant, TenantRef};
 use tenancy_pool::Access;
 
 use crate::commits;
-use crate::deadline::{Deadline, Deadlines};
+use crate::deadline::{Deadline, Deadlines, Late};
 use crate::driver::Shared;
 use crate::error::{FileError, OpenError};
-use crate::harden::{self, DEFERRED, Guard, Purpose, Refusal, Seal};
+use crate::harden::{self, DEFERRED, Guard, Purpose, Refusal, Seal, TABLES};
 use crate::lending::SchemaRead;
 use crate::life::ensure_wal;
 use crate::maintenance::{cut_log, move_log};
 use crate::place::Place;
 use crate::quota::{self, wal_bytes};
-
+use crate::references::planted;
 use crate::root::{Found, look};
 use crate::stamp;
 use crate::turned::Turned;
@@ -69,21 +69,23 @@ impl ManageConnection for SqliteManager {
         let schema = shared.admit(&self.tenant, schema)?;
         let tenant = || self.tenant.to_ref();
         let prepare = |connection: &mut Connection| {
-            if let Some(on_connect) = &shared.on_connect {
-                on_connect(connection)?;
-            }
+            let (on_connect, late) = (shared.on_connect.as_deref(), Late::default());
+            harden::equip(connection, on_connect, &late, shared.limits)?;
             set_back(connection, shared.busy_timeout)?;
             if let Some(bytes) = shared.quota.of(&self.tenant) {
                 quota::set(connection, bytes)?;
             }
-            let deadlines = Deadlines::watch(connection)?;
-            let guard = harden::guard(connection, Purpose::Tenant, shared.hardening)?;
+            // Always, not only with the first deadline: a handler that replaces it is then
+            // noticed.
+            late.watch(connection)?;
+            let (hardening, limits) = (shared.hardening, shared.limits);
+            let guard = harden::guard(connection, Purpose::Tenant, hardening, limits, &late)?;
             if shared.max_wal_bytes < u64::MAX {
                 let (database, max) = (path.clone(), shared.max_wal_bytes);
                 guard.commits().bind(WalBound { database, max });
             }
             guard.watch_for(Turned::of(&shared.root, &self.tenant, &path));
-            Ok((guard, deadlines, Seal::of(connection)?))
+            Ok((guard, Deadlines::of(late), Seal::of(connection)?))
         };
         let (guard, deadlines, seal) =
             prepare(&mut connection).map_err(|source| OpenError::Sqlite {
@@ -103,7 +105,8 @@ impl ManageConnection for SqliteManager {
     }
 
     fn is_valid(&self, connection: &mut SqliteConnection) -> Result<(), OpenError> {
-        match stamp::is_own(&connection.inner, &self.tenant) {
+        let own = || stamp::is_own(&connection.inner, &self.tenant);
+        match connection.guard.ours(own) {
             Ok(true) => Ok(()),
             Ok(false) => Err(OpenError::WrongDatabase {
                 tenant: self.tenant.to_ref(),
@@ -123,7 +126,10 @@ impl ManageConnection for SqliteManager {
         // As text: comparing paths takes them apart.
         let own = self.path.as_deref().map(Path::as_os_str) == Some(connection.path.as_os_str());
         let intact = own && connection.is_intact();
-        let clean = intact && connection.clean(self.shared.busy_timeout).is_ok();
+        let clean = intact
+            && connection
+                .clean(&self.tenant, self.shared.busy_timeout)
+                .is_ok();
         connection.guard.clear();
         !clean
     }
@@ -141,7 +147,9 @@ impl ManageConnection for SqliteManager {
 ///   mid-step (SQLite itself keeps the file open then until the process ends), a
 ///   [`Deadline`] that is still set, another limit or switch; if its authorizer, commit, rollback
 ///   or progress hook was replaced, it was swapped for another connection, or a commit failed on
-///   it; if SQL made, changed or removed something in the `temp` database; and, where pragmas are
+///   it; if the file then has a table that refers to one of the library's, other than
+///   `_tenancy_users(id)`, or that bears a name of the library's, which is an
+///   [event](tenancy_core::Event::SchemaRefused) too; if SQL made, changed or removed something in the `temp` database; and, where pragmas are
 ///   free ([`Hardening::Trusted`](crate::Hardening::Trusted)), if one was given a value.
 /// - These are *set back*, also to what they were before `on_connect`: the busy timeout and busy
 ///   handler, the update hook, the WAL hook, traces and profiles, the behaviour of transactions,
@@ -175,11 +183,36 @@ impl SqliteConnection {
         self.guard.last()
     }
 
+    /// Returns the rule behind an error of a statement on this connection; `None` where there is
+    /// none. SQLite says "not authorized" of what a rule refused, "out of memory" of a statement
+    /// with more steps than [`max_statement_steps`](crate::SqliteStorageBuilder::max_statement_steps).
+    ///
+    /// ```
+    /// # use tenancy_core::{Provisioner, Tenant};
+    /// # use tenancy_pool::Driver;
+    /// # use tenancy_sqlite::SqliteStorage;
+    /// # use r2d2::ManageConnection;
+    /// # let root = tempfile::tempdir()?;
+    /// # let driver = SqliteStorage::create(root.path())?.driver().clone();
+    /// # let id = "acme".parse()?;
+    /// # let place = driver.place(&id)?;
+    /// # let acme = Tenant::builder(id).placement(place).build()?;
+    /// # driver.provision(&acme)?;
+    /// # let connection = driver.manager(&acme).connect()?;
+    /// use tenancy_sqlite::Rule;
+    /// let error = connection.execute_batch("SELECT randomblob(100000000)").unwrap_err();
+    /// assert_eq!(connection.refusal_of(&error).unwrap().rule, Rule::Length);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn refusal_of(&self, error: &rusqlite::Error) -> Option<Refusal> {
+        self.guard.refusal_of(error)
+    }
+
     /// Interrupts every statement that runs `after` this moment, until the returned
     /// guard is dropped: for statements whose cost is not known beforehand. It stops
-    /// scans, joins, sorts and endless recursion within some microseconds, but not what
-    /// SQLite does in one step, like `instr` of two long values, or before the first, like
-    /// the expansion of common table expressions that double. An earlier
+    /// scans, joins, sorts and endless recursion within some microseconds. What SQLite does in
+    /// one step, like a function of a long value, ends by itself, within the driver's bounds;
+    /// `DESIGN.md` has what each can cost. An earlier
     /// deadline stays; a connection that is given back with one is thrown away, and so is
     /// one whose progress handler was replaced, which would end deadlines.
     ///
@@ -255,8 +288,31 @@ impl SqliteConnection {
             && !self.inner.is_busy()
     }
 
+    /// Looks for tables that get in the way of the library's, after statements that may have made
+    /// one; an error if there is any, which is told to the observers of the process.
+    fn examine(&self, tenant: &Tenant) -> rusqlite::Result<()> {
+        // A statement that makes a table would make it in a later check-out without being
+        // prepared again.
+        self.inner.flush_prepared_statement_cache();
+        let found = self.guard.ours(|| planted(&self.inner))?;
+        for planted in &found {
+            let what = planted.to_string();
+            Observers::default().emit(&Event::SchemaRefused {
+                tenant,
+                what: &what,
+            });
+        }
+        match found.is_empty() {
+            true => Ok(()),
+            false => Err(rusqlite::Error::InvalidQuery),
+        }
+    }
+
     /// Takes back what a check-out may leave on a connection that is intact.
-    fn clean(&mut self, busy_timeout: Duration) -> rusqlite::Result<()> {
+    fn clean(&mut self, tenant: &Tenant, busy_timeout: Duration) -> rusqlite::Result<()> {
+        if self.guard.marks.take(TABLES) {
+            self.examine(tenant)?;
+        }
         if self.guard.marks.take(DEFERRED) {
             let end = "PRAGMA defer_foreign_keys = OFF";
             self.guard.ours(|| self.inner.execute_batch(end))?;
@@ -368,10 +424,10 @@ pub(crate) fn open_to_migrate(
 ) -> Result<(Connection, Arc<Guard>, u32), FileError> {
     let (mut connection, path, schema) = open(shared, tenant)?;
     let prepare = |connection: &mut Connection| {
-        if let Some(on_connect) = &shared.on_connect {
-            on_connect(connection)?;
-        }
-        harden::guard(connection, Purpose::Migration, shared.hardening)
+        let (on_connect, late) = (shared.on_connect.as_deref(), Late::default());
+        harden::equip(connection, on_connect, &late, shared.limits)?;
+        let (hardening, limits) = (shared.hardening, shared.limits);
+        harden::guard(connection, Purpose::Migration, hardening, limits, &late)
     };
     match prepare(&mut connection) {
         Ok(guard) => Ok((connection, guard, schema)),

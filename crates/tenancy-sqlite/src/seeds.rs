@@ -12,9 +12,10 @@ use tenancy_core::Tenant;
 
 use crate::driver::Shared;
 use crate::error::{FileError, IoError, OpenError, SeedError, SeedsError};
-use crate::harden::Guard;
+use crate::harden::{Guard, TABLES};
 use crate::manager::open_to_migrate;
 use crate::migrate::{Fault, is_sql, run_script};
+use crate::references::{Planted, planted};
 
 /// Scripts that fill a database with what a tenant starts with, in the order of their
 /// names. Each runs once in a tenant's life, in a transaction of its own: a name that
@@ -112,7 +113,7 @@ pub(crate) struct Seeded {
 }
 
 /// Made with the first seed: few tenants have any.
-const TABLE: &str = "CREATE TABLE _tenancy_seeds (
+pub(crate) const TABLE: &str = "CREATE TABLE _tenancy_seeds (
     name TEXT PRIMARY KEY,
     sha256 BLOB NOT NULL,
     applied_at INTEGER NOT NULL
@@ -217,12 +218,21 @@ impl Seeding<'_> {
         let failed = |source| self.failed(source);
         self.ours("BEGIN IMMEDIATE").map_err(failed)?;
         if self.table()? == Found::Nothing {
-            self.ours(TABLE).map_err(failed)?;
+            self.writes(|| self.connection.execute_batch(TABLE))
+                .map_err(failed)?;
         }
         if self.was_run()? {
             return Ok(false);
         }
+        let known = self.planted()?;
         run_script(self.connection, self.guard, sql).map_err(|fault| self.error(fault))?;
+        if self.guard.marks.take(TABLES) {
+            let mut found = self.planted()?.into_iter();
+            if let Some(planted) = found.find(|planted| !known.contains(planted)) {
+                let (name, what) = (self.name.into(), planted.to_string().into());
+                return Err(SeedError::Reserved { name, what });
+            }
+        }
         self.record(sql).map_err(failed)?;
         self.ours("COMMIT").map_err(failed)?;
         Ok(true)
@@ -232,11 +242,20 @@ impl Seeding<'_> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
         let sum: [u8; 32] = Sha256::digest(sql.as_bytes()).into();
-        self.guard.ours(|| {
+        self.writes(|| {
             let sql = "INSERT INTO main._tenancy_seeds VALUES (?1, ?2, ?3)";
             self.connection.execute(sql, params![self.name, sum, now])
         })?;
         Ok(())
+    }
+
+    fn planted(&self) -> Result<Vec<Planted>, SeedError> {
+        let planted = self.guard.ours(|| planted(self.connection));
+        planted.map_err(|source| self.failed(source))
+    }
+
+    fn writes<R>(&self, f: impl FnOnce() -> rusqlite::Result<R>) -> rusqlite::Result<R> {
+        self.guard.writes(self.connection, f)
     }
 
     fn ours(&self, sql: &str) -> rusqlite::Result<()> {

@@ -1,10 +1,12 @@
 //! The stamp: every tenant's file says whose it is, and is asked at every open.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use tenancy_core::{Epoch, Tenant, TenantId};
 
+use crate::deadline::Late;
 use crate::error::OpenError;
 #[cfg(test)]
 use crate::hazards::{Hazard, guarded};
@@ -77,8 +79,23 @@ pub(crate) fn schema(connection: &Connection) -> Result<u32> {
     Ok(u32::try_from(schema).unwrap_or(u32::MAX))
 }
 
+/// A file may be a stranger's: its stamp is read within this time.
+const MOST: Duration = Duration::from_secs(2);
+
+/// Reads on a connection of our own, where views and triggers are off, within [`MOST`].
+fn within_time<R>(connection: &Connection, read: impl FnOnce() -> Result<R>) -> Result<R> {
+    Late::after(MOST).watch(connection)?;
+    let done = read();
+    connection.progress_handler(0, None::<fn() -> bool>)?;
+    done
+}
+
 /// Reads what a file says of itself.
 pub(crate) fn read(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
+    within_time(connection, || read_all(connection, tenant))
+}
+
+fn read_all(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
     let id = match pragma(connection, "application_id") {
         Err(error) if is_no_database(&error) => {
             return Ok(Stamp::Foreign("no SQLite database".into()));
@@ -145,7 +162,11 @@ fn take(connection: &Connection, tenant: &Tenant) -> Result<()> {
 
 /// Whose a file says it is, whoever that is.
 pub(crate) fn claim(connection: &Connection) -> Result<Option<Claim>> {
-    if pragma(connection, "application_id")? != i64::from(TENANT_FILE) {
+    within_time(connection, || claim_of(connection))
+}
+
+fn claim_of(connection: &Connection) -> Result<Option<Claim>> {
+    if pragma(connection, "application_id")? != i64::from(TENANT_FILE) || !is_plain(connection)? {
         return Ok(None);
     }
     let sql = "SELECT tenant, epoch, open FROM main._tenancy_stamp";
@@ -166,6 +187,14 @@ pub(crate) struct Claim {
     pub(crate) id: TenantId,
     pub(crate) epoch: Epoch,
     pub(crate) open: bool,
+}
+
+/// Whether the stamp is the table that this library makes: a column that is computed can take any
+/// time in one step.
+fn is_plain(connection: &Connection) -> Result<bool> {
+    let sql = "SELECT sql FROM main.sqlite_schema WHERE name = '_tenancy_stamp'";
+    let made = connection.query_row(sql, [], |row| row.get::<_, Box<str>>(0));
+    Ok(made.optional()?.is_some_and(|made| BASE.contains(&*made)))
 }
 
 /// Is this still the file that was opened? For connections that were idle.

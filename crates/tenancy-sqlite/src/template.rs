@@ -9,9 +9,10 @@ use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 use tenancy_core::{SchemaTarget, Tenant};
 
+use crate::deadline::Late;
 use crate::driver::OnConnect;
 use crate::error::MigrateError;
-use crate::harden::{self, Guard, Hardening, Purpose};
+use crate::harden::{self, Guard, Hardening, Limits, Purpose};
 use crate::migrate::{self, Migrations};
 use crate::root::hex;
 use crate::stamp;
@@ -41,9 +42,15 @@ impl Template {
         migrations: &Migrations,
         page_size: u32,
         on_connect: Option<&OnConnect>,
+        limits: Limits,
     ) -> Result<Self, MigrateError> {
-        let (connection, guard) =
-            migrated(migrations, page_size, on_connect, SchemaTarget::Latest)?;
+        let (connection, guard) = migrated(
+            migrations,
+            page_size,
+            on_connect,
+            limits,
+            SchemaTarget::Latest,
+        )?;
         let (mut bytes, stamp) = guard.ours(|| image(&connection, page_size))?;
         if let Some(versions) = bytes.get_mut(FORMAT_VERSIONS) {
             versions.fill(WAL);
@@ -96,13 +103,14 @@ pub(crate) fn migrated(
     migrations: &Migrations,
     page_size: u32,
     on_connect: Option<&OnConnect>,
+    limits: Limits,
     target: SchemaTarget,
 ) -> Result<(Connection, Arc<Guard>), MigrateError> {
     let mut connection = empty(page_size)?;
-    if let Some(on_connect) = on_connect {
-        on_connect(&mut connection)?;
-    }
-    let guard = harden::guard(&connection, Purpose::Migration, Hardening::Strict)?;
+    let late = Late::default();
+    harden::equip(&mut connection, on_connect, &late, limits)?;
+    let (purpose, hardening) = (Purpose::Migration, Hardening::Strict);
+    let guard = harden::guard(&connection, purpose, hardening, limits, &late)?;
     migrate::run(&connection, &guard, migrations, target, &|_| Ok(()))?;
     Ok((connection, guard))
 }

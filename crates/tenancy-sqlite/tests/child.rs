@@ -1,8 +1,8 @@
 //! What a child process of a test does; on its own it has no role and passes.
 
 use crate::{
-    crash, disk, fleet_crash, migrate, options_traced, recover, retire, stock_crash, turn, undo,
-    wal_bound,
+    bounds, crash, disk, fleet_crash, migrate, options_traced, recover, retire, stock_crash, turn,
+    undo, wal_bound,
 };
 
 #[test]
@@ -26,6 +26,7 @@ fn plays_its_role() {
         "runs" => undo::race(&arguments),
         "read" => wal_bound::read(&arguments),
         "hold" => retire::hold(&arguments),
+        "max_memory" => bounds::fill_the_memory(),
         "traffic" => turn::traffic(&arguments),
         _ => panic!("no role {role}"),
     }

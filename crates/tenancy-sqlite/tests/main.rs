@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod bounds;
 mod catalog;
 mod catalog_file;
 mod child;
@@ -20,6 +21,7 @@ mod model;
 mod open;
 mod options;
 mod options_traced;
+mod planted;
 mod pool;
 mod provision;
 mod quota;

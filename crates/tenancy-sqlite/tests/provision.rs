@@ -51,7 +51,8 @@ fn a_new_file_is_whole_migrated_and_in_wal_mode() {
     assert_eq!(pragma("page_size"), "8192");
     // FULL.
     assert_eq!(pragma("synchronous"), "2");
-    let history: Vec<String> = connection
+    let raw = rusqlite::Connection::open(root.path(&acme)).unwrap();
+    let history: Vec<String> = raw
         .prepare("SELECT name FROM _tenancy_migrations ORDER BY version")
         .unwrap()
         .query_map([], |row| row.get(0))

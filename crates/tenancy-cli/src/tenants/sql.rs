@@ -115,7 +115,7 @@ fn failure(id: &TenantId, connection: &SqliteConnection, error: &Error, is_late:
              allow it more with --timeout"
         ));
     }
-    match connection.refusal() {
+    match connection.refusal_of(error) {
         Some(refusal) => Failure::refused(format!("tenant {id}: {refusal}")),
         None => Failure::refused(format!("tenant {id}: {error}")),
     }

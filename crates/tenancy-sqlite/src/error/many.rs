@@ -238,6 +238,16 @@ pub enum SeedError {
         /// The statement of the script, counted from 1.
         statement: usize,
     },
+    /// A table that a script made refers to a table of this library, or bears the name of one.
+    #[error(
+        "seed {name}: {what}, which belongs to the library; refer to no table but _tenancy_users(id)"
+    )]
+    Reserved {
+        /// Which.
+        name: Box<str>,
+        /// What it made.
+        what: Box<str>,
+    },
     /// A statement of the tenant's put another table in the place of ours.
     #[error(
         "seed {name} cannot be recorded, as another table was renamed to _tenancy_seeds; rename it back with a tool of your own, and look who did it"

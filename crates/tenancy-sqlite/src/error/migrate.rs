@@ -58,6 +58,7 @@ impl MigrateError {
             Self::Statement { .. }
             | Self::Refused { .. }
             | Self::LeftTransaction { .. }
+            | Self::Reserved { .. }
             | Self::ForeignKeys { .. } => true,
             // A constraint that was deferred to the commit.
             Self::Sqlite(error) => {
@@ -144,6 +145,18 @@ pub enum MigrateError {
         statement: usize,
         /// What was refused, and why.
         refusal: Refusal,
+    },
+    /// A table that a script made refers to a table of this library, or bears the name of one.
+    #[error(
+        "migration {version} {name}: {what}, which belongs to the library; refer to no table but _tenancy_users(id)"
+    )]
+    Reserved {
+        /// Which.
+        version: u32,
+        /// Its name.
+        name: Box<str>,
+        /// What it made.
+        what: Box<str>,
     },
     /// A script ended the transaction that it runs in.
     #[error(

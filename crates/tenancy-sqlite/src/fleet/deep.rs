@@ -11,13 +11,16 @@ use super::findings::Problem;
 use super::run::{in_parallel, with_causes};
 use super::validate::{Comparison, Seen, is_nothing};
 use crate::catalog::Waiting;
+use crate::deadline::Late;
 use crate::driver::Shared;
 use crate::error::{FileError, RepairError};
+use crate::harden;
 use crate::life::is_wal;
 use crate::maintenance::{Check, faults};
 use crate::manager::{connect, connect_plain};
 use crate::place::Place;
 use crate::provision::sqlite;
+use crate::references::planted;
 use crate::stamp::{self, Claim, Stamp};
 
 impl Comparison<'_> {
@@ -141,6 +144,10 @@ impl Shared {
             if let Some(problem) = self.judge_history(&connection, schema).map_err(at)? {
                 return Ok(Some(problem));
             }
+            if let Some(planted) = planted(&connection).map_err(at)?.first() {
+                let what = planted.to_string().into();
+                return Ok(Some(Problem::Planted { what }));
+            }
             if depth > Depth::Stamps {
                 if let Some(says) = self.fault(&mut connection, depth).map_err(at)? {
                     return Ok(Some(Problem::Damaged { says }));
@@ -176,9 +183,8 @@ impl Shared {
         connection: &mut Connection,
         depth: Depth,
     ) -> rusqlite::Result<Option<Box<str>>> {
-        if let Some(on_connect) = &self.on_connect {
-            on_connect(connection)?;
-        }
+        let (on_connect, late) = (self.on_connect.as_deref(), Late::default());
+        harden::equip(connection, on_connect, &late, self.limits)?;
         let check = match depth {
             Depth::Full => Check::Full,
             _ => Check::Quick,

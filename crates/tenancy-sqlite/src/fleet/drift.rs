@@ -57,6 +57,7 @@ impl Expected {
             &shared.migrations,
             shared.page_size,
             shared.on_connect.as_deref(),
+            shared.limits,
             SchemaTarget::Version(version),
         )?;
         let objects = Arc::new(guard.ours(|| objects(&connection))?);

@@ -132,6 +132,12 @@ pub enum Problem {
         /// The first differences.
         what: Box<str>,
     },
+    /// `planted`: a table of the file refers to one of the library's, or bears a name of the
+    /// library's.
+    Planted {
+        /// Which, and how.
+        what: Box<str>,
+    },
     /// `damaged`: SQLite finds fault with the file.
     Damaged {
         /// What it says first.
@@ -190,6 +196,7 @@ impl Problem {
             Self::Ahead { .. } => "ahead",
             Self::Diverged { .. } => "diverged",
             Self::Drifted { .. } => "drifted",
+            Self::Planted { .. } => "planted",
             Self::Damaged { .. } => "damaged",
             Self::Unreadable { .. } => "unreadable",
             Self::Reserved { .. } => "reserved",
@@ -277,6 +284,12 @@ impl fmt::Display for Problem {
                     f,
                     "has another schema than its migrations make for version {version} ({what}); \
                      undo that with SQL, or add a migration that makes it every tenant's"
+                );
+            }
+            Self::Planted { what } => {
+                return write!(
+                    f,
+                    "has a {what}, which SQL of the tenant's made; drop it, and look who did it"
                 );
             }
             Self::Damaged { says } => return write!(f, "is damaged ({says}); restore a backup"),

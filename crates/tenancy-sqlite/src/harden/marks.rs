@@ -17,7 +17,7 @@ const TEMP: u8 = 1;
 /// A PRAGMA was given a value, and keeps it.
 const SETTING: u8 = 2;
 /// A table of the file was made or altered.
-const TABLES: u8 = 4;
+pub(crate) const TABLES: u8 = 4;
 /// Foreign keys were deferred. SQLite ends that with the next transaction, which outside of one
 /// is the next check-out's.
 pub(crate) const DEFERRED: u8 = 8;

@@ -1,5 +1,7 @@
 //! What SQL text on a lent connection may do: limits, flags and the authorizer.
 
+mod functions;
+mod limits;
 mod marks;
 mod rules;
 mod seal;
@@ -16,12 +18,15 @@ use rusqlite::{Connection, Result};
 use tenancy_pool::Access;
 
 use crate::commits::{self, Commits};
+use crate::deadline::Late;
+use crate::driver::OnConnect;
 use crate::hazards::{Hazard, guarded};
 use crate::turned::Turned;
 use marks::Marks;
-use rules::judge;
+use rules::{Free, judge};
 
-pub(crate) use marks::DEFERRED;
+pub(crate) use limits::Limits;
+pub(crate) use marks::{DEFERRED, TABLES};
 pub(crate) use seal::Seal;
 
 /// How much is refused on a tenant's connections.
@@ -52,6 +57,10 @@ pub enum Rule {
     /// A function that reaches out of the database: it loads code, or writes the log of
     /// the process.
     Function,
+    /// A function whose time or memory grows with the square of its arguments, where no
+    /// deadline is looked at: `json_patch`, `jsonb_patch`, and `highlight`, `snippet`, `offsets` and
+    /// `matchinfo` of full-text search. [`Hardening::Trusted`] allows them.
+    Cost,
     /// A virtual table of a kind that is not on the list.
     VirtualTable,
     /// A table of this library.
@@ -65,6 +74,16 @@ pub enum Rule {
     Log,
     /// A commit into a file that is no longer the tenant's, as a copy was restored.
     Superseded,
+    /// The deadline passed while a statement was prepared, or while it ran.
+    Deadline,
+    /// A value or row longer than [`max_value_bytes`], or a statement of more than 1 MiB.
+    ///
+    /// [`max_value_bytes`]: crate::SqliteStorageBuilder::max_value_bytes
+    Length,
+    /// A statement whose program has more steps than [`max_statement_steps`].
+    ///
+    /// [`max_statement_steps`]: crate::SqliteStorageBuilder::max_statement_steps
+    Steps,
     /// Something SQLite asks about in a way that this library does not know.
     Unknown,
 }
@@ -79,6 +98,9 @@ impl Rule {
                 "it is not on the list of harmless pragmas; set it in the driver's options"
             }
             Self::Function => "it reaches out of the database; register functions in `on_connect`",
+            Self::Cost => {
+                "its cost has no bound and no deadline ends it; compute it in the application, or trust the SQL (`Hardening::Trusted`)"
+            }
             Self::VirtualTable => "only fts3, fts4, fts5, fts5vocab and rtree are allowed",
             Self::Reserved => "names that begin with _tenancy_ belong to the library",
             Self::Transaction => "a migration already runs in a transaction",
@@ -87,6 +109,13 @@ impl Rule {
             }
             Self::Superseded => {
                 "a copy was restored, and the tenant has another file by now; resolve it again"
+            }
+            Self::Deadline => "its deadline has passed; give it more time or ask for less",
+            Self::Length => {
+                "a value, a row or the statement is too long; raise `max_value_bytes`, store it in parts, or bind it as a parameter"
+            }
+            Self::Steps => {
+                "its program is too long, or memory is used up (SQLite says the same of both); join fewer views and expressions, write fewer values, or raise `max_statement_steps`"
             }
             Self::Unknown => {
                 "SQLite gave no name for it; an ATTACH with a parameter looks like this"
@@ -140,6 +169,7 @@ pub(crate) struct Guard {
     reading: AtomicBool,
     /// What SQL text left on the connection.
     pub(crate) marks: Marks,
+    limits: Limits,
     commits: Commits,
     last: Mutex<Option<Refusal>>,
     /// What says that the tenant has another file by now; none for connections of ours.
@@ -158,6 +188,25 @@ impl Guard {
         self.ours.store(true, Ordering::Relaxed);
         let _reset = Reset(&self.ours);
         f()
+    }
+
+    /// Runs statements of our own that write our tables: nothing that the file's schema
+    /// holds can stop them or run with them.
+    pub(crate) fn writes<R>(
+        &self,
+        connection: &Connection,
+        f: impl FnOnce() -> Result<R>,
+    ) -> Result<R> {
+        let mut were = [false; OF_THE_SCHEMA.len()];
+        for (was, switch) in were.iter_mut().zip(OF_THE_SCHEMA) {
+            *was = connection.db_config(switch)?;
+            connection.set_db_config(switch, false)?;
+        }
+        let done = self.ours(f);
+        for (was, switch) in were.into_iter().zip(OF_THE_SCHEMA) {
+            connection.set_db_config(switch, was)?;
+        }
+        done
     }
 
     /// Restricts the connection to reading, or lifts that. `query_only` holds for every
@@ -195,6 +244,34 @@ impl Guard {
         *self.last.lock() = Some(Refusal::new(rule, what));
     }
 
+    /// The rule behind an error of a statement.
+    pub(crate) fn refusal_of(&self, error: &rusqlite::Error) -> Option<Refusal> {
+        use rusqlite::ErrorCode as E;
+        // SQLite has no code for a function or a column that the authorizer refused.
+        let said = error.to_string();
+        if said.starts_with("not authorized") || said.contains(" is prohibited") {
+            return self.last();
+        }
+        let (rule, what) = match error.sqlite_error_code()? {
+            E::AuthorizationForStatementDenied => return self.last(),
+            E::ConstraintViolation if is_of_commit(error) => return self.last(),
+            E::OperationInterrupted => (Rule::Deadline, "a statement".to_owned()),
+            E::TooBig => {
+                let most = self.limits.value_bytes;
+                (Rule::Length, format!("more than {most} bytes"))
+            }
+            E::OutOfMemory => {
+                let most = self.limits.statement_steps;
+                (
+                    Rule::Steps,
+                    format!("a statement of more than {most} steps"),
+                )
+            }
+            _ => return None,
+        };
+        Some(Refusal::new(rule, what))
+    }
+
     pub(crate) fn last(&self) -> Option<Refusal> {
         self.last.lock().clone()
     }
@@ -205,12 +282,9 @@ impl Guard {
 }
 
 /// The bounds of a connection that runs SQL of others.
-const LIMITS: [(Limit, i32); 6] = [
+const LIMITS: [(Limit, i32); 5] = [
     // No other file, ever. VACUUM needs one: it is maintenance.
     (Limit::SQLITE_LIMIT_ATTACHED, 0),
-    // The longest value or row: `randomblob(500000000)` is one opcode, which no
-    // deadline can interrupt.
-    (Limit::SQLITE_LIMIT_LENGTH, 64 << 20),
     // The longest statement: what is longer is data that belongs into parameters.
     (Limit::SQLITE_LIMIT_SQL_LENGTH, SQL_LENGTH),
     // LIKE takes time with the square of the pattern.
@@ -267,6 +341,8 @@ pub(crate) fn guard(
     connection: &Connection,
     purpose: Purpose,
     hardening: Hardening,
+    limits: Limits,
+    late: &Late,
 ) -> Result<Arc<Guard>> {
     // Again, as `on_connect` may have changed them.
     set_switches(connection, true)?;
@@ -276,7 +352,12 @@ pub(crate) fn guard(
         }
         connection.set_limit(limit, value)?;
     }
-    let guard = Arc::new(Guard::default());
+    limits.set(connection, purpose)?;
+    let guard = Arc::new(Guard {
+        limits,
+        ..Guard::default()
+    });
+    let late = late.clone();
     let shared = guard.clone();
     // Set once: setting it again would expire every prepared statement.
     connection.authorizer(Some(move |context: AuthContext<'_>| {
@@ -284,12 +365,19 @@ pub(crate) fn guard(
         if shared.ours.load(Ordering::Relaxed) {
             return Authorization::Allow;
         }
+        // Views and common table expressions are expanded before the first step.
+        if late.has_come() {
+            shared.refuse(Rule::Deadline, "preparing a statement");
+            return Authorization::Deny;
+        }
         // However trusted its SQL is, no pragma may lift a restriction to reading.
-        let hardening = match shared.reading.load(Ordering::Relaxed) {
-            true => Hardening::Strict,
-            false => hardening,
+        let reading = shared.reading.load(Ordering::Relaxed);
+        let pragmas_are_free = hardening == Hardening::Trusted && !reading;
+        let free = Free {
+            pragmas: purpose == Purpose::Tenant && pragmas_are_free,
+            functions: purpose == Purpose::Migration || hardening == Hardening::Trusted,
         };
-        match judge(purpose, hardening, &context.action) {
+        match judge(purpose, free, &context.action) {
             Ok(()) => {
                 shared.marks.note(&context.action, context.database_name);
                 Authorization::Allow
@@ -313,4 +401,24 @@ pub(crate) fn is_intact(connection: &Connection, guard: &Arc<Guard>, seal: &Seal
     // The authorizer and the hooks own counts: replacing one drops that.
     let guarded = Arc::strong_count(guard) == 2 + commits::HOOKS;
     guarded && guard.marks.are_harmless() && !guard.commits.failed() && seal.holds(connection)
+}
+
+/// A commit that our hook refused.
+fn is_of_commit(error: &rusqlite::Error) -> bool {
+    let hook = rusqlite::ffi::SQLITE_CONSTRAINT_COMMITHOOK;
+    error
+        .sqlite_error()
+        .is_some_and(|e| e.extended_code == hook)
+}
+
+/// Registers what the SQL of a tenant's file may call: our own functions, then what `on_connect`
+/// adds, which may be another of the same name.
+pub(crate) fn equip(
+    connection: &mut Connection,
+    on_connect: Option<&OnConnect>,
+    late: &Late,
+    limits: Limits,
+) -> Result<()> {
+    functions::register(connection, late, limits.value_bytes as usize)?;
+    on_connect.map_or(Ok(()), |on_connect| on_connect(connection))
 }

@@ -3,13 +3,9 @@
 use rusqlite::Result;
 use rusqlite::hooks::AuthAction;
 
-use super::{Hardening, Purpose, Refusal, Rule};
+use super::{Purpose, Refusal, Rule};
 use crate::hazards::{Hazard, guarded};
-
-/// Names of tables that belong to this library begin so, whatever their case. That a
-/// table is *renamed* to such a name nobody is asked: those that are there cannot be
-/// taken, and what is made later is looked at before it is used (see `seeds`).
-const RESERVED: &str = "_tenancy_";
+use crate::references::{REFERABLE, is_reserved};
 
 /// Pragmas that even trusted SQL may only read: the first four write what this library keeps in
 /// the file, the others hold for every connection of the process.
@@ -75,12 +71,25 @@ const PRAGMAS: [(&str, Value); 32] = [
     ("user_version", Value::None),
 ];
 
+/// What the hardening of a connection leaves free.
+#[derive(Clone, Copy)]
+pub(super) struct Free {
+    pub(super) pragmas: bool,
+    pub(super) functions: bool,
+}
+
+/// Functions that take time or memory with the square of their arguments, in one step.
+const COSTLY: [&str; 6] = [
+    "json_patch",
+    "jsonb_patch",
+    "highlight",
+    "snippet",
+    "offsets",
+    "matchinfo",
+];
+
 /// May this be done?
-pub(super) fn judge(
-    purpose: Purpose,
-    hardening: Hardening,
-    action: &AuthAction<'_>,
-) -> Result<(), Refusal> {
+pub(super) fn judge(purpose: Purpose, free: Free, action: &AuthAction<'_>) -> Result<(), Refusal> {
     use AuthAction as A;
     let refuse = |rule, what: String| Err(Refusal::new(rule, what));
     match *action {
@@ -89,6 +98,9 @@ pub(super) fn judge(
         A::Unknown { code, .. } => refuse(Rule::Unknown, format!("action {code}")),
         A::Function { function_name } if reaches_out(function_name) => {
             refuse(Rule::Function, format!("{function_name}()"))
+        }
+        A::Function { function_name } if !free.functions && is_in(&COSTLY, function_name) => {
+            refuse(Rule::Cost, format!("{function_name}()"))
         }
         A::Transaction { .. } | A::Savepoint { .. }
             if purpose == Purpose::Migration && guarded(Hazard::CommitInScript) =>
@@ -99,10 +111,9 @@ pub(super) fn judge(
             pragma_name,
             pragma_value,
         } => {
-            let free = hardening == Hardening::Trusted
-                && purpose == Purpose::Tenant
-                && (pragma_value.is_none() || !is_in(&NEVER_SET, pragma_name));
-            if free || pragma_is_allowed(pragma_name, pragma_value) {
+            let is_free =
+                free.pragmas && (pragma_value.is_none() || !is_in(&NEVER_SET, pragma_name));
+            if is_free || pragma_is_allowed(pragma_name, pragma_value) {
                 Ok(())
             } else {
                 refuse(Rule::Pragma, format!("PRAGMA {pragma_name}"))
@@ -121,7 +132,14 @@ pub(super) fn judge(
                 )
             }
         }
-        _ => written_table(action).map_or(Ok(()), refuse_reserved),
+        A::Read {
+            table_name,
+            column_name,
+        } if purpose == Purpose::Tenant => refuse_read(table_name, column_name),
+        _ => {
+            let names = [named(action), written_table(action)];
+            names.into_iter().flatten().try_for_each(refuse_reserved)
+        }
     }
 }
 
@@ -150,12 +168,37 @@ pub(super) fn is_setting(pragma: &str) -> bool {
     value_of(pragma) != Some(Value::Any) && !is_in(&ACTIONS, pragma)
 }
 
-fn refuse_reserved(table: &str) -> Result<(), Refusal> {
-    let start = table.as_bytes().get(..RESERVED.len());
-    if start.is_some_and(|s| s.eq_ignore_ascii_case(RESERVED.as_bytes())) {
-        return Err(Refusal::new(Rule::Reserved, format!("writing {table:?}")));
+fn refuse_reserved(name: &str) -> Result<(), Refusal> {
+    match is_reserved(name) {
+        true => Err(Refusal::new(Rule::Reserved, format!("writing {name:?}"))),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+/// A `count(*)` reads no column.
+fn refuse_read(table: &str, column: &str) -> Result<(), Refusal> {
+    let (users, id) = REFERABLE;
+    let may = table.eq_ignore_ascii_case(users) && (column.is_empty() || column == id);
+    if !is_reserved(table) || may {
+        return Ok(());
+    }
+    let what = format!("reading {table:?}");
+    Err(Refusal::new(Rule::Reserved, what))
+}
+
+/// The index or trigger that an action would make: an index keeps a table from being made that
+/// has its name.
+fn named<'a>(action: &AuthAction<'a>) -> Option<&'a str> {
+    use AuthAction as A;
+    match *action {
+        A::CreateIndex { index_name, .. } | A::CreateTempIndex { index_name, .. } => {
+            Some(index_name)
+        }
+        A::CreateTrigger { trigger_name, .. } | A::CreateTempTrigger { trigger_name, .. } => {
+            Some(trigger_name)
+        }
+        _ => None,
+    }
 }
 
 /// The table that an action would make, change or remove.

@@ -10,8 +10,9 @@ use tenancy_core::{Migrated, SchemaTarget};
 use super::script::{Fault, run_script};
 use super::{ForeignKeys, Migration, Migrations};
 use crate::error::{FileError, IoError, MigrateError};
-use crate::harden::Guard;
+use crate::harden::{Guard, TABLES};
 use crate::hazards::{Hazard, guarded};
+use crate::references::{Planted, planted};
 use crate::root::hex;
 
 /// What is called before a named step.
@@ -207,12 +208,15 @@ impl<'r> Run<'r> {
             let kept = (self.order.first)();
             kept.map_err(|source| MigrateError::NoCopyKept(Box::new(source)))?;
         }
+        // What a tenant's SQL planted must not keep it from being migrated.
+        let known = self.guard.ours(|| planted(self.connection))?;
         loop {
             let started = Instant::now();
             self.script(&step)?;
             if step.migration.foreign_keys == ForeignKeys::CheckedAtTheEnd {
-                self.check_foreign_keys(&step)?;
+                self.check_foreign_keys(&step, &known)?;
             }
+            self.check_references(&step, &known)?;
             self.record(&step, started)?;
             let now = step.leaves_at;
             if now == to || !step.shares_transaction() || begun.elapsed() >= together {
@@ -265,23 +269,56 @@ impl<'r> Run<'r> {
         })
     }
 
-    fn check_foreign_keys(&self, step: &Step<'_>) -> Result<(), MigrateError> {
-        let sql = "SELECT \"table\", count(*) FROM pragma_foreign_key_check GROUP BY 1 LIMIT 1";
-        let mut check = self.connection.prepare(sql)?;
-        let mut rows = check.query([])?;
-        let Some(row) = rows.next()? else {
+    /// Checks all tables but those that refer to ours: SQLite would end the check at a reference
+    /// that no foreign key can be.
+    fn check_foreign_keys(&self, step: &Step<'_>, known: &[Planted]) -> Result<(), MigrateError> {
+        let sql = "SELECT name FROM main.sqlite_schema WHERE type = 'table'";
+        let mut tables = self.connection.prepare(sql)?;
+        let tables = tables.query_map([], |row| row.get::<_, Box<str>>(0))?;
+        for table in tables {
+            let table = table?;
+            if known.iter().any(|planted| planted.table == table) {
+                continue;
+            }
+            // Not the function of this name, which a table could hide.
+            let name = table.replace('"', "\"\"");
+            let sql = format!("PRAGMA main.foreign_key_check(\"{name}\")");
+            let mut check = self.connection.prepare(&sql)?;
+            let mut rows = check.query([])?;
+            let mut missing = 0;
+            while rows.next()?.is_some() {
+                missing += 1;
+            }
+            if missing > 0 {
+                return Err(MigrateError::ForeignKeys {
+                    version: step.version,
+                    name: step.migration.name.clone(),
+                    table,
+                    rows: missing,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a step that makes a table refer to ours.
+    fn check_references(&self, step: &Step<'_>, known: &[Planted]) -> Result<(), MigrateError> {
+        if !self.guard.marks.take(TABLES) {
             return Ok(());
-        };
-        Err(MigrateError::ForeignKeys {
-            version: step.version,
-            name: step.migration.name.clone(),
-            table: row.get(0)?,
-            rows: row.get(1)?,
-        })
+        }
+        let mut found = self.guard.ours(|| planted(self.connection))?.into_iter();
+        match found.find(|planted| !known.contains(planted)) {
+            None => Ok(()),
+            Some(planted) => Err(MigrateError::Reserved {
+                version: step.version,
+                name: step.migration.name.clone(),
+                what: planted.to_string().into(),
+            }),
+        }
     }
 
     fn record(&self, step: &Step<'_>, started: Instant) -> Result<(), MigrateError> {
-        self.guard.ours(|| {
+        self.guard.writes(self.connection, || {
             if step.up {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH);
                 let now = now.map_or(0, |d| d.as_millis());

@@ -13,7 +13,8 @@ use crate::catalog::SqliteCatalog;
 use crate::driver::{Behind, Durability, OnConnect, OnStep, Shared, SqliteDriver};
 use crate::error::{IoError, StorageError};
 use crate::fleet::Stock;
-use crate::harden::Hardening;
+use crate::harden::{Hardening, Limits};
+use crate::memory;
 use crate::migrate::Migrations;
 use crate::network::FileSystems;
 use crate::quota::Quota;
@@ -59,6 +60,8 @@ pub struct SqliteStorageBuilder {
     durability: Durability,
     busy_timeout: Duration,
     hardening: Hardening,
+    limits: Limits,
+    max_memory: Option<u64>,
     behind: Behind,
     trash_retention: Duration,
     snapshot_retention: Duration,
@@ -80,6 +83,8 @@ impl SqliteStorageBuilder {
             durability: Durability::default(),
             busy_timeout: BUSY_TIMEOUT,
             hardening: Hardening::default(),
+            limits: Limits::default(),
+            max_memory: None,
             behind: Behind::default(),
             trash_retention: RETENTION,
             snapshot_retention: RETENTION,
@@ -131,6 +136,48 @@ impl SqliteStorageBuilder {
     /// said. Migrations and seeds are always strict.
     pub fn hardening(mut self, hardening: Hardening) -> Self {
         self.hardening = hardening;
+        self
+    }
+
+    /// The longest value and the longest row that SQL on lent connections and migrations may
+    /// read or make, in bytes, from 64 KiB to 1,000,000,000; defaults to 16 MiB. What SQLite does
+    /// with one value is one step, which no deadline interrupts. A row that is longer already
+    /// can be neither read nor migrated. Statements themselves have at most 1 MiB.
+    pub fn max_value_bytes(mut self, bytes: u32) -> Self {
+        self.limits.value_bytes = bytes;
+        self
+    }
+
+    /// The most columns of a table, a result, a `SET` or a list that is grouped or sorted by, on
+    /// lent connections and in migrations, from 16 to 2,000 (SQLite's own); defaults to 200. One
+    /// row of a result has as many values of [`max_value_bytes`](Self::max_value_bytes) in memory.
+    /// A tenant that has a table with more can be opened by nobody.
+    pub fn max_columns(mut self, columns: u32) -> Self {
+        self.limits.columns = columns;
+        self
+    }
+
+    /// The longest program, in steps of SQLite's machine, that a statement on a lent connection
+    /// may compile to, from 1,000 to 250,000,000 (SQLite's own); defaults to 25,000. SQLite
+    /// doubles what it allocates and so stops at some 21,500. It bounds how far nested views and common
+    /// table expressions expand, and rows of values in one statement (each value is a step): insert
+    /// many rows with one prepared statement. SQLite says "out of memory" of a statement that is
+    /// longer; [`refusal_of`](crate::SqliteConnection::refusal_of) has its name. Migrations and seeds
+    /// are not bound by it.
+    pub fn max_statement_steps(mut self, steps: u32) -> Self {
+        self.limits.statement_steps = steps;
+        self
+    }
+
+    /// The most memory that SQLite may use in this process, in bytes, from 64 MiB; without a bound
+    /// by default. It is SQLite's `hard_heap_limit`: one for all tenants, catalogs and other
+    /// connections of the process, set by `build` for the rest of the process's life, and never
+    /// raised again: the smallest of several drivers holds. At the bound *every* statement
+    /// that needs memory fails, those of other tenants too, with
+    /// `rusqlite::ErrorCode::OutOfMemory`, and is undone. It keeps a process alive that would else be
+    /// killed.
+    pub fn max_memory(mut self, bytes: u64) -> Self {
+        self.max_memory = Some(bytes);
         self
     }
 
@@ -370,6 +417,7 @@ impl SqliteStorageBuilder {
 
     fn driver(self, root: Root) -> Result<SqliteDriver, StorageError> {
         let lock = root.lock()?;
+        self.max_memory.map_or(Ok(()), memory::bound)?;
         Ok(SqliteDriver {
             shared: Arc::new(Shared {
                 root,
@@ -378,6 +426,7 @@ impl SqliteStorageBuilder {
                 seeds: self.seeds,
                 busy_timeout: whole_millis(self.busy_timeout),
                 hardening: self.hardening,
+                limits: self.limits,
                 behind: self.behind,
                 trash_retention: self.trash_retention,
                 snapshot_retention: self.snapshot_retention,
@@ -395,6 +444,8 @@ impl SqliteStorageBuilder {
 
     fn check(&self) -> Result<(), StorageError> {
         self.stock.map_or(Ok(()), Stock::check)?;
+        self.limits.check()?;
+        self.max_memory.map_or(Ok(()), memory::check)?;
         let found = self.page_size;
         if !found.is_power_of_two() || !(512..=65536).contains(&found) {
             return Err(StorageError::PageSize { found });

@@ -1,0 +1,32 @@
+//! The bound on what SQLite may allocate in this process.
+
+use rusqlite::Connection;
+
+use crate::error::StorageError;
+
+/// What the catalog, its cache and a few connections need before there is anything to bound.
+const LEAST: u64 = 64 << 20;
+
+pub(crate) fn check(bytes: u64) -> Result<(), StorageError> {
+    let most = i64::MAX as u64;
+    if (LEAST..=most).contains(&bytes) {
+        return Ok(());
+    }
+    Err(StorageError::Limit {
+        option: "max_memory",
+        found: bytes,
+        least: LEAST,
+        most,
+    })
+}
+
+/// Lowers the bound of the process. By a pragma, as its function is not safe Rust; the pragma
+/// never raises a bound.
+pub(crate) fn bound(bytes: u64) -> Result<(), StorageError> {
+    let set = || {
+        let connection = Connection::open_in_memory()?;
+        let sql = format!("PRAGMA hard_heap_limit = {bytes}");
+        connection.query_row(&sql, [], |_| Ok(()))
+    };
+    set().map_err(|source| StorageError::MaxMemory { source })
+}
