@@ -19,13 +19,13 @@ impl Root {
     pub(crate) fn quarantine(&self, path: &Path) -> Result<PathBuf, IoError> {
         let name = path.file_name().unwrap_or(OsStr::new("unnamed"));
         let quarantine = self.quarantine_dir();
-        make(&quarantine)?;
+        mkdir(&quarantine)?;
         let (main, is_sidecar) = match main_of(name) {
             Some(main) => (main, true),
             None => (name.to_owned(), false),
         };
         let dir = free(&quarantine, &main, if is_sidecar { name } else { &main })?;
-        make(&dir)?;
+        mkdir(&dir)?;
         let to = dir.join(name);
         rename(path, &to)?;
         if !is_sidecar {
@@ -74,10 +74,6 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
-}
-
-fn make(dir: &Path) -> Result<(), IoError> {
-    mkdir(dir).map_err(IoError::at(dir, "created"))
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), IoError> {

@@ -2,6 +2,7 @@
 
 mod locks;
 mod marker;
+mod owner;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -16,6 +17,7 @@ use crate::place::Place;
 use marker::Marker;
 
 pub(crate) use locks::{DirLock, Lock, RootLock};
+pub(crate) use owner::{DIR_MODE, FILE_MODE, create_new, give_back, mkdir, mode, set_mode};
 
 /// What SQLite may leave beside a database. They belong to the main file of the
 /// same name and to no other: a `-wal` left behind would put its rows into it.
@@ -75,7 +77,7 @@ impl Root {
         fill: impl FnOnce(&Self, &RootLock) -> Result<T, E>,
     ) -> Result<(Self, T), E> {
         refuse_old_sqlite()?;
-        make_dir(path, Parents::Make)?;
+        make_root_dir(path)?;
         let path = checked(path, allowed)?;
         let lock = RootLock::of(&path).map_err(StorageError::from)?;
         // An older version of this library made roots without a marker.
@@ -140,9 +142,9 @@ impl Root {
         let above = self.path.join("snapshots");
         let dir = self.copies_dir(locator);
         if look(&dir).map_err(IoError::at(&dir, "looked at"))? == Found::Nothing {
-            mkdir(&above).map_err(IoError::at(&above, "created"))?;
+            mkdir(&above)?;
             sync_dir(&self.path)?;
-            mkdir(&dir).map_err(IoError::at(&dir, "created"))?;
+            mkdir(&dir)?;
             sync_dir(&above)?;
         }
         Ok(dir)
@@ -180,7 +182,7 @@ impl Root {
     /// below the root before he puts a file there.
     pub(crate) fn make_dirs(&self, places: &[Place]) -> Result<(), IoError> {
         for path in places.iter().map(|place| self.dir(place)) {
-            mkdir(&path).map_err(IoError::at(&path, "created"))?;
+            mkdir(&path)?;
         }
         Ok(())
     }
@@ -190,7 +192,7 @@ impl Root {
     fn make_siblings(&self, first: &str) -> Result<(), IoError> {
         for last in 0..16 {
             let path = self.tenants().join(format!("{first}{last:x}"));
-            mkdir(&path).map_err(IoError::at(&path, "created"))?;
+            mkdir(&path)?;
         }
         sync_dir(&self.tenants())
     }
@@ -221,15 +223,6 @@ pub(crate) fn look(path: &Path) -> io::Result<Found> {
     }
 }
 
-/// A new file, nobody else's to read: SQLite gives `-wal` and `-shm` the same mode.
-pub(crate) fn create_new(path: &Path) -> Result<File, IoError> {
-    let mut options = OpenOptions::new();
-    let options = options.write(true).create_new(true).mode(0o600);
-    no_follow(options)
-        .open(path)
-        .map_err(IoError::at(path, "created"))
-}
-
 pub(crate) fn sync_dir(path: &Path) -> Result<(), IoError> {
     let dir = File::open(path).map_err(IoError::at(path, "opened"))?;
     dir.sync_all().map_err(IoError::at(path, "synced"))
@@ -254,6 +247,14 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
     let flags = rustix::fs::OFlags::NOFOLLOW.bits();
     options.custom_flags(flags.cast_signed())
+}
+
+/// Opens a directory, and nothing else: no link to one.
+fn open_dir(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::DIRECTORY;
+    let mut options = OpenOptions::new();
+    options.read(true);
+    options.custom_flags(flags.bits().cast_signed()).open(path)
 }
 
 /// Removes a database that nobody has open, its sidecars first.
@@ -312,7 +313,7 @@ fn make_dirs(root: &Path) -> Result<(), StorageError> {
     let own = device(root)?;
     for name in ["tenants", "staging", "trash"] {
         let path = root.join(name);
-        new |= make_dir(&path, Parents::AreThere)?;
+        new |= make_dir(&path)?;
         // A file gets from one to the other by a rename.
         if device(&path)? != own {
             return Err(StorageError::OtherMount { path });
@@ -324,29 +325,24 @@ fn make_dirs(root: &Path) -> Result<(), StorageError> {
     Ok(())
 }
 
-#[derive(PartialEq)]
-enum Parents {
-    Make,
-    AreThere,
-}
-
-/// A directory of ours, 0700 when it is new; tells whether it is.
-fn make_dir(path: &Path, parents: Parents) -> Result<bool, StorageError> {
+/// Makes the directory of a root, with those above it. It may be reached by a link.
+fn make_root_dir(path: &Path) -> Result<(), StorageError> {
     match look(path).map_err(IoError::at(path, "looked at"))? {
         Found::Nothing => {
-            let recursive = parents == Parents::Make;
             let made = DirBuilder::new()
-                .recursive(recursive)
-                .mode(0o700)
+                .recursive(true)
+                .mode(DIR_MODE)
                 .create(path);
-            match made {
-                // Another process was faster.
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-                made => Ok(made.map(|()| true).map_err(IoError::at(path, "created"))?),
-            }
+            Ok(made.map_err(IoError::at(path, "created"))?)
         }
-        // The root itself may be reached by a link; it is canonicalised.
-        found if parents == Parents::Make => refuse_file(path, found).map(|()| false),
+        found => refuse_file(path, found),
+    }
+}
+
+/// Makes a directory of a root if it is missing; returns whether it was.
+fn make_dir(path: &Path) -> Result<bool, StorageError> {
+    match look(path).map_err(IoError::at(path, "looked at"))? {
+        Found::Nothing => Ok(mkdir(path).map(|()| true)?),
         Found::Other("a directory") => Ok(false),
         found => Err(not_a_directory(path, found)),
     }
@@ -367,13 +363,6 @@ fn not_a_directory(path: &Path, found: Found) -> StorageError {
             Found::Other(found) => found,
             _ => "a file",
         },
-    }
-}
-
-pub(crate) fn mkdir(path: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        other => other,
     }
 }
 

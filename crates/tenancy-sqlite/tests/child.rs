@@ -1,8 +1,8 @@
 //! What a child process of a test does; on its own it has no role and passes.
 
 use crate::{
-    bounds, crash, disk, fleet_crash, migrate, options_traced, recover, retire, stock_crash, turn,
-    undo, wal_bound,
+    bounds, crash, disk, fleet_crash, migrate, options_traced, owners, recover, retire,
+    stock_crash, turn, undo, wal_bound,
 };
 
 #[test]
@@ -25,6 +25,7 @@ fn plays_its_role() {
         "sign-ups" => stock_crash::sign_up(&arguments),
         "runs" => undo::race(&arguments),
         "read" => wal_bound::read(&arguments),
+        "owner" => owners::make_tenants(&arguments),
         "hold" => retire::hold(&arguments),
         "max_memory" => bounds::fill_the_memory(),
         "traffic" => turn::traffic(&arguments),

@@ -21,6 +21,7 @@ mod model;
 mod open;
 mod options;
 mod options_traced;
+mod owners;
 mod planted;
 mod pool;
 mod provision;

@@ -207,19 +207,25 @@ pub mod child {
 
     /// The same as the last arguments of another command.
     pub fn start_under(outer: &[&str], role: &str, arguments: &[&str]) -> Child {
+        let child = command(outer, role, arguments).spawn();
+        child.expect("a child process")
+    }
+
+    /// The same, not started yet.
+    pub fn command(outer: &[&str], role: &str, arguments: &[&str]) -> Command {
         let this = std::env::current_exe().expect("this binary");
         let this = this.to_str().expect("a plain name");
         let own = [this, "--exact", "child::plays_its_role", "--nocapture"];
         let mut words = outer.iter().chain(&own);
-        Command::new(words.next().expect("one at least"))
+        let mut command = Command::new(words.next().expect("one at least"));
+        command
             .args(words)
             .env(ROLE, role)
             .env(ARGUMENTS, arguments.join("\n"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("a child process")
+            .stderr(Stdio::piped());
+        command
     }
 
     /// In a child: returns when two of them are here, in about the same moment.

@@ -80,6 +80,7 @@ fn said(repair: &Repair) -> String {
         Repair::Quarantined(path) => format!("moved to {}", path.display()),
         Repair::Retired => "its retirement is complete".to_owned(),
         Repair::Revived => "its file is back in use".to_owned(),
+        Repair::Given => "its owner and mode are those of the root's files".to_owned(),
         _ => "it was in order when it was looked at again".to_owned(),
     }
 }

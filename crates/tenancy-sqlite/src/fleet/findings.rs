@@ -143,6 +143,21 @@ pub enum Problem {
         /// What it says first.
         says: Box<str>,
     },
+    /// `owner`: a file or directory belongs to another user than the root: it is closed to
+    /// the application, or open to that user.
+    Owner {
+        /// The id of the user that it belongs to.
+        found: u32,
+        /// The id of the user that the root belongs to.
+        expected: u32,
+    },
+    /// `mode`: a file or directory has other permissions than its owner's alone.
+    Mode {
+        /// Its permissions.
+        found: u32,
+        /// Those that it should have, `0o600` or `0o700`.
+        expected: u32,
+    },
     /// `unreadable`: the file cannot be opened.
     Unreadable {
         /// Why, with its causes.
@@ -198,6 +213,8 @@ impl Problem {
             Self::Drifted { .. } => "drifted",
             Self::Planted { .. } => "planted",
             Self::Damaged { .. } => "damaged",
+            Self::Owner { .. } => "owner",
+            Self::Mode { .. } => "mode",
             Self::Unreadable { .. } => "unreadable",
             Self::Reserved { .. } => "reserved",
             Self::Central { .. } => "central",
@@ -224,6 +241,8 @@ impl Problem {
                 | Self::Stray
                 | Self::Closed
                 | Self::NoWal
+                | Self::Owner { .. }
+                | Self::Mode { .. }
         )
     }
 }
@@ -293,6 +312,15 @@ impl fmt::Display for Problem {
                 );
             }
             Self::Damaged { says } => return write!(f, "is damaged ({says}); restore a backup"),
+            Self::Owner { found, expected } => {
+                return write!(
+                    f,
+                    "belongs to user {found}, the storage root to user {expected}; a fix by root gives it back"
+                );
+            }
+            Self::Mode { found, expected } => {
+                return write!(f, "has mode {found:04o}; a fix sets it to {expected:04o}");
+            }
             Self::Unreadable { why } => return write!(f, "cannot be read ({why})"),
             Self::Reserved { label } => {
                 return write!(

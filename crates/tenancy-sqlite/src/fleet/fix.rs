@@ -13,6 +13,7 @@ use super::validate::is_nothing;
 use crate::error::RepairError;
 use crate::place::{Place, PlaceKey};
 use crate::quarantine;
+use crate::root::{give_back, set_mode};
 use crate::trash::Trashed;
 
 /// What became of a finding.
@@ -35,6 +36,8 @@ pub enum Repair {
     Retired,
     /// The tenant's file was put back into its place, or opened again.
     Revived,
+    /// The file or directory has the owner or the mode now that it should have.
+    Given,
     /// Somebody was faster, or it was never wrong: nothing was done.
     Nothing,
 }
@@ -87,6 +90,17 @@ impl Fleet {
                     self.driver.shared.put_away(&tenant, Duration::ZERO)?;
                 }
                 Ok(Repair::Retired)
+            }
+            (Problem::Owner { .. } | Problem::Mode { .. }, _) if is_nothing(path)? => {
+                Ok(Repair::Nothing)
+            }
+            (Problem::Owner { .. }, _) => {
+                give_back(path, self.driver.shared.root.path())?;
+                Ok(Repair::Given)
+            }
+            (Problem::Mode { expected, .. }, _) => {
+                set_mode(path, *expected)?;
+                Ok(Repair::Given)
             }
             _ => Ok(Repair::Nothing),
         }

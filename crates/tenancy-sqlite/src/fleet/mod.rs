@@ -8,6 +8,7 @@ mod fix;
 mod lease;
 mod migrate;
 mod options;
+mod owners;
 mod rebuild;
 mod recover;
 mod report;

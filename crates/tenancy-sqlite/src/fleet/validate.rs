@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use tenancy_core::{Name, Resolver, Tenant, TenantStatus};
@@ -45,7 +47,7 @@ impl Fleet {
         check_jobs(options.jobs)?;
         // Before the files: what is made meanwhile has a row that is found later.
         let rows = self.catalog.all()?;
-        let mut comparison = Comparison::new(self, &rows, options, progress);
+        let mut comparison = Comparison::new(self, &rows, options, progress)?;
         comparison.stock()?;
         comparison.files()?;
         comparison.trash()?;
@@ -54,9 +56,11 @@ impl Fleet {
             comparison.names(resolver)?;
         }
         comparison.events()?;
+        comparison.own_files()?;
         if options.depth > Depth::Names {
             comparison.open_files(options)?;
         }
+        comparison.owners()?;
         let mut out = comparison.out;
         out.findings.sort();
         out.warnings.sort();
@@ -88,6 +92,10 @@ pub(super) struct Comparison<'v> {
     /// One for each row.
     pub(super) seen: Vec<Seen>,
     pub(super) out: Validation,
+    /// The user that the root belongs to.
+    pub(super) owner: u32,
+    /// Files and directories with another owner or mode, and the row of those that have one.
+    pub(super) suspects: Vec<(Option<usize>, PathBuf)>,
     pub(super) progress: &'v mut dyn FnMut(Validated),
     pub(super) at: Validated,
 }
@@ -98,13 +106,15 @@ impl<'v> Comparison<'v> {
         rows: &'v [Tenant],
         options: &ValidateOptions<'_>,
         progress: &'v mut dyn FnMut(Validated),
-    ) -> Self {
+    ) -> Result<Self, IoError> {
+        let root = fleet.driver.shared.root.path();
+        let meta = fs::metadata(root).map_err(IoError::at(root, "looked at"))?;
         let rounds = if options.depth > Depth::Names { 2 } else { 1 };
         let out = Validation {
             tenants: rows.len() as u64,
             ..Validation::default()
         };
-        Self {
+        Ok(Self {
             fleet,
             rows,
             places: HashMap::with_capacity(rows.len()),
@@ -114,8 +124,10 @@ impl<'v> Comparison<'v> {
                 ..Validated::default()
             },
             out,
+            owner: meta.uid(),
+            suspects: Vec::new(),
             progress,
-        }
+        })
     }
 
     pub(super) fn find(&mut self, tenant: Option<&Tenant>, path: Option<&Path>, problem: Problem) {
@@ -156,6 +168,7 @@ impl<'v> Comparison<'v> {
         let (shards, strays) = shards(root)?;
         self.strays(strays);
         for shard in shards {
+            self.access(None, &shard)?;
             let survey = survey(&shard)?;
             self.out.files += survey.databases.len() as u64;
             let databases = survey.databases.len() as u64;
@@ -163,8 +176,10 @@ impl<'v> Comparison<'v> {
                 self.database(&shard, &key, odd)?;
             }
             for (sidecar, main) in survey.sidecars {
-                if is_nothing(&main)? && !is_nothing(&sidecar)? {
-                    self.find(None, Some(&sidecar), Problem::Sidecar);
+                match is_nothing(&main)? {
+                    true if is_nothing(&sidecar)? => {}
+                    true => self.find(None, Some(&sidecar), Problem::Sidecar),
+                    false => self.sidecar(&sidecar, &main)?,
                 }
             }
             self.strays(survey.strays);
@@ -181,7 +196,10 @@ impl<'v> Comparison<'v> {
     ) -> Result<(), RepairError> {
         let path = shard.join(key.place().file_name());
         match (self.row_of(*key), odd) {
-            (Owner::Row(row), None) => self.seen[row].in_place = true,
+            (Owner::Row(row), None) => {
+                self.seen[row].in_place = true;
+                self.access(Some(row), &path)?;
+            }
             (Owner::Row(row), Some(found)) => {
                 self.seen[row].in_place = true;
                 self.find(
@@ -198,12 +216,23 @@ impl<'v> Comparison<'v> {
                 }
             }
             (Owner::Nobody, None) => {
-                if self.fleet.is_orphan(&key.place(), &path)? {
-                    self.find(None, Some(&path), Problem::Orphan);
+                match self.fleet.is_orphan(&key.place(), &path)? {
+                    true => self.find(None, Some(&path), Problem::Orphan),
+                    // Of the warm pool.
+                    false => self.access(None, &path)?,
                 }
             }
         }
         Ok(())
+    }
+
+    /// Looks at what SQLite has put beside the database of a row.
+    fn sidecar(&mut self, sidecar: &Path, main: &Path) -> Result<(), RepairError> {
+        let key = main.file_name().and_then(Place::key_of);
+        match key.map(|key| self.row_of(key)) {
+            Some(Owner::Row(row)) => self.access(Some(row), sidecar),
+            _ => Ok(()),
+        }
     }
 
     /// Whose a file is, by its name.
@@ -243,10 +272,14 @@ impl<'v> Comparison<'v> {
         for trashed in trashed {
             match self.row_of(trashed.place.key()) {
                 Owner::Row(row) if !self.seen[row].in_place => {
+                    self.access(Some(row), &trashed.path)?;
                     self.seen[row].trashed = Some(trashed);
                 }
                 // A rollback has put it there.
-                Owner::Later(row) => self.warn_if_expired(row, &trashed)?,
+                Owner::Later(row) => {
+                    self.access(Some(row), &trashed.path)?;
+                    self.warn_if_expired(row, &trashed)?;
+                }
                 _ if self.fleet.is_orphan(&trashed.place, &trashed.path)? => {
                     self.find(None, Some(&trashed.path), Problem::Orphan);
                 }

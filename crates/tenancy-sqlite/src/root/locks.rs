@@ -1,12 +1,12 @@
 //! The locks of a root: of its users, of itself, of its directories and of its runs.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Root, no_follow, remove_file};
+use super::owner::open_or_create;
+use super::{Root, remove_file};
 use crate::error::{IoError, StorageError};
 use crate::flock::{self, PATIENCE};
 use crate::place::Place;
@@ -40,11 +40,7 @@ impl Root {
 
     fn file_to_lock(&self, name: &str) -> Result<(File, PathBuf), IoError> {
         let path = self.path.join(name);
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true);
-        let options = options.truncate(false).mode(0o600);
-        let file = no_follow(options).open(&path);
-        Ok((file.map_err(IoError::at(&path, "opened"))?, path))
+        Ok((open_or_create(&path)?, path))
     }
 
     /// Waits for shared use. Who is alone first takes up what killed ones left in

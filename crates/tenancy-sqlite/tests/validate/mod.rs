@@ -3,6 +3,7 @@
 mod plants;
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -65,7 +66,8 @@ impl World {
     /// A directory for tenants' files, made if it is missing.
     fn dir(&self, name: &str) -> PathBuf {
         let dir = self.driver().root().join("tenants").join(name);
-        fs::create_dir_all(&dir).unwrap();
+        let mut new = fs::DirBuilder::new();
+        new.recursive(true).mode(0o700).create(&dir).unwrap();
         dir
     }
 

@@ -1,0 +1,95 @@
+//! Owners and modes: a file that root has made, or that was copied in, may be closed to the
+//! application that the root belongs to, or open to others.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use tenancy_core::Tenant;
+
+use super::findings::Problem;
+use super::validate::Comparison;
+use crate::error::{IoError, RepairError};
+use crate::root::{DIR_MODE, FILE_MODE, Found, SIDECARS, look, mode};
+
+/// The directories of a root, and those of its files that are no tenant's.
+const DIRS: [&str; 5] = ["tenants", "staging", "trash", "snapshots", "quarantine"];
+const FILES: [&str; 4] = ["tenancy.root", "tenancy.lock", "runs.lock", "catalog.db"];
+
+impl Comparison<'_> {
+    /// Looks at everything in a root but what tenants have in use or in the trash.
+    pub(super) fn own_files(&mut self) -> Result<(), RepairError> {
+        let root = &self.fleet.driver.shared.root;
+        for name in DIRS.into_iter().chain(FILES) {
+            self.access(None, &root.path().join(name))?;
+        }
+        for suffix in SIDECARS {
+            let catalog = root.path().join(format!("catalog.db{suffix}"));
+            self.access(None, &catalog)?;
+        }
+        // Quarantine keeps files as they came; its directories are the library's.
+        for dir in ["staging", "snapshots", "quarantine"] {
+            for path in entries(&root.path().join(dir))? {
+                self.access(None, &path)?;
+            }
+        }
+        for copy in root.copies()? {
+            self.access(None, &copy.path)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the owner and mode of a file or directory, if it is there.
+    pub(super) fn access(&mut self, row: Option<usize>, path: &Path) -> Result<(), RepairError> {
+        if !self.problems_of_access(path)?.is_empty() {
+            self.suspects.push((row, path.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Reports what still differs: a process of root's gives away what it has made a moment
+    /// after it has made it.
+    pub(super) fn owners(&mut self) -> Result<(), RepairError> {
+        let rows = self.rows;
+        for (row, path) in std::mem::take(&mut self.suspects) {
+            let tenant: Option<&Tenant> = row.map(|row| &rows[row]);
+            for problem in self.problems_of_access(&path)? {
+                self.find(tenant, Some(&path), problem);
+            }
+        }
+        Ok(())
+    }
+
+    fn problems_of_access(&self, path: &Path) -> Result<Vec<Problem>, IoError> {
+        let expected = match look(path).map_err(IoError::at(path, "looked at"))? {
+            Found::File => FILE_MODE,
+            Found::Other("a directory") => DIR_MODE,
+            // What stands there instead is another finding.
+            _ => return Ok(Vec::new()),
+        };
+        let Ok(meta) = fs::symlink_metadata(path) else {
+            // Gone meanwhile.
+            return Ok(Vec::new());
+        };
+        let mut problems = Vec::new();
+        if meta.uid() != self.owner {
+            let (found, expected) = (meta.uid(), self.owner);
+            problems.push(Problem::Owner { found, expected });
+        }
+        if mode(&meta) != expected {
+            let found = mode(&meta);
+            problems.push(Problem::Mode { found, expected });
+        }
+        Ok(problems)
+    }
+}
+
+fn entries(dir: &Path) -> Result<Vec<PathBuf>, IoError> {
+    if look(dir).map_err(IoError::at(dir, "looked at"))? == Found::Nothing {
+        return Ok(Vec::new());
+    }
+    let entries = fs::read_dir(dir).map_err(IoError::at(dir, "listed"))?;
+    let path = |entry: io::Result<fs::DirEntry>| Ok(entry?.path());
+    let paths: io::Result<_> = entries.map(path).collect();
+    paths.map_err(IoError::at(dir, "listed"))
+}
