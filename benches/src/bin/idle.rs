@@ -94,7 +94,7 @@ fn measure(how: &str, tables: usize, root: &Path, places: &[String]) -> Result<(
     }
     let pools = TenantPools::<SqliteDriver>::builder()
         .max_connections(places.len() as u32 + 1)
-        .rest_after(Duration::ZERO)
+        .idle_maintenance_after(Duration::ZERO)
         .build(driver)?;
     let before = [kib_of("RssAnon:")?, kib_of("RssFile:")?, descriptors()?];
     for tenant in &tenants {

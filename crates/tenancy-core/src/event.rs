@@ -92,7 +92,7 @@ pub enum Event<'a> {
         by: &'a [u32],
     },
     /// A driver could not let an idle connection rest; it is closed.
-    RestFailed {
+    IdleMaintenanceFailed {
         /// Whose.
         tenant: &'a Tenant,
         /// Why.

@@ -22,7 +22,7 @@ impl Observer for TracingObserver {
             | Event::OpenFailed { .. }
             | Event::StockFailed { .. }
             | Event::LockWait { .. }
-            | Event::RestFailed { .. }
+            | Event::IdleMaintenanceFailed { .. }
             | Event::WaitedLong { .. }
             | Event::BoundReached { .. } => ::tracing::warn!(target: "tenancy", ?event),
             _ => ::tracing::debug!(target: "tenancy", ?event),

@@ -79,7 +79,7 @@ impl<D: Driver> Checkout<D> {
             Ok(Access::ReadWrite) => {
                 self.access = Access::ReadWrite;
                 let tenant = Self::tenant(&self).id().clone();
-                Err(CheckoutError::NoReadOnly { tenant })
+                Err(CheckoutError::ReadOnlyUnsupported { tenant })
             }
             Err(source) => {
                 let tenant = Self::tenant(&self).id().clone();
@@ -104,7 +104,7 @@ impl<D: Driver> Checkout<D> {
             Err(source) => {
                 let tenant = Self::tenant(&self).id().clone();
                 self.give_back(false);
-                Err(CheckoutError::Unfit { tenant, source })
+                Err(CheckoutError::Rejected { tenant, source })
             }
         }
     }
@@ -131,11 +131,11 @@ impl<D: Driver> Checkout<D> {
     pub(crate) fn rest(mut self, since: Stamp) {
         let rested = catch_unwind(AssertUnwindSafe(|| {
             let live = self.live.as_deref_mut().expect("taken only by drop");
-            self.pools.0.driver.rest(&mut live.connection)
+            self.pools.0.driver.maintain_idle(&mut live.connection)
         }));
         if let Ok(Err(error)) = &rested {
             let tenant = Self::tenant(&self);
-            let event = Event::RestFailed { tenant, error };
+            let event = Event::IdleMaintenanceFailed { tenant, error };
             self.pools.0.observers.emit(&event);
         }
         let sound = matches!(rested, Ok(Ok(()))) && agreed(|| self.is_sound());

@@ -73,7 +73,7 @@ impl Builder {
                 max_lifetime: None,
                 lifetime_jitter: Duration::ZERO,
                 validate_after: None,
-                rest_after: Duration::from_secs(5),
+                idle_maintenance_after: Duration::from_secs(5),
                 failure_ttl: Duration::from_millis(100),
             },
             timing: Timing {
@@ -193,16 +193,16 @@ impl Builder {
         self
     }
 
-    /// A connection that was idle for this long is let [rest](Driver::rest) by the next
+    /// A connection that was idle for this long is let [rest](Driver::maintain_idle) by the next
     /// [`reap`](TenantPools::reap), once until it is used again. 5 s unless said: who comes
     /// back sooner finds what it had in memory. `Duration::MAX`: never.
-    pub fn rest_after(mut self, idle: Duration) -> Self {
-        self.limits.rest_after = idle;
+    pub fn idle_maintenance_after(mut self, idle: Duration) -> Self {
+        self.limits.idle_maintenance_after = idle;
         self
     }
 
     /// For this long after a failure to connect nobody else tries: check-outs that
-    /// would have to get [`Failing`](crate::CheckoutError::Failing), and those that wait
+    /// would have to get [`Backoff`](crate::CheckoutError::Backoff), and those that wait
     /// try again afterwards, unless a connection of their tenant comes back sooner. Defaults
     /// to 100 ms; zero tries every time, [`MAX_FAILURE_TTL`](Self::MAX_FAILURE_TTL) is the
     /// most.

@@ -68,10 +68,10 @@ pub trait Driver: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the connection must not be lent again: it is closed, and
-    /// [observers](tenancy_core::Event::RestFailed) are told.
+    /// [observers](tenancy_core::Event::IdleMaintenanceFailed) are told.
     ///
     /// [`TenantPools::reap`]: crate::TenantPools::reap
-    fn rest(&self, connection: &mut Connection<Self>) -> Result<(), DriverError<Self>>
+    fn maintain_idle(&self, connection: &mut Connection<Self>) -> Result<(), DriverError<Self>>
     where
         Self: Sized,
     {
@@ -87,12 +87,12 @@ pub trait Driver: Send + Sync + 'static {
     /// the pools are dropped.
     ///
     /// Defaults to nothing done and nothing left.
-    fn evict(&self, connection: &mut Connection<Self>) -> Leftover
+    fn evict(&self, connection: &mut Connection<Self>) -> Eviction
     where
         Self: Sized,
     {
         let _ = connection;
-        Leftover::Nothing
+        Eviction::Complete
     }
 
     /// Does the work that [`evict`](Self::evict) left. [`reap`](crate::TenantPools::reap)
@@ -116,7 +116,7 @@ pub trait Driver: Send + Sync + 'static {
     /// nothing.
     ///
     /// # Errors
-    /// What the check-out is refused with ([`Unfit`](crate::CheckoutError::Unfit)). The
+    /// What the check-out is refused with ([`Rejected`](crate::CheckoutError::Rejected)). The
     /// connection is closed.
     #[inline]
     fn on_checkout(
@@ -170,11 +170,11 @@ pub enum Access {
 
 /// Whether the quick close of a connection has left something to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Leftover {
+pub enum Eviction {
     /// Nothing is left.
-    Nothing,
+    Complete,
     /// [`Driver::upkeep`] is to be called for the tenant.
-    Work,
+    NeedsUpkeep,
 }
 
 /// File descriptors that connections take.

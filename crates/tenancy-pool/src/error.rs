@@ -30,13 +30,13 @@ pub enum CheckoutError<E: Error + 'static> {
     },
     /// Opening failed a moment ago and is not tried again yet. Its text repeats that
     /// failure's.
-    Failing {
+    Backoff {
         /// Whose.
         tenant: TenantId,
         /// When it is tried again.
         retry_in: Duration,
         /// What was said then.
-        source: Remembered,
+        source: PreviousFailure,
     },
     /// All connections stayed in use until the deadline.
     Timeout {
@@ -49,7 +49,7 @@ pub enum CheckoutError<E: Error + 'static> {
     },
     /// The deadline passed while the check-out was busy itself. What it had begun to open was
     /// closed.
-    Late {
+    StepTimeout {
         /// The tenant.
         tenant: TenantId,
         /// How long it took until then.
@@ -79,7 +79,7 @@ pub enum CheckoutError<E: Error + 'static> {
         holders: Holders,
     },
     /// The driver cannot lend connections for reading only.
-    NoReadOnly {
+    ReadOnlyUnsupported {
         /// For whom.
         tenant: TenantId,
     },
@@ -92,7 +92,7 @@ pub enum CheckoutError<E: Error + 'static> {
     },
     /// The driver refused to lend a connection that was open, for what it found at the
     /// check-out; it was closed.
-    Unfit {
+    Rejected {
         /// Whose.
         tenant: TenantId,
         /// What the driver said.
@@ -160,7 +160,7 @@ impl<E: Error + 'static> fmt::Display for CheckoutError<E> {
                     "the database of tenant {tenant} could not be prepared: {source}"
                 )
             }
-            Self::Failing {
+            Self::Backoff {
                 source, retry_in, ..
             } => write!(f, "{source}; it is tried again in {retry_in:?}"),
             Self::Timeout {
@@ -175,7 +175,7 @@ impl<E: Error + 'static> fmt::Display for CheckoutError<E> {
                 f,
                 "tenant {tenant} cannot wait for a connection: no thread could be started to end the wait: {source}; allow the process more threads"
             ),
-            Self::Late {
+            Self::StepTimeout {
                 tenant,
                 waited,
                 step,
@@ -191,7 +191,7 @@ impl<E: Error + 'static> fmt::Display for CheckoutError<E> {
                 f,
                 "tenant {tenant} can get no connection while this thread holds {holders}; give one back first"
             ),
-            Self::NoReadOnly { tenant } => write!(
+            Self::ReadOnlyUnsupported { tenant } => write!(
                 f,
                 "no connection to tenant {tenant} can be had for reading only: its driver does not restrict any; check out one for everything"
             ),
@@ -199,7 +199,7 @@ impl<E: Error + 'static> fmt::Display for CheckoutError<E> {
                 f,
                 "a connection to tenant {tenant} could not be restricted to reading and was closed: {source}"
             ),
-            Self::Unfit { tenant, source } => write!(
+            Self::Rejected { tenant, source } => write!(
                 f,
                 "a connection to tenant {tenant} could not be lent and was closed: {source}"
             ),
@@ -233,7 +233,7 @@ impl<E: Error + 'static> Error for CheckoutError<E> {
             Self::Connect { source, .. }
             | Self::Prepare { source, .. }
             | Self::Restrict { source, .. }
-            | Self::Unfit { source, .. } => source.source(),
+            | Self::Rejected { source, .. } => source.source(),
             Self::NoTimer { source, .. } => source.source(),
             _ => None,
         }
@@ -243,7 +243,7 @@ impl<E: Error + 'static> Error for CheckoutError<E> {
 /// The text of an error that another check-out met, with the texts of its causes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Remembered(pub(crate) Arc<str>);
+pub struct PreviousFailure(pub(crate) Arc<str>);
 
 /// All tenants were closed, but connections are still open. They stay closed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -251,7 +251,7 @@ pub struct Remembered(pub(crate) Arc<str>);
     "connections are still open after {waited:?}: {holders}; wait for them, all tenants stay closed"
 )]
 #[non_exhaustive]
-pub struct StillOpen {
+pub struct CloseAllError {
     /// How long `close_all` waited.
     pub waited: Duration,
     /// The calls that have them.
@@ -264,7 +264,7 @@ pub struct StillOpen {
     "tenant {tenant} still has connections after {waited:?}: {holders}; wait for them, it stays closed"
 )]
 #[non_exhaustive]
-pub struct StillOut {
+pub struct CloseError {
     /// Whose.
     pub tenant: TenantId,
     /// How long `close` waited.

@@ -53,7 +53,7 @@ impl<D: Driver> TenantPool<D> {
     /// As [`TenantPools::checkout`].
     ///
     /// # Errors
-    /// As there; for reading only also [`CheckoutError::NoReadOnly`] if the driver cannot
+    /// As there; for reading only also [`CheckoutError::ReadOnlyUnsupported`] if the driver cannot
     /// restrict connections, and [`CheckoutError::Restrict`] if it failed to.
     #[track_caller]
     pub fn checkout(&self) -> Result<Checkout<D>, Error<D>> {

@@ -26,7 +26,7 @@ pub struct Holder {
 #[non_exhaustive]
 pub enum Activity {
     /// It is checked out.
-    Out,
+    CheckedOut,
     /// It is being opened, or will be as soon as another tenant's is closed.
     Opening,
     /// It is being closed.
@@ -37,7 +37,7 @@ impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (tenant, label, age) = (&self.tenant, self.label, self.age);
         match self.activity {
-            Activity::Out => write!(f, "{tenant} at {label} for {age:?}"),
+            Activity::CheckedOut => write!(f, "{tenant} at {label} for {age:?}"),
             Activity::Opening => write!(f, "{tenant} at {label}, being opened for {age:?}"),
             Activity::Closing => write!(f, "{tenant}, being closed for {age:?}"),
         }

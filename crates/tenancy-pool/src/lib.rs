@@ -83,8 +83,8 @@ mod until;
 
 pub use checkout::Checkout;
 pub use config::{Builder, InvalidPools};
-pub use driver::{Access, Connection, Descriptors, Driver, DriverError, Leftover};
-pub use error::{CheckoutError, CheckoutStep, Remembered, StillOpen, StillOut};
+pub use driver::{Access, Connection, Descriptors, Driver, DriverError, Eviction};
+pub use error::{CheckoutError, CheckoutStep, CloseAllError, CloseError, PreviousFailure};
 pub use handle::TenantPool;
 pub use holders::{Activity, Holder, Holders};
 pub use label::Label;

@@ -7,7 +7,7 @@ use tenancy_core::{Event, Tenant};
 
 use crate::checkout::{Checkout, Hold};
 use crate::driver::{Driver, DriverError};
-use crate::error::{CheckoutError, CheckoutStep, Remembered};
+use crate::error::{CheckoutError, CheckoutStep, PreviousFailure};
 use crate::label::Label;
 use crate::open::Haste;
 use crate::pools::{Lent, Scheduler, Source, TenantPools};
@@ -64,7 +64,7 @@ impl<D: Driver> TenantPools<D> {
                     Err(CheckoutError::Timeout { .. }) => {
                         self.0.observers.emit(&Event::TimedOut { tenant, waited });
                     }
-                    Err(CheckoutError::Late { .. }) => {
+                    Err(CheckoutError::StepTimeout { .. }) => {
                         self.0.decide(|sched| sched.count_late(key));
                         self.0.observers.emit(&Event::TimedOut { tenant, waited });
                     }
@@ -231,7 +231,7 @@ impl<D: Driver> TenantPools<D> {
             Ok(Grant::Open(permit)) => self.open(tenant, permit, until),
             Ok(Grant::Refused(refusal)) => Err(Self::refused(tenant, refusal)),
             Ok(Grant::Nudge) => unreachable!("it has looked"),
-            Ok(Grant::Late(holders)) | Err(holders) => Err(CheckoutError::Timeout {
+            Ok(Grant::TimedOut(holders)) | Err(holders) => Err(CheckoutError::Timeout {
                 tenant: tenant.id().clone(),
                 waited,
                 holders: self.0.holders(holders),
@@ -275,10 +275,10 @@ impl<D: Driver> TenantPools<D> {
                 yours: tenant.epoch(),
                 current,
             },
-            Refusal::Failing { reason, retry_in } => CheckoutError::Failing {
+            Refusal::Backoff { reason, retry_in } => CheckoutError::Backoff {
                 tenant: id,
                 retry_in,
-                source: Remembered(reason),
+                source: PreviousFailure(reason),
             },
         }
     }

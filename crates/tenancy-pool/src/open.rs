@@ -8,7 +8,7 @@ use r2d2::ManageConnection;
 use tenancy_core::{Event, Tenant};
 
 use crate::checkout::{Checkout, Hold};
-use crate::driver::{Connection, Driver, DriverError, Leftover};
+use crate::driver::{Connection, Driver, DriverError, Eviction};
 use crate::error::{CheckoutError, CheckoutStep};
 use crate::pools::{Inner, Lent, Live, Source, TenantPools};
 use crate::sched::{Made, Permit, Refusal, Rubbish, Sched};
@@ -92,7 +92,7 @@ impl<D: Driver> TenantPools<D> {
         let connection = self.connect(&source, permit.cold, until);
         let connection = connection.inspect_err(|error| {
             // What came too late may be there at the next attempt.
-            let failed = !matches!(error, CheckoutError::Late { .. });
+            let failed = !matches!(error, CheckoutError::StepTimeout { .. });
             reservation.reason = failed.then(|| text_of(error));
         })?;
         drop(pass);
@@ -120,7 +120,7 @@ impl<D: Driver> TenantPools<D> {
     ) -> Result<(), Error<D>> {
         match until.is_over() {
             false => Ok(()),
-            true => Err(CheckoutError::Late {
+            true => Err(CheckoutError::StepTimeout {
                 tenant: tenant.id().clone(),
                 waited: until.waited(),
                 step,
@@ -180,17 +180,17 @@ impl<D: Driver> Inner<D> {
     /// Closes the connection of a seat.
     fn close(&self, seat: u32, mut live: Lent<D>, haste: Haste) {
         let left = match haste {
-            Haste::Thorough => Leftover::Nothing,
+            Haste::Thorough => Eviction::Complete,
             // What a panic left undone is work, too.
             Haste::Quick => {
                 let evict = || self.driver.evict(&mut live.connection);
-                catch_unwind(AssertUnwindSafe(evict)).unwrap_or(Leftover::Work)
+                catch_unwind(AssertUnwindSafe(evict)).unwrap_or(Eviction::NeedsUpkeep)
             }
         };
         self.destroy(live);
         let now = self.now();
         self.decide(|sched| {
-            if left == Leftover::Work {
+            if left == Eviction::NeedsUpkeep {
                 sched.owe(seat);
             }
             sched.closed(seat, now);

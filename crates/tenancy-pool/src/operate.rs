@@ -7,7 +7,7 @@ use std::time::Duration;
 use tenancy_core::{Event, Tenant};
 
 use crate::driver::{Driver, DriverError};
-use crate::error::{CheckoutError, StillOpen};
+use crate::error::{CheckoutError, CloseAllError};
 use crate::holders::{Activity, Holders};
 use crate::label::Label;
 use crate::mailbox::Mailbox;
@@ -85,7 +85,7 @@ impl<D: Driver> TenantPools<D> {
     /// # Errors
     /// When something is still open at the end of the time-out, or is held by this very
     /// thread. Everything stays closed to check-outs.
-    pub fn close_all(&self, timeout: Duration) -> Result<(), StillOpen> {
+    pub fn close_all(&self, timeout: Duration) -> Result<(), CloseAllError> {
         let began = Moment::now();
         let deadline = began.after(timeout);
         let closer = Arc::new(Mailbox::new());
@@ -109,7 +109,7 @@ impl<D: Driver> TenantPools<D> {
             };
             if late || self.0.are_mine(&held) {
                 self.0.decide(|sched| sched.stop_closing_all(&closer));
-                return Err(StillOpen {
+                return Err(CloseAllError {
                     waited: began.elapsed(),
                     holders: self.0.holders(held),
                 });
@@ -131,7 +131,7 @@ impl<D: Driver> TenantPools<D> {
         let held = self.0.decide(|sched| sched.all_held());
         for holder in self.0.holders_at(held, now).iter() {
             let told = holder.age.saturating_sub(now.since(before)) >= leak_after;
-            if holder.activity == Activity::Out && holder.age >= leak_after && !told {
+            if holder.activity == Activity::CheckedOut && holder.age >= leak_after && !told {
                 self.0.observers.emit(&Event::HeldLong {
                     tenant: &holder.tenant,
                     holder: &holder.label.to_string(),

@@ -12,7 +12,7 @@ use crate::ages::Ages;
 use crate::checkout::{Checkout, Hold};
 use crate::config::{Builder, Config, MaxOf, Timing};
 use crate::driver::{Connection, Driver, DriverError};
-use crate::error::{CheckoutError, StillOut};
+use crate::error::{CheckoutError, CloseError};
 use crate::gate::Gate;
 use crate::handle::TenantPool;
 use crate::holders::{Holder, Holders};
@@ -193,7 +193,7 @@ impl<D: Driver> TenantPools<D> {
     ///
     /// The time-out bounds the whole check-out: waiting for others, closing what has expired
     /// or gives its place up, validating, connecting and preparing. No step is begun when it
-    /// has passed ([`Late`](CheckoutError::Late)). A step that has begun cannot be interrupted:
+    /// has passed ([`Late`](CheckoutError::StepTimeout)). A step that has begun cannot be interrupted:
     /// the manager's `connect` and `is_valid`, the driver's `evict`, `prepare`, `restrict` and
     /// `on_checkout`, and the drop of a connection have time-outs of their own, if any. A
     /// connection that was opened and prepared is lent, however late.
@@ -308,7 +308,7 @@ impl<D: Driver> TenantPools<D> {
     /// # Errors
     /// When something is still out at the end of the time-out, or is held by this
     /// very thread. The tenant stays closed.
-    pub fn close(&self, id: &TenantId, timeout: Duration) -> Result<(), StillOut> {
+    pub fn close(&self, id: &TenantId, timeout: Duration) -> Result<(), CloseError> {
         let began = Moment::now();
         let deadline = began.after(timeout);
         let closer = Arc::new(Mailbox::new());
@@ -340,7 +340,7 @@ impl<D: Driver> TenantPools<D> {
                 };
                 if late || self.0.are_mine(&held) {
                     self.0.decide(|sched| sched.stop_waiting(key, &closer));
-                    return Err(StillOut {
+                    return Err(CloseError {
                         tenant: id.clone(),
                         waited: began.elapsed(),
                         holders: self.0.holders(held),
@@ -375,7 +375,7 @@ impl<D: Driver> TenantPools<D> {
     /// from now on, and their connections closed by the next check-out or
     /// [`reap`](Self::reap), those out when they come back. Closes nothing itself and
     /// never blocks.
-    pub fn mark(&self, id: &TenantId, epoch: Epoch) {
+    pub fn raise_epoch(&self, id: &TenantId, epoch: Epoch) {
         let key = match self.0.names.find(id) {
             Some(key) => key,
             // Nothing comes before the first epoch, so there is nothing to refuse.
@@ -413,7 +413,7 @@ impl<D: Driver> TenantPools<D> {
     /// Closes the idle connections that have been idle or alive for too long, belong
     /// to an epoch that has passed or to a tenant that is being retired; says how many.
     /// Then lets up to 32 of those that have been idle for a while
-    /// [rest](Driver::rest), one after the other, and does what
+    /// [rest](Driver::maintain_idle), one after the other, and does what
     /// [evictions left](Driver::evict), one tenant's after the other until 250 ms have
     /// passed. It frees what is remembered of removed tenants, and tells observers of
     /// connections that are [out for long](Builder::leak_after). Call it now and then.
@@ -467,7 +467,7 @@ impl<D: Driver> TenantPools<D> {
     }
 }
 
-/// Pools take note of what a resolver tells: see [`TenantPools::mark`]. A removed
+/// Pools take note of what a resolver tells: see [`TenantPools::raise_epoch`]. A removed
 /// tenant's handles are superseded too, until a [`TenantPools::reap`] finds nothing of it left
 /// and forgets it (its database, which is gone, refuses them then); a retiring one keeps no idle connection beyond
 /// the next [`TenantPools::reap`] (another process may wait for its file), and how many
@@ -476,7 +476,7 @@ impl<D: Driver> Observer for TenantPools<D> {
     fn observe(&self, event: &Event<'_>) {
         match event {
             Event::TenantChanged { tenant } => {
-                self.mark(tenant.id(), tenant.epoch());
+                self.raise_epoch(tenant.id(), tenant.epoch());
                 self.take_note(tenant);
             }
             Event::TenantRemoved { id, epoch } => self.remove(id, epoch.next()),

@@ -11,11 +11,11 @@ impl<E: Error + 'static> CheckoutError<E> {
         match self {
             Self::Connect { .. }
             | Self::Prepare { .. }
-            | Self::Unfit { .. }
-            | Self::Failing { .. } => "database_unavailable",
-            Self::Timeout { .. } | Self::Late { .. } | Self::Overloaded { .. } => "busy",
+            | Self::Rejected { .. }
+            | Self::Backoff { .. } => "database_unavailable",
+            Self::Timeout { .. } | Self::StepTimeout { .. } | Self::Overloaded { .. } => "busy",
             Self::WouldDeadlock { .. } => "would_deadlock",
-            Self::NoReadOnly { .. } | Self::Restrict { .. } => "no_read_only",
+            Self::ReadOnlyUnsupported { .. } | Self::Restrict { .. } => "no_read_only",
             Self::Closed { .. } => "closed",
             Self::Superseded { .. } => "superseded",
             Self::OtherTenant { .. } => "other_tenant",
@@ -29,15 +29,15 @@ impl<E: Error + 'static> CheckoutError<E> {
         match self {
             Self::Connect { .. }
             | Self::Prepare { .. }
-            | Self::Unfit { .. }
-            | Self::Failing { .. }
+            | Self::Rejected { .. }
+            | Self::Backoff { .. }
             | Self::Timeout { .. }
-            | Self::Late { .. }
+            | Self::StepTimeout { .. }
             | Self::Overloaded { .. }
             | Self::Closed { .. }
             | Self::Superseded { .. } => 503,
             Self::WouldDeadlock { .. }
-            | Self::NoReadOnly { .. }
+            | Self::ReadOnlyUnsupported { .. }
             | Self::Restrict { .. }
             | Self::OtherTenant { .. }
             | Self::NoTimer { .. }
@@ -49,9 +49,9 @@ impl<E: Error + 'static> CheckoutError<E> {
     /// a second where connections are merely busy or the tenant was resolved too long ago.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Failing { retry_in, .. } => Some(*retry_in),
+            Self::Backoff { retry_in, .. } => Some(*retry_in),
             Self::Timeout { .. }
-            | Self::Late { .. }
+            | Self::StepTimeout { .. }
             | Self::Overloaded { .. }
             | Self::Superseded { .. } => Some(Duration::from_secs(1)),
             _ => None,

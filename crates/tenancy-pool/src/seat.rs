@@ -285,7 +285,7 @@ impl<D: Driver> SeatFuture<D> {
             Grant::Use { seat, connection } => Ok(Self::lent(seat, connection)),
             Grant::Open(permit) => Ok(Place::Permit(permit)),
             Grant::Refused(refusal) => Err(TenantPools::<D>::refused(&self.tenant, refusal)),
-            Grant::Late(held) => Err(self.late(wait, held)),
+            Grant::TimedOut(held) => Err(self.late(wait, held)),
             Grant::Nudge => unreachable!("it has looked"),
         }
     }

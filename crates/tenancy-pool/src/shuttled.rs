@@ -13,7 +13,7 @@ use r2d2::ManageConnection;
 use shuttle::thread;
 use tenancy_core::{Clock, Epoch, Event, Observer, Tenant};
 
-use crate::{Builder, CheckoutError, Descriptors, Driver, Leftover, TenantPools};
+use crate::{Builder, CheckoutError, Descriptors, Driver, Eviction, TenantPools};
 
 /// Counts what is open, and checks the bound at every connect.
 #[derive(Clone)]
@@ -68,14 +68,14 @@ impl Driver for Counted {
         self.clone()
     }
 
-    fn rest(&self, _: &mut Conn) -> Result<(), std::io::Error> {
+    fn maintain_idle(&self, _: &mut Conn) -> Result<(), std::io::Error> {
         thread::yield_now();
         Ok(())
     }
 
-    fn evict(&self, _: &mut Conn) -> Leftover {
+    fn evict(&self, _: &mut Conn) -> Eviction {
         thread::yield_now();
-        Leftover::Work
+        Eviction::NeedsUpkeep
     }
 
     /// Opens what it needs itself, beside the bound.
@@ -129,7 +129,7 @@ impl World {
             .max_per_tenant(per_tenant)
             .max_opening(1)
             .failure_ttl(Duration::ZERO)
-            .rest_after(Duration::ZERO);
+            .idle_maintenance_after(Duration::ZERO);
         let pools = more(builder)
             .build(driver.clone())
             .expect("the bounds hold");
@@ -152,7 +152,7 @@ impl World {
                 true
             }
             Err(CheckoutError::Timeout { .. }) if timeout < NEVER => false,
-            Err(CheckoutError::Connect { .. } | CheckoutError::Failing { .. }) => false,
+            Err(CheckoutError::Connect { .. } | CheckoutError::Backoff { .. }) => false,
             Err(CheckoutError::Closed { .. } | CheckoutError::Superseded { .. }) => false,
             Err(other) => panic!("{other}"),
         }

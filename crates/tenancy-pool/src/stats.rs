@@ -80,7 +80,7 @@ pub struct Counters {
     /// Connections that were closed.
     pub closed: u64,
     /// Of those, idle ones whose place another tenant needed.
-    pub reclaimed: u64,
+    pub evicted: u64,
     /// Check-outs that had to wait.
     pub waits: u64,
     /// Of those, ones that were handed a connection directly.
@@ -88,7 +88,7 @@ pub struct Counters {
     /// Of those, ones that got none in time.
     pub timeouts: u64,
     /// Check-outs that came too late by what they did themselves.
-    pub late: u64,
+    pub step_timeouts: u64,
     /// Check-outs refused because too many were waiting.
     pub overloaded: u64,
 }
@@ -101,11 +101,11 @@ pub(crate) struct Tally {
     pub(crate) opened: u64,
     pub(crate) open_failed: u64,
     pub(crate) closed: u64,
-    pub(crate) reclaimed: u64,
+    pub(crate) evicted: u64,
     pub(crate) waits: u64,
     pub(crate) hand_offs: u64,
     pub(crate) timeouts: u64,
-    pub(crate) late: u64,
+    pub(crate) step_timeouts: u64,
     pub(crate) overloaded: u64,
 }
 
@@ -119,11 +119,11 @@ impl Tally {
             opened: self.opened,
             open_failed: self.open_failed,
             closed: self.closed,
-            reclaimed: self.reclaimed,
+            evicted: self.evicted,
             waits: self.waits,
             hand_offs: self.hand_offs,
             timeouts: self.timeouts,
-            late: self.late,
+            step_timeouts: self.step_timeouts,
             overloaded: self.overloaded,
         }
     }

@@ -36,7 +36,7 @@ fn a_failure_is_told_at_once_and_remembered() {
     let first = pools.checkout(&acme).expect_err("it fails");
     assert!(matches!(first, CheckoutError::Connect { .. }), "{first}");
     let second = pools.checkout(&acme).expect_err("it fails");
-    assert!(matches!(second, CheckoutError::Failing { .. }), "{second}");
+    assert!(matches!(second, CheckoutError::Backoff { .. }), "{second}");
     assert_eq!((driver.attempts(), pools.stats().open), (1, 0));
 }
 

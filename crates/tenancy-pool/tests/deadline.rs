@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tenancy_core::Clock;
-use tenancy_pool::{CheckoutError, CheckoutStep, Leftover, TenantPools};
+use tenancy_pool::{CheckoutError, CheckoutStep, Eviction, TenantPools};
 
 use crate::util::*;
 
@@ -17,7 +17,7 @@ const PLENTY: Duration = Duration::from_secs(60);
 fn late(pools: &TenantPools<Fake>, id: &str, timeout: Duration) -> CheckoutStep {
     let error = pools.checkout_timeout(&tenant(id), timeout);
     match error.map(drop).expect_err("it is late") {
-        CheckoutError::Late { waited, step, .. } => {
+        CheckoutError::StepTimeout { waited, step, .. } => {
             assert!(waited >= timeout, "{waited:?}");
             step
         }
@@ -30,7 +30,7 @@ fn nothing_is_opened_after_a_close_that_took_too_long() {
     let driver = OkDriver().evicting(
         |_| {
             std::thread::sleep(STEP);
-            Leftover::Nothing
+            Eviction::Complete
         },
         |_| Ok(()),
     );
@@ -66,7 +66,10 @@ fn an_expired_connection_that_closes_too_slowly_makes_it_late() {
     slow();
     clock.advance(Duration::from_secs(600));
     assert_eq!(late(&pools, "acme", LESS), CheckoutStep::Closing);
-    assert_eq!((pools.stats().open, pools.stats().counters.late), (0, 1));
+    assert_eq!(
+        (pools.stats().open, pools.stats().counters.step_timeouts),
+        (0, 1)
+    );
     slow();
     clock.advance(Duration::from_secs(600));
     drop(
@@ -87,7 +90,7 @@ fn nothing_is_prepared_after_a_connect_that_took_too_long() {
     let pools = pools(&driver, 4, 4);
     assert_eq!(late(&pools, "acme", LESS), CheckoutStep::Connecting);
     assert_eq!((driver.world.live(), pools.stats().open), (0, 0));
-    assert_eq!(pools.stats().counters.late, 1);
+    assert_eq!(pools.stats().counters.step_timeouts, 1);
     assert!(locked(&driver.world.prepared).is_empty());
     slow.store(0, Ordering::Relaxed);
     let first = pools

@@ -19,7 +19,9 @@ fn told(driver: &Fake, long_wait: Duration) -> (tenancy_pool::TenantPools<Fake>,
             Event::Opening { tenant } => format!("opening {}", tenant.id()),
             Event::Opened { tenant, .. } => format!("opened {}", tenant.id()),
             Event::OpenFailed { tenant, error } => format!("failed {}: {error}", tenant.id()),
-            Event::RestFailed { tenant, error } => format!("no rest {}: {error}", tenant.id()),
+            Event::IdleMaintenanceFailed { tenant, error } => {
+                format!("no rest {}: {error}", tenant.id())
+            }
             Event::Closing { tenant } => format!("closing {}", tenant.id()),
             Event::Closed { tenant } => format!("closed {}", tenant.id()),
             Event::WaitedLong { tenant, .. } => format!("waited long {}", tenant.id()),

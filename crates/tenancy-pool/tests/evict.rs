@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use tenancy_core::{Clock, Event, Observer};
-use tenancy_pool::{Leftover, TenantPools};
+use tenancy_pool::{Eviction, TenantPools};
 
 use crate::util::*;
 
@@ -18,7 +18,7 @@ fn noted(max: u32, per_tenant: u32) -> (TenantPools<Fake>, Fake, Clock, List) {
     let driver = OkDriver().evicting(
         move |conn| {
             locked(&evicts).push(format!("evict {}", conn.tenant.id()));
-            Leftover::Work
+            Eviction::NeedsUpkeep
         },
         move |tenant| {
             locked(&upkeeps).push(format!("upkeep {}", tenant.id()));
@@ -110,7 +110,7 @@ fn nothing_is_done_for_a_tenant_that_was_closed_or_has_a_newer_epoch() {
     pools
         .close(acme.id(), Duration::ZERO)
         .expect("nothing is out");
-    pools.mark(tenant("beta").id(), tenant_at("beta", 2).epoch());
+    pools.raise_epoch(tenant("beta").id(), tenant_at("beta", 2).epoch());
     taken(&list);
     pools.reap();
     assert!(taken(&list).is_empty());
@@ -123,7 +123,7 @@ fn close_waits_for_upkeep_and_is_told_when_it_ends() {
     let (ends, begun) = (Mutex::new(ends), Arc::new(AtomicUsize::new(0)));
     let begins = begun.clone();
     let driver = OkDriver().evicting(
-        |_| Leftover::Work,
+        |_| Eviction::NeedsUpkeep,
         move |_| {
             begins.fetch_add(1, Ordering::SeqCst);
             let _ = locked(&ends).recv();
@@ -154,7 +154,7 @@ fn upkeep_that_fails_or_panics_is_told_and_stops_nobody() {
     let failed = List::default();
     let list = failed.clone();
     let driver = OkDriver().evicting(
-        |_| Leftover::Work,
+        |_| Eviction::NeedsUpkeep,
         |tenant| match tenant.id().as_str() {
             "acme" => Err(NoDatabase),
             _ => std::panic::resume_unwind(Box::new("planned")),
@@ -202,7 +202,7 @@ fn the_surplus_of_a_lowered_bound_is_closed_quickly() {
     let driver = OkDriver().evicting(
         move |conn| {
             locked(&evicts).push(format!("evict {}", conn.serial));
-            Leftover::Nothing
+            Eviction::Complete
         },
         |_| Ok(()),
     );

@@ -127,7 +127,7 @@ fn who_waits_for_nothing_but_the_failed_connect_is_refused_with_it() {
         assert!(matches!(refused, Err(CheckoutError::Connect { .. })));
         for waiter in waiters {
             let refused = waiter.join().expect("ends");
-            assert!(matches!(refused, Err(CheckoutError::Failing { .. })));
+            assert!(matches!(refused, Err(CheckoutError::Backoff { .. })));
         }
     });
     assert_eq!(driver.attempts(), 1);

@@ -82,7 +82,10 @@ fn a_connection_that_is_refused_at_its_check_out_is_closed() {
             0 => drop(taken.expect("a connection")),
             _ => {
                 let refused = taken.map(drop).expect_err("refused");
-                assert!(matches!(refused, CheckoutError::Unfit { .. }), "{refused}");
+                assert!(
+                    matches!(refused, CheckoutError::Rejected { .. }),
+                    "{refused}"
+                );
                 let told = "a connection to tenant acme could not be lent and was closed: no such database";
                 assert_eq!(refused.to_string(), told, "whether it was open or not");
                 assert_eq!((driver.world.live(), pools.stats().open), (0, 0));

@@ -46,7 +46,7 @@ fn r2d2_sqlites_own_manager_makes_a_driver() {
         }
     }
     let counters = pools.stats().counters;
-    assert_eq!((pools.stats().peak, counters.reclaimed), (2, 7));
+    assert_eq!((pools.stats().peak, counters.evicted), (2, 7));
 }
 
 #[test]

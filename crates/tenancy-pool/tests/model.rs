@@ -297,7 +297,7 @@ fn end_of(
         Ok(None) => End::Nothing,
         Err(CheckoutError::Connect { .. }) => End::Refused("connect"),
         Err(CheckoutError::Prepare { .. }) => End::Refused("prepare"),
-        Err(CheckoutError::Failing { .. }) => End::Refused("failing"),
+        Err(CheckoutError::Backoff { .. }) => End::Refused("failing"),
         Err(CheckoutError::WouldDeadlock { .. }) => End::Refused("would deadlock"),
         Err(CheckoutError::Closed { .. }) => End::Refused("closed"),
         Err(CheckoutError::Superseded { .. }) => End::Refused("superseded"),
@@ -341,7 +341,7 @@ fn check(steps: &[Step]) {
         let builder = builder
             .clock(clock.clone())
             .idle_timeout(Duration::from_millis(IDLE))
-            .rest_after(Duration::from_millis(REST));
+            .idle_maintenance_after(Duration::from_millis(REST));
         let builder = builder.lifetime_jitter(Duration::ZERO);
         builder.max_lifetime(Duration::from_millis(LIFE))
     });
@@ -388,7 +388,7 @@ fn check(steps: &[Step]) {
                 if epoch > 1 || known {
                     model.raise(tenant, epoch);
                 }
-                pools.mark(at(tenant, epoch).id(), Epoch::new(epoch).expect("an epoch"));
+                pools.raise_epoch(at(tenant, epoch).id(), Epoch::new(epoch).expect("an epoch"));
             }
             Step::Close(tenant) => {
                 let of = &mut model.of[tenant];

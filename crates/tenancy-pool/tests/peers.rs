@@ -136,7 +136,7 @@ fn holders_are_listed_longest_first() {
     assert!(
         holders
             .iter()
-            .all(|holder| holder.activity == Activity::Out)
+            .all(|holder| holder.activity == Activity::CheckedOut)
     );
 }
 

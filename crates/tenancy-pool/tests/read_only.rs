@@ -42,7 +42,7 @@ fn a_driver_that_cannot_restrict_refuses() {
     let stats = pools.stats();
     assert_eq!((stats.idle, stats.open), (1, 1), "it is as good as before");
     let refused = acme.read_only().try_checkout().expect_err("it cannot");
-    assert!(matches!(refused, CheckoutError::NoReadOnly { .. }));
+    assert!(matches!(refused, CheckoutError::ReadOnlyUnsupported { .. }));
     assert!(acme.checkout().is_ok());
 }
 

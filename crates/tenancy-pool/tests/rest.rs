@@ -110,7 +110,7 @@ fn resting(max: u32, per_tenant: u32) -> (TenantPools<Fake>, Fake, mpsc::Sender<
         Ok(())
     });
     let pools = pools_with(&driver, max, per_tenant, |builder| {
-        builder.rest_after(Duration::ZERO)
+        builder.idle_maintenance_after(Duration::ZERO)
     });
     drop(pools.checkout(&tenant("acme")).expect("a connection"));
     (pools, driver, end)
@@ -192,13 +192,13 @@ fn a_rest_that_fails_or_panics_costs_the_connection() {
             false => Err(NoDatabase),
         });
         let observer = move |event: &Event<'_>| {
-            if let Event::RestFailed { tenant, .. } = event {
+            if let Event::IdleMaintenanceFailed { tenant, .. } = event {
                 assert_eq!(tenant.id().as_str(), "acme");
                 count.fetch_add(1, Ordering::Relaxed);
             }
         };
         let pools = pools_with(&driver, 4, 4, |builder| {
-            let builder = builder.rest_after(Duration::ZERO);
+            let builder = builder.idle_maintenance_after(Duration::ZERO);
             builder.observer(Arc::new(observer))
         });
         drop(pools.checkout(&tenant("acme")).expect("a connection"));
@@ -221,7 +221,9 @@ fn a_driver_that_waits_for_what_rests_is_told() {
         stuck.fetch_add(usize::from(is_stuck), Ordering::Relaxed);
         Ok(())
     });
-    let pools = pools_with(&driver, 1, 1, |builder| builder.rest_after(Duration::ZERO));
+    let pools = pools_with(&driver, 1, 1, |builder| {
+        builder.idle_maintenance_after(Duration::ZERO)
+    });
     *locked(&kept) = Some(pools.clone());
     drop(pools.checkout(&tenant("acme")).expect("a connection"));
     pools.reap();

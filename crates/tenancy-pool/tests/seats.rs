@@ -121,7 +121,7 @@ fn what_may_not_be_kept_is_closed_by_who_may_block() {
     type Spoil = fn(&TenantPools<Fake>, &Clock, &Tenant);
     let spoils: [Spoil; 3] = [
         |_, clock, _| clock.advance(Duration::from_secs(100)),
-        |pools, _, acme| pools.mark(acme.id(), acme.epoch().next()),
+        |pools, _, acme| pools.raise_epoch(acme.id(), acme.epoch().next()),
         |pools, _, acme| drop(pools.close(acme.id(), Duration::ZERO)),
     ];
     for (number, spoil) in spoils.into_iter().enumerate() {

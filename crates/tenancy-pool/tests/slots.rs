@@ -109,7 +109,7 @@ fn what_says_something_is_kept() {
     drop(pools.checkout(&tenant("used")).expect("one"));
     // Of a later epoch, whose database does not answer.
     assert!(pools.checkout(&tenant_at("later", 2)).is_err());
-    // Failing, for as long as that is remembered.
+    // Backoff, for as long as that is remembered.
     assert!(pools.checkout(&tenant("failing")).is_err());
     pools.reap();
     for id in ["closed", "used", "later", "failing"] {

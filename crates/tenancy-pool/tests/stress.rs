@@ -12,7 +12,7 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use tenancy_core::{Epoch, Event, Observer, Tenant};
-use tenancy_pool::{Access, Checkout, CheckoutError, Leftover, SeatFuture, TenantPools};
+use tenancy_pool::{Access, Checkout, CheckoutError, Eviction, SeatFuture, TenantPools};
 
 use crate::util::*;
 
@@ -167,7 +167,7 @@ impl Hooks {
         }
     }
 
-    fn evicting(&self) -> impl Fn(&mut Conn) -> Leftover + Send + Sync + 'static {
+    fn evicting(&self) -> impl Fn(&mut Conn) -> Eviction + Send + Sync + 'static {
         let (draw, faults, bad) = (self.draw(), self.faults.clone(), self.bad.clone());
         move |conn| {
             locked(&bad).insert(conn.serial);
@@ -176,10 +176,10 @@ impl Hooks {
                     faults.count(18);
                     resume_unwind(Box::new("planned"))
                 }
-                1 => Leftover::Nothing,
+                1 => Eviction::Complete,
                 _ => {
                     faults.count(17);
-                    Leftover::Work
+                    Eviction::NeedsUpkeep
                 }
             }
         }
@@ -225,7 +225,7 @@ impl Run {
         let pools = pools_with(&driver, MAX, CAP, |builder| {
             // Failures that are remembered would hide most of the others.
             let builder = builder.failure_ttl(Duration::ZERO);
-            let builder = builder.rest_after(Duration::ZERO);
+            let builder = builder.idle_maintenance_after(Duration::ZERO);
             builder.handoff_after(Duration::from_micros(200))
         });
         Self {
@@ -351,7 +351,7 @@ impl Run {
                 let late = took.saturating_sub(timeout) > Duration::from_millis(50);
                 self.late.fetch_add(u64::from(late), Ordering::Relaxed);
             }
-            Err(CheckoutError::Late { .. }) => self.faults.count(14),
+            Err(CheckoutError::StepTimeout { .. }) => self.faults.count(14),
             Err(CheckoutError::Superseded { yours, current, .. }) => {
                 assert!(yours < current);
                 self.faults.count(8);
@@ -362,7 +362,7 @@ impl Run {
             Err(
                 CheckoutError::Connect { .. }
                 | CheckoutError::Prepare { .. }
-                | CheckoutError::Unfit { .. }
+                | CheckoutError::Rejected { .. }
                 | CheckoutError::Restrict { .. },
             ) => {}
             Err(other) => panic!("{other}"),

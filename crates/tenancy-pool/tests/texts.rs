@@ -4,8 +4,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use tenancy_pool::{
-    Builder, Checkout, CheckoutError, Holder, InvalidPools, Label, PoolStats, StillOut, TenantPool,
-    TenantPools, TenantStats,
+    Builder, Checkout, CheckoutError, CloseError, Holder, InvalidPools, Label, PoolStats,
+    TenantPool, TenantPools, TenantStats,
 };
 
 use crate::util::*;
@@ -44,7 +44,7 @@ fn errors_say_what_it_is_and_what_to_do() {
     told.push(timeless(&blocked, blocked.waited));
     told.push(of("acme"));
     drop(pools.checkout(&beta).expect("a connection"));
-    pools.mark(beta.id(), beta.epoch().next());
+    pools.raise_epoch(beta.id(), beta.epoch().next());
     told.push(of("beta"));
     drop(out);
     told.push(of("gamma"));
@@ -237,7 +237,7 @@ fn bounds_that_just_hold_are_taken() {
         |b| {
             b.failure_ttl(NO_TIME)
                 .handoff_after(NO_TIME)
-                .rest_after(NO_TIME)
+                .idle_maintenance_after(NO_TIME)
         },
         |b| b.max_connections(3).max_per_tenant(3).long_wait(NO_TIME),
     ];
@@ -304,7 +304,7 @@ fn pools_are_shared_between_threads_and_check_outs_stay_on_theirs() {
     shared::<TenantPool<Fake>>();
     shared::<CheckoutError<NoDatabase>>();
     shared::<InvalidPools>();
-    shared::<(StillOut, Holder, Label, PoolStats, TenantStats)>();
+    shared::<(CloseError, Holder, Label, PoolStats, TenantStats)>();
     cloned::<TenantPools<Fake>>();
     cloned::<TenantPool<Fake>>();
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use r2d2::ManageConnection;
 use tenancy_core::{Epoch, Tenant};
-use tenancy_pool::{Access, Builder, Driver, Leftover, TenantPools};
+use tenancy_pool::{Access, Builder, Driver, Eviction, TenantPools};
 
 /// What all connections of one driver report to.
 #[derive(Default)]
@@ -122,7 +122,7 @@ pub type OnRestrict = Arc<dyn Fn(Access) -> Result<Access, NoDatabase> + Send + 
 /// Is given the connection that rests.
 pub type OnRest = Arc<dyn Fn(&mut Conn) -> Result<(), NoDatabase> + Send + Sync>;
 /// Is given the connection that is evicted.
-pub type OnEvict = Arc<dyn Fn(&mut Conn) -> Leftover + Send + Sync>;
+pub type OnEvict = Arc<dyn Fn(&mut Conn) -> Eviction + Send + Sync>;
 pub type OnPrepare = Arc<dyn Fn(&Tenant) -> Result<(), NoDatabase> + Send + Sync>;
 
 /// A driver over counted connections.
@@ -183,7 +183,7 @@ pub fn ConnectWith(
         on_rest: Arc::new(|_| Ok(())),
         on_lend: Arc::new(|_| Ok(())),
         on_return: Arc::new(|_| Ok(())),
-        evicts: Arc::new(|_| Leftover::Nothing),
+        evicts: Arc::new(|_| Eviction::Complete),
         on_upkeep: Arc::new(|_| Ok(())),
     }
 }
@@ -231,7 +231,7 @@ impl Fake {
 
     pub fn evicting(
         mut self,
-        evicts: impl Fn(&mut Conn) -> Leftover + Send + Sync + 'static,
+        evicts: impl Fn(&mut Conn) -> Eviction + Send + Sync + 'static,
         on_upkeep: impl Fn(&Tenant) -> Result<(), NoDatabase> + Send + Sync + 'static,
     ) -> Self {
         self.evicts = Arc::new(evicts);
@@ -294,12 +294,12 @@ impl Driver for Fake {
         Ok(conn.access)
     }
 
-    fn rest(&self, conn: &mut Conn) -> Result<(), NoDatabase> {
+    fn maintain_idle(&self, conn: &mut Conn) -> Result<(), NoDatabase> {
         self.world.probe();
         (self.on_rest)(conn)
     }
 
-    fn evict(&self, conn: &mut Conn) -> Leftover {
+    fn evict(&self, conn: &mut Conn) -> Eviction {
         self.world.probe();
         (self.evicts)(conn)
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use once_cell::sync::OnceCell;
 use rusqlite::Connection;
 use tenancy_core::Tenant;
-use tenancy_pool::{Access, Descriptors, Driver, Leftover};
+use tenancy_pool::{Access, Descriptors, Driver, Eviction};
 
 use crate::error::{FileError, IoError, OpenError};
 use crate::harden::{Hardening, Limits};
@@ -124,14 +124,14 @@ impl Driver for SqliteDriver {
     /// empties it if nobody reads at all, so that closing the connection finds nothing to
     /// do; then gives the page cache back. Waits for nobody. A checkpoint that failed costs
     /// the connection, as a commit does.
-    fn rest(&self, connection: &mut SqliteConnection) -> Result<(), OpenError> {
+    fn maintain_idle(&self, connection: &mut SqliteConnection) -> Result<(), OpenError> {
         connection.rest(self.shared.busy_timeout)
     }
 
     /// Leaves a WAL that is not empty where it is, whatever its size, to
     /// [`upkeep`](Driver::upkeep) or the next connection, which recovers it: 0.2 s for one of
     /// 400 MB, within the deadline of that check-out.
-    fn evict(&self, connection: &mut SqliteConnection) -> Leftover {
+    fn evict(&self, connection: &mut SqliteConnection) -> Eviction {
         quick_close(connection)
     }
 

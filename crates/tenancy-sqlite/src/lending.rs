@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use tenancy_core::{Clock, SchemaTarget, Tenant};
-use tenancy_pool::Leftover;
+use tenancy_pool::Eviction;
 
 use crate::driver::{Behind, Shared};
 use crate::error::OpenError;
@@ -109,14 +109,14 @@ impl Shared {
 
 /// Keeps SQLite from a checkpoint when this connection is closed as the file's last: with a
 /// WAL of 400 MB that takes seconds. The next connection recovers the WAL.
-pub(crate) fn quick_close(connection: &SqliteConnection) -> Leftover {
+pub(crate) fn quick_close(connection: &SqliteConnection) -> Eviction {
     // One that is there and empty is the usual case after a rest, and goes with the close.
     if wal_bytes(&connection.path).is_ok_and(|bytes| bytes == 0) {
-        return Leftover::Nothing;
+        return Eviction::Complete;
     }
     let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
     match connection.set_db_config(no_checkpoint, true) {
-        Ok(_) => Leftover::Work,
-        Err(_) => Leftover::Nothing,
+        Ok(_) => Eviction::NeedsUpkeep,
+        Err(_) => Eviction::Complete,
     }
 }

@@ -92,14 +92,14 @@ pub fn work(arguments: &[String]) {
     let unrested = Arc::new(AtomicU32::new(0));
     let count = unrested.clone();
     let observer = move |event: &Event<'_>| {
-        if let Event::RestFailed { tenant, error } = event {
+        if let Event::IdleMaintenanceFailed { tenant, error } = event {
             println!("FAILED rest {}: {}", tenant.id(), chain(*error));
             count.fetch_add(1, Ordering::Relaxed);
         }
     };
     let pools = TenantPools::<SqliteDriver>::builder().max_per_tenant(1);
     let pools = pools
-        .rest_after(Duration::ZERO)
+        .idle_maintenance_after(Duration::ZERO)
         .observer(Arc::new(observer));
     let pools = pools.build(driver.clone()).unwrap();
     let mut made = Vec::new();

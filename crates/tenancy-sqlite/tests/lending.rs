@@ -86,7 +86,7 @@ fn refused(pools: &TenantPools<SqliteDriver>, tenant: &Tenant) -> String {
     let began = Instant::now();
     loop {
         match pools.checkout(tenant) {
-            Err(CheckoutError::Unfit { source, .. } | CheckoutError::Connect { source, .. }) => {
+            Err(CheckoutError::Rejected { source, .. } | CheckoutError::Connect { source, .. }) => {
                 return source.to_string();
             }
             other => drop(other.unwrap()),
@@ -169,6 +169,6 @@ fn a_tenant_that_is_behind_says_so_also_when_that_is_remembered() {
     };
     assert!(first.to_string().ends_with(told), "{first}");
     let second = pools.checkout(&acme).unwrap_err();
-    assert!(matches!(second, CheckoutError::Failing { .. }), "{second}");
+    assert!(matches!(second, CheckoutError::Backoff { .. }), "{second}");
     assert!(second.to_string().contains(told), "{second}");
 }

@@ -226,7 +226,7 @@ fn a_tenant_made_again_under_load_has_no_old_row() {
             let new = old.to_builder().epoch(old.epoch().next()).placement(place);
             let new = new.build().unwrap();
             root.driver.provision(&new).unwrap();
-            pools.mark(new.id(), new.epoch());
+            pools.raise_epoch(new.id(), new.epoch());
             *current.lock() = new;
             pools.reopen(old.id());
         }

@@ -11,7 +11,7 @@ use crate::util::{Root, notes};
 const WRITE: &str = "INSERT INTO notes (text) VALUES ('a note')";
 
 fn pools(root: &Root) -> TenantPools<SqliteDriver> {
-    let builder = TenantPools::<SqliteDriver>::builder().rest_after(Duration::ZERO);
+    let builder = TenantPools::<SqliteDriver>::builder().idle_maintenance_after(Duration::ZERO);
     builder.build(root.driver.clone()).unwrap()
 }
 

@@ -5,7 +5,7 @@ use tenancy_core::{
     OtherTenant, ProvisionError, ResolveError, TenantId, TenantStatus, TooManyAttributes,
     UnknownStatus, WriteError,
 };
-use tenancy_pool::{CheckoutError, InvalidPools, StillOut};
+use tenancy_pool::{CheckoutError, CloseError, InvalidPools};
 
 use crate::answers::Miscounted;
 use crate::config::ConfigError;
@@ -118,7 +118,7 @@ pub enum Error {
     Checkout(Box<dyn std::error::Error + Send + Sync>),
     /// Connections of a tenant that is to be closed are still out.
     #[error(transparent)]
-    StillOut(#[from] StillOut),
+    Close(#[from] CloseError),
     /// Another tenant is current.
     #[error(transparent)]
     OtherTenant(#[from] OtherTenant),

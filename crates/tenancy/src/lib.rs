@@ -66,9 +66,10 @@ pub use upkeep::Upkeep;
 
 pub use tenancy_core::*;
 pub use tenancy_pool::{
-    Access, Activity, Builder as PoolsBuilder, Checkout, CheckoutError, CheckoutStep, Connection,
-    Counters, Descriptors, Driver, DriverError, Holder, Holders, InvalidPools, Label, PoolStats,
-    Remembered, StillOut, TenantPool, TenantPools, TenantStats,
+    Access, Activity, Builder as PoolsBuilder, Checkout, CheckoutError, CheckoutStep,
+    CloseAllError, CloseError, Connection, Counters, Descriptors, Driver, DriverError, Eviction,
+    Holder, Holders, InvalidPools, Label, PoolStats, PreviousFailure, Seat, SeatFuture, TenantPool,
+    TenantPools, TenantStats,
 };
 #[cfg(feature = "sqlite")]
 pub use tenancy_sqlite::{

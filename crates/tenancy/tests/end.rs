@@ -113,7 +113,7 @@ fn a_connection_that_is_out_keeps_its_tenant_from_the_trash() {
     let acme = world.made("acme");
     let out = world.checkout(&acme).expect("a connection");
     let error = world.retire(acme.id(), SOON).expect_err("one is out");
-    assert!(matches!(error, Error::StillOut(_)), "{error}");
+    assert!(matches!(error, Error::Close(_)), "{error}");
     mark(&out, "an acknowledged write is not lost");
     drop(out);
     // Whoever changes his mind.

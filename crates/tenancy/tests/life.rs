@@ -280,7 +280,7 @@ fn connections_that_are_out_are_waited_for_before_a_tenant_is_destroyed() {
     let acme = world.made("acme");
     let out = world.checkout(&acme).expect("a connection");
     let error = world.destroy(acme.id(), SOON).expect_err("one is out");
-    assert!(matches!(error, Error::StillOut(_)), "{error}");
+    assert!(matches!(error, Error::Close(_)), "{error}");
     assert_eq!(world.said("acme.app.test"), "not_ready");
     mark(&out, "an acknowledged write is not lost under a worker");
     let refused = world.checkout(&acme).expect_err("it is closed");

@@ -81,7 +81,7 @@ fn the_thread_lets_idle_connections_rest() {
     let driver = at(root.path()).open_driver().expect("a driver");
     let tenancy = Tenancy::builder((driver.clone(), MemoryCatalog::new()))
         .resolver(rules)
-        .pools(|pools| pools.rest_after(Duration::from_millis(1)))
+        .pools(|pools| pools.idle_maintenance_after(Duration::from_millis(1)))
         .upkeep(Upkeep::Every(Duration::from_millis(5)))
         .build()
         .expect("a tenancy");

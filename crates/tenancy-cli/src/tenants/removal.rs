@@ -73,7 +73,7 @@ pub fn destroy(args: &Destroy, global: &Global, out: Output) -> Result<(), Failu
 /// An end that failed leaves the tenant `retiring`; the ways on from there.
 fn not_ended(error: tenancy::Error, id: &tenancy::TenantId) -> Failure {
     match error {
-        tenancy::Error::Provision(_) | tenancy::Error::StillOut(_) => Failure::refused(format!(
+        tenancy::Error::Provision(_) | tenancy::Error::Close(_) => Failure::refused(format!(
             "{}; tenant {id} is retiring now: `tenancy revive {id}` takes it back, \
              `tenancy destroy {id} --force` ends it even if its file is damaged or another's",
             OneLine(&error)

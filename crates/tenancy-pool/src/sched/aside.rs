@@ -217,7 +217,7 @@ impl<C, S: Clone> Sched<C, S> {
                 was: None,
             },
             Grant::Open(permit) => Place::Permit(permit),
-            Grant::Nudge | Grant::Refused(_) | Grant::Late(_) => return None,
+            Grant::Nudge | Grant::Refused(_) | Grant::TimedOut(_) => return None,
         };
         self.vacate(place, now)
     }
@@ -227,7 +227,7 @@ impl<C, S: Clone> Sched<C, S> {
         let holders = self.holders(key);
         if self.leave_queue(key, waiting) {
             self.count(key.index, |counters| &mut counters.timeouts);
-            self.tell(waiting.clone(), Grant::Late(holders));
+            self.tell(waiting.clone(), Grant::TimedOut(holders));
             self.settle(key.index, now);
         }
     }

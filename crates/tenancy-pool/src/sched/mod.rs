@@ -52,7 +52,7 @@ pub(crate) struct Limits {
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) lifetime_jitter: Duration,
     pub(crate) validate_after: Option<Duration>,
-    pub(crate) rest_after: Duration,
+    pub(crate) idle_maintenance_after: Duration,
     pub(crate) failure_ttl: Duration,
 }
 
@@ -108,7 +108,7 @@ pub(crate) struct Sched<C, S> {
     max_lifetime: Age,
     jitter: Jitter,
     validate_after: Age,
-    rest_after: Age,
+    idle_maintenance_after: Age,
     /// Idle for less, a connection is used as it is.
     fresh: Age,
     slots: Vec<Slot<C, S>>,
@@ -142,7 +142,7 @@ impl<C, S: Clone> Sched<C, S> {
             max_lifetime: Age::new(limits.max_lifetime),
             jitter: Jitter::new(limits.lifetime_jitter),
             validate_after: Age::new(limits.validate_after),
-            rest_after: Age::new(Some(limits.rest_after)),
+            idle_maintenance_after: Age::new(Some(limits.idle_maintenance_after)),
             fresh: Age::new(limits.idle_timeout).min(Age::new(limits.validate_after)),
             limits,
             slots: Vec::new(),
@@ -434,7 +434,7 @@ impl<C, S: Clone> Sched<C, S> {
     /// A check-out of this tenant came too late by what it did itself.
     pub(crate) fn count_late(&mut self, key: Key) {
         if self.slot(key).is_some() {
-            self.count(key.index, |counters| &mut counters.late);
+            self.count(key.index, |counters| &mut counters.step_timeouts);
         }
     }
 

@@ -95,7 +95,7 @@ impl<C, S: Clone> Sched<C, S> {
                 .filter(|heir| index.is_none_or(|index| index == *heir));
             let (owner, activity) = match (seat.state, heir) {
                 (_, Some(heir)) => (heir, Activity::Opening),
-                (State::Out, _) => (seat.slot, Activity::Out),
+                (State::Out, _) => (seat.slot, Activity::CheckedOut),
                 (State::Opening, _) => (seat.slot, Activity::Opening),
                 (State::Closing, _) => (seat.slot, Activity::Closing),
                 (State::Idle | State::Free, _) => return None,

@@ -10,7 +10,8 @@ impl<C, S: Clone> Sched<C, S> {
     pub(crate) fn next_to_rest(&mut self, thread: u32, now: Stamp) -> Option<(u32, C, Stamp)> {
         let seat = self.seats.lru.iter().find(|seat| {
             let at = &self.seats[*seat];
-            let due = at.label != Label::REST && self.rest_after.is_reached(at.since, now);
+            let due =
+                at.label != Label::REST && self.idle_maintenance_after.is_reached(at.since, now);
             // Else somebody has been nudged towards it.
             due && self.slots[at.slot as usize].waiters() == 0
         })?;

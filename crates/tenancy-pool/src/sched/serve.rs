@@ -249,7 +249,7 @@ impl<C, S: Clone> Sched<C, S> {
             return Some(permit);
         }
         let (seat, connection) = self.take_victim(index)?;
-        self.counters.reclaimed += 1;
+        self.counters.evicted += 1;
         Some(self.bequeath(seat, connection, index, holder, now))
     }
 

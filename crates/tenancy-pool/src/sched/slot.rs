@@ -124,7 +124,7 @@ impl<C, S> Slot<C, S> {
         let retry_in = self.retry_in(now)?;
         let (_, reason) = self.rare.as_ref()?.failure.as_ref()?;
         let reason = reason.clone();
-        Some(Refusal::Failing { reason, retry_in })
+        Some(Refusal::Backoff { reason, retry_in })
     }
 
     /// How long the last failure to connect will be remembered.

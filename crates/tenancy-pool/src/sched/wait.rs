@@ -28,7 +28,7 @@ pub(crate) enum Refusal {
     Superseded {
         current: Epoch,
     },
-    Failing {
+    Backoff {
         reason: Arc<str>,
         retry_in: Duration,
     },
@@ -46,7 +46,7 @@ pub(crate) enum Grant<C, S> {
     Open(Permit<C, S>),
     Refused(Refusal),
     /// Its time was up before it looked: who holds what it waited for.
-    Late(Vec<Held>),
+    TimedOut(Vec<Held>),
 }
 
 /// What a waiter finds when it comes to look.

@@ -62,7 +62,7 @@ impl World {
             },
             Ok(_unopened) => thread::yield_now(),
             Err(CheckoutError::Timeout { .. }) if timeout < NEVER => {}
-            Err(CheckoutError::Closed { .. } | CheckoutError::Failing { .. }) => {}
+            Err(CheckoutError::Closed { .. } | CheckoutError::Backoff { .. }) => {}
             Err(other) => panic!("{other}"),
         }
     }

@@ -100,7 +100,7 @@ impl Harness {
             max_lifetime: Some(Duration::from_secs(25)),
             lifetime_jitter: Duration::ZERO,
             validate_after: Some(Duration::from_secs(5)),
-            rest_after: Duration::from_secs(3),
+            idle_maintenance_after: Duration::from_secs(3),
             failure_ttl,
         });
         let keys = (0..TENANTS).map(|t| sched.add(tenant_id(t))).collect();
@@ -236,7 +236,7 @@ impl Harness {
         match refusal {
             Refusal::Closed => assert!(slot.closed),
             Refusal::Superseded { current } => assert!(*current > epoch),
-            Refusal::Failing { .. } => assert!(!self.sched.limits.failure_ttl.is_zero()),
+            Refusal::Backoff { .. } => assert!(!self.sched.limits.failure_ttl.is_zero()),
         }
     }
 
@@ -374,7 +374,7 @@ impl Harness {
             Grant::Use { seat, connection } => self.lend(tenant, epoch, seat, connection),
             Grant::Open(permit) => self.start(tenant, permit),
             // It may have been reopened since.
-            Grant::Refused(_) | Grant::Late(_) => {}
+            Grant::Refused(_) | Grant::TimedOut(_) => {}
             Grant::Nudge => panic!("it looks for itself"),
         }
     }

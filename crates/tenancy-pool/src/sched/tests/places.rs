@@ -117,9 +117,10 @@ impl Harness {
         }
         self.sched.withdraw(key, &waiting, self.now());
         assert!(
-            !waiting
-                .mail
-                .has(|grant| !matches!(grant, Grant::Nudge | Grant::Refused(_) | Grant::Late(_)))
+            !waiting.mail.has(|grant| !matches!(
+                grant,
+                Grant::Nudge | Grant::Refused(_) | Grant::TimedOut(_)
+            ))
         );
     }
 

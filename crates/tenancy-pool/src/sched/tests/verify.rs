@@ -84,7 +84,12 @@ impl Harness {
         }
         assert_eq!(stack, parts.idle);
         // Those who were granted something came before those who still wait.
-        let late = |waiter: &Waiter| waiter.waiting.mail.has(|it| matches!(it, Grant::Late(_)));
+        let late = |waiter: &Waiter| {
+            waiter
+                .waiting
+                .mail
+                .has(|it| matches!(it, Grant::TimedOut(_)))
+        };
         let mine = self.waiters.iter();
         let mine = mine.filter(|waiter| waiter.tenant == t && !late(waiter));
         assert!(
