@@ -40,7 +40,7 @@ impl Bed {
             storage = storage.stock(ready);
         }
         let tenancy = Tenancy::builder(storage.create().expect("a root"))
-            .resolver(|resolver| resolver.rule(Rule::Domain))
+            .resolver(|resolver| resolver.rule(Rule::domain()))
             .upkeep(Upkeep::Manual);
         let bed = Self {
             tenancy: tenancy.build().expect("a tenancy"),

@@ -137,11 +137,10 @@ impl World {
         say: impl FnOnce(ResolverBuilder) -> ResolverBuilder,
     ) -> Resolver {
         let mut builder = Resolver::builder(catalog)
-            .rule(Rule::Domain)
-            .rule(Rule::Subdomain)
+            .rule(Rule::domain())
             .classifier(rules::classifier());
         for base in BASES {
-            builder = builder.subdomains_of(base);
+            builder = builder.rule(Rule::subdomain_of(base));
         }
         for host in CENTRAL {
             builder = builder.central_domain(host);

@@ -3,8 +3,8 @@
 use std::sync::{Arc, LazyLock};
 
 use tenancy_core::{
-    Actor, CatalogWriter, Maintenance, MemoryCatalog, Name, NewTenant, Proof, Resolver, Rule,
-    TenantChange, TenantStatus,
+    Actor, CatalogWriter, Maintenance, MemoryCatalog, Name, NewTenant, Proof, Resolver,
+    ResolverBuilder, Rule, TenantChange, TenantStatus,
 };
 
 /// Tenants and their status; each has its id as a label.
@@ -75,33 +75,29 @@ fn fill(catalog: &MemoryCatalog) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn build(catalog: Arc<MemoryCatalog>) -> Result<Resolver, tenancy_core::InvalidResolver> {
+/// Every rule but a function, which the model has no words for.
+pub fn rules() -> Vec<Rule> {
     let (before, after) = TEMPLATE;
+    let mut rules = vec![
+        Rule::domain(),
+        Rule::template(&format!("{before}{{tenant}}{after}")),
+        Rule::path_prefix("/t"),
+        Rule::header("x-tenant"),
+        Rule::query("tenant"),
+        Rule::cookie("tenant"),
+        Rule::origin(),
+    ];
+    rules.extend(BASES.map(Rule::subdomain_of));
+    rules
+}
+
+fn build(catalog: Arc<MemoryCatalog>) -> Result<Resolver, tenancy_core::InvalidResolver> {
     let mut builder = Resolver::builder(catalog)
-        .host_template(&format!("{before}{{tenant}}{after}"))
         .central_domain(CENTRAL_V6)
-        .path_prefix("/t")
-        .header("x-tenant")
-        .query("tenant")
-        .cookie("tenant")
         .trusted_proxy("10.0.0.0/8");
-    for rule in [
-        Rule::Domain,
-        Rule::Subdomain,
-        Rule::Template,
-        Rule::Path,
-        Rule::Header,
-        Rule::Query,
-        Rule::Cookie,
-        Rule::Origin,
-    ] {
-        builder = builder.rule(rule);
-    }
+    builder = rules().into_iter().fold(builder, ResolverBuilder::rule);
     for host in CENTRAL {
         builder = builder.central_domain(host);
-    }
-    for base in BASES {
-        builder = builder.subdomains_of(base);
     }
     for label in RESERVED {
         builder = builder.reserved(label);

@@ -1,6 +1,7 @@
 //! The checks of the fuzz targets on inputs from proptest, near what each parser accepts.
 
 use proptest::prelude::*;
+use tenancy_core::RuleKind;
 
 /// Mostly well-formed text with any bytes between.
 fn near(well_formed: &'static str) -> impl Strategy<Value = Vec<u8>> {
@@ -24,6 +25,18 @@ fn near(well_formed: &'static str) -> impl Strategy<Value = Vec<u8>> {
             }
             bytes
         })
+}
+
+#[test]
+fn the_world_has_every_rule_but_a_function() {
+    let mut kinds: Vec<_> = tenancy_fuzz::world::rules()
+        .iter()
+        .map(|rule| rule.kind())
+        .collect();
+    kinds.push(RuleKind::Custom);
+    for kind in RuleKind::ALL {
+        assert!(kinds.contains(&kind), "no rule {kind} in the world");
+    }
 }
 
 proptest! {

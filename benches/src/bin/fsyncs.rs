@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         storage = storage.stock(count);
     }
     let tenancy = Tenancy::builder(storage.create()?).upkeep(Upkeep::Manual);
-    let tenancy = tenancy.resolver(|r| r.rule(Rule::Domain)).build()?;
+    let tenancy = tenancy.resolver(|r| r.rule(Rule::domain())).build()?;
     let spec = |n: usize| Ok(TenantSpec::new(format!("t{n}").parse()?));
     let specs: Vec<_> = (0..count)
         .map(spec)

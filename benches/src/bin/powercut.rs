@@ -37,7 +37,7 @@ fn storage(root: &Path) -> Outcome<SqliteStorageBuilder> {
 }
 
 fn tenancy(storage: SqliteStorage) -> Outcome<Tenancy<SqliteDriver>> {
-    let builder = Tenancy::builder(storage).resolver(|rules| rules.rule(Rule::Domain));
+    let builder = Tenancy::builder(storage).resolver(|rules| rules.rule(Rule::domain()));
     Ok(builder.upkeep(Upkeep::Manual).build()?)
 }
 

@@ -16,16 +16,15 @@
 //! catalog.bind(&shop, &"acme".parse()?, Proof::Trusted, &Actor::new("docs"))?;
 //!
 //! let resolver = Resolver::builder(catalog)
-//!     .rule(Rule::Domain)
-//!     .rule(Rule::Subdomain)
+//!     .rule(Rule::domain())
+//!     .rule(Rule::subdomain_of("app.test"))
 //!     .central_domain("app.test")
-//!     .subdomains_of("app.test")
 //!     .build()?;
 //!
 //! // One request: whose is it, and which path does the application see?
 //! let head = RequestHead::new(Method::Get, "/orders//9?page=2").host("shop.example:443");
 //! let resolved = resolver.resolve(&head)?;
-//! assert_eq!((resolved.rule, &*resolved.path), (Some(Rule::Domain), "/orders/9"));
+//! assert_eq!((resolved.rule, &*resolved.path), (Some(RuleKind::Domain), "/orders/9"));
 //!
 //! // Run its handler for that tenant: a future in `tenant.attach(…)`, this in a scope. Nobody
 //! // is current outside.
@@ -84,8 +83,8 @@ pub use path::{BadPath, NormalPath, Target};
 pub use provision::{Migrated, ProvisionError, Provisioned, Provisioner, SchemaTarget};
 pub use request::{Headers, RequestHead};
 pub use resolver::{
-    DefaultHasher, Explanation, InvalidResolver, Reason, Refusal, Resolution, ResolveError,
-    Resolved, Resolver, ResolverBuilder, Rule, Step,
+    Explanation, InvalidResolver, Reason, Refusal, Resolution, ResolveError, Resolved, Resolver,
+    ResolverBuilder, Rule, RuleKind, Step,
 };
 pub use scope::{Attached, OtherTenant, Scope};
 pub use suffixes::{InvalidSuffixList, IsPublicSuffix, PublicSuffixes};

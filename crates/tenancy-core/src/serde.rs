@@ -7,7 +7,8 @@ use ::serde::de::{Deserialize, Deserializer, Error};
 use ::serde::ser::{Serialize, Serializer};
 
 use crate::{
-    Domain, Epoch, PathClass, Reason, RouteMode, Rule, TenantId, TenantRef, TenantStatus, Version,
+    Domain, Epoch, PathClass, Reason, RouteMode, RuleKind, TenantId, TenantRef, TenantStatus,
+    Version,
 };
 
 macro_rules! write_as_text {
@@ -37,7 +38,7 @@ write_as_text!(
     TenantStatus,
     PathClass,
     RouteMode,
-    Rule,
+    RuleKind,
     Reason
 );
 read_as_text!(

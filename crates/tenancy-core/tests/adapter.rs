@@ -284,14 +284,11 @@ fn ask(address: SocketAddr, request: &str) -> String {
 /// acme, and the shop of beta; proxies on another machine alone.
 fn resolver(catalog: Arc<MemoryCatalog>) -> Resolver {
     Resolver::builder(catalog)
-        .rule(Rule::Domain)
-        .rule(Rule::Subdomain)
-        .rule(Rule::Path)
-        .rule(Rule::Header)
+        .rule(Rule::domain())
+        .rule(Rule::subdomain_of("app.test"))
+        .rule(Rule::path_prefix("/t"))
+        .rule(Rule::header("x-tenant"))
         .central_domain("app.test")
-        .subdomains_of("app.test")
-        .path_prefix("/t")
-        .header("x-tenant")
         .trusted_proxy("10.0.0.0/8")
         .build()
         .unwrap()

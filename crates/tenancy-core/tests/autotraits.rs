@@ -51,7 +51,7 @@ const _: () = {
     is_shared::<MemoryCatalog>();
     is_shared::<Changes>();
     is_shared::<Resolver>();
-    is_shared::<Resolver<std::hash::RandomState>>();
+    is_shared::<Resolver>();
     is_shared::<ResolverBuilder>();
     is_shared::<Classifier>();
     is_shared::<ClassifierBuilder>();
@@ -91,7 +91,8 @@ const _: () = {
     is_plain::<PathClass>();
     is_plain::<RouteMode>();
     is_plain::<Classified>();
-    is_plain::<Rule>();
+    is_plain::<RuleKind>();
+    is_shared::<Rule>();
     is_plain::<Reason>();
     is_plain::<Preset>();
 };

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use tenancy_core::{
     Actor, Catalog, CatalogError, CatalogWriter, Change, Changes, Classifier, Clock, MemoryCatalog,
     Method, Name, PathClass, Preset, Proof, RequestHead, Resolution, ResolveError, Resolved,
-    Resolver, ResolverBuilder, RouteMode, Rule, Tenant, TenantKey, Version, Versioned,
+    Resolver, ResolverBuilder, RouteMode, Rule, RuleKind, Tenant, TenantKey, Version, Versioned,
 };
 
 use crate::case::{Access, Config, Request, TenantRow};
@@ -99,17 +99,24 @@ pub fn resolver(config: &Config, tenants: &[TenantRow]) -> Result<Real, String> 
 }
 
 fn apply(config: &Config, mut builder: ResolverBuilder) -> Result<ResolverBuilder, String> {
-    for rule in &config.rules {
-        builder = builder.rule(rule_of(rule)?);
+    let listed = |word| config.rules.iter().any(|rule| rule == word);
+    for kind in RuleKind::ALL {
+        let rules = rules_of(config, kind);
+        if listed(kind.as_str()) == rules.is_empty() {
+            return Err(format!(
+                "{kind} is listed without its parameter, or the other way round"
+            ));
+        }
+    }
+    for word in &config.rules {
+        let kind = RuleKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+        let kind = kind.ok_or_else(|| format!("no such rule: {word}"))?;
+        builder = rules_of(config, kind)
+            .into_iter()
+            .fold(builder, ResolverBuilder::rule);
     }
     for domain in &config.central_domains {
         builder = builder.central_domain(domain);
-    }
-    for base in &config.subdomains_of {
-        builder = builder.subdomains_of(base);
-    }
-    for template in &config.host_templates {
-        builder = builder.host_template(template);
     }
     for label in &config.reserved {
         builder = builder.reserved(label);
@@ -119,21 +126,6 @@ fn apply(config: &Config, mut builder: ResolverBuilder) -> Result<ResolverBuilde
     }
     for proxy in &config.trusted_proxies {
         builder = builder.trusted_proxy(proxy);
-    }
-    if let Some(prefix) = &config.path_prefix {
-        builder = builder.path_prefix(prefix);
-    }
-    if let Some(header) = &config.header {
-        builder = builder.header(header);
-    }
-    if let Some(query) = &config.query {
-        builder = builder.query(query);
-    }
-    if let Some(cookie) = &config.cookie {
-        builder = builder.cookie(cookie);
-    }
-    if let Some(header) = config.custom.clone() {
-        builder = builder.custom(move |head: &RequestHead<'_, '_>| first_value(head, &header));
     }
     Ok(builder.classifier(classifier(config)?))
 }
@@ -147,19 +139,32 @@ fn first_value(head: &RequestHead<'_, '_>, header: &str) -> Option<String> {
     first
 }
 
-fn rule_of(word: &str) -> Result<Rule, String> {
-    Ok(match word {
-        "domain" => Rule::Domain,
-        "subdomain" => Rule::Subdomain,
-        "template" => Rule::Template,
-        "path" => Rule::Path,
-        "header" => Rule::Header,
-        "query" => Rule::Query,
-        "cookie" => Rule::Cookie,
-        "origin" => Rule::Origin,
-        "custom" => Rule::Custom,
-        other => return Err(format!("no such rule: {other}")),
-    })
+/// Returns the rules of one kind that a configuration describes.
+fn rules_of(config: &Config, kind: RuleKind) -> Vec<Rule> {
+    let listed = config.rules.iter().any(|rule| rule == kind.as_str());
+    let each = |values: &[String], rule: fn(&str) -> Rule| {
+        values.iter().map(|value| rule(value)).collect()
+    };
+    match kind {
+        RuleKind::Domain => listed.then(Rule::domain).into_iter().collect(),
+        RuleKind::Subdomain => each(&config.subdomains_of, Rule::subdomain_of),
+        RuleKind::Template => each(&config.host_templates, Rule::template),
+        RuleKind::Path => each(config.path_prefix.as_slice(), Rule::path_prefix),
+        RuleKind::Header => each(config.header.as_slice(), Rule::header),
+        RuleKind::Query => each(config.query.as_slice(), Rule::query),
+        RuleKind::Cookie => each(config.cookie.as_slice(), Rule::cookie),
+        RuleKind::Origin => (listed || config.origin)
+            .then(Rule::origin)
+            .into_iter()
+            .collect(),
+        RuleKind::Custom => {
+            let custom = config.custom.clone().map(|header| {
+                Rule::custom(move |head: &RequestHead<'_, '_>| first_value(head, &header))
+            });
+            custom.into_iter().collect()
+        }
+        other => panic!("a rule that the tests do not know: {other}"),
+    }
 }
 
 fn tenant(row: &TenantRow) -> Tenant {

@@ -4,10 +4,12 @@
 //! `TENANCY_CASES` is how many (100,000), `TENANCY_SEED` which; `TENANCY_CASE` runs
 //! one case, as a failing run prints it.
 
+use tenancy_core::RuleKind;
+
 use crate::build::{self, Real};
 use crate::case::{Case, Config, Request, TenantRow};
 use crate::generate::{self, Corpora};
-use crate::reference::{Mutant, Reference};
+use crate::reference::{Answer, Mutant, Reference};
 use crate::util::{Rng, env};
 
 /// Building a resolver costs as much as a hundred requests.
@@ -101,6 +103,18 @@ fn every_planted_mutant_is_told_apart() {
         alive.is_empty(),
         "not told apart in {seen} cases: {alive:?}"
     );
+}
+
+#[test]
+fn random_requests_find_tenants_by_every_rule() {
+    let mut missing: Vec<_> = RuleKind::ALL.map(RuleKind::as_str).to_vec();
+    run(env("TENANCY_CASES", 100_000), |world, request| {
+        if let Answer::Tenant { rule, .. } = world.real.answer(request) {
+            missing.retain(|word| *word != rule);
+        }
+        !missing.is_empty()
+    });
+    assert!(missing.is_empty(), "no tenant was found by {missing:?}");
 }
 
 #[test]

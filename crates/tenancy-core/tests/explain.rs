@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tenancy_core::{
     Actor, CatalogWriter, Event, Maintenance, MemoryCatalog, Method, NewTenant, RequestHead,
-    Resolver, Rule, TenantChange,
+    Resolver, Rule, RuleKind, TenantChange,
 };
 
 fn resolver() -> Resolver {
@@ -12,16 +12,12 @@ fn resolver() -> Resolver {
     let new = NewTenant::new("acme".parse().unwrap());
     catalog.insert(new, &Actor::new("test")).unwrap();
     Resolver::builder(catalog)
-        .rule(Rule::Domain)
-        .rule(Rule::Subdomain)
-        .rule(Rule::Template)
-        .rule(Rule::Header)
-        .rule(Rule::Query)
+        .rule(Rule::domain())
+        .rule(Rule::subdomain_of("app.test"))
+        .rule(Rule::template("{tenant}-api.example.com"))
+        .rule(Rule::header("x-tenant"))
+        .rule(Rule::query("tenant"))
         .central_domain("app.test")
-        .subdomains_of("app.test")
-        .host_template("{tenant}-api.example.com")
-        .header("x-tenant")
-        .query("tenant")
         .build()
         .unwrap()
 }
@@ -78,6 +74,46 @@ fn every_rule_that_was_tried_is_named_in_order() {
     }
 }
 
+/// Two parameters of one kind are no contradiction.
+#[test]
+fn a_rule_may_be_given_several_times() {
+    let catalog = MemoryCatalog::new();
+    let new = NewTenant::new("acme".parse().unwrap());
+    catalog.insert(new, &Actor::new("test")).unwrap();
+    let resolver = Resolver::builder(catalog)
+        .rule(Rule::subdomain_of("app.test"))
+        .rule(Rule::subdomain_of("app.example"))
+        .rule(Rule::path_prefix("/t"))
+        .rule(Rule::path_prefix("/tenants"))
+        .rule(Rule::cookie("tenant"))
+        .rule(Rule::cookie("organization"))
+        .central_domain("app.test")
+        .build()
+        .unwrap();
+    let headers = |name: &str, each: &mut dyn FnMut(&[u8])| {
+        if name == "cookie" {
+            each(b"organization=acme");
+        }
+    };
+    for (host, target, kind, path) in [
+        ("acme.app.test", "/x", RuleKind::Subdomain, "/x"),
+        ("acme.app.example", "/x", RuleKind::Subdomain, "/x"),
+        ("app.test", "/t/acme/x", RuleKind::Path, "/x"),
+        ("app.test", "/tenants/acme/x", RuleKind::Path, "/x"),
+        ("app.test", "/x", RuleKind::Cookie, "/x"),
+    ] {
+        let head = RequestHead::new(Method::Get, target).host(host);
+        let head = head.headers(&headers);
+        let resolved = resolver.resolve(&head).unwrap();
+        assert_eq!(resolved.tenant().unwrap().id().as_str(), "acme", "{target}");
+        assert_eq!((resolved.rule, &*resolved.path), (Some(kind), path));
+    }
+    let text = resolver.explain(&RequestHead::new(Method::Get, "/tenants/acme").host("app.test"));
+    let text = text.to_string();
+    assert!(text.contains("/t names nobody"), "{text}");
+    assert!(text.contains("/tenants names acme"), "{text}");
+}
+
 /// Tenants of this id, whose label may be reserved; one is in maintenance.
 fn with_reserved(
     build: fn(tenancy_core::ResolverBuilder) -> tenancy_core::ResolverBuilder,
@@ -95,11 +131,9 @@ fn with_reserved(
         .update(&id, tenancy_core::Version(2), change, &by)
         .unwrap();
     let builder = Resolver::builder(catalog)
-        .rule(Rule::Subdomain)
-        .rule(Rule::Header)
+        .rule(Rule::subdomain_of("app.test"))
+        .rule(Rule::header("x-tenant"))
         .central_domain("app.test")
-        .subdomains_of("app.test")
-        .header("x-tenant")
         .reserved("admin");
     build(builder).build().unwrap()
 }
@@ -107,7 +141,7 @@ fn with_reserved(
 /// The advice fits the cause: what is reserved is not to be bound or created.
 #[test]
 fn a_refusal_says_what_helps() {
-    let with_domains = |b: tenancy_core::ResolverBuilder| b.rule(Rule::Domain);
+    let with_domains = |b: tenancy_core::ResolverBuilder| b.rule(Rule::domain());
     let reserved = "label admin: reserved, so it names nobody, whether or not a tenant has it";
     let headers = |name: &str, each: &mut dyn FnMut(&[u8])| {
         if name == "x-tenant" {
@@ -177,8 +211,7 @@ fn observers_are_told_of_every_refusal() {
         .insert(NewTenant::new("acme".parse().unwrap()), &Actor::new("test"))
         .unwrap();
     let resolver = Resolver::builder(catalog)
-        .rule(Rule::Subdomain)
-        .subdomains_of("app.test")
+        .rule(Rule::subdomain_of("app.test"))
         .observer(Arc::new(observer))
         .build()
         .unwrap();
@@ -208,7 +241,7 @@ fn observers_are_told_of_every_refusal() {
 #[test]
 fn the_host_of_a_request_is_the_one_that_links_to_it_have() {
     let resolver = Resolver::builder(MemoryCatalog::new())
-        .rule(Rule::Domain)
+        .rule(Rule::domain())
         .trusted_proxy("10.0.0.0/8")
         .forwarded_host("forwarded")
         .build()

@@ -97,7 +97,7 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
     /// // As it is published: std::fs::read_to_string("public_suffix_list.dat")?
     /// let list = "com\nuk\nco.uk\n*.ck\n!www.ck";
     /// let tenancy = Tenancy::builder(SqliteStorage::create(root.path())?)
-    ///     .resolver(|r| r.rule(Rule::Domain))
+    ///     .resolver(|r| r.rule(Rule::domain()))
     ///     .public_suffixes(list.parse()?)
     ///     .build()?;
     /// assert!(matches!(tenancy.name("co.uk"), Err(Error::PublicSuffix(_))));

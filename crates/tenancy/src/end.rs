@@ -22,7 +22,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// # use tenancy::{Rule, SqliteStorage, Tenancy, TenantId, TenantStatus};
     /// # let root = tempfile::tempdir()?;
     /// # let tenancy = Tenancy::builder(SqliteStorage::create(root.path())?);
-    /// # let tenancy = tenancy.resolver(|rules| rules.rule(Rule::Domain)).build()?;
+    /// # let tenancy = tenancy.resolver(|rules| rules.rule(Rule::domain())).build()?;
     /// use std::time::Duration;
     /// let acme: TenantId = "acme".parse()?;
     /// tenancy.create(acme.clone())?;

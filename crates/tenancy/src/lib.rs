@@ -11,7 +11,7 @@
 //! let storage =
 //!     SqliteStorage::builder(root.path()).migrations(Migrations::new([notes])?).create()?;
 //! let tenancy = Tenancy::builder(storage)
-//!     .resolver(|r| r.rule(Rule::Subdomain).central_domain("app.test").subdomains_of("app.test"))
+//!     .resolver(|r| r.rule(Rule::subdomain_of("app.test")).central_domain("app.test"))
 //!     .build()?;
 //!
 //! // A tenant is a row in the catalog and a database of its own.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tenancy::{
     Config, ConfigError, MemoryCatalog, Method, PathClass, Preset, RequestHead, Resolution,
-    RouteMode, Rule, Tenancy, TenantId,
+    RouteMode, RuleKind, Tenancy, TenantId,
 };
 
 const EVERYTHING: &str = r#"
@@ -63,7 +63,7 @@ fn every_key_is_read() {
     );
     assert_eq!(
         config.resolve.rules.len(),
-        Rule::ALL.len() - 1,
+        RuleKind::ALL.len() - 1,
         "all but code"
     );
     assert_eq!(config.resolve.preset, Some(Preset::Laravel));
@@ -97,7 +97,7 @@ fn every_key_is_read() {
 fn every_key_may_be_left_out() {
     let config = parse("").expect("a config");
     assert_eq!(config.storage.root, Path::new("etc/data"));
-    assert_eq!(config.resolve.rules, [Rule::Domain]);
+    assert_eq!(config.resolve.rules, [RuleKind::Domain]);
     assert!(config.resolve.builtin_paths);
     config.resolver(MemoryCatalog::new()).expect("a resolver");
 }
@@ -134,6 +134,18 @@ fn mistakes_name_the_file_the_key_the_fact_and_what_to_do() {
             "etc/tenancy.toml: resolve.origin is for rule \"origin\", which resolve.rules does not list; list it, or remove origin",
         ),
         (
+            "[resolve]\nrules = [\"subdomain\"]",
+            "etc/tenancy.toml: resolve.rules lists \"subdomain\", which needs resolve.subdomains_of; set it, or remove the rule",
+        ),
+        (
+            "[resolve]\nrules = [\"header\"]\ncentral_domains = [\"app.test\"]",
+            "etc/tenancy.toml: resolve.rules lists \"header\", which needs resolve.header; set it, or remove the rule",
+        ),
+        (
+            "[resolve]\nrules = [\"domain\", \"domain\"]",
+            "etc/tenancy.toml line 2 (rules = [\"domain\", \"domain\"]): \"domain\" is listed twice; list it once",
+        ),
+        (
             "[resolve]\nrules = [\"origin\"]\norigin = false",
             "etc/tenancy.toml: resolve.origin is false and resolve.rules lists \"origin\"; remove one of them",
         ),
@@ -143,7 +155,7 @@ fn mistakes_name_the_file_the_key_the_fact_and_what_to_do() {
         ),
         (
             "[resolve]\nrules = [\"custom\"]",
-            "etc/tenancy.toml line 2 (rules = [\"custom\"]): rule \"custom\" is code; add it with `ResolverBuilder::custom`",
+            "etc/tenancy.toml line 2 (rules = [\"custom\"]): rule \"custom\" is code; add it with `Rule::custom`",
         ),
         (
             "[resolve]\npreset = \"rails\"",
@@ -171,8 +183,9 @@ fn mistakes_name_the_file_the_key_the_fact_and_what_to_do() {
 fn a_config_that_contradicts_itself_leaves_no_storage_behind() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("tenancy.toml");
-    std::fs::write(&file, "[resolve]\nrules = [\"subdomain\"]").expect("a file");
-    let error = Tenancy::from_config(&Config::load(&file).expect("a config")).expect_err("no base");
+    std::fs::write(&file, "[resolve]\nrules = [\"origin\"]").expect("a file");
+    let config = Config::load(&file).expect("a config");
+    let error = Tenancy::from_config(&config).expect_err("no central domain");
     assert!(error.to_string().contains("[resolve]"), "{error}");
     assert!(!dir.path().join("data").exists());
     Config::load(dir.path().join("none.toml")).expect_err("there is none");

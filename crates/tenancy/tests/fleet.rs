@@ -15,7 +15,7 @@ fn storage(root: &std::path::Path, steps: usize) -> SqliteStorage {
 
 fn tenancy(storage: SqliteStorage) -> Tenancy<SqliteDriver> {
     let builder = Tenancy::builder(storage).upkeep(Upkeep::Manual);
-    let builder = builder.resolver(|rules| rules.rule(Rule::Domain));
+    let builder = builder.resolver(|rules| rules.rule(Rule::domain()));
     builder.build().expect("a tenancy")
 }
 

@@ -272,10 +272,9 @@ impl Rng {
 /// Domains and labels under `app.test`; `www` is reserved.
 pub fn rules(resolver: ResolverBuilder) -> ResolverBuilder {
     resolver
-        .rule(Rule::Domain)
-        .rule(Rule::Subdomain)
+        .rule(Rule::domain())
+        .rule(Rule::subdomain_of("app.test"))
         .central_domain("app.test")
-        .subdomains_of("app.test")
         .reserved("www")
 }
 

@@ -19,7 +19,7 @@ pub struct Versioned<T> {
 /// ```
 /// use tenancy_core::*;
 /// let catalog = std::sync::Arc::new(MemoryCatalog::new());
-/// let resolver = Resolver::builder(catalog.clone()).rule(Rule::Domain).build()?;
+/// let resolver = Resolver::builder(catalog.clone()).rule(Rule::domain()).build()?;
 /// resolver.sync()?;
 ///
 /// // Another process added a tenant; a message brings the stretch that says so.

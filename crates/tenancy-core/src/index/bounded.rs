@@ -3,6 +3,7 @@
 use std::hash::BuildHasher;
 use std::sync::atomic::Ordering;
 
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::Probe;
@@ -48,8 +49,9 @@ impl Kept {
 /// A map of at most `max` names. Where there is no room the clock algorithm picks
 /// who leaves: the first entry round the clock that was not read since the hand
 /// last passed it.
-pub(crate) struct Bounded<S, V> {
-    hasher: S,
+pub(crate) struct Bounded<V> {
+    /// Seeded, as tenants choose names.
+    hasher: RandomState,
     max_per_shard: usize,
     shards: Box<[RwLock<Shard<V>>]>,
 }
@@ -69,8 +71,8 @@ struct Entry<V> {
     read: AtomicBool,
 }
 
-impl<S: BuildHasher, V: Clone> Bounded<S, V> {
-    pub(crate) fn new(hasher: S, max: usize) -> Self {
+impl<V: Clone> Bounded<V> {
+    pub(crate) fn new(max: usize) -> Self {
         let shards = (max / 16).clamp(1, MAX_SHARDS);
         let shard = || Shard {
             table: HashTable::new(),
@@ -78,7 +80,7 @@ impl<S: BuildHasher, V: Clone> Bounded<S, V> {
             hand: 0,
         };
         Self {
-            hasher,
+            hasher: RandomState::default(),
             max_per_shard: (max / shards).max(1),
             shards: (0..shards).map(|_| RwLock::new(shard())).collect(),
         }
@@ -225,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_bounded_map_is_a_map_that_forgets() {
-        let map = Bounded::new(foldhash::fast::RandomState::default(), 40);
+        let map = Bounded::new(40);
         let mut model = HashMap::new();
         let mut seed = 1u64;
         for step in 0..20_000 {
@@ -263,7 +265,7 @@ mod tests {
 
     #[test]
     fn what_is_read_stays_longer_than_what_is_not() {
-        let map = Bounded::new(foldhash::fast::RandomState::default(), 8);
+        let map = Bounded::new(8);
         let hot = "hot";
         let hot = Probe::of(TenantKey::Label(hot));
         map.put_if(hot, 0, || true, |_, _| {});

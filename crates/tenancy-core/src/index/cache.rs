@@ -4,7 +4,6 @@
 //! can never push a tenant out. One load a name at a time.
 
 use std::collections::HashMap;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -15,10 +14,10 @@ use crate::id::{TenantId, Version};
 use crate::sync::{AtomicU64, Mutex, Signal};
 use crate::tenant::Tenant;
 
-pub(crate) struct Cache<S> {
+pub(crate) struct Cache {
     /// Each answer with the moment before it was read.
-    tenants: Bounded<S, (Tenant, u64)>,
-    nobody: Bounded<S, u64>,
+    tenants: Bounded<(Tenant, u64)>,
+    nobody: Bounded<u64>,
     /// Which names of a tenant are kept, at least. Locked last.
     names: Mutex<HashMap<TenantId, Vec<Kept>>>,
     flights: Mutex<HashMap<Kept, Arc<Flight>>>,
@@ -57,12 +56,12 @@ enum FlightState {
     Lost,
 }
 
-impl<S: BuildHasher + Clone> Cache<S> {
+impl Cache {
     /// At most `max` names of tenants, an eighth of that of nobody's.
-    pub(crate) fn new(hasher: S, max: usize, ttl: u64) -> Self {
+    pub(crate) fn new(max: usize, ttl: u64) -> Self {
         Self {
-            tenants: Bounded::new(hasher.clone(), max),
-            nobody: Bounded::new(hasher, (max / 8).max(1)),
+            tenants: Bounded::new(max),
+            nobody: Bounded::new((max / 8).max(1)),
             names: Mutex::default(),
             flights: Mutex::default(),
             applied: AtomicU64::new(0),
@@ -255,14 +254,14 @@ impl Flight {
 }
 
 /// Ends a flight whatever happens on it.
-struct Landing<'a, S> {
-    cache: &'a Cache<S>,
+struct Landing<'a> {
+    cache: &'a Cache,
     name: Kept,
     flight: Arc<Flight>,
     state: FlightState,
 }
 
-impl<S> Drop for Landing<'_, S> {
+impl Drop for Landing<'_> {
     fn drop(&mut self) {
         self.cache.flights.lock().remove(&self.name);
         *self.flight.state.lock() = std::mem::take(&mut self.state);

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::{Found, Probe};
@@ -46,8 +47,9 @@ pub(crate) struct Conflict {
     pub(crate) other: TenantId,
 }
 
-pub(crate) struct Copy<S> {
-    hasher: S,
+pub(crate) struct Copy {
+    /// Seeded, as tenants choose names.
+    hasher: RandomState,
     shards: Box<[Shard; SHARDS]>,
     /// Names that are too long for a [`Key`].
     /// By kind.
@@ -74,15 +76,15 @@ struct Owned {
     names: Vec<Name>,
 }
 
-impl<S: BuildHasher> Copy<S> {
-    pub(crate) fn new(hasher: S) -> Self {
+impl Copy {
+    pub(crate) fn new() -> Self {
         // Never on the stack: all of them do not fit on a small one.
         let shards: Box<[Shard]> = (0..SHARDS).map(|_| Shard::default()).collect();
         let Ok(shards) = shards.try_into() else {
             unreachable!("so many were collected")
         };
         Self {
-            hasher,
+            hasher: RandomState::default(),
             shards,
             long: Default::default(),
             owners: Mutex::default(),
@@ -235,7 +237,7 @@ impl<S: BuildHasher> Copy<S> {
     fn write(
         &self,
         reserved: &dyn Fn(&TenantId) -> bool,
-        changes: impl FnOnce(&mut Writer<'_, S>),
+        changes: impl FnOnce(&mut Writer<'_>),
     ) -> Vec<Conflict> {
         let mut writer = Writer {
             copy: self,
@@ -249,8 +251,8 @@ impl<S: BuildHasher> Copy<S> {
     }
 }
 
-struct Writer<'a, S> {
-    copy: &'a Copy<S>,
+struct Writer<'a> {
+    copy: &'a Copy,
     owners: &'a mut Owners,
     reserved: &'a dyn Fn(&TenantId) -> bool,
     /// What each name that was written leads to; readers do not see it yet.
@@ -258,7 +260,7 @@ struct Writer<'a, S> {
     conflicts: Vec<Conflict>,
 }
 
-impl<S: BuildHasher> Writer<'_, S> {
+impl Writer<'_> {
     fn slot(&self, name: &Name) -> Option<Slot> {
         match self.slots.get(name) {
             Some(slot) => slot.clone(),

@@ -1,8 +1,8 @@
 //! [`Resolved`]: what a request gets.
 
 use std::borrow::Cow;
-use std::fmt;
 
+use super::RuleKind;
 use crate::classify::{PathClass, RouteMode};
 use crate::path::NormalPath;
 use crate::request::RequestHead;
@@ -19,7 +19,7 @@ pub struct Resolved<'p> {
     /// Who may serve it.
     pub mode: RouteMode,
     /// The rule that named the tenant.
-    pub rule: Option<Rule>,
+    pub rule: Option<RuleKind>,
     /// The path that the application is to see: normalised, still percent-encoded,
     /// without query and path prefix.
     pub path: Cow<'p, str>,
@@ -34,8 +34,8 @@ impl Resolved<'_> {
         }
     }
 
-    /// Returns what was cut off the path of this request: `/t/acme` of `/t/acme/orders` where
-    /// `path_prefix` is `/t`, else nothing. A link that starts with it leads back to the same
+    /// Returns what was cut off the path of this request: `/t/acme` of `/t/acme/orders` with
+    /// [`Rule::path_prefix("/t")`](super::Rule::path_prefix), else nothing. A link that starts with it leads back to the same
     /// tenant. `head` is the request that was resolved.
     pub fn prefix(&self, head: &RequestHead<'_, '_>) -> String {
         let Ok(path) = NormalPath::parse(head.rooted_target()) else {
@@ -58,8 +58,7 @@ impl Resolved<'_> {
     /// # let catalog = std::sync::Arc::new(MemoryCatalog::new());
     /// # catalog.insert(NewTenant::new("acme".parse()?), &Actor::new("docs"))?;
     /// let resolver = Resolver::builder(catalog)
-    ///     .rule(Rule::Path)
-    ///     .path_prefix("/t")
+    ///     .rule(Rule::path_prefix("/t"))
     ///     .central_domain("app.test")
     ///     .build()?;
     /// let head = RequestHead::new(Method::Get, "/t/acme//orders?page=2").host("app.test");
@@ -108,64 +107,4 @@ pub enum Resolution {
     Central,
     /// A path of this class that needs no tenant: serve it, enter nobody.
     Skip(PathClass),
-}
-
-/// One way of finding the tenant of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Rule {
-    /// The whole host is a domain that is bound to the tenant.
-    Domain,
-    /// The host is one label under a base domain.
-    Subdomain,
-    /// The host fits a template.
-    Template,
-    /// The path begins with the prefix and the tenant.
-    Path,
-    /// A header carries the tenant.
-    Header,
-    /// A parameter of the query carries it.
-    Query,
-    /// A cookie carries it.
-    Cookie,
-    /// The host of the Origin header is the tenant's.
-    Origin,
-    /// A closure of the embedder's names it.
-    Custom,
-}
-
-impl Rule {
-    /// Every rule.
-    pub const ALL: [Self; 9] = [
-        Self::Domain,
-        Self::Subdomain,
-        Self::Template,
-        Self::Path,
-        Self::Header,
-        Self::Query,
-        Self::Cookie,
-        Self::Origin,
-        Self::Custom,
-    ];
-
-    /// The word that stands in configurations and answers.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Domain => "domain",
-            Self::Subdomain => "subdomain",
-            Self::Template => "template",
-            Self::Path => "path",
-            Self::Header => "header",
-            Self::Query => "query",
-            Self::Cookie => "cookie",
-            Self::Origin => "origin",
-            Self::Custom => "custom",
-        }
-    }
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
 }

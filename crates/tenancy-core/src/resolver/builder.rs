@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Resolver;
 use super::fresh::Fresh;
 use super::hosts::{Hosts, Pattern};
 use super::invalid::InvalidResolver;
 use super::pattern::{Template, overlap};
 use super::proxies::{Network, Proxies};
-use super::sources::{Custom, Source};
-use super::{DefaultHasher, Resolver, Rule};
+use super::rule::{Rule, RuleParts};
+use super::sources::Source;
 use crate::catalog::Catalog;
 use crate::classify::Classifier;
 use crate::clock::Clock;
@@ -17,25 +18,14 @@ use crate::domain::Domain;
 use crate::event::{Observer, Observers};
 use crate::host;
 use crate::id::TenantId;
-use crate::request::RequestHead;
 use crate::text::quote;
 
 /// Builds a [`Resolver`]; see there for an example.
-///
-/// A rule is switched on by [`rule`](Self::rule) and takes its parameter from the
-/// method of its name. One without the other is an error.
 #[must_use = "call `build`"]
-pub struct ResolverBuilder<S = DefaultHasher> {
+pub struct ResolverBuilder {
     catalog: Arc<dyn Catalog>,
     rules: Vec<Rule>,
     central: Vec<Box<str>>,
-    bases: Vec<Box<str>>,
-    templates: Vec<Box<str>>,
-    path_prefix: Option<Box<str>>,
-    header: Option<Box<str>>,
-    query: Option<Box<str>>,
-    cookie: Option<Box<str>>,
-    custom: Option<Custom>,
     reserved: Vec<Box<str>>,
     proxies: Vec<Box<str>>,
     forwarded_host: Box<str>,
@@ -48,7 +38,6 @@ pub struct ResolverBuilder<S = DefaultHasher> {
     max_cached: usize,
     clock: Clock,
     observers: Observers,
-    hasher: S,
 }
 
 impl ResolverBuilder {
@@ -57,13 +46,6 @@ impl ResolverBuilder {
             catalog,
             rules: Vec::new(),
             central: Vec::new(),
-            bases: Vec::new(),
-            templates: Vec::new(),
-            path_prefix: None,
-            header: None,
-            query: None,
-            cookie: None,
-            custom: None,
             reserved: Vec::new(),
             proxies: Vec::new(),
             forwarded_host: "x-forwarded-host".into(),
@@ -76,14 +58,11 @@ impl ResolverBuilder {
             max_cached: 100_000,
             clock: Clock::system(),
             observers: Observers::default(),
-            hasher: DefaultHasher::default(),
         }
     }
-}
 
-impl<S> ResolverBuilder<S> {
-    /// Switches a rule on. The order only decides which is reported when several
-    /// agree.
+    /// Adds a rule. The order of the rules decides only which of them is reported where
+    /// several name the same tenant.
     pub fn rule(mut self, rule: Rule) -> Self {
         self.rules.push(rule);
         self
@@ -92,52 +71,6 @@ impl<S> ResolverBuilder<S> {
     /// Adds a host of the central application: a name, an IPv4 address or `[IPv6]`.
     pub fn central_domain(mut self, host: &str) -> Self {
         self.central.push(host.into());
-        self
-    }
-
-    /// Adds a base domain, whose every label is a tenant's.
-    pub fn subdomains_of(mut self, base: &str) -> Self {
-        self.bases.push(base.into());
-        self
-    }
-
-    /// Adds a template of hosts: `{tenant}-api.example.com`.
-    pub fn host_template(mut self, template: &str) -> Self {
-        self.templates.push(template.into());
-        self
-    }
-
-    /// The path under which the next segment is the tenant: `/t`.
-    pub fn path_prefix(mut self, prefix: &str) -> Self {
-        self.path_prefix = Some(prefix.into());
-        self
-    }
-
-    /// The header that carries a tenant, on central hosts. Switching it on is the
-    /// trust: whoever sends it chooses the tenant.
-    pub fn header(mut self, name: &str) -> Self {
-        self.header = Some(name.into());
-        self
-    }
-
-    /// The parameter of the query that carries a tenant, on central hosts.
-    pub fn query(mut self, name: &str) -> Self {
-        self.query = Some(name.into());
-        self
-    }
-
-    /// The cookie that carries a tenant, on central hosts.
-    pub fn cookie(mut self, name: &str) -> Self {
-        self.cookie = Some(name.into());
-        self
-    }
-
-    /// A closure that names the tenant of a request, on central hosts.
-    pub fn custom(
-        mut self,
-        name: impl Fn(&RequestHead<'_, '_>) -> Option<String> + Send + Sync + 'static,
-    ) -> Self {
-        self.custom = Some(Arc::new(name));
         self
     }
 
@@ -224,43 +157,12 @@ impl<S> ResolverBuilder<S> {
         self
     }
 
-    /// Another hash for the index. Tenants choose names: take one that is seeded.
-    pub fn hasher<T>(self, hasher: T) -> ResolverBuilder<T> {
-        ResolverBuilder {
-            catalog: self.catalog,
-            rules: self.rules,
-            central: self.central,
-            bases: self.bases,
-            templates: self.templates,
-            path_prefix: self.path_prefix,
-            header: self.header,
-            query: self.query,
-            cookie: self.cookie,
-            custom: self.custom,
-            reserved: self.reserved,
-            proxies: self.proxies,
-            forwarded_host: self.forwarded_host,
-            classifier: self.classifier,
-            poll_every: self.poll_every,
-            max_staleness: self.max_staleness,
-            serve_stale_for: self.serve_stale_for,
-            upkeep: self.upkeep,
-            max_tenants: self.max_tenants,
-            max_cached: self.max_cached,
-            clock: self.clock,
-            observers: self.observers,
-            hasher,
-        }
-    }
-
     /// The resolver. The catalog is not asked yet.
     ///
     /// # Errors
     /// On every contradiction and every parameter that is malformed.
-    pub fn build(self) -> Result<Resolver<S>, InvalidResolver> {
-        self.check_rules()?;
-        let hosts = self.hosts()?;
-        let sources = self.sources()?;
+    pub fn build(self) -> Result<Resolver, InvalidResolver> {
+        let (hosts, sources) = self.check_rules()?;
         let proxies = self.parse_proxies()?;
         if self.poll_every.is_zero() || self.poll_every > self.max_staleness {
             return Err(InvalidResolver::PollEvery {
@@ -279,78 +181,34 @@ impl<S> ResolverBuilder<S> {
             classifier: self.classifier,
             hosts,
             proxies,
-            path_prefix: self.path_prefix,
             sources,
             clock: self.clock,
             store: once_cell::sync::OnceCell::new(),
-            hasher: self.hasher,
             max_tenants: self.max_tenants,
             max_cached: self.max_cached,
             observers: self.observers,
         })
     }
 
-    /// Whether the parameter of a rule was given; `None` where a rule has none.
-    fn has_parameter(&self, rule: Rule) -> Option<bool> {
-        match rule {
-            Rule::Domain | Rule::Origin => None,
-            Rule::Subdomain => Some(!self.bases.is_empty()),
-            Rule::Template => Some(!self.templates.is_empty()),
-            Rule::Path => Some(self.path_prefix.is_some()),
-            Rule::Header => Some(self.header.is_some()),
-            Rule::Query => Some(self.query.is_some()),
-            Rule::Cookie => Some(self.cookie.is_some()),
-            Rule::Custom => Some(self.custom.is_some()),
-        }
-    }
-
-    fn check_rules(&self) -> Result<(), InvalidResolver> {
+    /// Sorts the rules by where they are read, and checks their parameters.
+    fn check_rules(&self) -> Result<(Hosts, Vec<Source>), InvalidResolver> {
         if self.rules.is_empty() {
             return Err(InvalidResolver::NoRules);
         }
-        for (at, rule) in self.rules.iter().enumerate() {
-            if self.rules[..at].contains(rule) {
-                return Err(InvalidResolver::RuleTwice { rule: *rule });
+        let mut hosts = self.own_hosts()?;
+        let (mut templates, mut sources) = (Vec::new(), Vec::new());
+        for rule in &self.rules {
+            match &rule.0 {
+                RuleParts::Domain => hosts.domains = true,
+                RuleParts::Subdomain(base) => templates.push((rule.kind(), under(base)?)),
+                RuleParts::Template(text) => templates.push((rule.kind(), Template::parse(text)?)),
+                RuleParts::Source(_) if self.central.is_empty() => {
+                    return Err(InvalidResolver::NoCentralDomain { rule: rule.kind() });
+                }
+                RuleParts::Source(source) => {
+                    sources.push(source.clone().checked(&self.forwarded_host)?);
+                }
             }
-        }
-        for rule in Rule::ALL {
-            match (self.rules.contains(&rule), self.has_parameter(rule)) {
-                (true, Some(false)) => return Err(InvalidResolver::NoParameter { rule }),
-                (false, Some(true)) => return Err(InvalidResolver::NotListed { rule }),
-                _ => {}
-            }
-        }
-        // These are read on central hosts alone.
-        let by_host = |rule: &Rule| matches!(rule, Rule::Domain | Rule::Subdomain | Rule::Template);
-        match self.rules.iter().find(|rule| !by_host(rule)) {
-            Some(rule) if self.central.is_empty() => {
-                Err(InvalidResolver::NoCentralDomain { rule: *rule })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn hosts(&self) -> Result<Hosts, InvalidResolver> {
-        let mut hosts = Hosts {
-            domains: self.rules.contains(&Rule::Domain),
-            ..Hosts::default()
-        };
-        for central in &self.central {
-            match host::v6(central.as_bytes()) {
-                Some(address) => hosts.central_v6.push(address),
-                None => hosts.add_central(&configured_host(central)?),
-            }
-        }
-        let mut templates = Vec::new();
-        for base in &self.bases {
-            let name = configured_host(base)?;
-            if host::is_v4(name.as_bytes()) {
-                return Err(InvalidResolver::AddressAsBase { base: quote(base) });
-            }
-            templates.push((Rule::Subdomain, Template::under(&name)));
-        }
-        for template in &self.templates {
-            templates.push((Rule::Template, Template::parse(template)?));
         }
         if let Some((first, second)) = overlap(templates.iter().map(|(_, template)| template)) {
             return Err(InvalidResolver::Overlap {
@@ -362,6 +220,18 @@ impl<S> ResolverBuilder<S> {
             .into_iter()
             .map(|(rule, template)| Pattern::new(rule, &template))
             .collect();
+        Ok((hosts, sources))
+    }
+
+    /// The central hosts and the reserved labels.
+    fn own_hosts(&self) -> Result<Hosts, InvalidResolver> {
+        let mut hosts = Hosts::default();
+        for central in &self.central {
+            match host::v6(central.as_bytes()) {
+                Some(address) => hosts.central_v6.push(address),
+                None => hosts.add_central(&configured_host(central)?),
+            }
+        }
         for label in &self.reserved {
             TenantId::new(label).map_err(|_| InvalidResolver::Reserved {
                 label: quote(label),
@@ -388,46 +258,14 @@ impl<S> ResolverBuilder<S> {
         let networks: Result<_, _> = self.proxies.iter().map(|text| network(text)).collect();
         Ok(Proxies::new(networks?, header))
     }
+}
 
-    fn sources(&self) -> Result<Vec<Source>, InvalidResolver> {
-        if let Some(prefix) = &self.path_prefix {
-            check_path_prefix(prefix)?;
-        }
-        let token = |rule, name: &Option<Box<str>>| {
-            let name = name.as_deref().unwrap_or_default();
-            match !name.is_empty() && name.bytes().all(is_token) {
-                true => Ok(Box::<str>::from(name)),
-                false => Err(InvalidResolver::ParameterName {
-                    rule,
-                    name: quote(name),
-                }),
-            }
-        };
-        let mut sources = Vec::new();
-        for rule in &self.rules {
-            sources.push(match rule {
-                Rule::Path => Source::Path,
-                Rule::Header => {
-                    let name = token(*rule, &self.header)?.to_ascii_lowercase();
-                    let taken = ["host", "cookie", "forwarded", &*self.forwarded_host];
-                    if taken.contains(&&*name) {
-                        return Err(InvalidResolver::TakenHeader {
-                            header: quote(&name),
-                        });
-                    }
-                    Source::Header(name.into())
-                }
-                Rule::Query => Source::Query(token(*rule, &self.query)?),
-                Rule::Cookie => Source::Cookie(token(*rule, &self.cookie)?),
-                Rule::Origin => Source::Origin,
-                Rule::Custom => match &self.custom {
-                    Some(custom) => Source::Custom(custom.clone()),
-                    None => continue,
-                },
-                Rule::Domain | Rule::Subdomain | Rule::Template => continue,
-            });
-        }
-        Ok(sources)
+/// Returns the template of every label under a base domain.
+fn under(base: &str) -> Result<Template, InvalidResolver> {
+    let name = configured_host(base)?;
+    match host::is_v4(name.as_bytes()) {
+        true => Err(InvalidResolver::AddressAsBase { base: quote(base) }),
+        false => Ok(Template::under(&name)),
     }
 }
 
@@ -437,29 +275,6 @@ pub(crate) fn configured_host(text: &str) -> Result<String, InvalidResolver> {
     match Domain::from_canonical(&name) {
         Some(_) => Ok(name),
         None => Err(InvalidResolver::Host { host: quote(text) }),
-    }
-}
-
-fn check_path_prefix(prefix: &str) -> Result<(), InvalidResolver> {
-    let refuse = |problem| {
-        Err(InvalidResolver::PathPrefix {
-            prefix: quote(prefix),
-            problem,
-        })
-    };
-    let Some(segment) = prefix.strip_prefix('/') else {
-        return refuse("has no leading slash");
-    };
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-    match segment {
-        "" => refuse("names no segment"),
-        "." | ".." => refuse("is a dot segment"),
-        _ if segment.ends_with('/') => refuse("ends with a slash"),
-        _ if segment.contains('/') => refuse("has more than one segment"),
-        _ if !segment.bytes().all(plain) => {
-            refuse("has a byte other than letters, digits, '-', '.', '_' and '~'")
-        }
-        _ => Ok(()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Resolved, Rule};
+use super::{Resolved, RuleKind};
 use crate::catalog::CatalogError;
 use crate::classify::{PathClass, RouteMode};
 use crate::host::BadHost;
@@ -18,8 +18,7 @@ use crate::text::Excerpt;
 /// ```
 /// use tenancy_core::{MemoryCatalog, Method, Reason, RequestHead, Resolver, Rule};
 /// let resolver = Resolver::builder(MemoryCatalog::new())
-///     .rule(Rule::Subdomain)
-///     .subdomains_of("app.test")
+///     .rule(Rule::subdomain_of("app.test"))
 ///     .build()?;
 /// let head = RequestHead::new(Method::Get, "/").host("acme.app.test");
 /// let refused = resolver.resolve(&head).unwrap_err();
@@ -53,7 +52,7 @@ pub enum ResolveError {
     )]
     Reserved {
         /// What it was named by.
-        rule: Rule,
+        rule: RuleKind,
         /// The label.
         name: Excerpt,
     },
@@ -61,7 +60,7 @@ pub enum ResolveError {
     #[error("{name}, named by {rule}, is no tenant; check the spelling, or create it")]
     UnknownTenant {
         /// What it was named by.
-        rule: Rule,
+        rule: RuleKind,
         /// The name.
         name: Excerpt,
     },
@@ -77,9 +76,9 @@ pub enum ResolveError {
     #[error("{first} and {second} name different tenants; send one name")]
     AmbiguousTenant {
         /// What named the first.
-        first: Rule,
+        first: RuleKind,
         /// What named another.
-        second: Rule,
+        second: RuleKind,
     },
     /// Two tenants own one name.
     #[error("{name} belongs to two tenants; unbind it from one of them")]
@@ -146,7 +145,7 @@ impl ResolveError {
             Self::NoTenant { .. } => Reason::NoTenant,
             // A host that nobody can have is an unknown one.
             Self::Reserved {
-                rule: Rule::Subdomain | Rule::Template,
+                rule: RuleKind::Subdomain | RuleKind::Template,
                 ..
             } => Reason::NoTenant,
             Self::UnknownTenant { .. } | Self::Reserved { .. } => Reason::UnknownTenant,

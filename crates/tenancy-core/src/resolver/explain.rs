@@ -1,13 +1,12 @@
 //! [`Explanation`]: how an answer came about.
 
 use std::fmt;
-use std::hash::BuildHasher;
 
 use super::hosts::{HostKind, Hosts, Pattern};
 use super::sources::Sighted;
 use super::store::Store;
 use super::way::{Block, Unavailable, Way};
-use super::{Resolution, ResolveError, Resolved, Resolver, Rule};
+use super::{Resolution, ResolveError, Resolved, Resolver, RuleKind};
 use crate::catalog::TenantKey;
 use crate::classify::Classified;
 use crate::index::cache::Cache;
@@ -21,8 +20,7 @@ use crate::text::Excerpt;
 /// ```
 /// use tenancy_core::*;
 /// let resolver = Resolver::builder(MemoryCatalog::new())
-///     .rule(Rule::Subdomain)
-///     .subdomains_of("app.test")
+///     .rule(Rule::subdomain_of("app.test"))
 ///     .build()?;
 /// let head = RequestHead::new(Method::Get, "/").host("acme.app.test");
 /// let text = resolver.explain(&head).to_string();
@@ -78,7 +76,7 @@ impl Steps {
 fn describe(resolved: &Resolved<'_>) -> String {
     match &resolved.resolution {
         Resolution::Tenant(tenant) => {
-            let rule = resolved.rule.map_or("no rule", Rule::as_str);
+            let rule = resolved.rule.map_or("no rule", RuleKind::as_str);
             format!(
                 "tenant {} by {rule}, path {}",
                 tenant.to_ref(),
@@ -95,18 +93,14 @@ impl Way for Steps {
     type Halt = Unavailable;
     const IS_SILENT: bool = false;
 
-    fn ready<'r, S: BuildHasher + Clone>(
-        &mut self,
-        resolver: &'r Resolver<S>,
-        now: u64,
-    ) -> Result<&'r Store<S>, Unavailable> {
+    fn ready<'r>(&mut self, resolver: &'r Resolver, now: u64) -> Result<&'r Store, Unavailable> {
         Block.ready(resolver, now)
     }
 
-    fn cached<S: BuildHasher + Clone>(
+    fn cached(
         &mut self,
-        resolver: &Resolver<S>,
-        cache: &Cache<S>,
+        resolver: &Resolver,
+        cache: &Cache,
         name: Probe<'_>,
         now: u64,
     ) -> Result<Found, Unavailable> {
@@ -132,7 +126,7 @@ impl Hosts {
             way.step(pattern.rule.as_str(), || pattern.describe(host));
         }
         if self.domains {
-            way.step(Rule::Domain.as_str(), || match self.kind(host) {
+            way.step(RuleKind::Domain.as_str(), || match self.kind(host) {
                 HostKind::Name(_) => "the whole name is looked up".into(),
                 _ => "not tried: the host has an answer already".into(),
             });
@@ -215,7 +209,7 @@ impl HostKind<'_> {
 }
 
 impl Sighted {
-    pub(crate) fn describe(&self, rule: Rule) -> String {
+    pub(crate) fn describe(&self, rule: RuleKind) -> String {
         if let Some((by, value)) = self.malformed
             && by == rule
         {

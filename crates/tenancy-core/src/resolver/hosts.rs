@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::Ipv6Addr;
 
-use super::Rule;
+use super::RuleKind;
 use crate::catalog::Name;
 use crate::domain::Domain;
 use crate::host;
@@ -26,7 +26,7 @@ pub(crate) struct Hosts {
 /// A base domain, which is the template `{tenant}.base`, or a template.
 #[derive(Debug)]
 pub(crate) struct Pattern {
-    pub(crate) rule: Rule,
+    pub(crate) rule: RuleKind,
     pub(crate) prefix: Box<[u8]>,
     pub(crate) suffix: Suffix,
     /// The longest label that fits: what stands beside it is in the same label, and
@@ -42,7 +42,7 @@ pub(crate) struct Pattern {
 pub(crate) enum HostKind<'h> {
     Central,
     /// This label under a base domain or in a template.
-    Label(&'h [u8], Rule),
+    Label(&'h [u8], RuleKind),
     /// Some full name.
     Name(&'h [u8]),
     /// An IPv6 address that is not central.
@@ -52,7 +52,7 @@ pub(crate) enum HostKind<'h> {
 /// The name by which a host may be a tenant's.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Named<'h> {
-    pub(crate) rule: Rule,
+    pub(crate) rule: RuleKind,
     pub(crate) kind: Kind,
     pub(crate) name: &'h [u8],
 }
@@ -99,14 +99,14 @@ impl Hosts {
     pub(crate) fn named<'h>(&self, kind: HostKind<'h>) -> Option<Named<'h>> {
         let (rule, kind, name) = match kind {
             HostKind::Label(label, rule) => (rule, Kind::Label, label),
-            HostKind::Name(name) if self.domains => (Rule::Domain, Kind::Domain, name),
+            HostKind::Name(name) if self.domains => (RuleKind::Domain, Kind::Domain, name),
             _ => return None,
         };
         Some(Named { rule, kind, name })
     }
 
     /// The label under a base domain or in a template, of a host with this tail.
-    fn label<'h>(&self, host: &'h [u8], tail: u64) -> Option<(&'h [u8], Rule)> {
+    fn label<'h>(&self, host: &'h [u8], tail: u64) -> Option<(&'h [u8], RuleKind)> {
         self.patterns.iter().find_map(|pattern| {
             let label = pattern.label(host, tail)?;
             (!label.contains(&b'.')).then_some((label, pattern.rule))

@@ -2,40 +2,22 @@
 
 use std::time::Duration;
 
-use super::Rule;
+use super::RuleKind;
 
 /// A resolver that cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidResolver {
-    /// No rule is switched on.
-    #[error("no rule is switched on; name at least one, for example subdomain")]
+    /// There is no rule.
+    #[error("there is no rule; add at least one, for example domain")]
     NoRules,
-    /// A rule stands there twice.
-    #[error("rule {rule} is listed twice; list it once")]
-    RuleTwice {
-        /// The rule.
-        rule: Rule,
-    },
-    /// A rule has no parameter.
-    #[error("rule {rule} is switched on without its parameter; say {}, or leave the rule out", parameter(*rule))]
-    NoParameter {
-        /// The rule.
-        rule: Rule,
-    },
-    /// A parameter's rule is not switched on.
-    #[error("{} is given but rule {rule} is not listed; add it to the rules, or leave the parameter out", parameter(*rule))]
-    NotListed {
-        /// The rule.
-        rule: Rule,
-    },
     /// A rule that is read on central hosts, and there is none.
     #[error(
         "rule {rule} is read on central domains and there is none; add one, or leave the rule out"
     )]
     NoCentralDomain {
         /// The rule.
-        rule: Rule,
+        rule: RuleKind,
     },
     /// A host is none.
     #[error(
@@ -81,7 +63,7 @@ pub enum InvalidResolver {
     #[error("{rule} {name} is no name; use letters, digits and hyphens, for example x-tenant")]
     ParameterName {
         /// The rule.
-        rule: Rule,
+        rule: RuleKind,
         /// The text, quoted.
         name: Box<str>,
     },
@@ -121,17 +103,4 @@ pub enum InvalidResolver {
         /// How old an answer may be.
         max_staleness: Duration,
     },
-}
-
-fn parameter(rule: Rule) -> &'static str {
-    match rule {
-        Rule::Subdomain => "subdomains_of",
-        Rule::Template => "host_templates",
-        Rule::Path => "path_prefix",
-        Rule::Header => "header",
-        Rule::Query => "query",
-        Rule::Cookie => "cookie",
-        Rule::Custom => "the closure",
-        Rule::Domain | Rule::Origin => "nothing",
-    }
 }

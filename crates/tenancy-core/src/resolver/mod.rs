@@ -11,6 +11,7 @@ mod pattern;
 mod proxies;
 mod refusal;
 mod refuse;
+mod rule;
 #[cfg(all(test, shuttle))]
 mod shuttle;
 mod sources;
@@ -18,17 +19,17 @@ mod store;
 mod way;
 
 use std::fmt;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use once_cell::sync::OnceCell;
 
-pub use answer::{Resolution, Resolved, Rule};
+pub use answer::{Resolution, Resolved};
 pub use builder::ResolverBuilder;
 pub use error::{Reason, ResolveError};
 pub use explain::{Explanation, Step};
 pub use invalid::InvalidResolver;
 pub use refusal::Refusal;
+pub use rule::{Rule, RuleKind};
 
 use crate::catalog::{Catalog, Name, TenantKey};
 use crate::classify::{Classified, Classifier, RouteMode};
@@ -50,9 +51,6 @@ use sources::{NameBuf, Sighted, Source};
 use store::Store;
 use way::{Block, Try, Way, WouldBlock};
 
-/// The hash of a resolver's index: fast, and seeded anew for each.
-pub type DefaultHasher = foldhash::fast::RandomState;
-
 /// Finds the tenant of a request, and what its path is.
 ///
 /// One function of method, hosts, authority, peer, path, headers, catalog and
@@ -64,9 +62,8 @@ pub type DefaultHasher = foldhash::fast::RandomState;
 /// let catalog = std::sync::Arc::new(MemoryCatalog::new());
 /// catalog.insert(NewTenant::new("acme".parse()?), &Actor::new("docs"))?;
 /// let resolver = Resolver::builder(catalog)
-///     .rule(Rule::Subdomain)
+///     .rule(Rule::subdomain_of("app.test"))
 ///     .central_domain("app.test")
-///     .subdomains_of("app.test")
 ///     .build()?;
 ///
 /// let head = RequestHead::new(Method::Get, "/orders/9?page=2").host("acme.app.test:8080");
@@ -78,18 +75,16 @@ pub type DefaultHasher = foldhash::fast::RandomState;
 /// assert_eq!(resolver.resolve(&asset)?.resolution, Resolution::Skip(PathClass::Asset));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Resolver<S = DefaultHasher> {
+pub struct Resolver {
     catalog: Arc<dyn Catalog>,
     classifier: Classifier,
     hosts: Hosts,
     proxies: Proxies,
-    path_prefix: Option<Box<str>>,
     /// In the order of the rules.
     sources: Vec<Source>,
     clock: Clock,
     fresh: Fresh,
-    store: OnceCell<Store<S>>,
-    hasher: S,
+    store: OnceCell<Store>,
     max_tenants: usize,
     max_cached: usize,
     observers: Observers,
@@ -102,7 +97,7 @@ impl Resolver {
     }
 }
 
-impl<S: BuildHasher + Clone> Resolver<S> {
+impl Resolver {
     /// Whose request this is and what its path is. Blocks only when the catalog has
     /// to be asked: the first time, and when what is known may be out of date.
     ///
@@ -124,8 +119,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     /// let catalog = std::sync::Arc::new(MemoryCatalog::new());
     /// catalog.insert(NewTenant::new("acme".parse()?), &Actor::new("docs"))?;
     /// let resolver = Resolver::builder(catalog)
-    ///     .rule(Rule::Subdomain)
-    ///     .subdomains_of("app.test")
+    ///     .rule(Rule::subdomain_of("app.test"))
     ///     .build()?;
     /// let head = RequestHead::new(Method::Get, "/").host("acme.app.test");
     /// let answer = match resolver.try_resolve(&head) {
@@ -477,15 +471,21 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         path: NormalPath<'p>,
         way: &mut W,
     ) -> Result<(Option<NameBuf>, NormalPath<'p>), ResolveError> {
-        let Some(prefix) = &self.path_prefix else {
+        let mut found = None;
+        for prefix in self.sources.iter().filter_map(Source::path_prefix) {
+            found = path.strip_first(prefix);
+            way.step("path prefix", || match &found {
+                Some((id, _)) => format!("{prefix} names {id}"),
+                None => format!("{prefix} names nobody"),
+            });
+            if found.is_some() {
+                break;
+            }
+        }
+        let Some((id, rest)) = found else {
             return Ok((None, path));
         };
-        let Some((id, rest)) = path.strip_first(prefix) else {
-            way.step("path prefix", || format!("{prefix} names nobody"));
-            return Ok((None, path));
-        };
-        way.step("path prefix", || format!("{prefix} names {id}"));
-        let malformed = || refuse::unknown(Rule::Path, id.as_bytes());
+        let malformed = || refuse::unknown(RuleKind::Path, id.as_bytes());
         // Labels have no upper case, and paths are compared with case.
         crate::id::check_label(id.as_bytes()).map_err(|_| malformed())?;
         let name = NameBuf::lower(Kind::Label, id.as_bytes()).ok_or_else(malformed)?;
@@ -499,28 +499,27 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         by_path: Option<NameBuf>,
         mode: RouteMode,
         way: &mut W,
-    ) -> Result<Option<(Rule, NameBuf)>, ResolveError> {
+    ) -> Result<Option<(RuleKind, NameBuf)>, ResolveError> {
         if mode == RouteMode::Central {
             way.step("sources", || "not read: the route is central".into());
-            return Ok(by_path.map(|name| (Rule::Path, name)));
+            return Ok(by_path.map(|name| (RuleKind::Path, name)));
         }
         let mut seen = Sighted::default();
         for source in &self.sources {
             match (source, &by_path) {
-                (Source::Path, Some(name)) => seen.name(Rule::Path, *name),
+                (Source::Path(_), Some(name)) => seen.name(RuleKind::Path, *name),
                 _ => source.sight(head, &self.hosts, &mut seen),
             }
-            way.step(source.rule().as_str(), || seen.describe(source.rule()));
+            way.step(source.kind().as_str(), || seen.describe(source.kind()));
         }
         seen.finish()
     }
 }
 
-impl<S> fmt::Debug for Resolver<S> {
+impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resolver")
             .field("hosts", &self.hosts)
-            .field("path_prefix", &self.path_prefix)
             .field("sources", &self.sources)
             .finish_non_exhaustive()
     }
@@ -530,7 +529,7 @@ impl<S> fmt::Debug for Resolver<S> {
 fn answer<'p>(
     resolution: Resolution,
     classified: Classified,
-    rule: Option<Rule>,
+    rule: Option<RuleKind>,
     path: NormalPath<'p>,
 ) -> Resolved<'p> {
     Resolved {

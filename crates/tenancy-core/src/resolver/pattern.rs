@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::InvalidResolver;
-use super::Rule;
+use super::RuleKind;
 use super::builder::configured_host;
 use super::hosts::Pattern;
 use crate::host::{self, MAX_HOST};
@@ -111,7 +111,7 @@ pub(crate) fn overlap<'t>(
 }
 
 impl Pattern {
-    pub(crate) fn new(rule: Rule, template: &Template) -> Self {
+    pub(crate) fn new(rule: RuleKind, template: &Template) -> Self {
         let before = template.prefix.rsplit('.').next().unwrap_or_default();
         let after = template.suffix.split('.').next().unwrap_or_default();
         let sample = format!("1{}", template.suffix);

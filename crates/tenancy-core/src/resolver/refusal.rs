@@ -10,7 +10,7 @@ use super::{Reason, ResolveError};
 ///
 /// ```
 /// use tenancy_core::{MemoryCatalog, Method, RequestHead, Resolver, Rule};
-/// let resolver = Resolver::builder(MemoryCatalog::new()).rule(Rule::Domain).build()?;
+/// let resolver = Resolver::builder(MemoryCatalog::new()).rule(Rule::domain()).build()?;
 /// let head = RequestHead::new(Method::Get, "/").host("nobody.example");
 /// let refusal = resolver.resolve(&head).unwrap_err().refusal("application/json");
 /// assert_eq!((refusal.status, refusal.content_type), (404, "application/problem+json"));

@@ -2,7 +2,7 @@
 
 use super::hosts::{HostKind, Hosts};
 use super::sources::NameBuf;
-use super::{Resolution, ResolveError, Rule, answer};
+use super::{Resolution, ResolveError, RuleKind, answer};
 use crate::classify::{Classified, RouteMode};
 use crate::host::{self, HostProblem, bad};
 use crate::key::Kind;
@@ -15,9 +15,9 @@ impl Hosts {
     /// Why a host whose name nobody owns is refused.
     #[cold]
     #[inline(never)]
-    pub(super) fn refuse_nobody(&self, rule: Rule, name: &[u8], host: &[u8]) -> ResolveError {
+    pub(super) fn refuse_nobody(&self, rule: RuleKind, name: &[u8], host: &[u8]) -> ResolveError {
         let or_else = || match rule {
-            Rule::Domain => self.no_tenant(host),
+            RuleKind::Domain => self.no_tenant(host),
             _ => unknown(rule, name),
         };
         let malformed = self.refuse_malformed(rule, name, host);
@@ -44,14 +44,14 @@ impl Hosts {
     #[inline(never)]
     pub(super) fn refuse_malformed(
         &self,
-        rule: Rule,
+        rule: RuleKind,
         label: &[u8],
         host: &[u8],
     ) -> Option<ResolveError> {
         if let Err(problem) = host::check(host) {
             return Some(bad_host(host, problem));
         }
-        if rule == Rule::Domain {
+        if rule == RuleKind::Domain {
             return None;
         }
         if self.is_reserved(label) {
@@ -69,7 +69,7 @@ impl Hosts {
 pub(super) fn not_served(
     tenant: Tenant,
     classified: Classified,
-    rule: Rule,
+    rule: RuleKind,
     path: NormalPath<'_>,
 ) -> ResolveError {
     let Classified { class, mode } = classified;
@@ -89,7 +89,7 @@ pub(super) fn not_served(
 }
 
 #[cold]
-pub(super) fn reserved(rule: Rule, label: &[u8]) -> ResolveError {
+pub(super) fn reserved(rule: RuleKind, label: &[u8]) -> ResolveError {
     ResolveError::Reserved {
         rule,
         name: Excerpt::new(label),
@@ -97,7 +97,7 @@ pub(super) fn reserved(rule: Rule, label: &[u8]) -> ResolveError {
 }
 
 #[cold]
-pub(super) fn unknown(rule: Rule, name: &[u8]) -> ResolveError {
+pub(super) fn unknown(rule: RuleKind, name: &[u8]) -> ResolveError {
     ResolveError::UnknownTenant {
         rule,
         name: Excerpt::new(name),

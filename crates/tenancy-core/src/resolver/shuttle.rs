@@ -41,9 +41,8 @@ impl Catalog for Slow {
 fn resolver(catalog: impl Catalog, max_tenants: usize) -> Arc<Resolver> {
     let hour = Duration::from_secs(3600);
     let resolver = Resolver::builder(catalog)
-        .rule(Rule::Subdomain)
-        .rule(Rule::Domain)
-        .subdomains_of("app.test")
+        .rule(Rule::subdomain_of("app.test"))
+        .rule(Rule::domain())
         .max_tenants(max_tenants)
         .max_staleness(hour)
         .poll_every(hour)

@@ -4,14 +4,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::builder::is_token;
 use super::hosts::{HostKind, Hosts};
-use super::{ResolveError, Rule};
+use super::{InvalidResolver, ResolveError, RuleKind};
 use crate::catalog::TenantKey;
 use crate::host;
 use crate::id::check_label;
 use crate::key::Kind;
 use crate::request::RequestHead;
-use crate::text::Excerpt;
+use crate::text::{Excerpt, quote};
 
 /// An embedder's own way to name a tenant.
 pub(crate) type Custom = Arc<dyn Fn(&RequestHead<'_, '_>) -> Option<String> + Send + Sync>;
@@ -19,8 +20,8 @@ pub(crate) type Custom = Arc<dyn Fn(&RequestHead<'_, '_>) -> Option<String> + Se
 /// A rule that is switched on for central hosts.
 #[derive(Clone)]
 pub(crate) enum Source {
-    /// The path prefix; what it names is found out before.
-    Path,
+    /// The path prefix, whose name is read before the path is classified.
+    Path(Box<str>),
     /// The header of this name, lower case.
     Header(Box<str>),
     /// The query parameter of this name.
@@ -32,22 +33,49 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    pub(crate) fn rule(&self) -> Rule {
+    pub(crate) fn kind(&self) -> RuleKind {
         match self {
-            Self::Path => Rule::Path,
-            Self::Header(_) => Rule::Header,
-            Self::Query(_) => Rule::Query,
-            Self::Cookie(_) => Rule::Cookie,
-            Self::Origin => Rule::Origin,
-            Self::Custom(_) => Rule::Custom,
+            Self::Path(_) => RuleKind::Path,
+            Self::Header(_) => RuleKind::Header,
+            Self::Query(_) => RuleKind::Query,
+            Self::Cookie(_) => RuleKind::Cookie,
+            Self::Origin => RuleKind::Origin,
+            Self::Custom(_) => RuleKind::Custom,
         }
+    }
+
+    pub(crate) fn path_prefix(&self) -> Option<&str> {
+        match self {
+            Self::Path(prefix) => Some(prefix),
+            _ => None,
+        }
+    }
+
+    /// Checks the parameter and returns it in the form that requests are compared with.
+    pub(crate) fn checked(self, forwarded_host: &str) -> Result<Self, InvalidResolver> {
+        match &self {
+            Self::Path(prefix) => check_path_prefix(prefix)?,
+            Self::Header(name) => {
+                check_token(self.kind(), name)?;
+                let name = name.to_ascii_lowercase();
+                if ["host", "cookie", "forwarded", forwarded_host].contains(&&*name) {
+                    return Err(InvalidResolver::TakenHeader {
+                        header: quote(&name),
+                    });
+                }
+                return Ok(Self::Header(name.into()));
+            }
+            Self::Query(name) | Self::Cookie(name) => check_token(self.kind(), name)?,
+            Self::Origin | Self::Custom(_) => {}
+        }
+        Ok(self)
     }
 
     /// Every name that this source brings.
     pub(crate) fn sight(&self, head: &RequestHead<'_, '_>, hosts: &Hosts, seen: &mut Sighted) {
-        let rule = self.rule();
+        let rule = self.kind();
         match self {
-            Self::Path => {}
+            Self::Path(_) => {}
             Self::Header(name) => head.each_header(name, &mut |value| seen.label(rule, value)),
             Self::Query(name) => {
                 for value in query_values(head.query().unwrap_or_default(), name) {
@@ -69,9 +97,42 @@ impl Source {
     }
 }
 
+fn check_path_prefix(prefix: &str) -> Result<(), InvalidResolver> {
+    let refuse = |problem| {
+        Err(InvalidResolver::PathPrefix {
+            prefix: quote(prefix),
+            problem,
+        })
+    };
+    let Some(segment) = prefix.strip_prefix('/') else {
+        return refuse("has no leading slash");
+    };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+    match segment {
+        "" => refuse("names no segment"),
+        "." | ".." => refuse("is a dot segment"),
+        _ if segment.ends_with('/') => refuse("ends with a slash"),
+        _ if segment.contains('/') => refuse("has more than one segment"),
+        _ if !segment.bytes().all(plain) => {
+            refuse("has a byte other than letters, digits, '-', '.', '_' and '~'")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_token(rule: RuleKind, name: &str) -> Result<(), InvalidResolver> {
+    match !name.is_empty() && name.bytes().all(is_token) {
+        true => Ok(()),
+        false => Err(InvalidResolver::ParameterName {
+            rule,
+            name: quote(name),
+        }),
+    }
+}
+
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.rule().as_str())
+        f.write_str(self.kind().as_str())
     }
 }
 
@@ -123,15 +184,15 @@ impl PartialEq for NameBuf {
 /// The names that a request's sources brought so far.
 #[derive(Default)]
 pub(crate) struct Sighted {
-    pub(crate) first: Option<(Rule, NameBuf)>,
+    pub(crate) first: Option<(RuleKind, NameBuf)>,
     /// A name that differs from the first.
-    pub(crate) other: Option<Rule>,
+    pub(crate) other: Option<RuleKind>,
     /// Something that is no name at all.
-    pub(crate) malformed: Option<(Rule, Excerpt)>,
+    pub(crate) malformed: Option<(RuleKind, Excerpt)>,
 }
 
 impl Sighted {
-    pub(crate) fn name(&mut self, rule: Rule, name: NameBuf) {
+    pub(crate) fn name(&mut self, rule: RuleKind, name: NameBuf) {
         match &self.first {
             None => self.first = Some((rule, name)),
             Some((_, first)) if *first == name => {}
@@ -139,19 +200,19 @@ impl Sighted {
         }
     }
 
-    fn malformed(&mut self, rule: Rule, value: &[u8]) {
+    fn malformed(&mut self, rule: RuleKind, value: &[u8]) {
         self.malformed.get_or_insert((rule, Excerpt::new(value)));
     }
 
     /// A value that must be an id or a label, as it stands.
-    fn label(&mut self, rule: Rule, value: &[u8]) {
+    fn label(&mut self, rule: RuleKind, value: &[u8]) {
         match check_label(value) {
             Ok(()) => self.name_or_malformed(rule, Kind::Label, value),
             Err(_) => self.malformed(rule, value),
         }
     }
 
-    fn name_or_malformed(&mut self, rule: Rule, kind: Kind, value: &[u8]) {
+    fn name_or_malformed(&mut self, rule: RuleKind, kind: Kind, value: &[u8]) {
         match NameBuf::lower(kind, value) {
             Some(name) => self.name(rule, name),
             None => self.malformed(rule, value),
@@ -159,7 +220,7 @@ impl Sighted {
     }
 
     /// A value of a query: percent-encoded.
-    fn decoded(&mut self, rule: Rule, value: &[u8]) {
+    fn decoded(&mut self, rule: RuleKind, value: &[u8]) {
         let mut buffer = [0; 64];
         let mut bytes = decode(value);
         let mut len = 0;
@@ -176,7 +237,7 @@ impl Sighted {
     /// The host of an Origin names what it would name as a host; a central one
     /// names nobody.
     fn origin(&mut self, hosts: &Hosts, value: &[u8]) {
-        let rule = Rule::Origin;
+        let rule = RuleKind::Origin;
         let Ok(host) = host::split(without_scheme(value)) else {
             return self.malformed(rule, value);
         };
@@ -195,7 +256,7 @@ impl Sighted {
     }
 
     /// The one name, if any.
-    pub(crate) fn finish(self) -> Result<Option<(Rule, NameBuf)>, ResolveError> {
+    pub(crate) fn finish(self) -> Result<Option<(RuleKind, NameBuf)>, ResolveError> {
         if let (Some((first, _)), Some(second)) = (&self.first, self.other) {
             return Err(ResolveError::AmbiguousTenant {
                 first: *first,

@@ -1,7 +1,6 @@
 //! The resolver's memory, and how it is kept up to date.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -18,9 +17,9 @@ use crate::index::{Found, Probe};
 /// Changes asked for at a time: a few megabytes.
 const PAGE: usize = 10_000;
 
-pub(crate) enum Store<S> {
-    Copy(Box<Copy<S>>),
-    Cache { cache: Cache<S>, feed: Feed },
+pub(crate) enum Store {
+    Copy(Box<Copy>),
+    Cache { cache: Cache, feed: Feed },
 }
 
 const GONE: &str = "its change feed is gone";
@@ -58,7 +57,7 @@ pub(crate) enum Feed {
     None,
 }
 
-impl<S> Store<S> {
+impl Store {
     pub(super) fn has_feed(&self) -> bool {
         !matches!(
             self,
@@ -77,7 +76,7 @@ struct Applied {
     conflicts: Vec<Conflict>,
 }
 
-impl<S: BuildHasher + Clone> Resolver<S> {
+impl Resolver {
     /// Applies everything that the catalog has changed since the last time. Afterwards no
     /// answer is older than this call.
     ///
@@ -145,13 +144,13 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     }
 
     #[cold]
-    pub(crate) fn load_first(&self) -> Result<&Store<S>, Unavailable> {
+    pub(crate) fn load_first(&self) -> Result<&Store, Unavailable> {
         self.load()
             .map_err(|error| self.unavailable(Arc::new(error)))
     }
 
     /// The first load: one caller does it, the others wait for it.
-    fn load(&self) -> Result<&Store<S>, CatalogError> {
+    fn load(&self) -> Result<&Store, CatalogError> {
         self.store.get_or_try_init(|| {
             let began = self.clock.nanos();
             let cache = |feed| {
@@ -159,10 +158,10 @@ impl<S: BuildHasher + Clone> Resolver<S> {
                     Feed::Changes => u64::MAX,
                     Feed::None => self.fresh.max_staleness,
                 };
-                let cache = Cache::new(self.hasher.clone(), self.max_cached, ttl);
+                let cache = Cache::new(self.max_cached, ttl);
                 Store::Cache { cache, feed }
             };
-            let copy = Copy::new(self.hasher.clone());
+            let copy = Copy::new();
             let (mut since, mut tenants) = (Version::ZERO, 0);
             loop {
                 let Some(changes) = ask(&*self.catalog, since)? else {
@@ -195,7 +194,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
 
     /// Memory is older than `poll_every`: sync if it is this caller's turn.
     #[cold]
-    pub(super) fn refresh(&self, store: &Store<S>, now: u64) -> Result<(), Unavailable> {
+    pub(super) fn refresh(&self, store: &Store, now: u64) -> Result<(), Unavailable> {
         if !store.has_feed() {
             return Ok(());
         }
@@ -230,14 +229,14 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         }
     }
 
-    fn sync_locked(&self, store: &Store<S>, failed: &mut Option<Arc<CatalogError>>) -> Applied {
+    fn sync_locked(&self, store: &Store, failed: &mut Option<Arc<CatalogError>>) -> Applied {
         let mut applied = Applied::default();
         *failed = self.sync_pages(store, &mut applied).err().map(Arc::new);
         self.fresh.syncs.fetch_add(1, Ordering::AcqRel);
         applied
     }
 
-    fn sync_pages(&self, store: &Store<S>, applied: &mut Applied) -> Result<(), CatalogError> {
+    fn sync_pages(&self, store: &Store, applied: &mut Applied) -> Result<(), CatalogError> {
         if !store.has_feed() {
             return Ok(());
         }
@@ -260,7 +259,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
         Ok(())
     }
 
-    fn apply_locked(&self, store: &Store<S>, changes: Changes, applied: &mut Applied) {
+    fn apply_locked(&self, store: &Store, changes: Changes, applied: &mut Applied) {
         match store {
             Store::Copy(copy) => {
                 let conflicts = copy.apply(&changes.items, &|label| self.is_reserved(label));
@@ -284,7 +283,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
     /// holds is in, so that no tenant is missing meanwhile.
     fn start_over(
         &self,
-        store: &Store<S>,
+        store: &Store,
         first: Changes,
         applied: &mut Applied,
     ) -> Result<(), CatalogError> {
@@ -330,7 +329,7 @@ impl<S: BuildHasher + Clone> Resolver<S> {
 
     pub(super) fn find_or_load(
         &self,
-        cache: &Cache<S>,
+        cache: &Cache,
         name: Probe<'_>,
         now: u64,
     ) -> Result<Found, Unavailable> {

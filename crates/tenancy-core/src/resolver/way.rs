@@ -1,6 +1,5 @@
 //! [`Way`]: a request is resolved by one code, in three ways.
 
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use super::store::Store;
@@ -19,17 +18,13 @@ pub(crate) trait Way {
     const IS_SILENT: bool = true;
 
     /// What is known, once that is fresh enough.
-    fn ready<'r, S: BuildHasher + Clone>(
-        &mut self,
-        resolver: &'r Resolver<S>,
-        now: u64,
-    ) -> Result<&'r Store<S>, Self::Halt>;
+    fn ready<'r>(&mut self, resolver: &'r Resolver, now: u64) -> Result<&'r Store, Self::Halt>;
 
     /// Looks a name up that may have to be loaded first.
-    fn cached<S: BuildHasher + Clone>(
+    fn cached(
         &mut self,
-        resolver: &Resolver<S>,
-        cache: &Cache<S>,
+        resolver: &Resolver,
+        cache: &Cache,
         name: Probe<'_>,
         now: u64,
     ) -> Result<Found, Self::Halt>;
@@ -55,11 +50,7 @@ impl Way for Block {
     type Halt = Unavailable;
 
     #[inline(always)]
-    fn ready<'r, S: BuildHasher + Clone>(
-        &mut self,
-        resolver: &'r Resolver<S>,
-        now: u64,
-    ) -> Result<&'r Store<S>, Unavailable> {
+    fn ready<'r>(&mut self, resolver: &'r Resolver, now: u64) -> Result<&'r Store, Unavailable> {
         let store = match resolver.store.get() {
             Some(store) => store,
             None => resolver.load_first()?,
@@ -71,10 +62,10 @@ impl Way for Block {
     }
 
     #[cold]
-    fn cached<S: BuildHasher + Clone>(
+    fn cached(
         &mut self,
-        resolver: &Resolver<S>,
-        cache: &Cache<S>,
+        resolver: &Resolver,
+        cache: &Cache,
         name: Probe<'_>,
         now: u64,
     ) -> Result<Found, Unavailable> {
@@ -110,11 +101,7 @@ impl Way for Try {
     type Halt = Blocks;
 
     #[inline(always)]
-    fn ready<'r, S: BuildHasher + Clone>(
-        &mut self,
-        resolver: &'r Resolver<S>,
-        now: u64,
-    ) -> Result<&'r Store<S>, Blocks> {
+    fn ready<'r>(&mut self, resolver: &'r Resolver, now: u64) -> Result<&'r Store, Blocks> {
         let store = resolver.store.get().ok_or(Blocks)?;
         let due = resolver.fresh.is_due(now) && store.has_feed();
         if due && !resolver.fresh.may_answer(now) {
@@ -124,10 +111,10 @@ impl Way for Try {
     }
 
     #[cold]
-    fn cached<S: BuildHasher + Clone>(
+    fn cached(
         &mut self,
-        _: &Resolver<S>,
-        cache: &Cache<S>,
+        _: &Resolver,
+        cache: &Cache,
         name: Probe<'_>,
         now: u64,
     ) -> Result<Found, Blocks> {

@@ -182,8 +182,8 @@ fn no_answer_is_older_than_what_was_applied() {
 #[test]
 fn what_is_wrong_whatever_the_catalog_says_is_told_while_it_is_away() {
     let w = world(|builder| {
-        let builder = builder.reserved("www").rule(Rule::Template);
-        builder.host_template("{tenant}-api.tpl.test")
+        let builder = builder.reserved("www");
+        builder.rule(Rule::template("{tenant}-api.tpl.test"))
     });
     w.catalog.down.store(true, Ordering::SeqCst);
     for (host, reason) in [
@@ -234,7 +234,7 @@ fn a_feed_that_says_more_and_does_not_move_is_an_error_and_no_endless_loop() {
         let asked = AtomicUsize::new(0);
         let feed = Arc::new(StuckFeed { reset, asked });
         let resolver = Resolver::builder(feed.clone())
-            .rule(Rule::Domain)
+            .rule(Rule::domain())
             .build()
             .unwrap();
         let mut failed = 0;

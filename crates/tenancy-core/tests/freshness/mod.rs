@@ -102,9 +102,8 @@ struct World {
 fn world(configure: impl FnOnce(ResolverBuilder) -> ResolverBuilder) -> World {
     let (catalog, clock) = (Arc::new(Counting::default()), Clock::manual());
     let builder = Resolver::builder(catalog.clone())
-        .rule(Rule::Subdomain)
-        .subdomains_of("app.test")
-        .rule(Rule::Domain)
+        .rule(Rule::subdomain_of("app.test"))
+        .rule(Rule::domain())
         .clock(clock.clone());
     let resolver = configure(builder).build().unwrap();
     World {

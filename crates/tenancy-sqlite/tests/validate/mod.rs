@@ -301,10 +301,9 @@ fn names_that_route_to_nobody_or_to_others_are_found() {
     }
     assert!(world.validate(Depth::Names).is_sound(), "nobody asked");
     let resolver = Resolver::builder(MemoryCatalog::new())
-        .rule(Rule::Domain)
-        .rule(Rule::Subdomain)
+        .rule(Rule::domain())
+        .rule(Rule::subdomain_of("app.test"))
         .central_domain("app.test")
-        .subdomains_of("app.test")
         .reserved("www")
         .build()
         .unwrap();

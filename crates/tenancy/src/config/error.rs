@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tenancy_core::{InvalidResolver, InvalidRule, Rule};
+use tenancy_core::{InvalidResolver, InvalidRule, RuleKind};
 
 /// A config that cannot be used: which file, which key, what is wrong, what to do.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,20 @@ pub enum ConfigError {
         /// The parameter.
         key: &'static str,
         /// The rule it is for.
-        rule: Rule,
+        rule: RuleKind,
+    },
+    /// A rule is listed without its parameter.
+    #[error(
+        "{}: resolve.rules lists {:?}, which needs resolve.{key}; set it, or remove the rule",
+        file.display(), rule.as_str()
+    )]
+    NoParameter {
+        /// The config file.
+        file: PathBuf,
+        /// The key of the parameter.
+        key: &'static str,
+        /// The rule.
+        rule: RuleKind,
     },
     /// `origin = false` stands beside a list of rules with `"origin"` in it.
     #[error(

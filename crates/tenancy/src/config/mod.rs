@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tenancy_core::{
-    Catalog, Classifier, PathClass, Preset, Resolver, ResolverBuilder, RouteMode, Rule,
+    Catalog, Classifier, PathClass, Preset, Resolver, ResolverBuilder, RouteMode, Rule, RuleKind,
 };
 
 pub use error::ConfigError;
@@ -98,7 +98,7 @@ pub struct ResolveConfig {
     pub central_domains: Vec<String>,
     /// The rules that are switched on; `["domain"]` unless said.
     #[serde(deserialize_with = "value::words")]
-    pub rules: Vec<Rule>,
+    pub rules: Vec<RuleKind>,
     /// Base domains: one label under them names a tenant.
     pub subdomains_of: Vec<String>,
     /// Like `{tenant}-api.example.com`.
@@ -131,7 +131,7 @@ impl Default for ResolveConfig {
     fn default() -> Self {
         Self {
             central_domains: Vec::new(),
-            rules: vec![Rule::Domain],
+            rules: vec![RuleKind::Domain],
             subdomains_of: Vec::new(),
             host_templates: Vec::new(),
             path_prefix: None,
@@ -210,14 +210,14 @@ impl Config {
     /// Reads text as if it stood in `file`, which is not looked at.
     ///
     /// # Errors
-    /// When the text is no TOML, has a key that is not known or a value that does
-    /// not fit, or gives a parameter for a rule that is not switched on.
+    /// Returns an error if the text is no TOML, has a key that is not known or a value that does
+    /// not fit, or if `rules` and the parameters of rules do not agree.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
         let wrong = |error| ConfigError::value(file, text, &error);
         keys::check(&toml::from_str(text).map_err(wrong)?, file)?;
         let mut config: Self = toml::from_str(text).map_err(wrong)?;
         config.file = file.into();
-        config.resolve.check_rules(file)?;
+        config.resolve.checked_rules(file)?;
         config
             .storage
             .make_relative_to(file.parent().unwrap_or(Path::new("")));
@@ -240,53 +240,27 @@ impl Config {
     /// Tells a resolver's builder everything that `[resolve]` and `[[path]]` say.
     ///
     /// # Errors
-    /// When a path rule is not one. What contradicts another key, the builder's
-    /// `build` says.
+    /// Returns an error if a path rule is invalid, or `rules` and the parameters of rules do not
+    /// agree. The builder's `build` refuses all other contradictions.
     pub fn configure(&self, builder: ResolverBuilder) -> Result<ResolverBuilder, ConfigError> {
         let resolve = &self.resolve;
         let mut builder = builder.classifier(self.classifier()?);
-        for &rule in &resolve.rules {
+        for rule in resolve.checked_rules(&self.file)? {
             builder = builder.rule(rule);
         }
-        let each = |builder, values: &[String], add: fn(ResolverBuilder, &str) -> _| {
-            values
-                .iter()
-                .fold(builder, |builder, value| add(builder, value))
-        };
-        builder = each(
-            builder,
-            &resolve.central_domains,
-            ResolverBuilder::central_domain,
-        );
-        builder = each(
-            builder,
-            &resolve.subdomains_of,
-            ResolverBuilder::subdomains_of,
-        );
-        builder = each(
-            builder,
-            &resolve.host_templates,
-            ResolverBuilder::host_template,
-        );
-        builder = each(
-            builder,
-            resolve.path_prefix.as_slice(),
-            ResolverBuilder::path_prefix,
-        );
-        builder = each(builder, resolve.header.as_slice(), ResolverBuilder::header);
-        builder = each(builder, resolve.query.as_slice(), ResolverBuilder::query);
-        builder = each(builder, resolve.cookie.as_slice(), ResolverBuilder::cookie);
-        builder = each(builder, &resolve.reserved, ResolverBuilder::reserved);
-        builder = each(
-            builder,
-            resolve.forwarded_host.as_slice(),
-            ResolverBuilder::forwarded_host,
-        );
-        Ok(each(
-            builder,
-            &resolve.trusted_proxies,
-            ResolverBuilder::trusted_proxy,
-        ))
+        for host in &resolve.central_domains {
+            builder = builder.central_domain(host);
+        }
+        for label in &resolve.reserved {
+            builder = builder.reserved(label);
+        }
+        if let Some(header) = &resolve.forwarded_host {
+            builder = builder.forwarded_host(header);
+        }
+        for network in &resolve.trusted_proxies {
+            builder = builder.trusted_proxy(network);
+        }
+        Ok(builder)
     }
 
     fn classifier(&self) -> Result<Classifier, ConfigError> {
@@ -337,36 +311,62 @@ impl StorageConfig {
 }
 
 impl ResolveConfig {
-    /// A parameter says how a rule works, not that it is on: `rules` alone does.
-    fn check_rules(&self, file: &Path) -> Result<(), ConfigError> {
-        let parameters = [
-            (
-                "subdomains_of",
-                !self.subdomains_of.is_empty(),
-                Rule::Subdomain,
-            ),
-            (
-                "host_templates",
-                !self.host_templates.is_empty(),
-                Rule::Template,
-            ),
-            ("path_prefix", self.path_prefix.is_some(), Rule::Path),
-            ("header", self.header.is_some(), Rule::Header),
-            ("query", self.query.is_some(), Rule::Query),
-            ("cookie", self.cookie.is_some(), Rule::Cookie),
-            ("origin", self.origin == Some(true), Rule::Origin),
-        ];
-        let unlisted = |&(_, given, rule): &_| given && !self.rules.contains(&rule);
-        if let Some((key, _, rule)) = parameters.into_iter().find(unlisted) {
-            return Err(ConfigError::RuleNotListed {
-                file: file.into(),
-                key,
-                rule,
-            });
+    /// Returns the rules that are listed, with their parameters.
+    fn checked_rules(&self, file: &Path) -> Result<Vec<Rule>, ConfigError> {
+        let file = || file.to_path_buf();
+        if self.origin == Some(false) && self.rules.contains(&RuleKind::Origin) {
+            return Err(ConfigError::OriginOff { file: file() });
         }
-        if self.origin == Some(false) && self.rules.contains(&Rule::Origin) {
-            return Err(ConfigError::OriginOff { file: file.into() });
+        for rule in RuleKind::ALL {
+            let Some(key) = parameter_of(rule) else {
+                continue;
+            };
+            // A parameter says how a rule works, not that it is on: `rules` alone does.
+            match (self.rules.contains(&rule), self.rules_of(rule).is_empty()) {
+                (false, false) => {
+                    let file = file();
+                    return Err(ConfigError::RuleNotListed { file, key, rule });
+                }
+                (true, true) => {
+                    let file = file();
+                    return Err(ConfigError::NoParameter { file, key, rule });
+                }
+                _ => {}
+            }
         }
-        Ok(())
+        let rules = self.rules.iter();
+        Ok(rules.flat_map(|&kind| self.rules_of(kind)).collect())
+    }
+
+    /// Returns the rules of this kind that the parameters describe.
+    fn rules_of(&self, kind: RuleKind) -> Vec<Rule> {
+        let each = |values: &[String], rule: fn(&str) -> Rule| {
+            values.iter().map(|value| rule(value)).collect()
+        };
+        match kind {
+            RuleKind::Domain => vec![Rule::domain()],
+            RuleKind::Subdomain => each(&self.subdomains_of, Rule::subdomain_of),
+            RuleKind::Template => each(&self.host_templates, Rule::template),
+            RuleKind::Path => each(self.path_prefix.as_slice(), Rule::path_prefix),
+            RuleKind::Header => each(self.header.as_slice(), Rule::header),
+            RuleKind::Query => each(self.query.as_slice(), Rule::query),
+            RuleKind::Cookie => each(self.cookie.as_slice(), Rule::cookie),
+            RuleKind::Origin if self.origin.unwrap_or(self.rules.contains(&kind)) => {
+                vec![Rule::origin()]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Returns the key that a rule takes its parameter from, if it has one.
+fn parameter_of(rule: RuleKind) -> Option<&'static str> {
+    match rule {
+        RuleKind::Domain => None,
+        RuleKind::Subdomain => Some("subdomains_of"),
+        RuleKind::Template => Some("host_templates"),
+        RuleKind::Path => Some("path_prefix"),
+        // The others have a key of their own name; `custom` has none, and is refused.
+        _ => Some(rule.as_str()),
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error};
-use tenancy_core::{PathClass, Preset, RouteMode, Rule};
+use tenancy_core::{PathClass, Preset, RouteMode, RuleKind};
 
 /// A type whose values are a few words.
 pub(super) trait Word: Sized {
@@ -28,10 +28,10 @@ impl Word for RouteMode {
     }
 }
 
-impl Word for Rule {
+impl Word for RuleKind {
     fn from_word(word: &str) -> Result<Self, String> {
         if word == Self::Custom.as_str() {
-            return Err("rule \"custom\" is code; add it with `ResolverBuilder::custom`".into());
+            return Err("rule \"custom\" is code; add it with `Rule::custom`".into());
         }
         let listed: Vec<_> = Self::ALL
             .into_iter()
@@ -73,6 +73,13 @@ pub(super) fn maybe_word<'de, T: Word, D: Deserializer<'de>>(
 
 pub(super) fn words<'de, T: Word, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
     let words = Vec::<String>::deserialize(from)?;
+    for (at, word) in words.iter().enumerate() {
+        if words[..at].contains(word) {
+            return Err(D::Error::custom(format!(
+                "{word:?} is listed twice; list it once"
+            )));
+        }
+    }
     let values = words.iter().map(|word| T::from_word(word));
     values.collect::<Result<_, _>>().map_err(D::Error::custom)
 }

@@ -122,7 +122,7 @@ fn same(a: &Found, b: &Found) -> bool {
 fn a_copy_finds_what_was_fed_to_it_in_any_order() {
     for seed in 0..300 {
         let (mut random, mut model) = (Random(seed), Model::default());
-        let copy = Copy::new(foldhash::fast::RandomState::default());
+        let copy = Copy::new();
         let mut log = Vec::new();
         for step in 0..60 {
             let some = random.below(4) as u64;
@@ -145,7 +145,7 @@ fn a_copy_finds_what_was_fed_to_it_in_any_order() {
 fn retaining_a_snapshot_leaves_nothing_else() {
     for seed in 0..100 {
         let (mut random, mut model) = (Random(seed), Model::default());
-        let copy = Copy::new(foldhash::fast::RandomState::default());
+        let copy = Copy::new();
         for step in 0..40 {
             let change = random.change(step);
             copy.apply([&change], &reserved);
@@ -181,7 +181,7 @@ fn retaining_a_snapshot_leaves_nothing_else() {
 
 #[test]
 fn a_name_with_two_owners_is_told_once() {
-    let copy = Copy::new(foldhash::fast::RandomState::default());
+    let copy = Copy::new();
     let tenant = |text| Change::Tenant(Tenant::builder(id(text)).build().expect("a tenant"));
     let name = names()[7].clone();
     let bound = |to| Change::Bound {
@@ -209,7 +209,7 @@ fn a_name_with_two_owners_is_told_once() {
 
 #[test]
 fn a_mass_removal_gives_memory_back() {
-    let copy = Copy::new(foldhash::fast::RandomState::default());
+    let copy = Copy::new();
     let capacity = || {
         copy.shards
             .iter()

@@ -1,0 +1,160 @@
+//! [`Rule`]: a way to find the tenant of a request.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::sources::Source;
+use crate::request::RequestHead;
+
+/// A way to find the tenant of a request, with its parameter.
+///
+/// Rules by host ([`domain`](Self::domain), [`subdomain_of`](Self::subdomain_of),
+/// [`template`](Self::template)) look at hosts that are not central. All others are read on
+/// [central hosts](super::ResolverBuilder::central_domain) only. A rule may be given several
+/// times, with another parameter each time.
+///
+/// ```
+/// use tenancy_core::{MemoryCatalog, Resolver, Rule, RuleKind};
+/// let resolver = Resolver::builder(MemoryCatalog::new())
+///     .rule(Rule::domain())
+///     .rule(Rule::subdomain_of("app.test"))
+///     .rule(Rule::subdomain_of("app.example"))
+///     .rule(Rule::header("x-tenant"))
+///     .central_domain("app.test")
+///     .build()?;
+/// assert_eq!(Rule::header("x-tenant").kind(), RuleKind::Header);
+/// # Ok::<(), tenancy_core::InvalidResolver>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Rule(pub(super) RuleParts);
+
+/// The parameter of a rule, which the builder checks.
+#[derive(Debug, Clone)]
+pub(super) enum RuleParts {
+    Domain,
+    Subdomain(Box<str>),
+    Template(Box<str>),
+    Source(Source),
+}
+
+impl Rule {
+    /// Finds a tenant by its domains: the whole host is bound to it in the catalog.
+    pub const fn domain() -> Self {
+        Self(RuleParts::Domain)
+    }
+
+    /// Finds a tenant by one label under this base domain: `acme.app.test`.
+    pub fn subdomain_of(base: &str) -> Self {
+        Self(RuleParts::Subdomain(base.into()))
+    }
+
+    /// Finds a tenant by a host that fits this template: `{tenant}-api.example.com`.
+    pub fn template(template: &str) -> Self {
+        Self(RuleParts::Template(template.into()))
+    }
+
+    /// Finds a tenant by the path segment that follows this prefix: `acme` in `/t/acme/orders`
+    /// for the prefix `/t`, which is one segment. The application sees the path below it.
+    pub fn path_prefix(prefix: &str) -> Self {
+        Self(RuleParts::Source(Source::Path(prefix.into())))
+    }
+
+    /// Finds a tenant by the header of this name. Giving this rule is the trust: a client that
+    /// sends the header chooses the tenant.
+    pub fn header(name: &str) -> Self {
+        Self(RuleParts::Source(Source::Header(name.into())))
+    }
+
+    /// Finds a tenant by the query parameter of this name.
+    pub fn query(name: &str) -> Self {
+        Self(RuleParts::Source(Source::Query(name.into())))
+    }
+
+    /// Finds a tenant by the cookie of this name.
+    pub fn cookie(name: &str) -> Self {
+        Self(RuleParts::Source(Source::Cookie(name.into())))
+    }
+
+    /// Finds a tenant by the host of the Origin header.
+    pub const fn origin() -> Self {
+        Self(RuleParts::Source(Source::Origin))
+    }
+
+    /// Finds a tenant by a function that returns the tenant's id or one of its labels.
+    pub fn custom(
+        find: impl Fn(&RequestHead<'_, '_>) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        Self(RuleParts::Source(Source::Custom(Arc::new(find))))
+    }
+
+    /// Returns which rule this is.
+    pub fn kind(&self) -> RuleKind {
+        match &self.0 {
+            RuleParts::Domain => RuleKind::Domain,
+            RuleParts::Subdomain(_) => RuleKind::Subdomain,
+            RuleParts::Template(_) => RuleKind::Template,
+            RuleParts::Source(source) => source.kind(),
+        }
+    }
+}
+
+/// A [`Rule`] without its parameter: the word for it in configurations, answers and errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum RuleKind {
+    /// The whole host is a domain that is bound to the tenant.
+    Domain,
+    /// The host is one label under a base domain.
+    Subdomain,
+    /// The host fits a template.
+    Template,
+    /// The path begins with the prefix and the tenant.
+    Path,
+    /// A header names the tenant.
+    Header,
+    /// A parameter of the query names the tenant.
+    Query,
+    /// A cookie names the tenant.
+    Cookie,
+    /// The host of the Origin header is the tenant's.
+    Origin,
+    /// A function of the embedder names the tenant.
+    Custom,
+}
+
+impl RuleKind {
+    /// All kinds of rules.
+    // `Custom` stays last, so that a kind that is missing here does not compile.
+    pub const ALL: [Self; Self::Custom as usize + 1] = [
+        Self::Domain,
+        Self::Subdomain,
+        Self::Template,
+        Self::Path,
+        Self::Header,
+        Self::Query,
+        Self::Cookie,
+        Self::Origin,
+        Self::Custom,
+    ];
+
+    /// Returns the word for this kind in configurations and answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Domain => "domain",
+            Self::Subdomain => "subdomain",
+            Self::Template => "template",
+            Self::Path => "path",
+            Self::Header => "header",
+            Self::Query => "query",
+            Self::Cookie => "cookie",
+            Self::Origin => "origin",
+            Self::Custom => "custom",
+        }
+    }
+}
+
+impl fmt::Display for RuleKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
