@@ -259,6 +259,7 @@ impl Shared {
         connection
             .execute_batch("PRAGMA synchronous = OFF")
             .and_then(|()| enter_wal(&connection))
+            .and_then(|()| stamp::add_locator(&connection, next))
             .and_then(|()| stamp::write(&connection, next))
             .map_err(at)?;
         let (on_connect, late) = (self.on_connect.as_deref(), Late::default());

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{
+    Connection, OptionalExtension, Result, Row, Transaction, TransactionBehavior, params,
+};
 use tenancy_core::{Epoch, Tenant, TenantId};
 
 use crate::deadline::Late;
@@ -17,6 +19,10 @@ pub(crate) const TENANT_FILE: i32 = i32::from_be_bytes(*b"tnt1");
 /// `application_id` of a catalog: "tnc1".
 pub(crate) const CATALOG_FILE: i32 = i32::from_be_bytes(*b"tnc1");
 
+/// The column that files of an older version lack, where SQLite adds it: a file has the same
+/// text then, whichever way it came.
+const PLACED: &str = ", locator TEXT NOT NULL DEFAULT ''";
+
 /// The tables that a file has before its first migration.
 pub(crate) const BASE: &str = "
 CREATE TABLE _tenancy_stamp (
@@ -24,7 +30,7 @@ CREATE TABLE _tenancy_stamp (
     tenant TEXT NOT NULL,
     epoch INTEGER NOT NULL,
     open INTEGER NOT NULL CHECK (open IN (0, 1))
-) STRICT;
+, locator TEXT NOT NULL DEFAULT '') STRICT;
 CREATE TABLE _tenancy_migrations (
     version INTEGER PRIMARY KEY,
     name TEXT NOT NULL,
@@ -32,7 +38,7 @@ CREATE TABLE _tenancy_migrations (
     applied_at INTEGER NOT NULL,
     micros INTEGER NOT NULL
 ) STRICT;
-INSERT INTO _tenancy_stamp VALUES (1, '', 0, 1);
+INSERT INTO _tenancy_stamp VALUES (1, '', 0, 1, '');
 ";
 
 /// Makes the library's own tables in an empty database.
@@ -43,10 +49,52 @@ pub(crate) fn create(connection: &Connection) -> Result<()> {
 
 /// Makes the file this incarnation's.
 pub(crate) fn write(connection: &Connection, tenant: &Tenant) -> Result<()> {
-    let mut write = connection
-        .prepare_cached("UPDATE main._tenancy_stamp SET tenant = ?1, epoch = ?2, open = 1")?;
-    write.execute(params![tenant.id().as_str(), epoch_of(tenant)])?;
+    let sql = "UPDATE main._tenancy_stamp SET tenant = ?1, epoch = ?2, open = 1, locator = ?3";
+    let mut write = connection.prepare_cached(sql)?;
+    let locator = &tenant.placement().locator;
+    write.execute(params![tenant.id().as_str(), epoch_of(tenant), locator])?;
     Ok(())
+}
+
+/// Adds the locator to a file of before the stamp held it, in one transaction that waits for
+/// no other writer.
+pub(crate) fn add_locator(connection: &Connection, tenant: &Tenant) -> Result<()> {
+    let timeout = pragma(connection, "busy_timeout")?.unsigned_abs();
+    connection.busy_timeout(Duration::ZERO)?;
+    let added = try_add_locator(connection, tenant);
+    connection.busy_timeout(Duration::from_millis(timeout))?;
+    added
+}
+
+fn try_add_locator(connection: &Connection, tenant: &Tenant) -> Result<()> {
+    let behavior = TransactionBehavior::Immediate;
+    let transaction = Transaction::new_unchecked(connection, behavior)?;
+    // Another process may have been faster.
+    let columns = |row: &Row<'_>| Ok(row.as_ref().column_count());
+    if connection.query_row(READ, [], columns)? <= LOCATOR {
+        let column = PLACED.trim_start_matches(", ");
+        let sql = format!("ALTER TABLE main._tenancy_stamp ADD COLUMN {column}");
+        connection.execute_batch(&sql)?;
+    }
+    let sql = "UPDATE main._tenancy_stamp SET locator = ?1 WHERE locator = ''";
+    connection.execute(sql, [&*tenant.placement().locator])?;
+    transaction.commit()
+}
+
+/// The whole row: the column of the locator is missing in files that an older version made.
+const READ: &str = "SELECT * FROM main._tenancy_stamp";
+const TENANT: usize = 1;
+const EPOCH: usize = 2;
+const OPEN: usize = 3;
+const LOCATOR: usize = 4;
+
+/// The place that a file was made for; `None` for one of before the stamp held it.
+fn locator(row: &Row<'_>) -> Result<Option<Box<str>>> {
+    if row.as_ref().column_count() <= LOCATOR {
+        return Ok(None);
+    }
+    let locator: Box<str> = row.get(LOCATOR)?;
+    Ok(Some(locator).filter(|locator| !locator.is_empty()))
 }
 
 /// Closes the file: from now on every open of it is refused.
@@ -64,6 +112,8 @@ pub(crate) fn reopen(connection: &Connection) -> Result<()> {
 pub(crate) enum Stamp {
     /// It is this incarnation's, at this schema version.
     Own { schema: u32 },
+    /// It is this incarnation's, and was made before the stamp held its place.
+    Unplaced { schema: u32 },
     /// It came from the stock, and nobody has opened it since.
     Untaken { schema: u32 },
     /// It is this incarnation's, and closed: the tenant was retired.
@@ -109,11 +159,11 @@ fn read_all(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
             _ => format!("a database of application {id}").into(),
         }));
     }
-    let sql = "SELECT tenant, epoch, open FROM main._tenancy_stamp";
-    let row = connection
-        .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional();
-    let (found, epoch, open): (Box<str>, i64, bool) = match row {
+    let row = connection.query_row(READ, [], |row| {
+        let locator = locator(row)?;
+        Ok((row.get(TENANT)?, row.get(EPOCH)?, row.get(OPEN)?, locator))
+    });
+    let (found, epoch, open, locator): (Box<str>, i64, bool, _) = match row.optional() {
         Ok(Some(row)) => row,
         Ok(None) => return Ok(Stamp::Foreign("a database with an empty stamp".into())),
         Err(error) if is_no_stamp(&error) => {
@@ -126,6 +176,11 @@ fn read_all(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
         let found: String = found.escape_debug().take(80).collect();
         return Ok(Stamp::Foreign(format!("stamped {found}@{epoch}").into()));
     }
+    let other = |locator: &str| *locator != *tenant.placement().locator;
+    if locator.as_deref().is_some_and(other) {
+        let found = format!("stamped {found}@{epoch}, and the file of another place");
+        return Ok(Stamp::Foreign(found.into()));
+    }
     if !open {
         return Ok(Stamp::Closed);
     }
@@ -135,9 +190,10 @@ fn read_all(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
         return Ok(Stamp::Own { schema });
     }
     let schema = schema(connection)?;
-    Ok(match own {
-        true => Stamp::Own { schema },
-        false => Stamp::Untaken { schema },
+    Ok(match (own, locator) {
+        (false, _) => Stamp::Untaken { schema },
+        (true, None) => Stamp::Unplaced { schema },
+        (true, Some(_)) => Stamp::Own { schema },
     })
 }
 
@@ -169,14 +225,18 @@ fn claim_of(connection: &Connection) -> Result<Option<Claim>> {
     if pragma(connection, "application_id")? != i64::from(TENANT_FILE) || !is_plain(connection)? {
         return Ok(None);
     }
-    let sql = "SELECT tenant, epoch, open FROM main._tenancy_stamp";
-    let claim = connection.query_row(sql, [], |row| {
-        let id = row.get_ref(0)?.as_str()?.parse().ok();
-        let epoch = u64::try_from(row.get::<_, i64>(1)?)
+    let claim = connection.query_row(READ, [], |row| {
+        let id = row.get_ref(TENANT)?.as_str()?.parse().ok();
+        let epoch = u64::try_from(row.get::<_, i64>(EPOCH)?)
             .ok()
             .and_then(Epoch::new);
-        let open = row.get(2)?;
-        Ok(id.zip(epoch).map(|(id, epoch)| Claim { id, epoch, open }))
+        let (open, locator) = (row.get(OPEN)?, locator(row)?);
+        Ok(id.zip(epoch).map(|(id, epoch)| Claim {
+            id,
+            epoch,
+            open,
+            locator,
+        }))
     });
     Ok(claim.optional()?.flatten())
 }
@@ -187,6 +247,16 @@ pub(crate) struct Claim {
     pub(crate) id: TenantId,
     pub(crate) epoch: Epoch,
     pub(crate) open: bool,
+    /// The place that it was made for; `None` for files of before the stamp held it.
+    pub(crate) locator: Option<Box<str>>,
+}
+
+impl Claim {
+    /// Returns whether the file may stand in this place.
+    pub(crate) fn fits(&self, place: &Place) -> bool {
+        let locator = self.locator.as_ref();
+        self.epoch == place.epoch && locator.is_none_or(|locator| *locator == place.locator)
+    }
 }
 
 /// Whether the stamp is the table that this library makes: a column that is computed can take any
@@ -194,7 +264,9 @@ pub(crate) struct Claim {
 fn is_plain(connection: &Connection) -> Result<bool> {
     let sql = "SELECT sql FROM main.sqlite_schema WHERE name = '_tenancy_stamp'";
     let made = connection.query_row(sql, [], |row| row.get::<_, Box<str>>(0));
-    Ok(made.optional()?.is_some_and(|made| BASE.contains(&*made)))
+    let before = BASE.replace(PLACED, "");
+    let ours = |made: Box<str>| BASE.contains(&*made) || before.contains(&*made);
+    Ok(made.optional()?.is_some_and(ours))
 }
 
 /// Is this still the file that was opened? For connections that were idle.
@@ -224,12 +296,18 @@ pub(crate) fn check_and_take(
         // Read again: somebody may have been faster.
         found = take(connection, tenant).and_then(|()| read(connection, tenant));
     }
+    if let Ok(Stamp::Unplaced { .. }) = found {
+        // A disk that is full or read-only, and another writer, are no reason not to open it.
+        let _ = add_locator(connection, tenant);
+    }
     judge(found, tenant, path)
 }
 
 fn judge(found: Result<Stamp>, tenant: &Tenant, path: &Path) -> Result<u32, OpenError> {
     let found = match found {
-        Ok(Stamp::Own { schema } | Stamp::Untaken { schema }) => return Ok(schema),
+        Ok(Stamp::Own { schema } | Stamp::Untaken { schema } | Stamp::Unplaced { schema }) => {
+            return Ok(schema);
+        }
         Ok(Stamp::Closed) => {
             let (tenant, path) = (tenant.to_ref(), path.to_owned());
             return Err(OpenError::Retired { tenant, path });

@@ -9,7 +9,7 @@ use tenancy_core::{
 };
 use tenancy_sqlite::{Depth, Fleet, RebuildError, ValidateOptions};
 
-use crate::util::{at, files_below, notes, quick_dir};
+use crate::util::{at, files_below, make_dir, notes, quick_dir};
 
 fn by() -> Actor {
     Actor::new("test")
@@ -54,7 +54,7 @@ fn path(root: &Path, tenant: &Tenant) -> PathBuf {
 /// A place that nobody drew: this byte sixteen times.
 fn place(root: &Path, byte: &str, epoch: u64) -> PathBuf {
     let dir = root.join("tenants").join(byte);
-    fs::create_dir_all(&dir).unwrap();
+    make_dir(&dir);
     dir.join(format!("{}.{epoch}.db", byte.repeat(16)))
 }
 
@@ -132,6 +132,93 @@ fn tenants_come_back_with_their_epochs_and_rows_and_let_nobody_in() {
     assert!(fleet.check().unwrap().all_current());
 }
 
+/// Files of before the stamp held the locator.
+fn forget_locator(path: &Path) {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let sql = "ALTER TABLE _tenancy_stamp DROP COLUMN locator";
+    connection.execute_batch(sql).unwrap();
+}
+
+fn stamp_of(path: &Path) -> (String, Option<String>) {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let sql = "SELECT sql FROM sqlite_schema WHERE name = '_tenancy_stamp'";
+    let made = connection.query_row(sql, [], |row| row.get(0)).unwrap();
+    let sql = "SELECT locator FROM _tenancy_stamp";
+    (made, connection.query_row(sql, [], |row| row.get(0)).ok())
+}
+
+#[test]
+fn an_older_stamp_gets_its_place_at_the_next_open_that_can_write() {
+    let dir = quick_dir();
+    let root = dir.path();
+    let fleet = open(root);
+    let acme = made(&fleet, "acme", "of acme");
+    let path = path(root, &acme);
+    let new = stamp_of(&path);
+    let locator = acme.placement().locator.to_string();
+    assert_eq!(new.1, Some(locator.clone()));
+    forget_locator(&path);
+    assert_eq!(stamp_of(&path).1, None);
+
+    let writer = rusqlite::Connection::open(&path).unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let began = std::time::Instant::now();
+    assert_eq!(read(&fleet, &acme), "of acme");
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "it waits for no writer"
+    );
+    writer.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(stamp_of(&path).1, None);
+    // A lock on the file is refused to nobody who comes later.
+    drop(writer);
+    assert_eq!(read(&fleet, &acme), "of acme");
+    assert_eq!(stamp_of(&path), new, "as if it had been made so");
+    let options = ValidateOptions::new().depth(Depth::Full);
+    let found = fleet.validate(&options, &mut |_| {}).unwrap();
+    assert!(found.is_sound(), "{:?}", found.findings);
+}
+
+#[test]
+fn a_copy_under_another_name_is_no_rival_of_the_live_file() {
+    let dir = quick_dir();
+    let root = dir.path();
+    let fleet = open(root);
+    let acme = made(&fleet, "acme", "of acme");
+    let (live, copy) = (path(root, &acme), place(root, "ab", 1));
+    fs::copy(&live, &copy).unwrap();
+    let connection = rusqlite::Connection::open(&copy).unwrap();
+    let sql = "UPDATE notes SET text = 'of the copy'";
+    connection.execute_batch(sql).unwrap();
+    drop(connection);
+    let trashed = format!("{}.1.1.db", "cd".repeat(16));
+    fs::copy(&live, root.join("trash").join(&trashed)).unwrap();
+    let time = |path| fs::metadata(path).unwrap().modified().unwrap();
+    assert!(time(&copy) > time(&live));
+    drop(fleet);
+    forget_catalog(root);
+
+    let rebuilt = Fleet::rebuild_catalog(root, &by()).unwrap();
+    assert_eq!(texts(&rebuilt.tenants), ["acme@1"]);
+    let silent: Vec<_> = rebuilt.silent.iter().map(|p| p.file_name()).collect();
+    assert_eq!(silent, [copy.file_name(), Some(trashed.as_ref())]);
+    let fleet = open(root);
+    let acme = fleet.catalog().page(None, 9).unwrap().remove(0);
+    assert_eq!(read(&fleet, &acme), "of acme");
+    assert!(live.exists() && path(root, &acme) == live);
+
+    // Nor is it opened where a row names it.
+    let placement = tenancy_core::Placement::new("sqlite", "ab".repeat(16));
+    let moved = acme.to_builder().placement(placement).build().unwrap();
+    let manager = tenancy_pool::Driver::manager(fleet.driver(), &moved);
+    let error = r2d2::ManageConnection::connect(&manager).unwrap_err();
+    let foreign = matches!(error, tenancy_sqlite::OpenError::WrongDatabase { .. });
+    assert!(
+        foreign && error.to_string().contains("of another place"),
+        "{error}"
+    );
+}
+
 #[test]
 fn of_two_files_of_one_incarnation_the_one_in_use_wins_then_the_last_written() {
     let dir = quick_dir();
@@ -150,8 +237,17 @@ fn of_two_files_of_one_incarnation_the_one_in_use_wins_then_the_last_written() {
     let trashed = root
         .join("trash")
         .join(format!("{}.1.1.db", "cd".repeat(16)));
-    fs::copy(path(root, &acme), trashed).unwrap();
+    fs::copy(path(root, &acme), &trashed).unwrap();
     drop(fleet);
+    let live = path(root, &acme);
+    let written = fs::metadata(&live).unwrap().modified().unwrap();
+    for file in [&live, &copy, &trashed] {
+        forget_locator(file);
+    }
+    // The copy was written first, whatever was done to it since.
+    let earlier = written - Duration::from_secs(60);
+    let copy = fs::File::options().write(true).open(copy).unwrap();
+    copy.set_modified(earlier).unwrap();
     forget_catalog(root);
     let rebuilt = Fleet::rebuild_catalog(root, &by()).unwrap();
     assert_eq!(texts(&rebuilt.tenants), ["acme@1"]);

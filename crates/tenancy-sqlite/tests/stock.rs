@@ -388,6 +388,8 @@ fn an_older_catalog_that_was_restored_does_not_hide_a_tenants_file() {
     let wal = rusqlite::Connection::open(&old).unwrap();
     wal.execute_batch("PRAGMA journal_mode = WAL").unwrap();
     drop(wal);
+    let closed = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&old, closed).unwrap();
     std::fs::rename(&old, &new).unwrap();
     let storage = at(dir.path()).migrations(notes()).open().unwrap();
     let shop = Shop::of(Root::of(storage, dir));

@@ -15,7 +15,7 @@ use tenancy_sqlite::{
     ValidateOptions,
 };
 
-use crate::util::{child, quick_dir};
+use crate::util::{child, make_dir, quick_dir};
 
 /// A copy of the root that is kept in `root_of_format_2`; `made_by.rs.txt` there says how it
 /// was made.
@@ -26,7 +26,7 @@ fn kept() -> tempfile::TempDir {
     // Empty directories and modes are not kept by a repository.
     for name in ["tenants", "staging", "trash"] {
         let path = dir.path().join(name);
-        fs::create_dir_all(&path).unwrap();
+        make_dir(&path);
     }
     fs::remove_file(dir.path().join("made_by.rs.txt")).unwrap();
     dir
@@ -38,7 +38,7 @@ fn copy(from: &Path, to: &Path) {
         let entry = entry.unwrap();
         let to = to.join(entry.file_name());
         if entry.path().is_dir() {
-            fs::create_dir(&to).unwrap();
+            make_dir(&to);
             copy(&entry.path(), &to);
         } else {
             fs::copy(entry.path(), &to).unwrap();

@@ -43,6 +43,13 @@ pub fn catalog(root: impl AsRef<Path>) -> Result<SqliteCatalog, StorageError> {
     Ok(at(root).open()?.catalog().clone())
 }
 
+/// Makes a directory as the library makes its own.
+pub fn make_dir(path: &Path) {
+    let mut new = std::fs::DirBuilder::new();
+    let new = std::os::unix::fs::DirBuilderExt::mode(&mut new, 0o700);
+    new.recursive(true).create(path).expect("a directory");
+}
+
 /// A directory that goes away, in memory where that is possible: what is tested here
 /// is not the disk. What is about durable steps uses the disk.
 pub fn quick_dir() -> TempDir {
@@ -149,7 +156,7 @@ impl Root {
         let locator = &*tenant.placement().locator;
         let mut path = self.driver.root().join("tenants");
         path.push(&locator[..2]);
-        std::fs::create_dir_all(&path).unwrap();
+        make_dir(&path);
         path.push(format!("{locator}.{}.db", tenant.epoch()));
         path
     }

@@ -226,7 +226,9 @@ impl Shared {
 /// retired tenant's is.
 fn judge_stamp(stamp: Stamp, status: TenantStatus) -> Result<Option<u32>, Problem> {
     match stamp {
-        Stamp::Own { schema } | Stamp::Untaken { schema } => Ok(Some(schema)),
+        Stamp::Own { schema } | Stamp::Untaken { schema } | Stamp::Unplaced { schema } => {
+            Ok(Some(schema))
+        }
         Stamp::Closed if status == TenantStatus::Retiring => Ok(None),
         Stamp::Closed => Err(Problem::Closed),
         Stamp::Foreign(found) => Err(Problem::Foreign { found }),

@@ -39,8 +39,9 @@ pub struct Rebuilt {
     pub retired: Vec<TenantRef>,
     /// Where files are now that say they are of a tenant which has a better one.
     pub quarantined: Vec<PathBuf>,
-    /// Files that say nothing of themselves, or cannot be read. They are left where
-    /// they are, and are [orphans](crate::Problem::Orphan) now.
+    /// Files that say nothing of themselves or were made for another place, and those that
+    /// cannot be read. They are left where they are, and are
+    /// [orphans](crate::Problem::Orphan) now.
     pub silent: Vec<PathBuf>,
     /// Where the catalog is now that was no catalog any more.
     pub damaged_catalog: Option<PathBuf>,
@@ -204,7 +205,7 @@ fn look_at_all(root: &Root) -> Result<(Vec<Found>, Vec<PathBuf>), RepairError> {
             // A file whose name says something else was put there by hand.
             // One from the stock, taken or not, never was in use.
             claim: Some(claim)
-                .filter(|claim| claim.epoch == place.epoch && claim.id != *place.nobody().id())?,
+                .filter(|claim| claim.fits(place) && claim.id != *place.nobody().id())?,
             schema,
             trashed: *trashed,
             modified: fs::symlink_metadata(path)

@@ -3,7 +3,6 @@
 mod plants;
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use tenancy_sqlite::{
     Validation,
 };
 
-use crate::util::{at, files_below, notes, quick_dir};
+use crate::util::{at, files_below, make_dir, notes, quick_dir};
 use plants::{PLANTS, orphan, wal_of};
 
 const NOW: Duration = Duration::ZERO;
@@ -66,8 +65,7 @@ impl World {
     /// A directory for tenants' files, made if it is missing.
     fn dir(&self, name: &str) -> PathBuf {
         let dir = self.driver().root().join("tenants").join(name);
-        let mut new = fs::DirBuilder::new();
-        new.recursive(true).mode(0o700).create(&dir).unwrap();
+        make_dir(&dir);
         dir
     }
 
