@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use tempfile::TempDir;
-use tenancy::{
-    Migration, Migrations, Rule, SqliteDriver, SqliteStorage, Tenancy, TenantId, Upkeep,
-};
+use tenancy::sqlite::{Migration, Migrations, SqliteDriver, SqliteStorage};
+use tenancy::{Rule, Tenancy, TenantId, Upkeep};
 use tenancy_benches::size;
 
 /// How many are ready before each measurement; a filling makes at most a hundred.

@@ -1,7 +1,8 @@
 //! `fsyncs one|many|stock N`: creates so many tenants through the facade, one after the
 //! other, at once, or from a stock that is filled before, for `scripts/fsyncs` to count what waits for the disk.
 
-use tenancy::{Migration, Migrations, Rule, SqliteStorage, Tenancy, TenantSpec, Upkeep};
+use tenancy::sqlite::{Migration, Migrations, SqliteStorage};
+use tenancy::{Rule, Tenancy, TenantSpec, Upkeep};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -18,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let spec = |n: usize| Ok(TenantSpec::new(format!("t{n}").parse()?));
     let specs: Vec<_> = (0..count)
         .map(spec)
-        .collect::<Result<_, tenancy::InvalidTenantId>>()?;
+        .collect::<Result<_, tenancy::catalog::InvalidTenantId>>()?;
     match how.as_str() {
         "one" | "stock" => {
             // A hundred at most a round; as many as are wanted are ready then.

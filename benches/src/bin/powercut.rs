@@ -12,10 +12,10 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use tenancy::{
-    Actor, Depth, Migration, Migrations, Rule, SqliteDriver, SqliteStorage, SqliteStorageBuilder,
-    Tenancy, TenantId, TenantStatus, Upkeep, ValidateOptions,
-};
+use tenancy::catalog::Actor;
+use tenancy::fleet::{Depth, ValidateOptions};
+use tenancy::sqlite::{Migration, Migrations, SqliteDriver, SqliteStorage, SqliteStorageBuilder};
+use tenancy::{Rule, Tenancy, TenantId, TenantStatus, Upkeep};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 

@@ -89,7 +89,9 @@ impl fmt::Display for OneLine<'_> {
 
 impl From<tenancy::Error> for Failure {
     fn from(error: tenancy::Error) -> Self {
-        use tenancy::{Error, StorageError, WriteError};
+        use tenancy::Error;
+        use tenancy::catalog::WriteError;
+        use tenancy::sqlite::StorageError;
         match error {
             Error::Config(_)
             | Error::Resolver(_)
@@ -111,14 +113,14 @@ impl From<tenancy::Error> for Failure {
     }
 }
 
-impl From<tenancy::FleetError> for Failure {
-    fn from(error: tenancy::FleetError) -> Self {
+impl From<tenancy::fleet::FleetError> for Failure {
+    fn from(error: tenancy::fleet::FleetError) -> Self {
         Self::Refused(error.into())
     }
 }
 
-impl From<tenancy::ConfigError> for Failure {
-    fn from(error: tenancy::ConfigError) -> Self {
+impl From<tenancy::config::ConfigError> for Failure {
+    fn from(error: tenancy::config::ConfigError) -> Self {
         Self::Usage(error.into())
     }
 }
@@ -139,7 +141,7 @@ mod tests {
     #[test]
     fn an_error_and_its_causes_make_one_line() {
         let cause = io::Error::other("disk\nfull");
-        let error = tenancy::CatalogError::new(cause);
+        let error = tenancy::catalog::CatalogError::new(cause);
         assert_eq!(
             OneLine(&error).to_string(),
             "the catalog cannot be asked; see the cause and try again: disk full"

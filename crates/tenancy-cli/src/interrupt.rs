@@ -3,7 +3,7 @@
 use std::process;
 use std::sync::LazyLock;
 
-use tenancy::Stop;
+use tenancy::fleet::Stop;
 
 use crate::failure::Failure;
 

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use tenancy::{
-    Actor, Behind, Config, Fleet, SqliteDriver, StorageError, Tenancy, TenancyBuilder, Upkeep,
-};
+use tenancy::catalog::Actor;
+use tenancy::fleet::Fleet;
+use tenancy::sqlite::{Behind, SqliteDriver, StorageError};
+use tenancy::{Config, Tenancy, TenancyBuilder, Upkeep};
 
 use crate::args::Global;
 use crate::failure::Failure;

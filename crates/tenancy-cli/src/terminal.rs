@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use std::sync::Arc;
 
-use tenancy::{Event, Observer, Observing};
+use tenancy::event::{Event, Observer, Observing};
 
 use crate::args::Global;
 use crate::failure::Failure;
@@ -29,7 +29,7 @@ pub fn notes_waits(global: &Global) -> Option<Observing> {
         }
     }
     let is_seen = io::stderr().is_terminal() && !global.quiet;
-    is_seen.then(|| tenancy::observe(Arc::new(Notes)))
+    is_seen.then(|| tenancy::event::observe(Arc::new(Notes)))
 }
 
 /// Does somebody read what we ask, and type the answer?

@@ -4,22 +4,7 @@ use std::vec;
 
 use tenancy_core::{Tenant, TenantId};
 
-use crate::Error;
-
-/// A method of an embedder's catalog or driver gave another number of answers than it was
-/// asked for, so that none can be told to belong to a tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{method}` was asked about {asked} tenants and gave {given} answers; correct it, then create them again, which completes what was begun"
-)]
-pub struct Miscounted {
-    /// The method.
-    pub method: &'static str,
-    /// The number of tenants that it was asked about.
-    pub asked: usize,
-    /// The number of answers.
-    pub given: usize,
-}
+use crate::error::{Error, Miscounted};
 
 /// Answers in the order of the questions, one for each.
 pub(crate) struct Answers<T> {

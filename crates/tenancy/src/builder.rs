@@ -92,7 +92,9 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
     /// the base is yours. Nothing is refused without a list.
     ///
     /// ```
-    /// # use tenancy::*;
+    /// use tenancy::sqlite::SqliteStorage;
+    /// use tenancy::{Error, Rule, Tenancy};
+    ///
     /// # let root = tempfile::tempdir()?;
     /// // As it is published: std::fs::read_to_string("public_suffix_list.dat")?
     /// let list = "com\nuk\nco.uk\n*.ck\n!www.ck";

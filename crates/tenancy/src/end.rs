@@ -19,7 +19,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// [`maintain`](Self::maintain) once they have heard of it: allow a second or two.
     ///
     /// ```
-    /// # use tenancy::{Rule, SqliteStorage, Tenancy, TenantId, TenantStatus};
+    /// # use tenancy::{Rule, Tenancy, TenantId, TenantStatus};
+    /// # use tenancy::sqlite::SqliteStorage;
     /// # let root = tempfile::tempdir()?;
     /// # let tenancy = Tenancy::builder(SqliteStorage::create(root.path())?);
     /// # let tenancy = tenancy.resolver(|rules| rules.rule(Rule::domain())).build()?;

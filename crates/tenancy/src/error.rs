@@ -7,7 +7,6 @@ use tenancy_core::{
 };
 use tenancy_pool::{CheckoutError, CloseError, InvalidPools};
 
-use crate::answers::Miscounted;
 use crate::config::ConfigError;
 
 /// Whatever a [`Tenancy`](crate::Tenancy) refuses. Each operation's own error is
@@ -127,6 +126,21 @@ pub enum Error {
         "the maintenance thread could not be started; see the cause, or choose `Upkeep::Manual`"
     )]
     Thread(#[source] std::io::Error),
+}
+
+/// A method of an embedder's catalog or driver gave another number of answers than it was
+/// asked for, so that none can be told to belong to a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{method}` was asked about {asked} tenants and gave {given} answers; correct it, then create them again, which completes what was begun"
+)]
+pub struct Miscounted {
+    /// The method.
+    pub method: &'static str,
+    /// The number of tenants that it was asked about.
+    pub asked: usize,
+    /// The number of answers.
+    pub given: usize,
 }
 
 impl<E: std::error::Error + Send + Sync + 'static> From<CheckoutError<E>> for Error {

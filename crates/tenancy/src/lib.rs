@@ -2,7 +2,8 @@
 //! connections to its database, and never to another's.
 //!
 //! ```
-//! use tenancy::{Method, Migration, Migrations, RequestHead, Rule, SqliteStorage};
+//! use tenancy::{Method, RequestHead, Rule};
+//! use tenancy::sqlite::{Migration, Migrations, SqliteStorage};
 //! use tenancy::{Tenancy, TenantId};
 //!
 //! let root = tempfile::tempdir()?;
@@ -42,7 +43,7 @@
 
 mod answers;
 mod builder;
-mod config;
+pub mod config;
 mod create;
 mod end;
 mod error;
@@ -50,39 +51,89 @@ mod life;
 mod names;
 mod spec;
 #[cfg(feature = "sqlite")]
-mod sqlite;
+mod storage;
 mod tenancy;
 mod upkeep;
 
-pub use answers::Miscounted;
 pub use builder::TenancyBuilder;
-pub use config::{
-    Config, ConfigError, PathRule, PoolConfig, ResolveConfig, RetentionConfig, StorageConfig,
-};
+pub use config::Config;
 pub use error::Error;
 pub use spec::TenantSpec;
 pub use tenancy::Tenancy;
 pub use upkeep::Upkeep;
 
-pub use tenancy_core::*;
-pub use tenancy_pool::{
-    Access, Activity, Builder as PoolsBuilder, Checkout, CheckoutError, CheckoutStep,
-    CloseAllError, CloseError, Connection, Counters, Descriptors, Driver, DriverError, Eviction,
-    Holder, Holders, InvalidPools, Label, PoolStats, PreviousFailure, Seat, SeatFuture, TenantPool,
-    TenantPools, TenantStats,
+pub use tenancy_core::{
+    Method, RequestHead, Resolution, Resolved, Rule, Scope, Tenant, TenantId, TenantStatus,
 };
+
+/// The resolver and the path classifier: which tenant is a request for, and what is its path?
+pub mod resolve {
+    pub use tenancy_core::{
+        BadHost, BadPath, Classified, Classifier, ClassifierBuilder, Clock, Excerpt, Explanation,
+        Headers, HostProblem, InvalidResolver, InvalidRule, NormalPath, PathClass, Preset, Reason,
+        Refusal, ResolveError, Resolver, ResolverBuilder, RouteMode, RuleKind, Step, Target,
+        UnknownPathClass, UnknownRouteMode,
+    };
+}
+
+/// Scopes: the stretch of code or the future in which a tenant is current.
+pub mod scope {
+    pub use tenancy_core::scope::*;
+}
+
+/// The catalog of all tenants: its rows, its traits, and what a driver answers.
+pub mod catalog {
+    pub use crate::error::Miscounted;
+    pub use tenancy_core::{
+        Actor, Attributes, Binding, CLAIM_TTL, Catalog, CatalogError, CatalogWriter, Challenge,
+        Change, Changes, Domain, Epoch, FromStock, InvalidDomain, InvalidSuffixList,
+        InvalidTenantId, InvalidTenantRef, IsPublicSuffix, Maintenance, MemoryCatalog, Migrated,
+        Name, NewTenant, Placement, Proof, ProvisionError, Provisioned, Provisioner,
+        PublicSuffixes, SchemaTarget, Secret, TenantBuilder, TenantChange, TenantKey, TenantRef,
+        TooManyAttributes, UnknownStatus, Version, Versioned, WriteError,
+    };
+}
+
+/// Events and their observers.
+pub mod event {
+    #[cfg(feature = "tracing")]
+    pub use tenancy_core::TracingObserver;
+    pub use tenancy_core::{Event, Observer, Observers, Observing, emit, observe};
+}
+
+/// Bounded pools of connections per tenant.
+pub mod pool {
+    pub use tenancy_pool::{
+        Access, Activity, Builder, Checkout, CheckoutError, CheckoutStep, CloseAllError,
+        CloseError, Connection, Counters, Descriptors, Driver, DriverError, Eviction, Holder,
+        Holders, InvalidPools, Label, PoolStats, PreviousFailure, Seat, SeatFuture, TenantPool,
+        TenantPools, TenantStats,
+    };
+}
+
+/// One SQLite file per tenant.
 #[cfg(feature = "sqlite")]
-pub use tenancy_sqlite::{
-    AuditEvent, Back, Behind, BrokenChain, Check, Depth, Durability, FileError, FileSystems,
-    Finding, Fixed, Fleet, FleetError, FleetOptions, FleetReport, Hardening, InvalidJobs,
-    InvalidStock, IoError, KeptCopy, LeftOut, MigrateError, Migration, Migrations, MigrationsError,
-    NotUndone, OpenError, Plan, Planned, PlannedBack, Problem, Progress, RebuildError, Rebuilt,
-    Recovered, Refusal, Repair, RepairError, RollbackPlan, Run, RunEnd, RunHolder, SchemaCounts,
-    SchemaStatus, SeedError, Seeds, SeedsError, Snapshot, SqliteCatalog, SqliteConnection,
-    SqliteDriver, SqliteManager, SqliteStorage, SqliteStorageBuilder, Stock, Stop, StorageError,
-    TaskFailure, TenantDone, TenantFailed, TenantLeftOut, TrashedFile, Vacuumed, ValidateOptions,
-    Validated, Validation,
-};
+pub mod sqlite {
+    pub use tenancy_sqlite::{
+        AuditEvent, Behind, BrokenChain, Check, Checkpointed, Deadline, Durability, FileError,
+        FileSystems, Hardening, InvalidStock, IoError, MigrateError, Migration, Migrations,
+        MigrationsError, OpenError, Refusal, SeedError, Seeds, SeedsError, SqliteCatalog,
+        SqliteConnection, SqliteDriver, SqliteManager, SqliteStorage, SqliteStorageBuilder, Stock,
+        StorageError, Vacuumed,
+    };
+}
+
+/// One operation over many tenants: migrate, roll back, seed, validate, repair.
+#[cfg(feature = "sqlite")]
+pub mod fleet {
+    pub use tenancy_sqlite::{
+        Back, Depth, Finding, Fixed, Fleet, FleetError, FleetOptions, FleetReport, InvalidJobs,
+        KeptCopy, LeftOut, NotUndone, Plan, Planned, PlannedBack, Problem, Progress, RebuildError,
+        Rebuilt, Recovered, Repair, RepairError, RollbackPlan, Run, RunEnd, RunHolder,
+        SchemaCounts, SchemaStatus, Snapshot, Stop, TaskFailure, TenantDone, TenantFailed,
+        TenantLeftOut, TrashedFile, ValidateOptions, Validated, Validation,
+    };
+}
 
 /// The README's example, compiled and run.
 #[cfg(all(doctest, feature = "sqlite"))]

@@ -10,7 +10,7 @@ use tenancy_core::{Attributes, Placement, TenantId};
 ///     .attribute("plan", "pro")
 ///     .name("shop.acme.example");
 /// # let _ = acme;
-/// # Ok::<(), tenancy::InvalidTenantId>(())
+/// # Ok::<(), tenancy::catalog::InvalidTenantId>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "pass it to `Tenancy::create`"]

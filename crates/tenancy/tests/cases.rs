@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use tenancy::{Actor, CheckoutError, Error, NewTenant, OpenError, Placement, Proof, WriteError};
+use tenancy::Error;
+use tenancy::catalog::{Actor, NewTenant, Placement, Proof, WriteError};
+use tenancy::pool::CheckoutError;
+use tenancy::sqlite::OpenError;
 
 use crate::util::{World, id, mark};
 
@@ -60,7 +63,7 @@ fn every_case_of_catalog_guard_and_file_holds() {
 }
 
 #[track_caller]
-fn taken_by_t1(result: Result<tenancy::Name, Error>, name: &str) {
+fn taken_by_t1(result: Result<tenancy::catalog::Name, Error>, name: &str) {
     let error = result.expect_err("the name is t1's");
     assert!(
         matches!(error, Error::Write(WriteError::NameTaken { .. })),

@@ -4,10 +4,10 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-use tenancy::{
-    Config, ConfigError, MemoryCatalog, Method, PathClass, Preset, RequestHead, Resolution,
-    RouteMode, RuleKind, Tenancy, TenantId,
-};
+use tenancy::catalog::MemoryCatalog;
+use tenancy::config::ConfigError;
+use tenancy::resolve::{PathClass, Preset, RouteMode, RuleKind};
+use tenancy::{Config, Method, RequestHead, Resolution, Tenancy, TenantId};
 
 const EVERYTHING: &str = r#"
 [storage]

@@ -4,12 +4,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use tenancy::catalog::{
+    Actor, Binding, Catalog, CatalogError, CatalogWriter, Challenge, Changes, Domain,
+    MemoryCatalog, Migrated, Miscounted, Name, NewTenant, Placement, Proof, ProvisionError,
+    Provisioned, Provisioner, SchemaTarget, TenantChange, TenantKey, Version, Versioned,
+    WriteError,
+};
+use tenancy::pool::{Descriptors, Driver};
+use tenancy::resolve::{Clock, ResolverBuilder};
+use tenancy::sqlite::{SqliteDriver, SqliteManager, SqliteStorage};
 use tenancy::{
-    Actor, Binding, Catalog, CatalogError, CatalogWriter, Challenge, Changes, Clock, Descriptors,
-    Domain, Driver, Error, MemoryCatalog, Method, Migrated, Miscounted, Name, NewTenant, Placement,
-    Proof, ProvisionError, Provisioned, Provisioner, RequestHead, ResolverBuilder, SchemaTarget,
-    SqliteDriver, SqliteManager, SqliteStorage, Tenancy, TenancyBuilder, Tenant, TenantChange,
-    TenantId, TenantKey, TenantSpec, TenantStatus, Upkeep, Version, Versioned, WriteError,
+    Error, Method, RequestHead, Tenancy, TenancyBuilder, Tenant, TenantId, TenantSpec,
+    TenantStatus, Upkeep,
 };
 
 use crate::util::{id, rules};

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use tenancy::{
-    CatalogWriter, CheckoutError, Error, NewTenant, Provisioner, TenantChange, TenantSpec,
-    TenantStatus, WriteError,
-};
+use tenancy::catalog::{CatalogWriter, NewTenant, Provisioner, TenantChange, WriteError};
+use tenancy::pool::CheckoutError;
+use tenancy::{Error, TenantSpec, TenantStatus};
 
 use crate::util::{FailAt, World, at, id, mark, marks};
 
@@ -60,7 +59,7 @@ fn only_a_retired_tenant_is_revived_and_only_a_made_one_retired() {
     begun.status = TenantStatus::Provisioning;
     let catalog = world.catalog();
     catalog
-        .insert(begun, &tenancy::Actor::new("dead"))
+        .insert(begun, &tenancy::catalog::Actor::new("dead"))
         .expect("a row");
     for (result, says) in [
         (
@@ -88,7 +87,7 @@ fn a_tenant_of_every_status_can_be_destroyed() {
     for status in TenantStatus::ALL {
         let acme = world.made("acme");
         let change = TenantChange::status(status);
-        let by = tenancy::Actor::new("test");
+        let by = tenancy::catalog::Actor::new("test");
         let catalog = world.catalog();
         catalog
             .update(acme.id(), acme.version(), change, &by)
@@ -295,7 +294,7 @@ fn a_row_that_vanished_while_its_database_was_made_leaves_no_file() {
         .clone();
     world.when(FailAt::BeforeProvision, move || {
         let begun = catalog.page(None, 1).expect("rows").remove(0);
-        let by = tenancy::Actor::new("somebody");
+        let by = tenancy::catalog::Actor::new("somebody");
         let removed = catalog.remove(begun.id(), begun.version(), &by);
         removed.expect("it is there");
     });

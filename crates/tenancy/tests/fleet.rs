@@ -1,9 +1,8 @@
 //! What creations leave behind for those who migrate all tenants.
 
-use tenancy::{
-    CatalogWriter, Config, Migration, Migrations, NewTenant, Provisioner, Rule, Seeds,
-    SqliteDriver, SqliteStorage, Tenancy, TenantSpec, TenantStatus, Upkeep,
-};
+use tenancy::catalog::{CatalogWriter, NewTenant, Provisioner};
+use tenancy::sqlite::{Migration, Migrations, Seeds, SqliteDriver, SqliteStorage};
+use tenancy::{Config, Rule, Tenancy, TenantSpec, TenantStatus, Upkeep};
 
 use crate::util::{at, id};
 
@@ -41,7 +40,9 @@ fn a_creation_that_an_older_program_began_ends_at_the_newest_schema() {
     let mut new = NewTenant::new(id("acme"));
     new.status = TenantStatus::Provisioning;
     new.placement = old.driver().place(&new.id).expect("a place");
-    let begun = old.catalog().insert(new, &tenancy::Actor::new("test"));
+    let begun = old
+        .catalog()
+        .insert(new, &tenancy::catalog::Actor::new("test"));
     old.driver()
         .provision(&begun.expect("a row"))
         .expect("a file");

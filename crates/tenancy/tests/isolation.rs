@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tenancy::{CheckoutError, Tenant};
+use tenancy::Tenant;
+use tenancy::pool::CheckoutError;
 
 use crate::util::{World, id, mark, marks};
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tenancy::{
-    CheckoutError, Error, Maintenance, NewTenant, Provisioner, TenantSpec, TenantStatus, WriteError,
-};
+use tenancy::catalog::{Maintenance, NewTenant, Provisioner, WriteError};
+use tenancy::pool::CheckoutError;
+use tenancy::{Error, TenantSpec, TenantStatus};
 
 use crate::util::{FailAt, World, at, id, mark, marks};
 
@@ -104,7 +104,7 @@ fn a_row_whose_process_died_before_anything_else_is_resumed() {
     row.placement = driver.place(&row.id).expect("a place");
     world
         .catalog()
-        .insert(row, &tenancy::Actor::new("dead"))
+        .insert(row, &tenancy::catalog::Actor::new("dead"))
         .expect("a row");
     world.made("acme");
     assert_eq!(world.said("acme.app.test"), "acme");

@@ -1,6 +1,7 @@
 //! Who owns a name, and which names nobody may have.
 
-use tenancy::{Challenge, Error, Name, Proof, TenantKey, TenantSpec, WriteError};
+use tenancy::catalog::{Challenge, Name, Proof, TenantKey, WriteError};
+use tenancy::{Error, TenantSpec};
 
 use crate::util::{World, id};
 

@@ -7,10 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
-use tenancy::{
-    Durability, Error, Migration, Migrations, Placement, SqliteDriver, SqliteStorage, Tenancy,
-    TenantId, TenantSpec, Upkeep, WriteError,
-};
+use tenancy::catalog::{Placement, WriteError};
+use tenancy::sqlite::{Durability, Migration, Migrations, SqliteDriver, SqliteStorage};
+use tenancy::{Error, Tenancy, TenantId, TenantSpec, Upkeep};
 
 use crate::util::{mark, marks, rules};
 

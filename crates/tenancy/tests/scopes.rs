@@ -10,8 +10,9 @@ use std::rc::Rc;
 
 use smol::LocalExecutor;
 use smol::future::yield_now;
+use tenancy::Tenant;
+use tenancy::pool::CheckoutError;
 use tenancy::scope::detached;
-use tenancy::{CheckoutError, Tenant};
 
 use crate::util::{World, mark, marks};
 
@@ -40,9 +41,9 @@ trait TenantOf {
     fn tenant_id(&self) -> String;
 }
 
-impl<D: tenancy::Driver> TenantOf for tenancy::Checkout<D> {
+impl<D: tenancy::pool::Driver> TenantOf for tenancy::pool::Checkout<D> {
     fn tenant_id(&self) -> String {
-        tenancy::Checkout::tenant(self).id().to_string()
+        tenancy::pool::Checkout::tenant(self).id().to_string()
     }
 }
 

@@ -4,10 +4,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tenancy::{
-    Actor, Config, Event, Fleet, MemoryCatalog, Migration, Migrations, Seeds, SqliteCatalog,
-    SqliteDriver, SqliteStorage, Stock, Tenancy, Tenant, TenantSpec, TenantStatus, Upkeep,
+use tenancy::catalog::{Actor, MemoryCatalog};
+use tenancy::event::Event;
+use tenancy::fleet::Fleet;
+use tenancy::sqlite::{
+    Migration, Migrations, Seeds, SqliteCatalog, SqliteDriver, SqliteStorage, Stock,
 };
+use tenancy::{Config, Tenancy, Tenant, TenantSpec, TenantStatus, Upkeep};
 
 use crate::util::{id, rules};
 
@@ -81,7 +84,7 @@ impl World {
     fn events_of(&self, tenant: &str) -> Vec<String> {
         let events = self
             .catalog
-            .events(tenancy::Version(0), 100)
+            .events(tenancy::catalog::Version(0), 100)
             .expect("events");
         let own = events.into_iter().filter(|event| &*event.tenant == tenant);
         own.map(|event| event.what.into()).collect()
@@ -181,7 +184,7 @@ fn a_placement_that_was_asked_for_is_no_place_of_the_stock() {
     let world = world(Upkeep::Manual);
     world.tenancy.maintain();
     let mut spec = TenantSpec::new(id("acme"));
-    let place = tenancy::Placement::new("sqlite", "5".repeat(32));
+    let place = tenancy::catalog::Placement::new("sqlite", "5".repeat(32));
     spec.placement = Some(place.clone());
     let acme = world.tenancy.create(spec).expect("a tenant");
     assert_eq!(acme.placement(), &place);

@@ -12,10 +12,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tenancy::{
-    Actor, Behind, Depth, Error, Event, Fleet, Migration, Migrations, RebuildError, Repair,
-    SqliteDriver, Tenancy, Tenant, TenantStatus, Upkeep, ValidateOptions, WriteError,
-};
+use tenancy::catalog::{Actor, WriteError};
+use tenancy::event::Event;
+use tenancy::fleet::{Depth, Fleet, RebuildError, Repair, ValidateOptions};
+use tenancy::sqlite::{Behind, Migration, Migrations, SqliteDriver};
+use tenancy::{Error, Tenancy, Tenant, TenantStatus, Upkeep};
 
 use crate::kills::{from_env, quick_dir};
 use crate::util::{Rng, at, id, rules};
@@ -201,7 +202,7 @@ fn mend(fleet: &Fleet, clock: Clock, until: Instant) -> usize {
             "orphan" => clock == Clock::Jumps,
             _ => false,
         };
-        let odd = |finding: &&tenancy::Finding| !expected(finding.code());
+        let odd = |finding: &&tenancy::fleet::Finding| !expected(finding.code());
         let odd: Vec<_> = validation.findings.iter().filter(odd).collect();
         assert!(odd.is_empty(), "{odd:?}");
         for fixed in fleet.fix(&validation, &by) {
@@ -261,7 +262,8 @@ fn check(root: &Path, clock: Clock, said: &str) -> usize {
     }
     let options = ValidateOptions::new().depth(Depth::Full);
     let validation = fleet.validate(&options, &mut |_| {}).expect("a look");
-    let odd = |finding: &&tenancy::Finding| clock == Clock::Steady || finding.code() != "orphan";
+    let odd =
+        |finding: &&tenancy::fleet::Finding| clock == Clock::Steady || finding.code() != "orphan";
     let odd: Vec<_> = validation.findings.iter().filter(odd).collect();
     assert!(odd.is_empty(), "{odd:?}");
     marked.difference(&ending).count()

@@ -1,8 +1,8 @@
 //! A driver and the catalog that belongs to it.
 
-use tenancy::{
-    CatalogWriter, Error, MemoryCatalog, Provisioner, SqliteStorage, Tenancy, Upkeep, WriteError,
-};
+use tenancy::catalog::{CatalogWriter, MemoryCatalog, Provisioner, WriteError};
+use tenancy::sqlite::SqliteStorage;
+use tenancy::{Error, Tenancy, Upkeep};
 
 use crate::util::{id, rules};
 

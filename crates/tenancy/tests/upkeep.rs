@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tenancy::{Event, MemoryCatalog, Tenancy, TenantStatus, Upkeep};
+use tenancy::catalog::MemoryCatalog;
+use tenancy::event::Event;
+use tenancy::{Tenancy, TenantStatus, Upkeep};
 
 use crate::util::{World, at, id, rules};
 
@@ -29,8 +31,8 @@ fn the_thread_applies_what_others_write_and_ends_with_the_last_handle() {
     let acme = tenancy.create(id("acme")).expect("a tenant");
     let before = count();
     // Not through the facade: only a sync can find this.
-    let change = tenancy::TenantChange::status(TenantStatus::Suspended);
-    let by = tenancy::Actor::new("another process");
+    let change = tenancy::catalog::TenantChange::status(TenantStatus::Suspended);
+    let by = tenancy::catalog::Actor::new("another process");
     tenancy
         .catalog()
         .update(acme.id(), acme.version(), change, &by)
@@ -58,9 +60,9 @@ fn a_changed_epoch_is_marked_in_the_pools_at_once() {
     let world = World::new();
     let acme = world.made("acme");
     drop(world.checkout(&acme).expect("a connection"));
-    let mut change = tenancy::TenantChange::default();
+    let mut change = tenancy::catalog::TenantChange::default();
     change.reincarnate = Some(acme.placement().clone());
-    let by = tenancy::Actor::new("another process");
+    let by = tenancy::catalog::Actor::new("another process");
     world
         .catalog()
         .update(acme.id(), acme.version(), change, &by)
@@ -70,7 +72,7 @@ fn a_changed_epoch_is_marked_in_the_pools_at_once() {
     assert_eq!(stats.epoch, Some(acme.epoch().next()));
     let error = world.checkout(&acme).expect_err("an older handle");
     assert!(
-        matches!(error, tenancy::CheckoutError::Superseded { .. }),
+        matches!(error, tenancy::pool::CheckoutError::Superseded { .. }),
         "{error}"
     );
 }

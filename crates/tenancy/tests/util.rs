@@ -7,12 +7,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tenancy::{
-    Checkout, Descriptors, Driver, Durability, Method, Migrated, Migration, Migrations, Placement,
-    ProvisionError, Provisioned, Provisioner, RequestHead, ResolveError, ResolverBuilder, Rule,
-    SchemaTarget, SqliteDriver, SqliteManager, SqliteStorage, SqliteStorageBuilder, StorageError,
-    Tenancy, TenancyBuilder, Tenant, TenantId, Upkeep,
+use tenancy::catalog::{
+    Migrated, Placement, ProvisionError, Provisioned, Provisioner, SchemaTarget,
 };
+use tenancy::pool::{Checkout, Descriptors, Driver};
+use tenancy::resolve::{ResolveError, ResolverBuilder};
+use tenancy::sqlite::{
+    Durability, Migration, Migrations, SqliteDriver, SqliteManager, SqliteStorage,
+    SqliteStorageBuilder, StorageError,
+};
+use tenancy::{Method, RequestHead, Rule, Tenancy, TenancyBuilder, Tenant, TenantId, Upkeep};
 
 /// A step at which a [`FailingDriver`] stops.
 #[derive(Debug, Clone, Copy, PartialEq)]

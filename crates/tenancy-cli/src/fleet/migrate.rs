@@ -1,7 +1,7 @@
 //! `tenancy migrate`.
 
 use serde::Serialize;
-use tenancy::{Fleet, Planned};
+use tenancy::fleet::{Fleet, Planned};
 
 use super::options;
 use crate::args::{Global, Migrate};
@@ -38,8 +38,8 @@ pub struct Counts {
     unknown: u64,
 }
 
-impl From<tenancy::SchemaCounts> for Counts {
-    fn from(counts: tenancy::SchemaCounts) -> Self {
+impl From<tenancy::fleet::SchemaCounts> for Counts {
+    fn from(counts: tenancy::fleet::SchemaCounts) -> Self {
         Self {
             newest: counts.newest,
             current: counts.current,
@@ -86,8 +86,8 @@ struct Row {
     steps: Vec<String>,
 }
 
-impl From<tenancy::Plan> for Plan {
-    fn from(plan: tenancy::Plan) -> Self {
+impl From<tenancy::fleet::Plan> for Plan {
+    fn from(plan: tenancy::fleet::Plan) -> Self {
         let (mut tenants, mut failed) = (Vec::new(), Vec::new());
         for Planned {
             tenant,

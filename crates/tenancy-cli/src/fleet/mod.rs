@@ -8,7 +8,8 @@ pub mod status;
 pub mod validate;
 
 use serde::Serialize;
-use tenancy::{FleetOptions, FleetReport, Progress, RunEnd, TenantId};
+use tenancy::TenantId;
+use tenancy::fleet::{FleetOptions, FleetReport, Progress, RunEnd};
 
 use crate::args::{Choice, Pace};
 use crate::failure::{Failure, OneLine};
@@ -53,8 +54,8 @@ struct LeftOut {
     why: String,
 }
 
-impl From<&tenancy::TenantLeftOut> for LeftOut {
-    fn from(left_out: &tenancy::TenantLeftOut) -> Self {
+impl From<&tenancy::fleet::TenantLeftOut> for LeftOut {
+    fn from(left_out: &tenancy::fleet::TenantLeftOut) -> Self {
         Self {
             tenant: left_out.tenant.id.to_string(),
             why: left_out.why.to_string(),
@@ -116,7 +117,7 @@ fn options(choice: &Choice, pace: &Pace) -> Result<FleetOptions, Failure> {
 fn run(
     what: &'static str,
     out: Output,
-    run: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<FleetReport, tenancy::FleetError>,
+    run: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<FleetReport, tenancy::fleet::FleetError>,
 ) -> Result<(), Failure> {
     interrupt::watch()?;
     let bar = out.bar(0, what);

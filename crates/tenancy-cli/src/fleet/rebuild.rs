@@ -1,7 +1,8 @@
 //! `tenancy validate --rebuild`: a new catalog for one that is lost.
 
 use serde::Serialize;
-use tenancy::{Fleet, RebuildError, Rebuilt, TenantRef};
+use tenancy::catalog::TenantRef;
+use tenancy::fleet::{Fleet, RebuildError, Rebuilt};
 
 use crate::args::Global;
 use crate::failure::Failure;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use tenancy::{Back, PlannedBack, RollbackPlan};
+use tenancy::fleet::{Back, PlannedBack, RollbackPlan};
 
 use super::{Failed, LeftOut, options};
 use crate::args::{Global, Rollback};
@@ -208,7 +208,7 @@ impl From<&RollbackPlan> for Plan {
     }
 }
 
-fn step((version, step): &(u32, tenancy::Migration)) -> String {
+fn step((version, step): &(u32, tenancy::sqlite::Migration)) -> String {
     format!("{version} {}", step.name())
 }
 

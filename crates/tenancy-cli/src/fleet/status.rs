@@ -1,7 +1,8 @@
 //! `tenancy status`.
 
 use serde::Serialize;
-use tenancy::{Fleet, SchemaStatus, TenantId};
+use tenancy::TenantId;
+use tenancy::fleet::{Fleet, SchemaStatus};
 
 use super::migrate::Counts;
 use crate::args::{Global, Status};

@@ -5,7 +5,8 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use serde::Serialize;
-use tenancy::{Config, SqliteStorage, StorageError};
+use tenancy::Config;
+use tenancy::sqlite::{SqliteStorage, StorageError};
 
 use crate::args::Init;
 use crate::failure::Failure;

@@ -1,7 +1,8 @@
 //! What a request gets, in the words of the batch format.
 
 use serde::Serialize;
-use tenancy::{Resolution, ResolveError, Resolved};
+use tenancy::resolve::ResolveError;
+use tenancy::{Resolution, Resolved};
 
 #[derive(Debug, Serialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]

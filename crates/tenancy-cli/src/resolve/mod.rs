@@ -8,7 +8,7 @@ mod tenants_file;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 
 use serde::Serialize;
-use tenancy::Resolver;
+use tenancy::resolve::Resolver;
 
 use crate::args::{Global, Resolve};
 use crate::failure::Failure;

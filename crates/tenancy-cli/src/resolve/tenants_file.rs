@@ -4,10 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use tenancy::{
-    Actor, CatalogWriter, Config, Domain, Maintenance, MemoryCatalog, Name, Proof, Resolver,
-    Tenant, TenantStatus,
-};
+use tenancy::catalog::{Actor, CatalogWriter, Domain, Maintenance, MemoryCatalog, Name, Proof};
+use tenancy::resolve::Resolver;
+use tenancy::{Config, Tenant, TenantStatus};
 
 use crate::failure::Failure;
 

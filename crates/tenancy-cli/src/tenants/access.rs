@@ -1,6 +1,7 @@
 //! `tenancy suspend`, `resume`, `down` and `up`.
 
-use tenancy::{Maintenance, Secret, Tenant, TenantId};
+use tenancy::catalog::{Maintenance, Secret};
+use tenancy::{Tenant, TenantId};
 
 use super::{Whole, id};
 use crate::args::{Down, Global, One};

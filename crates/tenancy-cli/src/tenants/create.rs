@@ -1,6 +1,7 @@
 //! `tenancy create`, by arguments or by answers.
 
-use tenancy::{Attributes, Config, TenantSpec};
+use tenancy::catalog::Attributes;
+use tenancy::{Config, TenantSpec};
 
 use super::{Whole, id, told_whose};
 use crate::args::{Create, Global};

@@ -1,7 +1,8 @@
 //! `tenancy domain`: the names of a tenant.
 
 use serde::Serialize;
-use tenancy::{Challenge, Domain, Name, Proof, TenantId, WriteError};
+use tenancy::TenantId;
+use tenancy::catalog::{Challenge, Domain, Name, Proof, WriteError};
 
 use super::{id, told_whose};
 use crate::args::{self, Global, Named, One};
@@ -145,7 +146,7 @@ fn verify(named: &Named, txt: &str, global: &Global, out: Output) -> Result<(), 
     out.record(&Row::new(&id, &Name::Domain(domain), "verified"))
 }
 
-fn names(project: &Project, id: &TenantId) -> Result<Vec<tenancy::Binding>, Failure> {
+fn names(project: &Project, id: &TenantId) -> Result<Vec<tenancy::catalog::Binding>, Failure> {
     let names = project.catalog().names(id).map_err(tenancy::Error::from)?;
     Ok(names)
 }

@@ -9,7 +9,8 @@ pub mod sql;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use tenancy::{CatalogWriter, Maintenance, Name, Tenant, TenantId, TenantStatus, WriteError};
+use tenancy::catalog::{CatalogWriter, Maintenance, Name, WriteError};
+use tenancy::{Tenant, TenantId, TenantStatus};
 
 use crate::args::{Global, List, One};
 use crate::failure::Failure;

@@ -7,7 +7,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Batch, Error, ErrorCode, InterruptHandle, Rows, Statement};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use tenancy::{SqliteConnection, TenantId};
+use tenancy::TenantId;
+use tenancy::sqlite::SqliteConnection;
 
 use super::id;
 use crate::args::{Global, Sql};

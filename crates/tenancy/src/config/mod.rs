@@ -40,7 +40,7 @@ pub use error::ConfigError;
 ///     typo.unwrap_err().to_string(),
 ///     "tenancy.toml: key resolve.headr is not known; the nearest known key is resolve.header"
 /// );
-/// # Ok::<(), tenancy::ConfigError>(())
+/// # Ok::<(), tenancy::config::ConfigError>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tenancy::{
-    Actor, Back, Behind, Depth, Error, Finding, Fleet, FleetOptions, Migration, Migrations,
-    SqliteDriver, Tenancy, TenantId, TenantSpec, TenantStatus, Upkeep, ValidateOptions, WriteError,
-};
+use tenancy::catalog::{Actor, WriteError};
+use tenancy::fleet::{Back, Depth, Finding, Fleet, FleetOptions, ValidateOptions};
+use tenancy::sqlite::{Behind, Migration, Migrations, SqliteDriver};
+use tenancy::{Error, Tenancy, TenantId, TenantSpec, TenantStatus, Upkeep};
 
 use super::PATIENCE;
 use super::journal::{Journal, Known, Op, State};
