@@ -1,5 +1,5 @@
-//! `hostile [WORD]`: what one hostile statement costs on a lent connection with a deadline of
-//! 100 ms: the time until it ended, the peak of the process's memory, and how it ended. Each
+//! `hostile [WORD]`: the cost of hostile statements on a checked-out connection with a deadline of
+//! 50 ms: the time until it ended, the peak of the process's memory, and how it ended. Each
 //! statement runs in a process of its own, which is killed after 20 s or at 3 GiB. Only the rows
 //! whose name contains WORD; all of them by default.
 
@@ -14,7 +14,7 @@ use tenancy_core::{Provisioner, Tenant};
 use tenancy_pool::Driver;
 use tenancy_sqlite::SqliteStorage;
 
-const DEADLINE: Duration = Duration::from_millis(100);
+const DEADLINE: Duration = Duration::from_millis(50);
 const MOST_TIME: Duration = Duration::from_secs(20);
 const MOST_KIB: u64 = 3 << 20;
 
@@ -143,6 +143,23 @@ fn rows() -> Vec<Row> {
             ),
         ),
         (
+            "json_set, 500 paths of 14 MB",
+            none(),
+            format!(
+                "SELECT length(json_set(x, {})) FROM (SELECT '[' || replace({}, 'a', '1,') || '1]' AS x)",
+                repeat("'$[0]', 2", 250),
+                long(7 * M, "a")
+            ),
+        ),
+        (
+            "4,000 calls without a jump",
+            none(),
+            format!(
+                "SELECT {} FROM (SELECT zeroblob(8000000) AS x)",
+                repeat(&vec!["length(hex(x))"; 40].join(" + "), 100)
+            ),
+        ),
+        (
             "fts5 highlight",
             texts.into(),
             "SELECT length(highlight(f, 0, '<b>', '</b>')) FROM f WHERE f MATCH 'a'".into(),
@@ -239,6 +256,15 @@ fn rows() -> Vec<Row> {
                 "SELECT {} GLOB replace({}, 'x', '*a') || 'b'",
                 long(15 * M, "a"),
                 long(490, "x")
+            ),
+        ),
+        (
+            "LIKE of 15 MB, 49 wildcards",
+            none(),
+            format!(
+                "SELECT {} LIKE replace({}, 'x', '%a') || 'b'",
+                long(15 * M, "a"),
+                long(49, "x")
             ),
         ),
         (

@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, Error, Result, ffi};
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, Error, ErrorCode, Result, ffi};
 
 /// After so many steps of SQLite's machine the clock is looked at. One step can be a call of a
 /// function that takes 10 ms; the steps between are some nanoseconds each.
@@ -43,13 +44,6 @@ impl Default for Late {
 }
 
 impl Late {
-    /// A deadline that is not taken back.
-    pub(crate) fn after(time: Duration) -> Self {
-        let late = Self::default();
-        late.0.store(moment(time), Ordering::Relaxed);
-        late
-    }
-
     /// Must not panic: a progress handler that does lets the statement go on.
     #[inline]
     pub(crate) fn has_come(&self) -> bool {
@@ -109,6 +103,33 @@ impl Deadlines {
         let set = self.late.0.load(Ordering::Relaxed);
         set == NEVER && Arc::strong_count(&self.late.0) == self.clones
     }
+}
+
+/// The longest time that the library's own reads of a file of unknown origin may take.
+const MOST: Duration = Duration::from_secs(2);
+
+/// The longest row and value of such a file, in bytes.
+const LONGEST: i32 = 16 << 20;
+
+/// Reads a file of unknown origin on a connection of the library: within two seconds of work, and
+/// with rows of at most 16 MiB. Waiting for a lock is bounded by the busy timeout and does not
+/// count: the clock starts with the first steps, which come after it.
+pub(crate) fn bounded<R>(connection: &Connection, read: impl FnOnce() -> Result<R>) -> Result<R> {
+    let mut began = None;
+    let is_late = move || began.get_or_insert_with(Instant::now).elapsed() > MOST;
+    connection.progress_handler(STEPS, Some(is_late))?;
+    let longest = connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST)?;
+    let done = read();
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, longest)?;
+    connection.progress_handler(0, None::<fn() -> bool>)?;
+    done.map_err(|error| match error.sqlite_error() {
+        Some(failure) if failure.code == ErrorCode::OperationInterrupted => {
+            let text =
+                "its schema and stamp take longer to read than 2 s; look at who made the file";
+            Error::SqliteFailure(*failure, Some(text.to_owned()))
+        }
+        _ => error,
+    })
 }
 
 fn moment(after: Duration) -> u64 {

@@ -8,7 +8,7 @@ use rusqlite::{
 };
 use tenancy_core::{Epoch, Tenant, TenantId};
 
-use crate::deadline::Late;
+use crate::deadline::bounded;
 use crate::error::OpenError;
 #[cfg(test)]
 use crate::hazards::{Hazard, guarded};
@@ -129,20 +129,9 @@ pub(crate) fn schema(connection: &Connection) -> Result<u32> {
     Ok(u32::try_from(schema).unwrap_or(u32::MAX))
 }
 
-/// A file may be a stranger's: its stamp is read within this time.
-const MOST: Duration = Duration::from_secs(2);
-
-/// Reads on a connection of our own, where views and triggers are off, within [`MOST`].
-fn within_time<R>(connection: &Connection, read: impl FnOnce() -> Result<R>) -> Result<R> {
-    Late::after(MOST).watch(connection)?;
-    let done = read();
-    connection.progress_handler(0, None::<fn() -> bool>)?;
-    done
-}
-
 /// Reads what a file says of itself.
 pub(crate) fn read(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
-    within_time(connection, || read_all(connection, tenant))
+    bounded(connection, || read_all(connection, tenant))
 }
 
 fn read_all(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
@@ -158,6 +147,9 @@ fn read_all(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
             Ok(0) => "a database without a stamp".into(),
             _ => format!("a database of application {id}").into(),
         }));
+    }
+    if !is_plain(connection)? {
+        return Ok(Stamp::Foreign("a database with another stamp".into()));
     }
     let row = connection.query_row(READ, [], |row| {
         let locator = locator(row)?;
@@ -218,7 +210,7 @@ fn take(connection: &Connection, tenant: &Tenant) -> Result<()> {
 
 /// Whose a file says it is, whoever that is.
 pub(crate) fn claim(connection: &Connection) -> Result<Option<Claim>> {
-    within_time(connection, || claim_of(connection))
+    bounded(connection, || claim_of(connection))
 }
 
 fn claim_of(connection: &Connection) -> Result<Option<Claim>> {
@@ -259,14 +251,24 @@ impl Claim {
     }
 }
 
-/// Whether the stamp is the table that this library makes: a column that is computed can take any
-/// time in one step.
+/// Returns whether the library's tables are those that it makes. A column or an index that is
+/// computed can take any time in one step. Triggers do not run for the library's statements.
 fn is_plain(connection: &Connection) -> Result<bool> {
-    let sql = "SELECT sql FROM main.sqlite_schema WHERE name = '_tenancy_stamp'";
-    let made = connection.query_row(sql, [], |row| row.get::<_, Box<str>>(0));
-    let before = BASE.replace(PLACED, "");
-    let ours = |made: Box<str>| BASE.contains(&*made) || before.contains(&*made);
-    Ok(made.optional()?.is_some_and(ours))
+    let mut objects = connection.prepare(
+        "SELECT sql FROM main.sqlite_schema WHERE type <> 'trigger'
+         AND tbl_name COLLATE NOCASE IN ('_tenancy_stamp', '_tenancy_migrations')",
+    )?;
+    let mut objects = objects.query([])?;
+    let mut found = 0;
+    while let Some(object) = objects.next()? {
+        let made = object.get_ref(0)?.as_str().ok();
+        let is_in = |base: &str| base.split(';').any(|own| Some(own.trim()) == made);
+        if !is_in(BASE) && !is_in(&BASE.replace(PLACED, "")) {
+            return Ok(false);
+        }
+        found += 1;
+    }
+    Ok(found == 2)
 }
 
 /// Is this still the file that was opened? For connections that were idle.

@@ -37,6 +37,7 @@ mod staging;
 mod stock;
 mod stock_crash;
 mod stock_releases;
+mod strangers;
 mod turn;
 mod undo;
 mod upgrade;

@@ -11,7 +11,7 @@ use super::findings::Problem;
 use super::run::{in_parallel, with_causes};
 use super::validate::{Comparison, Seen, is_nothing};
 use crate::catalog::Waiting;
-use crate::deadline::Late;
+use crate::deadline::{Late, bounded};
 use crate::driver::Shared;
 use crate::error::{FileError, RepairError};
 use crate::harden;
@@ -141,10 +141,12 @@ impl Shared {
                 Ok(schema) => schema,
                 Err(problem) => return Ok(Some(problem)),
             };
-            if let Some(problem) = self.judge_history(&connection, schema).map_err(at)? {
+            let history = bounded(&connection, || self.judge_history(&connection, schema));
+            if let Some(problem) = history.map_err(at)? {
                 return Ok(Some(problem));
             }
-            if let Some(planted) = planted(&connection).map_err(at)?.first() {
+            let planted = bounded(&connection, || planted(&connection)).map_err(at)?;
+            if let Some(planted) = planted.first() {
                 let what = planted.to_string().into();
                 return Ok(Some(Problem::Planted { what }));
             }
