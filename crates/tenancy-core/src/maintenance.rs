@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
+use hmac_sha256::Hash;
 
 /// What visitors of a tenant in maintenance are told, and who is let in all the same.
 ///
@@ -43,7 +43,7 @@ pub struct Secret([u8; 32]);
 impl Secret {
     /// Hashes a secret.
     pub fn new(secret: impl AsRef<[u8]>) -> Self {
-        Self(Sha256::digest(secret).into())
+        Self(Hash::hash(secret.as_ref()))
     }
 
     /// Returns the secret of this hash, as a catalog stored it.
@@ -68,5 +68,21 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not even the hash is shown: it can be tried against.
         f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha2::Digest;
+
+    /// Catalogs hold hashes that other programs and versions made.
+    #[test]
+    fn the_hash_of_a_secret_of_any_length_is_its_sha_256() {
+        let text = [b"a secret of some length".as_slice(); 16].concat();
+        for len in 0..text.len() {
+            let want: [u8; 32] = sha2::Sha256::digest(&text[..len]).into();
+            assert_eq!(Secret::new(&text[..len]).hash(), &want, "{len} bytes");
+        }
     }
 }

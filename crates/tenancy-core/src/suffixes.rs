@@ -63,10 +63,18 @@ impl FromStr for PublicSuffixes {
             if text.starts_with("//") {
                 continue;
             }
-            let rule = rule(text).ok_or_else(|| InvalidSuffixList::Line {
-                line: at + 1,
-                text: quote(text),
-            })?;
+            let (line, quoted) = (at + 1, || quote(text));
+            let rule =
+                rule(text).ok_or_else(|| match text.is_ascii() || cfg!(feature = "idn") {
+                    true => InvalidSuffixList::Line {
+                        line,
+                        text: quoted(),
+                    },
+                    false => InvalidSuffixList::NotAscii {
+                        line,
+                        text: quoted(),
+                    },
+                })?;
             rules.insert(rule);
         }
         match rules.is_empty() {
@@ -109,6 +117,17 @@ pub enum InvalidSuffixList {
         /// The line, from 1.
         line: usize,
         /// What stands there, quoted.
+        text: Box<str>,
+    },
+    /// A rule is in Unicode, and the feature `idn` is off. Without that rule, some suffixes
+    /// would be let through.
+    #[error(
+        "public suffix list has {text} on line {line}, which is not ASCII; write its A-labels (xn--…), or build with feature idn"
+    )]
+    NotAscii {
+        /// The line, from 1.
+        line: usize,
+        /// The rule, quoted.
         text: Box<str>,
     },
     /// There is no rule, and so nothing would ever be refused.

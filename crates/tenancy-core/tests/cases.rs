@@ -212,6 +212,9 @@ fn same(row: &Value, words: [&str; 2], accept: [fn(&str) -> bool; 2]) -> Checked
 /// An ASCII domain is a host without port and final dot, in lower case.
 fn domain(row: &Value) -> Checked {
     let text = row["text"].as_str().unwrap();
+    if !cfg!(feature = "idn") && text.contains("xn--") {
+        return Ok(()); // its A-labels are not checked
+    }
     let want = row["stored"].as_str().map(str::to_owned);
     equal("row", row["want"] == "ok", want.is_some())?;
     let slow = match reference::name_of(text.as_bytes()) {

@@ -3,6 +3,8 @@
 
 mod adapter;
 mod agreement;
+#[cfg(not(feature = "idn"))]
+mod ascii_domains;
 mod async_scopes;
 mod attach;
 mod autotraits;
@@ -13,6 +15,7 @@ mod catalog;
 mod classify;
 mod corpora;
 mod differential;
+#[cfg(feature = "idn")]
 mod domain;
 mod doors;
 mod errors;

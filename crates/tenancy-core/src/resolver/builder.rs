@@ -1,6 +1,6 @@
 //! [`ResolverBuilder`], which refuses every contradiction.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::Resolver;
@@ -183,7 +183,7 @@ impl ResolverBuilder {
             proxies,
             sources,
             clock: self.clock,
-            store: once_cell::sync::OnceCell::new(),
+            store: OnceLock::new(),
             max_tenants: self.max_tenants,
             max_cached: self.max_cached,
             observers: self.observers,

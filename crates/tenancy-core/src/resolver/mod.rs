@@ -19,9 +19,7 @@ mod store;
 mod way;
 
 use std::fmt;
-use std::sync::Arc;
-
-use once_cell::sync::OnceCell;
+use std::sync::{Arc, OnceLock};
 
 pub use answer::{Resolution, Resolved};
 pub use builder::ResolverBuilder;
@@ -84,7 +82,7 @@ pub struct Resolver {
     sources: Vec<Source>,
     clock: Clock,
     fresh: Fresh,
-    store: OnceCell<Store>,
+    store: OnceLock<Store>,
     max_tenants: usize,
     max_cached: usize,
     observers: Observers,

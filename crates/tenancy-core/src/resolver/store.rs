@@ -149,47 +149,56 @@ impl Resolver {
             .map_err(|error| self.unavailable(Arc::new(error)))
     }
 
-    /// The first load: one caller does it, the others wait for it.
+    /// Loads what the catalog holds. One caller does it, the others wait for it.
     fn load(&self) -> Result<&Store, CatalogError> {
-        self.store.get_or_try_init(|| {
-            let began = self.clock.nanos();
-            let cache = |feed| {
-                let ttl = match feed {
-                    Feed::Changes => u64::MAX,
-                    Feed::None => self.fresh.max_staleness,
-                };
-                let cache = Cache::new(self.max_cached, ttl);
-                Store::Cache { cache, feed }
-            };
-            let copy = Copy::new();
-            let (mut since, mut tenants) = (Version::ZERO, 0);
-            loop {
-                let Some(changes) = ask(&*self.catalog, since)? else {
-                    return Ok(cache(Feed::None));
-                };
-                if changes.reset && since > Version::ZERO {
-                    return Err(CatalogError::new(STARTED_OVER));
-                }
-                let is_tenant = |change: &&Change| matches!(change, Change::Tenant(_));
-                tenants += changes.items.iter().filter(is_tenant).count();
-                if tenants > self.max_tenants {
-                    // Nothing is cached yet, so any version will do to begin with:
-                    // the one that a look-up is answered at.
-                    let now = self.catalog.lookup(TenantKey::Label("tenancy"))?.as_of;
-                    self.fresh.applied.store(now.0, Ordering::Release);
-                    self.fresh.synced(began);
-                    return Ok(cache(Feed::Changes));
-                }
-                copy.apply(&changes.items, &|label| self.is_reserved(label));
-                since = changes.upto;
-                if !changes.more {
-                    break;
-                }
+        let _syncing = self.fresh.syncing.lock();
+        match self.store.get() {
+            Some(store) => Ok(store),
+            None => {
+                let store = self.load_locked()?;
+                Ok(self.store.get_or_init(|| store))
             }
-            self.fresh.applied.store(since.0, Ordering::Release);
-            self.fresh.synced(began);
-            Ok(Store::Copy(Box::new(copy)))
-        })
+        }
+    }
+
+    fn load_locked(&self) -> Result<Store, CatalogError> {
+        let began = self.clock.nanos();
+        let cache = |feed| {
+            let ttl = match feed {
+                Feed::Changes => u64::MAX,
+                Feed::None => self.fresh.max_staleness,
+            };
+            let cache = Cache::new(self.max_cached, ttl);
+            Store::Cache { cache, feed }
+        };
+        let copy = Copy::new();
+        let (mut since, mut tenants) = (Version::ZERO, 0);
+        loop {
+            let Some(changes) = ask(&*self.catalog, since)? else {
+                return Ok(cache(Feed::None));
+            };
+            if changes.reset && since > Version::ZERO {
+                return Err(CatalogError::new(STARTED_OVER));
+            }
+            let is_tenant = |change: &&Change| matches!(change, Change::Tenant(_));
+            tenants += changes.items.iter().filter(is_tenant).count();
+            if tenants > self.max_tenants {
+                // Nothing is cached yet, so any version will do to begin with:
+                // the one that a look-up is answered at.
+                let now = self.catalog.lookup(TenantKey::Label("tenancy"))?.as_of;
+                self.fresh.applied.store(now.0, Ordering::Release);
+                self.fresh.synced(began);
+                return Ok(cache(Feed::Changes));
+            }
+            copy.apply(&changes.items, &|label| self.is_reserved(label));
+            since = changes.upto;
+            if !changes.more {
+                break;
+            }
+        }
+        self.fresh.applied.store(since.0, Ordering::Release);
+        self.fresh.synced(began);
+        Ok(Store::Copy(Box::new(copy)))
     }
 
     /// Memory is older than `poll_every`: sync if it is this caller's turn.

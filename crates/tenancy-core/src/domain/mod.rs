@@ -1,28 +1,38 @@
-//! [`Domain`], a host name that is bound to a tenant, and the [`Challenge`] that proves it.
+//! [`Domain`], a host name that is bound to a tenant.
+
+#[cfg(not(feature = "idn"))]
+mod ascii;
+mod challenge;
+#[cfg(feature = "idn")]
+mod unicode;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+#[cfg(not(feature = "idn"))]
+use ascii::{REFUSED, check, to_ascii};
+pub use challenge::Challenge;
+#[cfg(feature = "idn")]
+use unicode::{REFUSED, check, to_ascii};
 
 use crate::host::MAX_HOST;
 use crate::id::{BadLabel, TenantId, check_label};
 use crate::text::quote;
 
-/// The last character that can be in a name (CJK extension J, Unicode 17). All
-/// beyond is unassigned, or ignored by UTS46; the tables of `idna` 1.1 take some of
-/// it for valid (U+3D000 to U+3FC3F).
-const LAST_ASSIGNED: char = '\u{33479}';
-
 /// A full host name as a catalog stores it: lower case, ASCII (A-labels), without
 /// port and final dot.
 ///
+/// With the feature `idn`, which is on by default, names in Unicode are converted, and A-labels
+/// are checked. Without it a domain is ASCII, and an A-label is any label.
+///
 /// ```
 /// use tenancy_core::Domain;
-/// let shop: Domain = "Shop.Bücher.example".parse()?;
-/// assert_eq!(shop.as_str(), "shop.xn--bcher-kva.example");
+/// let shop: Domain = "Shop.Example".parse()?;
+/// assert_eq!(shop.as_str(), "shop.example");
+/// # #[cfg(feature = "idn")]
+/// assert_eq!("Bücher.example".parse::<Domain>()?.as_str(), "xn--bcher-kva.example");
 /// assert!("shop.example:8080".parse::<Domain>().is_err());
 /// # Ok::<(), tenancy_core::InvalidDomain>(())
 /// ```
@@ -30,8 +40,8 @@ const LAST_ASSIGNED: char = '\u{33479}';
 pub struct Domain(Arc<str>);
 
 impl Domain {
-    /// Registers a name: strict UTS46 processing, then the grammar of a host.
-    /// Nothing is trimmed. ASCII labels may have hyphens at places 3 and 4 (`v1--site`), which
+    /// Converts a name to its stored form: strict UTS46 processing (with feature `idn`), then
+    /// the grammar of a host. Nothing is trimmed. ASCII labels may have hyphens at places 3 and 4 (`v1--site`), which
     /// UTS46 leaves to registries.
     ///
     /// # Errors
@@ -43,24 +53,7 @@ impl Domain {
             problem,
         };
         let ascii = to_ascii(text).ok_or_else(|| invalid(broken_rule(text)))?;
-        let (unicode, result) = idna::domain_to_unicode(&ascii);
-        let back = result.ok().and_then(|()| to_ascii(&unicode));
-        if back.as_ref() != Some(&ascii) {
-            return Err(invalid(
-                "does not survive the way to Unicode and back".into(),
-            ));
-        }
-        let odd = |label: &str| !label.is_ascii() && has_hyphens_3_and_4(label);
-        if unicode.split('.').any(odd) {
-            return Err(invalid(
-                "has hyphens at places 3 and 4 of a label that is not ASCII".into(),
-            ));
-        }
-        if unicode.chars().any(|c| c > LAST_ASSIGNED) {
-            return Err(invalid(
-                "has a character that Unicode has not assigned".into(),
-            ));
-        }
+        check(&ascii).map_err(|problem| invalid(problem.into()))?;
         Ok(Self(ascii.into()))
     }
 
@@ -75,18 +68,6 @@ impl Domain {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// Strict UTS46 processing, but for hyphens at places 3 and 4.
-fn to_ascii(text: &str) -> Option<String> {
-    let (deny, hyphens) = (AsciiDenyList::STD3, Hyphens::CheckFirstLast);
-    let ascii = Uts46::new().to_ascii(text.as_bytes(), deny, hyphens, DnsLength::Verify);
-    ascii.ok().map(Cow::into_owned)
-}
-
-fn has_hyphens_3_and_4(label: &str) -> bool {
-    let mut third = label.chars().skip(2);
-    third.next() == Some('-') && third.next() == Some('-')
 }
 
 /// The rule that a text which is no host name breaks; the first of several.
@@ -144,7 +125,7 @@ fn broken_rule(text: &str) -> Cow<'static, str> {
     if text.is_ascii() && text.len() > MAX_HOST {
         return format!("has {} bytes, {MAX_HOST} is the most", text.len()).into();
     }
-    "is no host name by the strict rules of UTS46".into()
+    REFUSED.into()
 }
 
 /// A text that is not a [`Domain`].
@@ -173,50 +154,5 @@ impl fmt::Display for Domain {
 impl fmt::Debug for Domain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Domain({:?})", &*self.0)
-    }
-}
-
-/// What a domain's owner puts into a TXT record to prove that it is theirs: random
-/// for each attempt, and kept by the catalog with tenant and domain.
-///
-/// ```
-/// use tenancy_core::Challenge;
-/// let challenge = Challenge::new()?;
-/// assert!(challenge.as_str().starts_with("tenancy-verify="));
-/// assert!(challenge.is_met_by(challenge.as_str()));
-/// assert!(!challenge.is_met_by(Challenge::new()?.as_str()));
-/// # Ok::<(), std::io::Error>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Challenge(Box<str>);
-
-impl Challenge {
-    /// A new attempt: 128 random bits.
-    ///
-    /// # Errors
-    /// When the operating system has no random bytes.
-    pub fn new() -> std::io::Result<Self> {
-        let mut random = [0; 16];
-        let got = rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty())?;
-        if got != random.len() {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        let hex = u128::from_be_bytes(random);
-        Ok(Self(format!("tenancy-verify={hex:032x}").into()))
-    }
-
-    /// One that a catalog stored.
-    pub fn from_stored(text: impl Into<Box<str>>) -> Self {
-        Self(text.into())
-    }
-
-    /// The value of the TXT record.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Is this the value that was asked for?
-    pub fn is_met_by(&self, txt: &str) -> bool {
-        !self.0.is_empty() && *self.0 == *txt
     }
 }
