@@ -38,7 +38,7 @@ def first_sentence(block):
             break
         words.append(line.strip())
     text = " ".join(words)
-    return re.split(r"(?<=[.:;!?])\s", text, maxsplit=1)[0]
+    return re.split(r"(?<=[.!?])\s", text, maxsplit=1)[0]
 
 
 def faults_of_block(block, under=""):

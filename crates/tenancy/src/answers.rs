@@ -1,4 +1,4 @@
-//! Answers of an embedder's catalog and driver, which are not trusted.
+//! The answers of an embedder's catalog and driver, which are checked.
 
 use std::vec;
 
@@ -6,7 +6,7 @@ use tenancy_core::{Tenant, TenantId};
 
 use crate::error::{Error, Miscounted};
 
-/// Answers in the order of the questions, one for each.
+/// Answers in the order of the questions, one for each question.
 pub(crate) struct Answers<T> {
     left: vec::IntoIter<T>,
     count: Miscounted,
@@ -32,7 +32,7 @@ impl<T> Answers<T> {
     }
 }
 
-/// Refuses a tenant that is not the one that was asked for.
+/// Refuses a tenant other than the one that the method was asked about.
 pub(crate) fn of_tenant(
     method: &'static str,
     id: &TenantId,

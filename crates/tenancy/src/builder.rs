@@ -1,4 +1,4 @@
-//! [`TenancyBuilder`].
+//! The builder of a [`Tenancy`].
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::tenancy::{Inner, maintain};
 use crate::upkeep::{Thread, Upkeep};
 use crate::{Error, Tenancy};
 
-/// Fills the stock of ready databases.
+/// The work that fills the warm pool of databases.
 pub(crate) type Fill =
     Box<dyn Fn(&Actor) -> Result<(), Box<dyn StdError + Send + Sync>> + Send + Sync>;
 
@@ -53,8 +53,8 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
         }
     }
 
-    /// How requests find their tenant: rules, domains, path classes. No rule is
-    /// switched on unless said.
+    /// Configures how requests find their tenant: rules, domains, path classes. Without a rule,
+    /// every host belongs to no tenant.
     pub fn resolver(mut self, say: impl FnOnce(ResolverBuilder) -> ResolverBuilder) -> Self {
         self.resolver = say(self.resolver);
         self
@@ -70,7 +70,7 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
         Ok(self)
     }
 
-    /// How many connections there may be and how long a check-out waits.
+    /// Configures the bounds on connections and the time-outs of check-outs.
     pub fn pools(
         mut self,
         say: impl FnOnce(tenancy_pool::Builder) -> tenancy_pool::Builder,
@@ -79,7 +79,7 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
         self
     }
 
-    /// Is told of what the resolver and the pools do.
+    /// Adds an observer of what the resolver and the pools do.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.resolver = self.resolver.observer(observer.clone());
         self.pools = self.pools.observer(observer.clone());
@@ -87,9 +87,9 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
         self
     }
 
-    /// The public suffix list: no tenant may own one of its names, as that would be
-    /// the hosts of strangers. Labels under a base domain are not looked up in it;
-    /// the base is yours. Nothing is refused without a list.
+    /// Sets the public suffix list. No tenant may own one of its names, as strangers register
+    /// hosts under it. Labels under a base domain are not looked up in the list, as the base
+    /// domain is the application's. Without a list, no suffix is refused.
     ///
     /// ```
     /// use tenancy::sqlite::SqliteStorage;
@@ -111,24 +111,24 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
         self
     }
 
-    /// Who the catalog's writes are by; `tenancy` unless said.
+    /// Sets the actor that the catalog records for writes. Defaults to `tenancy`.
     pub fn actor(mut self, actor: Actor) -> Self {
         self.actor = actor;
         self
     }
 
-    /// Who calls [`Tenancy::maintain`]; a thread of the library's own, every 500 ms,
-    /// unless said.
+    /// Sets the caller of [`Tenancy::maintain`]. Defaults to a thread of the library, every
+    /// 500 ms.
     pub fn upkeep(mut self, upkeep: Upkeep) -> Self {
         self.upkeep = upkeep;
         self
     }
 
-    /// Ties everything together.
+    /// Builds the resolver and the pools, and starts the upkeep.
     ///
     /// # Errors
-    /// When the catalog belongs to another storage than the driver, the rules or the bounds
-    /// contradict each other, or a thread cannot be started.
+    /// Returns an error if the catalog belongs to another storage than the driver, if the rules
+    /// or the bounds contradict each other, or if a thread cannot be started.
     pub fn build(self) -> Result<Tenancy<D>, Error> {
         if let Some(id) = self.driver.storage_id() {
             self.catalog.record_storage(&id)?;

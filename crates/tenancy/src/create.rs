@@ -1,4 +1,4 @@
-//! How a tenant's life begins: its row, its names, its database.
+//! The creation of tenants: the row, the names, the database.
 
 use std::slice;
 use std::sync::atomic::Ordering;
@@ -12,17 +12,17 @@ use tenancy_pool::Driver;
 use crate::answers::{Answers, of_tenant};
 use crate::{Error, Tenancy, TenantSpec};
 
-/// How many tenants [`Tenancy::create_many`] makes with one wait for the disk.
+/// The number of tenants that [`Tenancy::create_many`] creates with one fsync.
 const BATCH: usize = 100;
 
-/// How many tenants are looked at for one whose schema is compared.
+/// The number of tenants among which one is chosen to compare its schema history.
 const EXAMPLES: usize = 16;
 
-/// What a creation starts from.
+/// The start of a creation.
 enum Begin {
-    /// A row that is to be inserted.
+    /// A new row, to be inserted.
     New(NewTenant),
-    /// The row of an attempt that did not come to its end.
+    /// The row of an earlier attempt that did not finish.
     Begun(Tenant),
 }
 
@@ -34,9 +34,9 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// `provisioning`; calling this again completes it.
     ///
     /// # Errors
-    /// When there is such a tenant, the id or a name is reserved, central or
-    /// another tenant's — then nothing was changed — or when the database cannot be
-    /// made.
+    /// Returns an error without a change if the tenant exists, or if its id or a name of it is
+    /// reserved, central, or owned by another tenant. Returns an error if the database cannot be
+    /// made; the row stays `provisioning` then.
     pub fn create(&self, spec: impl Into<TenantSpec>) -> Result<Tenant, Error> {
         let spec = spec.into();
         let created = self.create_batch(slice::from_ref(&spec));
@@ -44,11 +44,11 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         Answers::new("create", 1, created).next()?
     }
 
-    /// Creates several tenants, a hundred with about the waits for the disk of one; the
-    /// results are in the order of the specs.
+    /// Creates several tenants; a hundred of them cost about as many fsyncs as one. The results
+    /// are in the order of the specs.
     ///
     /// # Errors
-    /// As [`create`](Self::create), each its own.
+    /// Each result is that of [`create`](Self::create) for its spec.
     pub fn create_many(&self, specs: &[TenantSpec]) -> Vec<Result<Tenant, Error>> {
         let batches = specs.chunks(BATCH);
         let created: Vec<_> = batches.flat_map(|specs| self.create_batch(specs)).collect();
@@ -77,10 +77,10 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         let mut made = Answers::new("provision_many", begun.len(), made);
         let mut provisioned = |row: &Tenant| -> Result<(), Error> {
             if made.next()?? == Provisioned::AlreadyThere {
-                // Begun by a program that may have known fewer migrations.
+                // The program that began it may have known fewer migrations.
                 self.driver().migrate(row, SchemaTarget::Latest)?;
             }
-            // An id that was destroyed in this process is closed.
+            // The pools keep an id closed that was destroyed in this process.
             self.pools().reopen(row.id());
             Ok(())
         };
@@ -94,7 +94,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
                 self.driver().seed(&row)?;
             }
             let mut active = TenantChange::status(TenantStatus::Active);
-            // The row may be that of an attempt which was asked for something else.
+            // The row may be that of an attempt with other attributes.
             active.attributes = Some(spec.attributes.clone());
             active.schema = self.driver().schema();
             Ok((row, Some(active)))
@@ -102,7 +102,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         self.activate(rows.into_iter().zip(specs).map(change).collect())
     }
 
-    /// The rows of these tenants, those that are new in one write.
+    /// Returns the rows of these tenants. New rows are inserted in one write.
     fn rows(&self, specs: &[TenantSpec]) -> Vec<Result<Tenant, Error>> {
         let mut new = Vec::new();
         let plans: Vec<_> = specs
@@ -128,8 +128,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         plans.into_iter().zip(specs).map(row).collect()
     }
 
-    /// A row that took a database from the stock is active. Somebody may have removed the
-    /// file by hand, or put something in its place: then it is to be made, or says why not.
+    /// Checks that the file of a row that took a database from the warm pool exists. If an
+    /// operator removed it by hand, the row becomes `provisioning` again, so that it is made.
     fn with_its_file(&self, row: Tenant) -> Result<Tenant, Error> {
         if is_begun(&row) || matches!(self.driver().exists(&row), Ok(true)) {
             return Ok(row);
@@ -172,8 +172,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         }
     }
 
-    /// The migrations are compared once with those that some tenant in use has: an edited
-    /// one would give new tenants another schema of the same version.
+    /// Compares the migrations with those of an active tenant, once per process: an edited
+    /// migration would give new tenants another schema of the same version.
     fn compare_history(&self) -> Result<(), Error> {
         let compared = self.history_compared();
         if compared.load(Ordering::Relaxed) {
@@ -188,7 +188,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         Ok(())
     }
 
-    /// One that is ready needs nothing more, unless it is to be seeded.
+    /// Returns the request for a database of the warm pool. It makes a tenant active at once,
+    /// except if the tenant is to be seeded.
     fn stock_for(&self, spec: &TenantSpec) -> Option<FromStock> {
         let status = match spec.seeded {
             true => TenantStatus::Provisioning,
@@ -211,7 +212,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         }
     }
 
-    /// The last step, all of them in one write.
+    /// Activates tenants, the last step of a creation, in one write.
     fn activate(
         &self,
         changes: Vec<Result<(Tenant, Option<TenantChange>), Error>>,
@@ -227,9 +228,9 @@ impl<D: Driver + Provisioner> Tenancy<D> {
                 return Ok(row);
             }
             match active.next()? {
-                // Somebody else was creating it too and has finished first.
+                // Another process created the tenant at the same time and finished first.
                 Err(WriteError::Conflict { id, .. }) => Err(WriteError::Exists { id }.into()),
-                // Somebody destroyed it meanwhile, and may have found no file yet.
+                // Another process destroyed the tenant meanwhile, perhaps before its file existed.
                 Err(WriteError::Unknown { id }) => {
                     self.driver().destroy(&row)?;
                     Err(WriteError::Unknown { id }.into())
@@ -241,7 +242,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     }
 }
 
-/// Is its database still to be made?
+/// Returns whether the database of a row has yet to be made.
 fn is_begun(row: &Tenant) -> bool {
     row.status() == TenantStatus::Provisioning
 }

@@ -1,4 +1,4 @@
-//! How a tenant ends: retired, revived, destroyed.
+//! The end of a tenant: retire, revive, destroy.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,13 @@ use tenancy_pool::Driver;
 use crate::{Error, Tenancy};
 
 impl<D: Driver + Provisioner> Tenancy<D> {
-    /// Takes a tenant out of use and keeps its data: requests are refused at once,
-    /// its connections are waited for, in every process, at most `timeout`, and its
-    /// database goes to the trash. From there [`revive`](Self::revive) brings it back
-    /// until the driver's grace has passed. Its id and names stay its own.
+    /// Takes a tenant out of use and keeps its data. Requests are refused at once; then the call
+    /// waits at most `timeout` until the tenant's connections are returned, in every process, and
+    /// moves its database to the trash. [`revive`](Self::revive) brings it back until an operator
+    /// empties the trash. The tenant keeps its id and its names.
     ///
-    /// The connections that other processes keep idle are closed by their
-    /// [`maintain`](Self::maintain) once they have heard of it: allow a second or two.
+    /// Idle connections of other processes are closed by their [`maintain`](Self::maintain) once
+    /// they see the change: allow a second or two.
     ///
     /// ```
     /// # use tenancy::{Rule, Tenancy, TenantId, TenantStatus};
@@ -37,9 +37,9 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// ```
     ///
     /// # Errors
-    /// When the tenant is still being made, its connections are not all given back in
-    /// time, or a step fails. Then it stays `retiring`; calling this again goes on
-    /// from there, and [`revive`](Self::revive) takes it back.
+    /// Returns an error if the tenant is still `provisioning`, if connections are checked out
+    /// after `timeout`, or if a step fails. In the last two cases the tenant stays `retiring`:
+    /// repeat the call to complete it, or undo it by [`revive`](Self::revive).
     pub fn retire(&self, id: &TenantId, timeout: Duration) -> Result<Tenant, Error> {
         let tenant = self.tenant(id)?;
         if tenant.status() == TenantStatus::Provisioning {
@@ -56,13 +56,13 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         Ok(tenant)
     }
 
-    /// Brings a retired tenant back with all its data, migrates it, as a migration of all
-    /// tenants has left it out meanwhile, and makes it active.
+    /// Brings a retired tenant back with all its data, migrates it, as migrations of all tenants
+    /// skip retired ones, and makes it active.
     ///
     /// # Errors
-    /// When it is not retired, its database is gone, or a step fails; calling this
-    /// again goes on from there. [`Error::RevivedBehind`] when only the migration fails:
-    /// the tenant is active then, and refused until it is migrated.
+    /// Returns an error if the tenant is not retired, its database is gone, or a step fails; the
+    /// call can be repeated. Returns [`Error::RevivedBehind`] if only the migration fails: the
+    /// tenant is active then, and refused until it is migrated.
     pub fn revive(&self, id: &TenantId) -> Result<Tenant, Error> {
         let tenant = self.tenant(id)?;
         if tenant.status() != TenantStatus::Retiring {
@@ -93,19 +93,19 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         }
     }
 
-    /// Removes a tenant and everything of it, now, retired or not. Requests are
-    /// refused first, then its connections are waited for, in every process, at most
-    /// this long. The id may be created anew; it will be another incarnation.
+    /// Removes a tenant and all its data at once, retired or not. Requests are refused first;
+    /// then the call waits at most `timeout` until the tenant's connections are returned, in
+    /// every process. A tenant created later with the same id has another epoch.
     ///
     /// # Errors
-    /// When connections are still out after `timeout`, or a step fails; the tenant
-    /// stays `retiring` and calling this again goes on from there. A database that is
-    /// damaged or another's is left to [`force_destroy`](Self::force_destroy).
+    /// Returns an error if connections are checked out after `timeout`, or if a step fails. The
+    /// tenant stays `retiring` then, and the call can be repeated. For a database that is damaged
+    /// or belongs to another tenant, use [`force_destroy`](Self::force_destroy).
     pub fn destroy(&self, id: &TenantId, timeout: Duration) -> Result<(), Error> {
         let tenant = self.tenant(id)?;
         let tenant = self.shut_out(&tenant, timeout, |tenant, left| {
             let driver = self.driver();
-            // In the trash, or lost, it is in nobody's way.
+            // A file that is in the trash already, or lost, needs no step.
             if driver.exists(tenant)? {
                 driver.retire(tenant, left)?;
             }
@@ -117,10 +117,10 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         Ok(())
     }
 
-    /// Removes a tenant whose database is damaged or another's, so that
-    /// [`destroy`](Self::destroy) fails. A database that can be closed is destroyed; any
-    /// other is moved out of the way by the driver, with SQLite to the quarantine of the
-    /// storage root, and the path there is returned. Copies that were kept of it stay.
+    /// Removes a tenant that [`destroy`](Self::destroy) cannot remove, as its database is damaged
+    /// or belongs to another tenant. A sound database is destroyed. The driver moves any other
+    /// aside, with SQLite to the quarantine of the storage root, and the call returns its path
+    /// there. Snapshots of the database stay.
     ///
     /// # Errors
     /// Returns an error if connections are still out after `timeout`, or if a step fails. The
@@ -152,8 +152,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         Ok(())
     }
 
-    /// Refuses requests, closes the pools, and then does the rest in what is left of
-    /// the time; the tenant as it is then.
+    /// Refuses requests, closes the tenant's pool, and then runs `rest` with the remaining time.
+    /// Returns the tenant as the catalog has it then.
     fn shut_out(
         &self,
         tenant: &Tenant,
@@ -161,8 +161,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         rest: impl FnOnce(&Tenant, Duration) -> Result<(), Error>,
     ) -> Result<Tenant, Error> {
         let began = Instant::now();
-        // Also when it is retiring already: whoever revives it at this moment has seen
-        // an older version and is told of the conflict.
+        // Also if it is retiring already: a concurrent `revive` saw an older version, so that
+        // its write is a conflict.
         let retiring = TenantChange::status(TenantStatus::Retiring);
         let tenant = self.update(tenant, retiring)?;
         self.pools().close(tenant.id(), timeout)?;
@@ -170,8 +170,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         Ok(tenant)
     }
 
-    /// Somebody may have revived it while its connections were waited for: then its
-    /// database goes back, too.
+    /// Returns a conflict, and brings the database back, if another process revived the tenant
+    /// while this one waited for its connections.
     fn refuse_revived(&self, tenant: &Tenant) -> Result<(), Error> {
         let id = tenant.id();
         match self.find(id)? {

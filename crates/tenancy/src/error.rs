@@ -1,4 +1,4 @@
-//! [`Error`], the one that is of the whole library.
+//! The error of the facade.
 
 use tenancy_core::{
     CatalogError, Domain, InvalidDomain, InvalidResolver, InvalidTenantId, IsPublicSuffix,
@@ -9,8 +9,8 @@ use tenancy_pool::{CheckoutError, CloseError, InvalidPools};
 
 use crate::config::ConfigError;
 
-/// Whatever a [`Tenancy`](crate::Tenancy) refuses. Each operation's own error is
-/// inside; its text is this one's.
+/// An error of a [`Tenancy`](crate::Tenancy). Each variant wraps the error of one operation and
+/// has its text.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -27,42 +27,42 @@ pub enum Error {
     #[cfg(feature = "sqlite")]
     #[error(transparent)]
     Storage(#[from] tenancy_sqlite::StorageError),
-    /// What a killed process left half done could not be looked at.
+    /// The work that a killed process left unfinished could not be examined.
     #[cfg(feature = "sqlite")]
     #[error(transparent)]
     Repair(#[from] tenancy_sqlite::RepairError),
-    /// The migrations are no set of migrations.
+    /// The migrations are invalid as a set.
     #[cfg(feature = "sqlite")]
     #[error(transparent)]
     Migrations(#[from] tenancy_sqlite::MigrationsError),
-    /// The seeds are no set of seeds.
+    /// The seeds are invalid as a set.
     #[cfg(feature = "sqlite")]
     #[error(transparent)]
     Seeds(#[from] tenancy_sqlite::SeedsError),
-    /// A text is no tenant id.
+    /// A text is no valid tenant id.
     #[error(transparent)]
     Id(#[from] InvalidTenantId),
-    /// A text is no domain.
+    /// A text is no valid domain.
     #[error(transparent)]
     Domain(#[from] InvalidDomain),
-    /// A text is no status.
+    /// A text is no valid status.
     #[error(transparent)]
     Status(#[from] UnknownStatus),
     /// More attributes than the bounds allow.
     #[error(transparent)]
     Attributes(#[from] TooManyAttributes),
-    /// A label that is never a tenant.
+    /// A reserved label, which can be no tenant's.
     #[error(
         "label {label} is reserved and never a tenant's; choose another, or take it off the reserved ones"
     )]
     Reserved {
-        /// The label.
+        /// The reserved label.
         label: TenantId,
     },
-    /// A domain that is nobody's tenant.
+    /// A central domain, which can be no tenant's.
     #[error("{domain} is a central domain and never a tenant's; choose another")]
     Central {
-        /// The domain.
+        /// The central domain.
         domain: Domain,
     },
     /// A domain under which strangers register names.
@@ -71,11 +71,11 @@ pub enum Error {
     /// The tenant is not in a state for this.
     #[error("tenant {id} has status {status}; this needs {needed}, so nothing was changed")]
     WrongStatus {
-        /// The tenant.
+        /// The id of the tenant.
         id: TenantId,
-        /// What it is.
+        /// The status of the tenant.
         status: TenantStatus,
-        /// What it would have to be.
+        /// The statuses that the operation accepts.
         needed: &'static str,
     },
     /// The request is refused.
@@ -96,7 +96,7 @@ pub enum Error {
         id = source.tenant
     )]
     RevivedBehind {
-        /// Which tenant, and why.
+        /// The error of the migration, which names the tenant.
         source: ProvisionError,
     },
     /// An embedder's catalog or driver gave too few or too many answers.
@@ -107,7 +107,7 @@ pub enum Error {
         "the catalog's `{method}` answered with another tenant than {id}; correct it, nothing was done with the answer"
     )]
     WrongTenant {
-        /// The method.
+        /// The method of the catalog.
         method: &'static str,
         /// The tenant that it was asked about.
         id: TenantId,
@@ -129,13 +129,13 @@ pub enum Error {
 }
 
 /// A method of an embedder's catalog or driver gave another number of answers than it was
-/// asked for, so that none can be told to belong to a tenant.
+/// asked for, so that no answer can be assigned to a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{method}` was asked about {asked} tenants and gave {given} answers; correct it, then create them again, which completes what was begun"
 )]
 pub struct Miscounted {
-    /// The method.
+    /// The method of the catalog or driver.
     pub method: &'static str,
     /// The number of tenants that it was asked about.
     pub asked: usize,

@@ -1,5 +1,5 @@
-//! Embeddable multi-tenancy: find the tenant of a request, make it current, hand out
-//! connections to its database, and never to another's.
+//! Embeddable multi-tenancy: resolves the tenant of a request, makes it current, and hands out
+//! connections to its own database, never to another tenant's.
 //!
 //! ```
 //! use tenancy::{Method, RequestHead, Rule};
@@ -18,12 +18,12 @@
 //! // A tenant is a row in the catalog and a database of its own.
 //! tenancy.create("acme".parse::<TenantId>()?)?;
 //!
-//! // A request says by its host whose it is. An asset would be nobody's: it is skipped.
+//! // The host of a request names its tenant. A request for an asset would be skipped.
 //! let head = RequestHead::new(Method::from("POST"), "/notes?draft=1").host("acme.app.test:8080");
 //! let resolved = tenancy.resolve(&head)?;
 //! assert_eq!(resolved.path, "/notes");
 //!
-//! // While its tenant is current, connections are its own and no other can be entered.
+//! // While a tenant is current, connections are its own, and no other tenant can be entered.
 //! let acme = resolved.tenant().expect("the host is acme's");
 //! let scope = acme.enter()?;
 //! let connection = tenancy.checkout_current()?;
@@ -37,9 +37,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The parts can be used without this crate that ties them: `tenancy-core` resolves
-//! and scopes, `tenancy-pool` hands out connections of any r2d2 manager,
-//! `tenancy-sqlite` keeps a file for each tenant. What users need of them is here.
+//! The parts can be used without this facade: `tenancy-core` has the resolver and the scopes,
+//! `tenancy-pool` hands out connections of any r2d2 manager, `tenancy-sqlite` keeps one file per
+//! tenant. The modules here re-export their public names.
 
 mod answers;
 mod builder;
@@ -94,7 +94,7 @@ pub mod catalog {
     };
 }
 
-/// Events and their observers.
+/// Events, and the observers that are notified of them.
 pub mod event {
     #[cfg(feature = "tracing")]
     pub use tenancy_core::TracingObserver;

@@ -1,5 +1,5 @@
-//! The life of a tenant: suspension and maintenance, two facts. How it begins is in `create`, how it
-//! ends in `end`.
+//! The life of a tenant: suspension and maintenance, which are two separate facts. `create` holds
+//! its beginning, `end` its end.
 
 use tenancy_core::{
     Maintenance, Provisioner, Tenant, TenantChange, TenantId, TenantKey, TenantStatus, WriteError,
@@ -9,10 +9,10 @@ use tenancy_pool::Driver;
 use crate::{Error, Tenancy};
 
 impl<D: Driver + Provisioner> Tenancy<D> {
-    /// The tenant as the catalog knows it now, whatever its status.
+    /// Returns the tenant as the catalog has it now, in any status.
     ///
     /// # Errors
-    /// When there is none of this id, or the catalog cannot be asked.
+    /// Returns an error if there is no tenant of this id, or the catalog cannot be read.
     pub fn tenant(&self, id: &TenantId) -> Result<Tenant, Error> {
         let tenant = self.find(id)?;
         tenant.ok_or_else(|| WriteError::Unknown { id: id.clone() }.into())
@@ -24,8 +24,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         Ok(found.filter(|tenant| tenant.id() == id))
     }
 
-    /// Shuts a tenant out: the next request is refused. Suspending one that is suspended
-    /// changes nothing. Maintenance stays as it is.
+    /// Suspends a tenant: its next request is refused. Has no effect on a suspended tenant. Does
+    /// not change maintenance.
     ///
     /// # Errors
     /// Returns an error if it is neither active nor suspended, or the catalog refuses.
@@ -33,8 +33,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         self.set_status(id, TenantStatus::Suspended)
     }
 
-    /// Lets a suspended tenant in again. Resuming one that is active changes nothing.
-    /// Maintenance stays as it is: [`up`](Self::up) ends it.
+    /// Makes a suspended tenant active again. Has no effect on an active tenant. Does not change
+    /// maintenance: [`up`](Self::up) ends it.
     ///
     /// # Errors
     /// Returns an error if it is neither active nor suspended, or the catalog refuses.
@@ -42,8 +42,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         self.set_status(id, TenantStatus::Active)
     }
 
-    /// Puts an active or suspended tenant into maintenance. One that is in maintenance gets
-    /// this message, time and secret instead of those before.
+    /// Puts an active or suspended tenant into maintenance. A tenant that is in maintenance gets
+    /// the new message, time and secret.
     ///
     /// # Errors
     /// Returns an error if it is neither active nor suspended, or the catalog refuses.
@@ -51,8 +51,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         self.set_maintenance(id, Some(maintenance))
     }
 
-    /// Ends the maintenance of an active or suspended tenant, which changes nothing if it is
-    /// not in maintenance. A suspended one stays so: [`resume`](Self::resume) lets it in.
+    /// Ends the maintenance of an active or suspended tenant. Has no effect on a tenant that is not
+    /// in maintenance. A suspended tenant stays suspended until [`resume`](Self::resume).
     ///
     /// # Errors
     /// Returns an error if it is neither active nor suspended, or the catalog refuses.
@@ -78,7 +78,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         self.update(&tenant, change)
     }
 
-    /// A tenant that requests may reach, now or once it is let in again.
+    /// Returns the tenant if its status is active or suspended.
     fn in_service(&self, id: &TenantId) -> Result<Tenant, Error> {
         let tenant = self.tenant(id)?;
         match tenant.status() {

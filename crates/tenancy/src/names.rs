@@ -1,4 +1,4 @@
-//! Who owns a name: binding domains and labels to tenants.
+//! The names of tenants: binding domains and labels.
 
 use tenancy_core::{Change, Domain, Name, Proof, Provisioner, TenantId};
 use tenancy_pool::Driver;
@@ -6,12 +6,12 @@ use tenancy_pool::Driver;
 use crate::{Error, Tenancy};
 
 impl<D: Driver + Provisioner> Tenancy<D> {
-    /// The name that a text registers: a label where it is one label under a base
-    /// domain or fits a template, a domain otherwise.
+    /// Returns the name that a text registers: a label if it is one label under a base domain or
+    /// fits a template, else a domain.
     ///
     /// # Errors
-    /// When it is no domain, a central one, a reserved label, or a public suffix by
-    /// the [list](crate::TenancyBuilder::public_suffixes).
+    /// Returns an error if the text is no domain, or is a central domain, a reserved label, or in
+    /// the [public suffix list](crate::TenancyBuilder::public_suffixes).
     pub fn name(&self, text: &str) -> Result<Name, Error> {
         let domain: Domain = text.parse()?;
         if self.resolver().is_central(&domain) {
@@ -34,12 +34,12 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         }
     }
 
-    /// Binds a further name to a tenant; see [`name`](Self::name). A domain that is
-    /// bound with [`Proof::Pending`] is claimed, and routes once it is
-    /// [verified](Self::verify). Other tenants may claim it meanwhile.
+    /// Binds a further name to a tenant; see [`name`](Self::name). A domain bound with
+    /// [`Proof::Pending`] is a claim, and routes once it is [verified](Self::verify). Other
+    /// tenants may claim it meanwhile.
     ///
     /// # Errors
-    /// When it is no name for a tenant, or routes to another tenant.
+    /// Returns an error if no tenant may have the name, or if it routes to another tenant.
     pub fn bind(&self, name: &str, id: &TenantId, proof: Proof) -> Result<Name, Error> {
         let name = self.name(name)?;
         let routes = proof == Proof::Trusted;
@@ -48,33 +48,33 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         Ok(name)
     }
 
-    /// Makes a claimed domain route, once `txt` is the value that its DNS holds. Other
-    /// tenants' claims of it end.
+    /// Makes a claimed domain route. `txt` is the value of its TXT record, as the caller read it
+    /// from the DNS. Claims of other tenants for the domain end.
     ///
     /// # Errors
-    /// When it is not the value of the last attempt, or the tenant has no claim of the
-    /// domain: it may have expired ([`CLAIM_TTL`](crate::CLAIM_TTL)).
+    /// Returns an error if the value is not that of the last attempt, or if the tenant has no
+    /// claim of the domain: a claim expires after [`CLAIM_TTL`](crate::catalog::CLAIM_TTL).
     pub fn verify(&self, domain: &Domain, id: &TenantId, txt: &str) -> Result<(), Error> {
         self.catalog().verify(domain, id, txt, self.actor())?;
         self.show_name(&Name::Domain(domain.clone()), Some(id));
         Ok(())
     }
 
-    /// Makes a domain that routes the tenant's primary one: where links to it lead, by
-    /// what the catalog says and never by a request's host.
+    /// Makes a domain the tenant's primary one, which links to the tenant use: the catalog
+    /// decides, never the host of a request.
     ///
     /// # Errors
-    /// When the domain is not this tenant's, or waits to be proven.
+    /// Returns an error if the domain is not this tenant's, or is not verified yet.
     pub fn make_primary(&self, domain: &Domain, id: &TenantId) -> Result<(), Error> {
         self.catalog().make_primary(domain, id, self.actor())?;
         self.show_name(&Name::Domain(domain.clone()), Some(id));
         Ok(())
     }
 
-    /// The tenant's primary domain, if it has one.
+    /// Returns the tenant's primary domain, if it has one.
     ///
     /// # Errors
-    /// When the catalog cannot be asked.
+    /// Returns an error if the catalog cannot be read.
     pub fn primary(&self, id: &TenantId) -> Result<Option<Domain>, Error> {
         let mut names = self.catalog().names(id)?.into_iter();
         let primary = names.find(|binding| binding.primary);
@@ -84,21 +84,22 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         }))
     }
 
-    /// Takes a name away from its tenant.
+    /// Unbinds a name from its tenant.
     ///
     /// # Errors
-    /// When it is not this tenant's, or its own id.
+    /// Returns an error if the name is not this tenant's, or is the tenant's id.
     pub fn unbind(&self, name: &Name, id: &TenantId) -> Result<(), Error> {
         self.catalog().unbind(name, id, self.actor())?;
         self.show_name(name, None);
         Ok(())
     }
 
-    /// Moves a name that routes from one tenant to another, in one write: requests find
-    /// one or the other, and never nobody. A proof is not asked for; the operator vouches.
+    /// Moves a name that routes from one tenant to another, in one write: a request finds one
+    /// tenant or the other, never none. No proof is required; the operator vouches for the name.
     ///
     /// # Errors
-    /// When the name does not route to `from`, or is its own id, or there is no tenant `to`.
+    /// Returns an error if the name does not route to `from`, is the id of `from`, or if there
+    /// is no tenant `to`.
     pub fn rebind(&self, name: &Name, from: &TenantId, to: &TenantId) -> Result<(), Error> {
         self.catalog().rebind(name, from, to, self.actor())?;
         self.show_name(name, Some(to));

@@ -1,8 +1,8 @@
-//! [`TenantSpec`]: what a tenant is created with.
+//! The specification of a new tenant.
 
 use tenancy_core::{Attributes, Placement, TenantId};
 
-/// What a tenant is created with.
+/// The specification of a tenant to create: id, attributes, names, placement.
 ///
 /// ```
 /// use tenancy::TenantSpec;
@@ -15,21 +15,21 @@ use tenancy_core::{Attributes, Placement, TenantId};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "pass it to `Tenancy::create`"]
 pub struct TenantSpec {
-    /// Its permanent name.
+    /// The id, which is permanent.
     pub id: TenantId,
-    /// What the application keeps with it.
+    /// The attributes that the application stores with the tenant.
     pub attributes: Attributes,
-    /// Further names that route to it: domains, or labels under a base domain. Who
-    /// creates the tenant vouches for them.
+    /// Further names that route to the tenant: domains, or labels under a base domain. The caller
+    /// vouches for them.
     pub names: Vec<String>,
-    /// Where its data will live; the driver draws a place unless said.
+    /// The placement of the tenant's data. Defaults to one that the driver draws.
     pub placement: Option<Placement>,
     /// Whether its database is filled with the driver's seeds before it is active.
     pub seeded: bool,
 }
 
 impl TenantSpec {
-    /// A tenant with nothing but its id.
+    /// Returns a specification with an id only.
     pub fn new(id: TenantId) -> Self {
         Self {
             id,

@@ -1,4 +1,4 @@
-//! A [`Tenancy`] with a SQLite file for each tenant, as `tenancy.toml` says.
+//! A [`Tenancy`] with one SQLite file per tenant, configured by `tenancy.toml`.
 
 use tenancy_core::Actor;
 use tenancy_sqlite::{Migrations, Seeds, SqliteDriver, SqliteStorage, SqliteStorageBuilder};
@@ -7,7 +7,7 @@ use crate::builder::Fill;
 use crate::{Config, Error, Tenancy, TenancyBuilder};
 
 impl Tenancy<SqliteDriver> {
-    /// Everything as the config says.
+    /// Opens the storage and builds the tenancy that a config describes.
     ///
     /// ```
     /// use tenancy::{Config, Tenancy, TenantId};
@@ -22,26 +22,27 @@ impl Tenancy<SqliteDriver> {
     /// ```
     ///
     /// # Errors
-    /// When the keys contradict each other, or there is no storage root or it cannot be used.
+    /// Returns an error if the keys contradict each other, or if the storage root does not exist or
+    /// cannot be used.
     pub fn from_config(config: &Config) -> Result<Self, Error> {
         TenancyBuilder::from_config(config)?.build()
     }
 }
 
 impl TenancyBuilder<SqliteDriver> {
-    /// Starts from what the config says, with the storage that
-    /// [`Config::open_sqlite`] opens; what the config has no words for can be added.
+    /// Returns a builder with the settings of a config and the storage that
+    /// [`Config::open_sqlite`] opens. Settings that the config has no keys for can be added.
     ///
     /// # Errors
-    /// As [`Config::open_sqlite`].
+    /// Returns the errors of [`Config::open_sqlite`].
     pub fn from_config(config: &Config) -> Result<Self, Error> {
         Self::configured(config.open_sqlite()?, config)
     }
 
-    /// Starts with a storage that is open, and what the config says of the rest.
+    /// Returns a builder with a storage that is open already and the other settings of a config.
     ///
     /// # Errors
-    /// When the keys contradict each other.
+    /// Returns an error if the keys contradict each other.
     pub fn configured(storage: SqliteStorage, config: &Config) -> Result<Self, Error> {
         let builder = Self::from(storage).try_resolver(|resolver| config.configure(resolver))?;
         Ok(builder.pools(|pools| config.pool.configure(pools)))
@@ -49,27 +50,27 @@ impl TenancyBuilder<SqliteDriver> {
 }
 
 impl Config {
-    /// Opens the storage that the config describes. If no other process uses its root, the
-    /// retirements that a killed one left half done are completed first; see
+    /// Opens the storage that the config describes. If no other process uses its root, this first
+    /// completes the retirements that a killed process left unfinished; see
     /// [`Fleet::recover`](tenancy_sqlite::Fleet::recover).
     ///
     /// # Errors
-    /// When keys of the config contradict each other, there is no storage root or it cannot
-    /// be used, or its catalog is lost.
+    /// Returns an error if keys contradict each other, if the storage root does not exist or cannot
+    /// be used, or if its catalog is lost.
     pub fn open_sqlite(&self) -> Result<SqliteStorage, Error> {
         let storage = self.sqlite()?.open()?;
         if storage.driver().was_alone() {
-            // What a file refuses is found by a validation: it is nobody else's trouble.
+            // `validate` finds files that refuse: they are no reason to refuse the others.
             storage.fleet().recover(&Actor::new("recovery"))?;
         }
         Ok(storage)
     }
 
-    /// The storage that the config describes, to [create](SqliteStorageBuilder::create) or to
-    /// [open](SqliteStorageBuilder::open) it.
+    /// Returns the storage that the config describes, to be
+    /// [created](SqliteStorageBuilder::create) or [opened](SqliteStorageBuilder::open).
     ///
     /// # Errors
-    /// When keys of the config contradict each other, or its migrations or seeds cannot be
+    /// Returns an error if keys contradict each other, or if the migrations or seeds cannot be
     /// read.
     pub fn sqlite(&self) -> Result<SqliteStorageBuilder, Error> {
         // A config that contradicts itself must not leave a storage root behind.
@@ -97,8 +98,7 @@ impl Config {
     }
 }
 
-/// The upkeep keeps as many databases ready as the storage was told to
-/// [keep](tenancy_sqlite::SqliteStorageBuilder::stock).
+/// The upkeep fills the warm pool of the storage, if it has one.
 impl From<SqliteStorage> for TenancyBuilder<SqliteDriver> {
     fn from(storage: SqliteStorage) -> Self {
         let mut builder = Self::from((storage.driver().clone(), storage.catalog().clone()));

@@ -1,4 +1,4 @@
-//! [`Tenancy`]: resolver, pools, catalog and driver, tied together.
+//! The facade: resolver, pools, catalog and driver of one application.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use crate::answers::of_tenant;
 use crate::builder::TenancyBuilder;
 use crate::upkeep::Thread;
 
-/// Everything that one application needs: the resolver that finds the tenant of a
-/// request, the pools that hand out its connections, the catalog of all tenants and
-/// the driver that makes their databases. Cloning is cheap.
+/// The multi-tenancy of one application: the resolver that finds the tenant of a request, the
+/// pools that hand out its connections, the catalog of all tenants and the driver that makes
+/// their databases. Cloning is cheap.
 ///
 /// See the [crate](crate) for an example.
 pub struct Tenancy<D: Driver + Provisioner>(Arc<Inner<D>>);
@@ -28,22 +28,22 @@ pub(crate) struct Inner<D: Driver + Provisioner> {
     pub(crate) catalog: Arc<dyn CatalogWriter>,
     pub(crate) suffixes: Option<PublicSuffixes>,
     pub(crate) actor: Actor,
-    /// Whether the migrations were found to be those that the tenants have.
+    /// Whether the migrations were compared with those of a tenant, and equal.
     pub(crate) history_compared: AtomicBool,
-    /// Fills the stock of ready databases.
+    /// The work that fills the warm pool of databases.
     pub(crate) stock: Option<Arc<dyn Fn() + Send + Sync>>,
-    /// They end when this is dropped.
+    /// The threads of the upkeep, which end when this is dropped.
     pub(crate) _upkeep: Vec<Thread>,
 }
 
 impl<D: Driver + Provisioner> Tenancy<D> {
-    /// Starts with a storage, for example a `SqliteStorage`, or with a driver and the
+    /// Returns a builder for a storage, for example a `SqliteStorage`, or for a driver and the
     /// catalog of its tenants: `Tenancy::builder((driver, catalog))`.
     pub fn builder(storage: impl Into<TenancyBuilder<D>>) -> TenancyBuilder<D> {
         storage.into()
     }
 
-    /// Whether the migrations were found to be those that the tenants have.
+    /// Whether the migrations were compared with those of a tenant, and equal.
     pub(crate) fn history_compared(&self) -> &AtomicBool {
         &self.0.history_compared
     }
@@ -52,10 +52,11 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         Self(Arc::new(inner))
     }
 
-    /// Whose request this is, and what its path is; see [`Resolver::resolve`].
+    /// Resolves a request to its tenant and its path class; see [`Resolver::resolve`].
     ///
     /// # Errors
-    /// When the request is refused; [`ResolveError::reason`] says why in a word.
+    /// Returns an error if the request is refused; [`ResolveError::reason`] is the reason as one
+    /// word.
     pub fn resolve<'p>(&self, head: &RequestHead<'p, '_>) -> Result<Resolved<'p>, ResolveError> {
         self.0.resolver.resolve(head)
     }
@@ -84,51 +85,51 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         self.0.pools.try_checkout(tenant)
     }
 
-    /// Takes a connection to this tenant's database, and to no other; waits for one
-    /// as long as the pools' `checkout_timeout`.
+    /// Checks out a connection to this tenant's database. Waits at most the pools'
+    /// `checkout_timeout`.
     ///
     /// # Errors
-    /// When it cannot be opened, the tenant is closed or its handle is of an earlier
-    /// incarnation, or none comes free in time.
+    /// Returns an error if the database cannot be opened, the tenant is closed, the handle is of
+    /// an earlier epoch, or no connection comes free in time.
     pub fn checkout(&self, tenant: &Tenant) -> Result<Checkout<D>, CheckoutError<DriverError<D>>> {
         self.0.pools.checkout(tenant)
     }
 
-    /// Waits for a place for a connection to this tenant's database without holding a
+    /// Waits for a seat, a place for a connection to this tenant's database, without blocking a
     /// thread; for async code. See [`TenantPools::seat_async`].
     ///
     /// # Errors
-    /// As there.
+    /// The future returns the errors of [`TenantPools::seat_async`].
     #[track_caller]
     pub fn seat_async(&self, tenant: &Tenant) -> SeatFuture<D> {
         self.0.pools.seat_async(tenant)
     }
 
-    /// Takes a connection for the tenant that is current on this thread.
+    /// Checks out a connection for the tenant that is current on this thread.
     ///
     /// # Errors
-    /// When none is current, or as [`checkout`](Self::checkout).
+    /// Returns an error if no tenant is current, and the errors of [`checkout`](Self::checkout).
     pub fn checkout_current(&self) -> Result<Checkout<D>, CheckoutError<DriverError<D>>> {
         self.0.pools.checkout_current()
     }
 
-    /// Makes a tenant current by its id, for work that no request asked for: a job, a
-    /// console. Its status is not looked at; that is the resolver's affair.
+    /// Enters the scope of a tenant by its id, for work outside a request: a job, a console. The
+    /// status of the tenant does not matter here; only the resolver checks it.
     ///
     /// **Not over an `.await`:** see [`Scope`]. In async code take the
     /// [tenant](Self::tenant) and [attach](Tenant::attach) the future.
     ///
     /// # Errors
-    /// When there is no such tenant, the catalog cannot be asked, or another tenant is
-    /// current.
+    /// Returns an error if there is no such tenant, the catalog cannot be read, or another tenant
+    /// is current.
     pub fn enter(&self, id: &TenantId) -> Result<Scope, Error> {
         Ok(self.tenant(id)?.enter()?)
     }
 
-    /// Does what is due: applies what changed in the catalog, closes connections that
-    /// have idled too long and lets others [rest](tenancy_pool::Driver::rest) (SQLite's logs
-    /// are moved into their files then), fills the stock of ready databases if there is to be one. The
-    /// library's own threads do this unless [`Upkeep::Manual`](crate::Upkeep) was chosen.
+    /// Runs the periodic work once: applies changes of the catalog, closes connections that have
+    /// idled too long, runs [idle maintenance](tenancy_pool::Driver::maintain_idle) on others (with
+    /// SQLite a checkpoint), and fills the warm pool, if there is one. The library's own threads
+    /// call this, except with [`Upkeep::Manual`](crate::Upkeep).
     pub fn maintain(&self) {
         maintain(&self.0.resolver, &self.0.pools);
         if let Some(fill) = &self.0.stock {
@@ -136,18 +137,18 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         }
     }
 
-    /// The resolver, to ask it more.
+    /// Returns the resolver.
     pub fn resolver(&self) -> &Arc<Resolver> {
         &self.0.resolver
     }
 
-    /// The pools, to ask for their statistics.
+    /// Returns the pools, for example for their statistics.
     pub fn pools(&self) -> &TenantPools<D> {
         &self.0.pools
     }
 
-    /// The list of all tenants. What is written here shows at the resolver's next
-    /// sync; what this type's own methods write shows at once.
+    /// Returns the catalog of all tenants. The resolver sees writes through it at its next sync,
+    /// and writes by the methods of this type at once.
     pub fn catalog(&self) -> &dyn CatalogWriter {
         &*self.0.catalog
     }
@@ -165,19 +166,18 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         &self.0.actor
     }
 
-    /// Lets the resolver see our own writes now. A catalog that cannot be asked at
-    /// this moment has the write all the same: the resolver's polling will find it.
+    /// Applies this process's own writes to the resolver at once. If the catalog cannot be read at
+    /// this moment, the resolver's next poll finds them.
     pub(crate) fn show_writes(&self, written: impl IntoIterator<Item = Change>) {
         let _ = self.0.resolver.sync();
-        // For a catalog without a feed, which `sync` does not ask. With one this was
-        // applied before.
+        // For a catalog without a feed, which `sync` does not poll.
         self.0.resolver.apply(&Changes {
             items: written.into_iter().collect(),
             ..Changes::default()
         });
     }
 
-    /// Updates a tenant in the catalog, and shows it.
+    /// Updates a tenant in the catalog, and applies the update to the resolver.
     pub(crate) fn update(&self, seen: &Tenant, change: TenantChange) -> Result<Tenant, Error> {
         let (id, version) = (seen.id(), seen.version());
         let updated = self.catalog().update(id, version, change, self.actor())?;
@@ -187,7 +187,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     }
 }
 
-/// One round of upkeep. An unreachable catalog has been told to the observers.
+/// Runs one round of upkeep. Observers are notified of an unreachable catalog.
 pub(crate) fn maintain<D: Driver>(resolver: &Resolver, pools: &TenantPools<D>) {
     let _ = resolver.sync();
     pools.reap();

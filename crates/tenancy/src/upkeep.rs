@@ -1,4 +1,4 @@
-//! What has to be done from time to time, and who does it.
+//! The upkeep: periodic work, and the thread that does it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use crate::Error;
 
-/// Who calls [`Tenancy::maintain`](crate::Tenancy::maintain).
+/// The caller of [`Tenancy::maintain`](crate::Tenancy::maintain).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Upkeep {
-    /// A thread of the library's own, so often; the default, every 500 ms. It ends
-    /// with the last handle. A stock of ready databases has a second one.
+    /// A thread of the library, at this interval, which ends with the last handle. A warm pool has
+    /// a second thread. The default, every 500 ms.
     Every(Duration),
-    /// The application.
+    /// The application calls it.
     Manual,
 }
 
@@ -24,7 +24,7 @@ impl Default for Upkeep {
     }
 }
 
-/// The thread; dropping this ends it and waits for the round it is in.
+/// A thread of the upkeep. Dropping this ends the thread after its current round.
 #[derive(Debug)]
 pub(crate) struct Thread {
     stop: Option<Sender<()>>,

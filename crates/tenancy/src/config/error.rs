@@ -1,42 +1,42 @@
-//! [`ConfigError`].
+//! The errors of a config file.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use tenancy_core::{InvalidResolver, InvalidRule, RuleKind};
 
-/// A config that cannot be used: which file, which key, what is wrong, what to do.
+/// A config that cannot be used: the file, the key, the fault and its cure.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("{}: the config cannot be read; write one with `tenancy init`, or name another", file.display())]
     Unreadable {
-        /// Which file.
+        /// The config file.
         file: PathBuf,
-        /// Why.
+        /// The cause of the failure.
         source: io::Error,
     },
     /// The text is no TOML, or a value does not fit its key.
     #[error("{} line {line} ({text}): {problem}", file.display())]
     Value {
-        /// Which file.
+        /// The config file.
         file: PathBuf,
-        /// Which line, from 1.
+        /// The number of the line, from 1.
         line: usize,
-        /// What stands there.
+        /// The text of the line, at most 60 bytes.
         text: Box<str>,
-        /// What is wrong with it.
+        /// The fault in the line, in words.
         problem: Box<str>,
     },
     /// There is no such key.
     #[error("{}: key {key} is not known; the nearest known key is {nearest}", file.display())]
     UnknownKey {
-        /// Which file.
+        /// The config file.
         file: PathBuf,
         /// The key, with its table.
         key: String,
-        /// The one that was probably meant.
+        /// The known key that resembles it most.
         nearest: String,
     },
     /// A parameter is given for a rule that is not switched on.
@@ -45,11 +45,11 @@ pub enum ConfigError {
         file.display(), rule.as_str()
     )]
     RuleNotListed {
-        /// Which file.
+        /// The config file.
         file: PathBuf,
-        /// The parameter.
+        /// The key of the parameter.
         key: &'static str,
-        /// The rule it is for.
+        /// The rule that the parameter belongs to.
         rule: RuleKind,
     },
     /// A rule is listed without its parameter.
@@ -62,7 +62,7 @@ pub enum ConfigError {
         file: PathBuf,
         /// The key of the parameter.
         key: &'static str,
-        /// The rule.
+        /// The rule without a parameter.
         rule: RuleKind,
     },
     /// `origin = false` stands beside a list of rules with `"origin"` in it.
@@ -71,29 +71,29 @@ pub enum ConfigError {
         file.display()
     )]
     OriginOff {
-        /// Which file.
+        /// The config file.
         file: PathBuf,
     },
-    /// A `[[path]]` is no rule.
+    /// A `[[path]]` table is no valid rule.
     #[error("{}: a [[path]] is no rule; see the cause", file.display())]
     Path {
-        /// Which file.
+        /// The config file.
         file: PathBuf,
-        /// Why.
+        /// The cause of the failure.
         source: InvalidRule,
     },
     /// The keys of `[resolve]` contradict each other.
     #[error("{}: [resolve] makes no resolver; see the cause", file.display())]
     Resolve {
-        /// Which file.
+        /// The config file.
         file: PathBuf,
-        /// Why.
+        /// The cause of the failure.
         source: InvalidResolver,
     },
 }
 
 impl ConfigError {
-    /// What TOML or serde said about `text`, in one line.
+    /// Returns the error of the TOML parser or of serde about `text`, on one line.
     pub(super) fn value(file: &Path, text: &str, error: &toml::de::Error) -> Self {
         let at = error.span().map_or(0, |span| span.start.min(text.len()));
         let before = &text.as_bytes()[..at];

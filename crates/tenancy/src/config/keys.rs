@@ -1,4 +1,4 @@
-//! Which keys there are, and which is meant by one that there is not.
+//! The known keys of a config, and the known key that resembles an unknown one.
 
 use std::fmt;
 use std::path::Path;
@@ -7,13 +7,10 @@ use serde::Deserializer;
 use serde::de::{Deserialize, Error, Visitor};
 use toml::{Table, Value};
 
-use super::{
-    Config, ConfigError, PathRule, PoolConfig, ResolveConfig, RetentionConfig, StorageConfig,
-};
+use super::error::ConfigError;
 
 /// Refuses the first key that is not known.
-pub(super) fn check(config: &Table, file: &Path) -> Result<(), ConfigError> {
-    let known = known();
+pub(super) fn check(config: &Table, known: &[Key<'_>], file: &Path) -> Result<(), ConfigError> {
     for (table, value) in config {
         let inner: Vec<&Table> = match value {
             Value::Table(inner) => vec![inner],
@@ -27,7 +24,7 @@ pub(super) fn check(config: &Table, file: &Path) -> Result<(), ConfigError> {
                 return Err(ConfigError::UnknownKey {
                     file: file.into(),
                     key: dotted(key),
-                    nearest: dotted(nearest(key, &known)),
+                    nearest: dotted(nearest(key, known)),
                 });
             }
         }
@@ -36,30 +33,15 @@ pub(super) fn check(config: &Table, file: &Path) -> Result<(), ConfigError> {
 }
 
 /// A table (empty for the top) and a key in it.
-type Key<'a> = (&'a str, &'a str);
+pub(super) type Key<'a> = (&'a str, &'a str);
 
 fn dotted((table, key): Key<'_>) -> String {
     let dot = if table.is_empty() { "" } else { "." };
     format!("{table}{dot}{key}")
 }
 
-/// Every key, as the types say it.
-fn known() -> Vec<Key<'static>> {
-    let tables = [
-        ("", fields::<Config>()),
-        ("storage", fields::<StorageConfig>()),
-        ("resolve", fields::<ResolveConfig>()),
-        ("path", fields::<PathRule>()),
-        ("pool", fields::<PoolConfig>()),
-        ("retention", fields::<RetentionConfig>()),
-    ];
-    let keys = tables.into_iter();
-    keys.flat_map(|(table, keys)| keys.iter().map(move |key| (table, *key)))
-        .collect()
-}
-
-/// The known key that is the fewest edits away, a part of a key being one away from
-/// the whole; one in the same table comes first.
+/// Returns the known key with the smallest edit distance. A part of a key counts as one edit; a
+/// key in the same table is preferred.
 fn nearest<'k>((table, key): Key<'_>, known: &[Key<'k>]) -> Key<'k> {
     let distance = |other: &&Key<'_>| {
         let part = key.len() > 3 && other.1.contains(key);
@@ -70,7 +52,7 @@ fn nearest<'k>((table, key): Key<'_>, known: &[Key<'k>]) -> Key<'k> {
     *nearest.expect("there are known keys")
 }
 
-/// Levenshtein's distance, in bytes.
+/// Returns the Levenshtein distance of two texts, in bytes.
 fn edits(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {
@@ -85,16 +67,16 @@ fn edits(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// The names that serde's derive reads into a struct, so that no list of keys has
-/// to be kept in step with the types.
-fn fields<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+/// Returns the names that serde's derive reads into a struct, so that no list of keys has to be
+/// kept in step with the types.
+pub(super) fn fields<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     match T::deserialize(Ask) {
         Err(Fields(fields)) => fields,
         Ok(_) => &[],
     }
 }
 
-/// Deserializes nothing: it answers with the fields it is asked for.
+/// A deserializer that holds no value: its error lists the fields that a type wants.
 struct Ask;
 
 #[derive(Debug)]
@@ -139,11 +121,12 @@ impl fmt::Display for Fields {
 
 #[cfg(test)]
 mod tests {
+    use super::super::known_keys;
     use super::*;
 
     #[test]
-    fn the_types_say_which_keys_there_are() {
-        let known = known();
+    fn the_known_keys_are_those_of_the_types() {
+        let known = known_keys();
         for key in [
             ("", "path"),
             ("storage", "root"),
@@ -157,8 +140,8 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_key_is_what_a_typo_meant() {
-        let known = known();
+    fn the_nearest_key_is_the_one_that_a_typo_meant() {
+        let known = known_keys();
         for (key, want) in [
             (("", "resolver"), "resolve"),
             (("", "paths"), "path"),

@@ -1,4 +1,4 @@
-//! [`Config`]: what `tenancy.toml` says.
+//! The config of an application: the types behind `tenancy.toml`.
 
 mod error;
 mod keys;
@@ -15,11 +15,11 @@ use tenancy_core::{
 
 pub use error::ConfigError;
 
-/// What `tenancy.toml` says: where the tenants live, how requests find them, how
-/// many connections they may have.
+/// The config in `tenancy.toml`: the storage root, the rules that resolve requests, the bounds on
+/// connections, the retention.
 ///
-/// Every key may be left out. A key that is not known is an error that names the
-/// nearest known one; relative paths are relative to the file.
+/// Every key is optional. An unknown key is an error that names the known key nearest to it.
+/// Relative paths are relative to the file.
 ///
 /// ```
 /// use std::path::Path;
@@ -46,7 +46,7 @@ pub use error::ConfigError;
 #[serde(default)]
 #[non_exhaustive]
 pub struct Config {
-    /// Where this was read from.
+    /// The file that this was read from.
     #[serde(skip)]
     pub file: PathBuf,
     /// `[storage]`
@@ -62,19 +62,19 @@ pub struct Config {
     pub retention: RetentionConfig,
 }
 
-/// `[storage]`: where the tenants' files are.
+/// The table `[storage]`: the storage root and its migrations.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct StorageConfig {
-    /// The directory of `catalog.db` and the tenants' files; `data` unless said.
+    /// The directory of `catalog.db` and the tenants' files. Defaults to `data`.
     pub root: PathBuf,
-    /// The directory of `0001_name.sql` files; without it a tenant's database starts empty.
+    /// The directory of `0001_name.sql` files. Without it a tenant's database starts empty.
     pub migrations: Option<PathBuf>,
-    /// The directory of what a new tenant may be seeded with.
+    /// The directory of the seeds for new tenants.
     pub seeds: Option<PathBuf>,
-    /// How many databases are kept ready for tenants yet to come, at most 10,000, each a
-    /// file; 0, none, unless said. What was ready stays, and is taken, when this is 0 again.
+    /// The number of databases provisioned in advance, at most 10,000, each a file. Defaults to
+    /// 0. Databases that are ready stay, and are used, if this becomes 0 again.
     pub stock: usize,
 }
 
@@ -89,41 +89,41 @@ impl Default for StorageConfig {
     }
 }
 
-/// `[resolve]`: how a request finds its tenant.
+/// The table `[resolve]`: how a request finds its tenant.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct ResolveConfig {
-    /// Hosts that are nobody's tenant.
+    /// The hosts of the central application, which belong to no tenant.
     pub central_domains: Vec<String>,
-    /// The rules that are switched on; `["domain"]` unless said.
+    /// The rules in use. Defaults to `["domain"]`.
     #[serde(deserialize_with = "value::words")]
     pub rules: Vec<RuleKind>,
-    /// Base domains: one label under them names a tenant.
+    /// The base domains under which one label names a tenant.
     pub subdomains_of: Vec<String>,
-    /// Like `{tenant}-api.example.com`.
+    /// Templates of hosts, like `{tenant}-api.example.com`.
     pub host_templates: Vec<String>,
-    /// Like `/t`: `/t/acme/orders` is acme's `/orders`.
+    /// The prefix of the path rule, like `/t`: `/t/acme/orders` is `/orders` of tenant `acme`.
     pub path_prefix: Option<String>,
     /// The request header that names a tenant on central domains.
     pub header: Option<String>,
-    /// The query parameter that does.
+    /// The query parameter that names a tenant on central domains.
     pub query: Option<String>,
-    /// The cookie that does.
+    /// The cookie that names a tenant on central domains.
     pub cookie: Option<String>,
-    /// Whether the Origin header does.
+    /// Whether the Origin header names a tenant on central domains.
     pub origin: Option<bool>,
     /// Labels that are never a tenant.
     pub reserved: Vec<String>,
-    /// Whether the built-in path classes hold; true unless said.
+    /// Whether the built-in path classes apply. Defaults to `true`.
     pub builtin_paths: bool,
-    /// A framework's tool paths on top of them.
+    /// A framework whose tool paths are added to the path classes.
     #[serde(deserialize_with = "value::maybe_word")]
     pub preset: Option<Preset>,
     /// Addresses and networks (CIDR) of proxies whose forwarded host counts.
     pub trusted_proxies: Vec<String>,
-    /// The header in which they forward it: `x-forwarded-host`, which is the default,
-    /// `forwarded`, or one of the proxy's own.
+    /// The header with the forwarded host: `x-forwarded-host`, `forwarded`, or a header that is
+    /// particular to the proxy. Defaults to `x-forwarded-host`.
     pub forwarded_host: Option<String>,
 }
 
@@ -148,56 +148,57 @@ impl Default for ResolveConfig {
     }
 }
 
-/// One `[[path]]`: what the paths below a prefix are.
+/// A table `[[path]]`: the class of the paths below a prefix.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct PathRule {
-    /// Whole segments, like `/assets`.
+    /// The prefix in whole segments, like `/assets`.
     pub prefix: String,
-    /// What they are.
+    /// The class of the paths.
     #[serde(deserialize_with = "value::word")]
     pub class: PathClass,
-    /// Who may serve them; the class gives the default.
+    /// The route mode of the paths. Defaults to that of the class.
     #[serde(default, deserialize_with = "value::maybe_word")]
     pub mode: Option<RouteMode>,
 }
 
-/// `[pool]`: how many connections there may be.
+/// The table `[pool]`: bounds on connections.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct PoolConfig {
-    /// Of all tenants; what the process's descriptors allow, at most 256, unless said.
+    /// The bound for all tenants together. Defaults to the number that the process's file
+    /// descriptors allow, at most 256.
     pub max_connections: Option<NonZeroU32>,
-    /// Of one tenant; 4 unless said.
+    /// The bound for one tenant. Defaults to 4.
     pub max_per_tenant: Option<NonZeroU32>,
-    /// How long a check-out waits; 5 s unless said.
+    /// The time-out of a check-out. Defaults to 5 s.
     #[serde(deserialize_with = "value::maybe_duration")]
     pub checkout_timeout: Option<Duration>,
 }
 
-/// `[retention]`: for how long retired tenants and copies are kept at least. Nothing is
-/// destroyed when it ends: files past it are marked, and a person removes them.
+/// The table `[retention]`: the time for which retired tenants and snapshots are kept at least.
+/// Files past it are marked, never destroyed: an operator removes them.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct RetentionConfig {
-    /// The retention of retired tenants in the trash; defaults to 30 days.
+    /// The retention of retired tenants in the trash. Defaults to 30 days.
     #[serde(deserialize_with = "value::maybe_duration")]
     pub trash: Option<Duration>,
-    /// The retention of the copies that runs keep; defaults to 30 days.
+    /// The retention of the snapshots that runs keep. Defaults to 30 days.
     #[serde(deserialize_with = "value::maybe_duration")]
     pub snapshots: Option<Duration>,
 }
 
 impl Config {
-    /// The name that is looked for where none is given.
+    /// The file name that commands look for by default.
     pub const FILE_NAME: &'static str = "tenancy.toml";
 
-    /// Reads a file.
+    /// Reads a config file.
     ///
     /// # Errors
-    /// When it cannot be read, or as [`parse`](Self::parse).
+    /// Returns an error if the file cannot be read, or if [`parse`](Self::parse) refuses its text.
     pub fn load(file: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let file = file.as_ref();
         let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Unreadable {
@@ -207,14 +208,15 @@ impl Config {
         Self::parse(&text, file)
     }
 
-    /// Reads text as if it stood in `file`, which is not looked at.
+    /// Reads the text of a config. `file` is used in errors and for relative paths; it is not
+    /// opened.
     ///
     /// # Errors
     /// Returns an error if the text is no TOML, has a key that is not known or a value that does
     /// not fit, or if `rules` and the parameters of rules do not agree.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
         let wrong = |error| ConfigError::value(file, text, &error);
-        keys::check(&toml::from_str(text).map_err(wrong)?, file)?;
+        keys::check(&toml::from_str(text).map_err(wrong)?, &known_keys(), file)?;
         let mut config: Self = toml::from_str(text).map_err(wrong)?;
         config.file = file.into();
         config.resolve.checked_rules(file)?;
@@ -224,11 +226,11 @@ impl Config {
         Ok(config)
     }
 
-    /// The resolver that `[resolve]` and `[[path]]` describe, for the tenants of this
+    /// Builds the resolver that `[resolve]` and `[[path]]` describe, for the tenants of a
     /// catalog.
     ///
     /// # Errors
-    /// When a path rule is not one, or a key contradicts another.
+    /// Returns an error if a path rule is invalid, or if keys contradict each other.
     pub fn resolver(&self, catalog: impl Catalog) -> Result<Resolver, ConfigError> {
         let builder = self.configure(Resolver::builder(catalog))?;
         builder.build().map_err(|source| ConfigError::Resolve {
@@ -237,7 +239,7 @@ impl Config {
         })
     }
 
-    /// Tells a resolver's builder everything that `[resolve]` and `[[path]]` say.
+    /// Applies `[resolve]` and `[[path]]` to a resolver's builder.
     ///
     /// # Errors
     /// Returns an error if a path rule is invalid, or `rules` and the parameters of rules do not
@@ -282,7 +284,7 @@ impl Config {
 }
 
 impl PoolConfig {
-    /// The bounds and time-outs that are set here; the others stay as they are.
+    /// Applies the bounds and time-outs that are set here to a builder of pools.
     pub fn configure(&self, mut pools: tenancy_pool::Builder) -> tenancy_pool::Builder {
         if let Some(max) = self.max_connections {
             pools = pools.max_connections(max.get());
@@ -357,6 +359,21 @@ impl ResolveConfig {
             _ => Vec::new(),
         }
     }
+}
+
+/// Returns every key that the config types read.
+fn known_keys() -> Vec<keys::Key<'static>> {
+    let tables = [
+        ("", keys::fields::<Config>()),
+        ("storage", keys::fields::<StorageConfig>()),
+        ("resolve", keys::fields::<ResolveConfig>()),
+        ("path", keys::fields::<PathRule>()),
+        ("pool", keys::fields::<PoolConfig>()),
+        ("retention", keys::fields::<RetentionConfig>()),
+    ];
+    let keys = tables.into_iter();
+    keys.flat_map(|(table, keys)| keys.iter().map(move |key| (table, *key)))
+        .collect()
 }
 
 /// Returns the key that a rule takes its parameter from, if it has one.
