@@ -24,7 +24,7 @@ use tenants::{access, create, domains, removal, sql};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let _observing = terminal::notes_waits(&cli.global);
+    let _observing = terminal::notes(&cli.global);
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

@@ -1,7 +1,7 @@
 //! Questions, put on stderr and only to people.
 
 use std::io::{self, BufRead, IsTerminal, Write};
-
+use std::path::Path;
 use std::sync::Arc;
 
 use tenancy::event::{Event, Observer, Observing};
@@ -10,26 +10,40 @@ use crate::args::Global;
 use crate::failure::Failure;
 use crate::output::complain;
 
-/// Says on a terminal which lock is waited for, for as long as the guard lives.
-pub fn notes_waits(global: &Global) -> Option<Observing> {
-    struct Notes;
+/// Prints what the library notices and an operator should know, for as long as the guard lives:
+/// a file system without a journal, and on a terminal a lock that is waited for.
+pub fn notes(global: &Global) -> Option<Observing> {
+    struct Notes {
+        of_waits: bool,
+    }
     impl Observer for Notes {
         fn observe(&self, event: &Event<'_>) {
-            if let Event::LockWait { path, by } = event {
-                let by: Vec<_> = by.iter().map(u32::to_string).collect();
-                let by = match &by[..] {
-                    [] => "another process".to_owned(),
-                    by => format!("process {}", by.join(", ")),
-                };
-                complain(format_args!(
-                    "waiting for {by}, which has {} locked",
+            match event {
+                Event::LockWait { path, by } if self.of_waits => complain_of_wait(path, by),
+                Event::NoJournal { path } => complain(format_args!(
+                    "warning: {} is on ext4 without a journal: a power cut may damage tenants' files, \
+                     and put rows of one into another's",
                     path.display()
-                ));
+                )),
+                _ => {}
             }
         }
     }
-    let is_seen = io::stderr().is_terminal() && !global.quiet;
-    is_seen.then(|| tenancy::event::observe(Arc::new(Notes)))
+    let of_waits = io::stderr().is_terminal();
+    let is_seen = !global.quiet && (of_waits || !global.json);
+    is_seen.then(|| tenancy::event::observe(Arc::new(Notes { of_waits })))
+}
+
+fn complain_of_wait(path: &Path, by: &[u32]) {
+    let by: Vec<_> = by.iter().map(u32::to_string).collect();
+    let by = match &by[..] {
+        [] => "another process".to_owned(),
+        by => format!("process {}", by.join(", ")),
+    };
+    complain(format_args!(
+        "waiting for {by}, which has {} locked",
+        path.display()
+    ));
 }
 
 /// Does somebody read what we ask, and type the answer?

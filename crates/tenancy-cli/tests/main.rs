@@ -4,6 +4,7 @@ mod access;
 mod cases;
 mod demo;
 mod domains;
+mod journal;
 mod life;
 mod migrate;
 mod readme;

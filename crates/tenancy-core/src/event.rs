@@ -84,6 +84,13 @@ pub enum Event<'a> {
         /// Why.
         error: &'a (dyn std::error::Error + 'static),
     },
+    /// A storage is on a file system without a journal: a power cut may damage files that were
+    /// not written to, or put the blocks of one tenant's into another's. Emitted once by each
+    /// process for each file system.
+    NoJournal {
+        /// The storage root.
+        path: &'a std::path::Path,
+    },
     /// A lock of the storage has been waited for for a second.
     LockWait {
         /// The file or directory.

@@ -22,6 +22,7 @@ impl Observer for TracingObserver {
             | Event::OpenFailed { .. }
             | Event::StockFailed { .. }
             | Event::LockWait { .. }
+            | Event::NoJournal { .. }
             | Event::IdleMaintenanceFailed { .. }
             | Event::WaitedLong { .. }
             | Event::BoundReached { .. } => ::tracing::warn!(target: "tenancy", ?event),

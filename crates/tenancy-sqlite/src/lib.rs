@@ -47,6 +47,10 @@
 //! A live database is touched through SQLite alone. Opening and closing one with
 //! `std::fs`, if only to copy or hash it, drops the locks that SQLite has on it in
 //! this process, and commits of others are lost without an error.
+//!
+//! The storage root is on a file system with a journal. On ext4 without one a power cut may damage
+//! files that were not written to, and put rows of one tenant into the file of another. Such a root
+//! is opened, with a warning: `tenancy_core::Event::NoJournal`.
 
 mod catalog;
 mod commits;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{IoError, StorageError};
 use crate::hazards::{Hazard, guarded};
-use crate::mounts;
+use crate::mounts::FileSystem;
 use crate::network::{self, FileSystems};
 use crate::place::Place;
 use marker::Marker;
@@ -31,8 +31,7 @@ pub(crate) type Step<'s> = &'s dyn Fn(&'static str) -> Result<(), IoError>;
 pub(crate) struct Root {
     path: PathBuf,
     id: Box<str>,
-    /// Whether the sync of a new file makes its name durable, too.
-    pub(crate) names_come_along: bool,
+    pub(crate) file_system: FileSystem,
 }
 
 impl Root {
@@ -109,7 +108,7 @@ impl Root {
         };
         make_dirs(&path)?;
         let root = Self {
-            names_come_along: mounts::is_ext4(&path),
+            file_system: FileSystem::of(&path),
             id: marker.id,
             path,
         };

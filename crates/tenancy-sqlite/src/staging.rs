@@ -43,7 +43,7 @@ impl Root {
     pub(crate) fn sync_staged(&self, staged: &Staged) -> Result<(), IoError> {
         let synced = staged.file.sync_all();
         synced.map_err(IoError::at(&staged.path, "synced"))?;
-        match self.names_come_along {
+        match self.file_system.names_come_along {
             true => Ok(()),
             false => sync_dir(&self.staging()),
         }

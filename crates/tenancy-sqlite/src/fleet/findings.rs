@@ -181,6 +181,9 @@ pub enum Problem {
         /// What it is looked up as.
         by: Name,
     },
+    /// `no_journal`, a warning: the storage root is on ext4 without a journal. A power cut may
+    /// damage files there, and put rows of one tenant into the file of another.
+    NoJournal,
     /// `broken_chain`: the audit trail was changed by hand.
     BrokenChain {
         /// The first event that does not follow.
@@ -219,6 +222,7 @@ impl Problem {
             Self::Reserved { .. } => "reserved",
             Self::Central { .. } => "central",
             Self::Shadowed { .. } => "shadowed",
+            Self::NoJournal => "no_journal",
             Self::BrokenChain { .. } => "broken_chain",
         }
     }
@@ -268,6 +272,10 @@ impl fmt::Display for Problem {
                     f,
                     "is {found}; links are not followed, put the file itself there"
                 );
+            }
+            Self::NoJournal => {
+                "is on ext4 without a journal: a power cut may damage files, and put rows of one tenant \
+                 into the file of another; move it to a file system with a journal, or add one"
             }
             Self::Placement => "its place is none of this driver's; correct the row",
             Self::Orphan => "is no tenant's; a fix moves it to quarantine",

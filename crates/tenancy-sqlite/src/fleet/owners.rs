@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use tenancy_core::Tenant;
 
-use super::findings::Problem;
+use super::findings::{Finding, Problem};
 use super::validate::Comparison;
 use crate::error::{IoError, RepairError};
 use crate::root::{DIR_MODE, FILE_MODE, Found, SIDECARS, look, mode};
@@ -20,6 +20,13 @@ impl Comparison<'_> {
     /// Looks at everything in a root but what tenants have in use or in the trash.
     pub(super) fn own_files(&mut self) -> Result<(), RepairError> {
         let root = &self.fleet.driver.shared.root;
+        if root.file_system.lacks_journal {
+            self.out.warnings.push(Finding {
+                tenant: None,
+                path: Some(root.path().to_owned()),
+                problem: Problem::NoJournal,
+            });
+        }
         for name in DIRS.into_iter().chain(FILES) {
             self.access(None, &root.path().join(name))?;
         }

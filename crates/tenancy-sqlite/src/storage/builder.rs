@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 use rusqlite::Connection;
-use tenancy_core::Tenant;
+use tenancy_core::{Event, Tenant, emit};
 
 use super::SqliteStorage;
 use crate::catalog::SqliteCatalog;
@@ -417,6 +417,9 @@ impl SqliteStorageBuilder {
 
     fn driver(self, root: Root) -> Result<SqliteDriver, StorageError> {
         let lock = root.lock()?;
+        if root.file_system.is_to_be_warned_of() {
+            emit(&Event::NoJournal { path: root.path() });
+        }
         self.max_memory.map_or(Ok(()), memory::bound)?;
         Ok(SqliteDriver {
             shared: Arc::new(Shared {
