@@ -4,37 +4,59 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use r2d2::ManageConnection;
 use tenancy_core::{Event, Tenant};
 
 use crate::driver::{Access, Connection, Driver, DriverError};
-use crate::error::CheckoutError;
+use crate::error::{CheckoutError, ErrorOf};
 use crate::label::Label;
-use crate::open::Haste;
-use crate::pools::{Lent, Live, TenantPools};
+use crate::live::{BoxedLive, Live, Scheduler};
 use crate::sched::Stamp;
+use crate::shared::{CloseMode, Shared};
 use crate::sync::held;
 
-/// A tenant's connection, until it is dropped.
+/// A tenant's connection, checked out until it is dropped.
 ///
-/// It stays on its thread (`!Send`): what a thread holds is how the pools know that it
-/// would wait for itself ([`WouldDeadlock`](CheckoutError::WouldDeadlock)), and a
-/// connection's calls block, so none is held over an `.await`. To wait in async code take a
-/// [`Seat`](crate::Seat), which is `Send`, and open it where blocking is allowed.
+/// It dereferences to the connection of the driver's manager. Dropping it gives the connection back; a
+/// connection that is broken, or was out during a panic, is closed instead.
+///
+/// It stays on its thread (`!Send`): the pools count what a thread holds, and so refuse a check-out that
+/// would wait for its own thread ([`WouldDeadlock`](CheckoutError::WouldDeadlock)). The calls of a
+/// connection block, so none is held over an `.await`. Async code waits for a [`Seat`](crate::Seat),
+/// which is `Send`, and opens it where blocking is allowed.
+///
+/// ```
+/// # use tenancy_pool::{Checkout, CheckoutError, Driver, DriverError, TenantPools};
+/// # fn report<D: Driver>(pools: &TenantPools<D>, acme: &tenancy_core::Tenant)
+/// # -> Result<(), CheckoutError<DriverError<D>>> {
+/// let connection = pools.checkout(acme)?;
+/// Checkout::label(&connection, "monthly report"); // named in errors and in `holders`
+/// assert_eq!(Checkout::tenant(&connection), acme);
+/// drop(connection); // given back
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias = "lease")]
+#[doc(alias = "PooledConnection")]
 #[must_use = "dropping it gives the connection back"]
 pub struct Checkout<D: Driver> {
-    /// None only while it is being dropped.
-    live: Option<Lent<D>>,
+    /// `None` only while it is being dropped.
+    live: Option<BoxedLive<D>>,
     seat: u32,
-    /// What it is restricted to, as far as is known.
+    /// The restriction of the connection, as far as is known.
     access: Access,
-    pools: TenantPools<D>,
-    _held: Hold,
+    pools: Arc<Shared<D>>,
+    _held: ThreadHold,
 }
 
 impl<D: Driver> Checkout<D> {
-    pub(crate) fn new(pools: TenantPools<D>, seat: u32, live: Lent<D>, held: Hold) -> Self {
+    pub(crate) fn new(
+        pools: Arc<Shared<D>>,
+        seat: u32,
+        live: BoxedLive<D>,
+        held: ThreadHold,
+    ) -> Self {
         Self {
             live: Some(live),
             seat,
@@ -48,31 +70,38 @@ impl<D: Driver> Checkout<D> {
         self.live.as_deref().expect("taken only by drop")
     }
 
-    /// Asks the manager whether it still is a connection; if it is not, it comes out with
-    /// its seat, which still counts it.
-    pub(crate) fn validated_or_taken(mut self) -> Result<Self, (u32, Lent<D>)> {
-        let live = self.live.as_mut().expect("taken only by drop");
-        match live.source.manager.is_valid(&mut live.connection) {
-            Ok(()) => Ok(self),
-            Err(_) => Err((self.seat, self.live.take().expect("it was there"))),
+    fn live_mut(&mut self) -> &mut Live<D> {
+        self.live.as_deref_mut().expect("taken only by drop")
+    }
+
+    /// Validates the connection.
+    ///
+    /// # Errors
+    /// Returns an invalid connection with its seat, which still counts it.
+    pub(crate) fn validated_or_taken(mut self) -> Result<Self, (u32, BoxedLive<D>)> {
+        match self.live_mut().is_valid() {
+            true => Ok(self),
+            false => Err((self.seat, self.live.take().expect("taken only by drop"))),
         }
     }
 
-    /// Asks the manager whether it still is a connection; none if it is not.
+    /// Validates the connection; an invalid one is closed.
     pub(crate) fn validated(mut self) -> Option<Self> {
-        let live = self.live.as_mut().expect("taken only by drop");
-        match live.source.manager.is_valid(&mut live.connection) {
-            Ok(()) => Some(self),
-            Err(_) => {
+        match self.live_mut().is_valid() {
+            true => Some(self),
+            false => {
                 self.give_back(false);
                 None
             }
         }
     }
 
-    /// Restricts it to reading; given back if that cannot be done.
-    pub(crate) fn for_reading(mut self) -> Result<Self, CheckoutError<DriverError<D>>> {
-        // Before it is tried: a panic leaves it in doubt, and unwinding gives it back.
+    /// Makes the connection read-only.
+    ///
+    /// # Errors
+    /// Returns an error, and gives the connection back, if the driver does not restrict it.
+    pub(crate) fn into_read_only(mut self) -> Result<Self, ErrorOf<D>> {
+        // Set before the attempt: after a panic the restriction has to be lifted.
         self.access = Access::ReadOnly;
         match self.restrict(Access::ReadOnly) {
             Ok(Access::ReadOnly) => Ok(self),
@@ -91,15 +120,15 @@ impl<D: Driver> Checkout<D> {
 
     fn restrict(&mut self, access: Access) -> Result<Access, DriverError<D>> {
         let live = self.live.as_deref_mut().expect("taken only by drop");
-        self.pools.0.driver.restrict(&mut live.connection, access)
+        self.pools.driver.restrict(&mut live.connection, access)
     }
 
-    /// Tells the driver that it is lent; given back if the driver refuses that.
+    /// Calls the driver's `on_checkout`; a connection that it rejects is closed.
     #[inline]
-    pub(crate) fn admitted(mut self) -> Result<Self, CheckoutError<DriverError<D>>> {
+    pub(crate) fn accepted(mut self) -> Result<Self, ErrorOf<D>> {
         let live = self.live.as_deref_mut().expect("taken only by drop");
         let Live { connection, source } = live;
-        match self.pools.0.driver.on_checkout(&source.tenant, connection) {
+        match self.pools.driver.on_checkout(&source.tenant, connection) {
             Ok(()) => Ok(self),
             Err(source) => {
                 let tenant = Self::tenant(&self).id().clone();
@@ -110,8 +139,7 @@ impl<D: Driver> Checkout<D> {
     }
 
     fn is_sound(&mut self) -> bool {
-        let live = self.live.as_mut().expect("taken only by drop");
-        let sound = !live.has_broken();
+        let sound = !self.live_mut().has_broken();
         match self.access {
             Access::ReadWrite => sound,
             Access::ReadOnly => {
@@ -120,36 +148,32 @@ impl<D: Driver> Checkout<D> {
         }
     }
 
-    fn is_returned_well(&mut self) -> bool {
+    /// Calls the driver's `on_return`; returns whether it accepts the connection.
+    fn is_accepted_back(&mut self) -> bool {
         let live = self.live.as_deref_mut().expect("taken only by drop");
         let Live { connection, source } = live;
-        let driver = &self.pools.0.driver;
+        let driver = &self.pools.driver;
         driver.on_return(&source.tenant, connection).is_ok()
     }
 
-    /// Lets it rest. It was idle since then, and goes on being so.
-    pub(crate) fn rest(mut self, since: Stamp) {
-        let rested = catch_unwind(AssertUnwindSafe(|| {
+    /// Does the idle maintenance of a connection that has been idle since `since`, and stays so.
+    pub(crate) fn maintain_idle(mut self, since: Stamp) {
+        let maintained = catch_unwind(AssertUnwindSafe(|| {
             let live = self.live.as_deref_mut().expect("taken only by drop");
-            self.pools.0.driver.maintain_idle(&mut live.connection)
+            self.pools.driver.maintain_idle(&mut live.connection)
         }));
-        if let Ok(Err(error)) = &rested {
+        if let Ok(Err(error)) = &maintained {
             let tenant = Self::tenant(&self);
             let event = Event::IdleMaintenanceFailed { tenant, error };
-            self.pools.0.observers.emit(&event);
+            self.pools.observers.emit(&event);
         }
-        let sound = matches!(rested, Ok(Ok(()))) && agreed(|| self.is_sound());
+        let sound = matches!(maintained, Ok(Ok(()))) && unpanicked(|| self.is_sound());
         let live = self.live.take().expect("taken only by drop");
-        let (pools, seat, now) = (&self.pools.0, self.seat, self.pools.0.now());
-        // Under one lock: nobody sees it as just used.
-        let refused = pools.decide(|sched| {
-            sched.end_rest(seat, now);
-            let refused = sched.put_back(seat, live, sound, now);
-            sched.rested(seat, since);
-            refused
-        });
-        if let Some(live) = refused {
-            self.pools.close_one(seat, live, Haste::Thorough);
+        let (pools, seat, now) = (&self.pools, self.seat, self.pools.now());
+        let end =
+            |sched: &mut Scheduler<D>| sched.end_idle_maintenance(seat, live, sound, since, now);
+        if let Some(live) = pools.decide(end) {
+            pools.close_one(seat, live, CloseMode::Complete);
         }
     }
 
@@ -157,7 +181,7 @@ impl<D: Driver> Checkout<D> {
         let Some(live) = self.live.take() else {
             return;
         };
-        let (pools, seat) = (&self.pools.0, self.seat);
+        let (pools, seat) = (&self.pools, self.seat);
         let now = pools.now();
         let refused = match pools.observers.is_observed() {
             false => pools.decide(|sched| sched.put_back(seat, live, sound, now)),
@@ -169,11 +193,16 @@ impl<D: Driver> Checkout<D> {
     }
 
     #[cold]
-    fn put_back_observed(&self, live: Lent<D>, sound: bool, now: Stamp) -> Option<Lent<D>> {
-        let (pools, seat) = (&self.pools.0, self.seat);
+    fn put_back_observed(
+        &self,
+        live: BoxedLive<D>,
+        sound: bool,
+        now: Stamp,
+    ) -> Option<BoxedLive<D>> {
+        let (pools, seat) = (&self.pools, self.seat);
         let tenant = live.source.tenant.clone();
         let (since, refused) = pools.decide(|sched| {
-            let since = sched.out_since(seat);
+            let since = sched.checked_out_since(seat);
             (since, sched.put_back(seat, live, sound, now))
         });
         let (tenant, held) = (&tenant, now.since(since));
@@ -182,18 +211,17 @@ impl<D: Driver> Checkout<D> {
     }
 
     #[cold]
-    fn close_refused(&self, live: Lent<D>) {
+    fn close_refused(&self, live: BoxedLive<D>) {
         let seat = self.seat;
-        let haste = match self.pools.0.decide(|sched| sched.is_closed(seat)) {
-            // Of a tenant that is closed nothing is to be left.
-            true => Haste::Thorough,
-            false => Haste::Quick,
+        let mode = match self.pools.decide(|sched| sched.is_closed(seat)) {
+            true => CloseMode::Complete,
+            false => CloseMode::Evict,
         };
-        self.pools.close_one(seat, live, haste);
+        self.pools.close_one(seat, live, mode);
     }
 
-    /// Closes the connection instead of giving it back: after an error that leaves it in
-    /// doubt, or when settings were changed that the next check-out must not meet.
+    /// Closes the connection instead of giving it back: after an error that leaves it in doubt, or
+    /// after a change of settings that the next check-out must not meet.
     ///
     /// ```
     /// # use tenancy_pool::{Checkout, CheckoutError, Driver, DriverError, TenantPools};
@@ -208,16 +236,16 @@ impl<D: Driver> Checkout<D> {
         this.give_back(false);
     }
 
-    /// The tenant whose connection this is.
+    /// Returns the tenant of the connection.
     pub fn tenant(this: &Self) -> &Tenant {
         &this.live().source.tenant
     }
 
-    /// Gives it a name for errors that say who holds the connections, in place of
-    /// the line that asked for it.
+    /// Labels the check-out in errors and in the list of [holders](crate::TenantPools::holders), in
+    /// place of the line of its call.
     pub fn label(this: &Self, name: &'static str) {
         let (seat, label) = (this.seat, Label::Named(name));
-        this.pools.0.decide(|sched| sched.relabel(seat, label));
+        this.pools.decide(|sched| sched.relabel(seat, label));
     }
 }
 
@@ -230,8 +258,7 @@ impl<D: Driver> Deref for Checkout<D> {
 
 impl<D: Driver> DerefMut for Checkout<D> {
     fn deref_mut(&mut self) -> &mut Connection<D> {
-        let live = self.live.as_deref_mut().expect("taken only by drop");
-        &mut live.connection
+        &mut self.live_mut().connection
     }
 }
 
@@ -240,9 +267,9 @@ impl<D: Driver> Drop for Checkout<D> {
         if self.live.is_none() {
             return;
         }
-        // A panic may have left it in any state.
+        // A panic may have left the connection in any state.
         let sound =
-            !std::thread::panicking() && agreed(|| self.is_sound() && self.is_returned_well());
+            !std::thread::panicking() && unpanicked(|| self.is_sound() && self.is_accepted_back());
         self.give_back(sound);
     }
 }
@@ -255,24 +282,22 @@ impl<D: Driver> fmt::Debug for Checkout<D> {
     }
 }
 
-/// Asks the user's code whether a connection can be lent again. A panic says no, and must
-/// not get out of a destructor.
-fn agreed(ask: impl FnOnce() -> bool) -> bool {
-    catch_unwind(AssertUnwindSafe(ask)).unwrap_or(false)
+/// Returns whether foreign code says yes. A panic says no, and must not leave a destructor.
+fn unpanicked(check: impl FnOnce() -> bool) -> bool {
+    catch_unwind(AssertUnwindSafe(check)).unwrap_or(false)
 }
 
-/// This thread holds one connection more. It stays on its thread, so that a thread
-/// that would wait for itself is told so.
-pub(crate) struct Hold(PhantomData<*const ()>);
+/// One connection in the count of what this thread holds. It stays on its thread.
+pub(crate) struct ThreadHold(PhantomData<*const ()>);
 
-impl Hold {
+impl ThreadHold {
     pub(crate) fn new() -> Self {
         held(1);
         Self(PhantomData)
     }
 }
 
-impl Drop for Hold {
+impl Drop for ThreadHold {
     fn drop(&mut self) {
         held(-1);
     }

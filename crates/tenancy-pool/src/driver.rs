@@ -1,4 +1,4 @@
-//! [`Driver`]: how to connect to a tenant's database.
+//! [`Driver`]: the way to connect to a tenant's database.
 
 use tenancy_core::Tenant;
 
@@ -8,23 +8,68 @@ pub type Connection<D> = <<D as Driver>::Manager as r2d2::ManageConnection>::Con
 /// An error of a driver's manager.
 pub type DriverError<D> = <<D as Driver>::Manager as r2d2::ManageConnection>::Error;
 
-/// How to connect to a tenant's database, and what to prepare before its first
-/// use. Any r2d2 manager makes a driver in about 20 lines.
+/// The way to connect to a tenant's database, and to prepare it before its first use.
+///
+/// Any r2d2 manager makes a driver; only [`manager`](Self::manager) is required:
+///
+/// ```
+/// use std::fs::File;
+/// use std::io;
+/// use std::path::PathBuf;
+///
+/// use tenancy_core::Tenant;
+/// use tenancy_pool::{Descriptors, Driver};
+///
+/// /// A log file for each tenant.
+/// struct Logs {
+///     directory: PathBuf,
+/// }
+///
+/// struct Log(PathBuf);
+///
+/// impl r2d2::ManageConnection for Log {
+///     type Connection = File;
+///     type Error = io::Error;
+///     fn connect(&self) -> io::Result<File> {
+///         File::options().append(true).create(true).open(&self.0)
+///     }
+///     fn is_valid(&self, log: &mut File) -> io::Result<()> {
+///         log.metadata().map(drop)
+///     }
+///     fn has_broken(&self, _: &mut File) -> bool {
+///         false
+///     }
+/// }
+///
+/// impl Driver for Logs {
+///     type Manager = Log;
+///
+///     fn manager(&self, tenant: &Tenant) -> Log {
+///         Log(self.directory.join(tenant.id().as_str()))
+///     }
+///
+///     fn descriptors(&self) -> Descriptors {
+///         Descriptors { first: 1, further: 1 }
+///     }
+/// }
+/// ```
 pub trait Driver: Send + Sync + 'static {
-    /// What opens and checks connections. Its errors can be sent to another thread, such as
-    /// one that answers the request.
+    /// The manager that opens and checks connections. Its errors can be sent to another thread, such as
+    /// the one that responds to the request.
     type Manager: r2d2::ManageConnection<Error: Send + Sync>;
 
-    /// The manager of this incarnation of a tenant. It is made once for each and
+    /// Returns the manager of this incarnation of a tenant. It is made once for each incarnation, and
     /// must not connect yet.
     fn manager(&self, tenant: &Tenant) -> Self::Manager;
 
-    /// Prepares the database before its first use in this process, for example by
-    /// migrating it. Runs once for each tenant and epoch until it succeeds, never
-    /// twice at a time.
+    /// Prepares the database before its first use in this process, for example by migrating it. It is
+    /// called for each tenant and epoch until it succeeds once, never twice at a time.
+    ///
+    /// Defaults to nothing.
     ///
     /// # Errors
-    /// What the check-out that asked for it is refused with.
+    /// Returns an error if the database cannot be used. It becomes that of the check-out
+    /// ([`Prepare`](crate::CheckoutError::Prepare)).
     fn prepare(
         &self,
         tenant: &Tenant,
@@ -37,16 +82,17 @@ pub trait Driver: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Restricts a connection to `access` before it is lent, or lifts that when it came
-    /// back sound; says what it allows now. Whoever has the connection must not be able
-    /// to lift it by what he sends through it.
+    /// Restricts a connection to `access` before it is checked out, or lifts the restriction of one that
+    /// came back sound. Returns the access that the connection has now.
     ///
-    /// Unless a driver has its own, nothing is changed and nothing restricted, and a
-    /// check-out for reading only is refused. A connection that cannot be restricted is
-    /// never lent, one whose restriction cannot be lifted is closed.
+    /// No statement sent through the connection may lift the restriction. A connection that cannot be
+    /// restricted is never checked out; one whose restriction cannot be lifted is closed.
+    ///
+    /// Defaults to no change and [`Access::ReadWrite`]: read-only check-outs are refused.
     ///
     /// # Errors
-    /// What a check-out for reading only is refused with.
+    /// Returns an error if the restriction cannot be set or lifted. It becomes that of a read-only
+    /// check-out ([`Restrict`](crate::CheckoutError::Restrict)).
     fn restrict(
         &self,
         connection: &mut Connection<Self>,
@@ -59,16 +105,17 @@ pub trait Driver: Send + Sync + 'static {
         Ok(Access::ReadWrite)
     }
 
-    /// Lets a connection that has been idle for a while do what is better done before it is
-    /// needed or closed: give memory back, checkpoint a log. [`TenantPools::reap`] calls it
-    /// once in each idle spell, outside every lock; for that time the connection is out,
-    /// so it should take milliseconds.
+    /// Maintains a connection that has been idle for a while: it releases memory, or checkpoints a WAL,
+    /// before the connection is needed or closed.
     ///
-    /// Unless a driver has its own, nothing is done.
+    /// [`TenantPools::reap`] calls it once in each idle period, outside every lock. Meanwhile the
+    /// connection is out, so it should take milliseconds.
+    ///
+    /// Defaults to nothing.
     ///
     /// # Errors
-    /// When the connection must not be lent again: it is closed, and
-    /// [observers](tenancy_core::Event::IdleMaintenanceFailed) are told.
+    /// Returns an error if the connection must not be checked out again: it is closed, and
+    /// [observers](tenancy_core::Event::IdleMaintenanceFailed) are notified.
     ///
     /// [`TenantPools::reap`]: crate::TenantPools::reap
     fn maintain_idle(&self, connection: &mut Connection<Self>) -> Result<(), DriverError<Self>>
@@ -79,14 +126,15 @@ pub trait Driver: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Is called before a connection is closed while somebody waits for that: it is evicted
-    /// for another tenant's, or is surplus, expired or broken at a check-out or its return.
-    /// It makes the close quick, and tells whether it left work to [`upkeep`](Self::upkeep).
-    /// It is not called where the close is what was asked for: by
-    /// [`close`](crate::TenantPools::close), by [`reap`](crate::TenantPools::reap), and when
-    /// the pools are dropped.
+    /// Makes the close of a connection quick while a check-out or its return waits for it. Returns
+    /// whether work is left to [`upkeep`](Self::upkeep).
     ///
-    /// Defaults to nothing done and nothing left.
+    /// It is called before the close of a connection that is evicted for another tenant's, or is
+    /// surplus, expired or broken at a check-out or its return. It is not called where the close was
+    /// requested: by [`close`](crate::TenantPools::close), by [`reap`](crate::TenantPools::reap), and
+    /// when the pools are dropped.
+    ///
+    /// Defaults to nothing, and leaves no work.
     fn evict(&self, connection: &mut Connection<Self>) -> Eviction
     where
         Self: Sized,
@@ -95,14 +143,18 @@ pub trait Driver: Send + Sync + 'static {
         Eviction::Complete
     }
 
-    /// Does the work that [`evict`](Self::evict) left. [`reap`](crate::TenantPools::reap)
-    /// calls it, unless the tenant was connected to again meanwhile, and so does the drop
-    /// of the pools. It opens what it needs itself; that does not count against the pools'
-    /// bounds, but [`close`](crate::TenantPools::close) waits until it has returned.
+    /// Does the work that [`evict`](Self::evict) left.
+    ///
+    /// [`reap`](crate::TenantPools::reap) calls it, unless the tenant was connected to meanwhile, and so
+    /// does the drop of the pools. It opens the connections that it needs itself. They do not count
+    /// against the bounds of the pools, but [`close`](crate::TenantPools::close) waits until it has
+    /// returned.
+    ///
+    /// Defaults to nothing.
     ///
     /// # Errors
-    /// When the work could not be done: [observers](tenancy_core::Event::UpkeepFailed) are
-    /// told. It is not tried again before the next eviction.
+    /// Returns an error if the work could not be done: [observers](tenancy_core::Event::UpkeepFailed) are
+    /// notified. It is not tried again before the next eviction.
     fn upkeep(&self, tenant: &Tenant) -> Result<(), DriverError<Self>>
     where
         Self: Sized,
@@ -111,13 +163,14 @@ pub trait Driver: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Is called with every connection that is about to be lent, also the most recently
-    /// used one: what it does is on the path of every check-out. By default it costs
-    /// nothing.
+    /// Inspects every connection that is about to be checked out, the most recently used one too: it is
+    /// on the path of every check-out.
+    ///
+    /// Defaults to nothing, at no cost.
     ///
     /// # Errors
-    /// What the check-out is refused with ([`Rejected`](crate::CheckoutError::Rejected)). The
-    /// connection is closed.
+    /// Returns an error if the connection must not be checked out: it is closed. The error becomes that
+    /// of the check-out ([`Rejected`](crate::CheckoutError::Rejected)).
     #[inline]
     fn on_checkout(
         &self,
@@ -131,11 +184,12 @@ pub trait Driver: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Is called with every sound connection that comes back, before anybody else can
-    /// have it: for resetting what the check-out left behind. By default it costs nothing.
+    /// Resets every sound connection that comes back, before the next check-out can get it.
+    ///
+    /// Defaults to nothing, at no cost.
     ///
     /// # Errors
-    /// When the connection must not be lent again: it is closed.
+    /// Returns an error if the connection must not be checked out again: it is closed.
     #[inline]
     fn on_return(
         &self,
@@ -149,7 +203,7 @@ pub trait Driver: Send + Sync + 'static {
         Ok(())
     }
 
-    /// What its connections cost of the process's descriptors.
+    /// Returns the number of file descriptors that connections take. Defaults to 1 each.
     fn descriptors(&self) -> Descriptors {
         Descriptors {
             first: 1,
@@ -158,30 +212,30 @@ pub trait Driver: Send + Sync + 'static {
     }
 }
 
-/// What a connection may be used for while it is out.
+/// The access that a connection grants while it is checked out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Access {
-    /// Everything; so it is unless asked for otherwise.
+    /// Reading and writing, the default.
     #[default]
     ReadWrite,
-    /// Reading, and nothing that changes the database.
+    /// Reading without any change of the database.
     ReadOnly,
 }
 
-/// Whether the quick close of a connection has left something to do.
+/// The outcome of [`Driver::evict`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Eviction {
-    /// Nothing is left.
+    /// No work is left.
     Complete,
-    /// [`Driver::upkeep`] is to be called for the tenant.
+    /// [`Driver::upkeep`] has to be called for the tenant.
     NeedsUpkeep,
 }
 
-/// File descriptors that connections take.
+/// The number of file descriptors that connections take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Descriptors {
-    /// A tenant's first connection.
+    /// Descriptors of a tenant's first connection.
     pub first: u32,
-    /// Each further one of the same tenant.
+    /// Descriptors of each further connection of the same tenant.
     pub further: u32,
 }

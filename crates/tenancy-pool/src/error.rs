@@ -1,122 +1,142 @@
-//! What check-outs and closes are refused with.
+//! The errors of check-outs and of closes.
 
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tenancy_core::{Epoch, TenantId, TenantRef};
+use tenancy_core::{Epoch, Tenant, TenantId, TenantRef};
 
+use crate::deadline::Deadline;
+use crate::driver::DriverError;
 use crate::holders::Holders;
+use crate::sched::Refusal;
 
-/// Why there is no connection. `E` is the error of the driver's manager: its text is part
-/// of this error's, and the cause of the one is that of the other.
+/// The error of a check-out of a driver's connection.
+pub(crate) type ErrorOf<D> = CheckoutError<DriverError<D>>;
+
+/// The reason for which a check-out got no connection.
+///
+/// `E` is the error of the driver's manager. Its text is part of this error's, so
+/// [`source`](Error::source) returns the cause of the manager's error.
+///
+/// ```
+/// use std::error::Error;
+/// use tenancy_pool::CheckoutError;
+///
+/// /// Answers a request that got no connection.
+/// fn answer<E: Error + 'static>(error: &CheckoutError<E>) -> (u16, Option<u64>) {
+///     eprintln!("{}: {error}", error.reason());
+///     (error.status(), error.retry_after().map(|wait| wait.as_secs()))
+/// }
+/// assert_eq!(answer::<std::io::Error>(&CheckoutError::NoTenant), (500, None));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CheckoutError<E: Error + 'static> {
-    /// A connection could not be opened. Reported at once, to whoever asked first.
+    /// A connection could not be opened. The caller that tried gets this error at once.
     Connect {
-        /// Whose.
+        /// The tenant of the check-out.
         tenant: TenantId,
-        /// What the manager said.
+        /// The error of the manager.
         source: E,
     },
     /// The database could not be prepared. The next check-out tries again.
     Prepare {
-        /// Whose.
+        /// The tenant of the check-out.
         tenant: TenantId,
-        /// What the driver said.
+        /// The error of the driver.
         source: E,
     },
-    /// Opening failed a moment ago and is not tried again yet. Its text repeats that
-    /// failure's.
+    /// Opening a connection failed a moment ago, and is not tried again before
+    /// [`failure_ttl`](crate::Builder::failure_ttl) has passed.
     Backoff {
-        /// Whose.
+        /// The tenant of the check-out.
         tenant: TenantId,
-        /// When it is tried again.
+        /// The time until the next attempt.
         retry_in: Duration,
-        /// What was said then.
+        /// The text of the failure.
         source: PreviousFailure,
     },
-    /// All connections stayed in use until the deadline.
+    /// All connections were in use until the deadline.
     Timeout {
-        /// For whom.
+        /// The tenant of the check-out.
         tenant: TenantId,
-        /// How long it waited.
+        /// The time that the check-out waited.
         waited: Duration,
-        /// Who had what it waited for.
+        /// The connections that it waited for.
         holders: Holders,
     },
-    /// The deadline passed while the check-out was busy itself. What it had begun to open was
-    /// closed.
+    /// The deadline passed during a step of the check-out itself. A connection that it had begun to
+    /// open was closed.
     StepTimeout {
-        /// The tenant.
+        /// The tenant of the check-out.
         tenant: TenantId,
-        /// How long it took until then.
+        /// The time until the step had ended.
         waited: Duration,
-        /// The step after which there was no time left.
+        /// The step at whose end the deadline had passed.
         step: CheckoutStep,
     },
-    /// As many check-outs as may wait for this tenant are waiting.
+    /// [`max_waiters`](crate::Builder::max_waiters) check-outs wait for this tenant already.
     Overloaded {
-        /// For whom.
+        /// The tenant of the check-out.
         tenant: TenantId,
-        /// How many are waiting.
+        /// The number of waiters.
         waiting: usize,
     },
-    /// The thread that ends waits in async code could not be started.
+    /// The thread that keeps the deadlines of tasks could not be started.
     NoTimer {
-        /// For whom.
+        /// The tenant of the check-out.
         tenant: TenantId,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// This very thread holds everything that it would wait for.
+    /// This thread holds every connection that the check-out would wait for.
     WouldDeadlock {
-        /// For whom.
+        /// The tenant of the check-out.
         tenant: TenantId,
-        /// What this thread holds.
+        /// The connections of this thread.
         holders: Holders,
     },
-    /// The driver cannot lend connections for reading only.
+    /// The driver supports no read-only check-outs.
     ReadOnlyUnsupported {
-        /// For whom.
+        /// The tenant of the check-out.
         tenant: TenantId,
     },
-    /// A connection could not be restricted to reading; it was closed.
+    /// A connection could not be made read-only; it was closed.
     Restrict {
-        /// Whose.
+        /// The tenant of the check-out.
         tenant: TenantId,
-        /// What the driver said.
+        /// The error of the driver.
         source: E,
     },
-    /// The driver refused to lend a connection that was open, for what it found at the
-    /// check-out; it was closed.
+    /// The driver's [`on_checkout`](crate::Driver::on_checkout) rejected an open connection; it was
+    /// closed.
     Rejected {
-        /// Whose.
+        /// The tenant of the check-out.
         tenant: TenantId,
-        /// What the driver said.
+        /// The error of the driver.
         source: E,
     },
-    /// The tenant was closed.
+    /// The tenant is closed to check-outs.
     Closed {
-        /// Which.
+        /// The tenant of the check-out.
         tenant: TenantId,
     },
-    /// The handle is of an incarnation that has passed.
+    /// The tenant of the check-out is of a past epoch.
     Superseded {
-        /// Which.
+        /// The tenant of the check-out.
         tenant: TenantId,
-        /// The handle's.
+        /// The epoch of the check-out.
         yours: Epoch,
-        /// The one that is current.
+        /// The epoch that is current.
         current: Epoch,
     },
     /// Another tenant is current on this thread.
     OtherTenant {
-        /// Who was asked for.
+        /// The tenant of the check-out.
         wanted: TenantRef,
-        /// Who is current.
+        /// The tenant that is current.
         current: TenantRef,
     },
     /// No tenant is current on this thread.
@@ -127,12 +147,101 @@ pub enum CheckoutError<E: Error + 'static> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CheckoutStep {
-    /// Closing a connection: one that gives its place up, or has expired.
+    /// Closing an evicted or expired connection.
     Closing,
-    /// Asking an idle connection whether it still works.
+    /// Validating an idle connection.
     Validating,
-    /// Connecting. The database was not prepared any more.
+    /// Connecting to a database that then was not prepared.
     Connecting,
+}
+
+impl<E: Error + 'static> CheckoutError<E> {
+    /// Returns the reason in a word for logs and counters.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Connect { .. }
+            | Self::Prepare { .. }
+            | Self::Rejected { .. }
+            | Self::Backoff { .. } => "database_unavailable",
+            Self::Timeout { .. } | Self::StepTimeout { .. } | Self::Overloaded { .. } => "busy",
+            Self::WouldDeadlock { .. } => "would_deadlock",
+            Self::ReadOnlyUnsupported { .. } | Self::Restrict { .. } => "no_read_only",
+            Self::Closed { .. } => "closed",
+            Self::Superseded { .. } => "superseded",
+            Self::OtherTenant { .. } => "other_tenant",
+            Self::NoTenant => "no_tenant_current",
+            Self::NoTimer { .. } => "no_timer",
+        }
+    }
+
+    /// Returns the HTTP status of a response: 503 for a condition that passes, 500 for a mistake of the
+    /// program.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Connect { .. }
+            | Self::Prepare { .. }
+            | Self::Rejected { .. }
+            | Self::Backoff { .. }
+            | Self::Timeout { .. }
+            | Self::StepTimeout { .. }
+            | Self::Overloaded { .. }
+            | Self::Closed { .. }
+            | Self::Superseded { .. } => 503,
+            Self::WouldDeadlock { .. }
+            | Self::ReadOnlyUnsupported { .. }
+            | Self::Restrict { .. }
+            | Self::OtherTenant { .. }
+            | Self::NoTimer { .. }
+            | Self::NoTenant => 500,
+        }
+    }
+
+    /// Returns the HTTP `Retry-After` of a response: the end of the backoff after a failed connect, and
+    /// 1 s where connections are busy or the tenant was resolved too long ago.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Backoff { retry_in, .. } => Some(*retry_in),
+            Self::Timeout { .. }
+            | Self::StepTimeout { .. }
+            | Self::Overloaded { .. }
+            | Self::Superseded { .. } => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
+    /// Returns the error for a refusal of the scheduler.
+    pub(crate) fn refused(tenant: &Tenant, refusal: Refusal) -> Self {
+        let id = tenant.id().clone();
+        match refusal {
+            Refusal::Closed => Self::Closed { tenant: id },
+            Refusal::Superseded { current } => Self::Superseded {
+                tenant: id,
+                yours: tenant.epoch(),
+                current,
+            },
+            Refusal::Backoff { reason, retry_in } => Self::Backoff {
+                tenant: id,
+                retry_in,
+                source: PreviousFailure(reason),
+            },
+        }
+    }
+
+    /// Returns an error if the deadline has passed after a step.
+    pub(crate) fn check_deadline(
+        tenant: &Tenant,
+        deadline: Deadline,
+        step: CheckoutStep,
+    ) -> Result<(), Self> {
+        match deadline.has_passed() {
+            false => Ok(()),
+            true => Err(Self::StepTimeout {
+                tenant: tenant.id().clone(),
+                waited: deadline.waited(),
+                step,
+            }),
+        }
+    }
 }
 
 impl fmt::Display for CheckoutStep {
@@ -162,7 +271,7 @@ impl<E: Error + 'static> fmt::Display for CheckoutError<E> {
             }
             Self::Backoff {
                 source, retry_in, ..
-            } => write!(f, "{source}; it is tried again in {retry_in:?}"),
+            } => write!(f, "{source}; the next attempt is in {retry_in:?}"),
             Self::Timeout {
                 tenant,
                 waited,
@@ -181,27 +290,27 @@ impl<E: Error + 'static> fmt::Display for CheckoutError<E> {
                 step,
             } => write!(
                 f,
-                "tenant {tenant} got no connection within {waited:?}, as {step} took too long; look for what keeps its database, or allow more time"
+                "tenant {tenant} got no connection within {waited:?}, as {step} took too long; find out why, or allow more time"
             ),
             Self::Overloaded { tenant, waiting } => write!(
                 f,
-                "tenant {tenant} has {waiting} check-outs waiting and no more may; shed load or raise `max_waiters`"
+                "tenant {tenant} has {waiting} check-outs waiting, the most that may; shed load or raise `max_waiters`"
             ),
             Self::WouldDeadlock { tenant, holders } => write!(
                 f,
-                "tenant {tenant} can get no connection while this thread holds {holders}; give one back first"
+                "a check-out of tenant {tenant} would wait for its own thread: {holders}; give one back first"
             ),
             Self::ReadOnlyUnsupported { tenant } => write!(
                 f,
-                "no connection to tenant {tenant} can be had for reading only: its driver does not restrict any; check out one for everything"
+                "tenant {tenant} has no read-only connections: its driver supports none; check out a read-write one"
             ),
             Self::Restrict { tenant, source } => write!(
                 f,
-                "a connection to tenant {tenant} could not be restricted to reading and was closed: {source}"
+                "a connection to tenant {tenant} could not be made read-only and was closed: {source}"
             ),
             Self::Rejected { tenant, source } => write!(
                 f,
-                "a connection to tenant {tenant} could not be lent and was closed: {source}"
+                "a connection to tenant {tenant} was rejected by its driver and closed: {source}"
             ),
             Self::Closed { tenant } => write!(
                 f,
@@ -227,7 +336,7 @@ impl<E: Error + 'static> fmt::Display for CheckoutError<E> {
 }
 
 impl<E: Error + 'static> Error for CheckoutError<E> {
-    /// The cause of the driver's error: its own text is part of this error's.
+    /// Returns the cause of the driver's error, whose own text is part of this error's.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Connect { source, .. }
@@ -240,35 +349,37 @@ impl<E: Error + 'static> Error for CheckoutError<E> {
     }
 }
 
-/// The text of an error that another check-out met, with the texts of its causes.
+/// The text of an error of an earlier check-out, with the texts of its causes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct PreviousFailure(pub(crate) Arc<str>);
 
-/// All tenants were closed, but connections are still open. They stay closed.
+/// The error of [`close_all`](crate::TenantPools::close_all): connections are still open. All tenants
+/// stay closed to check-outs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "connections are still open after {waited:?}: {holders}; wait for them, all tenants stay closed"
 )]
 #[non_exhaustive]
 pub struct CloseAllError {
-    /// How long `close_all` waited.
+    /// The time that `close_all` waited.
     pub waited: Duration,
-    /// The calls that have them.
+    /// The connections that are still open.
     pub holders: Holders,
 }
 
-/// A tenant was closed, but connections of it are still out. It stays closed.
+/// The error of [`close`](crate::TenantPools::close): connections of the tenant are still open. It stays
+/// closed to check-outs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "tenant {tenant} still has connections after {waited:?}: {holders}; wait for them, it stays closed"
+    "tenant {tenant} has open connections after {waited:?}: {holders}; wait for them, the tenant stays closed"
 )]
 #[non_exhaustive]
 pub struct CloseError {
-    /// Whose.
+    /// The closed tenant.
     pub tenant: TenantId,
-    /// How long `close` waited.
+    /// The time that `close` waited.
     pub waited: Duration,
-    /// Who has them.
+    /// The connections that are still open.
     pub holders: Holders,
 }

@@ -1,14 +1,16 @@
-//! [`Gate`]: few connections are opened and closed at a time.
+//! [`Gate`]: the bound on connections that are opened or closed at a time.
 
 use std::time::Duration;
 
 use crate::sync::{Moment, Mutex, Signal};
 
-/// Opening costs the processor: more at a time than there are processors only makes
-/// each slower (measured: three to four times the p99). But one that hangs on a
-/// network must not keep others out, so nobody waits here for longer than this.
+/// The longest wait at the gate. A connect that hangs on a network must not keep others out.
 const PATIENCE: Duration = Duration::from_millis(20);
 
+/// A bound on the connections that are opened or closed at a time.
+///
+/// Opening a connection is work for the processor: with more at a time than processors each takes
+/// longer (measured: three to four times the p99).
 pub(crate) struct Gate {
     free: Mutex<u32>,
     signal: Signal,
@@ -22,7 +24,7 @@ impl Gate {
         }
     }
 
-    /// Waits until few enough are inside, or [`PATIENCE`] or the time of who waits is over.
+    /// Waits for a free place, at most until the deadline and for [`PATIENCE`].
     pub(crate) fn pass(&self, until: Option<Moment>) -> Pass<'_> {
         let mut free = self.free.lock();
         if *free == 0 {
@@ -42,7 +44,7 @@ impl Gate {
     }
 }
 
-/// Somebody is inside until it is dropped.
+/// A place at the gate until it is dropped; counted only if it was free.
 pub(crate) struct Pass<'g> {
     gate: &'g Gate,
     counted: bool,

@@ -1,6 +1,7 @@
-//! [`TenantPool`]: one tenant's pool, kept.
+//! [`TenantPool`]: a handle to the pool of one tenant.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tenancy_core::Tenant;
@@ -9,23 +10,33 @@ use crate::checkout::Checkout;
 use crate::driver::{Access, Driver, DriverError};
 use crate::error::CheckoutError;
 use crate::label::Label;
-use crate::pools::TenantPools;
-use crate::sched::Key;
-use crate::seat::SeatFuture;
+use crate::request;
+use crate::sched::SlotKey;
+use crate::seat_future::SeatFuture;
+use crate::shared::Shared;
 
-type Error<D> = CheckoutError<DriverError<D>>;
-
-/// One tenant's pool; see [`TenantPools::handle`].
+/// A handle to the pool of one tenant; see [`TenantPools::handle`](crate::TenantPools::handle).
+///
+/// ```
+/// # use tenancy_pool::{Checkout, CheckoutError, Driver, DriverError, TenantPools};
+/// # fn count<D: Driver>(pools: TenantPools<D>, acme: &tenancy_core::Tenant)
+/// # -> Result<(), CheckoutError<DriverError<D>>> {
+/// let acme = pools.handle(acme);
+/// let writer = acme.checkout()?;
+/// let reader = acme.read_only().checkout()?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct TenantPool<D: Driver> {
-    pools: TenantPools<D>,
+    pools: Arc<Shared<D>>,
     tenant: Tenant,
-    key: Key,
+    key: SlotKey,
     access: Access,
 }
 
 impl<D: Driver> TenantPool<D> {
-    pub(crate) fn new(pools: TenantPools<D>, tenant: Tenant) -> Self {
-        let key = pools.0.slot(tenant.id());
+    pub(crate) fn new(pools: Arc<Shared<D>>, tenant: Tenant) -> Self {
+        let key = pools.slot(tenant.id());
         Self {
             pools,
             tenant,
@@ -34,14 +45,15 @@ impl<D: Driver> TenantPool<D> {
         }
     }
 
-    /// Whose pool it is.
+    /// Returns the tenant of the pool.
     pub fn tenant(&self) -> &Tenant {
         &self.tenant
     }
 
-    /// The same pool, lending for reading only: the driver restricts each connection
-    /// before it is lent and lifts that when it comes back. A database that was never
-    /// used is prepared all the same.
+    /// Returns a handle whose check-outs are read-only: the driver restricts each connection before it
+    /// is checked out, and lifts the restriction when it comes back.
+    ///
+    /// The first connection prepares the database all the same.
     pub fn read_only(&self) -> Self {
         let access = Access::ReadOnly;
         Self {
@@ -50,51 +62,59 @@ impl<D: Driver> TenantPool<D> {
         }
     }
 
-    /// As [`TenantPools::checkout`].
+    /// Checks out a connection, as [`TenantPools::checkout`](crate::TenantPools::checkout) does.
     ///
     /// # Errors
-    /// As there; for reading only also [`CheckoutError::ReadOnlyUnsupported`] if the driver cannot
-    /// restrict connections, and [`CheckoutError::Restrict`] if it failed to.
+    /// Returns the errors of that function. A read-only check-out also returns
+    /// [`CheckoutError::ReadOnlyUnsupported`] if the driver does not restrict connections, and
+    /// [`CheckoutError::Restrict`] if it failed to.
     #[track_caller]
-    pub fn checkout(&self) -> Result<Checkout<D>, Error<D>> {
-        self.checkout_timeout(self.pools.0.timing.checkout_timeout)
+    pub fn checkout(&self) -> Result<Checkout<D>, CheckoutError<DriverError<D>>> {
+        self.checkout_timeout(self.pools.timing.checkout_timeout)
     }
 
-    /// As [`TenantPools::checkout_timeout`].
+    /// Checks out a connection within `timeout`, as
+    /// [`TenantPools::checkout_timeout`](crate::TenantPools::checkout_timeout) does.
     ///
     /// # Errors
-    /// As [`checkout`](Self::checkout).
+    /// Returns the errors of [`checkout`](Self::checkout).
     #[track_caller]
-    pub fn checkout_timeout(&self, timeout: Duration) -> Result<Checkout<D>, Error<D>> {
+    pub fn checkout_timeout(
+        &self,
+        timeout: Duration,
+    ) -> Result<Checkout<D>, CheckoutError<DriverError<D>>> {
         let (key, here) = (Some(self.key), Label::here());
-        let checkout = self.pools.obtain(&self.tenant, key, timeout, here)?;
+        let checkout = request::check_out(&self.pools, &self.tenant, key, timeout, here)?;
         self.restricted(checkout)
     }
 
-    /// As [`TenantPools::try_checkout`].
+    /// Checks out an idle connection, as
+    /// [`TenantPools::try_checkout`](crate::TenantPools::try_checkout) does.
     ///
     /// # Errors
-    /// As there and as [`checkout`](Self::checkout).
+    /// Returns the errors of that function, and of [`checkout`](Self::checkout) those of read-only
+    /// check-outs.
     #[track_caller]
-    pub fn try_checkout(&self) -> Result<Option<Checkout<D>>, Error<D>> {
+    pub fn try_checkout(&self) -> Result<Option<Checkout<D>>, CheckoutError<DriverError<D>>> {
         let (key, here) = (Some(self.key), Label::here());
-        let checkout = self.pools.try_obtain(&self.tenant, key, here)?;
+        let checkout = request::try_check_out(&self.pools, &self.tenant, key, here)?;
         checkout.map(|out| self.restricted(out)).transpose()
     }
 
-    /// As [`TenantPools::seat_async`].
+    /// Waits for a seat, as [`TenantPools::seat_async`](crate::TenantPools::seat_async) does.
     ///
     /// # Errors
-    /// As there.
+    /// The future returns the errors of that function.
     #[track_caller]
     pub fn seat_async(&self) -> SeatFuture<D> {
-        self.seat_async_timeout(self.pools.0.timing.checkout_timeout)
+        self.seat_async_timeout(self.pools.timing.checkout_timeout)
     }
 
-    /// As [`TenantPools::seat_async_timeout`].
+    /// Waits for a seat within `timeout`, as
+    /// [`TenantPools::seat_async_timeout`](crate::TenantPools::seat_async_timeout) does.
     ///
     /// # Errors
-    /// As there.
+    /// The future returns the errors of that function.
     #[track_caller]
     pub fn seat_async_timeout(&self, timeout: Duration) -> SeatFuture<D> {
         let (key, here) = (Some(self.key), Label::here());
@@ -103,10 +123,13 @@ impl<D: Driver> TenantPool<D> {
     }
 
     #[inline]
-    fn restricted(&self, checkout: Checkout<D>) -> Result<Checkout<D>, Error<D>> {
+    fn restricted(
+        &self,
+        checkout: Checkout<D>,
+    ) -> Result<Checkout<D>, CheckoutError<DriverError<D>>> {
         match self.access {
             Access::ReadWrite => Ok(checkout),
-            Access::ReadOnly => checkout.for_reading(),
+            Access::ReadOnly => checkout.into_read_only(),
         }
     }
 }

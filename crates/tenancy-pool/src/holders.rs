@@ -1,4 +1,4 @@
-//! [`Holders`]: the connections that somebody waits for, and where they are.
+//! [`Holders`]: the connections that are not available, and the calls that have them.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,27 +7,27 @@ use tenancy_core::TenantId;
 
 use crate::label::Label;
 
-/// A connection that cannot be checked out at the moment, and the call that has it.
+/// A connection that is not available at the moment, and the call that has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holder {
-    /// Whose connection.
+    /// The tenant of the connection.
     pub tenant: TenantId,
-    /// The name of the check-out.
+    /// The label of the check-out.
     pub label: Label,
-    /// What is being done with it.
+    /// The use of the connection.
     pub activity: Activity,
-    /// How long that has lasted, to a few milliseconds.
+    /// The duration of that use so far, to a few milliseconds.
     pub age: Duration,
 }
 
-/// What is being done with a connection that cannot be checked out.
+/// The use of a connection that is not available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Activity {
     /// It is checked out.
     CheckedOut,
-    /// It is being opened, or will be as soon as another tenant's is closed.
+    /// It is being opened, or will be as soon as an evicted connection is closed.
     Opening,
     /// It is being closed.
     Closing,
@@ -44,26 +44,37 @@ impl fmt::Display for Holder {
     }
 }
 
-/// The connections that somebody waits for, longest first.
+/// A list of connections that are not available, longest first.
+///
+/// Its text names the first four and counts the others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holders(pub(crate) Vec<Holder>);
 
 impl Holders {
-    /// So many are named in a text; the others are counted.
+    /// The number of holders that a text names.
     const NAMED: usize = 4;
 
-    /// All of them, longest first.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Holder> {
+    /// Iterates over the holders, longest first.
+    pub fn iter(&self) -> std::slice::Iter<'_, Holder> {
         self.0.iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Holders {
+    type Item = &'a Holder;
+    type IntoIter = std::slice::Iter<'a, Holder>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 
 impl fmt::Display for Holders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.len() {
-            0 => return f.write_str("nothing is out by now"),
-            1 => f.write_str("1 is out (")?,
-            many => write!(f, "{many} are out (")?,
+            0 => return f.write_str("no connection is in use by now"),
+            1 => f.write_str("1 connection in use (")?,
+            many => write!(f, "{many} connections in use (")?,
         }
         for (at, holder) in self.0.iter().take(Self::NAMED).enumerate() {
             let comma = if at > 0 { ", " } else { "" };

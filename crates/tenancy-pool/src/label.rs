@@ -1,23 +1,23 @@
-//! [`Label`]: what a check-out is known by while it is out.
+//! [`Label`]: the name of a check-out in errors and reports.
 
 use std::fmt;
 use std::panic::Location;
 
-/// What a check-out is known by in errors that say who holds the connections: the
-/// line that asked for it, unless [`Checkout::label`](crate::Checkout::label) gave
-/// it a name.
+/// The name of a check-out in errors and in the list of [holders](crate::Holders).
+///
+/// It is the line of the call, unless [`Checkout::label`](crate::Checkout::label) replaced it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Label {
-    /// The line that asked for it.
+    /// The line of the call.
     At(&'static Location<'static>),
-    /// A name it was given.
+    /// A name that was given to the check-out.
     Named(&'static str),
 }
 
 impl Label {
-    /// Who has a connection while it rests, and had it last until it is used again.
-    pub(crate) const REST: Self = Self::Named("the pools, which let it rest");
+    /// The label of a connection during its idle maintenance, and afterwards until it is used again.
+    pub(crate) const IDLE_MAINTENANCE: Self = Self::Named("the pools, for idle maintenance");
 
     #[track_caller]
     pub(crate) fn here() -> Self {

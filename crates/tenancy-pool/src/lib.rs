@@ -1,5 +1,5 @@
-//! Bounded connections: few for each tenant, under one strict bound for all, over
-//! any `r2d2` manager.
+//! A bounded pool of connections per tenant, under one strict bound for all tenants, over any `r2d2`
+//! manager.
 //!
 //! ```
 //! use tenancy_core::Tenant;
@@ -56,38 +56,43 @@
 //! # }
 //! ```
 
-mod ages;
+mod builder;
 mod checkout;
+mod clock;
+mod closing;
 mod config;
+mod deadline;
 mod driver;
 mod error;
 mod gate;
 mod handle;
 mod holders;
 mod label;
+mod live;
 mod mailbox;
-mod names;
-mod obtain;
-mod open;
-mod operate;
+mod opening;
 mod pools;
-mod refused;
+mod reap;
+mod request;
 mod sched;
 mod seat;
+mod seat_future;
+mod shared;
 #[cfg(all(test, shuttle))]
 mod shuttled;
+mod slot_index;
 mod stats;
 mod sync;
 mod timer;
-mod until;
 
+pub use builder::{Builder, InvalidPools};
 pub use checkout::Checkout;
-pub use config::{Builder, InvalidPools};
 pub use driver::{Access, Connection, Descriptors, Driver, DriverError, Eviction};
 pub use error::{CheckoutError, CheckoutStep, CloseAllError, CloseError, PreviousFailure};
 pub use handle::TenantPool;
 pub use holders::{Activity, Holder, Holders};
 pub use label::Label;
 pub use pools::TenantPools;
-pub use seat::{Seat, SeatFuture};
+pub use seat::Seat;
+pub use seat_future::SeatFuture;
 pub use stats::{Counters, PoolStats, TenantStats};

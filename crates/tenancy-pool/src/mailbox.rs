@@ -1,27 +1,28 @@
-//! [`Mailbox`]: where somebody waits for news.
+//! [`Mailbox`]: the place where a thread or a task waits for a message.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Poll, Waker};
 
 use crate::sync::{Moment, Mutex, Signal};
 
-/// Room for one piece of news. It is written first and its reader woken later, by
-/// whoever wrote it: so nobody is woken, which costs a call into the kernel, while a
-/// lock is held that others want. The reader is a thread, or a task that left its waker.
+/// Room for one message, with a reader that waits for it: a thread, or a task that left its waker.
+///
+/// The message is written first, and the reader is woken later, outside the scheduler's lock: a wake-up
+/// is a system call.
 pub(crate) struct Mailbox<T> {
     inside: Mutex<Inside<T>>,
     signal: Signal,
 }
 
 struct Inside<T> {
-    news: Option<T>,
+    message: Option<T>,
     reader: Option<Waker>,
 }
 
 impl<T> Mailbox<T> {
     pub(crate) fn new() -> Self {
         let inside = Inside {
-            news: None,
+            message: None,
             reader: None,
         };
         Self {
@@ -30,23 +31,23 @@ impl<T> Mailbox<T> {
         }
     }
 
-    /// Puts news in and returns what was there.
-    pub(crate) fn put(&self, news: T) -> Option<T> {
-        self.inside.lock().news.replace(news)
+    /// Puts a message in, and returns the one that it replaces.
+    pub(crate) fn put(&self, message: T) -> Option<T> {
+        self.inside.lock().message.replace(message)
     }
 
-    /// Puts news in if there is none; says whether it did.
-    pub(crate) fn offer(&self, news: T) -> bool {
+    /// Puts a message in if there is none; returns whether it did.
+    pub(crate) fn offer(&self, message: T) -> bool {
         let mut inside = self.inside.lock();
-        let free = inside.news.is_none();
+        let free = inside.message.is_none();
         if free {
-            inside.news = Some(news);
+            inside.message = Some(message);
         }
         free
     }
 
-    /// A waker is the user's: it is called outside every lock, and a panic in it keeps
-    /// nobody else from being woken.
+    /// Wakes the reader. A waker is foreign code: it is called outside every lock, and a panic in it
+    /// ends here, so that other readers are woken.
     pub(crate) fn wake(&self) {
         let reader = self.inside.lock().reader.take();
         match reader {
@@ -56,44 +57,44 @@ impl<T> Mailbox<T> {
     }
 
     pub(crate) fn take(&self) -> Option<T> {
-        self.inside.lock().news.take()
+        self.inside.lock().message.take()
     }
 
-    /// Takes news of this kind.
+    /// Takes the message if it meets a condition.
     pub(crate) fn take_if(&self, which: impl FnOnce(&T) -> bool) -> Option<T> {
-        self.inside.lock().news.take_if(|news| which(news))
+        self.inside.lock().message.take_if(|message| which(message))
     }
 
-    /// Waits for news until the deadline. What comes together with it counts.
+    /// Waits for a message until the deadline. A message that comes at the deadline is returned.
     pub(crate) fn wait_until(&self, deadline: Moment) -> Option<T> {
         let mut inside = self.inside.lock();
         let mut late = false;
-        while inside.news.is_none() && !late {
+        while inside.message.is_none() && !late {
             (inside, late) = self.signal.wait_until(inside, deadline);
         }
-        inside.news.take()
+        inside.message.take()
     }
 
-    /// Takes news, or leaves the waker of the task that wants it in place of the last one.
+    /// Takes the message, or leaves the waker of the task that waits for it.
     pub(crate) fn poll(&self, waker: &Waker) -> Poll<T> {
         let known = |reader: &Option<Waker>| reader.as_ref().is_some_and(|r| r.will_wake(waker));
         let mut inside = self.inside.lock();
-        if inside.news.is_none() && !known(&inside.reader) {
-            // Cloning and dropping one is the user's, too.
+        if inside.message.is_none() && !known(&inside.reader) {
+            // Cloning and dropping a waker run foreign code, too.
             drop(inside);
             let reader = waker.clone();
             inside = self.inside.lock();
             let last = inside.reader.replace(reader);
-            let news = inside.news.take();
+            let message = inside.message.take();
             drop(inside);
             drop(last);
-            return news.map_or(Poll::Pending, Poll::Ready);
+            return message.map_or(Poll::Pending, Poll::Ready);
         }
-        inside.news.take().map_or(Poll::Pending, Poll::Ready)
+        inside.message.take().map_or(Poll::Pending, Poll::Ready)
     }
 
     #[cfg(all(test, not(shuttle)))]
     pub(crate) fn has(&self, which: impl FnOnce(&T) -> bool) -> bool {
-        self.inside.lock().news.as_ref().is_some_and(which)
+        self.inside.lock().message.as_ref().is_some_and(which)
     }
 }

@@ -1,4 +1,4 @@
-//! Figures: [`PoolStats`], [`TenantStats`], [`Counters`].
+//! The figures of the pools: [`PoolStats`], [`TenantStats`], [`Counters`].
 
 use std::time::Duration;
 
@@ -8,32 +8,32 @@ use tenancy_core::Epoch;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolStats {
-    /// The bound: so many may be open.
+    /// The bound of open connections.
     pub max: u32,
-    /// Connections that exist or are being opened.
+    /// Connections that are open or being opened.
     pub open: u32,
-    /// The most that ever were at one instant.
+    /// The highest number of them at one instant.
     pub peak: u32,
-    /// Ready to be checked out.
+    /// Connections that are ready to be checked out.
     pub idle: u32,
-    /// Checked out.
+    /// Connections that are checked out.
     pub out: u32,
-    /// Being opened.
+    /// Connections that are being opened.
     pub opening: u32,
-    /// Being closed.
+    /// Connections that are being closed.
     pub closing: u32,
-    /// Check-outs that wait.
+    /// Check-outs and seats that wait.
     pub waiting: usize,
-    /// Tenants that are known, with or without a connection.
+    /// Tenants that were seen, with or without a connection.
     pub tenants: usize,
-    /// Tenants that wait because all that may be open is.
+    /// Tenants that wait for a connection of another tenant, because the bound is reached.
     pub tickets: usize,
-    /// How long check-outs waited for their connections, opening included, added up; those
-    /// that found an idle one did not.
+    /// The time that check-outs waited for their connections, opening included, added up. A check-out
+    /// that found an idle connection adds nothing.
     pub waited: Duration,
-    /// How long connections were out, added up when they came back.
+    /// The time that connections were out, added up when they came back.
     pub held: Duration,
-    /// What happened since the pools were built.
+    /// The events since the pools were built.
     pub counters: Counters,
 }
 
@@ -41,60 +41,61 @@ pub struct PoolStats {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TenantStats {
-    /// The highest epoch seen; none if it was only closed by name so far.
+    /// The highest epoch seen; `None` if the tenant was only closed by its id so far.
     pub epoch: Option<Epoch>,
-    /// So many may be open once the database is prepared.
+    /// The bound of open connections, once the database is prepared.
     pub max: u32,
-    /// Ready to be checked out.
+    /// Connections that are ready to be checked out.
     pub idle: u32,
-    /// Checked out.
+    /// Connections that are checked out.
     pub out: u32,
-    /// Being opened, or about to be once another tenant's is closed.
+    /// Connections that are being opened, or will be as soon as an evicted one is closed.
     pub opening: u32,
-    /// Being closed.
+    /// Connections that are being closed.
     pub closing: u32,
-    /// Check-outs that wait.
+    /// Check-outs and seats that wait.
     pub waiting: usize,
-    /// Has this epoch's database been prepared?
+    /// Whether the database of this epoch is prepared.
     pub prepared: bool,
-    /// Is it closed to check-outs?
+    /// Whether the tenant is closed to check-outs.
     pub closed: bool,
-    /// What happened since the tenant was first seen.
+    /// The events since the tenant was first seen.
     pub counters: Counters,
 }
 
-/// What happened so far.
+/// Counts of events, of one tenant or of all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
     /// Connections that were checked out.
     pub checkouts: u64,
-    /// Of those, connections that came back.
+    /// Checked-out connections that came back.
     pub returned: u64,
-    /// Of those, ones that were reserved by a [`Seat`](crate::Seat) and given back unopened.
+    /// Returned connections that a [`Seat`](crate::Seat) had reserved and not opened.
     pub unopened: u64,
     /// Connections that were opened.
     pub opened: u64,
-    /// Attempts to open or prepare that failed, panicked or were given up at their deadline.
+    /// Attempts to open or prepare that failed, panicked or were abandoned at their deadline.
     pub open_failed: u64,
     /// Connections that were closed.
     pub closed: u64,
-    /// Of those, idle ones whose place another tenant needed.
+    /// Closed connections that were idle and evicted for another tenant.
     pub evicted: u64,
     /// Check-outs that had to wait.
     pub waits: u64,
-    /// Of those, ones that were handed a connection directly.
+    /// Check-outs that waited and were handed a connection directly.
     pub hand_offs: u64,
-    /// Of those, ones that got none in time.
+    /// Check-outs that waited and got no connection in time.
     pub timeouts: u64,
-    /// Check-outs that came too late by what they did themselves.
+    /// Check-outs whose own steps took longer than their time-out.
     pub step_timeouts: u64,
-    /// Check-outs refused because too many were waiting.
+    /// Check-outs that were refused because `max_waiters` were waiting.
     pub overloaded: u64,
 }
 
-/// The counters that are kept of each tenant, and of all. Check-outs stand beside them: those
-/// of a tenant are with what a check-out looks at anyway, and which came back follows.
+/// The counters that are kept for each tenant, and for all.
+///
+/// The number of check-outs is kept elsewhere: beside the state that a check-out reads anyway.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Tally {
     pub(crate) unopened: u64,
@@ -110,7 +111,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Returns all counters, with so many check-outs of which so many are still out.
+    /// Returns all counters, for a number of check-outs and the number of them that are still out.
     pub(crate) fn counters(self, checkouts: u64, out: u32) -> Counters {
         Counters {
             checkouts,

@@ -1,5 +1,4 @@
-//! The one place that names locks, threads and clocks, so that a model checker can
-//! take them over (`--cfg shuttle`).
+//! Locks, threads and clocks, which a model checker replaces by its own (`--cfg shuttle`).
 
 #[cfg(not(shuttle))]
 pub(crate) use real::*;
@@ -17,7 +16,7 @@ mod real {
     use parking_lot::Condvar;
     pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock};
 
-    /// A condition variable of one waiter.
+    /// A condition variable with one waiter.
     #[derive(Default)]
     pub(crate) struct Signal(Condvar);
 
@@ -26,8 +25,8 @@ mod real {
             self.0.notify_one();
         }
 
-        /// Gives the lock up until it is notified or the deadline has passed; says
-        /// whether it has passed.
+        /// Releases the lock until it is notified or the deadline passes. Returns whether the deadline
+        /// passed.
         pub(crate) fn wait_until<'a, T>(
             &self,
             mut guard: MutexGuard<'a, T>,
@@ -47,18 +46,18 @@ mod real {
             Self(Instant::now())
         }
 
-        /// A time-out too long for the clock ends in a year.
+        /// Returns the time after `wait`, or after a year where the clock cannot represent it.
         pub(crate) fn after(self, wait: Duration) -> Self {
             const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
             Self(self.0.checked_add(wait).unwrap_or(self.0 + YEAR))
         }
 
-        /// A point that nobody waits for.
+        /// Returns a time that is never reached.
         pub(crate) fn never() -> Self {
             Self::now().after(Duration::MAX)
         }
 
-        /// As [`after`](Self::after); in a model it always comes.
+        /// Returns the time after `wait`; in a model it is always reached.
         pub(crate) fn surely_after(self, wait: Duration) -> Self {
             self.after(wait)
         }
@@ -72,40 +71,39 @@ mod real {
         }
     }
 
-    /// Starts a thread that nobody waits for.
+    /// Starts a detached thread.
     ///
     /// # Errors
-    /// When the system has none; `work` is dropped then.
+    /// Returns an error, and drops `work`, if the system refuses a thread.
     pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let named = std::thread::Builder::new().name(name.into());
         named.spawn(work).map(drop)
     }
 
     thread_local! {
-        /// This thread's name, 0 while it has none.
-        static NAME: Cell<u32> = const { Cell::new(0) };
-        /// How many connections this thread holds or opens, of all pools.
+        /// The number of this thread, 0 while it has none.
+        static NUMBER: Cell<u32> = const { Cell::new(0) };
+        /// The number of connections of all pools that this thread holds or opens.
         static HELD: Cell<usize> = const { Cell::new(0) };
     }
 
-    static LAST_NAME: AtomicU32 = AtomicU32::new(0);
+    static LAST_NUMBER: AtomicU32 = AtomicU32::new(0);
 
-    /// Names this thread. After four billion threads names come again; by then the
-    /// first bearers are gone.
+    /// Returns the number of this thread. Numbers repeat after four billion threads.
     #[inline]
     pub(crate) fn this_thread() -> u32 {
-        let name = |name: &Cell<u32>| match name.get() {
+        let number = |number: &Cell<u32>| match number.get() {
             0 => {
-                name.set(LAST_NAME.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
-                name.get()
+                number.set(LAST_NUMBER.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
+                number.get()
             }
-            name => name,
+            number => number,
         };
-        NAME.try_with(name).unwrap_or(0)
+        NUMBER.try_with(number).unwrap_or(0)
     }
 
-    /// Counts what this thread holds, and says how many it held before. A guard may
-    /// be dropped while the thread's locals already are: then nobody asks any more.
+    /// Changes the number of connections that this thread holds, and returns the number before. A guard
+    /// may outlive the locals of its thread: then the number is of no use any more.
     #[inline]
     pub(crate) fn held(change: isize) -> usize {
         let change = |held: &Cell<usize>| held.replace(held.get().wrapping_add_signed(change));
@@ -122,7 +120,7 @@ mod model {
     use shuttle::rand::Rng;
     pub(crate) use shuttle::sync::MutexGuard;
 
-    /// `shuttle`'s lock without its poison: the pools restore their state on panic.
+    /// The lock of `shuttle` without its poison: the pools restore their state on panic.
     pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
 
     impl<T> Mutex<T> {
@@ -141,7 +139,7 @@ mod model {
         }
     }
 
-    /// As [`Mutex`].
+    /// The reader-writer lock of `shuttle` without its poison.
     pub(crate) struct RwLock<T>(shuttle::sync::RwLock<T>);
 
     impl<T> RwLock<T> {
@@ -158,9 +156,10 @@ mod model {
         }
     }
 
-    /// `shuttle`'s `wait_timeout` never times out, so a deadline is a coin: heads,
-    /// it passes at once; tails, it never does. Who waits for ever is a lost wake-up,
-    /// and `shuttle` reports it as a deadlock.
+    /// A condition variable with one waiter, whose deadlines are random.
+    ///
+    /// The `wait_timeout` of `shuttle` never times out, so a deadline passes either at once or never.
+    /// A thread that waits for ever has lost a wake-up, and `shuttle` reports the deadlock.
     #[derive(Default)]
     pub(crate) struct Signal(shuttle::sync::Condvar);
 
@@ -187,7 +186,7 @@ mod model {
         }
     }
 
-    /// Stands for time: a deadline under a minute may pass, others never do.
+    /// A stand-in for time: a deadline under a minute may pass, others never do.
     #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
     pub(crate) enum Moment {
         Now,

@@ -1,46 +1,30 @@
-//! [`Timer`]: the deadlines of those who wait without a thread.
+//! [`Timer`]: the deadlines of tasks that wait.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use crate::driver::Driver;
-use crate::pools::{Inner, Lent, Source};
-use crate::sched::{Key, Waiting};
 use crate::sync::{Moment, Mutex, Signal, spawn};
 
-/// Wakes futures in time. Its thread starts with the first of them and ends with the
-/// pools; it opens, closes and asks nothing.
-pub(crate) struct Timer<D: Driver> {
-    due: Mutex<Due<D>>,
+/// A timer that passes alarms on when they are due.
+///
+/// Its thread starts with the first alarm and ends when the timer is closed.
+pub(crate) struct Timer<A> {
+    due: Mutex<Due<A>>,
     signal: Signal,
 }
 
-struct Due<D: Driver> {
-    alarms: BTreeMap<Id, Alarm<D>>,
+struct Due<A> {
+    alarms: BTreeMap<AlarmId, A>,
     last: u64,
     started: bool,
     closed: bool,
 }
 
-/// When an alarm rings, and its number: several may ring at a time.
-pub(crate) type Id = (Moment, u64);
+/// The time of an alarm, and its number: several may be due at one time.
+pub(crate) type AlarmId = (Moment, u64);
 
-/// One that waits, and what it is to be told.
-pub(crate) struct Alarm<D: Driver> {
-    pub(crate) key: Key,
-    pub(crate) waiting: Arc<Waiting<Lent<D>, Arc<Source<D>>>>,
-    pub(crate) what: What,
-}
-
-pub(crate) enum What {
-    /// Its time is up.
-    Deadline,
-    /// A failure to connect may be forgotten by now.
-    LookAgain,
-}
-
-impl<D: Driver> Timer<D> {
+impl<A: Send + 'static> Timer<A> {
     pub(crate) fn new() -> Self {
         Self {
             due: Mutex::new(Due {
@@ -53,63 +37,62 @@ impl<D: Driver> Timer<D> {
         }
     }
 
-    /// Sets an alarm.
+    /// Sets an alarm. The first call starts the thread, which passes each alarm that is due to what
+    /// `start` returns, until that returns false.
     ///
     /// # Errors
-    /// When the thread cannot be started.
-    pub(crate) fn set(
+    /// Returns an error if the thread cannot be started.
+    pub(crate) fn set<R>(
         self: &Arc<Self>,
-        pools: &Arc<Inner<D>>,
         at: Moment,
-        alarm: Alarm<D>,
-    ) -> io::Result<Id> {
+        alarm: A,
+        start: impl FnOnce() -> R,
+    ) -> io::Result<AlarmId>
+    where
+        R: FnMut(&A) -> bool + Send + 'static,
+    {
         let mut due = self.due.lock();
         if !due.started {
-            let (timer, pools) = (self.clone(), Arc::downgrade(pools));
-            spawn("tenancy-seats", move || timer.keep(&pools))?;
+            let (timer, ring) = (self.clone(), start());
+            spawn("tenancy-seats", move || timer.run(ring))?;
             due.started = true;
         }
         due.last += 1;
         let id = (at, due.last);
         due.alarms.insert(id, alarm);
-        let sooner = due
-            .alarms
-            .first_key_value()
-            .is_some_and(|(first, _)| *first == id);
+        let first = due.alarms.first_key_value();
+        let is_first = first.is_some_and(|(first, _)| *first == id);
         drop(due);
-        if sooner {
+        if is_first {
             self.signal.notify();
         }
         Ok(id)
     }
 
-    /// Takes an alarm back; it is dropped outside the lock, with the waker in it.
-    pub(crate) fn cancel(&self, id: Id) {
+    /// Cancels an alarm, and drops it outside the lock: it may have a waker in it.
+    pub(crate) fn cancel(&self, id: AlarmId) {
         let alarm = self.due.lock().alarms.remove(&id);
         drop(alarm);
     }
 
-    /// The pools go: ends the thread.
+    /// Ends the thread.
     pub(crate) fn close(&self) {
         self.due.lock().closed = true;
         self.signal.notify();
     }
 
-    fn keep(&self, pools: &Weak<Inner<D>>) {
+    fn run(&self, mut ring: impl FnMut(&A) -> bool) {
         while let Some(alarm) = self.next()
-            && let Some(pools) = pools.upgrade()
-        {
-            pools.ring(&alarm);
-        }
+            && ring(&alarm)
+        {}
     }
 
-    /// Waits for the next alarm; none if the pools are gone.
-    fn next(&self) -> Option<Alarm<D>> {
+    /// Waits for the next alarm. Returns `None` if the timer was closed.
+    fn next(&self) -> Option<A> {
         let mut due = self.due.lock();
         let mut passed = None;
         while !due.closed {
-            let first = due.alarms.first_entry();
-            let first = match first {
+            let first = match due.alarms.first_entry() {
                 Some(first) if passed.is_some_and(|passed| first.key().0 <= passed) => {
                     return Some(first.remove());
                 }
@@ -120,15 +103,5 @@ impl<D: Driver> Timer<D> {
             (due, passed) = (guard, late.then_some(at));
         }
         None
-    }
-}
-
-impl<D: Driver> Inner<D> {
-    fn ring(&self, alarm: &Alarm<D>) {
-        let now = self.now();
-        self.decide(|sched| match alarm.what {
-            What::Deadline => sched.give_up(alarm.key, &alarm.waiting, now),
-            What::LookAgain => sched.remind(alarm.key, &alarm.waiting),
-        });
     }
 }

@@ -86,7 +86,7 @@ fn a_connection_that_is_refused_at_its_check_out_is_closed() {
                     matches!(refused, CheckoutError::Rejected { .. }),
                     "{refused}"
                 );
-                let told = "a connection to tenant acme could not be lent and was closed: no such database";
+                let told = "a connection to tenant acme was rejected by its driver and closed: no such database";
                 assert_eq!(refused.to_string(), told, "whether it was open or not");
                 assert_eq!((driver.world.live(), pools.stats().open), (0, 0));
             }

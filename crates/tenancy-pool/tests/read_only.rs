@@ -36,8 +36,7 @@ fn a_driver_that_cannot_restrict_refuses() {
     let refused = acme.read_only().checkout().expect_err("it cannot");
     assert_eq!(
         refused.to_string(),
-        "no connection to tenant acme can be had for reading only: its driver does not \
-         restrict any; check out one for everything"
+        "tenant acme has no read-only connections: its driver supports none; check out a read-write one"
     );
     let stats = pools.stats();
     assert_eq!((stats.idle, stats.open), (1, 1), "it is as good as before");
@@ -55,7 +54,7 @@ fn a_connection_that_could_not_be_restricted_is_closed() {
     assert!(matches!(refused, CheckoutError::Restrict { .. }));
     assert_eq!(
         refused.to_string(),
-        "a connection to tenant acme could not be restricted to reading and was closed: no such database"
+        "a connection to tenant acme could not be made read-only and was closed: no such database"
     );
     assert_eq!((pools.stats().open, driver.world.live()), (0, 0));
 }

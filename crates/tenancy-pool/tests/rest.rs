@@ -159,7 +159,7 @@ fn who_gets_nothing_because_it_rests_is_told_so() {
         until("it rests", || pools.stats().out == 1);
         let late = pools.checkout_timeout(&tenant("acme"), Duration::ZERO);
         let late = late.expect_err("it rests").to_string();
-        assert!(late.contains("the pools, which let it rest"), "{late}");
+        assert!(late.contains("the pools, for idle maintenance"), "{late}");
         let idle = pools.try_checkout(&tenant("acme")).expect("not refused");
         assert!(idle.is_none());
         drop(end);

@@ -57,13 +57,13 @@ fn errors_say_what_it_is_and_what_to_do() {
         pools.checkout_current().expect_err("nobody is current"),
     ));
     let wanted = [
-        "tenant acme can get no connection while this thread holds 1 is out (acme at import for 0ns); give one back first",
-        "tenant acme got no connection within TIME: 1 is out (acme at import for 0ns); give them back sooner or allow more",
-        "tenant acme still has connections after TIME: 1 is out (acme at import for 0ns); wait for them, it stays closed",
+        "a check-out of tenant acme would wait for its own thread: 1 connection in use (acme at import for 0ns); give one back first",
+        "tenant acme got no connection within TIME: 1 connection in use (acme at import for 0ns); give them back sooner or allow more",
+        "tenant acme has open connections after TIME: 1 connection in use (acme at import for 0ns); wait for them, the tenant stays closed",
         "tenant acme is closed to check-outs; `reopen` it first",
         "tenant beta is at epoch 2 and this handle is of epoch 1; resolve it again",
         "no connection to tenant gamma could be opened: no such database",
-        "no connection to tenant gamma could be opened: no such database; it is tried again in 100ms",
+        "no connection to tenant gamma could be opened: no such database; the next attempt is in 100ms",
         "tenant beta@1 cannot be checked out while acme@1 is current; drop that scope, or call `Tenant::switch` to cross on purpose",
         "no tenant is current on this thread; enter one, or check out with its handle",
     ];
@@ -126,7 +126,7 @@ fn a_failure_says_what_the_driver_said_and_the_remembered_one_repeats_it() {
     let cause = first.source().map(ToString::to_string);
     assert_eq!(cause.as_deref(), Some("no such database"));
     let second = pools.checkout(&acme).expect_err("it is remembered");
-    let wanted = format!("{told}: no such database; it is tried again in 100ms");
+    let wanted = format!("{told}: no such database; the next attempt is in 100ms");
     assert_eq!(second.to_string(), wanted);
     assert!(second.source().is_none());
 }

@@ -1,57 +1,65 @@
-//! Slots come and go, tenants are closed, reopened and superseded, idle connections
-//! expire.
+//! The administration of slots: tenants are closed, reopened and superseded, idle connections expire.
 
 use std::sync::Arc;
 
 use tenancy_core::{Epoch, TenantId};
 
 use super::chain::NONE;
-use super::slot::Fate;
-use super::{Key, Prepared, Record, Refusal, Rubbish, Sched, Slot, Stamp, State};
+use super::seats::SeatState;
+use super::slot::{Lifecycle, Preparation, Slot, TenantRecord};
+use super::stamp::Stamp;
+use super::state::{Discarded, Sched, SlotKey};
+use super::waiting::Refusal;
 use crate::mailbox::Mailbox;
 
 impl<C, S: Clone> Sched<C, S> {
-    /// A slot for a tenant.
-    pub(crate) fn add(&mut self, id: TenantId) -> Key {
+    /// Adds a slot for a tenant.
+    pub(crate) fn add(&mut self, id: TenantId) -> SlotKey {
         let index = self.free_slots.pop().unwrap_or_else(|| {
             self.tickets.grow();
-            self.owed.grow();
-            self.leaving.grow();
+            self.upkeep_due.grow();
+            self.releasable.grow();
             self.slots.push(Slot::new(0));
-            self.records.push(Record::default());
+            self.records.push(TenantRecord::default());
             self.slots.len() as u32 - 1
         });
         self.records[index as usize].id = Some(id);
-        let closed = self.shut;
+        let closed = self.all_closed;
         self.at(index).closed = closed;
         let generation = self.at(index).generation;
-        Key { index, generation }
+        SlotKey { index, generation }
     }
 
-    /// Gives a slot up, epoch, closedness and all; only if nothing of the tenant is
-    /// left and nobody waits.
-    pub(crate) fn forget(&mut self, key: Key) -> Option<Rubbish<C, S>> {
+    /// Releases a slot with its epoch and whether it is closed. Returns `None`, and does nothing, if
+    /// the tenant has a connection or a waiter.
+    pub(crate) fn forget(&mut self, key: SlotKey) -> Option<Discarded<C, S>> {
         if self.slot(key)?.in_use() {
             return None;
         }
-        self.owed.remove(key.index);
-        self.leaving.remove(key.index);
+        self.upkeep_due.remove(key.index);
+        self.releasable.remove(key.index);
         let next = Slot::new(key.generation.wrapping_add(1));
         let old = std::mem::replace(self.at(key.index), next);
-        self.records[key.index as usize] = Record::default();
+        self.records[key.index as usize] = TenantRecord::default();
         self.free_slots.push(key.index);
-        Some(Rubbish {
+        Some(Discarded {
             connections: Vec::new(),
             source: old.source,
         })
     }
 
-    /// Raises the epoch that is current for a tenant: those who wait for an older
-    /// one are refused, its idle connections are closed by the next check-out or
-    /// [`reap`](Self::reap), those out when they come back.
+    /// Raises the current epoch of a tenant. Waiters of an older epoch are refused; its idle connections
+    /// are closed by the next check-out or [`reap`](Self::reap), those that are out when they come
+    /// back.
     ///
-    /// Errs with the current epoch if that is higher.
-    pub(super) fn raise(&mut self, index: u32, epoch: Epoch, now: Stamp) -> Result<(), Epoch> {
+    /// # Errors
+    /// Returns the current epoch if that is higher.
+    pub(super) fn raise_epoch(
+        &mut self,
+        index: u32,
+        epoch: Epoch,
+        now: Stamp,
+    ) -> Result<(), Epoch> {
         let slot = self.at(index);
         match slot.epoch {
             Some(current) if current > epoch => return Err(current),
@@ -59,199 +67,201 @@ impl<C, S: Clone> Sched<C, S> {
             _ => {}
         }
         slot.epoch = Some(epoch);
-        slot.prepared = Prepared::Cold;
-        if slot.fate == Fate::Removed {
-            // It was made again.
-            slot.fate = Fate::Stays;
+        slot.preparation = Preparation::Cold;
+        if slot.lifecycle == Lifecycle::Removed {
+            // The tenant was created again.
+            slot.lifecycle = Lifecycle::Active;
         }
-        slot.stale = slot.parts.idle > 0 || slot.source.is_some();
-        slot.forget_failure();
+        slot.stale = slot.counts.idle > 0 || slot.source.is_some();
+        slot.clear_failure();
         self.refuse_waiters(index, &Refusal::Superseded { current: epoch });
         self.settle(index, now);
         Ok(())
     }
 
-    /// Sets how many connections a tenant may have from now on, and takes the idle ones
-    /// that are too many then, the least recently used first. Those out are closed as
-    /// they come back.
-    pub(crate) fn allow(&mut self, key: Key, epoch: Epoch, cap: u32, now: Stamp) -> Rubbish<C, S> {
+    /// Sets the bound of a tenant, and takes its surplus idle connections, the least recently used
+    /// first. Surplus connections that are out are closed as they come back.
+    pub(crate) fn set_max(
+        &mut self,
+        key: SlotKey,
+        epoch: Epoch,
+        max: u32,
+        now: Stamp,
+    ) -> Discarded<C, S> {
         let index = key.index;
         let mut connections = Vec::new();
         let slot = self.slot(key);
-        // Else it will be asked when this incarnation is connected to.
+        // Otherwise the bound is determined when this incarnation is connected to.
         if slot.is_some_and(|slot| slot.epoch == Some(epoch) && slot.source.is_some()) {
-            self.at(index).cap = cap;
-            let surplus = self.at(index).parts.staying().saturating_sub(cap) as usize;
+            self.at(index).cap = max;
+            let surplus = self.at(index).counts.staying().saturating_sub(max) as usize;
             let lru = self.seats.lru.iter();
-            let mine = lru.filter(|seat| self.seats[*seat].slot == index);
-            let surplus: Vec<u32> = mine.take(surplus).collect();
+            let own = lru.filter(|seat| self.seats[*seat].slot == index);
+            let surplus: Vec<u32> = own.take(surplus).collect();
             connections = (surplus.into_iter())
-                .map(|seat| (seat, self.condemn(seat, now)))
+                .map(|seat| (seat, self.take_to_close(seat, now)))
                 .collect();
             self.settle(index, now);
         }
-        Rubbish {
+        Discarded {
             connections,
             source: None,
         }
     }
 
-    /// As [`raise`](Self::raise), for who only tells.
-    pub(crate) fn mark(&mut self, key: Key, epoch: Epoch, now: Stamp) {
+    /// Raises the current epoch of a tenant, or ignores one that is lower.
+    pub(crate) fn observe_epoch(&mut self, key: SlotKey, epoch: Epoch, now: Stamp) {
         if self.slot(key).is_some() {
-            let _ = self.raise(key.index, epoch, now);
+            let _ = self.raise_epoch(key.index, epoch, now);
         }
     }
 
-    /// Whether a tenant is to be retired: see [`reap`](Self::reap).
-    pub(crate) fn set_retiring(&mut self, key: Key, retiring: bool) {
+    /// Records whether a tenant is being retired: see [`reap`](Self::reap).
+    pub(crate) fn set_retiring(&mut self, key: SlotKey, retiring: bool) {
         if self.slot(key).is_some() {
-            self.at(key.index).fate = match retiring {
-                true => Fate::Retiring,
-                false => Fate::Stays,
+            self.at(key.index).lifecycle = match retiring {
+                true => Lifecycle::Retiring,
+                false => Lifecycle::Active,
             };
         }
     }
 
-    /// Takes all idle connections of a tenant, and what they were made with if its
-    /// epoch has passed.
-    pub(super) fn clear(&mut self, index: u32, now: Stamp) -> Rubbish<C, S> {
+    /// Takes all idle connections of a tenant, and its source if that is of a past epoch.
+    pub(super) fn take_all_idle(&mut self, index: u32, now: Stamp) -> Discarded<C, S> {
         let mut connections = Vec::new();
         while self.at(index).top != NONE {
             let seat = self.at(index).top;
-            connections.push((seat, self.condemn(seat, now)));
+            connections.push((seat, self.take_to_close(seat, now)));
         }
         let slot = self.at(index);
         let stale = std::mem::take(&mut slot.stale);
         let source = slot.source.take_if(|_| stale);
-        Rubbish {
+        Discarded {
             connections,
             source,
         }
     }
 
-    /// Closes a tenant to check-outs.
-    pub(crate) fn close(&mut self, key: Key, now: Stamp) -> Option<Rubbish<C, S>> {
+    /// Closes a tenant to check-outs. Returns `None` if the slot was released.
+    pub(crate) fn close(&mut self, key: SlotKey, now: Stamp) -> Option<Discarded<C, S>> {
         self.slot(key)?;
         let slot = self.at(key.index);
         slot.closed = true;
-        if slot.fate == Fate::Removed {
-            // It is closed anew, and stays so.
-            slot.fate = Fate::Stays;
+        if slot.lifecycle == Lifecycle::Removed {
+            // A closed tenant keeps its slot.
+            slot.lifecycle = Lifecycle::Active;
         }
         self.refuse_waiters(key.index, &Refusal::Closed);
-        let mut rubbish = self.clear(key.index, now);
-        rubbish.connections.append(&mut self.aside_of(key));
+        let mut discarded = self.take_all_idle(key.index, now);
+        discarded.connections.append(&mut self.deferred_of(key));
         self.settle(key.index, now);
-        Some(rubbish)
+        Some(discarded)
     }
 
-    /// Is the tenant of this seat closed to check-outs?
+    /// Returns whether the tenant of a seat is closed to check-outs.
     pub(crate) fn is_closed(&self, seat: u32) -> bool {
         self.slots[self.seats[seat].slot as usize].closed
     }
 
-    /// Opens a tenant to check-outs again; says whether it was closed.
-    pub(crate) fn reopen(&mut self, key: Key) -> bool {
-        if self.slot(key).is_none() || self.shut {
+    /// Opens a tenant to check-outs again; returns whether it was closed.
+    pub(crate) fn reopen(&mut self, key: SlotKey) -> bool {
+        if self.slot(key).is_none() || self.all_closed {
             return false;
         }
-        self.may_leave(key.index);
+        self.mark_releasable(key.index);
         std::mem::take(&mut self.at(key.index).closed)
     }
 
     /// Closes all tenants, and those that come later.
-    pub(crate) fn close_all(&mut self, now: Stamp) -> Vec<Rubbish<C, S>> {
-        self.shut = true;
+    pub(crate) fn close_all(&mut self, now: Stamp) -> Vec<Discarded<C, S>> {
+        self.all_closed = true;
         let known = 0..self.slots.len() as u32;
         let known: Vec<u32> = known
             .filter(|index| self.records[*index as usize].id.is_some())
             .collect();
         let close = known.into_iter().filter_map(|index| {
             let generation = self.at(index).generation;
-            self.close(Key { index, generation }, now)
+            self.close(SlotKey { index, generation }, now)
         });
         close.collect()
     }
 
-    /// Is nothing left at all? Else `closer` will be told when nothing is.
-    pub(crate) fn all_drained(&mut self, closer: &Arc<Mailbox<()>>) -> bool {
-        self.closers.retain(|other| !Arc::ptr_eq(other, closer));
-        let drained = self.seats.parts.total() == 0;
+    /// Returns whether nothing is open; otherwise `watcher` is woken when nothing is, or a close was
+    /// deferred.
+    pub(crate) fn all_drained_or_watch(&mut self, watcher: &Arc<Mailbox<()>>) -> bool {
+        self.unwatch_all(watcher);
+        let drained = self.seats.counts.total() == 0;
         if !drained {
-            self.closers.push(closer.clone());
+            self.close_watchers.push(watcher.clone());
         }
         drained
     }
 
-    /// Who closes all waits no longer.
-    pub(crate) fn stop_closing_all(&mut self, closer: &Arc<Mailbox<()>>) {
-        self.closers.retain(|other| !Arc::ptr_eq(other, closer));
+    /// Ends the watch of [`all_drained_or_watch`](Self::all_drained_or_watch).
+    pub(crate) fn unwatch_all(&mut self, watcher: &Arc<Mailbox<()>>) {
+        self.close_watchers
+            .retain(|other| !Arc::ptr_eq(other, watcher));
     }
 
-    /// Is nothing of this tenant left? Else `closer` will be told when nothing is.
-    pub(crate) fn drained(&mut self, key: Key, closer: &Arc<Mailbox<()>>) -> bool {
-        self.stop_waiting(key, closer);
+    /// Returns whether nothing of a tenant is open; otherwise `watcher` is woken when nothing is, or a
+    /// close was deferred.
+    pub(crate) fn drained_or_watch(&mut self, key: SlotKey, watcher: &Arc<Mailbox<()>>) -> bool {
+        self.unwatch(key, watcher);
         let drained = self.slot(key).is_none_or(Slot::is_drained);
         if !drained {
-            let closers = &mut self.at(key.index).rare().closers;
-            closers.push(closer.clone());
+            let watchers = &mut self.at(key.index).rare().close_watchers;
+            watchers.push(watcher.clone());
         }
         drained
     }
 
-    /// A closer waits no longer.
-    pub(crate) fn stop_waiting(&mut self, key: Key, closer: &Arc<Mailbox<()>>) {
+    /// Ends the watch of [`drained_or_watch`](Self::drained_or_watch).
+    pub(crate) fn unwatch(&mut self, key: SlotKey, watcher: &Arc<Mailbox<()>>) {
         if self.slot(key).is_some()
             && let Some(rare) = &mut self.at(key.index).rare
         {
-            rare.closers.retain(|other| !Arc::ptr_eq(other, closer));
+            rare.close_watchers
+                .retain(|other| !Arc::ptr_eq(other, watcher));
         }
     }
 
-    /// Takes what was set aside, and the idle connections that have expired, are of an
-    /// older epoch or of a tenant that is to be retired.
-    pub(crate) fn reap(&mut self, now: Stamp) -> Rubbish<C, S> {
+    /// Takes the connections whose close was deferred, and the idle connections that have expired, or
+    /// are of a past epoch or of a retiring tenant.
+    pub(crate) fn reap(&mut self, now: Stamp) -> Discarded<C, S> {
         let due = |seat: &u32| {
             let owner = &self.slots[self.seats[*seat].slot as usize];
-            owner.stale || owner.fate == Fate::Retiring || self.has_expired(*seat, now)
+            let retiring = owner.lifecycle == Lifecycle::Retiring;
+            owner.stale || retiring || self.has_expired(*seat, now)
         };
         let due: Vec<u32> = self.seats.lru.iter().filter(due).collect();
         let mut connections = Vec::new();
         for seat in due {
-            // Whoever was served meanwhile may have taken its place.
-            if self.seats[seat].state == State::Idle {
+            // Its seat may have been transferred to a waiter meanwhile.
+            if self.seats[seat].state == SeatState::Idle {
                 connections.push((seat, self.expire(seat, now)));
             }
         }
-        connections.append(&mut self.all_aside());
-        Rubbish {
+        connections.append(&mut self.all_deferred());
+        Discarded {
             connections,
             source: None,
         }
     }
 
-    /// Takes an idle connection that has expired. Somebody may have been nudged
-    /// towards it.
+    /// Takes an idle connection that has expired. A waiter may have been woken for it.
     pub(super) fn expire(&mut self, seat: u32, now: Stamp) -> C {
-        let connection = self.condemn(seat, now);
+        let connection = self.take_to_close(seat, now);
         self.settle(self.seats[seat].slot, now);
         connection
     }
 
-    /// Takes an idle connection that is to be closed.
-    fn condemn(&mut self, seat: u32, now: Stamp) -> C {
-        let connection = self.pluck(seat);
-        self.begin_close(seat, now);
-        connection
-    }
-
-    /// Every connection that nobody has, when the pools go.
+    /// Takes every idle and every deferred connection, when the pools are dropped.
     pub(crate) fn drain(&mut self) -> Vec<C> {
         let idle: Vec<_> = self.seats.lru.iter().collect();
-        let aside: Vec<_> = self.seats.aside.iter().collect();
-        let mut all: Vec<_> = idle.into_iter().map(|seat| self.pluck(seat)).collect();
-        all.extend(aside.into_iter().map(|seat| self.take_aside(seat)));
+        let deferred: Vec<_> = self.seats.deferred.iter().collect();
+        let idle = idle.into_iter().map(|seat| self.remove_idle(seat));
+        let mut all: Vec<_> = idle.collect();
+        all.extend(deferred.into_iter().map(|seat| self.take_deferred(seat)));
         all
     }
 }

@@ -1,12 +1,12 @@
-//! [`Chain`]: a queue of indices that can be left from the middle.
+//! [`Chain`]: a queue of indices with removal from the middle.
 
-/// No index.
+/// The absence of an index.
 pub(crate) const NONE: u32 = u32::MAX;
 /// The link of an index that is not in the chain.
 const OUT: u32 = u32::MAX - 1;
 
-/// A doubly linked list of small indices, each in it at most once; every operation
-/// takes constant time.
+/// A doubly linked list of small indices, each at most once in it; every operation takes constant
+/// time.
 #[derive(Debug)]
 pub(crate) struct Chain {
     links: Vec<(u32, u32)>,
@@ -45,7 +45,7 @@ impl Chain {
         self.insert(index, NONE);
     }
 
-    /// Puts an index before another; at the end if there is none.
+    /// Inserts an index before another one, or at the end if that is [`NONE`].
     #[inline]
     pub(crate) fn insert(&mut self, index: u32, after: u32) {
         debug_assert!(!self.contains(index), "{index} is in the chain already");
@@ -60,7 +60,7 @@ impl Chain {
         }
     }
 
-    /// Takes an index out; says whether it was in.
+    /// Removes an index; returns whether it was in the chain.
     #[inline]
     pub(crate) fn remove(&mut self, index: u32) -> bool {
         let (before, after) = std::mem::replace(&mut self.links[index as usize], (OUT, OUT));
@@ -78,7 +78,7 @@ impl Chain {
         true
     }
 
-    /// From the first to the last.
+    /// Iterates from the first index to the last.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
         std::iter::successors(self.first(), |at| {
             let after = self.links[*at as usize].1;
@@ -92,21 +92,25 @@ mod tests {
     use super::Chain;
 
     #[test]
-    fn an_index_leaves_from_the_front_the_middle_and_the_end() {
+    fn an_index_is_removed_from_the_front_the_middle_and_the_end() {
         for leaving in 0..3 {
             let mut chain = Chain::new();
             (0..3).for_each(|_| chain.grow());
             (0..3).for_each(|index| chain.push_back(index));
             assert!(chain.remove(leaving) && !chain.remove(leaving));
             let left: Vec<_> = (0..3).filter(|index| *index != leaving).collect();
-            assert_eq!(chain.iter().collect::<Vec<_>>(), left, "{leaving} left");
+            assert_eq!(
+                chain.iter().collect::<Vec<_>>(),
+                left,
+                "{leaving} was removed"
+            );
             chain.push_back(leaving);
             assert_eq!(chain.iter().last(), Some(leaving));
             chain.remove(leaving);
             for before in &left {
                 chain.insert(leaving, *before);
                 let behind = chain.iter().skip_while(|index| *index != leaving).nth(1);
-                assert_eq!(behind, Some(*before), "{leaving} came back");
+                assert_eq!(behind, Some(*before), "{leaving} was inserted again");
                 assert_eq!(chain.iter().count(), 3);
                 chain.remove(leaving);
             }

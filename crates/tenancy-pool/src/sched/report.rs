@@ -1,108 +1,91 @@
-//! What the scheduler can be asked.
+//! The figures of the scheduler, and the holders of its connections.
 
 use std::time::Duration;
 
-use tenancy_core::TenantId;
-
-use super::slot::Prepared;
-use super::{Key, Sched, Stamp, State};
+use super::seats::SeatState;
+use super::slot::Preparation;
+use super::stamp::Stamp;
+use super::state::{Sched, SlotKey};
+use super::waiting::HeldConnection;
 use crate::holders::Activity;
 use crate::label::Label;
 use crate::stats::{PoolStats, TenantStats};
 
-/// A connection that is not idle.
-#[derive(Debug, Clone)]
-pub(crate) struct Held {
-    pub(crate) tenant: TenantId,
-    pub(crate) label: Label,
-    pub(crate) activity: Activity,
-    pub(crate) since: Stamp,
-    pub(crate) thread: u32,
-}
-
-impl Held {
-    /// Nothing comes of it before this thread does something. One that is being closed
-    /// needs nobody.
-    pub(crate) fn is_by(&self, thread: u32) -> bool {
-        self.activity != Activity::Closing && self.thread == thread
-    }
-}
-
 impl<C, S: Clone> Sched<C, S> {
     pub(crate) fn stats(&self) -> PoolStats {
-        let parts = self.seats.parts;
+        let counts = self.seats.counts;
         PoolStats {
             max: self.limits.max,
-            open: parts.total(),
+            open: counts.total(),
             peak: self.seats.peak(),
-            idle: parts.idle,
-            out: parts.out,
-            opening: parts.opening,
-            closing: parts.closing,
+            idle: counts.idle,
+            out: counts.out,
+            opening: counts.opening,
+            closing: counts.closing,
             waiting: self.waiters,
             tenants: self.slots.len() - self.free_slots.len(),
             tickets: self.tickets.iter().count(),
             held: Duration::from_nanos(self.held),
             waited: Duration::ZERO,
-            counters: self.counters.counters(self.checkouts, parts.out),
+            counters: self.counters.counters(self.checkouts, counts.out),
         }
     }
 
-    pub(crate) fn tenant_stats(&self, key: Key) -> Option<TenantStats> {
+    pub(crate) fn tenant_stats(&self, key: SlotKey) -> Option<TenantStats> {
         let slot = self.slot(key)?;
         Some(TenantStats {
             epoch: slot.epoch,
             max: slot.cap,
-            idle: slot.parts.idle,
-            out: slot.parts.out,
-            opening: slot.parts.opening,
-            closing: slot.parts.closing,
+            idle: slot.counts.idle,
+            out: slot.counts.out,
+            opening: slot.counts.opening,
+            closing: slot.counts.closing,
             waiting: slot.waiters(),
-            prepared: slot.prepared == Prepared::Ready,
+            prepared: slot.preparation == Preparation::Ready,
             closed: slot.closed,
             counters: self.records[key.index as usize]
                 .counters
-                .counters(slot.checkouts, slot.parts.out),
+                .counters(slot.checkouts, slot.counts.out),
         })
     }
 
-    /// What is not idle, of all tenants.
-    pub(crate) fn all_held(&self) -> Vec<Held> {
+    /// Lists the connections of all tenants that are not idle.
+    pub(crate) fn all_held(&self) -> Vec<HeldConnection> {
         self.held(None)
     }
 
-    /// When this connection was checked out.
-    pub(crate) fn out_since(&self, seat: u32) -> Stamp {
+    /// Returns the time at which a connection was checked out.
+    pub(crate) fn checked_out_since(&self, seat: u32) -> Stamp {
         self.seats[seat].since
     }
 
-    /// Who holds what a check-out of this tenant would wait for: its own connections
-    /// if it may have no more, else all.
-    pub(crate) fn holders(&self, key: Key) -> Vec<Held> {
+    /// Lists the connections that a check-out of this tenant would wait for: its own if it may open no
+    /// other, all otherwise.
+    pub(crate) fn holders(&self, key: SlotKey) -> Vec<HeldConnection> {
         let own = self.slot(key).is_some() && !self.may_open(key.index);
         self.held(own.then_some(key.index))
     }
 
-    /// Who holds this tenant's connections.
-    pub(crate) fn held_of(&self, key: Key) -> Vec<Held> {
+    /// Lists the connections of a tenant that are not idle.
+    pub(crate) fn held_of(&self, key: SlotKey) -> Vec<HeldConnection> {
         self.held(Some(key.index))
     }
 
-    fn held(&self, index: Option<u32>) -> Vec<Held> {
-        let held = self.seats.taken().filter_map(|seat| {
-            let heir = seat
-                .heir()
-                .filter(|heir| index.is_none_or(|index| index == *heir));
-            let (owner, activity) = match (seat.state, heir) {
-                (_, Some(heir)) => (heir, Activity::Opening),
-                (State::Out, _) => (seat.slot, Activity::CheckedOut),
-                (State::Opening, _) => (seat.slot, Activity::Opening),
-                (State::Closing, _) => (seat.slot, Activity::Closing),
-                (State::Idle | State::Free, _) => return None,
+    fn held(&self, index: Option<u32>) -> Vec<HeldConnection> {
+        let held = self.seats.occupied().filter_map(|seat| {
+            let successor = seat
+                .successor()
+                .filter(|successor| index.is_none_or(|index| index == *successor));
+            let (owner, activity) = match (seat.state, successor) {
+                (_, Some(successor)) => (successor, Activity::Opening),
+                (SeatState::Out, _) => (seat.slot, Activity::CheckedOut),
+                (SeatState::Opening, _) => (seat.slot, Activity::Opening),
+                (SeatState::Closing, _) => (seat.slot, Activity::Closing),
+                (SeatState::Idle | SeatState::Free, _) => return None,
             };
             let concerns = index.is_none_or(|index| index == owner);
             let tenant = self.records[owner as usize].id.clone();
-            tenant.filter(|_| concerns).map(|tenant| Held {
+            tenant.filter(|_| concerns).map(|tenant| HeldConnection {
                 tenant,
                 label: seat.label,
                 activity,
@@ -113,7 +96,7 @@ impl<C, S: Clone> Sched<C, S> {
         held.collect()
     }
 
-    /// Names a connection that is out.
+    /// Labels a connection that is out.
     pub(crate) fn relabel(&mut self, seat: u32, label: Label) {
         self.seats[seat].label = label;
     }

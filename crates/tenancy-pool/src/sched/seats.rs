@@ -1,4 +1,4 @@
-//! [`Seats`]: one seat for each connection that may be open.
+//! [`Seats`]: a seat for each connection that may be open.
 
 use tenancy_core::Epoch;
 
@@ -6,51 +6,52 @@ use super::chain::{Chain, NONE};
 use super::stamp::Stamp;
 use crate::label::Label;
 
-/// What a seat is used for.
+/// The use of a seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum SeatState {
     Free,
-    /// Its connection is being opened.
+    /// A connection is being opened in it.
     Opening,
     Idle,
     Out,
-    /// Its connection lives until it has been dropped.
+    /// The connection is open until it has been dropped.
     Closing,
 }
 
-/// How many seats are in each state.
+/// The number of seats in each state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Parts {
+pub(crate) struct SeatCounts {
     pub(crate) idle: u32,
     pub(crate) out: u32,
     pub(crate) opening: u32,
     pub(crate) closing: u32,
 }
 
-impl Parts {
+impl SeatCounts {
     pub(crate) fn total(&self) -> u32 {
         self.idle + self.out + self.opening + self.closing
     }
 
-    /// Those that are there, or will be. With more than its cap a tenant keeps none idle.
+    /// Returns the number of connections that stay open. A tenant with more than its bound keeps none
+    /// idle.
     #[inline]
     pub(crate) fn staying(&self) -> u32 {
         self.idle + self.out + self.opening
     }
 
     #[inline]
-    fn of(&mut self, state: State) -> Option<&mut u32> {
+    fn of(&mut self, state: SeatState) -> Option<&mut u32> {
         match state {
-            State::Free => None,
-            State::Opening => Some(&mut self.opening),
-            State::Idle => Some(&mut self.idle),
-            State::Out => Some(&mut self.out),
-            State::Closing => Some(&mut self.closing),
+            SeatState::Free => None,
+            SeatState::Opening => Some(&mut self.opening),
+            SeatState::Idle => Some(&mut self.idle),
+            SeatState::Out => Some(&mut self.out),
+            SeatState::Closing => Some(&mut self.closing),
         }
     }
 
     #[inline]
-    pub(crate) fn shift(&mut self, from: State, to: State) {
+    pub(crate) fn shift(&mut self, from: SeatState, to: SeatState) {
         if let Some(from) = self.of(from) {
             *from -= 1;
         }
@@ -60,64 +61,65 @@ impl Parts {
     }
 }
 
-/// Who has a connection, or waits for one.
+/// The call that has a connection, or waits for one.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Holder {
+pub(crate) struct Caller {
     pub(crate) label: Label,
     pub(crate) thread: u32,
 }
 
-/// A cache line: with thousands of tenants each is met cold.
+/// The place of one connection. It fills a cache line: among thousands of tenants most are cold.
 #[repr(align(64))]
 pub(crate) struct Seat<C> {
-    pub(crate) state: State,
-    /// Whose connection it is.
+    pub(crate) state: SeatState,
+    /// The slot of the tenant that the connection is of.
     pub(crate) slot: u32,
-    /// While idle, the idle connection below; while closing, the slot that gets the
-    /// seat afterwards; while free, the next free one.
+    /// While idle, the idle connection below; while closing, the slot that gets the seat afterwards;
+    /// while free, the next free seat.
     pub(crate) link: u32,
     pub(crate) epoch: Epoch,
     pub(crate) born: Stamp,
-    /// When it came into its state.
+    /// The time at which it entered its state.
     pub(crate) since: Stamp,
     pub(crate) label: Label,
     pub(crate) thread: u32,
     pub(crate) connection: Option<C>,
 }
 
-impl Holder {
-    /// The thread of those who hold a seat for no thread in particular: it is never one
-    /// that asks.
+impl Caller {
+    /// The thread of a task, which belongs to no thread. No thread has this number.
     pub(crate) const NO_THREAD: u32 = 0;
 }
 
 impl<C> Seat<C> {
-    /// The slot that gets the seat once its connection is closed.
-    pub(crate) fn heir(&self) -> Option<u32> {
-        (self.state == State::Closing && self.link != NONE).then_some(self.link)
+    /// Returns the slot that gets the seat once its connection is closed.
+    pub(crate) fn successor(&self) -> Option<u32> {
+        (self.state == SeatState::Closing && self.link != NONE).then_some(self.link)
     }
 
-    pub(crate) fn hold(&mut self, holder: Holder) {
-        (self.label, self.thread) = (holder.label, holder.thread);
+    pub(crate) fn set_caller(&mut self, caller: Caller) {
+        (self.label, self.thread) = (caller.label, caller.thread);
     }
 
-    /// Will this thread have to do something before anything comes of this seat?
+    /// Returns whether the seat stays as it is until this thread acts.
     pub(crate) fn is_held_by(&self, thread: u32) -> bool {
-        matches!(self.state, State::Out | State::Opening) && self.thread == thread
+        matches!(self.state, SeatState::Out | SeatState::Opening) && self.thread == thread
     }
 }
 
-/// Invariant: `seats.len() <= max`, and a connection lives only in a seat that is
-/// not free; so at no time are more than `max` open.
+/// The seats for connections.
+///
+/// Invariant: `seats.len() <= max`, and a connection is open only in a seat that is not free; so at no
+/// time are more than `max` open.
 pub(crate) struct Seats<C> {
     seats: Vec<Seat<C>>,
     free: u32,
     max: u32,
-    /// The idle ones, least recently used first.
+    /// The idle seats, least recently used first.
     pub(crate) lru: Chain,
-    /// Closing ones that still have their connection: a thread that may block closes it.
-    pub(crate) aside: Chain,
-    pub(crate) parts: Parts,
+    /// The closing seats whose close was deferred: they still have their connection.
+    pub(crate) deferred: Chain,
+    pub(crate) counts: SeatCounts,
 }
 
 impl<C> Seats<C> {
@@ -127,44 +129,44 @@ impl<C> Seats<C> {
             free: NONE,
             max,
             lru: Chain::new(),
-            aside: Chain::new(),
-            parts: Parts::default(),
+            deferred: Chain::new(),
+            counts: SeatCounts::default(),
         }
     }
 
-    /// The most that were ever taken at a time: a new one is added only when none of
-    /// those before it is free.
+    /// Returns the highest number of seats that were occupied at one time: a seat is added only when none
+    /// is free.
     pub(crate) fn peak(&self) -> u32 {
         self.seats.len() as u32
     }
 
-    /// Takes a free one for a connection that is to be opened.
+    /// Claims a free seat for a connection that is to be opened.
     pub(crate) fn claim(
         &mut self,
         slot: u32,
         epoch: Epoch,
-        holder: Holder,
+        caller: Caller,
         now: Stamp,
     ) -> Option<u32> {
-        if self.parts.total() >= self.max {
+        if self.counts.total() >= self.max {
             return None;
         }
         let seat = Seat {
-            state: State::Opening,
+            state: SeatState::Opening,
             slot,
             link: NONE,
             epoch,
             born: Stamp::default(),
             since: now,
-            label: holder.label,
-            thread: holder.thread,
+            label: caller.label,
+            thread: caller.thread,
             connection: None,
         };
-        self.parts.opening += 1;
+        self.counts.opening += 1;
         if self.free == NONE {
             self.seats.push(seat);
             self.lru.grow();
-            self.aside.grow();
+            self.deferred.grow();
             return Some(self.seats.len() as u32 - 1);
         }
         let index = self.free;
@@ -173,19 +175,19 @@ impl<C> Seats<C> {
         Some(index)
     }
 
-    pub(crate) fn shift(&mut self, index: u32, to: State) {
+    pub(crate) fn shift(&mut self, index: u32, to: SeatState) {
         let from = std::mem::replace(&mut self[index].state, to);
-        self.parts.shift(from, to);
-        if to == State::Free {
+        self.counts.shift(from, to);
+        if to == SeatState::Free {
             self[index].link = self.free;
             self.free = index;
         }
     }
 
-    /// Those that are not free.
-    pub(crate) fn taken(&self) -> impl Iterator<Item = &Seat<C>> {
+    /// Iterates over the seats that are not free.
+    pub(crate) fn occupied(&self) -> impl Iterator<Item = &Seat<C>> {
         let all = self.seats.iter();
-        all.filter(|seat| seat.state != State::Free)
+        all.filter(|seat| seat.state != SeatState::Free)
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`Slot`]: what is known of one tenant.
+//! [`Slot`]: the state of one tenant.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,73 +7,76 @@ use std::time::Duration;
 use tenancy_core::{Epoch, TenantId};
 
 use super::chain::NONE;
-use super::seats::Parts;
+use super::seats::SeatCounts;
 use super::stamp::Stamp;
-use super::{Refusal, Waiting};
+use super::waiting::{Refusal, Waiting};
 use crate::mailbox::Mailbox;
 use crate::stats::Tally;
 use crate::sync::Moment;
 
-/// Has this incarnation's database been prepared?
+/// The preparation of an incarnation's database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Prepared {
+pub(super) enum Preparation {
+    /// No connection has been opened yet.
     Cold,
-    /// By the one connection that may be opened until it has been.
-    Under,
+    /// The first connection is being opened; until it is, no other may be.
+    Running,
     Ready,
 }
 
-/// What becomes of a tenant, as far as is known.
+/// The lifecycle of a tenant, as far as the pools were notified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    Stays,
-    /// It is to be retired: the next reap closes what is idle.
+pub(super) enum Lifecycle {
+    Active,
+    /// It is being retired: the next reap closes its idle connections.
     Retiring,
-    /// Its catalog has no such tenant any more: once nothing of it is left the slot is freed.
+    /// It was removed from its catalog: its slot is released as soon as it is unused.
     Removed,
 }
 
-/// A cache line: with thousands of tenants each is met cold.
+/// The state of one tenant. It fills a cache line: among thousands of tenants most are cold.
 #[repr(align(64))]
 pub(super) struct Slot<C, S> {
     pub(super) generation: u32,
-    /// The most recently used idle connection.
+    /// The seat of the most recently used idle connection.
     pub(super) top: u32,
+    /// The bound of the tenant.
     pub(super) cap: u32,
-    pub(super) prepared: Prepared,
+    pub(super) preparation: Preparation,
     pub(super) closed: bool,
-    /// Are all idle connections of an older epoch? They are never of both.
+    /// Whether all idle connections are of a past epoch. They never are of two epochs.
     pub(super) stale: bool,
-    pub(super) fate: Fate,
-    /// The highest seen; none if the tenant was only closed by name so far.
+    pub(super) lifecycle: Lifecycle,
+    /// The highest epoch seen; `None` if the tenant was only closed by its id so far.
     pub(super) epoch: Option<Epoch>,
-    /// Seats of its connections, and seats it is heir to (as opening).
-    pub(super) parts: Parts,
+    /// The seats of its connections, and those that are transferred to it (as opening).
+    pub(super) counts: SeatCounts,
     pub(super) source: Option<S>,
     pub(super) checkouts: u64,
-    /// What few tenants have at a time.
-    pub(super) rare: Option<Box<Rare<C, S>>>,
+    /// State that few tenants have at a time.
+    pub(super) rare: Option<Box<RareState<C, S>>>,
 }
 
-/// What a check-out does not look at.
+/// The part of a tenant that no check-out reads.
 #[derive(Default)]
-pub(super) struct Record {
-    /// None: the slot is nobody's.
+pub(super) struct TenantRecord {
+    /// `None` if the slot is free.
     pub(super) id: Option<TenantId>,
     pub(super) counters: Tally,
 }
 
-pub(super) struct Rare<C, S> {
-    /// First come, first served.
+/// State that few tenants have at a time: waiters, a failure, upkeep, calls of `close`.
+pub(super) struct RareState<C, S> {
+    /// The waiters in the order of their arrival.
     pub(super) waiters: VecDeque<Arc<Waiting<C, S>>>,
-    /// Since when it holds its ticket.
+    /// The time at which the tenant got its ticket.
     pub(super) ticket: Moment,
-    /// The last failure to connect, until it is forgotten.
+    /// The end of the backoff, and the text of the failure.
     pub(super) failure: Option<(Stamp, Arc<str>)>,
-    /// Is the work done that an eviction left? It may have the database open.
+    /// Whether upkeep is running. It may have the database open.
     pub(super) in_upkeep: bool,
-    /// Who waits until nothing of a closed tenant is left.
-    pub(super) closers: Vec<Arc<Mailbox<()>>>,
+    /// The calls of `close` that wait.
+    pub(super) close_watchers: Vec<Arc<Mailbox<()>>>,
 }
 
 impl<C, S> Slot<C, S> {
@@ -82,12 +85,12 @@ impl<C, S> Slot<C, S> {
             generation,
             top: NONE,
             cap: 1,
-            prepared: Prepared::Cold,
+            preparation: Preparation::Cold,
             closed: false,
             stale: false,
-            fate: Fate::Stays,
+            lifecycle: Lifecycle::Active,
             epoch: None,
-            parts: Parts::default(),
+            counts: SeatCounts::default(),
             source: None,
             checkouts: 0,
             rare: None,
@@ -102,53 +105,55 @@ impl<C, S> Slot<C, S> {
         self.rare.as_ref()?.waiters.front()
     }
 
-    pub(super) fn rare(&mut self) -> &mut Rare<C, S> {
+    pub(super) fn rare(&mut self) -> &mut RareState<C, S> {
         self.rare.get_or_insert_with(|| {
-            Box::new(Rare {
+            Box::new(RareState {
                 waiters: VecDeque::new(),
                 ticket: Moment::now(),
                 failure: None,
                 in_upkeep: false,
-                closers: Vec::new(),
+                close_watchers: Vec::new(),
             })
         })
     }
 
-    /// May it have another connection? Only one until it is prepared, so that a
-    /// herd of first requests makes one connection and one preparation.
+    /// Returns whether the tenant may have another connection. Until the database is prepared it may
+    /// have one, so that simultaneous first requests share one connect and one preparation.
     pub(super) fn may_open(&self) -> bool {
-        self.prepared != Prepared::Under && self.parts.total() < self.cap
+        self.preparation != Preparation::Running && self.counts.total() < self.cap
     }
 
-    pub(super) fn failing(&self, now: Stamp) -> Option<Refusal> {
+    /// Returns the refusal of a tenant in backoff.
+    pub(super) fn backoff(&self, now: Stamp) -> Option<Refusal> {
         let retry_in = self.retry_in(now)?;
         let (_, reason) = self.rare.as_ref()?.failure.as_ref()?;
         let reason = reason.clone();
         Some(Refusal::Backoff { reason, retry_in })
     }
 
-    /// How long the last failure to connect will be remembered.
+    /// Returns the time until the backoff ends.
     pub(super) fn retry_in(&self, now: Stamp) -> Option<Duration> {
         let (until, _) = self.rare.as_ref()?.failure.as_ref()?;
         let retry_in = until.since(now);
         (!retry_in.is_zero()).then_some(retry_in)
     }
 
-    /// Forgets the last failure to connect; says whether there was one.
-    pub(super) fn forget_failure(&mut self) -> bool {
+    /// Ends the backoff; returns whether there was one.
+    pub(super) fn clear_failure(&mut self) -> bool {
         let rare = self.rare.as_mut();
         rare.is_some_and(|rare| rare.failure.take().is_some())
     }
 
-    /// Is nothing of it open?
+    /// Returns whether nothing of the tenant is open.
     pub(super) fn is_drained(&self) -> bool {
         let in_upkeep = self.rare.as_ref().is_some_and(|rare| rare.in_upkeep);
-        self.parts.total() == 0 && !in_upkeep
+        self.counts.total() == 0 && !in_upkeep
     }
 
-    /// Is anything of it left, or does anybody wait for it?
+    /// Returns whether anything of the tenant is open or waited for.
     pub(super) fn in_use(&self) -> bool {
-        let waited_for = |rare: &Rare<C, S>| !rare.waiters.is_empty() || !rare.closers.is_empty();
+        let waited_for =
+            |rare: &RareState<C, S>| !rare.waiters.is_empty() || !rare.close_watchers.is_empty();
         !self.is_drained() || self.rare.as_deref().is_some_and(waited_for)
     }
 }

@@ -1,15 +1,15 @@
-//! [`Stamp`]: a reading of the coarse clock, in a word.
+//! [`Stamp`]: a reading of the coarse clock in one word.
 
 use std::time::Duration;
 
-/// Nanoseconds since the clock's start.
+/// A reading of the coarse clock, in nanoseconds since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Stamp(u64);
 
 impl Stamp {
     #[inline]
     pub(crate) fn new(reading: Duration) -> Self {
-        // Not `as_nanos`, whose 128 bits show here: the clock's 64 come back as they were.
+        // `as_nanos` would compute in 128 bits, which is measurable here.
         let nanos = reading.as_secs().wrapping_mul(1_000_000_000);
         Self(nanos.wrapping_add(u64::from(reading.subsec_nanos())))
     }
@@ -19,7 +19,7 @@ impl Stamp {
         Self(self.0.saturating_add(nanos(wait)))
     }
 
-    /// The time since `earlier`; none if that is later.
+    /// Returns the time since `earlier`, or zero if that is later.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -31,7 +31,7 @@ impl Stamp {
         self.0
     }
 
-    /// So many nanoseconds later.
+    /// Returns the time that is `nanos` later.
     #[inline]
     pub(crate) fn later(self, nanos: u64) -> Self {
         Self(self.0.wrapping_add(nanos))
@@ -42,13 +42,13 @@ impl Stamp {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// So many nanoseconds earlier.
+    /// Returns the time that is `nanos` earlier.
     pub(super) fn before(self, nanos: u64) -> Self {
         Self(self.0.saturating_sub(nanos))
     }
 }
 
-/// By how much lifetimes differ.
+/// The bound within which lifetimes differ.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Jitter(u64);
 
@@ -57,15 +57,15 @@ impl Jitter {
         Self(nanos(most))
     }
 
-    /// From zero to the most, evenly, in an order that looks like none.
+    /// Picks a jitter from zero to the bound, evenly and without a visible order.
     pub(super) fn pick(self, number: u64) -> u64 {
-        // The fractions of multiples of the golden ratio, of which neighbours are far apart.
+        // Multiples of the golden ratio modulo 1: neighbours are far apart.
         let fraction = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         ((u128::from(fraction) * u128::from(self.0)) >> 64) as u64
     }
 }
 
-/// An age that is compared on the hot path; none is never reached.
+/// An age that is compared on the hot path. An absent age is never reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Age(u64);
 

@@ -5,7 +5,7 @@
 //! `handoff_after` is either zero or for ever, so that no clock decides, and it turns
 //! from one into the other, as if those who wait had waited that long.
 
-mod places;
+mod reservations;
 mod steps;
 mod verify;
 
@@ -18,8 +18,8 @@ use proptest::prelude::*;
 use tenancy_core::{Epoch, TenantId};
 
 use super::chain::NONE;
-use super::seats::Parts;
-use super::slot::Prepared;
+use super::seats::{SeatCounts, SeatState};
+use super::slot::Preparation;
 use super::*;
 use crate::label::Label;
 use steps::{Outcome, Step, step};
@@ -35,16 +35,16 @@ struct Conn {
     serial: u32,
 }
 
-/// What connections are made with: the tenant's number.
+/// What connections are new with: the tenant's number.
 type Source = usize;
 
 /// A waiter as the harness knows it.
 struct Waiter {
     tenant: usize,
-    ask: Ask,
+    request: Request,
     waiting: Arc<Waiting<Conn, Source>>,
     /// It has looked beside a failure, and will again once that is forgotten.
-    looks_again: bool,
+    retries_later: bool,
 }
 
 /// A permit that is being used.
@@ -56,7 +56,7 @@ struct Opening {
 
 struct Harness {
     sched: Sched<Conn, Source>,
-    keys: Vec<Key>,
+    keys: Vec<SlotKey>,
     epochs: Vec<Epoch>,
     caps: Vec<u32>,
     now: u64,
@@ -65,19 +65,19 @@ struct Harness {
     opening: Vec<Opening>,
     closing: Vec<(u32, Conn)>,
     /// What rests, and since when it was idle.
-    resting: Vec<(u32, Conn, Stamp)>,
-    /// Serial numbers of what rested and was not used since.
-    rested: HashSet<u32>,
+    maintaining: Vec<(u32, Conn, Stamp)>,
+    /// Serial numbers of what maintained and was not used since.
+    maintained: HashSet<u32>,
     waiters: Vec<Waiter>,
     /// Places that were not opened yet.
-    places: Vec<(usize, Place<Conn, Source>)>,
+    reservations: Vec<(usize, Reservation<Conn, Source>)>,
     /// Connections that were given back without having been used.
-    vacated: u64,
+    released: u64,
     /// When each connection was last put back.
     used: HashMap<u32, u64>,
     uses: u64,
     prepared: HashMap<(usize, Epoch), u32>,
-    lent: u64,
+    checked_out: u64,
     returned: u64,
     raised: bool,
     /// How many connections each tenant had after the step before.
@@ -116,15 +116,15 @@ impl Harness {
             out: Vec::new(),
             opening: Vec::new(),
             closing: Vec::new(),
-            resting: Vec::new(),
-            rested: HashSet::new(),
+            maintaining: Vec::new(),
+            maintained: HashSet::new(),
             waiters: Vec::new(),
-            places: Vec::new(),
-            vacated: 0,
+            reservations: Vec::new(),
+            released: 0,
             used: HashMap::new(),
             uses: 0,
             prepared: HashMap::new(),
-            lent: 0,
+            checked_out: 0,
             returned: 0,
             raised: false,
             before: vec![0; TENANTS],
@@ -137,11 +137,11 @@ impl Harness {
         Stamp::new(Duration::new(self.now, self.uses as u32))
     }
 
-    fn ask_for(&self, tenant: usize, epoch: Epoch, thread: u32) -> Ask {
-        Ask {
+    fn request_for(&self, tenant: usize, epoch: Epoch, thread: u32) -> Request {
+        Request {
             key: self.keys[tenant],
             epoch,
-            holder: Holder {
+            caller: Caller {
                 label: Label::Named("test"),
                 thread,
             },
@@ -151,9 +151,9 @@ impl Harness {
 
     /// The connection that has to give way to this tenant: the least recently used
     /// idle one of another for which nobody waits.
-    fn victim_for(&self, tenant: usize) -> Option<u32> {
-        let idle = self.sched.seats.taken();
-        let idle = idle.filter(|seat| seat.state == State::Idle);
+    fn eviction_candidate_for(&self, tenant: usize) -> Option<u32> {
+        let idle = self.sched.seats.occupied();
+        let idle = idle.filter(|seat| seat.state == SeatState::Idle);
         let idle = idle.filter_map(|seat| seat.connection);
         let candidates = idle.filter(|conn| {
             let owner = conn.tenant;
@@ -171,61 +171,61 @@ impl Harness {
         waiter.tenant == tenant && waiters.into_iter().any(|w| Arc::ptr_eq(w, &waiter.waiting))
     }
 
-    fn ask(&mut self, tenant: usize, epoch: Epoch, thread: u32) {
-        let ask = self.ask_for(tenant, epoch, thread);
-        let victim = self.gives_way_to(tenant);
-        let queued = self.sched.slots[ask.key.index as usize].waiters() > 0;
+    fn request(&mut self, tenant: usize, epoch: Epoch, thread: u32) {
+        let request = self.request_for(tenant, epoch, thread);
+        let candidate = self.closed_for(tenant);
+        let queued = self.sched.slots[request.key.index as usize].waiters() > 0;
         let strict = self.sched.limits.handoff_after.is_zero();
-        let taken = self.sched.take(&ask);
+        let taken = self.sched.take(&request);
         let overtakes = match &taken {
-            Taken::Idle { .. } => queued && strict,
-            Taken::Open(_) => queued,
+            TakeOutcome::Idle { .. } => queued && strict,
+            TakeOutcome::Open(_) => queued,
             _ => false,
         };
         assert!(!overtakes || self.raised, "it overtook those who wait");
         match taken {
-            Taken::Idle {
+            TakeOutcome::Idle {
                 seat, connection, ..
-            } => self.lend(tenant, epoch, seat, connection),
-            Taken::Open(permit) => {
-                let gives_way = permit.victim.map(|conn| conn.serial);
-                assert_eq!(gives_way, victim, "the wrong one gave way");
+            } => self.check_out(tenant, epoch, seat, connection),
+            TakeOutcome::Open(permit) => {
+                let closed_first = permit.to_close.map(|conn| conn.serial);
+                assert_eq!(closed_first, candidate, "the wrong one gave way");
                 self.start(tenant, permit);
             }
-            Taken::Rubbish(rubbish) => self.closing.extend(rubbish.connections),
-            Taken::Full => {
-                if self.sched.is_stuck(&ask) {
-                    self.check_stuck(tenant, thread);
-                } else if let Some(queued) = self.sched.queue(&ask) {
+            TakeOutcome::CloseFirst(discarded) => self.closing.extend(discarded.connections),
+            TakeOutcome::Full => {
+                if self.sched.would_deadlock(&request) {
+                    self.check_deadlock(tenant, thread);
+                } else if let Some(queued) = self.sched.queue(&request) {
                     let waiting = queued.waiting;
                     self.waiters.push(Waiter {
                         tenant,
-                        ask,
+                        request,
                         waiting,
-                        looks_again: false,
+                        retries_later: false,
                     });
                 }
             }
-            Taken::Refused(refusal) => self.check_refusal(tenant, epoch, &refusal),
-            Taken::Gone => panic!("the harness keeps its keys fresh"),
+            TakeOutcome::Refused(refusal) => self.check_refusal(tenant, epoch, &refusal),
+            TakeOutcome::StaleKey => panic!("the harness keeps its keys fresh"),
         }
     }
 
-    fn check_stuck(&self, tenant: usize, thread: u32) {
+    fn check_deadlock(&self, tenant: usize, thread: u32) {
         let slot = &self.sched.slots[self.keys[tenant].index as usize];
         let own = !self.sched.may_open(self.keys[tenant].index);
         assert!(
             own || slot.retry_in(self.now()).is_none(),
             "it may try again"
         );
-        for seat in self.sched.seats.taken() {
+        for seat in self.sched.seats.occupied() {
             let concerns = !own || seat.slot == self.keys[tenant].index;
             assert!(
                 !concerns || seat.thread == thread,
                 "another thread could help"
             );
             assert!(
-                !concerns || seat.state != State::Idle,
+                !concerns || seat.state != SeatState::Idle,
                 "an idle one could help"
             );
         }
@@ -240,7 +240,7 @@ impl Harness {
         }
     }
 
-    fn lend(&mut self, tenant: usize, epoch: Epoch, seat: u32, conn: Conn) {
+    fn check_out(&mut self, tenant: usize, epoch: Epoch, seat: u32, conn: Conn) {
         assert_eq!(conn.tenant, tenant, "another tenant's connection");
         assert_eq!(conn.epoch, epoch, "another epoch's connection");
         assert!(
@@ -248,35 +248,37 @@ impl Harness {
                 .iter()
                 .all(|(_, other)| other.serial != conn.serial)
         );
-        self.lent += 1;
-        self.rested.remove(&conn.serial);
+        self.checked_out += 1;
+        self.maintained.remove(&conn.serial);
         self.out.push((seat, conn));
     }
 
-    fn rest(&mut self) {
-        let Some((seat, conn, since)) = self.sched.next_to_rest(7, self.now()) else {
-            let due = self.sched.seats.taken().filter(|seat| {
+    fn begin_maintenance(&mut self) {
+        let Some((seat, conn, since)) = self.sched.begin_idle_maintenance(7, self.now()) else {
+            let due = self.sched.seats.occupied().filter(|seat| {
                 let waited_for = self.sched.slots[seat.slot as usize].waiters() > 0;
                 let idle_for = self.now().since(seat.since);
-                seat.state == State::Idle && !waited_for && idle_for >= Duration::from_secs(3)
+                seat.state == SeatState::Idle && !waited_for && idle_for >= Duration::from_secs(3)
             });
             let mut due = due.filter_map(|seat| seat.connection);
             assert!(
-                due.all(|conn| self.rested.contains(&conn.serial)),
+                due.all(|conn| self.maintained.contains(&conn.serial)),
                 "one is due"
             );
             return;
         };
         let idle_for = self.now().since(since);
         assert!(idle_for >= Duration::from_secs(3), "it was used just now");
-        assert!(self.rested.insert(conn.serial), "it has rested");
-        self.resting.push((seat, conn, since));
+        assert!(self.maintained.insert(conn.serial), "it has maintained");
+        self.maintaining.push((seat, conn, since));
     }
 
-    fn end_rest(&mut self, at: usize, sound: bool) {
-        let (seat, conn, since) = self.resting.remove(at);
-        let refused = self.sched.put_back(seat, conn, sound, self.now());
-        self.sched.rested(seat, since);
+    fn end_maintenance(&mut self, at: usize, sound: bool) {
+        let (seat, conn, since) = self.maintaining.remove(at);
+        let now = self.now();
+        let refused = self
+            .sched
+            .end_idle_maintenance(seat, conn, sound, since, now);
         assert!(sound || refused == Some(conn), "a broken one was kept");
         self.closing.extend(refused.map(|conn| (seat, conn)));
     }
@@ -303,13 +305,13 @@ impl Harness {
             epoch,
             permit,
         } = opening;
-        if permit.victim.is_some() {
+        if permit.to_close.is_some() {
             self.sched.closed(permit.seat, self.now());
         }
-        let made = permit
-            .source
-            .is_none()
-            .then_some((tenant, self.caps[tenant].max(1)));
+        let new = permit.source.is_none().then(|| NewSource {
+            source: tenant,
+            max: self.caps[tenant].max(1),
+        });
         match outcome {
             Outcome::Works => {
                 self.serial += 1;
@@ -321,8 +323,8 @@ impl Harness {
                 if permit.cold {
                     *self.prepared.entry((tenant, epoch)).or_default() += 1;
                 }
-                match self.sched.opened(permit.seat, made, self.now()) {
-                    Ok(()) => self.lend(tenant, epoch, permit.seat, conn),
+                match self.sched.opened(permit.seat, new, self.now()) {
+                    Ok(()) => self.check_out(tenant, epoch, permit.seat, conn),
                     Err(refusal) => {
                         self.check_refusal(tenant, epoch, &refusal);
                         self.closing.push((permit.seat, conn));
@@ -331,39 +333,39 @@ impl Harness {
             }
             Outcome::Fails => {
                 let reason = Some("no".into());
-                self.sched.abandon(permit.seat, made, reason, self.now());
+                self.sched.open_failed(permit.seat, new, reason, self.now());
             }
-            Outcome::Panics => self.sched.abandon(permit.seat, None, None, self.now()),
+            Outcome::Panics => self.sched.open_failed(permit.seat, None, None, self.now()),
         }
     }
 
     /// What a waiter finds; whether it is done with waiting.
-    fn wake(&mut self, at: usize, gives_up: bool) {
+    fn wake(&mut self, at: usize, times_out: bool) {
         let waiter = &self.waiters[at];
         let (tenant, waiting) = (waiter.tenant, waiter.waiting.clone());
-        let ask = Ask {
+        let request = Request {
             now: self.now(),
-            ..waiter.ask
+            ..waiter.request
         };
         self.woken.retain(|woken| !Arc::ptr_eq(woken, &waiting));
-        let grant = match gives_up {
-            true => self.sched.leave(&ask, &waiting).ok(),
+        let grant = match times_out {
+            true => self.sched.time_out(&request, &waiting).ok(),
             false => waiting.mail.take(),
         };
-        let looks_again = std::mem::take(&mut self.waiters[at].looks_again);
-        let comes = matches!(grant, Some(Grant::Nudge)) || (looks_again && grant.is_none());
+        let retries_later = std::mem::take(&mut self.waiters[at].retries_later);
+        let comes = matches!(grant, Some(Grant::Retry)) || (retries_later && grant.is_none());
         match grant {
-            _ if comes && !gives_up => match self.sched.look(&ask, &waiting) {
-                Looked::Found { seat, connection } => {
-                    self.lend(tenant, ask.epoch, seat, connection);
+            _ if comes && !times_out => match self.sched.retry(&request, &waiting) {
+                Retried::Found { seat, connection } => {
+                    self.check_out(tenant, request.epoch, seat, connection);
                 }
-                Looked::Nothing { retry_in } => {
-                    self.waiters[at].looks_again = retry_in.is_some();
+                Retried::Nothing { retry_in } => {
+                    self.waiters[at].retries_later = retry_in.is_some();
                     return;
                 }
             },
-            Some(grant) => self.granted(tenant, ask.epoch, grant),
-            None if !gives_up => return,
+            Some(grant) => self.granted(tenant, request.epoch, grant),
+            None if !times_out => return,
             None => {}
         }
         self.waiters.remove(at);
@@ -371,16 +373,16 @@ impl Harness {
 
     fn granted(&mut self, tenant: usize, epoch: Epoch, grant: Grant<Conn, Source>) {
         match grant {
-            Grant::Use { seat, connection } => self.lend(tenant, epoch, seat, connection),
+            Grant::Use { seat, connection } => self.check_out(tenant, epoch, seat, connection),
             Grant::Open(permit) => self.start(tenant, permit),
             // It may have been reopened since.
             Grant::Refused(_) | Grant::TimedOut(_) => {}
-            Grant::Nudge => panic!("it looks for itself"),
+            Grant::Retry => panic!("it looks for itself"),
         }
     }
 
     fn free(&self) -> u32 {
-        self.sched.limits.max - self.sched.seats.parts.total()
+        self.sched.limits.max - self.sched.seats.counts.total()
     }
 
     fn queued(&self) -> impl Iterator<Item = &Waiter> {
@@ -403,11 +405,11 @@ impl Harness {
                 let refused = self.sched.put_back(seat, conn, true, self.now());
                 self.closing.extend(refused.map(|conn| (seat, conn)));
             }
-            while !self.resting.is_empty() {
-                self.end_rest(0, true);
+            while !self.maintaining.is_empty() {
+                self.end_maintenance(0, true);
             }
-            while !self.places.is_empty() {
-                self.vacate(0);
+            while !self.reservations.is_empty() {
+                self.release(0);
             }
             while let Some((seat, _)) = self.closing.pop() {
                 self.sched.closed(seat, self.now());
@@ -421,12 +423,12 @@ impl Harness {
                 break;
             }
         }
-        // What is left aside is for nobody in particular.
+        // What is left deferred is for nobody in particular.
         for (seat, _) in self.sched.reap(self.now()).connections {
             self.sched.closed(seat, self.now());
         }
-        let parts = self.sched.seats.parts;
-        assert_eq!((parts.out, parts.opening, parts.closing), (0, 0, 0));
+        let counts = self.sched.seats.counts;
+        assert_eq!((counts.out, counts.opening, counts.closing), (0, 0, 0));
         assert!(self.sched.tickets.is_empty() && self.sched.waiters == 0);
         let stats = self.sched.stats();
         assert_eq!(stats.open, stats.idle);
@@ -460,16 +462,16 @@ proptest! {
 #[test]
 fn what_somebody_was_nudged_towards_does_not_rest() {
     use steps::Soundness::{Broken, Sound};
-    let open = [Step::Ask(0, 1), Step::Open(0, Outcome::Works)];
+    let open = [Step::Request(0, 1), Step::Open(0, Outcome::Works)];
     let mut steps = [open.clone(), open].concat();
     steps.extend([
-        Step::Ask(0, 2),
+        Step::Request(0, 2),
         Step::Return(0, Sound),
         Step::Return(0, Broken),
         Step::Dropped(0),
         Step::Advance,
         Step::Advance,
-        Step::Rest,
+        Step::Maintain,
     ]);
     check(2, 2, FOREVER, Duration::ZERO, &steps);
 }

@@ -5,37 +5,37 @@ use super::*;
 #[derive(Debug, Clone)]
 pub(super) enum Step {
     /// A check-out; the thread it comes from.
-    Ask(usize, u32),
-    TryAsk(usize),
+    Request(usize, u32),
+    TryRequest(usize),
     /// A handle of the epoch before.
-    AskOld(usize),
+    RequestOld(usize),
     /// Of those that apply, the one with this number.
     Return(usize, Soundness),
     Open(usize, Outcome),
     Dropped(usize),
     Wake(usize),
     /// A check-out that has no thread.
-    AskPlace(usize),
-    /// Of the places, the one with this number is opened or given back.
+    RequestSeat(usize),
+    /// Of the reservations, the one with this number is opened or given back.
     Occupy(usize, Soundness),
-    Vacate(usize),
+    Release(usize),
     /// Of the waiters, the one with this number is dropped, or its time is up and it does
     /// not look.
-    Withdraw(usize),
-    Late(usize),
-    GiveUp(usize),
+    CancelWait(usize),
+    ExpireWait(usize),
+    TimeOut(usize),
     Close(usize),
     Reopen(usize),
-    /// The tenant's next epoch is told.
-    Mark(usize),
+    /// The tenant's next epoch is permitted.
+    ObserveEpoch(usize),
     /// The tenant's next epoch is used.
-    Raise(usize),
+    UseNextEpoch(usize),
     Forget(usize),
-    Allow(usize, u32),
+    SetMax(usize, u32),
     Reap,
-    Rest,
+    Maintain,
     /// Of those that rest, the one with this number comes back.
-    EndRest(usize, Soundness),
+    EndMaintenance(usize, Soundness),
     Advance,
     /// Those who wait have waited `handoff_after`, or those who come now have not.
     Patience,
@@ -62,28 +62,28 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         8 => Just(Outcome::Works), 1 => Just(Outcome::Fails), 1 => Just(Outcome::Panics)
     ];
     prop_oneof![
-        20 => (t.clone(), 1..4_u32).prop_map(|(t, thread)| Step::Ask(t, thread)),
-        3 => t.clone().prop_map(Step::TryAsk),
-        1 => t.clone().prop_map(Step::AskOld),
+        20 => (t.clone(), 1..4_u32).prop_map(|(t, thread)| Step::Request(t, thread)),
+        3 => t.clone().prop_map(Step::TryRequest),
+        1 => t.clone().prop_map(Step::RequestOld),
         16 => (n.clone(), soundness.clone()).prop_map(|(n, sound)| Step::Return(n, sound)),
         16 => (n.clone(), outcome).prop_map(|(n, outcome)| Step::Open(n, outcome)),
         6 => n.clone().prop_map(Step::Dropped),
         10 => n.clone().prop_map(Step::Wake),
-        4 => n.clone().prop_map(Step::GiveUp),
-        12 => t.clone().prop_map(Step::AskPlace),
+        4 => n.clone().prop_map(Step::TimeOut),
+        12 => t.clone().prop_map(Step::RequestSeat),
         6 => (n.clone(), soundness.clone()).prop_map(|(n, sound)| Step::Occupy(n, sound)),
-        6 => n.clone().prop_map(Step::Vacate),
-        3 => n.clone().prop_map(Step::Withdraw),
-        2 => n.clone().prop_map(Step::Late),
+        6 => n.clone().prop_map(Step::Release),
+        3 => n.clone().prop_map(Step::CancelWait),
+        2 => n.clone().prop_map(Step::ExpireWait),
         1 => t.clone().prop_map(Step::Close),
         2 => t.clone().prop_map(Step::Reopen),
-        1 => t.clone().prop_map(Step::Mark),
-        1 => t.clone().prop_map(Step::Raise),
+        1 => t.clone().prop_map(Step::ObserveEpoch),
+        1 => t.clone().prop_map(Step::UseNextEpoch),
         1 => t.clone().prop_map(Step::Forget),
-        1 => (t, 1..4_u32).prop_map(|(t, cap)| Step::Allow(t, cap)),
+        1 => (t, 1..4_u32).prop_map(|(t, cap)| Step::SetMax(t, cap)),
         1 => Just(Step::Reap),
-        3 => Just(Step::Rest),
-        3 => (n, soundness).prop_map(|(n, sound)| Step::EndRest(n, sound)),
+        3 => Just(Step::Maintain),
+        3 => (n, soundness).prop_map(|(n, sound)| Step::EndMaintenance(n, sound)),
         2 => Just(Step::Advance),
         2 => Just(Step::Patience),
     ]
@@ -93,20 +93,20 @@ impl Harness {
     fn run(&mut self, step: &Step) {
         let pick = |n: usize, len: usize| (len > 0).then(|| n % len);
         match *step {
-            Step::Ask(t, thread) => self.ask(t, self.epochs[t], thread),
-            Step::TryAsk(t) => {
-                let ask = self.ask_for(t, self.epochs[t], 9);
-                if let Some((seat, connection)) = self.sched.try_take(&ask) {
-                    self.lend(t, ask.epoch, seat, connection);
+            Step::Request(t, thread) => self.request(t, self.epochs[t], thread),
+            Step::TryRequest(t) => {
+                let request = self.request_for(t, self.epochs[t], 9);
+                if let Some((seat, connection)) = self.sched.try_take(&request) {
+                    self.check_out(t, request.epoch, seat, connection);
                 }
             }
-            Step::AskOld(t) => {
+            Step::RequestOld(t) => {
                 let number = self.epochs[t].get() - 1;
                 if let Some(old) = Epoch::new(number) {
-                    let ask = self.ask_for(t, old, 1);
+                    let request = self.request_for(t, old, 1);
                     let refused = matches!(
-                        self.sched.take(&ask),
-                        Taken::Refused(Refusal::Superseded { current }) if current == self.epochs[t]
+                        self.sched.take(&request),
+                        TakeOutcome::Refused(Refusal::Superseded { current }) if current == self.epochs[t]
                     );
                     assert!(refused, "a superseded handle was served");
                 }
@@ -140,68 +140,69 @@ impl Harness {
                     self.wake(at, false);
                 }
             }
-            Step::GiveUp(n) => {
+            Step::TimeOut(n) => {
                 if let Some(at) = pick(n, self.waiters.len()) {
                     self.wake(at, true);
                 }
             }
-            Step::AskPlace(t) => self.ask_for_place(t),
+            Step::RequestSeat(t) => self.request_seat(t),
             Step::Occupy(n, soundness) => {
-                if let Some(at) = pick(n, self.places.len()) {
+                if let Some(at) = pick(n, self.reservations.len()) {
                     self.occupy(at, matches!(soundness, Soundness::Sound));
                 }
             }
-            Step::Vacate(n) => {
-                if let Some(at) = pick(n, self.places.len()) {
-                    self.vacate(at);
+            Step::Release(n) => {
+                if let Some(at) = pick(n, self.reservations.len()) {
+                    self.release(at);
                 }
             }
-            Step::Withdraw(n) => {
+            Step::CancelWait(n) => {
                 if let Some(at) = pick(n, self.waiters.len()) {
-                    self.withdraw(at);
+                    self.cancel_wait(at);
                 }
             }
-            Step::Late(n) => {
+            Step::ExpireWait(n) => {
                 if let Some(at) = pick(n, self.waiters.len()) {
                     let waiter = &self.waiters[at];
                     let key = self.keys[waiter.tenant];
                     let (waiting, now) = (waiter.waiting.clone(), self.now());
-                    self.sched.give_up(key, &waiting, now);
+                    self.sched.expire_wait(key, &waiting, now);
                     assert!(!self.waits(&self.waiters[at], self.waiters[at].tenant));
                 }
             }
             Step::Close(t) => {
-                let rubbish = self.sched.close(self.keys[t], self.now());
-                let rubbish = rubbish.expect("the key is fresh");
-                self.closing.extend(rubbish.connections);
+                let discarded = self.sched.close(self.keys[t], self.now());
+                let discarded = discarded.expect("the key is fresh");
+                self.closing.extend(discarded.connections);
             }
             Step::Reopen(t) => drop(self.sched.reopen(self.keys[t])),
-            Step::Mark(t) => {
+            Step::ObserveEpoch(t) => {
                 self.epochs[t] = self.epochs[t].next();
-                self.sched.mark(self.keys[t], self.epochs[t], self.now());
+                self.sched
+                    .observe_epoch(self.keys[t], self.epochs[t], self.now());
             }
-            Step::Raise(t) => {
+            Step::UseNextEpoch(t) => {
                 self.epochs[t] = self.epochs[t].next();
                 // Those who wait are refused before it is served.
                 self.raised = true;
-                self.ask(t, self.epochs[t], 1);
+                self.request(t, self.epochs[t], 1);
                 self.raised = false;
             }
             Step::Forget(t) => self.forget(t),
-            Step::Allow(t, cap) => {
+            Step::SetMax(t, cap) => {
                 self.caps[t] = cap.min(self.sched.limits.max);
                 let (key, epoch, now) = (self.keys[t], self.epochs[t], self.now());
-                let surplus = self.sched.allow(key, epoch, self.caps[t], now);
+                let surplus = self.sched.set_max(key, epoch, self.caps[t], now);
                 self.closing.extend(surplus.connections);
             }
             Step::Reap => {
-                let rubbish = self.sched.reap(self.now());
-                self.closing.extend(rubbish.connections);
+                let discarded = self.sched.reap(self.now());
+                self.closing.extend(discarded.connections);
             }
-            Step::Rest => self.rest(),
-            Step::EndRest(n, soundness) => {
-                if let Some(at) = pick(n, self.resting.len()) {
-                    self.end_rest(at, matches!(soundness, Soundness::Sound));
+            Step::Maintain => self.begin_maintenance(),
+            Step::EndMaintenance(n, soundness) => {
+                if let Some(at) = pick(n, self.maintaining.len()) {
+                    self.end_maintenance(at, matches!(soundness, Soundness::Sound));
                 }
             }
             Step::Advance => self.now += 2,
@@ -220,16 +221,17 @@ impl Harness {
         }
         self.keys[t] = self.sched.add(tenant_id(t));
         self.prepared.retain(|(tenant, _), _| *tenant != t);
-        let stale = Ask {
+        let stale = Request {
             key: old,
-            ..self.ask_for(t, self.epochs[t], 1)
+            ..self.request_for(t, self.epochs[t], 1)
         };
         assert!(
-            matches!(self.sched.take(&stale), Taken::Gone),
+            matches!(self.sched.take(&stale), TakeOutcome::StaleKey),
             "a stale key was served"
         );
         // It is known of which epoch it is, as a resolver would tell.
-        self.sched.mark(self.keys[t], self.epochs[t], self.now());
+        self.sched
+            .observe_epoch(self.keys[t], self.epochs[t], self.now());
     }
 
     /// Runs a step and sees that seats went to those who had waited for them longest.
@@ -243,7 +245,7 @@ impl Harness {
             .keys
             .iter()
             .map(|key| &self.sched.slots[key.index as usize]);
-        self.before = slots.map(|slot| slot.parts.total()).collect();
+        self.before = slots.map(|slot| slot.counts.total()).collect();
         self.run(step);
         self.woken.append(&mut self.sched.wakes);
         let granted = queued

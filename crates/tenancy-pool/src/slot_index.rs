@@ -1,27 +1,30 @@
-//! [`Names`]: tenant id → slot.
+//! [`SlotIndex`]: the map from tenant ids to slots.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use tenancy_core::TenantId;
 
-use crate::sched::Key;
+use crate::sched::SlotKey;
 use crate::sync::RwLock;
 
-/// Which slot is whose. Its lock is never held together with the scheduler's.
-pub(crate) struct Names(RwLock<HashMap<TenantId, Key, RandomState>>);
+/// The map from tenant ids to slots. Its lock is never held together with the scheduler's.
+pub(crate) struct SlotIndex(RwLock<HashMap<TenantId, SlotKey, RandomState>>);
 
-impl Names {
+impl SlotIndex {
     pub(crate) fn new() -> Self {
         Self(RwLock::new(HashMap::default()))
     }
 
-    pub(crate) fn find(&self, id: &TenantId) -> Option<Key> {
+    pub(crate) fn find(&self, id: &TenantId) -> Option<SlotKey> {
         self.0.read().get(id).copied()
     }
 
-    /// Names a slot; says which one has the name already.
-    pub(crate) fn insert(&self, id: &TenantId, key: Key) -> Result<(), Key> {
+    /// Enters a slot.
+    ///
+    /// # Errors
+    /// Returns the slot that the tenant has already.
+    pub(crate) fn insert(&self, id: &TenantId, key: SlotKey) -> Result<(), SlotKey> {
         match self.0.write().entry(id.clone()) {
             Entry::Occupied(other) => Err(*other.get()),
             Entry::Vacant(free) => {
@@ -31,8 +34,8 @@ impl Names {
         }
     }
 
-    /// Takes the name away, if it still is this slot's.
-    pub(crate) fn remove(&self, id: &TenantId, key: Key) {
+    /// Removes a tenant, unless it has another slot by now.
+    pub(crate) fn remove(&self, id: &TenantId, key: SlotKey) {
         if let Entry::Occupied(entry) = self.0.write().entry(id.clone())
             && *entry.get() == key
         {

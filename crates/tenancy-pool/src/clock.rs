@@ -1,4 +1,4 @@
-//! [`Ages`]: the clock of ages, which goes on while the machine is suspended.
+//! [`CoarseClock`]: the clock of ages, which runs on while the machine is suspended.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,19 +7,21 @@ use tenancy_core::Clock;
 
 use crate::sched::Stamp;
 
-/// The suspensions are asked for where the clock has moved since the last reading: after one
-/// it always has. So a check-out pays for a comparison.
-pub(crate) struct Ages {
+/// A coarse clock that counts suspended time.
+///
+/// The suspended time is read only where the coarse clock has advanced since its last reading, which
+/// it always has after a suspension. So a check-out pays for one comparison.
+pub(crate) struct CoarseClock {
     clock: Clock,
-    /// The clock's last reading.
+    /// The last reading of the clock.
     last: AtomicU64,
-    /// Nanoseconds.
+    /// The suspended time in nanoseconds.
     suspended: AtomicU64,
 }
 
-impl Ages {
-    /// The two clocks are not read at one moment: less than this is no suspension.
-    const LEAST: Duration = Duration::from_millis(100);
+impl CoarseClock {
+    /// The shortest suspension that is counted: the two clocks are not read at the same moment.
+    const MIN_SUSPENSION: Duration = Duration::from_millis(100);
 
     pub(crate) fn new(clock: Clock) -> Self {
         Self {
@@ -33,19 +35,19 @@ impl Ages {
     pub(crate) fn now(&self) -> Stamp {
         let now = Stamp::new(self.clock.now());
         if now.nanos() != self.last.load(Ordering::Relaxed) {
-            self.moved(now);
+            self.advanced(now);
         }
         now.later(self.suspended.load(Ordering::Relaxed))
     }
 
     #[cold]
-    fn moved(&self, now: Stamp) {
+    fn advanced(&self, now: Stamp) {
         let suspended = nanos(self.clock.suspended());
         let before = self.suspended.load(Ordering::Relaxed);
-        if suspended.saturating_sub(before) >= nanos(Self::LEAST) {
+        if suspended.saturating_sub(before) >= nanos(Self::MIN_SUSPENSION) {
             self.suspended.fetch_max(suspended, Ordering::Relaxed);
         }
-        // Last: who sees this reading does not ask.
+        // Stored last: a thread that sees this reading does not read the suspended time itself.
         self.last.store(now.nanos(), Ordering::Release);
     }
 }
