@@ -16,7 +16,8 @@ use rustix::time::{ClockId, clock_gettime};
 use tempfile::TempDir;
 use tenancy_benches::size;
 use tenancy_core::{Actor, CatalogWriter, NewTenant, Provisioner, TenantChange, TenantStatus};
-use tenancy_sqlite::{Fleet, FleetOptions, Migration, Migrations, SqliteStorage};
+use tenancy_fleet::FleetOptions;
+use tenancy_sqlite::{Migration, Migrations, SqliteFleet, SqliteStorage};
 
 /// Migrations of a tenant, each a table and an index.
 const STEPS: u32 = 20;
@@ -42,7 +43,7 @@ fn migrations() -> Migrations {
 /// Tenants whose files have nothing but the stamp.
 struct Bed {
     _dir: TempDir,
-    fleet: Fleet,
+    fleet: SqliteFleet,
     files: Vec<PathBuf>,
 }
 

@@ -13,14 +13,14 @@ use tenancy_benches::size;
 use tenancy_core::{
     Actor, CatalogWriter, NewTenant, Provisioner, Tenant, TenantChange, TenantId, TenantStatus,
 };
-use tenancy_sqlite::{Fleet, SqliteStorage, ValidateOptions};
+use tenancy_sqlite::{SqliteFleet, SqliteStorage, ValidateOptions};
 
 /// How many are retiring, of all.
 const UNFINISHED: usize = 20;
 
 struct Bed {
     dir: TempDir,
-    fleet: Fleet,
+    fleet: SqliteFleet,
     tenants: usize,
 }
 

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tenancy::catalog::Actor;
-use tenancy::fleet::{Depth, ValidateOptions};
+use tenancy::sqlite::{Depth, ValidateOptions};
 use tenancy::sqlite::{Migration, Migrations, SqliteDriver, SqliteStorage, SqliteStorageBuilder};
 use tenancy::{Rule, Tenancy, TenantId, TenantStatus, Upkeep};
 

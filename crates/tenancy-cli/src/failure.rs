@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use tenancy::fleet::FleetError;
+
 use crate::output;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -113,8 +115,8 @@ impl From<tenancy::Error> for Failure {
     }
 }
 
-impl From<tenancy::fleet::FleetError> for Failure {
-    fn from(error: tenancy::fleet::FleetError) -> Self {
+impl From<FleetError> for Failure {
+    fn from(error: FleetError) -> Self {
         Self::Refused(error.into())
     }
 }

@@ -14,10 +14,10 @@ static STOP: LazyLock<Stop> = LazyLock::new(Stop::new);
 /// said what was done.
 pub fn watch() -> Result<(), Failure> {
     handle(|| {
-        if STOP.is_asked() {
+        if STOP.is_requested() {
             process::exit(1);
         }
-        STOP.now();
+        STOP.request();
     })
 }
 
@@ -36,7 +36,7 @@ fn handle(handler: impl Fn() + Send + 'static) -> Result<(), Failure> {
 
 /// Has somebody asked for the end?
 pub fn requested() -> bool {
-    STOP.is_asked()
+    STOP.is_requested()
 }
 
 /// The wish, for those who look for it themselves.

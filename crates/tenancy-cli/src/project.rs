@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tenancy::catalog::Actor;
-use tenancy::fleet::Fleet;
-use tenancy::sqlite::{Behind, SqliteDriver, StorageError};
+use tenancy::sqlite::{Behind, SqliteDriver, SqliteFleet, StorageError};
 use tenancy::{Config, Tenancy, TenancyBuilder, Upkeep};
 
 use crate::args::Global;
@@ -36,12 +35,12 @@ pub fn open_behind(config: &Config) -> Result<Project, Failure> {
 }
 
 /// All tenants of the config's storage root, for what is done to many.
-pub fn fleet(config: &Config) -> Result<Fleet, Failure> {
+pub fn fleet(config: &Config) -> Result<SqliteFleet, Failure> {
     Ok(config.open_sqlite()?.fleet())
 }
 
 /// The same with everything else that the config ties together.
-pub fn open_with_fleet(config: &Config) -> Result<(Project, Fleet), Failure> {
+pub fn open_with_fleet(config: &Config) -> Result<(Project, SqliteFleet), Failure> {
     let storage = config.open_sqlite()?;
     let fleet = storage.fleet();
     let builder = TenancyBuilder::configured(storage, config)?;

@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use tenancy_core::{Epoch, SchemaTarget, Tenant};
+use tenancy_fleet::{Keep, Snapshot};
 
 use crate::deadline::Late;
 use crate::driver::Shared;
@@ -21,7 +22,7 @@ use crate::error::{FileError, IoError, OpenError};
 use crate::harden::{self, Purpose};
 use crate::life::enter_wal;
 use crate::manager::connect;
-use crate::migrate::{self, Keep};
+use crate::migrate;
 use crate::place::Place;
 use crate::provision::sqlite;
 use crate::root::{
@@ -47,6 +48,17 @@ pub(crate) struct Copy {
 }
 
 impl Copy {
+    /// Returns the copy as a fleet sees it.
+    pub(crate) fn to_snapshot(&self) -> Snapshot {
+        Snapshot {
+            epoch: self.place.epoch,
+            schema: self.schema,
+            run: self.run,
+            made: self.made,
+            bytes: self.bytes,
+        }
+    }
+
     /// None for what is no copy of ours.
     fn parse(path: PathBuf) -> Option<Self> {
         let name = path.file_name()?.to_str()?.strip_suffix(".db")?;

@@ -18,12 +18,11 @@ use crate::migrate::Migrations;
 use crate::quota::Quota;
 use crate::root::{Lock, Root};
 use crate::seeds::Seeds;
+use crate::steps::Steps;
 use crate::template::Template;
 
 /// What runs on every new connection; see [`SqliteStorageBuilder::on_connect`].
 pub(crate) type OnConnect = dyn Fn(&mut Connection) -> rusqlite::Result<()> + Send + Sync;
-
-pub(crate) type OnStep = dyn Fn(&'static str) -> std::io::Result<()> + Send + Sync;
 
 /// When a commit is on the disk. New files, migrations' steps before they are recorded
 /// and the catalog are always waited for.
@@ -87,7 +86,7 @@ impl SqliteDriver {
 
     /// Whether no other driver, in any process, used the storage root when this one was
     /// built: what is half done there was left by killed processes, and
-    /// [`Fleet::recover`](crate::Fleet::recover) may take it up.
+    /// [`SqliteFleet::recover`](crate::SqliteFleet::recover) may take it up.
     pub fn was_alone(&self) -> bool {
         self.shared.lock.was_alone
     }
@@ -179,7 +178,7 @@ pub(crate) struct Shared {
     /// What new files are like.
     pub(crate) fingerprint: Box<str>,
     pub(crate) template: OnceCell<Template>,
-    pub(crate) on_step: Option<Box<OnStep>>,
+    pub(crate) steps: Steps,
     pub(crate) lock: Lock,
 }
 
@@ -210,11 +209,8 @@ impl Shared {
         Ok(self.template.get_or_try_init(build)?)
     }
 
-    /// A named step: where tests stop the process or let the call fail.
+    /// Reaches a named step, at which tests stop the process or let the call fail.
     pub(crate) fn step(&self, name: &'static str) -> Result<(), IoError> {
-        match &self.on_step {
-            None => Ok(()),
-            Some(on_step) => on_step(name).map_err(|e| IoError::new(self.root.path(), name, e)),
-        }
+        self.steps.reach(self.root.path(), name)
     }
 }

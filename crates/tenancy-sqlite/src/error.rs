@@ -1,7 +1,7 @@
 //! What can go wrong, one type for each operation.
 
-mod many;
 mod migrate;
+mod seed;
 
 use std::fmt;
 use std::io;
@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tenancy_core::{CatalogError, TenantRef, WriteError};
+use tenancy_fleet::{InvalidJobs, RunHolder};
 
-use crate::fleet::RunHolder;
-
-pub use many::{FleetError, InvalidJobs, InvalidStock, NotUndone, SeedError, SeedsError};
 pub use migrate::{MigrateError, MigrationsError};
+pub use seed::{InvalidStock, SeedError, SeedsError};
 
 /// A call to the operating system that failed.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +128,7 @@ pub enum StorageError {
     /// The catalog is missing or has no rows where tenants are. A new, empty one would give their ids
     /// away a second time, and take every file for nobody's.
     #[error(
-        "{} is missing or empty, but there are tenants' files in {}; restore it, or make a new one from them with `Fleet::rebuild_catalog` (`tenancy validate --rebuild`)",
+        "{} is missing or empty, but there are tenants' files in {}; restore it, or make a new one from them with `SqliteFleet::rebuild_catalog` (`tenancy validate --rebuild`)",
         catalog.display(),
         tenants.display()
     )]
@@ -364,51 +363,6 @@ pub enum FileError {
     /// A seed failed.
     #[error(transparent)]
     Seed(#[from] SeedError),
-    /// There is no way back and no copy.
-    #[error(
-        "tenant {tenant}: no copy from before migration {version} is kept that leads to version {to}; restore a backup"
-    )]
-    NoCopy {
-        /// Whose.
-        tenant: TenantRef,
-        /// The step that has no way back.
-        version: u32,
-        /// Where it was to go back to.
-        to: u32,
-    },
-    /// Its file could not be read when the run looked at all of them, and can be now.
-    #[error(
-        "conflict: tenant {tenant} could be read only after the run had begun; nothing was changed, run it again"
-    )]
-    NotSurveyed {
-        /// Whose.
-        tenant: TenantRef,
-    },
-    /// Somebody moved it since the run that is taken back.
-    #[error(
-        "conflict: tenant {tenant} is at schema version {found}, and run {run} has left it at {left}; nothing was changed, say to which version it is to go back"
-    )]
-    MovedSince {
-        /// Whose.
-        tenant: TenantRef,
-        /// The run that is taken back.
-        run: u64,
-        /// The version at which that run left it.
-        left: u32,
-        /// The version that it is at.
-        found: u32,
-    },
-    /// Its row in the catalog is another incarnation's by now.
-    #[error("tenant {tenant} is {current} by now; look at it and try again")]
-    Superseded {
-        /// Who was to be changed.
-        tenant: TenantRef,
-        /// Who it is now.
-        current: TenantRef,
-    },
-    /// The catalog refused to change its row.
-    #[error(transparent)]
-    Row(#[from] WriteError),
     /// Someone still has it open.
     #[error("{} is still in use{}; close its connections first", path.display(), Processes(by))]
     InUse {

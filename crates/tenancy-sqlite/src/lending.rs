@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use tenancy_core::{Clock, SchemaTarget, Tenant};
+use tenancy_fleet::Keep;
 use tenancy_pool::Eviction;
 
 use crate::driver::{Behind, Shared};
 use crate::error::OpenError;
 use crate::maintenance::{cut_log, move_log};
 use crate::manager::{SqliteConnection, connect};
-use crate::migrate::Keep;
 use crate::place::Place;
 use crate::quota::wal_bytes;
 use crate::stamp;
@@ -54,7 +54,7 @@ impl Shared {
                 newest,
             }),
             Behind::Migrate => {
-                let migrated = self.migrate(tenant, SchemaTarget::Latest, Keep::Copies);
+                let migrated = self.migrate(tenant, SchemaTarget::Latest, Keep::IfIrreversible);
                 migrated
                     .map(|done| done.to)
                     .map_err(|source| OpenError::Migrate {

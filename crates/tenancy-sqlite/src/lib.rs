@@ -80,24 +80,23 @@ mod root;
 mod seeds;
 mod staging;
 mod stamp;
+mod steps;
 mod storage;
 mod template;
 mod trash;
 mod turned;
 mod wal_bound;
 
-pub use catalog::{AuditEvent, BrokenChain, Run, SchemaStatus, SqliteCatalog, TaskFailure};
+pub use catalog::{AuditEvent, BrokenChain, RunLease, SqliteCatalog};
 pub use deadline::Deadline;
 pub use driver::{Behind, Durability, SqliteDriver};
 pub use error::{
-    FileError, FleetError, InvalidJobs, InvalidStock, IoError, MigrateError, MigrationsError,
-    NotUndone, OpenError, RebuildError, RepairError, SeedError, SeedsError, StorageError,
+    FileError, InvalidStock, IoError, MigrateError, MigrationsError, OpenError, RebuildError,
+    RepairError, SeedError, SeedsError, StorageError,
 };
 pub use fleet::{
-    Back, Depth, Finding, Fixed, Fleet, FleetOptions, FleetReport, KeptCopy, LeftOut, Plan,
-    Planned, PlannedBack, Problem, Progress, Rebuilt, Recovered, Repair, RollbackPlan, RunEnd,
-    RunHolder, SchemaCounts, Snapshot, Stock, Stop, TenantDone, TenantFailed, TenantLeftOut,
-    TrashedFile, ValidateOptions, Validated, Validation,
+    Depth, Finding, Fixed, Problem, Rebuilt, Recovered, Repair, SnapshotFile, SqliteFleet, Stock,
+    TrashedFile, ValidateOptions, Validation,
 };
 pub use harden::{Hardening, Refusal, Rule};
 pub use maintenance::{Check, Vacuumed};

@@ -6,11 +6,11 @@ use std::time::Duration;
 use tenancy_core::{
     Migrated, Placement, ProvisionError, Provisioned, Provisioner, SchemaTarget, Tenant, TenantId,
 };
+use tenancy_fleet::Keep;
 
 use crate::driver::{Shared, SqliteDriver};
 use crate::error::{FileError, IoError, MigrateError, OpenError};
 use crate::manager::open;
-use crate::migrate::Keep;
 use crate::place::Place;
 use crate::root::{Found, look};
 use crate::staging::Staged;
@@ -46,7 +46,7 @@ impl Provisioner for SqliteDriver {
     }
 
     fn migrate(&self, tenant: &Tenant, target: SchemaTarget) -> Result<Migrated, ProvisionError> {
-        let migrated = self.shared.migrate(tenant, target, Keep::Copies);
+        let migrated = self.shared.migrate(tenant, target, Keep::IfIrreversible);
         migrated.map_err(|error| ProvisionError::new(tenant, "migrated", error))
     }
 

@@ -27,7 +27,7 @@ pub(crate) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 pub(crate) type Step<'s> = &'s dyn Fn(&'static str) -> Result<(), IoError>;
 
 /// A storage root, canonicalised once: below it no path has a link.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Root {
     path: PathBuf,
     id: Box<str>,

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 use tenancy_core::Tenant;
+use tenancy_fleet::Seeded;
 
 use crate::driver::Shared;
 use crate::error::{FileError, IoError, OpenError, SeedError, SeedsError};
@@ -103,13 +104,6 @@ impl Seeds {
         }
         crate::root::hex(&sum.finalize()[..6])
     }
-}
-
-/// How many seeds had been run in a tenant's database, and how many have been now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Seeded {
-    pub(crate) before: u32,
-    pub(crate) now: u32,
 }
 
 /// Made with the first seed: few tenants have any.

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::catalog::SqliteCatalog;
 use crate::driver::SqliteDriver;
 use crate::error::StorageError;
-use crate::fleet::Fleet;
+use crate::fleet::SqliteFleet;
 
 pub use builder::SqliteStorageBuilder;
 pub(crate) use builder::refuse_empty;
@@ -73,8 +73,8 @@ impl SqliteStorage {
     }
 
     /// All tenants at once, for operators.
-    pub fn fleet(&self) -> Fleet {
-        Fleet::new(self.driver.clone(), self.catalog.clone())
+    pub fn fleet(&self) -> SqliteFleet {
+        SqliteFleet::new(self.driver.clone(), self.catalog.clone())
     }
 
     /// How many databases are kept ready for tenants yet to come; see

@@ -8,10 +8,8 @@ use tenancy_core::{
     Actor, CatalogWriter, Maintenance, NewTenant, Placement, Provisioner, Tenant, TenantChange,
     TenantStatus,
 };
-use tenancy_sqlite::{
-    FileError, Fleet, FleetError, FleetOptions, LeftOut, MigrateError, Migration, Migrations,
-    RunEnd, SqliteCatalog, Stop,
-};
+use tenancy_fleet::{FleetError, FleetOptions, RunEnd, SchemaStep, Skipped, Stop, TenantError};
+use tenancy_sqlite::{FileError, MigrateError, Migration, Migrations, SqliteCatalog, SqliteFleet};
 
 use crate::util::{Root, at, catalog, notes};
 
@@ -69,7 +67,7 @@ impl Bed {
     }
 
     /// The same root by a program with these migrations.
-    pub fn fleet(&self, migrations: Migrations) -> Fleet {
+    pub fn fleet(&self, migrations: Migrations) -> SqliteFleet {
         let builder = at(self.root.dir.path()).migrations(migrations);
         builder.open().unwrap().fleet()
     }
@@ -105,6 +103,15 @@ pub fn options() -> FleetOptions {
     FleetOptions::new().by(by())
 }
 
+/// The driver's error of a tenant.
+#[track_caller]
+pub fn file_error(error: &TenantError) -> &FileError {
+    match error.driver_error() {
+        Some(error) => error,
+        None => panic!("no error of the driver: {error:?}"),
+    }
+}
+
 fn ids<'r>(refs: impl IntoIterator<Item = &'r tenancy_core::TenantRef>) -> Vec<String> {
     refs.into_iter()
         .map(|tenant| tenant.id.to_string())
@@ -121,7 +128,7 @@ fn a_fleet_is_migrated_and_then_nothing_is_opened() {
     let report = fleet.migrate(&options(), |at| seen.push((at.done, at.failed, at.total)));
     let report = report.unwrap();
     assert_eq!((report.done.len(), report.end), (20, RunEnd::Through));
-    assert!(report.is_complete() && report.left_out.is_empty());
+    assert!(report.is_complete() && report.skipped.is_empty());
     assert!(
         report
             .done
@@ -141,7 +148,7 @@ fn a_fleet_is_migrated_and_then_nothing_is_opened() {
         .unwrap();
     assert_eq!((again.current, again.done.len(), again.run), (20, 0, None));
     let asked = fleet
-        .migrate(&options().ask_files().keep_going(), |_| {})
+        .migrate(&options().read_schemas().keep_going(), |_| {})
         .unwrap();
     assert_eq!(asked.failed.len(), 20, "the files were asked");
     // The trail has each run with its end.
@@ -174,7 +181,7 @@ fn a_failure_stops_the_run_and_the_next_goes_on_with_it() {
     );
     let failed = &report.failed[0];
     assert_eq!(failed.tenant.to_string(), "t03@1");
-    let error = &failed.error;
+    let error = file_error(&failed.error);
     assert!(
         matches!(
             error,
@@ -198,7 +205,7 @@ fn a_failure_stops_the_run_and_the_next_goes_on_with_it() {
     );
     let run = &fleet.runs(10).unwrap()[0];
     assert_eq!((run.done, run.failed, run.pending), (3, 1, 8));
-    assert_eq!(run.outcome.as_deref(), Some("failed"));
+    assert_eq!(run.outcome.map(|o| o.as_str()), Some("failed"));
 
     bed.mend_it("t03");
     let report = fleet.migrate(&options(), |_| {}).unwrap();
@@ -208,7 +215,7 @@ fn a_failure_stops_the_run_and_the_next_goes_on_with_it() {
     );
     let run = &fleet.runs(10).unwrap()[0];
     assert_eq!((run.done, run.failed, run.pending), (12, 0, 0));
-    assert_eq!(run.outcome.as_deref(), Some("done"));
+    assert_eq!(run.outcome.map(|o| o.as_str()), Some("done"));
     assert!(
         fleet
             .status(None, 100)
@@ -269,7 +276,7 @@ fn a_run_that_is_asked_to_stop_finishes_what_it_is_at() {
     // While it migrates the fourth.
     let driver = driver.on_step(move |name| {
         if name == "migrate" && seen.fetch_add(1, Ordering::Relaxed) == 3 {
-            asked.now();
+            asked.request();
         }
         Ok(())
     });
@@ -279,7 +286,7 @@ fn a_run_that_is_asked_to_stop_finishes_what_it_is_at() {
     assert_eq!(report.end, RunEnd::Stopped);
     assert_eq!((report.done.len(), report.not_reached), (4, 8));
     assert_eq!(
-        fleet.runs(1).unwrap()[0].outcome.as_deref(),
+        fleet.runs(1).unwrap()[0].outcome.map(|o| o.as_str()),
         Some("stopped")
     );
     let rest = fleet.migrate(&options(), |_| {}).unwrap();
@@ -308,16 +315,16 @@ fn tenants_in_other_hands_are_left_out_and_named() {
     let report = fleet.migrate(&skipping, |_| {}).unwrap();
     assert_eq!(ids(report.done.iter().map(|d| &d.tenant)), ["t01", "t02"]);
     let left_out: Vec<_> = report
-        .left_out
+        .skipped
         .iter()
         .map(|l| (l.tenant.id.as_str(), l.why))
         .collect();
     assert_eq!(
         left_out,
         [
-            ("begun", LeftOut::Status(TenantStatus::Provisioning)),
-            ("t00", LeftOut::Status(TenantStatus::Retiring)),
-            ("t03", LeftOut::Skipped),
+            ("begun", Skipped::Status(TenantStatus::Provisioning)),
+            ("t00", Skipped::Status(TenantStatus::Retiring)),
+            ("t03", Skipped::Requested),
         ]
     );
     assert_eq!(fleet.runs(1).unwrap()[0].skipped, 3);
@@ -369,7 +376,8 @@ fn a_plan_says_what_would_run_and_changes_nothing() {
             )
         })
         .collect();
-    let marks = (2, notes().iter().nth(1).unwrap().clone());
+    let marks = notes().iter().nth(1).unwrap().clone();
+    let marks = SchemaStep::new(2, marks.name(), marks.down_sql());
     let steps = std::slice::from_ref(&marks);
     assert_eq!(planned, [("t00", 1, steps), ("t02", 1, steps)]);
     assert_eq!(bed.version(&bed.tenant("t00")), 1);
@@ -403,7 +411,7 @@ fn a_file_that_others_migrated_is_looked_at_once() {
     fleet.driver().migrate(&tenant, down).unwrap();
     assert_eq!(
         fleet
-            .migrate(&options().ask_files(), |_| {})
+            .migrate(&options().read_schemas(), |_| {})
             .unwrap()
             .steps(),
         1
@@ -422,7 +430,7 @@ fn a_tenant_ahead_of_the_program_fails_and_is_counted() {
     let report = old.migrate(&options(), |_| {}).unwrap();
     let error = &report.failed[0].error;
     let too_new = |e: &FileError| matches!(e, FileError::Migrate(MigrateError::TooNew { .. }));
-    assert!(too_new(error), "{error:?}");
+    assert!(too_new(file_error(error)), "{error:?}");
 }
 
 #[test]

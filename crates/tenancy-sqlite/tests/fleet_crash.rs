@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tenancy_core::{Catalog, TenantKey};
-use tenancy_sqlite::{
-    Back, Fleet, FleetError, FleetReport, Migrations, Seeds, SqliteStorageBuilder,
-};
+use tenancy_fleet::{FleetError, FleetReport, RollbackTo};
+use tenancy_sqlite::{Migrations, Seeds, SqliteFleet, SqliteStorageBuilder};
 
 use crate::fleet::{Bed, first_step, options};
 use crate::migrate::{assert_counted_once, counting};
@@ -29,17 +28,17 @@ fn builder(root: &str, migrations: Migrations) -> SqliteStorageBuilder {
     driver.seeds(Seeds::new(seeds).unwrap())
 }
 
-fn fleet(driver: SqliteStorageBuilder) -> Fleet {
+fn fleet(driver: SqliteStorageBuilder) -> SqliteFleet {
     driver.open().unwrap().fleet()
 }
 
 /// One at a time, so that the steps of tenants come in one order.
-fn run(fleet: &Fleet, phase: &str) -> Result<FleetReport, FleetError> {
+fn run(fleet: &SqliteFleet, phase: &str) -> Result<FleetReport, FleetError> {
     let options = options().jobs(1);
     match phase {
         "migrate" => fleet.migrate(&options, |_| {}),
         "seed" => fleet.seed(&options, |_| {}),
-        _ => fleet.rollback(Back::To(1), &options.restore_copies(), |_| {}),
+        _ => fleet.rollback(RollbackTo::Version(1), &options.restore_snapshots(), |_| {}),
     }
 }
 
@@ -266,7 +265,9 @@ fn a_run_that_fails_at_any_step_is_gone_on_with_by_the_next() {
                 // By its id: the catalog knows that nothing else is to be done.
                 let ids = bed.tenants().into_iter().map(|tenant| tenant.id().clone());
                 let only = options().only(ids);
-                fleet.rollback(Back::To(1), &only, |_| {}).unwrap();
+                fleet
+                    .rollback(RollbackTo::Version(1), &only, |_| {})
+                    .unwrap();
             } else {
                 let report = run(&fleet, phase).unwrap();
                 assert!(report.is_complete(), "{case}: {report:?}");

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use rusqlite::ErrorCode;
 use rusqlite::functions::FunctionFlags;
 use tenancy_core::{Provisioner, Tenant, TenantChange, TenantStatus};
+use tenancy_fleet::{FleetError, RollbackTo};
 use tenancy_sqlite::{
-    Behind, Durability, FleetError, Hardening, Migrations, OpenError, RepairError, Seeds,
-    SqliteConnection, SqliteStorage, SqliteStorageBuilder, ValidateOptions,
+    Behind, Durability, Hardening, Migrations, OpenError, RepairError, Seeds, SqliteConnection,
+    SqliteStorage, SqliteStorageBuilder, ValidateOptions,
 };
 
 use crate::fleet::{Bed, by, first_step, options};
@@ -230,7 +231,7 @@ fn jobs_out_of_bounds_and_unknown_ids_stop_a_run_before_it_begins() {
     for jobs in [0, 257, usize::MAX] {
         let text = format!("{jobs} jobs at a time are out of bounds; use 1 to 256");
         let wrong = options().jobs(jobs);
-        let back = tenancy_sqlite::Back::Steps(1);
+        let back = RollbackTo::Steps(1);
         let errors = [
             fleet.migrate(&wrong, |_| {}).map(drop).unwrap_err(),
             fleet.plan(&wrong).map(drop).unwrap_err(),

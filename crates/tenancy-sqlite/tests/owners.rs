@@ -10,7 +10,8 @@ use tempfile::TempDir;
 use tenancy_core::{
     Actor, CatalogWriter, NewTenant, Provisioner, Tenant, TenantChange, TenantStatus,
 };
-use tenancy_sqlite::{Back, Depth, Fleet, FleetOptions, Repair, ValidateOptions, Validation};
+use tenancy_fleet::{FleetOptions, RollbackTo};
+use tenancy_sqlite::{Depth, Repair, SqliteFleet, ValidateOptions, Validation};
 
 use crate::util::{at, child, notes, quick_dir};
 
@@ -28,7 +29,7 @@ fn given() -> Option<TempDir> {
     Some(dir)
 }
 
-fn open(root: &Path) -> Fleet {
+fn open(root: &Path) -> SqliteFleet {
     at(root).migrations(notes()).open().unwrap().fleet()
 }
 
@@ -36,7 +37,7 @@ fn by() -> Actor {
     Actor::new("test")
 }
 
-fn made(fleet: &Fleet, id: &str) -> Tenant {
+fn made(fleet: &SqliteFleet, id: &str) -> Tenant {
     let mut new = NewTenant::new(id.parse().unwrap());
     new.status = TenantStatus::Provisioning;
     new.placement = fleet.driver().place(&new.id).unwrap();
@@ -45,7 +46,7 @@ fn made(fleet: &Fleet, id: &str) -> Tenant {
     set(fleet, &tenant, TenantStatus::Active)
 }
 
-fn set(fleet: &Fleet, tenant: &Tenant, status: TenantStatus) -> Tenant {
+fn set(fleet: &SqliteFleet, tenant: &Tenant, status: TenantStatus) -> Tenant {
     let change = TenantChange::status(status);
     let catalog = fleet.catalog();
     catalog
@@ -53,12 +54,12 @@ fn set(fleet: &Fleet, tenant: &Tenant, status: TenantStatus) -> Tenant {
         .unwrap()
 }
 
-fn connect(fleet: &Fleet, tenant: &Tenant) -> tenancy_sqlite::SqliteConnection {
+fn connect(fleet: &SqliteFleet, tenant: &Tenant) -> tenancy_sqlite::SqliteConnection {
     let manager = tenancy_pool::Driver::manager(fleet.driver(), tenant);
     r2d2::ManageConnection::connect(&manager).unwrap()
 }
 
-fn validated(fleet: &Fleet) -> Validation {
+fn validated(fleet: &SqliteFleet) -> Validation {
     let options = ValidateOptions::new().depth(Depth::Stamps);
     fleet.validate(&options, &mut |_| {}).unwrap()
 }
@@ -107,7 +108,9 @@ fn work(root: &Path) {
     let retired = set(&fleet, &all[0], TenantStatus::Retiring);
     fleet.driver().retire(&retired, Duration::ZERO).unwrap();
     let options = FleetOptions::new().by(by());
-    fleet.rollback(Back::To(1), &options, |_| {}).unwrap();
+    fleet
+        .rollback(RollbackTo::Version(1), &options, |_| {})
+        .unwrap();
     fleet.migrate(&options, |_| {}).unwrap();
     fleet.fill_stock(2, &by()).unwrap();
     let stray = root.join("trash/stray.txt");

@@ -7,10 +7,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use r2d2::ManageConnection;
 use tenancy_core::{Event, Provisioner, SchemaTarget, Tenant, observe};
+use tenancy_fleet::RollbackTo;
 use tenancy_pool::Driver;
 use tenancy_sqlite::{
-    Back, Check, Depth, Migration, Migrations, Problem, Rule, Seeds, SqliteConnection,
-    ValidateOptions,
+    Check, Depth, Migration, Migrations, Problem, Rule, Seeds, SqliteConnection, ValidateOptions,
 };
 
 use crate::fleet::{Bed, options};
@@ -256,7 +256,7 @@ fn live(bed: &Bed, acme: Tenant, sql: &str) {
     assert_eq!(seeded.is_err(), taken, "{sql}: {seeded:?}");
     let report = bed
         .fleet(steps())
-        .rollback(Back::Steps(1), &options().restore_copies(), |_| {})
+        .rollback(RollbackTo::Steps(1), &options().restore_snapshots(), |_| {})
         .unwrap();
     assert!(
         report.failed.is_empty() && report.done.len() == 1,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tenancy_core::{
     Actor, CatalogWriter, NewTenant, Provisioner, Tenant, TenantChange, TenantRef, TenantStatus,
 };
-use tenancy_sqlite::{Depth, Fleet, RebuildError, ValidateOptions};
+use tenancy_sqlite::{Depth, RebuildError, SqliteFleet, ValidateOptions};
 
 use crate::util::{at, files_below, make_dir, notes, quick_dir};
 
@@ -15,11 +15,11 @@ fn by() -> Actor {
     Actor::new("test")
 }
 
-fn open(root: &Path) -> Fleet {
+fn open(root: &Path) -> SqliteFleet {
     at(root).migrations(notes()).open().unwrap().fleet()
 }
 
-fn made(fleet: &Fleet, id: &str, text: &str) -> Tenant {
+fn made(fleet: &SqliteFleet, id: &str, text: &str) -> Tenant {
     let mut new = NewTenant::new(id.parse().unwrap());
     new.placement = fleet.driver().place(&new.id).unwrap();
     let tenant = fleet.catalog().insert(new, &by()).unwrap();
@@ -27,7 +27,7 @@ fn made(fleet: &Fleet, id: &str, text: &str) -> Tenant {
     tenant
 }
 
-fn write(fleet: &Fleet, tenant: &Tenant, text: &str) {
+fn write(fleet: &SqliteFleet, tenant: &Tenant, text: &str) {
     fleet.driver().provision(tenant).unwrap();
     let manager = tenancy_pool::Driver::manager(fleet.driver(), tenant);
     let connection = r2d2::ManageConnection::connect(&manager).unwrap();
@@ -35,7 +35,7 @@ fn write(fleet: &Fleet, tenant: &Tenant, text: &str) {
     connection.execute(sql, [text]).unwrap();
 }
 
-fn read(fleet: &Fleet, tenant: &Tenant) -> String {
+fn read(fleet: &SqliteFleet, tenant: &Tenant) -> String {
     let manager = tenancy_pool::Driver::manager(fleet.driver(), tenant);
     let connection = r2d2::ManageConnection::connect(&manager).unwrap();
     connection
@@ -68,7 +68,7 @@ fn texts(all: &[TenantRef]) -> Vec<String> {
     all.iter().map(ToString::to_string).collect()
 }
 
-fn next_incarnation(fleet: &Fleet, tenant: &Tenant) -> Tenant {
+fn next_incarnation(fleet: &SqliteFleet, tenant: &Tenant) -> Tenant {
     let mut change = TenantChange::default();
     change.reincarnate = Some(fleet.driver().place(tenant.id()).unwrap());
     let catalog = fleet.catalog();
@@ -96,7 +96,7 @@ fn tenants_come_back_with_their_epochs_and_rows_and_let_nobody_in() {
     drop(fleet);
     forget_catalog(root);
 
-    let rebuilt = Fleet::rebuild_catalog(root, &by()).unwrap();
+    let rebuilt = SqliteFleet::rebuild_catalog(root, &by()).unwrap();
     assert_eq!(texts(&rebuilt.tenants), ["acme@1", "beta@2"]);
     assert_eq!(texts(&rebuilt.retired), ["retired@1"]);
     assert_eq!(rebuilt.quarantined.len(), 1);
@@ -198,7 +198,7 @@ fn a_copy_under_another_name_is_no_rival_of_the_live_file() {
     drop(fleet);
     forget_catalog(root);
 
-    let rebuilt = Fleet::rebuild_catalog(root, &by()).unwrap();
+    let rebuilt = SqliteFleet::rebuild_catalog(root, &by()).unwrap();
     assert_eq!(texts(&rebuilt.tenants), ["acme@1"]);
     let silent: Vec<_> = rebuilt.silent.iter().map(|p| p.file_name()).collect();
     assert_eq!(silent, [copy.file_name(), Some(trashed.as_ref())]);
@@ -249,7 +249,7 @@ fn of_two_files_of_one_incarnation_the_one_in_use_wins_then_the_last_written() {
     let copy = fs::File::options().write(true).open(copy).unwrap();
     copy.set_modified(earlier).unwrap();
     forget_catalog(root);
-    let rebuilt = Fleet::rebuild_catalog(root, &by()).unwrap();
+    let rebuilt = SqliteFleet::rebuild_catalog(root, &by()).unwrap();
     assert_eq!(texts(&rebuilt.tenants), ["acme@1"]);
     assert_eq!(rebuilt.quarantined.len(), 2);
     let fleet = open(root);
@@ -263,10 +263,10 @@ fn a_damaged_catalog_goes_to_quarantine_and_a_sound_one_is_refused() {
     let root = dir.path();
     let fleet = open(root);
     made(&fleet, "acme", "of acme");
-    let refused = Fleet::rebuild_catalog(root, &by()).unwrap_err();
+    let refused = SqliteFleet::rebuild_catalog(root, &by()).unwrap_err();
     assert!(matches!(refused, RebuildError::InUse { .. }), "{refused}");
     drop(fleet);
-    let refused = Fleet::rebuild_catalog(root, &by()).unwrap_err();
+    let refused = SqliteFleet::rebuild_catalog(root, &by()).unwrap_err();
     let sound = matches!(refused, RebuildError::CatalogIsSound { tenants: 1, .. });
     assert!(sound, "{refused}");
 
@@ -279,7 +279,7 @@ fn a_damaged_catalog_goes_to_quarantine_and_a_sound_one_is_refused() {
         .enumerate()
     {
         fs::write(&catalog, &bytes).unwrap();
-        let rebuilt = Fleet::rebuild_catalog(root, &by());
+        let rebuilt = SqliteFleet::rebuild_catalog(root, &by());
         let rebuilt = rebuilt.unwrap_or_else(|error| panic!("{at}: {error}"));
         assert_eq!(texts(&rebuilt.tenants), ["acme@1"], "{at}");
         let kept = rebuilt.damaged_catalog.expect("it was damaged");
@@ -301,12 +301,12 @@ fn a_rebuild_that_was_cut_off_is_repeated() {
     forget_catalog(root);
     // The rows are one transaction: before it there is an empty catalog at most.
     std::fs::write(root.join("catalog.db"), "").unwrap();
-    let rebuilt = Fleet::rebuild_catalog(root, &by()).unwrap();
+    let rebuilt = SqliteFleet::rebuild_catalog(root, &by()).unwrap();
     assert_eq!(texts(&rebuilt.tenants), ["acme@1"]);
     let empty = quick_dir();
-    let error = Fleet::rebuild_catalog(empty.path(), &by()).unwrap_err();
+    let error = SqliteFleet::rebuild_catalog(empty.path(), &by()).unwrap_err();
     assert!(error.to_string().contains("is no storage root"), "{error}");
     drop(at(empty.path()).open().unwrap());
-    let rebuilt = Fleet::rebuild_catalog(empty.path(), &by()).unwrap();
+    let rebuilt = SqliteFleet::rebuild_catalog(empty.path(), &by()).unwrap();
     assert!(rebuilt.tenants.is_empty() && rebuilt.quarantined.is_empty());
 }

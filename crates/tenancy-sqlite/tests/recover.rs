@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tenancy_core::{Actor, CatalogWriter, NewTenant, Provisioner, Tenant, TenantStatus};
-use tenancy_sqlite::{Depth, FileError, Fleet, RepairError, SqliteStorageBuilder, ValidateOptions};
+use tenancy_sqlite::{
+    Depth, FileError, RepairError, SqliteFleet, SqliteStorageBuilder, ValidateOptions,
+};
 
 use crate::util::{at, child, files_below, notes, quick_dir};
 
@@ -17,14 +19,17 @@ fn by() -> Actor {
     Actor::new("test")
 }
 
-fn open(root: &Path, options: impl FnOnce(SqliteStorageBuilder) -> SqliteStorageBuilder) -> Fleet {
+fn open(
+    root: &Path,
+    options: impl FnOnce(SqliteStorageBuilder) -> SqliteStorageBuilder,
+) -> SqliteFleet {
     options(at(root).migrations(notes()))
         .open()
         .unwrap()
         .fleet()
 }
 
-fn row(fleet: &Fleet, id: &str, status: TenantStatus) -> Tenant {
+fn row(fleet: &SqliteFleet, id: &str, status: TenantStatus) -> Tenant {
     let mut new = NewTenant::new(id.parse().unwrap());
     new.status = status;
     new.placement = fleet.driver().place(&new.id).unwrap();
@@ -32,7 +37,7 @@ fn row(fleet: &Fleet, id: &str, status: TenantStatus) -> Tenant {
 }
 
 /// A tenant that was being retired, with a row of its own, at some point of it.
-fn half_retired(fleet: &Fleet, id: &str) -> Tenant {
+fn half_retired(fleet: &SqliteFleet, id: &str) -> Tenant {
     let tenant = row(fleet, id, TenantStatus::Retiring);
     fleet.driver().provision(&tenant).unwrap();
     let manager = tenancy_pool::Driver::manager(fleet.driver(), &tenant);

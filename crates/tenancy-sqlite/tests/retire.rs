@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tenancy_core::{
     Actor, CatalogWriter, NewTenant, ProvisionError, Provisioner, Tenant, TenantStatus,
 };
-use tenancy_sqlite::{FileError, Fleet, OpenError, SqliteConnection, SqliteDriver};
+use tenancy_sqlite::{FileError, OpenError, SqliteConnection, SqliteDriver, SqliteFleet};
 
 use crate::util::{Root, at, child, files_below, notes};
 
@@ -219,7 +219,7 @@ fn another_file_in_the_place_or_in_the_trash_is_refused_and_kept() {
 }
 
 /// A fleet of one root; `acme` is a retiring row with a file.
-fn fleet(root: &Root, retention: Duration) -> (Fleet, Tenant) {
+fn fleet(root: &Root, retention: Duration) -> (SqliteFleet, Tenant) {
     let storage = at(root.dir.path()).migrations(notes());
     let storage = storage.trash_retention(retention).open().unwrap();
     let (driver, catalog) = (storage.driver(), storage.catalog());

@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use r2d2::ManageConnection;
 use tenancy_core::{CatalogWriter, Provisioner, SchemaTarget, Tenant};
+use tenancy_fleet::{FleetError, RollbackTo, RunEnd, TenantError};
 use tenancy_pool::{CheckoutError, Driver, TenantPools};
-use tenancy_sqlite::{
-    Back, FileError, FleetError, MigrateError, Migration, Migrations, RunEnd, SqliteDriver,
-    ValidateOptions,
-};
+use tenancy_sqlite::{Migration, Migrations, SqliteDriver, ValidateOptions};
 
 use crate::fleet::{Bed, by, first_step, options};
 use crate::util::{at, files_below, notes};
@@ -52,7 +50,7 @@ fn a_fleet_goes_back_by_its_scripts() {
     let bed = Bed::with(6, notes());
     let fleet = bed.fleet(notes());
     let only = options().only(["t00".parse().unwrap()]);
-    let report = fleet.rollback(Back::Steps(1), &only, |_| {}).unwrap();
+    let report = fleet.rollback(RollbackTo::Steps(1), &only, |_| {}).unwrap();
     let done = &report.done[0];
     assert_eq!(
         (report.done.len(), done.from, done.to, done.restored),
@@ -60,14 +58,16 @@ fn a_fleet_goes_back_by_its_scripts() {
     );
     let mut seen = 0;
     let report = fleet
-        .rollback(Back::To(1), &options(), |at| seen = at.total)
+        .rollback(RollbackTo::Version(1), &options(), |at| seen = at.total)
         .unwrap();
     assert_eq!((report.done.len(), report.current, seen), (5, 1, 5));
     assert!(bed.tenants().iter().all(|t| bed.version(t) == 1));
-    let again = fleet.rollback(Back::To(1), &options(), |_| {}).unwrap();
+    let again = fleet
+        .rollback(RollbackTo::Version(1), &options(), |_| {})
+        .unwrap();
     assert_eq!((again.done.len(), again.current, again.run), (0, 6, None));
     // Beyond the first there is nothing.
-    let error = fleet.rollback(Back::Steps(2), &options(), |_| {});
+    let error = fleet.rollback(RollbackTo::Steps(2), &options(), |_| {});
     assert!(
         matches!(
             error,
@@ -78,10 +78,12 @@ fn a_fleet_goes_back_by_its_scripts() {
         ),
         "{error:?}"
     );
-    fleet.rollback(Back::Steps(1), &options(), |_| {}).unwrap();
+    fleet
+        .rollback(RollbackTo::Steps(1), &options(), |_| {})
+        .unwrap();
     assert!(bed.tenants().iter().all(|t| bed.version(t) == 0));
     assert_eq!(fleet.migrate(&options(), |_| {}).unwrap().steps(), 12);
-    let kept = fleet.copies(bed.tenant("t00").id()).unwrap();
+    let kept = fleet.snapshots_of(bed.tenant("t00").id()).unwrap();
     let kept: Vec<_> = kept.iter().map(|c| (c.schema, c.run)).collect();
     assert_eq!(kept, [(2, Some(1)), (1, Some(3))], "before each rollback");
     assert_eq!(copies(&bed).len(), 12);
@@ -99,11 +101,11 @@ fn a_copy_is_kept_before_a_step_without_a_way_back() {
     let bed = Bed::with(2, first_step());
     let fleet = bed.fleet(with_irreversible());
     let id = |n: usize| format!("t{n:02}").parse().unwrap();
-    let without = options().without_copies().only([id(1)]);
+    let without = options().without_snapshots().only([id(1)]);
     fleet.migrate(&without, |_| {}).unwrap();
     assert!(copies(&bed).is_empty());
     fleet.migrate(&options(), |_| {}).unwrap();
-    let kept = fleet.copies(&id(0)).unwrap();
+    let kept = fleet.snapshots_of(&id(0)).unwrap();
     assert_eq!((kept.len(), kept[0].schema, kept[0].epoch.get()), (1, 1, 1));
     assert_eq!(copies(&bed).len(), 1, "and nothing beside it");
     // Whoever migrates keeps it: here one that is opened.
@@ -114,10 +116,10 @@ fn a_copy_is_kept_before_a_step_without_a_way_back() {
         .open_driver()
         .unwrap();
     driver.manager(&beta).connect().unwrap();
-    assert_eq!(fleet.copies(beta.id()).unwrap().len(), 1);
+    assert_eq!(fleet.snapshots_of(beta.id()).unwrap().len(), 1);
 
-    assert_eq!(fleet.forget_copies(Duration::from_secs(60)).unwrap(), 0);
-    assert_eq!(fleet.forget_copies(Duration::ZERO).unwrap(), 2);
+    assert_eq!(fleet.remove_snapshots(Duration::from_secs(60)).unwrap(), 0);
+    assert_eq!(fleet.remove_snapshots(Duration::ZERO).unwrap(), 2);
     assert!(copies(&bed).is_empty());
 }
 
@@ -126,13 +128,12 @@ fn without_being_told_no_copy_takes_the_place_of_a_file() {
     let bed = Bed::with(1, first_step());
     let fleet = bed.fleet(with_irreversible());
     fleet.migrate(&options(), |_| {}).unwrap();
-    let report = fleet.rollback(Back::To(1), &options(), |_| {}).unwrap();
+    let report = fleet
+        .rollback(RollbackTo::Version(1), &options(), |_| {})
+        .unwrap();
     let error = &report.failed[0].error;
     assert!(
-        matches!(
-            error,
-            FileError::Migrate(MigrateError::Irreversible { version: 3, .. })
-        ),
+        matches!(error, TenantError::Irreversible { version: 3, .. }),
         "{error:?}"
     );
     let tenant = bed.tenant("t00");
@@ -142,7 +143,9 @@ fn without_being_told_no_copy_takes_the_place_of_a_file() {
         "not half-way either"
     );
     // The last step has a way back.
-    let report = fleet.rollback(Back::Steps(1), &options(), |_| {}).unwrap();
+    let report = fleet
+        .rollback(RollbackTo::Steps(1), &options(), |_| {})
+        .unwrap();
     assert_eq!((report.done[0].to, report.done[0].restored), (3, false));
 }
 
@@ -171,8 +174,10 @@ fn a_copy_becomes_the_file_of_the_next_incarnation() {
         pools.close(tenant.id(), Duration::ZERO).unwrap();
         pools.reopen(tenant.id());
 
-        let restoring = options().restore_copies();
-        let report = fleet.rollback(Back::To(to), &restoring, |_| {}).unwrap();
+        let restoring = options().restore_snapshots();
+        let report = fleet
+            .rollback(RollbackTo::Version(to), &restoring, |_| {})
+            .unwrap();
         let done = &report.done[0];
         assert_eq!(done.tenant.to_string(), "t00@2", "{to}");
         assert_eq!((done.from, done.to, done.restored), (4, to, true));
@@ -200,7 +205,7 @@ fn a_copy_becomes_the_file_of_the_next_incarnation() {
         let sql = "SELECT count(*) FROM notes WHERE text = 'BEFORE'";
         let count: i64 = connection.query_row(sql, [], |row| row.get(0)).unwrap();
         assert_eq!(count, i64::from(to > 0));
-        let kept: Vec<_> = fleet.copies(now.id()).unwrap();
+        let kept: Vec<_> = fleet.snapshots_of(now.id()).unwrap();
         let kept: Vec<_> = kept.iter().map(|c| (c.epoch.get(), c.schema)).collect();
         assert_eq!(kept, [(1, 1), (2, to)]);
     }
@@ -218,14 +223,18 @@ fn a_file_that_is_in_use_is_put_away_by_the_next_call() {
         reader.query_row(sql, [], |row| row.get(0)).unwrap()
     };
     assert_eq!(count(), 0);
-    let restoring = options().restore_copies();
-    let report = fleet.rollback(Back::To(1), &restoring, |_| {}).unwrap();
+    let restoring = options().restore_snapshots();
+    let report = fleet
+        .rollback(RollbackTo::Version(1), &restoring, |_| {})
+        .unwrap();
     assert!(report.done[0].restored && report.is_complete());
     assert_eq!((in_trash(&bed), count()), (0, 0));
     assert!(bed.root.path(&old).exists());
     drop(reader);
     let only = restoring.only([old.id().clone()]);
-    fleet.rollback(Back::To(1), &only, |_| {}).unwrap();
+    fleet
+        .rollback(RollbackTo::Version(1), &only, |_| {})
+        .unwrap();
     assert_eq!(in_trash(&bed), 1);
     assert!(!bed.root.path(&old).exists());
 }
@@ -234,8 +243,10 @@ fn a_file_that_is_in_use_is_put_away_by_the_next_call() {
 fn without_a_copy_the_tenant_is_named_and_stays() {
     let bed = Bed::with(1, with_irreversible());
     let fleet = bed.fleet(with_irreversible());
-    let restoring = options().restore_copies();
-    let report = fleet.rollback(Back::To(1), &restoring, |_| {}).unwrap();
+    let restoring = options().restore_snapshots();
+    let report = fleet
+        .rollback(RollbackTo::Version(1), &restoring, |_| {})
+        .unwrap();
     assert_eq!(
         report.failed[0].error.to_string(),
         "tenant t00@1: no copy from before migration 3 is kept that leads to version 1; restore a backup"
@@ -260,7 +271,7 @@ fn an_interrupted_rollback_takes_nobody_back_twice() {
     let fleet = driver.open().unwrap().fleet();
     let one_at_a_time = options().jobs(1);
     let report = fleet
-        .rollback(Back::Steps(1), &one_at_a_time, |_| {})
+        .rollback(RollbackTo::Steps(1), &one_at_a_time, |_| {})
         .unwrap();
     assert_eq!((report.done.len(), report.end), (3, RunEnd::Failures));
     // One of those that were not reached goes back by other hands.
@@ -268,11 +279,15 @@ fn an_interrupted_rollback_takes_nobody_back_twice() {
         .driver()
         .migrate(&bed.tenant("t05"), SchemaTarget::Version(1))
         .unwrap();
-    let report = fleet.rollback(Back::Steps(1), &options(), |_| {}).unwrap();
+    let report = fleet
+        .rollback(RollbackTo::Steps(1), &options(), |_| {})
+        .unwrap();
     assert_eq!((report.run, report.done.len()), (Some(1), 3));
     assert!(bed.tenants().iter().all(|t| bed.version(t) == 1));
     // That one has come to its end.
-    let report = fleet.rollback(Back::Steps(1), &options(), |_| {}).unwrap();
+    let report = fleet
+        .rollback(RollbackTo::Steps(1), &options(), |_| {})
+        .unwrap();
     assert_eq!((report.run, report.done.len()), (Some(2), 6));
     assert!(bed.tenants().iter().all(|t| bed.version(t) == 0));
 }
@@ -285,7 +300,11 @@ fn who_is_destroyed_leaves_no_copy_and_who_comes_after_gets_none() {
     let fleet = bed.fleet(with_irreversible());
     fleet.migrate(&options(), |_| {}).unwrap();
     fleet
-        .rollback(Back::To(1), &options().restore_copies(), |_| {})
+        .rollback(
+            RollbackTo::Version(1),
+            &options().restore_snapshots(),
+            |_| {},
+        )
         .unwrap();
     assert_eq!((copies(&bed).len(), in_trash(&bed)), (1, 1));
     let now = bed.tenant("t00");
@@ -297,7 +316,11 @@ fn who_is_destroyed_leaves_no_copy_and_who_comes_after_gets_none() {
     let again = bed.create("t00");
     fleet.migrate(&options(), |_| {}).unwrap();
     fleet
-        .rollback(Back::To(1), &options().restore_copies(), |_| {})
+        .rollback(
+            RollbackTo::Version(1),
+            &options().restore_snapshots(),
+            |_| {},
+        )
         .unwrap();
     assert_eq!(texts(&bed, &bed.tenant("t00")), "");
     assert!(again.epoch() > now.epoch());

@@ -3,12 +3,12 @@
 use std::fs;
 
 use tenancy_core::{Provisioner, SchemaTarget, Tenant};
-use tenancy_sqlite::{FileError, Fleet, OpenError, Rule, SeedError, Seeds, SeedsError};
+use tenancy_sqlite::{FileError, OpenError, Rule, SeedError, Seeds, SeedsError, SqliteFleet};
 
-use crate::fleet::{Bed, first_step, options};
+use crate::fleet::{Bed, file_error, first_step, options};
 use crate::util::{at, notes};
 
-fn fleet(bed: &Bed, seeds: &[(&str, &str)]) -> Fleet {
+fn fleet(bed: &Bed, seeds: &[(&str, &str)]) -> SqliteFleet {
     let seeds = Seeds::new(seeds.iter().copied()).unwrap();
     let driver = at(bed.root.dir.path()).migrations(notes());
     driver.seeds(seeds).open().unwrap().fleet()
@@ -81,7 +81,7 @@ fn a_seed_that_fails_leaves_nothing_and_the_next_call_goes_on() {
             statement: 2,
             refusal,
             ..
-        }) = &error
+        }) = file_error(&error)
         else {
             panic!("{sql}: {error:?}")
         };
@@ -105,7 +105,7 @@ fn a_tenant_behind_is_migrated_before_it_is_seeded() {
     let report = fleet.seed(&options(), |_| {}).unwrap();
     let error = &report.failed[0].error;
     let behind = matches!(
-        error,
+        file_error(error),
         FileError::Open(OpenError::Behind {
             found: 1,
             newest: 2,

@@ -6,10 +6,10 @@ use tenancy_core::{
     Actor, CatalogWriter, FromStock, Name, NewTenant, Placement, Proof, Provisioner, Tenant,
     TenantStatus, WriteError,
 };
+use tenancy_fleet::{FleetOptions, RollbackTo};
 use tenancy_pool::TenantPools;
 use tenancy_sqlite::{
-    Back, Depth, Fleet, FleetOptions, Migration, Migrations, OpenError, SqliteDriver,
-    ValidateOptions, Validation,
+    Depth, Migration, Migrations, OpenError, SqliteDriver, SqliteFleet, ValidateOptions, Validation,
 };
 
 use crate::stock_releases::more;
@@ -18,7 +18,7 @@ use crate::util::{Root, at, files_below, notes};
 /// A storage root with its fleet.
 pub struct Shop {
     pub root: Root,
-    pub fleet: Fleet,
+    pub fleet: SqliteFleet,
 }
 
 pub fn by() -> Actor {
@@ -36,7 +36,7 @@ impl Shop {
     }
 
     /// A second release of the program, beside the first.
-    pub fn release(&self, migrations: Migrations) -> Fleet {
+    pub fn release(&self, migrations: Migrations) -> SqliteFleet {
         let driver = at(self.root.dir.path());
         driver.migrations(migrations).open().unwrap().fleet()
     }
@@ -67,7 +67,7 @@ impl Shop {
 }
 
 /// A new tenant that takes what is ready, or waits for its own.
-pub fn asking(fleet: &Fleet, id: &str) -> NewTenant {
+pub fn asking(fleet: &SqliteFleet, id: &str) -> NewTenant {
     let driver = fleet.driver();
     let mut new = NewTenant::new(id.parse().unwrap());
     new.status = TenantStatus::Provisioning;
@@ -79,7 +79,7 @@ pub fn asking(fleet: &Fleet, id: &str) -> NewTenant {
     new
 }
 
-pub fn sign_up(fleet: &Fleet, id: &str) -> Tenant {
+pub fn sign_up(fleet: &SqliteFleet, id: &str) -> Tenant {
     fleet.catalog().insert(asking(fleet, id), &by()).unwrap()
 }
 
@@ -170,9 +170,11 @@ fn a_tenant_that_was_never_opened_can_be_read_checkpointed_and_restored_from_a_c
     let newer = shop.release(newer.unwrap());
     let options = FleetOptions::new();
     assert!(newer.migrate(&options, |_| {}).unwrap().is_complete());
-    assert_eq!(newer.copies(kept.id()).unwrap().len(), 1);
-    let options = options.restore_copies();
-    let back = newer.rollback(Back::Steps(1), &options, |_| {}).unwrap();
+    assert_eq!(newer.snapshots_of(kept.id()).unwrap().len(), 1);
+    let options = options.restore_snapshots();
+    let back = newer
+        .rollback(RollbackTo::Steps(1), &options, |_| {})
+        .unwrap();
     assert!(
         back.is_complete() && back.done.iter().all(|done| done.restored),
         "{back:?}"
@@ -416,7 +418,7 @@ fn a_catalog_that_is_made_anew_says_which_files_nobody_used() {
     for name in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
         let _ = std::fs::remove_file(dir.path().join(name));
     }
-    let rebuilt = Fleet::rebuild_catalog(dir.path(), &by()).unwrap();
+    let rebuilt = SqliteFleet::rebuild_catalog(dir.path(), &by()).unwrap();
     let ids: Vec<_> = rebuilt.tenants.iter().map(|t| t.id.as_str()).collect();
     assert_eq!(ids, ["acme"]);
     assert_eq!(rebuilt.silent.len(), 2, "{:?}", rebuilt.silent);

@@ -2,8 +2,9 @@
 
 use r2d2::ManageConnection;
 use tenancy_core::{Provisioner, TenantStatus};
+use tenancy_fleet::FleetOptions;
 use tenancy_pool::Driver;
-use tenancy_sqlite::{FleetOptions, Migration, Migrations};
+use tenancy_sqlite::{Migration, Migrations};
 
 use crate::stock::{Shop, by, sign_up};
 use crate::util::{at, notes};

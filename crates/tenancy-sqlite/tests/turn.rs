@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use r2d2::ManageConnection;
 use rusqlite::ErrorCode;
 use tenancy_core::{Catalog, Tenant, TenantKey};
+use tenancy_fleet::RollbackTo;
 use tenancy_pool::{Driver, TenantPools};
 use tenancy_sqlite::{
-    Back, FileError, Fleet, OpenError, Repair, RepairError, Rule, SqliteCatalog, SqliteDriver,
+    FileError, OpenError, Repair, RepairError, Rule, SqliteCatalog, SqliteDriver, SqliteFleet,
     ValidateOptions,
 };
 
@@ -105,7 +106,7 @@ pub fn traffic(arguments: &[String]) {
 }
 
 /// A fleet whose driver migrates on open, as the copy is of an older schema.
-fn fleet(bed: &Bed) -> Fleet {
+fn fleet(bed: &Bed) -> SqliteFleet {
     let builder = at(bed.root.dir.path()).migrations(with_irreversible());
     let builder = builder.behind(tenancy_sqlite::Behind::Migrate);
     builder.open().unwrap().fleet()
@@ -151,8 +152,10 @@ fn no_write_that_was_acknowledged_after_the_turn_is_in_the_old_file() {
             std::thread::sleep(Duration::from_millis(2));
         }
         std::thread::sleep(Duration::from_millis(20 + seed % 50));
-        let restoring = options().restore_copies();
-        let report = fleet.rollback(Back::To(1), &restoring, |_| {}).unwrap();
+        let restoring = options().restore_snapshots();
+        let report = fleet
+            .rollback(RollbackTo::Version(1), &restoring, |_| {})
+            .unwrap();
         assert!(report.failed.is_empty(), "{report:?}");
         assert_eq!(report.done[0].tenant.to_string(), "t00@2");
         // Who comes with what he knew before is told so.
@@ -198,8 +201,10 @@ fn the_old_file_stays_closed_and_in_place_for_whoever_still_has_it() {
     held.execute_batch("BEGIN").unwrap();
     held.query_row("SELECT count(*) FROM notes", [], |_| Ok(()))
         .unwrap();
-    let restoring = options().restore_copies();
-    fleet.rollback(Back::To(1), &restoring, |_| {}).unwrap();
+    let restoring = options().restore_snapshots();
+    fleet
+        .rollback(RollbackTo::Version(1), &restoring, |_| {})
+        .unwrap();
     held.query_row("SELECT count(*) FROM notes", [], |_| Ok(()))
         .unwrap();
     held.execute_batch("COMMIT").unwrap();
@@ -261,8 +266,10 @@ fn a_file_that_nobody_turned_to_refuses_nothing() {
         _ => Ok(()),
     });
     let failing = failing.open().unwrap().fleet();
-    let restoring = options().restore_copies();
-    let report = failing.rollback(Back::To(1), &restoring, |_| {}).unwrap();
+    let restoring = options().restore_snapshots();
+    let report = failing
+        .rollback(RollbackTo::Version(1), &restoring, |_| {})
+        .unwrap();
     assert_eq!(report.failed.len(), 1);
     let old = bed.tenant("t00");
     let connection = failing.driver().manager(&old).connect().unwrap();
@@ -270,7 +277,9 @@ fn a_file_that_nobody_turned_to_refuses_nothing() {
     connection.execute(write, []).unwrap();
     drop(connection);
     let fleet = bed.fleet(with_irreversible());
-    let report = fleet.rollback(Back::To(1), &restoring, |_| {}).unwrap();
+    let report = fleet
+        .rollback(RollbackTo::Version(1), &restoring, |_| {})
+        .unwrap();
     assert!(
         report.is_complete() && report.done[0].restored,
         "{report:?}"

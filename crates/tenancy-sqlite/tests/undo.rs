@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tenancy_core::{Provisioner, SchemaTarget};
-use tenancy_sqlite::{Back, FileError, Fleet, FleetError, MigrateError, Migration, Migrations};
+use tenancy_fleet::{FleetError, RollbackTo, TenantError};
+use tenancy_sqlite::{FileError, MigrateError, Migration, Migrations, SqliteFleet};
 
-use crate::fleet::{Bed, first_step, options};
+use crate::fleet::{Bed, file_error, first_step, options};
 use crate::util::{at, child, notes};
 
 const TENANTS: usize = 4;
@@ -82,7 +83,7 @@ impl Model {
     }
 
     /// A fleet of the newest release, which is cut off at its n-th step if it comes to it.
-    fn fleet(&self, cut_off_at: Option<usize>) -> Fleet {
+    fn fleet(&self, cut_off_at: Option<usize>) -> SqliteFleet {
         let steps = AtomicUsize::new(0);
         let driver = at(self.bed.root.dir.path());
         let driver = driver.migrations(tables(self.newest)).on_step(move |_| {
@@ -174,7 +175,7 @@ impl Model {
         let before = self.versions();
         let report =
             self.fleet(cut_off_at)
-                .rollback(Back::LastRun, &options().keep_going(), |_| {});
+                .rollback(RollbackTo::LastRun, &options().keep_going(), |_| {});
         let after = self.versions();
         for (id, version) in &after {
             let found = last.found.get(id).copied().unwrap_or(before[id]);
@@ -189,7 +190,7 @@ impl Model {
         }
         if report
             .as_ref()
-            .is_err_and(|e| matches!(e, FleetError::NotUndone(_)))
+            .is_err_and(|e| matches!(e, FleetError::Refused(_)))
         {
             assert_eq!(before, after);
         }
@@ -284,12 +285,14 @@ fn a_run_that_is_gone_on_with_began_where_its_first_attempt_did() {
     let moved = bed.tenant("t00");
     let driver = fleet.driver();
     driver.migrate(&moved, SchemaTarget::Version(2)).unwrap();
-    let back = fleet.rollback(Back::LastRun, &options(), |_| {}).unwrap();
+    let back = fleet
+        .rollback(RollbackTo::LastRun, &options(), |_| {})
+        .unwrap();
     let error = &back.failed[0].error;
     assert!(
         matches!(
             error,
-            FileError::MovedSince {
+            TenantError::MovedSince {
                 run: 1,
                 left: 3,
                 found: 2,
@@ -317,12 +320,14 @@ fn what_a_killed_run_did_not_write_down_is_taken_back() {
     let counts = fleet.check().unwrap();
     // The second may not have been begun when the first could not be written down.
     assert!(counts.current >= 1 && counts.unknown == 0, "{counts:?}");
-    let back = fleet.rollback(Back::LastRun, &options(), |_| {}).unwrap();
+    let back = fleet
+        .rollback(RollbackTo::LastRun, &options(), |_| {})
+        .unwrap();
     let done = back.done.len() as u64;
     assert_eq!((done, back.is_complete()), (counts.current, true));
     assert!(bed.tenants().iter().all(|t| bed.version(t) == 1));
-    let again = fleet.rollback(Back::LastRun, &options(), |_| {});
-    assert!(matches!(again, Err(FleetError::NotUndone(_))), "{again:?}");
+    let again = fleet.rollback(RollbackTo::LastRun, &options(), |_| {});
+    assert!(matches!(again, Err(FleetError::Refused(_))), "{again:?}");
 }
 
 /// Somebody moves a tenant between the survey and its step: neither is it taken further than
@@ -344,14 +349,14 @@ fn a_tenant_that_is_moved_between_the_survey_and_its_step_is_a_conflict() {
     });
     let fleet = driver.open().unwrap().fleet();
     let report = fleet
-        .rollback(Back::To(0), &options().keep_going(), |_| {})
+        .rollback(RollbackTo::Version(0), &options().keep_going(), |_| {})
         .unwrap();
     let done: Vec<_> = report.done.iter().map(|d| (d.from, d.to)).collect();
     assert_eq!(done, [(3, 0)]);
     let error = &report.failed[0].error;
     assert!(
         matches!(
-            error,
+            file_error(error),
             FileError::Migrate(MigrateError::Conflict { seen: 3, found: 1 })
         ),
         "{error:?}"
@@ -364,9 +369,13 @@ fn what_was_shown_is_what_is_done_or_nothing() {
     let bed = Bed::with(2, first_step());
     let fleet = bed.fleet(notes());
     fleet.migrate(&options(), |_| {}).unwrap();
-    let plan = fleet.plan_rollback(Back::LastRun, &options()).unwrap();
+    let plan = fleet
+        .plan_rollback(RollbackTo::LastRun, &options())
+        .unwrap();
     assert_eq!((plan.undoes, plan.tenants.len()), (Some(1), 2));
-    let again = fleet.plan_rollback(Back::LastRun, &options()).unwrap();
+    let again = fleet
+        .plan_rollback(RollbackTo::LastRun, &options())
+        .unwrap();
     let report = fleet.rollback_as_planned(plan, &options(), |_| {}).unwrap();
     assert_eq!(report.done.len(), 2);
     let old = fleet.rollback_as_planned(again, &options(), |_| {});
@@ -401,7 +410,7 @@ fn a_tenant_that_is_retired_meanwhile_is_left_out() {
     let fleet = driver.open().unwrap().fleet();
     let report = fleet.migrate(&options(), |_| {}).unwrap();
     assert!(report.is_complete(), "{report:?}");
-    assert_eq!((report.done.len(), report.left_out.len()), (1, 1));
+    assert_eq!((report.done.len(), report.skipped.len()), (1, 1));
     assert!(fleet.check().unwrap().all_current());
 }
 
@@ -416,12 +425,12 @@ pub fn race(arguments: &[String]) {
     while began.elapsed() < Duration::from_secs(2) {
         let report = match way.as_str() {
             "up" => fleet.migrate(&options(), |_| {}),
-            _ => fleet.rollback(Back::LastRun, &options().without_copies(), |_| {}),
+            _ => fleet.rollback(RollbackTo::LastRun, &options().without_snapshots(), |_| {}),
         };
         match report {
             Ok(report) => assert!(report.is_complete(), "{report:?}"),
             // It is the other's turn.
-            Err(FleetError::RunGoesOn(_) | FleetError::NotUndone(_)) => {}
+            Err(FleetError::RunGoesOn(_) | FleetError::Refused(_)) => {}
             Err(error) => panic!("{error}"),
         }
         std::thread::sleep(Duration::from_millis(1));

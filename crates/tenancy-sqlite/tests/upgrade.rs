@@ -11,7 +11,7 @@ use tenancy_core::{
     Tenant, TenantKey, TenantStatus,
 };
 use tenancy_sqlite::{
-    Depth, Fleet, Migration, Migrations, SqliteStorage, SqliteStorageBuilder, StorageError,
+    Depth, Migration, Migrations, SqliteFleet, SqliteStorage, SqliteStorageBuilder, StorageError,
     ValidateOptions,
 };
 
@@ -226,7 +226,7 @@ fn an_older_root_is_not_made_anew_and_its_lost_catalog_is_refused() {
         let lost = matches!(opened, Err(StorageError::LostCatalog { .. }));
         assert!(lost, "{lose}: {opened:?}");
         assert_eq!(marker(dir.path()), None, "{lose}: nothing was changed");
-        let rebuilt = Fleet::rebuild_catalog(dir.path(), &Actor::new("test")).unwrap();
+        let rebuilt = SqliteFleet::rebuild_catalog(dir.path(), &Actor::new("test")).unwrap();
         let ids: Vec<_> = rebuilt
             .tenants
             .iter()

@@ -115,23 +115,25 @@ pub mod pool {
 #[cfg(feature = "sqlite")]
 pub mod sqlite {
     pub use tenancy_sqlite::{
-        AuditEvent, Behind, BrokenChain, Check, Checkpointed, Deadline, Durability, FileError,
-        FileSystems, Hardening, InvalidStock, IoError, MigrateError, Migration, Migrations,
-        MigrationsError, OpenError, Refusal, SeedError, Seeds, SeedsError, SqliteCatalog,
-        SqliteConnection, SqliteDriver, SqliteManager, SqliteStorage, SqliteStorageBuilder, Stock,
-        StorageError, Vacuumed,
+        AuditEvent, Behind, BrokenChain, Check, Checkpointed, Deadline, Depth, Durability,
+        FileError, FileSystems, Finding, Fixed, Hardening, InvalidStock, IoError, MigrateError,
+        Migration, Migrations, MigrationsError, OpenError, Problem, RebuildError, Rebuilt,
+        Recovered, Refusal, Repair, RepairError, RunLease, SeedError, Seeds, SeedsError,
+        SnapshotFile, SqliteCatalog, SqliteConnection, SqliteDriver, SqliteFleet, SqliteManager,
+        SqliteStorage, SqliteStorageBuilder, Stock, StorageError, TrashedFile, Vacuumed,
+        ValidateOptions, Validation,
     };
 }
 
-/// One operation over many tenants: migrate, roll back, seed, validate, repair.
-#[cfg(feature = "sqlite")]
+/// One operation over many tenants: migrate, roll back, seed.
 pub mod fleet {
-    pub use tenancy_sqlite::{
-        Back, Depth, Finding, Fixed, Fleet, FleetError, FleetOptions, FleetReport, InvalidJobs,
-        KeptCopy, LeftOut, NotUndone, Plan, Planned, PlannedBack, Problem, Progress, RebuildError,
-        Rebuilt, Recovered, Repair, RepairError, RollbackPlan, Run, RunEnd, RunHolder,
-        SchemaCounts, SchemaStatus, Snapshot, Stop, TaskFailure, TenantDone, TenantFailed,
-        TenantLeftOut, TrashedFile, ValidateOptions, Validated, Validation,
+    pub use tenancy_fleet::{
+        Cutover, Fleet, FleetDriver, FleetError, FleetOptions, FleetReport, InvalidJobs, Jobs,
+        Keep, KnownSchema, LeaseError, MigrationPlan, NewRun, PastRun, PastTask, PlannedMigration,
+        PlannedRollback, Progress, RollbackPlan, RollbackRefusal, RollbackTo, Run, RunEnd,
+        RunHolder, RunJournal, RunOutcome, SchemaCounts, SchemaStatus, SchemaStep, Seeded,
+        Selection, Skipped, Snapshot, Stop, Task, TaskFailure, TaskState, TenantDone, TenantError,
+        TenantFailed, TenantSkipped, Unfinished, with_causes,
     };
 }
 

@@ -52,7 +52,7 @@ impl TenancyBuilder<SqliteDriver> {
 impl Config {
     /// Opens the storage that the config describes. If no other process uses its root, this first
     /// completes the retirements that a killed process left unfinished; see
-    /// [`Fleet::recover`](tenancy_sqlite::Fleet::recover).
+    /// [`SqliteFleet::recover`](tenancy_sqlite::SqliteFleet::recover).
     ///
     /// # Errors
     /// Returns an error if keys contradict each other, if the storage root does not exist or cannot

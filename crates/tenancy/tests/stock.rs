@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use tenancy::catalog::{Actor, MemoryCatalog};
 use tenancy::event::Event;
-use tenancy::fleet::Fleet;
 use tenancy::sqlite::{
-    Migration, Migrations, Seeds, SqliteCatalog, SqliteDriver, SqliteStorage, Stock,
+    Migration, Migrations, Seeds, SqliteCatalog, SqliteDriver, SqliteFleet, SqliteStorage, Stock,
 };
 use tenancy::{Config, Tenancy, Tenant, TenantSpec, TenantStatus, Upkeep};
 
@@ -17,7 +16,7 @@ use crate::util::{id, rules};
 struct World {
     tenancy: Tenancy<SqliteDriver>,
     catalog: SqliteCatalog,
-    fleet: Fleet,
+    fleet: SqliteFleet,
     /// The steps that the files went through.
     steps: Arc<Mutex<Vec<&'static str>>>,
     failed: Arc<Mutex<Vec<String>>>,

@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 
 use tenancy::catalog::{Actor, WriteError};
 use tenancy::event::Event;
-use tenancy::fleet::{Depth, Fleet, RebuildError, Repair, ValidateOptions};
-use tenancy::sqlite::{Behind, Migration, Migrations, SqliteDriver};
+use tenancy::sqlite::{
+    Behind, Depth, Migration, Migrations, RebuildError, Repair, SqliteDriver, SqliteFleet,
+    ValidateOptions,
+};
 use tenancy::{Error, Tenancy, Tenant, TenantStatus, Upkeep};
 
 use crate::kills::{from_env, quick_dir};
@@ -26,7 +28,7 @@ const STOCK: usize = 4;
 /// How long the end of a tenant waits for the mender, who has its file for a moment.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn open(root: &Path, release: usize) -> (Tenancy<SqliteDriver>, Fleet) {
+fn open(root: &Path, release: usize) -> (Tenancy<SqliteDriver>, SqliteFleet) {
     let marks = Migration::new("marks", "CREATE TABLE marks (mark TEXT PRIMARY KEY) STRICT");
     let more = Migration::new("more", "ALTER TABLE marks ADD COLUMN more INTEGER");
     let migrations = Migrations::new([marks, more].into_iter().take(release));
@@ -180,7 +182,7 @@ fn kill(child: &mut Child, log: &Path) {
     assert_eq!(status.signal(), Some(9), "{status}: {}", said());
 }
 
-fn jump(fleet: &Fleet, rng: &mut Rng) {
+fn jump(fleet: &SqliteFleet, rng: &mut Rng) {
     let raw = rusqlite::Connection::open(fleet.catalog().path()).expect("the catalog");
     raw.busy_timeout(PATIENCE).expect("a timeout");
     let hours = rng.below(5) as i64 - 2;
@@ -189,7 +191,7 @@ fn jump(fleet: &Fleet, rng: &mut Rng) {
 }
 
 /// Mends what it can until then, and is told of nothing but ends that are under way.
-fn mend(fleet: &Fleet, clock: Clock, until: Instant) -> usize {
+fn mend(fleet: &SqliteFleet, clock: Clock, until: Instant) -> usize {
     let by = Actor::new("mender");
     let mut rounds = 0;
     while Instant::now() < until {
@@ -202,7 +204,7 @@ fn mend(fleet: &Fleet, clock: Clock, until: Instant) -> usize {
             "orphan" => clock == Clock::Jumps,
             _ => false,
         };
-        let odd = |finding: &&tenancy::fleet::Finding| !expected(finding.code());
+        let odd = |finding: &&tenancy::sqlite::Finding| !expected(finding.code());
         let odd: Vec<_> = validation.findings.iter().filter(odd).collect();
         assert!(odd.is_empty(), "{odd:?}");
         for fixed in fleet.fix(&validation, &by) {
@@ -210,7 +212,7 @@ fn mend(fleet: &Fleet, clock: Clock, until: Instant) -> usize {
             assert!(!away || clock == Clock::Jumps, "{fixed:?}");
         }
         fleet.recover(&by).expect("the catalog can be asked");
-        let rebuilt = Fleet::rebuild_catalog(fleet.driver().root(), &by);
+        let rebuilt = SqliteFleet::rebuild_catalog(fleet.driver().root(), &by);
         assert!(matches!(rebuilt, Err(RebuildError::InUse { .. })));
         rounds += 1;
     }
@@ -263,7 +265,7 @@ fn check(root: &Path, clock: Clock, said: &str) -> usize {
     let options = ValidateOptions::new().depth(Depth::Full);
     let validation = fleet.validate(&options, &mut |_| {}).expect("a look");
     let odd =
-        |finding: &&tenancy::fleet::Finding| clock == Clock::Steady || finding.code() != "orphan";
+        |finding: &&tenancy::sqlite::Finding| clock == Clock::Steady || finding.code() != "orphan";
     let odd: Vec<_> = validation.findings.iter().filter(odd).collect();
     assert!(odd.is_empty(), "{odd:?}");
     marked.difference(&ending).count()

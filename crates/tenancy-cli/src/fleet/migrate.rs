@@ -1,7 +1,8 @@
 //! `tenancy migrate`.
 
 use serde::Serialize;
-use tenancy::fleet::{Fleet, Planned};
+use tenancy::fleet::{MigrationPlan, PlannedMigration, SchemaCounts};
+use tenancy::sqlite::SqliteFleet;
 
 use super::options;
 use crate::args::{Global, Migrate};
@@ -38,8 +39,8 @@ pub struct Counts {
     unknown: u64,
 }
 
-impl From<tenancy::fleet::SchemaCounts> for Counts {
-    fn from(counts: tenancy::fleet::SchemaCounts) -> Self {
+impl From<SchemaCounts> for Counts {
+    fn from(counts: SchemaCounts) -> Self {
         Self {
             newest: counts.newest,
             current: counts.current,
@@ -51,7 +52,7 @@ impl From<tenancy::fleet::SchemaCounts> for Counts {
 }
 
 /// From the catalog alone: 10,000 files are not opened to find nothing to do.
-fn check(fleet: &Fleet, out: Output) -> Result<(), Failure> {
+fn check(fleet: &SqliteFleet, out: Output) -> Result<(), Failure> {
     let counts = fleet.check()?;
     out.record(&Counts::from(counts))?;
     let newest = counts.newest;
@@ -86,10 +87,10 @@ struct Row {
     steps: Vec<String>,
 }
 
-impl From<tenancy::fleet::Plan> for Plan {
-    fn from(plan: tenancy::fleet::Plan) -> Self {
+impl From<MigrationPlan> for Plan {
+    fn from(plan: MigrationPlan) -> Self {
         let (mut tenants, mut failed) = (Vec::new(), Vec::new());
-        for Planned {
+        for PlannedMigration {
             tenant,
             from,
             steps,
@@ -103,7 +104,7 @@ impl From<tenancy::fleet::Plan> for Plan {
                     from,
                     steps: steps
                         .iter()
-                        .map(|(to, step)| format!("{to} {}", step.name()))
+                        .map(|step| format!("{} {}", step.version, step.name))
                         .collect(),
                 }),
                 Err(why) => failed.push(super::Failed {

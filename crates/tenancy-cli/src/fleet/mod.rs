@@ -9,7 +9,7 @@ pub mod validate;
 
 use serde::Serialize;
 use tenancy::TenantId;
-use tenancy::fleet::{FleetOptions, FleetReport, Progress, RunEnd};
+use tenancy::fleet::{FleetError, FleetOptions, FleetReport, Progress, RunEnd, TenantSkipped};
 
 use crate::args::{Choice, Pace};
 use crate::failure::{Failure, OneLine};
@@ -27,7 +27,8 @@ struct Report {
     current: u64,
     done: Vec<Done>,
     failed: Vec<Failed>,
-    left_out: Vec<LeftOut>,
+    #[serde(rename = "left_out")]
+    skipped: Vec<Skipped>,
     not_reached: u64,
     /// `through`, `failures`, `canary` or `stopped`.
     end: &'static str,
@@ -49,16 +50,16 @@ struct Failed {
 }
 
 #[derive(Debug, Serialize)]
-struct LeftOut {
+struct Skipped {
     tenant: String,
     why: String,
 }
 
-impl From<&tenancy::fleet::TenantLeftOut> for LeftOut {
-    fn from(left_out: &tenancy::fleet::TenantLeftOut) -> Self {
+impl From<&TenantSkipped> for Skipped {
+    fn from(skipped: &TenantSkipped) -> Self {
         Self {
-            tenant: left_out.tenant.id.to_string(),
-            why: left_out.why.to_string(),
+            tenant: skipped.tenant.id.to_string(),
+            why: skipped.why.to_string(),
         }
     }
 }
@@ -75,13 +76,13 @@ impl From<&FleetReport> for Report {
             tenant: failed.tenant.id.to_string(),
             why: OneLine(&failed.error).to_string(),
         });
-        let left_out = report.left_out.iter().map(LeftOut::from);
+        let skipped = report.skipped.iter().map(Skipped::from);
         Self {
             run: report.run,
             current: report.current,
             done: done.collect(),
             failed: failed.collect(),
-            left_out: left_out.collect(),
+            skipped: skipped.collect(),
             not_reached: report.not_reached,
             end: match report.end {
                 RunEnd::Through => "through",
@@ -117,7 +118,7 @@ fn options(choice: &Choice, pace: &Pace) -> Result<FleetOptions, Failure> {
 fn run(
     what: &'static str,
     out: Output,
-    run: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<FleetReport, tenancy::fleet::FleetError>,
+    run: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<FleetReport, FleetError>,
 ) -> Result<(), Failure> {
     interrupt::watch()?;
     let bar = out.bar(0, what);

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tenancy::catalog::TenantRef;
-use tenancy::fleet::{Fleet, RebuildError, Rebuilt};
+use tenancy::sqlite::{RebuildError, Rebuilt, SqliteFleet};
 
 use crate::args::Global;
 use crate::failure::Failure;
@@ -48,12 +48,13 @@ impl From<&Rebuilt> for Report {
 pub fn run(global: &Global, out: Output) -> Result<(), Failure> {
     let config = project::config(global)?;
     interrupt::ends_with("stopped; rebuild it again, what is done is kept".to_owned())?;
-    let rebuilt = Fleet::rebuild_catalog(&config.storage.root, &project::actor()).map_err(
-        |error| match error {
-            RebuildError::Storage(error) => tenancy::Error::from(error).into(),
-            error => Failure::Refused(error.into()),
-        },
-    )?;
+    let rebuilt =
+        SqliteFleet::rebuild_catalog(&config.storage.root, &project::actor()).map_err(|error| {
+            match error {
+                RebuildError::Storage(error) => tenancy::Error::from(error).into(),
+                error => Failure::Refused(error.into()),
+            }
+        })?;
     let texts: [(&str, &[&str]); 4] = [
         ("tenants", &[]),
         ("retired", &[]),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use tenancy::fleet::{Back, PlannedBack, RollbackPlan};
+use tenancy::fleet::{PlannedRollback, RollbackPlan, RollbackTo, SchemaStep};
 
-use super::{Failed, LeftOut, options};
+use super::{Failed, Skipped, options};
 use crate::args::{Global, Rollback};
 use crate::failure::Failure;
 use crate::output::{Output, grouped};
@@ -19,18 +19,18 @@ const NAMED: usize = 8;
 pub fn run(args: &Rollback, global: &Global, out: Output) -> Result<(), Failure> {
     let mut options = options(&args.choice, &args.pace)?;
     if args.restore_copies {
-        options = options.restore_copies();
+        options = options.restore_snapshots();
     }
     if args.no_copy {
-        options = options.without_copies();
+        options = options.without_snapshots();
     }
     let fleet = project::fleet(&project::config(global)?)?;
     if args.yes && !args.pretend {
         return super::run("rolling back", out, |progress| {
-            fleet.rollback(back(args), &options, progress)
+            fleet.rollback(extent(args), &options, progress)
         });
     }
-    let plan = fleet.plan_rollback(back(args), &options)?;
+    let plan = fleet.plan_rollback(extent(args), &options)?;
     if args.pretend {
         return Plan::from(&plan).print(out);
     }
@@ -43,12 +43,12 @@ pub fn run(args: &Rollback, global: &Global, out: Output) -> Result<(), Failure>
     })
 }
 
-fn back(args: &Rollback) -> Back {
+fn extent(args: &Rollback) -> RollbackTo {
     match (args.run, args.steps, args.to) {
-        (Some(run), _, _) => Back::Run(run),
-        (_, Some(steps), _) => Back::Steps(steps),
-        (_, _, Some(version)) => Back::To(version),
-        _ => Back::LastRun,
+        (Some(run), _, _) => RollbackTo::Run(run),
+        (_, Some(steps), _) => RollbackTo::Steps(steps),
+        (_, _, Some(version)) => RollbackTo::Version(version),
+        _ => RollbackTo::LastRun,
     }
 }
 
@@ -77,7 +77,7 @@ type Way = (Option<u32>, Option<u32>, bool);
 /// From where to where, and the scripts, for who is asked.
 fn shown(plan: &RollbackPlan) -> String {
     let mut text = String::new();
-    let mut ways: BTreeMap<Way, Vec<&PlannedBack>> = BTreeMap::new();
+    let mut ways: BTreeMap<Way, Vec<&PlannedRollback>> = BTreeMap::new();
     for tenant in &plan.tenants {
         let way = (tenant.from, tenant.to, tenant.problem.is_some());
         ways.entry(way).or_default().push(tenant);
@@ -100,7 +100,7 @@ fn shown(plan: &RollbackPlan) -> String {
         }
         let restored = tenants
             .iter()
-            .filter(|tenant| tenant.copy.is_some())
+            .filter(|tenant| tenant.snapshot.is_some())
             .count();
         if restored > 0 {
             let _ = writeln!(
@@ -135,7 +135,8 @@ struct Plan {
     current: u64,
     tenants: Vec<Row>,
     failed: Vec<Failed>,
-    left_out: Vec<LeftOut>,
+    #[serde(rename = "left_out")]
+    skipped: Vec<Skipped>,
     /// The scripts that would run, the newest first.
     scripts: Vec<Script>,
 }
@@ -163,13 +164,13 @@ struct Script {
 /// Each script once, the newest first. A tenant that goes to a copy runs none.
 fn scripts(plan: &RollbackPlan) -> Vec<Script> {
     let going = plan.tenants.iter();
-    let going = going.filter(|tenant| tenant.problem.is_none() && tenant.copy.is_none());
+    let going = going.filter(|tenant| tenant.problem.is_none() && tenant.snapshot.is_none());
     let steps = going.flat_map(|tenant| &tenant.steps);
     let mut scripts: Vec<_> = steps
-        .map(|(version, step)| Script {
-            version: *version,
-            name: step.name().to_owned(),
-            down: step.down_sql().map(str::to_owned),
+        .map(|step| Script {
+            version: step.version,
+            name: step.name.to_string(),
+            down: step.down.as_deref().map(str::to_owned),
         })
         .collect();
     scripts.sort_by(|a, b| b.cmp(a));
@@ -193,7 +194,7 @@ impl From<&RollbackPlan> for Plan {
                     to: planned.to,
                     way: way(planned.from, planned.to),
                     steps: planned.steps.iter().map(step).collect(),
-                    copy: planned.copy.as_ref().map(|copy| copy.schema),
+                    copy: planned.snapshot.as_ref().map(|of| of.schema),
                 }),
             }
         }
@@ -202,14 +203,14 @@ impl From<&RollbackPlan> for Plan {
             current: plan.current,
             tenants,
             failed,
-            left_out: plan.left_out.iter().map(LeftOut::from).collect(),
+            skipped: plan.skipped.iter().map(Skipped::from).collect(),
             scripts: scripts(plan),
         }
     }
 }
 
-fn step((version, step): &(u32, tenancy::sqlite::Migration)) -> String {
-    format!("{version} {}", step.name())
+fn step(step: &SchemaStep) -> String {
+    format!("{} {}", step.version, step.name)
 }
 
 impl Plan {

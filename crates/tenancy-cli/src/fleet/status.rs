@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 use tenancy::TenantId;
-use tenancy::fleet::{Fleet, SchemaStatus};
+use tenancy::fleet::SchemaStatus;
+use tenancy::sqlite::SqliteFleet;
 
 use super::migrate::Counts;
 use crate::args::{Global, Status};
@@ -56,7 +57,7 @@ pub fn run(args: &Status, global: &Global, out: Output) -> Result<(), Failure> {
 }
 
 /// Every tenant, page by page.
-fn pages(fleet: &Fleet) -> impl Iterator<Item = Result<SchemaStatus, Failure>> {
+fn pages(fleet: &SqliteFleet) -> impl Iterator<Item = Result<SchemaStatus, Failure>> {
     let mut page = Vec::new().into_iter();
     let mut after: Option<TenantId> = None;
     std::iter::from_fn(move || {

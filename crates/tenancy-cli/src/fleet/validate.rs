@@ -1,7 +1,7 @@
 //! `tenancy validate`.
 
 use serde::Serialize;
-use tenancy::fleet::{Finding, Fixed, Repair, ValidateOptions, Validation};
+use tenancy::sqlite::{Finding, Fixed, Repair, ValidateOptions, Validation};
 
 use super::rebuild;
 use crate::args::{Depth, Global, Validate};
@@ -93,10 +93,10 @@ pub fn run(args: &Validate, global: &Global, out: Output) -> Result<(), Failure>
     let (project, fleet) = project::open_with_fleet(&config)?;
     let options = ValidateOptions::new()
         .depth(match args.depth {
-            Depth::Names => tenancy::fleet::Depth::Names,
-            Depth::Stamps => tenancy::fleet::Depth::Stamps,
-            Depth::Quick => tenancy::fleet::Depth::Quick,
-            Depth::Full => tenancy::fleet::Depth::Full,
+            Depth::Names => tenancy::sqlite::Depth::Names,
+            Depth::Stamps => tenancy::sqlite::Depth::Stamps,
+            Depth::Quick => tenancy::sqlite::Depth::Quick,
+            Depth::Full => tenancy::sqlite::Depth::Full,
         })
         .jobs(args.jobs.into())
         .resolver(project.resolver());

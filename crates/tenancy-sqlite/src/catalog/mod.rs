@@ -2,6 +2,8 @@
 
 mod events;
 mod feed;
+mod journal;
+mod lease;
 mod maintenance;
 mod names;
 mod open;
@@ -26,14 +28,11 @@ use tenancy_core::{
 
 use crate::error::StorageError;
 use crate::root::{Root, RootLock};
+use crate::steps::Steps;
 
 pub use events::{AuditEvent, BrokenChain};
-pub use runs::Run;
-pub(crate) use runs::{NewRun, Outcome, State, Unfinished};
-pub(crate) use schemas::Known;
-pub use schemas::{SchemaStatus, TaskFailure};
+pub use lease::RunLease;
 pub(crate) use stock::Waiting;
-pub(crate) use undo::{PastRun, PastTask};
 
 /// The catalog of a storage root: `catalog.db`, out of a
 /// [`SqliteStorage`](crate::SqliteStorage). Several processes may have it open, and several
@@ -54,6 +53,8 @@ pub(crate) use undo::{PastRun, PastTask};
 pub struct SqliteCatalog(Arc<Inner>);
 
 struct Inner {
+    root: Root,
+    steps: Steps,
     path: PathBuf,
     /// One writer a process: SQLite has one a file.
     writer: Mutex<Connection>,
@@ -69,13 +70,13 @@ impl SqliteCatalog {
     /// Opens the catalog of a storage root, refuses one that is lost, and makes it if the
     /// root is new. One that an older version of this library made is brought up to date;
     /// older ones refuse it then.
-    pub(crate) fn open(root: &Root, lock: &RootLock) -> Result<Self, StorageError> {
-        Self::connect(root, open::Lost::Refuse, lock)
+    pub(crate) fn open(root: &Root, lock: &RootLock, steps: &Steps) -> Result<Self, StorageError> {
+        Self::connect(root, open::Lost::Refuse, lock, steps)
     }
 
     /// Opens the catalog of a storage root to fill it, and makes one if there is none.
     pub(crate) fn open_or_make(root: &Root, lock: &RootLock) -> Result<Self, StorageError> {
-        Self::connect(root, open::Lost::Fill, lock)
+        Self::connect(root, open::Lost::Fill, lock, &Steps::default())
     }
 
     /// Refuses a directory that has no marker, unless an older version of this library made
@@ -94,11 +95,18 @@ impl SqliteCatalog {
         open::is_old(&root.catalog())
     }
 
-    fn connect(root: &Root, lost: open::Lost, lock: &RootLock) -> Result<Self, StorageError> {
+    fn connect(
+        root: &Root,
+        lost: open::Lost,
+        lock: &RootLock,
+        steps: &Steps,
+    ) -> Result<Self, StorageError> {
         let path = root.catalog();
         let writer = open::open(root, &path, lost, lock)?;
         let feed = feed::Feed::new(open::connect(&path)?);
         Ok(Self(Arc::new(Inner {
+            root: root.clone(),
+            steps: steps.clone(),
             path,
             writer: Mutex::new(writer),
             readers: Mutex::default(),

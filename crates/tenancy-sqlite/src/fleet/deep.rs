@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use tenancy_core::{Tenant, TenantStatus};
+use tenancy_fleet::{Jobs, with_causes};
 
 use super::depth::{Depth, ValidateOptions};
 use super::drift::Expected;
 use super::findings::Problem;
-use super::run::{in_parallel, with_causes};
 use super::validate::{Comparison, Seen, is_nothing};
 use crate::catalog::Waiting;
 use crate::deadline::{Late, bounded};
@@ -27,7 +27,7 @@ impl Comparison<'_> {
     /// Opens the file of every row that has one, some at a time.
     pub(super) fn open_files(&mut self, options: &ValidateOptions<'_>) -> Result<(), RepairError> {
         let fleet = self.fleet;
-        let shared = &*fleet.driver.shared;
+        let shared = &*fleet.driver().shared;
         let seen = std::mem::take(&mut self.seen);
         let path = |(tenant, seen): (_, Seen)| {
             let path = match (seen.trashed, Place::of(tenant)) {
@@ -52,9 +52,8 @@ impl Comparison<'_> {
             // It may be another's affair by now.
             problem.filter(|_| fleet.is_as_it_was(tenant).unwrap_or(true))
         };
-        in_parallel(
+        Jobs::new(options.jobs)?.run(
             &files,
-            options.jobs,
             || true,
             look,
             |results| {
@@ -81,13 +80,13 @@ impl Comparison<'_> {
     /// waiting what was taken since.
     fn open_stock(&mut self) -> Result<(), RepairError> {
         let fleet = self.fleet;
-        for Waiting { place, .. } in fleet.catalog.stock()? {
-            let path = fleet.driver.shared.root.file(&place);
+        for Waiting { place, .. } in fleet.catalog().stock()? {
+            let path = fleet.driver().shared.root.file(&place);
             let Some(claim) = self.claim_of(&path) else {
                 continue;
             };
             // It may have been taken since.
-            if claim.id != *place.nobody().id() && fleet.catalog.is_in_stock(&place)? {
+            if claim.id != *place.nobody().id() && fleet.catalog().is_in_stock(&place)? {
                 let found = format!("stamped {}@{}", claim.id, claim.epoch).into();
                 self.find(None, Some(&path), Problem::Foreign { found });
             }
@@ -98,7 +97,7 @@ impl Comparison<'_> {
     /// Whose a file says that it is. What is gone or cannot be read says nothing.
     fn claim_of(&mut self, path: &Path) -> Option<Claim> {
         self.out.opened += 1;
-        let connection = connect_plain(path, self.fleet.driver.shared.busy_timeout);
+        let connection = connect_plain(path, self.fleet.driver().shared.busy_timeout);
         stamp::claim(&connection.ok()?).ok()?
     }
 

@@ -30,7 +30,7 @@ pub enum Depth {
 /// # let _ = options;
 /// ```
 #[derive(Debug, Clone, Copy)]
-#[must_use = "pass it to `Fleet::validate`"]
+#[must_use = "pass it to `SqliteFleet::validate`"]
 pub struct ValidateOptions<'r> {
     pub(super) depth: Depth,
     pub(super) jobs: usize,
@@ -72,16 +72,4 @@ impl<'r> ValidateOptions<'r> {
         self.resolver = Some(resolver);
         self
     }
-}
-
-/// How far a validation is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Validated {
-    /// Rows and files that were looked at.
-    pub done: u64,
-    /// All that are to be.
-    pub total: u64,
-    /// What was found until now.
-    pub findings: u64,
 }

@@ -1,4 +1,4 @@
-//! What [`Fleet::validate`](crate::Fleet::validate) finds.
+//! What [`SqliteFleet::validate`](crate::SqliteFleet::validate) finds.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ pub struct Validation {
     /// How many databases there are, those in the trash too.
     pub files: u64,
     /// How many of them are ready for tenants yet to come, made by the driver's own
-    /// migrations; see [`Fleet::fill_stock`](crate::Fleet::fill_stock).
+    /// migrations; see [`SqliteFleet::fill_stock`](crate::SqliteFleet::fill_stock).
     pub stock: u64,
     /// How many others are listed as stock: being made or removed, or of another release.
     pub other_stock: u64,
@@ -29,7 +29,7 @@ pub struct Validation {
     /// What does not fit, by tenant and path.
     pub findings: Vec<Finding>,
     /// Facts that an operator should know and that are no fault: they do not make the
-    /// root unsound, and [`Fleet::fix`](crate::Fleet::fix) leaves them alone.
+    /// root unsound, and [`SqliteFleet::fix`](crate::SqliteFleet::fix) leaves them alone.
     pub warnings: Vec<Finding>,
 }
 
@@ -232,7 +232,7 @@ impl Problem {
         !matches!(self, Self::Missing | Self::Gone)
     }
 
-    /// Whether [`Fleet::fix`](crate::Fleet::fix) knows what to do.
+    /// Whether [`SqliteFleet::fix`](crate::SqliteFleet::fix) knows what to do.
     pub const fn is_fixable(&self) -> bool {
         matches!(
             self,

@@ -7,7 +7,7 @@ use tenancy_core::{
     Actor, CatalogWriter, Tenant, TenantChange, TenantId, TenantStatus, WriteError,
 };
 
-use super::Fleet;
+use super::SqliteFleet;
 use super::findings::{Finding, Problem, Validation};
 use super::validate::is_nothing;
 use crate::error::RepairError;
@@ -48,7 +48,7 @@ fn main_of(sidecar: &Path) -> PathBuf {
     sidecar.with_file_name(main.unwrap_or_default())
 }
 
-impl Fleet {
+impl SqliteFleet {
     /// Mends what can be mended without a person's decision, and says what was done:
     /// files that are nobody's go to quarantine, and half-done retirements are completed.
     /// Nothing is deleted. Each finding is looked at again first. What is not
@@ -62,7 +62,7 @@ impl Fleet {
         if findings.is_empty() {
             return Vec::new();
         }
-        let lease = self.lease("fix", by);
+        let lease = self.catalog().take_lease("fix", by);
         let fix = |finding: &Finding| match &lease {
             Ok(_) => self.fix_one(finding, by),
             Err(why) => Err(why.to_repair_error()),
@@ -87,7 +87,7 @@ impl Fleet {
             (Problem::InTrash | Problem::Closed | Problem::NoWal, Some(id)) => self.reopen(id),
             (Problem::Superseded, Some(id)) => {
                 if let Some(tenant) = self.of_status(id, |_| true)? {
-                    self.driver.shared.put_away(&tenant, Duration::ZERO)?;
+                    self.driver().shared.put_away(&tenant, Duration::ZERO)?;
                 }
                 Ok(Repair::Retired)
             }
@@ -95,7 +95,7 @@ impl Fleet {
                 Ok(Repair::Nothing)
             }
             (Problem::Owner { .. }, _) => {
-                give_back(path, self.driver.shared.root.path())?;
+                give_back(path, self.driver().shared.root.path())?;
                 Ok(Repair::Given)
             }
             (Problem::Mode { expected, .. }, _) => {
@@ -115,7 +115,7 @@ impl Fleet {
             return self.quarantine(path);
         };
         // Whoever puts a file in place has its row first, and this lock then.
-        let _dir = self.driver.shared.root.lock_dir(&place)?;
+        let _dir = self.driver().shared.root.lock_dir(&place)?;
         match self.is_orphan(&place, path)? {
             true => self.quarantine(path),
             false => Ok(Repair::Nothing),
@@ -126,7 +126,7 @@ impl Fleet {
         if is_nothing(path)? {
             return Ok(Repair::Nothing);
         }
-        let shared = &self.driver.shared;
+        let shared = &self.driver().shared;
         shared.step("move to quarantine")?;
         Ok(Repair::Quarantined(shared.root.quarantine(path)?))
     }
@@ -138,13 +138,13 @@ impl Fleet {
         };
         // Whoever revives it at this moment is told of the conflict, or has won.
         let retiring = TenantChange::status(TenantStatus::Retiring);
-        let tenant = match self.catalog.update(id, tenant.version(), retiring, by) {
+        let tenant = match self.catalog().update(id, tenant.version(), retiring, by) {
             Err(WriteError::Conflict { .. } | WriteError::Unknown { .. }) => {
                 return Ok(Repair::Nothing);
             }
             touched => touched?,
         };
-        self.driver.shared.retire(&tenant, Duration::ZERO)?;
+        self.driver().shared.retire(&tenant, Duration::ZERO)?;
         Ok(Repair::Retired)
     }
 
@@ -155,7 +155,7 @@ impl Fleet {
         let Some(tenant) = self.of_status(id, in_use)? else {
             return Ok(Repair::Nothing);
         };
-        self.driver.shared.revive(&tenant)?;
+        self.driver().shared.revive(&tenant)?;
         Ok(Repair::Revived)
     }
 
@@ -165,7 +165,7 @@ impl Fleet {
         id: &TenantId,
         is: impl FnOnce(TenantStatus) -> bool,
     ) -> Result<Option<Tenant>, RepairError> {
-        let tenant = self.catalog.by_id(id)?;
+        let tenant = self.catalog().by_id(id)?;
         Ok(tenant.filter(|tenant| is(tenant.status())))
     }
 }

@@ -1,84 +1,82 @@
-//! [`Fleet`]: all tenants of a storage root at once, for operators.
+//! [`SqliteFleet`]: all tenants of a storage root at once, for operators.
 
 mod deep;
 mod depth;
 mod drift;
+mod driver;
 mod findings;
 mod fix;
-mod lease;
-mod migrate;
-mod options;
 mod owners;
 mod rebuild;
 mod recover;
-mod report;
-mod restore;
-mod rollback;
-mod run;
-mod seed;
-mod status;
 mod stock;
 mod survey;
 mod trash;
-mod undo;
 mod validate;
 
 use std::fmt;
+use std::ops::Deref;
+
+use tenancy_fleet::Fleet;
 
 use crate::{SqliteCatalog, SqliteDriver};
 
-pub use depth::{Depth, ValidateOptions, Validated};
+pub use depth::{Depth, ValidateOptions};
 pub use findings::{Finding, Problem, Validation};
 pub use fix::{Fixed, Repair};
-pub use lease::RunHolder;
-pub use migrate::{Plan, Planned};
-pub use options::{FleetOptions, Stop};
 pub use rebuild::Rebuilt;
 pub use recover::Recovered;
-pub use report::{FleetReport, LeftOut, Progress, RunEnd, TenantDone, TenantFailed, TenantLeftOut};
-pub use restore::KeptCopy;
-pub use rollback::{Back, PlannedBack, RollbackPlan};
-pub use status::SchemaCounts;
 pub use stock::Stock;
-pub use trash::{Snapshot, TrashedFile};
+pub use trash::{SnapshotFile, TrashedFile};
 
-/// All tenants of a storage root: the driver of their files with the catalog that
-/// lists them. What an operator does to many tenants, or to files and rows together,
-/// is here; one tenant's life is the facade's affair. Cloning is cheap.
+/// All tenants of a storage root, for operators: a [`Fleet`] of SQLite files, to which it
+/// dereferences, and the operations on files and rows together that a server's databases do not
+/// have. Cloning is cheap.
 ///
 /// ```
-/// use tenancy_sqlite::SqliteStorage;
+/// use tenancy_core::{Actor, CatalogWriter, NewTenant, Provisioner};
+/// use tenancy_fleet::{FleetOptions, RollbackTo};
+/// use tenancy_sqlite::{Migration, Migrations, SqliteStorage};
 ///
-/// let root = tempfile::tempdir()?;
-/// let fleet = SqliteStorage::create(root.path())?.fleet();
-/// # let _ = fleet;
+/// # let dir = tempfile::tempdir()?;
+/// # let root = dir.path();
+/// # let storage = SqliteStorage::create(root)?;
+/// # let mut acme = NewTenant::new("acme".parse()?);
+/// # acme.placement = storage.driver().place(&acme.id)?;
+/// # storage.driver().provision(&storage.catalog().insert(acme, &Actor::new("docs"))?)?;
+/// let notes = Migration::new("notes", "CREATE TABLE notes (text TEXT NOT NULL) STRICT")
+///     .down("DROP TABLE notes");
+/// let storage = SqliteStorage::builder(root).migrations(Migrations::new([notes])?).open()?;
+/// let fleet = storage.fleet();
+/// let report = fleet.migrate(&FleetOptions::new().canary(1), |at| {
+///     eprintln!("{} of {}, {} failed", at.done, at.total, at.failed);
+/// })?;
+/// assert_eq!((report.done.len(), report.is_complete()), (1, true));
+///
+/// let report = fleet.rollback(RollbackTo::LastRun, &FleetOptions::new(), |_| {})?;
+/// assert_eq!((report.done[0].from, report.done[0].to), (1, 0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Fleet {
-    driver: SqliteDriver,
-    catalog: SqliteCatalog,
-}
+pub struct SqliteFleet(Fleet<SqliteDriver, SqliteCatalog>);
 
-impl Fleet {
-    /// The driver and the catalog of one root.
+impl SqliteFleet {
+    /// Returns the fleet of one root.
     pub(crate) fn new(driver: SqliteDriver, catalog: SqliteCatalog) -> Self {
-        Self { driver, catalog }
-    }
-
-    /// The driver of its files.
-    pub fn driver(&self) -> &SqliteDriver {
-        &self.driver
-    }
-
-    /// The catalog that lists its tenants.
-    pub fn catalog(&self) -> &SqliteCatalog {
-        &self.catalog
+        Self(Fleet::new(driver, catalog))
     }
 }
 
-impl fmt::Debug for Fleet {
+impl Deref for SqliteFleet {
+    type Target = Fleet<SqliteDriver, SqliteCatalog>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SqliteFleet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Fleet").field(&self.driver).finish()
+        f.debug_tuple("SqliteFleet").field(self.driver()).finish()
     }
 }

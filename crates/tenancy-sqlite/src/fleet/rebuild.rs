@@ -9,9 +9,9 @@ use rusqlite::Connection;
 use tenancy_core::{
     Actor, Epoch, Maintenance, Placement, Tenant, TenantId, TenantRef, TenantStatus,
 };
+use tenancy_fleet::Jobs;
 
-use super::Fleet;
-use super::run::in_parallel;
+use super::SqliteFleet;
 use super::survey::{shards, survey, survey_trash};
 use super::validate::is_nothing;
 use crate::catalog::SqliteCatalog;
@@ -29,7 +29,7 @@ const JOBS: usize = 4;
 /// Nobody else is there whom one could wait for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What [`Fleet::rebuild_catalog`] made of a storage root.
+/// What [`SqliteFleet::rebuild_catalog`] made of a storage root.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Rebuilt {
@@ -84,7 +84,7 @@ impl Found {
     }
 }
 
-impl Fleet {
+impl SqliteFleet {
     /// Makes a new catalog from what the files below `root` say of themselves, when
     /// `catalog.db` is lost or damaged. No other process may use the root, and this one
     /// must not have a driver for it. A damaged catalog goes to quarantine first; a sound
@@ -102,10 +102,10 @@ impl Fleet {
     ///
     /// ```
     /// use tenancy_core::Actor;
-    /// use tenancy_sqlite::{Fleet, SqliteStorage};
+    /// use tenancy_sqlite::{SqliteFleet, SqliteStorage};
     /// # let root = tempfile::tempdir()?;
     /// # drop(SqliteStorage::create(root.path())?);
-    /// let rebuilt = Fleet::rebuild_catalog(root.path(), &Actor::new("ada"))?;
+    /// let rebuilt = SqliteFleet::rebuild_catalog(root.path(), &Actor::new("ada"))?;
     /// println!("{} tenants; bring each up again", rebuilt.tenants.len());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -213,9 +213,8 @@ fn look_at_all(root: &Root) -> Result<(Vec<Found>, Vec<PathBuf>), RepairError> {
                 .ok()?,
         })
     };
-    in_parallel(
+    Jobs::new(JOBS)?.run(
         &files,
-        JOBS,
         || true,
         look,
         |results| {

@@ -2,7 +2,7 @@
 
 use tenancy_core::{Actor, TenantRef, TenantStatus};
 
-use super::Fleet;
+use super::SqliteFleet;
 use super::findings::{Finding, Problem};
 use super::fix::{Fixed, Repair};
 use super::validate::is_nothing;
@@ -12,7 +12,7 @@ use crate::place::Place;
 /// How many rows are read at a time.
 const PAGE: usize = 1_000;
 
-/// What [`Fleet::recover`] found half done.
+/// What [`SqliteFleet::recover`] found half done.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Recovered {
@@ -34,7 +34,7 @@ impl Recovered {
     }
 }
 
-impl Fleet {
+impl SqliteFleet {
     /// Takes up what killed processes left half done. Whatever end of a tenant was cut
     /// off, it is a retired tenant afterwards: nothing of it is deleted, and its file is
     /// in the trash. A file that somebody has open is left alone.
@@ -63,7 +63,7 @@ impl Fleet {
         })?;
         // Only what is to be touched is kept: there may be many retired tenants.
         let mut half = Vec::new();
-        let root = &self.driver.shared.root;
+        let root = &self.driver().shared.root;
         let mut trashed = None;
         self.each_of(TenantStatus::Retiring, |tenant| {
             let Ok(place) = Place::of(tenant) else {
@@ -91,7 +91,7 @@ impl Fleet {
             let Some(tenant) = finding.tenant.clone() else {
                 continue;
             };
-            self.driver.shared.step("finish retiring")?;
+            self.driver().shared.step("finish retiring")?;
             let result = self.finish_retiring(&tenant.id, by);
             if !matches!(result, Ok(Repair::Nothing)) {
                 recovered.retired.push(Fixed { finding, result });
@@ -107,7 +107,7 @@ impl Fleet {
     ) -> Result<(), RepairError> {
         let mut last = None;
         loop {
-            let page = self.catalog.page_of_status(status, last.as_ref(), PAGE)?;
+            let page = self.catalog().page_of_status(status, last.as_ref(), PAGE)?;
             for tenant in &page {
                 f(tenant)?;
             }

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tenancy_core::{Actor, Placement, Tenant};
 
-use super::Fleet;
+use super::SqliteFleet;
 use crate::catalog::Waiting;
 use crate::error::{FileError, InvalidStock, RepairError};
 use crate::place::Place;
@@ -16,7 +16,7 @@ const LAPSE_MS: i64 = 60_000;
 /// or has had its turn.
 const TURN_MS: i64 = 60 * LAPSE_MS;
 
-/// What [`Fleet::fill_stock`] left.
+/// What [`SqliteFleet::fill_stock`] left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stock {
@@ -44,7 +44,7 @@ impl Stock {
     }
 }
 
-impl Fleet {
+impl SqliteFleet {
     /// Makes databases for tenants yet to come, until `wanted` (0 to 10,000) are ready, at
     /// most a hundred a call, with about the waits for the disk of one. A creation takes
     /// one of them, if it was made by the same migrations, in the write that inserts the
@@ -78,9 +78,9 @@ impl Fleet {
     /// by a later call.
     pub fn fill_stock(&self, wanted: usize, by: &Actor) -> Result<Stock, RepairError> {
         Stock::check(wanted)?;
-        let shared = &*self.driver.shared;
-        let newest = self.driver.migrations().newest();
-        let waiting = self.catalog.stock()?;
+        let shared = &*self.driver().shared;
+        let newest = self.driver().migrations().newest();
+        let waiting = self.catalog().stock()?;
         let now_ms = now_ms();
         // What is in the future was begun before the clock was set back.
         let is_over = |w: &Waiting, ms: i64| w.at_ms.abs_diff(now_ms) > ms.unsigned_abs();
@@ -108,14 +108,14 @@ impl Fleet {
     }
 
     fn make_stock(&self, wanted: usize, there: usize, by: &Actor) -> Result<usize, RepairError> {
-        let shared = &*self.driver.shared;
+        let shared = &*self.driver().shared;
         let draw = |_| Place::draw();
         let drawn = (there..wanted).take(BATCH).map(draw);
         let drawn: Vec<Placement> = drawn.collect::<Result<_, _>>()?;
-        let like = (&*shared.fingerprint, self.driver.migrations().newest());
+        let like = (&*shared.fingerprint, self.driver().migrations().newest());
         // Listed first: whatever happens next, its file is not an unknown one.
         let begun = self
-            .catalog
+            .catalog()
             .begin_stock(like, (wanted, &drawn), LAPSE_MS, by)?;
         shared.step("make the stock")?;
         let nobodies: Vec<Tenant> = begun.iter().map(Place::nobody).collect();
@@ -123,15 +123,15 @@ impl Fleet {
         let is_made = |(place, made): (_, &Result<_, FileError>)| made.is_ok().then_some(place);
         let ready: Vec<&Place> = begun.iter().zip(&made).filter_map(is_made).collect();
         shared.step("list the stock")?;
-        self.catalog.end_stock(&ready, by)?;
+        self.catalog().end_stock(&ready, by)?;
         let failed = made.into_iter().find_map(Result::err);
         failed.map_or(Ok(ready.len()), |error| Err(error.into()))
     }
 
     fn remove_stock(&self, places: &[&Place], by: &Actor) -> Result<usize, RepairError> {
         // Who took one meanwhile has it; the others nobody can take any more.
-        let mut gone = self.catalog.withdraw_stock(places, by)?;
-        let shared = &*self.driver.shared;
+        let mut gone = self.catalog().withdraw_stock(places, by)?;
+        let shared = &*self.driver().shared;
         let mut failed = None;
         gone.retain(|place| match shared.destroy(&place.nobody()) {
             Ok(()) => true,
@@ -147,7 +147,7 @@ impl Fleet {
             // What a killed one staged would come back.
             shared.root.clear_staged(&gone.iter().collect())?;
         }
-        self.catalog.forget_stock(&gone, by)?;
+        self.catalog().forget_stock(&gone, by)?;
         failed.map_or(Ok(gone.len()), |error| Err(error.into()))
     }
 }

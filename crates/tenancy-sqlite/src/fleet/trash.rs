@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tenancy_core::{Actor, CatalogWriter, Epoch, Tenant, TenantRef, TenantStatus};
 
-use super::Fleet;
+use super::SqliteFleet;
 use crate::error::{IoError, RepairError};
 use crate::root::remove_file;
 use crate::trash::Trashed;
@@ -35,7 +35,7 @@ pub struct TrashedFile {
 /// A copy of a tenant's file that a run kept, with the time until which it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Snapshot {
+pub struct SnapshotFile {
     /// The tenant, with the incarnation that was copied; `None` when no tenant has the
     /// place that the copy was made of.
     pub tenant: Option<TenantRef>,
@@ -58,7 +58,7 @@ impl TrashedFile {
     }
 }
 
-impl Snapshot {
+impl SnapshotFile {
     /// Returns whether the retention has ended.
     pub fn is_expired(&self) -> bool {
         is_over(self.until)
@@ -69,7 +69,7 @@ fn is_over(until: Option<SystemTime>) -> bool {
     until.is_some_and(|until| until <= SystemTime::now())
 }
 
-impl Fleet {
+impl SqliteFleet {
     /// Lists the files in the trash that belong to a tenant, those of the longest
     /// retention last. Files that no tenant has are found by
     /// [`validate`](Self::validate).
@@ -88,7 +88,7 @@ impl Fleet {
     /// Returns an error if the catalog or the trash cannot be read.
     pub fn trash(&self) -> Result<Vec<TrashedFile>, RepairError> {
         let mut files = Vec::new();
-        for trashed in self.driver.shared.root.trashed()? {
+        for trashed in self.driver().shared.root.trashed()? {
             if let Some((_, file)) = self.look_up(&trashed)? {
                 files.push(file);
             }
@@ -120,7 +120,7 @@ impl Fleet {
     /// Returns an error if the catalog or a file refuses; the tenants before it are
     /// destroyed, and the call may be repeated.
     pub fn empty_trash(&self, by: &Actor) -> Result<Vec<TenantRef>, RepairError> {
-        let shared = &self.driver.shared;
+        let shared = &self.driver().shared;
         let mut gone = Vec::new();
         for trashed in shared.root.trashed()? {
             let Some((tenant, file)) = self.look_up(&trashed)? else {
@@ -131,7 +131,7 @@ impl Fleet {
             }
             if file.retired {
                 shared.remove_copies(&tenant)?;
-                self.catalog.remove(tenant.id(), tenant.version(), by)?;
+                self.catalog().remove(tenant.id(), tenant.version(), by)?;
                 gone.push(file.tenant);
             }
         }
@@ -143,16 +143,16 @@ impl Fleet {
     ///
     /// # Errors
     /// Returns an error if the catalog or a directory cannot be read.
-    pub fn snapshots(&self) -> Result<Vec<Snapshot>, RepairError> {
-        let shared = &self.driver.shared;
+    pub fn snapshots(&self) -> Result<Vec<SnapshotFile>, RepairError> {
+        let shared = &self.driver().shared;
         let mut snapshots = Vec::new();
         for copy in shared.root.copies()? {
-            let owner = self.catalog.at_place(&copy.place)?;
+            let owner = self.catalog().at_place(&copy.place)?;
             let Some((times, bytes)) = look_at(&copy.path)? else {
                 continue;
             };
             let since = times.max(copy.made);
-            snapshots.push(Snapshot {
+            snapshots.push(SnapshotFile {
                 tenant: owner.map(|tenant| of_epoch(&tenant, copy.place.epoch)),
                 schema: copy.schema,
                 since,
@@ -171,12 +171,29 @@ impl Fleet {
     /// # Errors
     /// Returns an error if the catalog cannot be read or a file refuses; the copies before
     /// it are removed, and the call may be repeated.
-    pub fn remove_expired_snapshots(&self) -> Result<Vec<Snapshot>, RepairError> {
+    pub fn remove_expired_snapshots(&self) -> Result<Vec<SnapshotFile>, RepairError> {
         let mut removed = Vec::new();
         for snapshot in self.snapshots()? {
             if snapshot.is_expired() {
                 remove_file(&snapshot.path)?;
                 removed.push(snapshot);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Removes all snapshots that are older than this, and returns their number. Call it when a
+    /// release has proven itself, before their retention ends.
+    ///
+    /// # Errors
+    /// Returns an error if they cannot be listed or removed.
+    pub fn remove_snapshots(&self, older_than: Duration) -> Result<u64, RepairError> {
+        let root = &self.driver().shared.root;
+        let mut removed = 0;
+        for copy in root.copies()? {
+            if copy.made.elapsed().is_ok_and(|age| age >= older_than) {
+                root.remove_copy(&copy)?;
+                removed += 1;
             }
         }
         Ok(removed)
@@ -188,7 +205,7 @@ impl Fleet {
         &self,
         trashed: &Trashed,
     ) -> Result<Option<(Tenant, TrashedFile)>, RepairError> {
-        let Some(tenant) = self.catalog.at_place(&trashed.place)? else {
+        let Some(tenant) = self.catalog().at_place(&trashed.place)? else {
             return Ok(None);
         };
         let epoch = trashed.place.epoch;
@@ -201,13 +218,13 @@ impl Fleet {
         let mut since = changed.max(UNIX_EPOCH + Duration::from_secs(trashed.at));
         if retired {
             // Of an earlier incarnation the row says nothing: it changes with the tenant.
-            since = since.max(self.catalog.latest_event_until(tenant.version())?);
+            since = since.max(self.catalog().latest_event_until(tenant.version())?);
         }
         let file = TrashedFile {
             tenant: of_epoch(&tenant, epoch),
             retired,
             since,
-            until: since.checked_add(self.driver.shared.trash_retention),
+            until: since.checked_add(self.driver().shared.trash_retention),
             bytes,
             path: trashed.path.clone(),
         };

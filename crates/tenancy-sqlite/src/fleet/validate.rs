@@ -7,18 +7,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use tenancy_core::{Name, Resolver, Tenant, TenantStatus};
+use tenancy_fleet::{Jobs, Progress};
 
-use super::Fleet;
-use super::depth::{Depth, ValidateOptions, Validated};
+use super::SqliteFleet;
+use super::depth::{Depth, ValidateOptions};
 use super::findings::{Finding, Problem, Validation};
-use super::options::check_jobs;
 use super::survey::{shards, survey, survey_trash};
 use crate::error::{IoError, RepairError};
 use crate::place::{Place, PlaceKey};
 use crate::root::{Found, look};
 use crate::trash::Trashed;
 
-impl Fleet {
+impl SqliteFleet {
     /// Compares the catalog with the files, and tells `progress` now and then. It
     /// changes nothing, and others may go on meanwhile: what does not fit at first is
     /// looked at again before it is reported.
@@ -42,11 +42,11 @@ impl Fleet {
     pub fn validate(
         &self,
         options: &ValidateOptions<'_>,
-        progress: &mut dyn FnMut(Validated),
+        progress: &mut dyn FnMut(Progress),
     ) -> Result<Validation, RepairError> {
-        check_jobs(options.jobs)?;
+        Jobs::new(options.jobs)?;
         // Before the files: what is made meanwhile has a row that is found later.
-        let rows = self.catalog.all()?;
+        let rows = self.catalog().all()?;
         let mut comparison = Comparison::new(self, &rows, options, progress)?;
         comparison.stock()?;
         comparison.files()?;
@@ -85,7 +85,7 @@ enum Owner {
 }
 
 pub(super) struct Comparison<'v> {
-    pub(super) fleet: &'v Fleet,
+    pub(super) fleet: &'v SqliteFleet,
     pub(super) rows: &'v [Tenant],
     /// The row of each locator.
     places: HashMap<u128, usize>,
@@ -96,18 +96,18 @@ pub(super) struct Comparison<'v> {
     pub(super) owner: u32,
     /// Files and directories with another owner or mode, and the row of those that have one.
     pub(super) suspects: Vec<(Option<usize>, PathBuf)>,
-    pub(super) progress: &'v mut dyn FnMut(Validated),
-    pub(super) at: Validated,
+    pub(super) progress: &'v mut dyn FnMut(Progress),
+    pub(super) at: Progress,
 }
 
 impl<'v> Comparison<'v> {
     fn new(
-        fleet: &'v Fleet,
+        fleet: &'v SqliteFleet,
         rows: &'v [Tenant],
         options: &ValidateOptions<'_>,
-        progress: &'v mut dyn FnMut(Validated),
+        progress: &'v mut dyn FnMut(Progress),
     ) -> Result<Self, IoError> {
-        let root = fleet.driver.shared.root.path();
+        let root = fleet.driver().shared.root.path();
         let meta = fs::metadata(root).map_err(IoError::at(root, "looked at"))?;
         let rounds = if options.depth > Depth::Names { 2 } else { 1 };
         let out = Validation {
@@ -119,9 +119,9 @@ impl<'v> Comparison<'v> {
             rows,
             places: HashMap::with_capacity(rows.len()),
             seen: vec![Seen::default(); rows.len()],
-            at: Validated {
+            at: Progress {
                 total: out.tenants * rounds,
-                ..Validated::default()
+                ..Progress::default()
             },
             out,
             owner: meta.uid(),
@@ -140,13 +140,13 @@ impl<'v> Comparison<'v> {
 
     pub(super) fn tell(&mut self, more: u64) {
         self.at.done = (self.at.done + more).min(self.at.total);
-        self.at.findings = self.out.findings.len() as u64;
+        self.at.failed = self.out.findings.len() as u64;
         (self.progress)(self.at);
     }
 
     fn stock(&mut self) -> Result<(), RepairError> {
-        let fingerprint = &self.fleet.driver.shared.fingerprint;
-        for waiting in self.fleet.catalog.stock()? {
+        let fingerprint = &self.fleet.driver().shared.fingerprint;
+        for waiting in self.fleet.catalog().stock()? {
             match waiting.ready && waiting.fingerprint == *fingerprint {
                 true => self.out.stock += 1,
                 false => self.out.other_stock += 1,
@@ -164,7 +164,7 @@ impl<'v> Comparison<'v> {
                 Err(_) => self.find(Some(tenant), None, Problem::Placement),
             }
         }
-        let root = &self.fleet.driver.shared.root;
+        let root = &self.fleet.driver().shared.root;
         let (shards, strays) = shards(root)?;
         self.strays(strays);
         for shard in shards {
@@ -266,7 +266,7 @@ impl<'v> Comparison<'v> {
     }
 
     fn trash(&mut self) -> Result<(), RepairError> {
-        let (trashed, strays) = survey_trash(&self.fleet.driver.shared.root)?;
+        let (trashed, strays) = survey_trash(&self.fleet.driver().shared.root)?;
         self.strays(strays);
         self.out.files += trashed.len() as u64;
         for trashed in trashed {
@@ -303,7 +303,7 @@ impl<'v> Comparison<'v> {
                 }
                 continue;
             }
-            let shared = &self.fleet.driver.shared;
+            let shared = &self.fleet.driver().shared;
             let retiring = tenant.status() == TenantStatus::Retiring;
             let seen = &self.seen[row];
             let (path, problem) = match (&seen.trashed, seen.in_place) {
@@ -328,7 +328,7 @@ impl<'v> Comparison<'v> {
 
     /// Names that route to nobody, or to somebody else.
     fn names(&mut self, resolver: &Resolver) -> Result<(), RepairError> {
-        let names = self.fleet.catalog.all_names()?;
+        let names = self.fleet.catalog().all_names()?;
         let mut found = Vec::new();
         for (label, tenant) in names.labels {
             if resolver.is_reserved(&label) {
@@ -354,10 +354,10 @@ impl<'v> Comparison<'v> {
     }
 
     fn events(&mut self) -> Result<(), RepairError> {
-        match self.fleet.catalog.check_events()? {
+        match self.fleet.catalog().check_events()? {
             Ok(events) => self.out.events = events,
             Err(broken) => {
-                let path = self.fleet.catalog.path();
+                let path = self.fleet.catalog().path();
                 self.find(None, Some(path), Problem::BrokenChain { at: broken.at });
             }
         }
@@ -365,21 +365,21 @@ impl<'v> Comparison<'v> {
     }
 }
 
-impl Fleet {
+impl SqliteFleet {
     /// Does no row name this place, and is the file still there?
     pub(super) fn is_orphan(&self, place: &Place, path: &Path) -> Result<bool, RepairError> {
         // The stock first: who takes a file from it has it before it is off the list.
-        if self.catalog.is_in_stock(place)? {
+        if self.catalog().is_in_stock(place)? {
             return Ok(false);
         }
-        let owner = self.catalog.at_place(place)?;
+        let owner = self.catalog().at_place(place)?;
         let owned = owner.is_some_and(|owner| owner.epoch() == place.epoch);
         Ok(!owned && !is_nothing(path)?)
     }
 
     /// Is the row still the one that was read?
     pub(super) fn is_as_it_was(&self, tenant: &Tenant) -> Result<bool, RepairError> {
-        let now = self.catalog.by_id(tenant.id())?;
+        let now = self.catalog().by_id(tenant.id())?;
         Ok(now.is_some_and(|now| now.version() == tenant.version()))
     }
 }

@@ -9,10 +9,10 @@ use std::path::Path;
 use r2d2::ManageConnection;
 use rusqlite::Connection;
 use tenancy_core::{Provisioner, SchemaTarget, Tenant};
+use tenancy_fleet::Keep;
 use tenancy_pool::Driver;
 
 use super::{Hazard, without};
-use crate::migrate::Keep;
 use crate::place::Place;
 use crate::{
     FileError, MigrateError, Migration, Migrations, OpenError, SqliteDriver, SqliteStorage,
@@ -58,7 +58,7 @@ fn count(connection: &Connection, sql: &str) -> i64 {
 fn migrate(driver: &SqliteDriver, tenant: &Tenant) -> Result<(), MigrateError> {
     match driver
         .shared
-        .migrate(tenant, SchemaTarget::Latest, Keep::Copies)
+        .migrate(tenant, SchemaTarget::Latest, Keep::IfIrreversible)
     {
         Ok(_) => Ok(()),
         Err(FileError::Migrate(error)) => Err(error),

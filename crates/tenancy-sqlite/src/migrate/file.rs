@@ -1,23 +1,12 @@
 //! Migrating a tenant's file.
 
 use tenancy_core::{Migrated, SchemaTarget, Tenant};
+use tenancy_fleet::Keep;
 
 use super::{Order, check_history, run_order};
 use crate::driver::Shared;
 use crate::error::FileError;
 use crate::manager::{open, open_to_migrate};
-
-/// Whether a file is copied before its first step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keep {
-    /// If there is no script for the way back. A later copy of the same version takes
-    /// the place of an earlier one.
-    Copies,
-    /// Always, beside the copies of other runs: a script for the way back drops what only
-    /// the newer tables and columns hold.
-    OfRun(u64),
-    Nothing,
-}
 
 impl Shared {
     /// Brings the schema of a tenant's file to `target`.
@@ -46,7 +35,7 @@ impl Shared {
         };
         // Once, before the first step: a way back to any later one leads over it, too.
         let copy = match keep {
-            Keep::Copies => self.migrations.irreversible(from, to).is_some(),
+            Keep::IfIrreversible => self.migrations.irreversible(from, to).is_some(),
             Keep::OfRun(_) => true,
             Keep::Nothing => false,
         };

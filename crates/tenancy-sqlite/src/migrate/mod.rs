@@ -13,7 +13,6 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{IoError, MigrationsError};
 
-pub(crate) use file::Keep;
 pub(crate) use run::{Order, check_history, run, run_order};
 pub(crate) use script::{Fault, run_script};
 

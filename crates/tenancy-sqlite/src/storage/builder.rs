@@ -10,7 +10,7 @@ use tenancy_core::{Event, Tenant, emit};
 
 use super::SqliteStorage;
 use crate::catalog::SqliteCatalog;
-use crate::driver::{Behind, Durability, OnConnect, OnStep, Shared, SqliteDriver};
+use crate::driver::{Behind, Durability, OnConnect, Shared, SqliteDriver};
 use crate::error::{IoError, StorageError};
 use crate::fleet::Stock;
 use crate::harden::{Hardening, Limits};
@@ -20,6 +20,7 @@ use crate::network::FileSystems;
 use crate::quota::Quota;
 use crate::root::{Root, RootLock, holds_files};
 use crate::seeds::Seeds;
+use crate::steps::Steps;
 use crate::template::fingerprint;
 
 /// As long as a check-out waits for a connection by default: who got one waits no
@@ -70,7 +71,7 @@ pub struct SqliteStorageBuilder {
     quota: Quota,
     max_wal_bytes: u64,
     on_connect: Option<Box<OnConnect>>,
-    on_step: Option<Box<OnStep>>,
+    steps: Steps,
     stock: Option<usize>,
 }
 
@@ -93,7 +94,7 @@ impl SqliteStorageBuilder {
             max_wal_bytes: MAX_WAL_BYTES,
             quota: Quota::default(),
             on_connect: None,
-            on_step: None,
+            steps: Steps::default(),
             stock: None,
         }
     }
@@ -106,7 +107,7 @@ impl SqliteStorageBuilder {
     }
 
     /// What a tenant's database is filled with when that is asked for, by
-    /// [`Fleet::seed`](crate::Fleet::seed) or `Provisioner::seed`; nothing unless said.
+    /// [`Fleet::seed`](tenancy_fleet::Fleet::seed) or `Provisioner::seed`; nothing unless said.
     /// [`Seeds::new`] says what it refuses.
     pub fn seeds(mut self, seeds: Seeds) -> Self {
         self.seeds = seeds;
@@ -190,7 +191,7 @@ impl SqliteStorageBuilder {
 
     /// Sets for how long a retired tenant's file is kept in the trash, where it can be
     /// revived: any number of whole seconds, 30 days by default. Nothing happens at the
-    /// end of it: from then on [`Fleet::empty_trash`](crate::Fleet::empty_trash) destroys
+    /// end of it: from then on [`SqliteFleet::empty_trash`](crate::SqliteFleet::empty_trash) destroys
     /// the tenant when it is called, and a validation warns of it.
     pub fn trash_retention(mut self, retention: Duration) -> Self {
         self.trash_retention = retention;
@@ -199,7 +200,7 @@ impl SqliteStorageBuilder {
 
     /// Sets for how long the copies are kept that runs make of tenants' files: any number
     /// of whole seconds, 30 days by default. From then on
-    /// [`Fleet::remove_expired_snapshots`](crate::Fleet::remove_expired_snapshots) removes
+    /// [`SqliteFleet::remove_expired_snapshots`](crate::SqliteFleet::remove_expired_snapshots) removes
     /// them when it is called.
     pub fn snapshot_retention(mut self, retention: Duration) -> Self {
         self.snapshot_retention = retention;
@@ -309,14 +310,14 @@ impl SqliteStorageBuilder {
         mut self,
         f: impl Fn(&'static str) -> std::io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        self.on_step = Some(Box::new(f));
+        self.steps = Steps::new(f);
         self
     }
 
     /// Keeps this many databases, 0 to 10,000, ready for tenants yet to come: a creation
     /// takes one and is one write to the catalog then. 0 removes those that are there;
     /// defaults to leaving them as they are. The facade's upkeep makes them by
-    /// [`Fleet::fill_stock`](crate::Fleet::fill_stock); nothing else reads this.
+    /// [`SqliteFleet::fill_stock`](crate::SqliteFleet::fill_stock); nothing else reads this.
     pub fn stock(mut self, ready: usize) -> Self {
         self.stock = Some(ready);
         self
@@ -333,7 +334,7 @@ impl SqliteStorageBuilder {
         let step = |name| self.step(name);
         let make = |root: &Root, lock: &RootLock| {
             step("make the catalog")?;
-            SqliteCatalog::open(root, lock)
+            SqliteCatalog::open(root, lock, &self.steps)
         };
         let (root, catalog) = Root::create(
             &self.root,
@@ -361,7 +362,7 @@ impl SqliteStorageBuilder {
             if SqliteCatalog::is_old(root)? {
                 step("upgrade the catalog")?;
             }
-            SqliteCatalog::open(root, lock)
+            SqliteCatalog::open(root, lock, &self.steps)
         };
         let unmarked = SqliteCatalog::refuse_unmarked;
         let (root, catalog) = Root::open(&self.root, self.file_systems, &step, unmarked, open)?;
@@ -398,12 +399,9 @@ impl SqliteStorageBuilder {
         self.driver(root)
     }
 
-    /// A named step: where tests stop the process or let the call fail.
+    /// Reaches a named step, at which tests stop the process or let the call fail.
     fn step(&self, name: &'static str) -> Result<(), IoError> {
-        match &self.on_step {
-            None => Ok(()),
-            Some(on_step) => on_step(name).map_err(|e| IoError::new(&self.root, name, e)),
-        }
+        self.steps.reach(&self.root, name)
     }
 
     fn storage(self, root: Root, catalog: SqliteCatalog) -> Result<SqliteStorage, StorageError> {
@@ -439,7 +437,7 @@ impl SqliteStorageBuilder {
                 durability: self.durability,
                 page_size: self.page_size,
                 template: OnceCell::new(),
-                on_step: self.on_step,
+                steps: self.steps,
                 lock,
             }),
         })

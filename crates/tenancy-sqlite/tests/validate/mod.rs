@@ -11,7 +11,7 @@ use tenancy_core::{
     SchemaTarget, Tenant, TenantChange, TenantStatus,
 };
 use tenancy_sqlite::{
-    Check, Depth, Fixed, Fleet, Migration, Migrations, Repair, SqliteDriver, ValidateOptions,
+    Check, Depth, Fixed, Migration, Migrations, Repair, SqliteDriver, SqliteFleet, ValidateOptions,
     Validation,
 };
 
@@ -21,7 +21,7 @@ use plants::{PLANTS, orphan, wal_of};
 const NOW: Duration = Duration::ZERO;
 
 struct World {
-    fleet: Fleet,
+    fleet: SqliteFleet,
     by: Actor,
     dir: tempfile::TempDir,
 }
@@ -107,7 +107,7 @@ impl World {
     }
 }
 
-fn fleet(root: &Path, migrations: Migrations) -> Fleet {
+fn fleet(root: &Path, migrations: Migrations) -> SqliteFleet {
     at(root).migrations(migrations).open().unwrap().fleet()
 }
 

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tenancy::catalog::{Actor, WriteError};
-use tenancy::fleet::{Back, Depth, Finding, Fleet, FleetOptions, ValidateOptions};
-use tenancy::sqlite::{Behind, Migration, Migrations, SqliteDriver};
+use tenancy::fleet::{FleetOptions, RollbackTo};
+use tenancy::sqlite::{
+    Behind, Depth, Finding, Migration, Migrations, SqliteDriver, SqliteFleet, ValidateOptions,
+};
 use tenancy::{Error, Tenancy, TenantId, TenantSpec, TenantStatus, Upkeep};
 
 use super::PATIENCE;
@@ -45,7 +47,7 @@ pub fn wait_until_verified(root: &Path, seed: u64, child: &mut Child) {
 
 struct Worker {
     tenancy: Facade,
-    fleet: Fleet,
+    fleet: SqliteFleet,
     journal: Journal,
     rng: Rng,
 }
@@ -91,7 +93,7 @@ fn bump(root: &Path) -> usize {
     usize::try_from(file.metadata().expect("its length").len()).expect("few")
 }
 
-fn open(root: &Path, release: usize, die_at: String, count: u64) -> (Facade, Fleet) {
+fn open(root: &Path, release: usize, die_at: String, count: u64) -> (Facade, SqliteFleet) {
     let seen = AtomicU64::new(0);
     let storage = at(root.join("root"))
         .migrations(migrations(release / 3))
@@ -226,7 +228,7 @@ impl Worker {
     fn roll_back(&self) {
         let newest = self.fleet.driver().migrations().newest();
         // The table itself has no way back.
-        let back = Back::To(newest.saturating_sub(1).max(1));
+        let back = RollbackTo::Version(newest.saturating_sub(1).max(1));
         let report = self.fleet.rollback(back, &FleetOptions::new(), |_| {});
         let report = report.expect("a run");
         assert!(report.is_complete(), "{report:?}");

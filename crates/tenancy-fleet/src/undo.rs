@@ -1,0 +1,182 @@
+//! The draft of a rollback that undoes one run, and nothing else.
+
+use std::collections::HashMap;
+
+use tenancy_core::TenantId;
+
+use crate::draft::Draft;
+use crate::driver::FleetDriver;
+use crate::error::{FleetError, RollbackRefusal, TenantError};
+use crate::fleet::Fleet;
+use crate::journal::{PastRun, PastTask, RunJournal, TaskState, Unfinished};
+use crate::options::FleetOptions;
+use crate::report::Skipped;
+use crate::schema::KnownSchema;
+
+/// The change that a run made to one tenant.
+#[derive(Debug, Clone, Copy)]
+struct Deed {
+    /// The version at which the run found it.
+    found: u32,
+    left: Left,
+}
+
+/// The version at which a run left a tenant.
+#[derive(Debug, Clone, Copy)]
+enum Left {
+    At(u32),
+    /// Any version above the one at which it found the tenant: it was killed before it recorded
+    /// the version.
+    Upto(u32),
+}
+
+impl Left {
+    fn may_be(self, found: u32, now: u32) -> bool {
+        match self {
+            Self::At(version) => now == version,
+            Self::Upto(version) => found < now && now <= version,
+        }
+    }
+
+    fn version(self) -> u32 {
+        match self {
+            Self::At(version) | Self::Upto(version) => version,
+        }
+    }
+}
+
+impl Deed {
+    /// Returns the change of a task, if it may have changed anything that is to be undone.
+    fn of(task: &PastTask, run: &PastRun) -> Option<Self> {
+        let found = task.found?;
+        let left = match task.state {
+            TaskState::Done => Left::At(task.left.filter(|left| *left > found)?),
+            // Of the run of an earlier format it is not known where it found them.
+            TaskState::Pending if !run.ended => Left::Upto(run.version?),
+            _ => return None,
+        };
+        Some(Self { found, left })
+    }
+}
+
+impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
+    /// Drafts the rollback of a migration, the last one or that of this number.
+    pub(crate) fn draft_undo(
+        &self,
+        number: Option<u64>,
+        options: &FleetOptions,
+    ) -> Result<Draft, FleetError> {
+        let past = self.past_migration(number)?;
+        let run = past.run;
+        let mut draft = Draft {
+            target: format!("run {run}"),
+            undoes: Some(run),
+            ..Draft::default()
+        };
+        let chosen = self.named_or_all(options)?.into_iter();
+        let mut chosen: HashMap<TenantId, KnownSchema> = chosen
+            .map(|known| (known.tenant.id().clone(), known))
+            .collect();
+        let (mut deeds, mut open) = (HashMap::new(), Vec::new());
+        let mut any_undone = false;
+        for task in &past.tasks {
+            let Some(known) = chosen.remove(&task.tenant) else {
+                continue;
+            };
+            match Deed::of(task, &past) {
+                _ if task.undone => {
+                    any_undone = true;
+                    draft.current += 1;
+                }
+                _ if task.state == TaskState::Failed => {
+                    draft.skipped.push((known, Skipped::FailedInRun(run)));
+                }
+                None => draft.current += 1,
+                Some(_) if task.epoch != Some(known.tenant.epoch()) => {
+                    draft.skipped.push((known, Skipped::Gone));
+                }
+                Some(deed) => {
+                    deeds.insert(task.tenant.clone(), deed);
+                    open.push(known);
+                }
+            }
+        }
+        let any_open = !open.is_empty();
+        let unfinished = self.catalog.unfinished("rollback", &draft.target)?;
+        let open = self.choose(&mut draft, open, options);
+        let all_skipped = any_open && open.is_empty();
+        for known in open {
+            let deed = deeds.get(known.tenant.id()).copied();
+            any_undone |= deed.is_some_and(|deed| place(&mut draft, known, deed, run, &unfinished));
+        }
+        let nothing = draft.going.is_empty() && draft.refused.is_empty();
+        match nothing && !all_skipped && unfinished.is_none() {
+            true => Err(past.refusal(any_undone).into()),
+            false => Ok(draft),
+        }
+    }
+
+    fn past_migration(&self, number: Option<u64>) -> Result<PastRun, FleetError> {
+        let past = self.catalog.past_run(number)?;
+        let refusal = match (past, number) {
+            (None, None) => RollbackRefusal::NoMigration,
+            (None, Some(run)) => RollbackRefusal::NoSuchRun { run },
+            (Some(past), _) if *past.what != *"migrate" => RollbackRefusal::NotAMigration {
+                run: past.run,
+                what: past.what,
+            },
+            (Some(past), _) if past.tasks.is_empty() => {
+                RollbackRefusal::Forgotten { run: past.run }
+            }
+            (Some(past), _) => return Ok(past),
+        };
+        Err(refusal.into())
+    }
+}
+
+impl PastRun {
+    /// Returns the reason for which nothing of it is to be undone.
+    fn refusal(self, any_undone: bool) -> RollbackRefusal {
+        let run = self.run;
+        match any_undone {
+            true => RollbackRefusal::Already {
+                run,
+                by: self.undone_by,
+            },
+            false => RollbackRefusal::DidNothing { run },
+        }
+    }
+}
+
+/// Adds a tenant to the draft, and returns whether it is rolled back already.
+fn place(
+    draft: &mut Draft,
+    known: KnownSchema,
+    Deed { found, left }: Deed,
+    run: u64,
+    unfinished: &Option<Unfinished>,
+) -> bool {
+    let is_open = |known: &KnownSchema| {
+        let left = unfinished.as_ref().map(|run| &run.left);
+        left.is_some_and(|left| left.contains_key(known.tenant.id()))
+    };
+    match known.schema {
+        // A rollback that was killed before it recorded this tenant records it now.
+        Some(now) if now == found && !is_open(&known) => {
+            draft.current += 1;
+            return matches!(left, Left::At(_));
+        }
+        Some(now) if now != found && !left.may_be(found, now) => {
+            let error = TenantError::MovedSince {
+                tenant: known.tenant.to_ref(),
+                run,
+                left: left.version(),
+                found: now,
+            };
+            draft.refused.push((known, error));
+        }
+        // The error of a database that cannot be read is reported when it has its turn.
+        _ => draft.going.push((known, found)),
+    }
+    false
+}

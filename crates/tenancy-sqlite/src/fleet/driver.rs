@@ -1,0 +1,129 @@
+//! The work of a [`Fleet`](tenancy_fleet::Fleet) on one tenant's file.
+
+use std::time::Duration;
+
+use tenancy_core::{Migrated, SchemaTarget, Tenant};
+use tenancy_fleet::{Cutover, FleetDriver, Keep, SchemaStep, Seeded, Snapshot, TenantError};
+
+use crate::copies::Copy;
+use crate::driver::{Shared, SqliteDriver};
+use crate::error::{FileError, MigrateError};
+use crate::hazards::{Hazard, guarded};
+use crate::place::Place;
+
+/// The wait for the file that a snapshot replaced, before it is left to the next call: pools
+/// close theirs when they see the new incarnation.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+impl From<FileError> for TenantError {
+    fn from(error: FileError) -> Self {
+        Self::driver(error)
+    }
+}
+
+impl FleetDriver for SqliteDriver {
+    fn newest_schema(&self) -> u32 {
+        self.shared.migrations.newest()
+    }
+
+    fn step(&self, version: u32) -> Option<SchemaStep> {
+        let step = self.shared.migrations.step(version)?;
+        Some(SchemaStep::new(version, step.name(), step.down_sql()))
+    }
+
+    /// Builds the template of new files, which is an empty database with all migrations.
+    fn rehearse(&self) -> Result<(), TenantError> {
+        Ok(self.shared.template().map(drop)?)
+    }
+
+    fn compare_history(&self, tenant: &Tenant) -> Result<(), TenantError> {
+        match self.shared.check_history(tenant) {
+            Err(error @ FileError::Migrate(MigrateError::Diverged { .. })) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn schema_of(&self, tenant: &Tenant) -> Result<u32, TenantError> {
+        Ok(self.shared.schema_of(tenant)?)
+    }
+
+    fn migrate_from(
+        &self,
+        tenant: &Tenant,
+        from: u32,
+        target: SchemaTarget,
+        keep: Keep,
+    ) -> Result<Migrated, TenantError> {
+        Ok(self.shared.migrate_from(tenant, Some(from), target, keep)?)
+    }
+
+    fn seed_set(&self) -> Option<Box<str>> {
+        let seeds = &self.shared.seeds;
+        let name = || format!("{} seeds {}", seeds.len(), seeds.sum()).into();
+        (!seeds.is_empty()).then(name)
+    }
+
+    fn run_seeds(&self, tenant: &Tenant) -> Result<Seeded, TenantError> {
+        Ok(self.shared.seed(tenant)?)
+    }
+
+    fn snapshots_of(&self, tenant: &Tenant) -> Result<Vec<Snapshot>, TenantError> {
+        let copies = copies_of(&self.shared, tenant)?;
+        Ok(copies.iter().map(Copy::to_snapshot).collect())
+    }
+
+    /// Puts a copy of the snapshot in place of the next incarnation's file.
+    fn restore(&self, snapshot: &Snapshot, cutover: &Cutover<'_>) -> Result<Tenant, TenantError> {
+        let shared = &*self.shared;
+        let (tenant, next) = (cutover.tenant(), cutover.next());
+        let mut copies = copies_of(shared, tenant)?.into_iter();
+        let copy = copies.find(|copy| copy.to_snapshot() == *snapshot);
+        let copy = copy.ok_or_else(|| TenantError::NoSnapshot {
+            tenant: tenant.to_ref(),
+            version: snapshot.schema + 1,
+            to: cutover.to(),
+        })?;
+        let staged = shared.stage_copy(&copy, tenant, next, cutover.to())?;
+        let place = Place::of(next).map_err(FileError::from)?;
+        let path = shared.root.file(&place);
+        let dir = shared.root.lock_dir(&place).map_err(FileError::from)?;
+        cutover.check()?;
+        // No commit reaches the old file from here to its end.
+        let fence = shared.fence(tenant)?;
+        let (seen, found) = (cutover.from(), fence.schema()?);
+        if guarded(Hazard::SurveyNotChecked) && found != seen {
+            let conflict = MigrateError::Conflict { seen, found };
+            return Err(FileError::from(conflict).into());
+        }
+        self.reach("put the restored file in place")?;
+        dir.put_restored(staged, &path).map_err(FileError::from)?;
+        self.reach("turn to the restored file")?;
+        let next = cutover.commit()?;
+        // If it is not closed, a later open finds an incarnation that the catalog does not
+        // have, and a connection that is still open is refused its commits.
+        let _ = fence.close();
+        drop(dir);
+        // Its data is out of reach already; the next call waits for its connections.
+        let _ = shared.put_away(&next, PATIENCE);
+        Ok(next)
+    }
+
+    fn settle(&self, tenant: &Tenant) {
+        let _ = self.shared.put_away(tenant, Duration::ZERO);
+    }
+}
+
+impl SqliteDriver {
+    fn reach(&self, step: &'static str) -> Result<(), FileError> {
+        Ok(self.shared.step(step)?)
+    }
+}
+
+/// Returns the copies of a tenant's files, oldest first; none for the placement of another
+/// driver.
+fn copies_of(shared: &Shared, tenant: &Tenant) -> Result<Vec<Copy>, FileError> {
+    match Place::of(tenant) {
+        Ok(place) => Ok(shared.root.copies_of(&place.locator)?),
+        Err(_) => Ok(Vec::new()),
+    }
+}
