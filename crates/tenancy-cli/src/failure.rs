@@ -1,20 +1,24 @@
-//! What ends a command early, and with which exit code.
+//! The failures that end a command, with their exit codes.
 
 use std::error::Error;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use tenancy::fleet::FleetError;
 
-use crate::output;
-
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Why a command did not do what it was asked for.
+/// Prints a line on stderr. A line that cannot be printed, for example as the disk is full,
+/// does not change the exit code.
+pub fn complain(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// The failure of a command.
 #[derive(Debug)]
 pub enum Failure {
-    /// Wrong usage or config: exit code 2.
+    /// Wrong usage or a wrong config: exit code 2.
     Usage(BoxError),
     /// A check failed or an operation was refused: exit code 1.
     Refused(BoxError),
@@ -22,27 +26,27 @@ pub enum Failure {
     Partial(String),
     /// The answer, already printed, is a refusal: exit code 1.
     Answered,
-    /// Whoever read our output has had enough: exit code 0.
+    /// The reader of standard output closed it: exit code 0.
     PipeClosed,
 }
 
 impl Failure {
-    /// Wrong usage, said in a sentence.
+    /// Returns a failure for wrong usage, with a sentence.
     pub fn usage(text: impl Into<String>) -> Self {
         Self::Usage(text.into().into())
     }
 
-    /// A refusal, said in a sentence.
+    /// Returns a refusal, with a sentence.
     pub fn refused(text: impl Into<String>) -> Self {
         Self::Refused(text.into().into())
     }
 
-    /// A file that could not be read or written.
+    /// Returns a failure to read or write a file.
     pub fn file(path: &std::path::Path, what: &str, cause: &io::Error) -> Self {
         Self::usage(format!("{}: {what}: {cause}", path.display()))
     }
 
-    /// Prints the reason, in one line, and answers with the exit code.
+    /// Prints the reason on one line, and returns the exit code.
     pub fn report(&self) -> ExitCode {
         self.say();
         match self {
@@ -53,19 +57,19 @@ impl Failure {
         }
     }
 
-    /// Prints the reason, in one line.
+    /// Prints the reason on one line.
     pub fn say(&self) {
         match self {
             Self::Usage(error) | Self::Refused(error) => {
-                output::complain(format_args!("error: {}", OneLine(&**error)));
+                complain(format_args!("error: {}", OneLine(&**error)));
             }
-            Self::Partial(text) => output::complain(format_args!("error: {text}")),
+            Self::Partial(text) => complain(format_args!("error: {text}")),
             Self::Answered | Self::PipeClosed => {}
         }
     }
 }
 
-/// An error and its causes.
+/// An error and its causes, as one line.
 pub struct OneLine<'e>(pub &'e (dyn Error + 'static));
 
 impl fmt::Display for OneLine<'_> {
@@ -74,7 +78,7 @@ impl fmt::Display for OneLine<'_> {
         let mut next = Some(self.0);
         while let Some(error) = next {
             let text = error.to_string();
-            // A cause that the text before it already quotes says nothing new.
+            // Skips a cause that the text before it quotes already.
             if !said.ends_with(&text) {
                 said = if said.is_empty() {
                     text

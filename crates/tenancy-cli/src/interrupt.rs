@@ -1,4 +1,4 @@
-//! Ctrl-C: the work at hand is finished, what was done is said.
+//! Ctrl-C: work in progress is finished, and the result is reported.
 
 use std::process;
 use std::sync::LazyLock;
@@ -9,9 +9,8 @@ use crate::failure::Failure;
 
 static STOP: LazyLock<Stop> = LazyLock::new(Stop::new);
 
-/// From now on the first Ctrl-C is a wish that [`requested`] tells. A second one ends
-/// the process: nothing that it is in the middle of is harmed by that, it is only not
-/// said what was done.
+/// From now on the first Ctrl-C is a request that [`requested`] returns. A second one ends
+/// the process; no data is harmed by that, but the result is not reported.
 pub fn watch() -> Result<(), Failure> {
     handle(|| {
         if STOP.is_requested() {
@@ -21,8 +20,8 @@ pub fn watch() -> Result<(), Failure> {
     })
 }
 
-/// From now on Ctrl-C ends the process, with these words for how it stands then: where
-/// the library waits for others, or only reads, and dies as harmlessly at any step.
+/// From now on Ctrl-C ends the process with this message, for stretches in which the library
+/// waits or reads, so that an end at any step is harmless.
 pub fn ends_with(words: String) -> Result<(), Failure> {
     handle(move || {
         Failure::refused(&words).say();
@@ -34,12 +33,12 @@ fn handle(handler: impl Fn() + Send + 'static) -> Result<(), Failure> {
     ctrlc::set_handler(handler).map_err(|error| Failure::Refused(error.into()))
 }
 
-/// Has somebody asked for the end?
+/// Returns whether Ctrl-C was pressed.
 pub fn requested() -> bool {
     STOP.is_requested()
 }
 
-/// The wish, for those who look for it themselves.
+/// Returns the stop signal, for operations that check it themselves.
 pub fn stop() -> Stop {
     STOP.clone()
 }

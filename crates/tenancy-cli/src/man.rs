@@ -7,7 +7,7 @@ use clap_mangen::Man;
 
 use crate::args::Cli;
 
-/// The page, as troff.
+/// Returns the page as troff.
 pub fn page() -> io::Result<Vec<u8>> {
     let mut command = Cli::command();
     command.build();
@@ -17,7 +17,7 @@ pub fn page() -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// A section for each command below this one, and for those below it.
+/// Adds a section for each subcommand, recursively.
 fn below(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     let commands = command.get_subcommands();
     for command in commands.filter(|c| !c.is_hide_set() && c.get_name() != "help") {
@@ -29,7 +29,7 @@ fn below(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// What a page of its own would say, less the options that every command has.
+/// Renders a subcommand without the options that every command has.
 fn section(command: &Command) -> io::Result<String> {
     let own = command.clone().mut_args(|arg| {
         let everywhere = arg.is_global_set() || arg.get_id() == "help";

@@ -1,4 +1,4 @@
-//! The config of this call and what it opens.
+//! The config of this call, and what it opens.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 
 pub type Project = Tenancy<SqliteDriver>;
 
-/// The config that was named, or the one in this directory.
+/// Loads the config that `--config` names, or the one in this directory.
 pub fn config(global: &Global) -> Result<Config, Failure> {
     let file = global
         .config
@@ -20,13 +20,13 @@ pub fn config(global: &Global) -> Result<Config, Failure> {
     Ok(Config::load(file)?)
 }
 
-/// Everything that the config ties together. A command is over before a thread of
-/// its own would have anything to do.
+/// Opens the tenancy of the config, without upkeep: a command ends before a thread would
+/// have work.
 pub fn open(config: &Config) -> Result<Project, Failure> {
     Ok(open_with_fleet(config)?.0)
 }
 
-/// The same, where tenants that are behind are opened as they are.
+/// Opens the tenancy so that tenants with an older schema can be checked out.
 pub fn open_behind(config: &Config) -> Result<Project, Failure> {
     let storage = config.sqlite()?.behind(Behind::Open).open();
     let storage = storage.map_err(tenancy::Error::from)?;
@@ -34,12 +34,12 @@ pub fn open_behind(config: &Config) -> Result<Project, Failure> {
     Ok(builder.actor(actor()).upkeep(Upkeep::Manual).build()?)
 }
 
-/// All tenants of the config's storage root, for what is done to many.
+/// Opens the fleet of the config's storage root.
 pub fn fleet(config: &Config) -> Result<SqliteFleet, Failure> {
     Ok(config.open_sqlite()?.fleet())
 }
 
-/// The same with everything else that the config ties together.
+/// Opens the fleet together with the tenancy.
 pub fn open_with_fleet(config: &Config) -> Result<(Project, SqliteFleet), Failure> {
     let storage = config.open_sqlite()?;
     let fleet = storage.fleet();
@@ -48,7 +48,7 @@ pub fn open_with_fleet(config: &Config) -> Result<(Project, SqliteFleet), Failur
     Ok((project, fleet))
 }
 
-/// Makes the config's storage root, unless there is one.
+/// Creates the config's storage root if it does not exist.
 pub fn make_root(config: &Config) -> Result<(), Failure> {
     match config.sqlite()?.create() {
         Ok(_) | Err(StorageError::RootExists { .. }) => Ok(()),
@@ -56,7 +56,7 @@ pub fn make_root(config: &Config) -> Result<(), Failure> {
     }
 }
 
-/// The directory of seeds, where they are asked for.
+/// Returns the config's directory of seeds, or refuses a config without one.
 pub fn seeds(config: &Config) -> Result<&Path, Failure> {
     let seeds = config.storage.seeds.as_deref();
     seeds.ok_or_else(|| {
@@ -67,7 +67,7 @@ pub fn seeds(config: &Config) -> Result<&Path, Failure> {
     })
 }
 
-/// Who writes, for the audit: the one who is signed in here.
+/// The actor for the audit trail: the signed-in user.
 pub fn actor() -> Actor {
     let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
     Actor::new(&format!("cli:{user}"))

@@ -1,4 +1,4 @@
-//! Questions, put on stderr and only to people.
+//! Questions on stderr, asked only on a terminal.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
@@ -7,11 +7,10 @@ use std::sync::Arc;
 use tenancy::event::{Event, Observer, Observing};
 
 use crate::args::Global;
-use crate::failure::Failure;
-use crate::output::complain;
+use crate::failure::{Failure, complain};
 
-/// Prints what the library notices and an operator should know, for as long as the guard lives:
-/// a file system without a journal, and on a terminal a lock that is waited for.
+/// Prints warnings of the library as long as the guard lives: a file system without a journal,
+/// and on a terminal each lock that the process waits for.
 pub fn notes(global: &Global) -> Option<Observing> {
     struct Notes {
         of_waits: bool,
@@ -46,12 +45,12 @@ fn complain_of_wait(path: &Path, by: &[u32]) {
     ));
 }
 
-/// Does somebody read what we ask, and type the answer?
+/// Returns whether stdin and stderr are both a terminal.
 pub fn is_attended() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Asks; the answer without spaces around it.
+/// Asks a question, and returns the trimmed answer.
 pub fn ask(question: &str) -> Result<String, Failure> {
     let mut err = io::stderr().lock();
     write!(err, "{question} ")?;
@@ -64,7 +63,7 @@ pub fn ask(question: &str) -> Result<String, Failure> {
     Ok(answer.trim().to_owned())
 }
 
-/// Asks until the answer is one; what is wrong with it is said.
+/// Asks until the answer is valid, and explains each invalid one.
 pub fn ask_until<T>(
     question: &str,
     accept: impl Fn(&str) -> Result<T, Failure>,
@@ -77,13 +76,13 @@ pub fn ask_until<T>(
     }
 }
 
-/// Is the answer yes? An empty one is no.
+/// Returns whether the answer is yes. An empty answer is no.
 pub fn ask_yes(question: &str) -> Result<bool, Failure> {
     let answer = ask(&format!("{question} [y/N]"))?.to_lowercase();
     Ok(answer == "y" || answer == "yes")
 }
 
-/// Goes on only after a yes; where nobody can be asked, `--yes` has to be given.
+/// Refuses without a yes. Without a terminal, `--yes` is required.
 pub fn confirm(what: &str) -> Result<(), Failure> {
     if !is_attended() {
         return Err(Failure::refused(format!(

@@ -1,11 +1,11 @@
-//! The arguments of what is done to many tenants.
+//! The arguments of commands about many tenants.
 
 use clap::Args;
 
-/// Which tenants, and how.
+/// The choice of tenants.
 #[derive(Debug, Args)]
 pub struct Choice {
-    /// Only this tenant; may be given several times. All unless said.
+    /// Only this tenant; may be given several times. Defaults to all tenants.
     #[arg(long = "tenant", value_name = "ID")]
     pub tenants: Vec<String>,
     /// Not this tenant; may be given several times.
@@ -14,20 +14,20 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// Were none named?
+    /// Returns whether no tenant was named.
     pub fn is_all(&self) -> bool {
         self.tenants.is_empty() && self.skip.is_empty()
     }
 }
 
-/// How a run goes about it.
+/// The pace of a run.
 #[derive(Debug, Args)]
 pub struct Pace {
-    /// How many tenants are worked on at a time; they wait for the disk.
+    /// The number of tenants worked on at a time; fsync is what they wait for.
     #[arg(long, value_name = "N", default_value_t = 8)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
-    /// Go on when a tenant fails; else nothing more is begun.
+    /// Continue after a tenant failed; by default no further tenant is begun.
     #[arg(long)]
     pub keep_going: bool,
 }
@@ -38,10 +38,10 @@ pub struct Migrate {
     pub choice: Choice,
     #[command(flatten)]
     pub pace: Pace,
-    /// Only say whether anything is behind (exit code 1), and change nothing.
+    /// Only report whether any tenant is behind (exit code 1); change nothing.
     #[arg(long, conflicts_with_all = ["pretend", "canary", "keep_going"])]
     pub check: bool,
-    /// Only say which steps would run where, and change nothing.
+    /// Only list the steps that would run for each tenant; change nothing.
     #[arg(long, conflicts_with_all = ["canary", "keep_going"])]
     pub pretend: bool,
     /// Migrate the first N by id alone; the others only if all of these succeed.
@@ -55,25 +55,25 @@ pub struct Rollback {
     pub choice: Choice,
     #[command(flatten)]
     pub pace: Pace,
-    /// Take back the migration of this number, and only what it did. Without this,
-    /// --steps and --to it is the last one.
+    /// Undo the run of this number, and only what it did. Without this, --steps and --to,
+    /// undo the last run.
     #[arg(long, value_name = "N", conflicts_with_all = ["steps", "to"])]
     pub run: Option<u64>,
-    /// How many steps to go back; refused while the tenants are at different versions.
+    /// The number of steps to go back; refused while the tenants are at different versions.
     #[arg(long, value_name = "N", conflicts_with = "to")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: Option<u32>,
     /// Go back to this schema version; 0 is the empty database.
     #[arg(long, value_name = "VERSION")]
     pub to: Option<u32>,
-    /// Only say who would go from where to where, and by which scripts; change nothing.
+    /// Only list the tenants, their versions before and after, and the scripts; change nothing.
     #[arg(long)]
     pub pretend: bool,
-    /// Keep no copy of each tenant before its first step back.
+    /// Take no snapshot of a tenant before its first step back.
     #[arg(long)]
     pub no_copy: bool,
-    /// Where a step has no way back, put the copy that was kept before it in the
-    /// file's place; what was written since is lost.
+    /// For a step without a down script, restore the snapshot that was taken before it;
+    /// data written since is lost.
     #[arg(long)]
     pub restore_copies: bool,
     /// Do not ask.
@@ -98,25 +98,25 @@ pub struct Seed {
 
 #[derive(Debug, Args)]
 pub struct Validate {
-    /// Mend what needs no decision of yours: what is nobody's goes to quarantine, what
-    /// was half done is completed. Nothing is destroyed.
+    /// Repair what needs no decision: a file of no tenant goes to quarantine, unfinished
+    /// work is completed. Nothing is destroyed.
     #[arg(long)]
     pub fix: bool,
-    /// Make a new catalog from what the files say, when catalog.db is lost or damaged:
+    /// Rebuild the catalog from the tenants' files, when catalog.db is lost or damaged:
     /// every tenant comes back in maintenance, without domains and attributes.
     #[arg(long, conflicts_with_all = ["fix", "depth", "jobs"])]
     pub rebuild: bool,
-    /// How closely to look: the names of files; also each file's stamp and schema;
+    /// The depth of the checks: the names of files; also each file's stamp and schema;
     /// also its pages and rows; also its indexes.
     #[arg(long, value_enum, default_value_t = Depth::Stamps)]
     pub depth: Depth,
-    /// How many files are opened at a time.
+    /// The number of files opened at a time.
     #[arg(long, value_name = "N", default_value_t = 4)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
 }
 
-/// How closely `validate` looks, each more than the one before.
+/// The depth of the checks of `validate`; each includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Depth {
     Names,

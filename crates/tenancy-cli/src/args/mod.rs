@@ -1,4 +1,4 @@
-//! What may be written on the command line.
+//! The grammar of the command line.
 
 mod fleet;
 mod tenants;
@@ -31,10 +31,10 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What every command takes.
+/// The options of every command.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// The config; ./tenancy.toml unless said.
+    /// The config file. Defaults to ./tenancy.toml.
     #[arg(long, global = true, env = "TENANCY_CONFIG", hide_env_values = true)]
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
@@ -63,7 +63,7 @@ pub enum Command {
     /// Show one tenant and its names.
     #[command(after_help = "Example:\n  tenancy show acme --json")]
     Show(One),
-    /// Bind names to a tenant, prove them, take them away.
+    /// Bind names to a tenant, verify them, unbind them.
     #[command(subcommand)]
     #[command(after_help = "Example:\n  tenancy domain add acme shop.acme.example")]
     Domain(Domain),
@@ -75,10 +75,10 @@ pub enum Command {
     /// Bring a tenant that is down back up.
     #[command(after_help = "Example:\n  tenancy up acme")]
     Up(One),
-    /// Shut a tenant out; requests are answered with 403.
+    /// Suspend a tenant; requests are answered with 403.
     #[command(after_help = "Example:\n  tenancy suspend acme")]
     Suspend(One),
-    /// Let a suspended tenant in again.
+    /// Make a suspended tenant active again.
     #[command(after_help = "Example:\n  tenancy resume acme")]
     Resume(One),
     /// Run a statement in a tenant's database, as the application would.
@@ -99,21 +99,21 @@ pub enum Command {
             A run that was stopped, or failed, is gone on with by the next one."
     )]
     Migrate(Migrate),
-    /// Take back the last migration or another run, or go back to a version.
+    /// Undo the last migration or another run, or go back to a version.
     #[command(
         after_help = "Example:\n  tenancy rollback --pretend\n  tenancy rollback --tenant acme --steps 1\n  tenancy rollback --to 3 --yes"
     )]
     Rollback(Rollback),
-    /// Tell each tenant's schema version, what it lacks, and what failed why.
+    /// Show each tenant's schema version, its missing steps, and its last failure.
     #[command(after_help = "Example:\n  tenancy status --behind")]
     Status(Status),
     /// Run the seeds that a tenant has not had.
     #[command(after_help = "Example:\n  tenancy seed --tenant acme")]
     Seed(Seed),
-    /// Compare config, catalog and files; mend what needs no decision.
+    /// Compare config, catalog and files; with --fix, repair what needs no decision.
     #[command(after_help = "Example:\n  tenancy validate\n  tenancy validate --fix")]
     Validate(Validate),
-    /// Find out what a request gets, and why.
+    /// Explain the answer to a request.
     #[command(
         after_help = "Example:\n  tenancy resolve http://acme.localhost/orders/9 --explain\n  \
             tenancy resolve --batch < requests.jsonl"
@@ -122,16 +122,16 @@ pub enum Command {
     /// Drive a real workload through fresh tenants and prove that they stay apart.
     #[command(after_help = "Example:\n  tenancy demo --tenants 100 --requests 10000")]
     Demo(Demo),
-    /// Print what a shell needs to complete this command.
+    /// Print the completion script of a shell.
     #[command(after_help = "Example:\n  tenancy completions bash > tenancy.bash")]
     Completions {
-        /// Which shell.
+        /// The shell to complete for.
         shell: Shell,
     },
     /// Print the manual page.
     #[command(after_help = "Example:\n  tenancy man | man -l -")]
     Man,
-    /// Reads a demo's rows back, in a process of its own.
+    /// Reads a demo's rows back, in a separate process.
     #[command(hide = true)]
     DemoRows {
         /// The demo's directory.

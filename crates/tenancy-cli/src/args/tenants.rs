@@ -1,31 +1,31 @@
-//! The arguments of what is done to one tenant.
+//! The arguments of commands about one tenant.
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-/// A command that needs nothing but a tenant.
+/// A command with a tenant as its only argument.
 #[derive(Debug, Args)]
 pub struct One {
-    /// Which tenant.
+    /// The id of the tenant.
     pub id: String,
 }
 
 #[derive(Debug, Args)]
 pub struct Create {
-    /// Its permanent name: 1 to 63 lowercase letters, digits and inner hyphens;
-    /// asked for on a terminal.
+    /// The permanent id: 1 to 63 lowercase letters, digits and inner hyphens; on a
+    /// terminal the command asks for it.
     pub id: Option<String>,
-    /// What people call it; the attribute `name`.
+    /// The display name; the attribute `name`.
     #[arg(long, requires = "id")]
     pub name: Option<String>,
-    /// A further name that routes to it; you vouch that it is theirs.
+    /// A further name that routes to the tenant; you vouch that it is theirs.
     #[arg(long = "domain", value_name = "DOMAIN", requires = "id")]
     pub domains: Vec<String>,
-    /// What the application keeps with it.
+    /// An attribute that the application stores with the tenant.
     #[arg(long = "attribute", value_name = "KEY=VALUE", requires = "id")]
     pub attributes: Vec<String>,
-    /// Fill its database with the seeds before it is active.
+    /// Fill the database with the seeds before the tenant is active.
     #[arg(long, requires = "id")]
     pub seed: bool,
     /// Make the storage root first, if there is none.
@@ -35,13 +35,13 @@ pub struct Create {
 
 #[derive(Debug, Args)]
 pub struct List {
-    /// Only those of this status.
+    /// Only tenants with this status.
     #[arg(long)]
     pub status: Option<String>,
-    /// At most so many.
+    /// The largest number of tenants to list.
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Only those after this id.
+    /// Only tenants after this id.
     #[arg(long, value_name = "ID")]
     pub after: Option<String>,
 }
@@ -61,16 +61,16 @@ pub enum Domain {
         #[arg(long)]
         verified: bool,
     },
-    /// Take a name away; requests for it are refused from then on.
+    /// Unbind a name; requests for it are refused from then on.
     #[command(after_help = "Example:\n  tenancy domain remove acme shop.acme.example")]
     Remove(Named),
-    /// List a tenant's names, and what those that wait are waiting for.
+    /// List a tenant's names, and the TXT records that pending ones need.
     #[command(after_help = "Example:\n  tenancy domain list acme")]
     List(One),
-    /// Make a domain that routes the one that links to the tenant lead to.
+    /// Make a domain that routes the primary one, which links to the tenant use.
     #[command(after_help = "Example:\n  tenancy domain primary acme shop.acme.example")]
     Primary(Named),
-    /// Let a domain route, as its TXT record shows what `add` asked for.
+    /// Make a domain route once its TXT record shows the value that `add` printed.
     #[command(
         after_help = "Example:\n  tenancy domain verify acme shop.acme.example \\\n    \
             --txt \"$(dig +short TXT shop.acme.example)\""
@@ -78,7 +78,7 @@ pub enum Domain {
     Verify {
         #[command(flatten)]
         named: Named,
-        /// What DNS answers: a value, or a line for each.
+        /// The TXT record as the DNS has it: a value, or one per line.
         #[arg(long, value_name = "VALUE")]
         txt: String,
     },
@@ -87,7 +87,7 @@ pub enum Domain {
 /// A tenant and a name of it.
 #[derive(Debug, Args)]
 pub struct Named {
-    /// Which tenant.
+    /// The id of the tenant.
     pub id: String,
     /// The host name, without scheme and port.
     pub domain: String,
@@ -95,15 +95,15 @@ pub struct Named {
 
 #[derive(Debug, Args)]
 pub struct Down {
-    /// Which tenant.
+    /// The id of the tenant.
     pub id: String,
-    /// When visitors may try again (HTTP Retry-After).
+    /// The time after which visitors may try again (HTTP Retry-After).
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub retry_after: Option<Duration>,
     /// A sentence for the page.
     #[arg(long)]
     pub message: Option<String>,
-    /// Who brings this word is let in all the same.
+    /// A secret that lets a visitor in all the same.
     #[arg(long)]
     pub secret: Option<String>,
 }
@@ -136,21 +136,21 @@ fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
 
 #[derive(Debug, Args)]
 pub struct Sql {
-    /// Which tenant.
+    /// The id of the tenant.
     pub id: String,
-    /// One statement.
+    /// The SQL statement to run.
     pub sql: String,
-    /// How long the statement may run.
+    /// The time that the statement may take.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
     pub timeout: Duration,
-    /// Print so many rows at most.
+    /// The largest number of rows to print.
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
 }
 
 #[derive(Debug, Args)]
 pub struct Retire {
-    /// Which tenant.
+    /// The id of the tenant.
     pub id: String,
     #[command(flatten)]
     pub patience: Patience,
@@ -158,7 +158,7 @@ pub struct Retire {
 
 #[derive(Debug, Args)]
 pub struct Destroy {
-    /// Which tenant.
+    /// The id of the tenant.
     pub id: String,
     /// Do not ask.
     #[arg(long, short)]
@@ -171,10 +171,10 @@ pub struct Destroy {
     pub patience: Patience,
 }
 
-/// How long to wait for those who use it.
+/// The time to wait for connections in use.
 #[derive(Debug, Args)]
 pub struct Patience {
-    /// How long its connections are waited for, in every process.
+    /// The time to wait until the tenant's connections are closed, in every process.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
     pub timeout: Duration,
 }

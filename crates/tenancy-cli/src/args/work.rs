@@ -6,14 +6,14 @@ use clap::{Args, ValueHint};
 
 #[derive(Debug, Args)]
 pub struct Init {
-    /// Where; made if it is not there.
+    /// The directory to write to; created if it does not exist.
     #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub struct Resolve {
-    /// What is asked for, like http://acme.localhost/orders/9.
+    /// The URL of the request, like http://acme.localhost/orders/9.
     #[arg(required_unless_present = "batch", value_hint = ValueHint::Url)]
     pub url: Option<String>,
     /// The request's method.
@@ -22,10 +22,10 @@ pub struct Resolve {
     /// A request header; Host replaces the URL's.
     #[arg(long = "header", value_name = "NAME: VALUE", conflicts_with = "batch")]
     pub headers: Vec<String>,
-    /// Say which rules were tried and which one won.
+    /// Show the rules that were tried and the one that matched.
     #[arg(long, conflicts_with = "batch")]
     pub explain: bool,
-    /// Resolve against the tenants in this file, not those of the catalog.
+    /// Resolve against the tenants in this file instead of the catalog.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub tenants: Option<PathBuf>,
     /// Read requests from stdin and answer each, both as JSON lines.
@@ -35,11 +35,11 @@ pub struct Resolve {
 
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// How many tenants to create.
+    /// The number of tenants to create.
     #[arg(long, default_value_t = 100, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub tenants: u32,
-    /// How many requests to drive.
+    /// The number of requests to drive.
     #[arg(
         long,
         default_value_t = 10_000,

@@ -1,4 +1,4 @@
-//! Requests, driven the whole way by several threads.
+//! The requests of a demo, driven from host to row by several threads.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -11,19 +11,19 @@ use crate::failure::Failure;
 use crate::interrupt;
 use crate::project::Project;
 
-/// More than there are cores, so that threads meet at the pools.
+/// The number of threads, more than cores, so that they contend for the pools.
 const WORKERS: usize = 8;
 
-/// What the requests came to.
+/// The outcome of the requests.
 #[derive(Debug, Default)]
 pub struct Tally {
     pub tenant: u64,
     pub skip: u64,
     pub central: u64,
     pub refused: u64,
-    /// Rows of others that a request has read in its tenant's database.
+    /// The rows of other tenants that a request read in its tenant's database.
     pub foreign_reads: u32,
-    /// Every row that was committed: whose request it was, and its number.
+    /// Every committed row: the tenant of its request, and the request's number.
     pub written: Vec<(String, u32)>,
     pub resolve: Vec<Duration>,
     pub checkout: Vec<Duration>,
@@ -31,7 +31,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// How many requests were answered.
+    /// Returns the number of requests that were answered.
     pub fn requests(&self) -> u64 {
         self.tenant + self.skip + self.central + self.refused
     }
@@ -73,8 +73,8 @@ impl Tally {
         Ok(())
     }
 
-    /// Writes a row that says whose request this was by its host — not by the
-    /// resolver's answer, which is on trial — and reads the latest rows back.
+    /// Writes a row with the tenant that the request's host names — not the resolver's
+    /// answer, which is under test — and reads the latest rows back.
     fn visit(
         &mut self,
         project: &Project,

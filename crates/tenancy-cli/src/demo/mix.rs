@@ -1,9 +1,9 @@
-//! The requests of a demo: number by number, always the same ones.
+//! The requests of a demo, a fixed sequence.
 
 use std::fmt::Write;
 
-/// Requests for tenants picked by a Zipf distribution: few are busy, most are
-/// quiet, as it is with real customers.
+/// Requests for tenants picked by a Zipf distribution: few tenants are busy and most are
+/// quiet, like real customers.
 #[derive(Debug)]
 pub struct Mix {
     /// Cumulated shares by rank; the last one is 1.
@@ -14,18 +14,18 @@ pub struct Mix {
 /// One request, as an adapter would see it.
 #[derive(Debug, PartialEq)]
 pub struct Planned<'m> {
-    /// Whose host it asks, counted from 0; `None` for one that is nobody's.
+    /// The number of the tenant whose host is asked for, from 0; `None` for another host.
     pub tenant: Option<u32>,
     pub method: &'m [u8],
     pub host: String,
     pub target: std::borrow::Cow<'m, [u8]>,
 }
 
-/// Of a hundred requests, so many ask the central host, and so many an unknown one.
+/// The percentages of requests for the central host and for an unknown one.
 const CENTRAL: u64 = 5;
 const UNKNOWN: u64 = 1;
 
-/// What is asked for, as often as it stands here.
+/// The paths asked for, each as often as it occurs here.
 const TARGETS: [(&[u8], &str); 16] = [
     (b"GET", "/"),
     (b"GET", "/orders"),
@@ -99,7 +99,7 @@ pub fn id(tenant: u32) -> String {
     format!("tenant-{:04}", tenant + 1)
 }
 
-/// The domain of its own that every third tenant has.
+/// The custom domain of every third tenant.
 pub fn domain(tenant: u32) -> Option<String> {
     tenant
         .is_multiple_of(3)
@@ -120,12 +120,12 @@ fn host(tenant: u32, dice: &mut Dice) -> String {
     })
 }
 
-/// An access log, a line `METHOD TARGET` for each request. Whatever a line holds,
-/// it is a request: the resolver judges it.
+/// An access log, a line `METHOD TARGET` for each request. Any line is a request: the
+/// resolver judges it.
 #[derive(Debug)]
 pub struct Log {
     text: Vec<u8>,
-    /// Where each line starts and ends.
+    /// The start and the end of each line.
     lines: Vec<(usize, usize)>,
 }
 
@@ -172,7 +172,7 @@ impl Dice {
         self.roll() % bound
     }
 
-    /// At least 0, less than 1.
+    /// Returns a number of at least 0 and less than 1.
     fn share(&mut self) -> f64 {
         (self.roll() >> 11) as f64 / (1u64 << 53) as f64
     }

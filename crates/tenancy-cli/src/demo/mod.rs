@@ -1,4 +1,4 @@
-//! `tenancy demo`: the main job on fresh tenants, and the proof that they stay apart.
+//! `tenancy demo`: a workload on new tenants, and the proof that they stay isolated.
 
 mod drive;
 mod mix;
@@ -24,7 +24,7 @@ use proof::Verdict;
 
 pub use rows::print as print_rows;
 
-/// What is written into the demo's directory before anything else.
+/// The files written into the demo's directory first.
 const FILES: [(&str, &str); 5] = [
     (
         "migrations/0001_visits.sql",
@@ -45,10 +45,10 @@ const FILES: [(&str, &str); 5] = [
     (Config::FILE_NAME, include_str!("tenancy.toml")),
 ];
 
-/// Tenants that are created between two looks at the clock and at Ctrl-C.
+/// The number of tenants created between two checks of the clock and of Ctrl-C.
 const BATCH: usize = 16;
 
-/// What it all came to; the JSON document of `--json`.
+/// The result of a demo; the JSON document of `--json`.
 #[derive(Debug, Serialize)]
 struct Report {
     tenants: usize,
@@ -202,9 +202,9 @@ fn create(project: &Project, tenants: u32, out: Output) -> Result<(usize, Durati
     Ok((created, started.elapsed()))
 }
 
-/// Where the demo's files are.
+/// The directory of the demo's files.
 enum Place {
-    /// Removed at the end.
+    /// A temporary directory, removed at the end.
     Temporary(TempDir),
     Kept(PathBuf),
 }

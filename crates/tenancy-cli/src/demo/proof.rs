@@ -1,4 +1,4 @@
-//! The proof that every row is where it belongs: read back by a second process.
+//! The proof that every row is in its tenant's database: a second process reads all rows back.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::failure::Failure;
 
-/// A row that was found: in whose database, whose it is, which request wrote it.
+/// A row as read back: the tenant of the database, the tenant of the row, the request's number.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Found {
     pub holder: String,
@@ -27,18 +27,18 @@ impl Found {
     }
 }
 
-/// What comparing the rows that were written with those that were found has shown.
+/// The comparison of the rows written with the rows read back.
 #[derive(Debug, Default, PartialEq)]
 pub struct Verdict {
-    /// Rows in a database that is not their tenant's, or that nobody has written.
+    /// The rows in another tenant's database, or without a request that wrote them.
     pub wrong: Vec<String>,
-    /// Rows that were committed and are not there.
+    /// The committed rows that are missing.
     pub lost: Vec<String>,
 }
 
 impl Verdict {
-    /// Both ways: what was written is there, as often as it was written, and what is
-    /// there was written.
+    /// Compares both ways: every row written is there, as often as it was written, and every
+    /// row that is there was written.
     pub fn of(mut written: Vec<(String, u32)>, mut found: Vec<Found>) -> Self {
         let key = |row: &Found| (row.tenant.clone(), row.number);
         written.sort_unstable();
@@ -68,7 +68,7 @@ impl Verdict {
         verdict
     }
 
-    /// The first row that is wrong, and how many there are.
+    /// The first wrong row, and the number of wrong rows.
     pub fn check(&self) -> Result<(), Failure> {
         let of = |rows: &[String], what| match rows {
             [] => Ok(()),
@@ -82,7 +82,7 @@ impl Verdict {
     }
 }
 
-/// Has a second process read every row, through connections of its own.
+/// Starts a second process that reads every row.
 pub fn read_back(dir: &Path) -> Result<Vec<Found>, Failure> {
     let failed = |cause: std::io::Error| {
         Failure::refused(format!(

@@ -9,11 +9,11 @@ use tenancy::Config;
 
 use crate::failure::Failure;
 
-/// Prints the rows of all files below the storage root, a line for each: whose file
-/// by its stamp, whose row, the request's number.
+/// Prints the rows of all files below the storage root, one per line: the tenant in the
+/// file's stamp, the tenant of the row, the request's number.
 ///
-/// The files are found and opened without the library, its catalog and its pools:
-/// what is on trial is not asked to testify.
+/// The files are found and opened without the library, its catalog and its pools, as these
+/// are what is under test.
 pub fn print(dir: &Path) -> Result<(), Failure> {
     // Ctrl-C goes to both processes; the first one decides.
     ctrlc::set_handler(|| ()).map_err(|error| Failure::Refused(error.into()))?;
@@ -41,7 +41,7 @@ fn print_file(path: &Path, out: &mut impl Write) -> Result<(), Box<dyn std::erro
     Ok(())
 }
 
-/// Every `.db` file below a directory, in order.
+/// Returns every `.db` file below a directory, in order.
 fn databases(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {

@@ -29,7 +29,7 @@ pub fn run(args: &Migrate, global: &Global, out: Output) -> Result<(), Failure> 
     })
 }
 
-/// How many tenants have which schema.
+/// The number of tenants per state of the schema.
 #[derive(Debug, Serialize)]
 pub struct Counts {
     newest: u32,
@@ -51,7 +51,7 @@ impl From<SchemaCounts> for Counts {
     }
 }
 
-/// From the catalog alone: 10,000 files are not opened to find nothing to do.
+/// Answers from the catalog alone, so that 10,000 files need not be opened.
 fn check(fleet: &SqliteFleet, out: Output) -> Result<(), Failure> {
     let counts = fleet.check()?;
     out.record(&Counts::from(counts))?;
@@ -71,12 +71,12 @@ fn check(fleet: &SqliteFleet, out: Output) -> Result<(), Failure> {
     }
 }
 
-/// What a migration would do.
+/// The plan of a migration.
 #[derive(Debug, Serialize)]
 struct Plan {
     newest: u32,
     tenants: Vec<Row>,
-    /// Tenants whose files cannot be read.
+    /// The tenants whose files cannot be read.
     failed: Vec<super::Failed>,
 }
 

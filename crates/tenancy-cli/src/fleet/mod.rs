@@ -1,4 +1,4 @@
-//! What is done to many tenants, and how a run tells what became of each.
+//! The commands about many tenants, and their report.
 
 pub mod migrate;
 pub mod rebuild;
@@ -17,20 +17,20 @@ use crate::interrupt;
 use crate::output::{Output, grouped};
 use crate::project;
 
-/// What a run came to; the JSON document of `--json`.
+/// The report of a run; the JSON document of `--json`.
 #[derive(Debug, Serialize)]
 struct Report {
-    /// Its number in the catalog; `null` when there was nothing to do.
+    /// The number of the run in the catalog; `null` if there was nothing to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<u64>,
-    /// Tenants that needed nothing; their files were not opened.
+    /// The number of tenants that needed nothing; their files were not opened.
     current: u64,
     done: Vec<Done>,
     failed: Vec<Failed>,
     #[serde(rename = "left_out")]
     skipped: Vec<Skipped>,
     not_reached: u64,
-    /// `through`, `failures`, `canary` or `stopped`.
+    /// The end of the run: `through`, `failures`, `canary` or `stopped`.
     end: &'static str,
 }
 
@@ -94,7 +94,7 @@ impl From<&FleetReport> for Report {
     }
 }
 
-/// What the library is told of these arguments.
+/// Translates the arguments to the options of the library.
 fn options(choice: &Choice, pace: &Pace) -> Result<FleetOptions, Failure> {
     let ids = |texts: &[String]| -> Result<Vec<TenantId>, Failure> {
         let ids: Result<_, _> = texts.iter().map(|text| text.parse()).collect();
@@ -114,7 +114,7 @@ fn options(choice: &Choice, pace: &Pace) -> Result<FleetOptions, Failure> {
     Ok(options)
 }
 
-/// Does something to many tenants, with a bar, and tells what became of it.
+/// Runs an operation on many tenants, with a progress bar, and prints its report.
 fn run(
     what: &'static str,
     out: Output,
@@ -136,7 +136,7 @@ fn run(
     verdict(&report)
 }
 
-/// All good, or how many are not and what to do.
+/// Returns a failure that counts the tenants that failed, if any, and says what to do.
 fn verdict(report: &FleetReport) -> Result<(), Failure> {
     let failed = report.failed.len() as u64;
     let reached = report.done.len() as u64 + failed;

@@ -1,4 +1,4 @@
-//! `tenancy validate --rebuild`: a new catalog for one that is lost.
+//! `tenancy validate --rebuild`: rebuilds a lost catalog.
 
 use serde::Serialize;
 use tenancy::catalog::TenantRef;
@@ -10,16 +10,16 @@ use crate::interrupt;
 use crate::output::Output;
 use crate::project;
 
-/// What was made of the files; the JSON document of `--json`.
+/// The report of a rebuild; the JSON document of `--json`.
 #[derive(Debug, Serialize)]
 struct Report {
-    /// Tenants that are in maintenance now.
+    /// The tenants that are in maintenance now.
     tenants: Vec<String>,
-    /// Tenants whose files are in the trash.
+    /// The tenants whose files are in the trash.
     retired: Vec<String>,
-    /// Where files are now whose tenant has a better one.
+    /// The new places of files whose tenant has a better one.
     quarantined: Vec<String>,
-    /// Files that do not say whose they are.
+    /// The files without a readable stamp.
     silent: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     damaged_catalog: Option<String>,

@@ -13,7 +13,7 @@ use crate::output::{Output, grouped};
 use crate::project;
 use crate::terminal;
 
-/// So many tenants are named in a question; `--pretend` names all.
+/// The number of tenants named in a question; `--pretend` names all.
 const NAMED: usize = 8;
 
 pub fn run(args: &Rollback, global: &Global, out: Output) -> Result<(), Failure> {
@@ -71,10 +71,10 @@ fn question(plan: &RollbackPlan, args: &Rollback) -> String {
     )
 }
 
-/// From where, to where, and whether it is known to fail.
+/// A tenant with its versions before and after, and the failure known in advance.
 type Way = (Option<u32>, Option<u32>, bool);
 
-/// From where to where, and the scripts, for who is asked.
+/// The versions and the scripts, for the question to the operator.
 fn shown(plan: &RollbackPlan) -> String {
     let mut text = String::new();
     let mut ways: BTreeMap<Way, Vec<&PlannedRollback>> = BTreeMap::new();
@@ -125,13 +125,13 @@ fn way(from: Option<u32>, to: Option<u32>) -> String {
     format!("{} -> {}", version(from), version(to))
 }
 
-/// What a rollback would do.
+/// The plan of a rollback.
 #[derive(Debug, Serialize)]
 struct Plan {
-    /// The run that it takes back, if it takes back one.
+    /// The run that it undoes, if it undoes one.
     #[serde(skip_serializing_if = "Option::is_none")]
     undoes: Option<u64>,
-    /// Tenants that need nothing.
+    /// The tenants that need nothing.
     current: u64,
     tenants: Vec<Row>,
     failed: Vec<Failed>,
@@ -146,10 +146,10 @@ struct Row {
     tenant: String,
     from: Option<u32>,
     to: Option<u32>,
-    /// Both, for people.
+    /// The versions and scripts as text.
     way: String,
     steps: Vec<String>,
-    /// The version of the copy that would become the file.
+    /// The version of the snapshot that would be restored.
     #[serde(skip_serializing_if = "Option::is_none")]
     copy: Option<u32>,
 }
@@ -161,7 +161,7 @@ struct Script {
     down: Option<String>,
 }
 
-/// Each script once, the newest first. A tenant that goes to a copy runs none.
+/// Returns each script once, the newest first. A restored tenant runs none.
 fn scripts(plan: &RollbackPlan) -> Vec<Script> {
     let going = plan.tenants.iter();
     let going = going.filter(|tenant| tenant.problem.is_none() && tenant.snapshot.is_none());

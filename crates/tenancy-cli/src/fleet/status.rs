@@ -11,19 +11,19 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::project;
 
-/// What is asked of the catalog at once.
+/// The number of rows read from the catalog at once.
 const PAGE: usize = 1000;
 
-/// How it stands with the schema of one tenant.
+/// The state of one tenant's schema.
 #[derive(Debug, Serialize)]
 struct Row {
     tenant: String,
     status: &'static str,
-    /// As its file was last seen; `null` if it never was.
+    /// The version at which the file was last seen; `null` if it never was.
     version: Option<u32>,
-    /// Steps that it lacks.
+    /// The number of missing steps.
     pending: Option<u32>,
-    /// Why the last run failed for it, if it did.
+    /// The failure in the last run, if it failed.
     failed: Option<String>,
 }
 
@@ -56,7 +56,7 @@ pub fn run(args: &Status, global: &Global, out: Output) -> Result<(), Failure> {
     out.listing(&columns, "failed", rows, &Counts::from(counts))
 }
 
-/// Every tenant, page by page.
+/// Yields every tenant, page by page.
 fn pages(fleet: &SqliteFleet) -> impl Iterator<Item = Result<SchemaStatus, Failure>> {
     let mut page = Vec::new().into_iter();
     let mut after: Option<TenantId> = None;

@@ -10,29 +10,29 @@ use crate::interrupt;
 use crate::output::Output;
 use crate::project;
 
-/// What was compared, and what does not fit; the JSON document of `--json`.
+/// The report of a validation; the JSON document of `--json`.
 #[derive(Debug, Serialize)]
 struct Report {
     tenants: u64,
     files: u64,
-    /// Files that are ready for tenants yet to come.
+    /// The number of files in the warm pool.
     stock: u64,
-    /// Files that are being made ready or removed, or are of another release.
+    /// The number of warm files being made or removed, or of another release.
     other_stock: u64,
-    /// Files that were opened.
+    /// The number of files opened.
     opened: u64,
-    /// Events of the audit trail.
+    /// The number of events in the audit trail.
     events: u64,
-    /// Tenants whose creation is going on or was cut off.
+    /// The number of tenants whose creation is unfinished.
     unfinished: Vec<String>,
     findings: Vec<Row>,
-    /// Facts that are no fault, and do not change the exit code.
+    /// The warnings, which do not change the exit code.
     warnings: Vec<Row>,
-    /// Findings that are left.
+    /// The number of findings that remain.
     left: usize,
 }
 
-/// One thing that does not fit, and what was done about it.
+/// One finding, and its repair.
 #[derive(Debug, Serialize)]
 struct Row {
     code: &'static str,
@@ -42,10 +42,10 @@ struct Row {
     path: Option<String>,
     fixable: bool,
     says: String,
-    /// What was done with `--fix`.
+    /// The repair made by `--fix`.
     #[serde(skip_serializing_if = "Option::is_none")]
     fixed: Option<String>,
-    /// Why nothing could be done.
+    /// The reason why nothing could be repaired.
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<String>,
 }

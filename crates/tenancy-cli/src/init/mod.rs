@@ -1,4 +1,4 @@
-//! `tenancy init`: the files a project starts with.
+//! `tenancy init`: the files of a new project.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -12,7 +12,7 @@ use crate::args::Init;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// What is written, the config last: where it stands, the rest is complete.
+/// The files to write, the config last: if it exists, the others are complete.
 const FILES: [(&str, &str); 3] = [
     ("migrations/0001_init.sql", include_str!("0001_init.sql")),
     (
@@ -44,7 +44,7 @@ pub fn run(args: &Init, out: Output) -> Result<(), Failure> {
     make_dir(&dir.join("migrations"))?;
     make_root(&root)?;
     let mut written = Vec::new();
-    // A project's own list of ignored files is not ours to change.
+    // An existing .gitignore belongs to the project and stays as it is.
     let ignore = dir.join(".gitignore");
     match ignore.exists() {
         true => out.note("note: .gitignore exists; add the line /data/ to it"),
@@ -62,13 +62,13 @@ pub fn run(args: &Init, out: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes it if it is not there.
+/// Creates a directory if it does not exist.
 fn make_dir(path: &Path) -> Result<(), Failure> {
     fs::create_dir_all(path)
         .map_err(|cause| Failure::file(path, "the directory cannot be made", &cause))
 }
 
-/// Makes the storage root; one that is there already is kept.
+/// Creates the storage root; an existing one is kept.
 fn make_root(root: &Path) -> Result<(), Failure> {
     match SqliteStorage::create(root) {
         Ok(_) | Err(StorageError::RootExists { .. }) => Ok(()),

@@ -1,4 +1,4 @@
-//! Everything that is printed: for people and, from the same values, as JSON.
+//! The output of all commands: text and, from the same values, JSON.
 
 mod text;
 
@@ -10,28 +10,22 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, complain};
 
 pub use text::grouped;
 use text::{Table, cells, fields, plain, section, table, text, verbatim};
 
-/// The width of a terminal that does not tell its own.
+/// The width assumed for a terminal of unknown width.
 const WIDTH: usize = 80;
 
 /// The number of rows that the widths of a table's columns come from. No more are held
 /// in memory.
 const FIRST_ROWS: usize = 1_000;
 
-/// With more columns a table has no room for what stands in them.
+/// The largest number of columns of a table; wider rows are printed as records.
 const MAX_COLUMNS: usize = 12;
 
-/// Prints a line on stderr. One that cannot be printed, as the disk below stderr is full, is
-/// no reason to end otherwise: the exit code says the same.
-pub fn complain(text: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "{text}");
-}
-
-/// Where results, notes and progress go.
+/// The destinations of results, notes and progress.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     json: bool,
@@ -78,9 +72,8 @@ impl Output {
         stream(&head, rows, self.width).map(drop)
     }
 
-    /// Prints what a run came to: one JSON document; or for people these lists of it,
-    /// with what stands in these fields of each item, wrapped and never cut, then the
-    /// figures, which come last.
+    /// Prints the report of a run: one JSON document; or as text these lists of it, with these
+    /// fields of each item, wrapped and never cut, and then the figures.
     pub fn summary(self, value: &impl Serialize, lists: &[(&str, &[&str])]) -> Result<(), Failure> {
         if self.json {
             return self.record(value);
@@ -103,8 +96,8 @@ impl Output {
         raw(parts.join("\n").as_bytes())
     }
 
-    /// Prints several results and what they come to: JSON lines; or a table of these
-    /// columns, what stands in `reason` in full, and the figures last.
+    /// Prints several results and their totals: JSON lines; or a table of these columns, each
+    /// `reason` in full, and the figures last.
     pub fn listing<T: Serialize>(
         self,
         columns: &[&str],
@@ -129,8 +122,8 @@ impl Output {
         raw(parts.join("\n").as_bytes())
     }
 
-    /// Prints what a query found: JSON lines, or a table with the values as they are,
-    /// or where that would be too wide each row as a record.
+    /// Prints the rows of a query: JSON lines; or a table; or, where that would be too wide,
+    /// each row as a record.
     pub fn query(
         self,
         columns: &[&str],
@@ -150,7 +143,7 @@ impl Output {
         Ok(())
     }
 
-    /// Says something to people, on stderr.
+    /// Prints a note on stderr, for people.
     pub fn note(self, text: &str) {
         if !self.json && !self.quiet {
             complain(format_args!("{text}"));
@@ -165,7 +158,7 @@ impl Output {
             false => ProgressDrawTarget::stderr(),
         };
         let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
-            // What cannot be written is not shown.
+            // A bar that cannot be drawn is left out.
             let _ = write!(out, "{}/s", grouped(state.per_sec() as u64));
         };
         let template = "{msg:18} {bar:28} {human_pos:>10}/{human_len} {rate:>9} {eta:>4}";
@@ -212,12 +205,12 @@ fn records(
     Ok(out.flush()?)
 }
 
-/// Prints what is complete already.
+/// Writes bytes to standard output.
 pub fn raw(text: &[u8]) -> Result<(), Failure> {
     Ok(io::stdout().lock().write_all(text)?)
 }
 
-/// One line of JSON.
+/// Returns a value as one line of JSON.
 pub fn json(value: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string(value).map_err(|error| Failure::Refused(error.into()))
 }
@@ -230,7 +223,7 @@ fn object(value: &impl Serialize) -> Result<Map<String, Value>, Failure> {
     }
 }
 
-/// One line of JSON for each.
+/// Returns each value as one line of JSON.
 fn lines<T: Serialize>(rows: impl Iterator<Item = Result<T, Failure>>) -> Result<(), Failure> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     for row in rows {

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-/// A heading and a line for each: what stands in its first column, and what the others
-/// say of it. An item without columns is a text.
+/// Returns a heading and a line per item: its first column, then the others. An item without
+/// columns is a text.
 pub fn section(heading: &str, columns: &[&str], items: &[Value], width: usize) -> String {
     let said = |value: &Value| match value {
         Value::Array(all) => all.iter().map(text).collect::<Vec<_>>().join(", "),
@@ -24,7 +24,7 @@ pub fn section(heading: &str, columns: &[&str], items: &[Value], width: usize) -
     )
 }
 
-/// What stands in these columns.
+/// Returns the values of these columns.
 pub fn cells(
     columns: &[&str],
     row: &Map<String, Value>,
@@ -34,7 +34,7 @@ pub fn cells(
     columns.iter().map(cell).collect()
 }
 
-/// `name  value` lines; a list has a line for each of its items.
+/// Returns `name  value` lines; a list has a line for each of its items.
 pub fn fields(object: &Map<String, Value>, text: fn(&Value) -> String, width: usize) -> String {
     let lines = object
         .iter()
@@ -42,7 +42,7 @@ pub fn fields(object: &Map<String, Value>, text: fn(&Value) -> String, width: us
     named(lines.collect(), text, width)
 }
 
-/// Values, each with its name before it.
+/// Returns values, each after its name.
 fn named(lines: Vec<(String, Value)>, text: fn(&Value) -> String, width: usize) -> String {
     let widths = lines.iter().map(|(name, _)| name.chars().count());
     let indent = widths.max().unwrap_or(0) + 2;
@@ -134,7 +134,7 @@ impl Table {
     }
 }
 
-/// A whole table.
+/// Returns a whole table as text.
 pub fn table(head: &[String], rows: &[Vec<String>], width: usize) -> String {
     let mut table = Table::new(head, rows, width);
     let lines = std::iter::once(head).chain(rows.iter().map(Vec::as_slice));
@@ -146,7 +146,7 @@ fn cut(cell: &str, width: usize) -> String {
     kept.chain(['…']).collect()
 }
 
-/// A value for people.
+/// Returns a value as text for people.
 pub fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -163,7 +163,7 @@ pub fn text(value: &Value) -> String {
     }
 }
 
-/// A value of somebody's database, which is left as it is.
+/// Returns a value of a tenant's database unchanged.
 pub fn verbatim(value: &Value) -> String {
     match value {
         Value::Null => "NULL".to_owned(),
@@ -172,7 +172,7 @@ pub fn verbatim(value: &Value) -> String {
     }
 }
 
-/// `10,000`
+/// Returns a number with separators, like `10,000`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
@@ -185,7 +185,7 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
-/// Text from outside must not drive the terminal.
+/// Escapes control characters, so that text from outside cannot control the terminal.
 pub fn plain(text: &str) -> String {
     let escape = |c: char| match c.is_control() {
         true => c.escape_default().collect::<String>(),

@@ -1,4 +1,4 @@
-//! What a request gets, in the words of the batch format.
+//! The answer to a request, in the batch format.
 
 use serde::Serialize;
 use tenancy::resolve::ResolveError;
@@ -61,7 +61,7 @@ impl From<Result<Resolved<'_>, ResolveError>> for Answer {
                 path,
             },
             Resolution::Skip(_) => Self::Skip { class, path },
-            // Whatever else there may come to be is nobody's tenant.
+            // A resolution added later belongs to no tenant.
             _ => Self::Central { class, mode, path },
         }
     }

@@ -1,6 +1,6 @@
-//! Base64 (RFC 4648 §4), as far as reading raw bytes from a line of JSON needs it.
+//! Base64 (RFC 4648 §4) for raw bytes in a line of JSON.
 
-/// Decodes; padding may be left out.
+/// Decodes a text. Padding is optional.
 pub fn decode(text: &str) -> Result<Vec<u8>, String> {
     let wrong = || format!("{text:?} is not base64");
     let digits = text.trim_end_matches('=');

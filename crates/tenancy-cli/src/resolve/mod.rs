@@ -1,4 +1,4 @@
-//! `tenancy resolve`: what a request gets.
+//! `tenancy resolve`: the answer to a request.
 
 mod answer;
 mod base64;
@@ -37,7 +37,7 @@ pub fn run(args: &Resolve, global: &Global, out: Output) -> Result<(), Failure> 
     }
 }
 
-/// The answer to one URL, with its reasons if they were asked for.
+/// Prints the answer to one URL, with an explanation on request.
 #[derive(Debug, Serialize)]
 struct Explained {
     #[serde(flatten)]
@@ -65,7 +65,7 @@ fn one(resolver: &Resolver, url: &str, args: &Resolve, out: Output) -> Result<()
     }
 }
 
-/// Answers line by line; what cannot be read ends it, with the line's number.
+/// Answers line by line. A line that cannot be read ends the command, with its number.
 fn batch(resolver: &Resolver) -> Result<(), Failure> {
     let mut input = BufReader::new(std::io::stdin());
     let mut out = BufWriter::new(std::io::stdout().lock());
@@ -88,7 +88,7 @@ fn batch(resolver: &Resolver) -> Result<(), Failure> {
                 return Err(Failure::usage(format!("stdin line {number}: {problem}")));
             }
         }
-        // Who asks line by line waits for each answer; who pipes a file in does not.
+        // A caller that asks line by line waits for each answer, so it is flushed at once.
         if input.buffer().is_empty() {
             out.flush()?;
         }

@@ -8,7 +8,7 @@ use tenancy::{Method, RequestHead};
 
 use super::base64;
 
-/// What a request's head holds, as raw as it came.
+/// The head of a request, unparsed.
 #[derive(Debug, Default, PartialEq)]
 pub struct Request {
     method: String,
@@ -20,7 +20,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request for this URL. Its fragment is left out, as every client does.
+    /// Returns a request for a URL without its fragment, which clients never send.
     pub fn from_url(url: &str, method: &str, headers: &[String]) -> Result<Self, String> {
         let wrong = |fact| format!("URL {url:?} {fact}; write it as http://acme.example/orders");
         let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
@@ -60,7 +60,7 @@ impl Request {
         }
     }
 
-    /// Asks with this request's head.
+    /// Calls a function with the head of this request.
     pub fn ask<R>(&self, ask: impl FnOnce(&RequestHead<'_, '_>) -> R) -> R {
         let hosts: Vec<&[u8]> = self.hosts.iter().map(Vec::as_slice).collect();
         let headers = |name: &str, each: &mut dyn FnMut(&[u8])| {

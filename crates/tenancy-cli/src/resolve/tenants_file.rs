@@ -29,7 +29,7 @@ struct Entry {
     labels: Vec<String>,
 }
 
-/// A resolver of this config for the tenants in the file, and no others.
+/// Returns a resolver of this config for the tenants in the file only.
 pub fn resolver(config: &Config, path: &Path) -> Result<Resolver, Failure> {
     let catalog = Arc::new(MemoryCatalog::new());
     let resolver = config.resolver(catalog.clone())?;

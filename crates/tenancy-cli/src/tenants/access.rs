@@ -35,7 +35,7 @@ pub fn down(args: &Down, global: &Global, out: Output) -> Result<(), Failure> {
     })
 }
 
-/// Does it, and shows the tenant as it is now.
+/// Makes the change, and prints the tenant.
 fn change(
     tenant: &str,
     global: &Global,

@@ -1,9 +1,9 @@
-//! `tenancy create`, by arguments or by answers.
+//! `tenancy create`, by arguments or by questions.
 
 use tenancy::catalog::Attributes;
 use tenancy::{Config, TenantSpec};
 
-use super::{Whole, id, told_whose};
+use super::{Whole, id, with_owner};
 use crate::args::{Create, Global};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -39,7 +39,7 @@ pub fn run(args: &Create, global: &Global, out: Output) -> Result<(), Failure> {
         None => wizard(&project, &config)?,
     };
     let created = project.create(spec);
-    let tenant = created.map_err(|error| told_whose(&project, error))?;
+    let tenant = created.map_err(|error| with_owner(&project, error))?;
     out.record(&Whole::read(&project, &tenant)?)
 }
 
@@ -63,7 +63,7 @@ fn attributes(args: &Create) -> Result<Attributes, Failure> {
     Ok(attributes)
 }
 
-/// Asks for everything; an answer that would be refused later is refused at once.
+/// Asks for everything. An answer that would be refused later is refused at once.
 fn wizard(project: &Project, config: &Config) -> Result<TenantSpec, Failure> {
     let id = ask_until(
         "tenant id (1 to 63 lowercase letters, digits, inner hyphens):",
@@ -97,7 +97,7 @@ fn free_id(project: &Project, answer: &str) -> Result<tenancy::TenantId, Failure
         return Err(tenancy::Error::Reserved { label }.into());
     }
     match project.tenant(&id) {
-        // A creation that did not come to its end is completed by doing it again.
+        // Repeating an unfinished creation completes it.
         Ok(tenant) if tenant.status() != tenancy::TenantStatus::Provisioning => Err(
             Failure::refused(format!("tenant {id} exists already; choose another id")),
         ),

@@ -4,24 +4,24 @@ use serde::Serialize;
 use tenancy::TenantId;
 use tenancy::catalog::{Challenge, Domain, Name, Proof, WriteError};
 
-use super::{id, told_whose};
+use super::{id, with_owner};
 use crate::args::{self, Global, Named, One};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::project::{self, Project};
 
-/// A name and how it stands with it.
+/// A name and its state.
 #[derive(Debug, Serialize)]
 struct Row {
     tenant: String,
     domain: String,
     /// A label routes below every base domain.
     kind: &'static str,
-    /// `verified`, `pending`; `removed` when it was taken away.
+    /// The state: `verified`, `pending`, or `removed` after an unbind.
     status: &'static str,
-    /// Where links to the tenant lead.
+    /// Whether links to the tenant use this domain.
     primary: bool,
-    /// The value that a TXT record of the domain has to show.
+    /// The value that the domain's TXT record must have.
     #[serde(skip_serializing_if = "Option::is_none")]
     txt: Option<String>,
 }
@@ -63,10 +63,10 @@ fn add(named: &Named, vouched: bool, global: &Global, out: Output) -> Result<(),
     let id = id(&named.id)?;
     let project = project::open(&project::config(global)?)?;
     let name = project.name(&named.domain)?;
-    // A label is below the operator's own domain: there is nobody to prove it to.
+    // A label is below the operator's own domain and needs no proof.
     if vouched || matches!(name, Name::Label(_)) {
         let bound = project.bind(&named.domain, &id, Proof::Trusted);
-        bound.map_err(|error| told_whose(&project, error))?;
+        bound.map_err(|error| with_owner(&project, error))?;
         return out.record(&Row::new(&id, &name, "verified"));
     }
     if is_verified(&project, &id, &name)? {
@@ -76,7 +76,7 @@ fn add(named: &Named, vouched: bool, global: &Global, out: Output) -> Result<(),
     }
     let challenge = Challenge::new()?;
     let bound = project.bind(&named.domain, &id, Proof::Pending(challenge.clone()));
-    bound.map_err(|error| told_whose(&project, error))?;
+    bound.map_err(|error| with_owner(&project, error))?;
     out.record(&Row::pending(&id, &name, &challenge))?;
     out.note(&format!(
         "next: publish that value as a TXT record of {name} within 7 days, then\n  \
@@ -140,7 +140,7 @@ fn verify(named: &Named, txt: &str, global: &Global, out: Output) -> Result<(), 
     let mut values = txt.lines().map(|line| line.trim().trim_matches('"'));
     let proven = values.find_map(|value| project.verify(&domain, &id, value).ok());
     if proven.is_none() {
-        // Its error says what is wrong.
+        // The error of the parser describes the fault.
         project.verify(&domain, &id, txt)?;
     }
     out.record(&Row::new(&id, &Name::Domain(domain), "verified"))
@@ -157,8 +157,8 @@ fn is_verified(project: &Project, id: &TenantId, name: &Name) -> Result<bool, Fa
     Ok(own.any(|binding| binding.pending.is_none()))
 }
 
-/// The bound name that a text means. Since it was bound the config may have changed:
-/// what is a label now may have been bound as a domain.
+/// Returns the bound name for a text. The config may have changed since it was bound: a label
+/// of today may have been bound as a domain.
 fn bound(project: &Project, id: &TenantId, text: &str) -> Result<Name, Failure> {
     let domain: Domain = text.parse().map_err(tenancy::Error::from)?;
     let label = project.resolver().name_for(&domain);

@@ -1,4 +1,4 @@
-//! What is done to one tenant; `tenancy list` and `show` are here.
+//! The commands about one tenant; `tenancy list` and `show` are here.
 
 pub mod access;
 pub mod create;
@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::project::{self, Project};
 
-/// What is asked of the catalog at once.
+/// The number of rows read from the catalog at once.
 const PAGE: usize = 1000;
 
 #[derive(Debug, Serialize)]
@@ -47,7 +47,7 @@ impl From<&Tenant> for Row {
     }
 }
 
-/// A row of `list`.
+/// A row of `tenancy list`.
 #[derive(Debug, Serialize)]
 struct Listed {
     #[serde(flatten)]
@@ -69,16 +69,16 @@ struct Whole {
     #[serde(flatten)]
     row: Row,
     domains: Vec<String>,
-    /// Where links to it lead.
+    /// The primary domain, which links to the tenant use.
     #[serde(skip_serializing_if = "Option::is_none")]
     primary: Option<String>,
     labels: Vec<String>,
-    /// Domains that do not route until they are verified.
+    /// The claimed domains, which do not route until they are verified.
     pending: Vec<String>,
     maintenance: MaintenanceColumn,
 }
 
-/// `false`, or what visitors are told while it is down.
+/// `false`, or the maintenance as visitors see it.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum MaintenanceColumn {
@@ -158,7 +158,7 @@ pub fn list(args: &List, global: &Global, out: Output) -> Result<(), Failure> {
     out.rows(&["id", "status", "maintenance", "epoch", "name"], rows)
 }
 
-/// Every tenant after this one, page by page.
+/// Yields every tenant after this one, page by page.
 fn pages(
     catalog: &dyn CatalogWriter,
     mut after: Option<TenantId>,
@@ -188,9 +188,9 @@ fn id(text: &str) -> Result<TenantId, Failure> {
     Ok(text.parse().map_err(tenancy::Error::from)?)
 }
 
-/// Tells an operator which tenant has a name that is taken. The library does not: its errors
-/// may be shown to another tenant.
-fn told_whose(project: &Project, error: tenancy::Error) -> Failure {
+/// Adds the owner of a taken name to the error. The library leaves it out, as its errors may
+/// be shown to another tenant.
+fn with_owner(project: &Project, error: tenancy::Error) -> Failure {
     let tenancy::Error::Write(WriteError::NameTaken { name }) = &error else {
         return error.into();
     };

@@ -10,14 +10,14 @@ use crate::output::Output;
 use crate::project;
 use crate::terminal;
 
-/// A tenant that is no more.
+/// A tenant that was removed.
 #[derive(Debug, Serialize)]
 struct Destroyed {
     id: String,
     status: &'static str,
-    /// The last incarnation; the id made anew is another.
+    /// The last epoch. A tenant created later with the same id has another.
     epoch: u64,
-    /// The path of its file in the quarantine.
+    /// The path of the file in the quarantine.
     #[serde(skip_serializing_if = "Option::is_none")]
     quarantined: Option<Box<str>>,
 }
@@ -70,7 +70,7 @@ pub fn destroy(args: &Destroy, global: &Global, out: Output) -> Result<(), Failu
     })
 }
 
-/// An end that failed leaves the tenant `retiring`; the ways on from there.
+/// Adds the next steps to the error of an end that left the tenant `retiring`.
 fn not_ended(error: tenancy::Error, id: &tenancy::TenantId) -> Failure {
     match error {
         tenancy::Error::Provision(_) | tenancy::Error::Close(_) => Failure::refused(format!(

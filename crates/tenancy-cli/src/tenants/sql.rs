@@ -17,15 +17,15 @@ use crate::interrupt;
 use crate::output::Output;
 use crate::project;
 
-/// How often the watcher of Ctrl-C looks. A statement that begins right after one look is
-/// interrupted at the next.
+/// The interval at which the watcher checks for Ctrl-C. A statement that begins right after a
+/// check is interrupted at the next.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What a statement without rows came to.
+/// The result of a statement without rows.
 #[derive(Debug, Serialize)]
 struct Changed {
     tenant: String,
-    /// Rows that were added, changed or deleted.
+    /// The number of rows inserted, updated or deleted.
     changes: u64,
 }
 
@@ -37,7 +37,7 @@ pub fn run(args: &Sql, global: &Global, out: Output) -> Result<(), Failure> {
     let connection = project.checkout(&tenant).map_err(tenancy::Error::from)?;
     let newest = project.pools().driver().migrations().newest();
     if connection.schema() < newest {
-        // Not hidden by --json: standard output has the rows alone.
+        // Printed with --json, too: it goes to stderr, and standard output has rows only.
         let found = connection.schema();
         eprintln!(
             "note: tenant {id} is at schema version {found}, behind {newest}; the application \
@@ -71,8 +71,8 @@ pub fn run(args: &Sql, global: &Global, out: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Interrupts whatever statement runs once somebody asks for the end. Again and again: one
-/// that has not begun at that moment would not notice.
+/// Interrupts the running statement after Ctrl-C, repeatedly: a statement that has not begun
+/// yet does not notice an interrupt.
 fn interrupt_with(handle: InterruptHandle) {
     std::thread::spawn(move || {
         loop {
@@ -84,8 +84,8 @@ fn interrupt_with(handle: InterruptHandle) {
     });
 }
 
-/// The statement that a text holds: not none, and not two, of which a mistyped quote
-/// could make the second anything.
+/// Returns the single statement of a text. Two statements are refused, as a mistyped quote
+/// could turn data into the second one.
 fn only<'c>(
     connection: &'c SqliteConnection,
     sql: &'c str,
@@ -102,7 +102,7 @@ fn only<'c>(
     }
 }
 
-/// What a rule refused is said by that rule, all else by SQLite.
+/// Describes an error: by the rule that refused the statement, else by SQLite.
 fn failure(id: &TenantId, connection: &SqliteConnection, error: &Error, is_late: bool) -> Failure {
     let stopped = error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted);
     if interrupt::requested() {
@@ -122,7 +122,7 @@ fn failure(id: &TenantId, connection: &SqliteConnection, error: &Error, is_late:
     }
 }
 
-/// The columns' names, each once: a second `id` is `id:2`.
+/// Returns the names of the columns, made unique: a second `id` is `id:2`.
 fn columns(statement: &Statement<'_>) -> Vec<String> {
     let mut columns: Vec<String> = Vec::new();
     for name in statement.column_names() {
@@ -136,7 +136,7 @@ fn columns(statement: &Statement<'_>) -> Vec<String> {
     columns
 }
 
-/// The rows as objects.
+/// Returns a row as an object.
 struct Lines<'s, 'c> {
     rows: Rows<'s>,
     columns: &'c [String],
@@ -156,7 +156,8 @@ impl Iterator for Lines<'_, '_> {
     }
 }
 
-/// JSON has no bytes and no infinity: those are texts in SQLite's own spelling.
+/// Returns a value as JSON. BLOBs and infinities, which JSON lacks, are texts in SQLite's
+/// notation.
 fn value(value: ValueRef<'_>) -> Value {
     match value {
         ValueRef::Null => Value::Null,
