@@ -217,7 +217,7 @@ fn shuttle_no_wake_up_is_lost() {
 }
 
 #[test]
-fn shuttle_a_waiter_that_gives_up_passes_its_nudge_on() {
+fn shuttle_a_timed_out_waiter_wakes_the_next() {
     check(|| {
         let world = World::new(2, 2, SOON, 0);
         let who = [
@@ -232,7 +232,7 @@ fn shuttle_a_waiter_that_gives_up_passes_its_nudge_on() {
 }
 
 #[test]
-fn shuttle_hand_off_in_order() {
+fn shuttle_hand_offs_are_in_order() {
     check(|| {
         let world = World::new(1, 1, Duration::ZERO, 0);
         all(users(
@@ -244,7 +244,7 @@ fn shuttle_hand_off_in_order() {
 }
 
 #[test]
-fn shuttle_tenants_take_each_others_seats() {
+fn shuttle_tenants_evict_each_other() {
     check(|| {
         let world = World::new(1, 1, SOON, 0);
         all(users(
@@ -256,7 +256,7 @@ fn shuttle_tenants_take_each_others_seats() {
 }
 
 #[test]
-fn shuttle_a_ticket_that_times_out_stops_nobody() {
+fn shuttle_a_ticket_that_times_out_blocks_no_other() {
     check(|| {
         let world = World::new(2, 1, SOON, 0);
         let who = [
@@ -283,7 +283,7 @@ fn shuttle_a_failed_connect_wakes_the_next() {
 }
 
 #[test]
-fn shuttle_a_remembered_failure_strands_nobody() {
+fn shuttle_a_backoff_strands_no_waiter() {
     check(|| {
         let clock = Clock::manual();
         let world = World::with(2, 2, 0, |builder| {
@@ -308,7 +308,7 @@ fn shuttle_a_remembered_failure_strands_nobody() {
 }
 
 #[test]
-fn shuttle_close_leaves_nothing() {
+fn shuttle_close_leaves_no_connection() {
     check(|| {
         let world = World::new(2, 2, SOON, 0);
         let mut threads = users(&world, &[("a", NEVER, 2), ("a", NEVER, 1)]);
@@ -325,7 +325,7 @@ fn shuttle_close_leaves_nothing() {
 }
 
 #[test]
-fn shuttle_two_close_and_then_it_is_reopened() {
+fn shuttle_a_tenant_closed_twice_is_reopened() {
     check(|| {
         let world = World::new(1, 1, SOON, 0);
         let mut threads = users(&world, &[("a", NEVER, 1), ("b", NEVER, 1)]);
@@ -344,7 +344,7 @@ fn shuttle_two_close_and_then_it_is_reopened() {
 }
 
 #[test]
-fn shuttle_a_raised_epoch_strands_nobody() {
+fn shuttle_a_raised_epoch_strands_no_waiter() {
     check(|| {
         let world = World::new(1, 1, SOON, 0);
         let mut threads = users(&world, &[("a", NEVER, 2), ("b", NEVER, 1)]);
@@ -363,7 +363,7 @@ fn shuttle_a_raised_epoch_strands_nobody() {
 }
 
 #[test]
-fn shuttle_who_comes_while_it_rests_is_served() {
+fn shuttle_check_outs_during_idle_maintenance_are_served() {
     check(|| {
         let world = World::new(1, 1, SOON, 0);
         let mut threads = users(&world, &[("a", NEVER, 2), ("a", SOON, 1), ("b", NEVER, 1)]);
@@ -377,7 +377,7 @@ fn shuttle_who_comes_while_it_rests_is_served() {
 }
 
 #[test]
-fn shuttle_close_waits_for_a_rest() {
+fn shuttle_close_waits_for_idle_maintenance() {
     check(|| {
         let world = World::new(2, 2, SOON, 0);
         let mut threads = users(&world, &[("a", NEVER, 1)]);
@@ -414,7 +414,7 @@ fn shuttle_close_waits_for_upkeep_and_is_woken() {
 }
 
 #[test]
-fn shuttle_close_all_leaves_nothing() {
+fn shuttle_close_all_leaves_no_connection() {
     check(|| {
         let world = World::new(2, 2, SOON, 0);
         let mut threads = users(&world, &[("a", NEVER, 2), ("a", SOON, 1), ("b", NEVER, 1)]);
@@ -434,7 +434,7 @@ fn shuttle_close_all_leaves_nothing() {
 }
 
 #[test]
-fn shuttle_a_slot_that_is_freed_strands_nobody() {
+fn shuttle_a_released_slot_strands_no_waiter() {
     check(|| {
         let world = World::new(1, 1, SOON, 1);
         let mut threads = users(&world, &[("a", NEVER, 2), ("b", NEVER, 1)]);

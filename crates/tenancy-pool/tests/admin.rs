@@ -12,7 +12,7 @@ fn second() -> Epoch {
 }
 
 #[test]
-fn close_waits_for_what_is_out() {
+fn close_waits_for_connections_that_are_out() {
     let driver = OkDriver();
     let pools = pools(&driver, 4, 4);
     let acme = tenant("acme");
@@ -52,7 +52,7 @@ fn close_waits_for_a_connection_that_is_being_opened() {
 }
 
 #[test]
-fn close_refuses_who_waits() {
+fn close_refuses_waiters() {
     let driver = OkDriver();
     let pools = pools(&driver, 1, 1);
     let acme = tenant("acme");
@@ -95,7 +95,7 @@ fn an_older_epoch_is_superseded() {
 }
 
 #[test]
-fn who_waits_for_an_older_epoch_is_refused() {
+fn waiters_of_an_older_epoch_are_refused() {
     let driver = OkDriver();
     let pools = pools(&driver, 1, 1);
     let acme = tenant("acme");
@@ -113,7 +113,7 @@ fn who_waits_for_an_older_epoch_is_refused() {
 }
 
 #[test]
-fn a_check_out_that_raises_the_epoch_takes_the_older_ones_ticket_away() {
+fn a_check_out_of_a_newer_epoch_removes_the_ticket_of_the_older() {
     let driver = OkDriver();
     let pools = pools(&driver, 1, 1);
     let out = pools.checkout(&tenant("beta")).expect("a connection");
@@ -157,7 +157,7 @@ fn a_kept_handle_finds_its_tenant_after_it_was_forgotten() {
 }
 
 #[test]
-fn what_a_panic_left_behind_is_closed() {
+fn a_connection_that_was_out_during_a_panic_is_closed() {
     let driver = OkDriver();
     let pools = pools(&driver, 4, 4);
     let acme = tenant("acme");
@@ -179,7 +179,7 @@ fn broken_connections_are_closed() {
 }
 
 #[test]
-fn connections_that_were_idle_for_long_are_asked_first() {
+fn connections_idle_for_long_are_validated_first() {
     let clock = Clock::manual();
     let driver = OkDriver();
     let pools = pools_with(&driver, 4, 4, |builder| {
@@ -196,7 +196,7 @@ fn connections_that_were_idle_for_long_are_asked_first() {
 }
 
 #[test]
-fn reap_closes_what_is_idle_or_alive_for_too_long() {
+fn reap_closes_connections_that_are_idle_or_open_for_too_long() {
     let clock = Clock::manual();
     let driver = OkDriver();
     let pools = pools_with(&driver, 4, 4, |builder| {
@@ -219,7 +219,7 @@ fn reap_closes_what_is_idle_or_alive_for_too_long() {
 }
 
 #[test]
-fn another_tenant_that_is_current_refuses_the_check_out() {
+fn a_check_out_is_refused_while_another_tenant_is_current() {
     let driver = OkDriver();
     let pools = pools(&driver, 4, 4);
     let (acme, beta) = (tenant("acme"), tenant("beta"));
@@ -240,7 +240,7 @@ fn another_tenant_that_is_current_refuses_the_check_out() {
 }
 
 #[test]
-fn a_remembered_failure_is_forgotten() {
+fn a_backoff_ends() {
     let clock = Clock::manual();
     let driver = ConnectWith(|_, attempt| {
         if attempt == 0 {
@@ -260,7 +260,7 @@ fn a_remembered_failure_is_forgotten() {
 }
 
 #[test]
-fn nothing_is_left_when_the_pools_go() {
+fn dropped_pools_leave_no_connection() {
     let driver = OkDriver();
     let pools = pools(&driver, 4, 4);
     let out = pools.checkout(&tenant("acme")).expect("a connection");
@@ -272,7 +272,7 @@ fn nothing_is_left_when_the_pools_go() {
 }
 
 #[test]
-fn what_is_idle_of_a_retiring_tenant_is_reaped_until_it_is_revived() {
+fn idle_connections_of_a_retiring_tenant_are_reaped() {
     let driver = OkDriver();
     let pools = pools(&driver, 4, 4);
     let (acme, beta) = (tenant("acme"), tenant("beta"));
@@ -334,7 +334,7 @@ fn surplus_connections_are_closed_when_a_tenants_bound_is_lowered() {
 }
 
 #[test]
-fn a_bound_lowered_while_one_is_opened_keeps_no_idle_one_beside_it() {
+fn a_bound_lowered_during_an_open_keeps_no_surplus() {
     let (open, opens) = std::sync::mpsc::channel::<()>();
     let opens = std::sync::Mutex::new(opens);
     let driver = ConnectWith(move |_, attempt| {
@@ -364,7 +364,7 @@ fn a_bound_lowered_while_one_is_opened_keeps_no_idle_one_beside_it() {
 }
 
 #[test]
-fn the_time_for_which_the_machine_was_suspended_counts() {
+fn suspended_time_counts_for_ages() {
     let clock = Clock::manual();
     // It has been suspended before.
     clock.suspend(Duration::from_secs(5000));

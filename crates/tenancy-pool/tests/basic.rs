@@ -20,7 +20,7 @@ fn a_connection_comes_back_and_is_used_again() {
 }
 
 #[test]
-fn another_tenants_idle_connection_gives_way() {
+fn another_tenants_idle_connection_is_evicted() {
     let driver = OkDriver();
     let pools = pools(&driver, 1, 1);
     drop(pools.checkout(&tenant("acme")).expect("a connection"));
@@ -29,7 +29,7 @@ fn another_tenants_idle_connection_gives_way() {
 }
 
 #[test]
-fn a_failure_is_told_at_once_and_remembered() {
+fn a_failure_is_returned_at_once_and_begins_a_backoff() {
     let driver = FailAfter(0);
     let pools = pools(&driver, 8, 4);
     let acme = tenant("acme");
@@ -88,7 +88,7 @@ fn waiters_are_served_by_returns() {
 }
 
 #[test]
-fn a_herd_on_a_cold_tenant_makes_one_preparation() {
+fn simultaneous_first_check_outs_make_one_preparation() {
     let driver = SlowDriver(SHORT).preparing(|_| Ok(()));
     let pools = pools(&driver, 8, 4);
     let acme = tenant("acme");
@@ -114,7 +114,7 @@ fn a_panic_while_connecting_unwinds_and_gives_the_seat_back() {
 }
 
 #[test]
-fn a_discarded_connection_is_closed_and_never_lent_again() {
+fn a_discarded_connection_is_closed_and_never_checked_out_again() {
     let driver = OkDriver();
     let pools = pools(&driver, 8, 4);
     let acme = tenant("acme");

@@ -26,7 +26,7 @@ fn late(pools: &TenantPools<Fake>, id: &str, timeout: Duration) -> CheckoutStep 
 }
 
 #[test]
-fn nothing_is_opened_after_a_close_that_took_too_long() {
+fn no_connection_is_opened_after_a_close_past_the_deadline() {
     let driver = OkDriver().evicting(
         |_| {
             std::thread::sleep(STEP);
@@ -56,7 +56,7 @@ fn nothing_is_opened_after_a_close_that_took_too_long() {
 }
 
 #[test]
-fn an_expired_connection_that_closes_too_slowly_makes_it_late() {
+fn a_slow_close_of_an_expired_connection_times_the_check_out_out() {
     let (driver, clock) = (OkDriver(), Clock::manual());
     let pools = pools_with(&driver, 4, 4, |builder| builder.clock(clock.clone()));
     let slow = || {
@@ -80,7 +80,7 @@ fn an_expired_connection_that_closes_too_slowly_makes_it_late() {
 }
 
 #[test]
-fn nothing_is_prepared_after_a_connect_that_took_too_long() {
+fn no_database_is_prepared_after_a_connect_past_the_deadline() {
     let slow = Arc::new(AtomicU64::new(40));
     let wait = slow.clone();
     let driver = ConnectWith(move |_, _| {
@@ -108,7 +108,7 @@ fn nothing_is_prepared_after_a_connect_that_took_too_long() {
 }
 
 #[test]
-fn validating_one_after_the_other_ends_at_the_deadline() {
+fn repeated_validation_ends_at_the_deadline() {
     let (clock, driver) = (Clock::manual(), OkDriver());
     let pools = pools_with(&driver, 4, 4, |builder| {
         builder
@@ -134,7 +134,7 @@ fn validating_one_after_the_other_ends_at_the_deadline() {
 }
 
 #[test]
-fn waiters_of_a_late_check_out_are_served() {
+fn waiters_behind_a_step_time_out_are_served() {
     let slow = Arc::new(AtomicU64::new(40));
     let wait = slow.clone();
     let driver = ConnectWith(move |_, _| {

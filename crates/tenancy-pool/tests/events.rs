@@ -38,7 +38,7 @@ fn told(driver: &Fake, long_wait: Duration) -> (tenancy_pool::TenantPools<Fake>,
 }
 
 #[test]
-fn observers_are_told_before_and_after() {
+fn observers_are_notified_before_and_after_opens_and_closes() {
     let driver = OkDriver();
     let (pools, told) = told(&driver, Duration::from_secs(60));
     let use_one = |id| drop(pools.checkout(&tenant(id)).expect("a connection"));
@@ -62,7 +62,7 @@ fn observers_are_told_before_and_after() {
 }
 
 #[test]
-fn observers_are_told_of_failures() {
+fn observers_are_notified_of_failures() {
     let driver = FailAfter(0);
     let (pools, told) = told(&driver, Duration::from_secs(60));
     for _ in 0..2 {
@@ -73,7 +73,7 @@ fn observers_are_told_of_failures() {
 }
 
 #[test]
-fn observers_are_told_of_long_waits_and_of_the_bound() {
+fn observers_are_notified_of_long_waits_and_of_the_bound() {
     let driver = OkDriver();
     let (pools, told) = told(&driver, SHORT);
     let out = pools.checkout(&tenant("acme")).expect("a connection");
@@ -91,7 +91,7 @@ fn observers_are_told_of_long_waits_and_of_the_bound() {
 }
 
 #[test]
-fn an_observer_may_ask_for_figures() {
+fn an_observer_may_read_the_stats() {
     let driver = OkDriver();
     let kept = Arc::new(Mutex::new(None::<tenancy_pool::TenantPools<Fake>>));
     let asking = kept.clone();

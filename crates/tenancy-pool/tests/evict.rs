@@ -37,7 +37,7 @@ fn taken(list: &List) -> Vec<String> {
 }
 
 #[test]
-fn what_an_eviction_left_is_done_once_by_the_next_reap() {
+fn the_next_reap_does_the_upkeep_of_an_eviction_once() {
     let (pools, _, _, list) = noted(1, 1);
     let use_one = |id| drop(pools.checkout(&tenant(id)).expect("a connection"));
     use_one("acme");
@@ -62,7 +62,7 @@ fn a_tenant_that_is_connected_to_again_needs_no_upkeep() {
 }
 
 #[test]
-fn every_close_that_somebody_waits_for_is_quick_and_the_others_are_thorough() {
+fn closes_on_the_way_of_a_check_out_evict_and_requested_closes_complete() {
     let (pools, driver, clock, list) = noted(4, 4);
     let acme = tenant("acme");
     let take = || pools.checkout(&acme).expect("a connection");
@@ -91,7 +91,7 @@ fn every_close_that_somebody_waits_for_is_quick_and_the_others_are_thorough() {
 }
 
 #[test]
-fn what_is_left_is_done_when_the_pools_go() {
+fn due_upkeep_is_done_when_the_pools_are_dropped() {
     let (pools, _, _, list) = noted(1, 1);
     for id in ["acme", "beta"] {
         drop(pools.checkout(&tenant(id)).expect("a connection"));
@@ -101,7 +101,7 @@ fn what_is_left_is_done_when_the_pools_go() {
 }
 
 #[test]
-fn nothing_is_done_for_a_tenant_that_was_closed_or_has_a_newer_epoch() {
+fn a_closed_or_superseded_tenant_gets_no_upkeep() {
     let (pools, _, _, list) = noted(1, 1);
     for id in ["acme", "beta", "corp"] {
         drop(pools.checkout(&tenant(id)).expect("a connection"));
@@ -118,7 +118,7 @@ fn nothing_is_done_for_a_tenant_that_was_closed_or_has_a_newer_epoch() {
 }
 
 #[test]
-fn close_waits_for_upkeep_and_is_told_when_it_ends() {
+fn close_waits_for_upkeep_and_is_woken_by_its_end() {
     let (end, ends) = mpsc::channel::<()>();
     let (ends, begun) = (Mutex::new(ends), Arc::new(AtomicUsize::new(0)));
     let begins = begun.clone();
@@ -150,7 +150,7 @@ fn close_waits_for_upkeep_and_is_told_when_it_ends() {
 }
 
 #[test]
-fn upkeep_that_fails_or_panics_is_told_and_stops_nobody() {
+fn failed_upkeep_is_reported_and_stops_no_other() {
     let failed = List::default();
     let list = failed.clone();
     let driver = OkDriver().evicting(
@@ -181,7 +181,7 @@ fn upkeep_that_fails_or_panics_is_told_and_stops_nobody() {
 }
 
 #[test]
-fn an_eviction_that_panics_closes_all_the_same() {
+fn an_eviction_that_panics_still_closes() {
     let driver = OkDriver().evicting(
         |_| std::panic::resume_unwind(Box::new("planned")),
         |_| Ok(()),
@@ -194,7 +194,7 @@ fn an_eviction_that_panics_closes_all_the_same() {
 }
 
 #[test]
-fn the_surplus_of_a_lowered_bound_is_closed_quickly() {
+fn the_surplus_of_a_lowered_bound_is_evicted() {
     let wide = Arc::new(std::sync::atomic::AtomicU32::new(2));
     let asked = wide.clone();
     let list = List::default();

@@ -57,7 +57,7 @@ impl Hanging {
 }
 
 #[test]
-fn who_waits_beside_a_failed_connect_is_served_once_it_is_forgotten() {
+fn a_waiter_beside_a_failed_connect_is_served_after_the_backoff() {
     let hanging = Hanging::new(false);
     let pools = pools(&hanging.driver, 64, 2);
     let waits = hanging.waits(&pools, &tenant("acme"), 3);
@@ -67,7 +67,7 @@ fn who_waits_beside_a_failed_connect_is_served_once_it_is_forgotten() {
 }
 
 #[test]
-fn who_waits_beside_a_panicked_connect_is_served_at_once() {
+fn a_waiter_beside_a_panicked_connect_is_served_at_once() {
     let hanging = Hanging::new(true);
     let pools = pools_with(&hanging.driver, 64, 2, |builder| builder.failure_ttl(LONG));
     let waits = hanging.waits(&pools, &tenant("acme"), 3);
@@ -75,7 +75,7 @@ fn who_waits_beside_a_panicked_connect_is_served_at_once() {
 }
 
 #[test]
-fn who_waits_beside_a_failed_preparation_is_served_once_it_is_forgotten() {
+fn a_waiter_beside_a_failed_preparation_is_served_after_the_backoff() {
     // The older epoch's connection is out all the time.
     let attempts = AtomicUsize::new(0);
     let fail = Arc::new(AtomicBool::new(false));
@@ -106,7 +106,7 @@ fn who_waits_beside_a_failed_preparation_is_served_once_it_is_forgotten() {
 }
 
 #[test]
-fn who_waits_for_nothing_but_the_failed_connect_is_refused_with_it() {
+fn a_waiter_for_the_failed_connect_alone_is_refused_with_its_error() {
     let fail = AtomicBool::new(false);
     let fail = Arc::new(fail);
     let failing = fail.clone();
@@ -134,7 +134,7 @@ fn who_waits_for_nothing_but_the_failed_connect_is_refused_with_it() {
 }
 
 #[test]
-fn a_thread_that_holds_all_waits_behind_another_for_the_failure_to_be_forgotten() {
+fn a_thread_that_holds_all_connections_waits_for_the_end_of_a_backoff() {
     let hanging = Hanging::new(false);
     let pools = pools_with(&hanging.driver, 64, 2, |builder| {
         builder.failure_ttl(Duration::from_secs(1))

@@ -31,7 +31,7 @@ fn noted() -> (Fake, List) {
 }
 
 #[test]
-fn every_way_to_get_a_connection_is_told_and_so_is_every_return() {
+fn hooks_run_at_every_check_out_and_return() {
     let (driver, list) = noted();
     let clock = Clock::manual();
     let pools = pools_with(&driver, 1, 1, |builder| builder.clock(clock.clone()));
@@ -61,7 +61,7 @@ fn every_way_to_get_a_connection_is_told_and_so_is_every_return() {
 }
 
 #[test]
-fn a_connection_that_is_refused_at_its_check_out_is_closed() {
+fn a_connection_rejected_at_its_check_out_is_closed() {
     let refuse = Arc::new(AtomicUsize::new(0));
     let left = refuse.clone();
     let driver = OkDriver().lending(move |_| match left.load(Ordering::Relaxed) {
@@ -99,7 +99,7 @@ fn a_connection_that_is_refused_at_its_check_out_is_closed() {
 }
 
 #[test]
-fn a_connection_that_is_refused_at_its_return_is_closed() {
+fn a_connection_rejected_at_its_return_is_closed() {
     for panics in [false, true] {
         let driver = OkDriver().returning(move |_| match panics {
             true => std::panic::resume_unwind(Box::new("planned")),

@@ -47,10 +47,15 @@ fn r2d2_sqlites_own_manager_makes_a_driver() {
     }
     let counters = pools.stats().counters;
     assert_eq!((pools.stats().peak, counters.evicted), (2, 7));
+    let evicted = ["acme", "beta", "gamma"].map(|id| {
+        let of_tenant = pools.tenant_stats(tenant(id).id()).expect("it was seen");
+        of_tenant.counters.evicted
+    });
+    assert_eq!(evicted, [3, 2, 2], "by owner");
 }
 
 #[test]
-fn an_error_of_r2d2_sqlites_manager_is_told_as_it_is() {
+fn an_error_of_r2d2_sqlites_manager_is_returned_unchanged() {
     let builder = TenantPools::<Sqlite>::builder();
     let pools = builder.build(Sqlite("/nowhere".into())).expect("pools");
     let refused = pools

@@ -492,7 +492,7 @@ fn compare(
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn every_check_out_ends_as_the_model_says(steps in prop::collection::vec(step(), 1..120)) {
+    fn every_check_out_ends_as_in_the_model(steps in prop::collection::vec(step(), 1..120)) {
         check(&steps);
     }
 }

@@ -11,7 +11,7 @@ use crate::util::*;
 const LONG: Duration = Duration::from_secs(20);
 
 #[test]
-fn waiters_are_served_as_they_came() {
+fn waiters_are_served_in_order_of_arrival() {
     let driver = OkDriver();
     let pools = pools_with(&driver, 4, 1, |builder| {
         builder.handoff_after(Duration::ZERO)
@@ -32,10 +32,12 @@ fn waiters_are_served_as_they_came() {
     });
     assert_eq!(*locked(&served), (0..8).collect::<Vec<_>>());
     assert_eq!(pools.stats().counters.hand_offs, 8);
+    let of_tenant = pools.tenant_stats(acme.id()).expect("it was seen");
+    assert_eq!(of_tenant.counters.hand_offs, 8);
 }
 
 #[test]
-fn tenants_are_served_as_they_came() {
+fn tenants_are_served_in_order_of_arrival() {
     let driver = OkDriver();
     let pools = pools(&driver, 1, 1);
     let served = Mutex::new(Vec::new());
@@ -107,7 +109,7 @@ fn a_check_out_ends_at_its_deadline() {
 }
 
 #[test]
-fn at_rest_who_waits_has_a_reason() {
+fn every_waiter_waits_for_a_reason() {
     let driver = OkDriver();
     let pools = pools(&driver, 2, 2);
     let (acme, beta) = (tenant("acme"), tenant("beta"));
@@ -126,7 +128,7 @@ fn at_rest_who_waits_has_a_reason() {
 }
 
 #[test]
-fn a_hot_tenant_gives_way_to_one_that_waits() {
+fn a_hot_tenant_yields_to_a_waiting_one() {
     let driver = OkDriver();
     let pools = pools(&driver, 1, 1);
     let acme = tenant("acme");
@@ -184,7 +186,7 @@ fn too_many_waiters_are_refused_at_once() {
 }
 
 #[test]
-fn a_thread_that_would_wait_for_itself_is_told_so() {
+fn a_thread_that_would_wait_for_itself_is_refused() {
     let driver = OkDriver();
     let pools = pools(&driver, 1, 1);
     let acme = tenant("acme");
@@ -201,7 +203,7 @@ fn a_thread_that_would_wait_for_itself_is_told_so() {
 }
 
 #[test]
-fn a_bigger_plan_gets_more() {
+fn a_larger_plan_has_a_higher_bound() {
     let driver = OkDriver();
     let pools = pools_with(&driver, 8, 1, |builder| {
         builder.max_per_tenant_by(|tenant| if tenant.id().as_str() == "big" { 3 } else { 1 })
@@ -217,7 +219,7 @@ fn a_bigger_plan_gets_more() {
 }
 
 #[test]
-fn a_plan_that_changes_changes_what_a_tenant_gets() {
+fn a_changed_plan_changes_the_bound() {
     let driver = OkDriver();
     let pools = pools_with(&driver, 8, 1, |builder| {
         let plan = |tenant: &Tenant| tenant.attribute("max")?.parse().ok();
@@ -243,7 +245,7 @@ fn a_plan_that_changes_changes_what_a_tenant_gets() {
 }
 
 #[test]
-fn a_slow_connect_does_not_count_against_others() {
+fn a_slow_connect_does_not_delay_other_tenants() {
     // One tenant hangs while it connects; another's idle connection is there at once.
     let driver = ConnectWith(|tenant, _| {
         if tenant.id().as_str() == "slow" {

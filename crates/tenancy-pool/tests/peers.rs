@@ -35,7 +35,7 @@ fn observer(list: &List) -> Arc<dyn tenancy_core::Observer> {
 }
 
 #[test]
-fn observers_are_told_of_check_outs_returns_and_time_outs() {
+fn observers_are_notified_of_check_outs_returns_and_time_outs() {
     let (list, clock, driver) = (List::default(), Clock::manual(), OkDriver());
     let pools = pools_with(&driver, 1, 1, |builder| {
         builder.clock(clock.clone()).observer(observer(&list))
@@ -72,7 +72,7 @@ fn observers_are_told_of_check_outs_returns_and_time_outs() {
 }
 
 #[test]
-fn a_rest_is_not_counted_as_held() {
+fn idle_maintenance_does_not_count_as_held() {
     let (clock, moves) = (Clock::manual(), Clock::manual());
     let rests = clock.clone();
     let driver = OkDriver().resting(move |_| {
@@ -89,7 +89,7 @@ fn a_rest_is_not_counted_as_held() {
 }
 
 #[test]
-fn a_connection_that_is_out_for_long_is_told_of_once() {
+fn a_leak_is_reported_once() {
     let (list, clock, driver) = (List::default(), Clock::manual(), OkDriver());
     let pools = pools_with(&driver, 4, 4, |builder| {
         let builder = builder.clock(clock.clone()).observer(observer(&list));
@@ -141,7 +141,7 @@ fn holders_are_listed_longest_first() {
 }
 
 #[test]
-fn warm_opens_as_many_as_were_asked_for_and_may_be() {
+fn warm_opens_the_requested_number_up_to_the_bound() {
     let driver = OkDriver();
     let pools = pools(&driver, 8, 4);
     let acme = tenant("acme");
@@ -161,7 +161,7 @@ fn warm_opens_as_many_as_were_asked_for_and_may_be() {
 }
 
 #[test]
-fn close_all_leaves_nothing_and_nothing_comes_back() {
+fn close_all_leaves_no_connection_and_opens_none() {
     let driver = OkDriver();
     let pools = pools(&driver, 4, 1);
     let (acme, beta) = (tenant("acme"), tenant("beta"));
@@ -205,7 +205,7 @@ fn close_all_does_not_wait_for_its_own_thread() {
 }
 
 #[test]
-fn lifetimes_differ_and_none_is_longer_than_the_most() {
+fn lifetimes_differ_within_their_bound() {
     let (clock, driver) = (Clock::manual(), OkDriver());
     let pools = pools_with(&driver, 100, 1, |builder| {
         let builder = builder.clock(clock.clone()).idle_timeout(Duration::MAX);

@@ -1,82 +1,84 @@
-//! The invariants: what is promised, the tests that prove it, and the patches of
-//! `tests/mutants/` that break it. `scripts/mutants` applies each patch to a copy of the
-//! crate and expects red.
+//! The invariants of the pools: each with the tests that prove it, and the mutants of `tests/mutants/` that
+//! break it. `scripts/mutants` applies each mutant to a copy of the crate and expects a test to fail.
 //!
-//! `sched` is `src/sched/tests/mod.rs`: the scheduler alone, driven in any order, with all of
-//! it counted from scratch after every step. It asserts nearly all of this on the way, and
-//! `shuttled` (`src/shuttled.rs`, by `scripts/shuttle`) under thousands of schedules.
+//! `sched` is `src/sched/tests/mod.rs`: the scheduler alone, driven in any order, with everything counted
+//! anew after every step. It asserts nearly all invariants on the way. `shuttled` (`src/shuttled.rs`, by
+//! `scripts/shuttle`) asserts them under thousands of schedules.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 struct Proof {
     number: u32,
     promise: &'static str,
     tests: &'static [&'static str],
-    patches: &'static [&'static str],
+    mutants: &'static [&'static str],
 }
 
 const SCHED: &str = "sched::the_scheduler_keeps_its_promises";
-const MODEL: &str = "model::every_check_out_ends_as_the_model_says";
-const STRESS: &str = "stress::nothing_is_lost_whatever_fails";
+const MODEL: &str = "model::every_check_out_ends_as_in_the_model";
+const STRESS: &str = "stress::no_connection_is_lost_by_any_failure";
 
 const PROOFS: [Proof; 32] = [
     Proof {
         number: 1,
-        promise: "never more open than `max_connections`, counted in the fake",
+        promise: "at most `max_connections` are open, counted in the fake",
         tests: &[
             SCHED,
             MODEL,
             STRESS,
-            "shuttled::shuttle_tenants_take_each_others_seats",
+            "shuttled::shuttle_tenants_evict_each_other",
         ],
-        patches: &["bound-off-by-one", "seat-freed-before-drop"],
+        mutants: &["bound-off-by-one", "a-seat-is-free-before-the-drop"],
     },
     Proof {
         number: 2,
-        promise: "never more of a tenant than it may have",
+        promise: "a tenant has at most its own bound of connections",
         tests: &[
             SCHED,
             MODEL,
             STRESS,
-            "order::a_bigger_plan_gets_more",
-            "order::a_plan_that_changes_changes_what_a_tenant_gets",
+            "order::a_larger_plan_has_a_higher_bound",
+            "order::a_changed_plan_changes_the_bound",
         ],
-        patches: &["cap-off-by-one", "too-many-are-kept"],
+        mutants: &[
+            "bound-of-a-tenant-off-by-one",
+            "surplus-connections-are-kept",
+        ],
     },
     Proof {
         number: 3,
         promise: "a tenant's connection never reaches another: a tag in the connection",
         tests: &[SCHED, MODEL, STRESS],
-        patches: &["anothers-connection"],
+        mutants: &["another-tenants-connection"],
     },
     Proof {
         number: 4,
         promise: "the parts add up to `open`",
         tests: &[SCHED, MODEL, STRESS],
-        patches: &["parts-do-not-add-up", "one-seat-for-two"],
+        mutants: &["counts-do-not-add-up", "one-seat-for-two"],
     },
     Proof {
         number: 5,
-        promise: "after the last guard nothing is out, nobody waits, no ticket is left",
+        promise: "after the last guard there is no connection out, no waiter and no ticket",
         tests: &[SCHED, STRESS, "basic::waiters_are_served_by_returns"],
-        patches: &["waiter-stays-in-the-queue"],
+        mutants: &["a-timed-out-waiter-stays-in-the-queue"],
     },
     Proof {
         number: 6,
-        promise: "no connection in two hands",
+        promise: "no connection is checked out twice at a time",
         tests: &[SCHED, STRESS],
-        patches: &["one-seat-for-two", "late-grant-is-lost"],
+        mutants: &["one-seat-for-two", "a-grant-at-the-deadline-is-lost"],
     },
     Proof {
         number: 7,
         promise: "a check-out ends by its deadline and 50 ms",
         tests: &["order::a_check_out_ends_at_its_deadline", STRESS],
-        patches: &["waits-past-its-deadline"],
+        mutants: &["a-thread-waits-past-its-deadline"],
     },
     Proof {
         number: 8,
-        promise: "a failed or panicked connect leaves no trace and serves the next",
+        promise: "a failed or panicked connect restores the counts and serves the next",
         tests: &[
             SCHED,
             MODEL,
@@ -84,69 +86,75 @@ const PROOFS: [Proof; 32] = [
             "basic::a_panic_while_connecting_unwinds_and_gives_the_seat_back",
             "shuttled::shuttle_a_failed_connect_wakes_the_next",
         ],
-        patches: &["failure-keeps-the-seat", "herd-after-a-failure"],
+        mutants: &[
+            "a-panic-while-opening-keeps-the-seat",
+            "no-backoff-after-a-failure",
+        ],
     },
     Proof {
         number: 9,
         promise: "with `handoff_after` = 0 grants are in order of arrival",
-        tests: &[SCHED, "order::waiters_are_served_as_they_came"],
-        patches: &["last-waiter-first", "overtakes-who-waited-long"],
+        tests: &[SCHED, "order::waiters_are_served_in_order_of_arrival"],
+        mutants: &[
+            "the-last-waiter-is-served-first",
+            "new-requests-barge-for-ever",
+        ],
     },
     Proof {
         number: 10,
         promise: "tickets are served in order",
-        tests: &[SCHED, "order::tenants_are_served_as_they_came"],
-        patches: &["last-ticket-first"],
+        tests: &[SCHED, "order::tenants_are_served_in_order_of_arrival"],
+        mutants: &["the-last-ticket-is-served-first"],
     },
     Proof {
         number: 11,
-        promise: "the victim is the least recently used, never the asker's, never one waited for",
-        tests: &[SCHED, MODEL, "rest::a_rest_is_no_use"],
-        patches: &[
-            "victim-is-the-most-recent",
-            "rest-counts-as-use",
-            "rested-goes-last",
-            "victim-of-those-who-wait",
-            "anothers-connection",
+        promise: "the least recently used connection is evicted, never the requester's, never one with waiters",
+        tests: &[SCHED, MODEL, "idle_maintenance::idle_maintenance_is_no_use"],
+        mutants: &[
+            "the-most-recently-used-is-evicted",
+            "idle-maintenance-counts-as-use",
+            "a-maintained-connection-goes-last",
+            "a-connection-with-waiters-is-evicted",
+            "another-tenants-connection",
         ],
     },
     Proof {
         number: 12,
-        promise: "at rest, who waits does so for a reason; who has news is woken",
+        promise: "every waiter waits for a reason, and every waiter with a grant is woken",
         tests: &[
             SCHED,
-            "order::at_rest_who_waits_has_a_reason",
+            "order::every_waiter_waits_for_a_reason",
             "shuttled::shuttle_no_wake_up_is_lost",
-            "shuttled::shuttle_a_waiter_that_gives_up_passes_its_nudge_on",
-            "sched::what_somebody_was_nudged_towards_does_not_rest",
-            "shuttled::shuttle_who_comes_while_it_rests_is_served",
+            "shuttled::shuttle_a_timed_out_waiter_wakes_the_next",
+            "sched::a_connection_with_a_woken_waiter_is_not_maintained",
+            "shuttled::shuttle_check_outs_during_idle_maintenance_are_served",
         ],
-        patches: &[
-            "nobody-is-nudged",
-            "nobody-is-woken",
-            "no-nudge-when-the-first-leaves",
-            "raise-keeps-the-ticket",
-            "rests-what-is-waited-for",
-            "late-grant-is-lost",
+        mutants: &[
+            "no-waiter-is-woken-to-retry",
+            "no-waiter-is-woken",
+            "a-timed-out-waiter-wakes-no-other",
+            "a-raised-epoch-keeps-the-ticket",
+            "idle-maintenance-of-a-wanted-connection",
+            "a-grant-at-the-deadline-is-lost",
         ],
     },
     Proof {
         number: 13,
-        promise: "broken, panicked-over, restricted and badly rested connections never come back",
+        promise: "broken, restricted and badly maintained connections, and those of a panic, are closed",
         tests: &[
             SCHED,
             MODEL,
             STRESS,
             "admin::broken_connections_are_closed",
-            "admin::what_a_panic_left_behind_is_closed",
+            "admin::a_connection_that_was_out_during_a_panic_is_closed",
             "read_only::a_connection_that_stays_restricted_is_closed",
-            "rest::a_rest_that_fails_or_panics_costs_the_connection",
+            "idle_maintenance::failed_or_panicked_idle_maintenance_closes_the_connection",
         ],
-        patches: &[
-            "broken-comes-back",
-            "panic-comes-back",
-            "read-only-comes-back",
-            "failed-rest-comes-back",
+        mutants: &[
+            "a-broken-connection-is-kept",
+            "a-connection-of-a-panic-is-kept",
+            "a-read-only-connection-is-kept",
+            "failed-maintenance-keeps-the-connection",
         ],
     },
     Proof {
@@ -155,35 +163,42 @@ const PROOFS: [Proof; 32] = [
         tests: &[
             SCHED,
             STRESS,
-            "basic::a_herd_on_a_cold_tenant_makes_one_preparation",
+            "basic::simultaneous_first_check_outs_make_one_preparation",
         ],
-        patches: &["two-prepare-at-a-time"],
+        mutants: &["two-preparations-at-a-time"],
     },
     Proof {
         number: 15,
-        promise: "after `close` nothing of the tenant exists or opens",
+        promise: "after `close` no connection of the tenant exists or is opened",
         tests: &[
             SCHED,
             MODEL,
             STRESS,
-            "shuttled::shuttle_close_leaves_nothing",
-            "shuttled::shuttle_close_waits_for_a_rest",
-            "rest::close_waits_for_a_rest",
+            "shuttled::shuttle_close_leaves_no_connection",
+            "shuttled::shuttle_close_waits_for_idle_maintenance",
+            "idle_maintenance::close_waits_for_idle_maintenance",
             "admin::close_waits_for_a_connection_that_is_being_opened",
         ],
-        patches: &["close-does-not-wait", "closed-still-opens"],
+        mutants: &["close-does-not-wait", "a-closed-tenant-is-opened"],
     },
     Proof {
         number: 16,
-        promise: "connections are dropped once, and nothing of the user's runs under a lock",
-        tests: &[STRESS, "events::an_observer_may_ask_for_figures"],
-        patches: &["seat-freed-before-drop", "asks-the-user-under-the-lock"],
+        promise: "connections are dropped once, and no foreign code runs under a lock",
+        tests: &[STRESS, "events::an_observer_may_read_the_stats"],
+        mutants: &[
+            "a-seat-is-free-before-the-drop",
+            "foreign-code-under-the-lock",
+        ],
     },
     Proof {
         number: 17,
         promise: "stats add up",
         tests: &[SCHED, MODEL, STRESS],
-        patches: &["parts-do-not-add-up"],
+        mutants: &[
+            "counts-do-not-add-up",
+            "evictions-are-counted-for-the-pools-alone",
+            "hand-offs-are-counted-for-the-pools-alone",
+        ],
     },
     Proof {
         number: 18,
@@ -191,9 +206,12 @@ const PROOFS: [Proof; 32] = [
         tests: &[
             SCHED,
             "order::a_time_out_leaves_no_ticket",
-            "shuttled::shuttle_a_ticket_that_times_out_stops_nobody",
+            "shuttled::shuttle_a_ticket_that_times_out_blocks_no_other",
         ],
-        patches: &["ticket-kept-after-a-time-out", "waiter-stays-in-the-queue"],
+        mutants: &[
+            "a-ticket-outlives-a-time-out",
+            "a-timed-out-waiter-stays-in-the-queue",
+        ],
     },
     Proof {
         number: 19,
@@ -202,163 +220,167 @@ const PROOFS: [Proof; 32] = [
             SCHED,
             MODEL,
             "admin::a_kept_handle_finds_its_tenant_after_it_was_forgotten",
-            "shuttled::shuttle_a_raised_epoch_strands_nobody",
+            "shuttled::shuttle_a_raised_epoch_strands_no_waiter",
         ],
-        patches: &["stale-handle-finds-the-slot", "old-epoch-comes-back"],
+        mutants: &["a-stale-handle-finds-the-slot", "a-past-epoch-is-kept"],
     },
     Proof {
         number: 20,
-        promise: "what is idle rests once, when it is time, and is as idle as before",
+        promise: "an idle connection is maintained once, in time, and stays as idle as before",
         tests: &[
             SCHED,
             MODEL,
-            "rest::a_connection_rests_once_until_it_is_used_again",
-            "rest::who_comes_while_it_rests_opens_another_or_waits_for_it",
+            "idle_maintenance::a_connection_is_maintained_once_until_it_is_used_again",
+            "idle_maintenance::a_check_out_during_idle_maintenance_opens_another_connection_or_waits",
         ],
-        patches: &["rests-again", "rests-too-soon", "rest-counts-as-use"],
+        mutants: &[
+            "idle-maintenance-is-repeated",
+            "idle-maintenance-comes-too-soon",
+            "idle-maintenance-counts-as-use",
+        ],
     },
     Proof {
         number: 21,
-        promise: "who waits beside a failed connect is served once it is forgotten, or refused with it",
+        promise: "a waiter beside a failed connect is served after the backoff, or refused with its error",
         tests: &[
             SCHED,
-            "failures::who_waits_beside_a_failed_connect_is_served_once_it_is_forgotten",
-            "failures::who_waits_beside_a_failed_preparation_is_served_once_it_is_forgotten",
-            "failures::who_waits_for_nothing_but_the_failed_connect_is_refused_with_it",
-            "shuttled::shuttle_a_remembered_failure_strands_nobody",
+            "failures::a_waiter_beside_a_failed_connect_is_served_after_the_backoff",
+            "failures::a_waiter_beside_a_failed_preparation_is_served_after_the_backoff",
+            "failures::a_waiter_for_the_failed_connect_alone_is_refused_with_its_error",
+            "shuttled::shuttle_a_backoff_strands_no_waiter",
         ],
-        patches: &[
-            "a-failure-is-kept-quiet",
-            "a-forgotten-failure-gives-no-ticket",
+        mutants: &[
+            "a-failure-wakes-no-waiter",
+            "the-end-of-a-backoff-gives-no-ticket",
         ],
     },
     Proof {
         number: 22,
-        promise: "a close that somebody waits for is quick, and what it left is done once",
+        promise: "a close on the way of a check-out evicts, and its upkeep is done once",
         tests: &[
             STRESS,
-            "evict::what_an_eviction_left_is_done_once_by_the_next_reap",
+            "evict::the_next_reap_does_the_upkeep_of_an_eviction_once",
             "evict::a_tenant_that_is_connected_to_again_needs_no_upkeep",
-            "evict::every_close_that_somebody_waits_for_is_quick_and_the_others_are_thorough",
-            "evict::close_waits_for_upkeep_and_is_told_when_it_ends",
+            "evict::closes_on_the_way_of_a_check_out_evict_and_requested_closes_complete",
+            "evict::close_waits_for_upkeep_and_is_woken_by_its_end",
             "shuttled::shuttle_close_waits_for_upkeep_and_is_woken",
         ],
-        patches: &[
-            "eviction-is-thorough",
-            "left-work-is-forgotten",
-            "upkeep-of-what-is-open",
+        mutants: &[
+            "an-eviction-closes-completely",
+            "upkeep-is-forgotten",
+            "upkeep-of-an-open-tenant",
             "close-does-not-wait-for-upkeep",
         ],
     },
     Proof {
         number: 23,
-        promise: "above a lowered bound nothing is kept idle",
+        promise: "above a lowered bound no connection is kept idle",
         tests: &[
             SCHED,
             "admin::surplus_connections_are_closed_when_a_tenants_bound_is_lowered",
-            "admin::a_bound_lowered_while_one_is_opened_keeps_no_idle_one_beside_it",
+            "admin::a_bound_lowered_during_an_open_keeps_no_surplus",
         ],
-        patches: &["surplus-stays-idle", "opening-is-not-counted"],
+        mutants: &["surplus-stays-idle", "an-opening-connection-does-not-stay"],
     },
     Proof {
         number: 24,
-        promise: "of tenants that are gone nothing is remembered, of others nothing is forgotten",
+        promise: "removed tenants take no memory, and no other is forgotten",
         tests: &[
             MODEL,
             STRESS,
-            "slots::nothing_is_kept_of_a_hundred_thousand_tenants_that_are_gone",
-            "slots::a_removal_that_is_told_late_forgets_nothing_of_the_tenant_made_again",
-            "shuttled::shuttle_a_slot_that_is_freed_strands_nobody",
+            "slots::a_hundred_thousand_removed_tenants_take_no_memory",
+            "slots::a_late_removal_forgets_nothing_of_the_tenant_created_again",
+            "shuttled::shuttle_a_released_slot_strands_no_waiter",
         ],
-        patches: &["removed-is-remembered", "late-removal-forgets"],
+        mutants: &["a-removed-tenant-keeps-its-slot", "a-late-removal-forgets"],
     },
     Proof {
         number: 25,
-        promise: "no step of a check-out is begun after its deadline",
+        promise: "no step of a check-out begins after its deadline",
         tests: &[
-            "deadline::nothing_is_opened_after_a_close_that_took_too_long",
-            "deadline::nothing_is_prepared_after_a_connect_that_took_too_long",
-            "deadline::validating_one_after_the_other_ends_at_the_deadline",
+            "deadline::no_connection_is_opened_after_a_close_past_the_deadline",
+            "deadline::no_database_is_prepared_after_a_connect_past_the_deadline",
+            "deadline::repeated_validation_ends_at_the_deadline",
         ],
-        patches: &["steps-take-their-time"],
+        mutants: &["steps-have-no-deadline"],
     },
     Proof {
         number: 26,
-        promise: "what the driver refuses at a check-out or its return is closed",
+        promise: "a connection that the driver rejects at a check-out or its return is closed",
         tests: &[
             STRESS,
-            "hooks::a_connection_that_is_refused_at_its_check_out_is_closed",
-            "hooks::a_connection_that_is_refused_at_its_return_is_closed",
+            "hooks::a_connection_rejected_at_its_check_out_is_closed",
+            "hooks::a_connection_rejected_at_its_return_is_closed",
         ],
-        patches: &["refused-is-lent", "refused-return-comes-back"],
+        mutants: &["a-rejected-connection-is-kept", "a-rejected-return-is-kept"],
     },
     Proof {
         number: 27,
-        promise: "the time for which the machine was suspended counts for ages",
-        tests: &["admin::the_time_for_which_the_machine_was_suspended_counts"],
-        patches: &["suspension-does-not-count"],
+        promise: "suspended time counts for ages",
+        tests: &["admin::suspended_time_counts_for_ages"],
+        mutants: &["suspended-time-does-not-count"],
     },
     Proof {
         number: 28,
-        promise: "after `close_all` nothing exists or opens",
+        promise: "after `close_all` no connection exists or is opened",
         tests: &[
-            "peers::close_all_leaves_nothing_and_nothing_comes_back",
-            "shuttled::shuttle_close_all_leaves_nothing",
+            "peers::close_all_leaves_no_connection_and_opens_none",
+            "shuttled::shuttle_close_all_leaves_no_connection",
         ],
-        patches: &["newcomers-after-the-end", "the-end-is-not-told"],
+        mutants: &["new-tenants-open-after-close-all", "close-all-is-not-woken"],
     },
     Proof {
         number: 29,
-        promise: "a seat that is not opened and a wait that is cancelled serve the next",
+        promise: "an unopened seat and a cancelled wait serve the next",
         tests: &[
             SCHED,
             STRESS,
-            "seats::one_that_is_dropped_while_it_waits_or_once_it_is_granted_loses_nothing",
-            "shuttled_seats::shuttle_a_seat_that_is_not_opened_serves_the_next",
-            "shuttled_seats::shuttle_a_wait_cancelled_at_any_poll_strands_nobody",
+            "seats::a_future_dropped_before_or_after_its_grant_loses_no_connection",
+            "shuttled_seats::shuttle_an_unopened_seat_serves_the_next",
+            "shuttled_seats::shuttle_a_wait_cancelled_at_any_poll_strands_no_waiter",
         ],
-        patches: &["unopened-seat-is-lost", "cancelled-wait-stays"],
+        mutants: &["an-unopened-seat-is-lost", "a-cancelled-wait-stays"],
     },
     Proof {
         number: 30,
-        promise: "nothing of the user's runs where a task is polled or a seat is dropped",
+        promise: "no foreign code runs where a task is polled or a seat is dropped",
         tests: &[
-            "seats::nothing_of_the_users_runs_where_tasks_are_polled",
-            "seats::what_may_not_be_kept_is_closed_by_who_may_block",
-            "seats::another_tenants_connection_is_closed_where_the_seat_is_opened",
+            "seats::no_foreign_code_runs_where_tasks_are_polled",
+            "seats::the_close_of_a_dropped_seats_connection_is_deferred",
+            "seats::an_evicted_connection_is_closed_where_the_seat_is_opened",
         ],
-        patches: &["seat-closes-where-it-is-dropped"],
+        mutants: &["a-dropped-seat-closes-its-connection"],
     },
     Proof {
         number: 31,
-        promise: "a wait without a thread ends by its deadline, polled or not; its last waker is told",
+        promise: "the wait of a task ends at its deadline, polled or not; its last waker is woken",
         tests: &[
-            "seats::waiting_ends_at_the_deadline_with_who_holds_what",
-            "seats::one_that_is_never_polled_again_stands_in_nobodys_way_after_its_deadline",
-            "seats::the_last_waker_is_woken_and_polling_for_nothing_changes_nothing",
-            "seats::a_seat_is_held_by_no_thread",
+            "seats::a_wait_ends_at_the_deadline_and_names_the_holders",
+            "seats::a_future_that_is_never_polled_again_leaves_the_queue_at_its_deadline",
+            "seats::the_last_waker_is_woken_and_spurious_polls_change_nothing",
+            "seats::a_seat_belongs_to_no_thread",
             "shuttled_seats::shuttle_a_grant_that_races_with_the_deadline_is_not_lost",
-            "shuttled_seats::shuttle_a_future_that_moves_between_tasks_tells_the_last_one",
+            "shuttled_seats::shuttle_a_future_wakes_the_task_that_polled_it_last",
         ],
-        patches: &[
-            "no-end-without-a-look",
-            "first-waker-is-kept",
-            "seat-is-a-threads",
+        mutants: &[
+            "a-task-has-no-deadline",
+            "the-first-waker-is-kept",
+            "a-seat-belongs-to-a-thread",
         ],
     },
     Proof {
         number: 32,
-        promise: "what was set aside is in nobody's way: who needs its seat closes it, or `close` does",
+        promise: "a deferred close blocks no seat: the next check-out that needs it does it, or `close`",
         tests: &[
             SCHED,
-            "seats::what_may_not_be_kept_is_closed_by_who_may_block",
+            "seats::the_close_of_a_dropped_seats_connection_is_deferred",
             "seats::an_expired_connection_is_replaced_where_the_seat_is_opened",
-            "shuttled_seats::shuttle_close_ends_waits_and_leaves_nothing",
+            "shuttled_seats::shuttle_close_ends_waits_and_leaves_no_connection",
         ],
-        patches: &[
-            "aside-is-nobodys",
-            "ticket-for-what-another-took",
-            "close-leaves-what-is-aside",
+        mutants: &[
+            "deferred-closes-keep-their-seats",
+            "a-ticket-for-a-seat-that-another-took",
+            "close-leaves-deferred-closes",
         ],
     },
 ];
@@ -374,15 +396,45 @@ fn source(of: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// The lines of all sources without their indentation, with an empty line after each file.
+fn source_lines() -> Vec<String> {
+    fn add(directory: &Path, lines: &mut Vec<String>) {
+        for entry in std::fs::read_dir(directory).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                add(&path, lines);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).expect("a source");
+                lines.extend(text.lines().map(|line| line.trim().to_owned()));
+                lines.push(String::new());
+            }
+        }
+    }
+    let mut lines = Vec::new();
+    add(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut lines,
+    );
+    lines
+}
+
+/// The lines that each hunk of a mutant replaces, as `scripts/mutate.py` reads them.
+fn replaced(hunks: &str) -> impl Iterator<Item = Vec<&str>> {
+    hunks.split("@@\n").map(|hunk| {
+        let old = hunk.lines().filter(|line| line.starts_with([' ', '-']));
+        old.map(|line| line[1..].trim()).collect()
+    })
+}
+
 #[test]
-fn each_promise_has_a_test_and_a_patch_that_breaks_it() {
+fn each_promise_has_a_test_and_a_mutant_that_breaks_it() {
     let mutants = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/mutants");
     let mut used = BTreeSet::new();
     for (at, proof) in PROOFS.iter().enumerate() {
         let (number, promise) = (proof.number, proof.promise);
         assert_eq!(number as usize, at + 1);
         assert!(
-            !proof.tests.is_empty() && !proof.patches.is_empty(),
+            !proof.tests.is_empty() && !proof.mutants.is_empty(),
             "{number}: {promise}"
         );
         for test in proof.tests {
@@ -390,9 +442,9 @@ fn each_promise_has_a_test_and_a_patch_that_breaks_it() {
             let is_there = source(module).contains(&format!("fn {name}("));
             assert!(is_there, "{number}: there is no {test}");
         }
-        for patch in proof.patches {
-            let text = std::fs::read_to_string(mutants.join(format!("{patch}.patch")));
-            let text = text.unwrap_or_else(|error| panic!("{number}: {patch}: {error}"));
+        for mutant in proof.mutants {
+            let text = std::fs::read_to_string(mutants.join(format!("{mutant}.mutant")));
+            let text = text.unwrap_or_else(|error| panic!("{number}: {mutant}: {error}"));
             let (breaks, _) = text
                 .split_once(';')
                 .expect("Breaks invariant …; caught by …");
@@ -402,13 +454,29 @@ fn each_promise_has_a_test_and_a_patch_that_breaks_it() {
                 .map(|n| n.parse::<u32>().expect("a number"));
             assert!(
                 broken.any(|n| n == number),
-                "{patch} does not say that it breaks {number}"
+                "{mutant} does not say that it breaks {number}"
             );
-            used.insert(format!("{patch}.patch"));
+            used.insert(format!("{mutant}.mutant"));
         }
     }
     let there = std::fs::read_dir(mutants).expect("a directory");
     let there = there.map(|entry| entry.expect("an entry").file_name().into_string());
     let there: BTreeSet<String> = there.map(|name| name.expect("a name")).collect();
-    assert_eq!(there, used, "a patch that proves nothing");
+    assert_eq!(there, used, "a mutant that proves nothing");
+}
+
+#[test]
+fn each_mutant_applies_to_one_place_of_the_sources() {
+    let lines = source_lines();
+    let mutants = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/mutants");
+    for entry in std::fs::read_dir(mutants).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("a mutant");
+        let (_, hunks) = text.split_once('\n').expect("a head and hunks");
+        for old in replaced(hunks) {
+            assert!(!old.is_empty(), "{}: an empty hunk", path.display());
+            let places = lines.windows(old.len()).filter(|lines| *lines == old);
+            assert_eq!(places.count(), 1, "{}: {old:?}", path.display());
+        }
+    }
 }

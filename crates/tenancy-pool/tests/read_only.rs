@@ -7,7 +7,7 @@ use tenancy_pool::{Access, CheckoutError};
 use crate::util::*;
 
 #[test]
-fn a_connection_is_restricted_while_it_is_lent_for_reading_and_not_afterwards() {
+fn a_connection_is_read_only_while_checked_out_so() {
     let driver = OkDriver();
     let pools = pools(&driver, 4, 4);
     let all = pools.handle(&tenant("acme"));
@@ -29,7 +29,7 @@ fn a_connection_is_restricted_while_it_is_lent_for_reading_and_not_afterwards() 
 }
 
 #[test]
-fn a_driver_that_cannot_restrict_refuses() {
+fn a_driver_without_restrictions_refuses_read_only_check_outs() {
     let driver = OkDriver().restricting(|_| Ok(Access::ReadWrite));
     let pools = pools(&driver, 4, 4);
     let acme = pools.handle(&tenant("acme"));

@@ -77,7 +77,7 @@ fn a_seat_opens_and_its_connection_comes_back() {
 }
 
 #[test]
-fn a_seat_that_is_dropped_gives_its_place_back_as_it_was() {
+fn a_dropped_seat_gives_its_place_back_unused() {
     let clock = Clock::manual();
     let driver = OkDriver();
     let pools = pools_with(&driver, 2, 1, |builder| builder.clock(clock.clone()));
@@ -96,7 +96,7 @@ fn a_seat_that_is_dropped_gives_its_place_back_as_it_was() {
 }
 
 #[test]
-fn another_tenants_connection_is_closed_where_the_seat_is_opened() {
+fn an_evicted_connection_is_closed_where_the_seat_is_opened() {
     for opens in [true, false] {
         let driver = OkDriver();
         let pools = pools(&driver, 1, 1);
@@ -117,7 +117,7 @@ fn another_tenants_connection_is_closed_where_the_seat_is_opened() {
 }
 
 #[test]
-fn what_may_not_be_kept_is_closed_by_who_may_block() {
+fn the_close_of_a_dropped_seats_connection_is_deferred() {
     type Spoil = fn(&TenantPools<Fake>, &Clock, &Tenant);
     let spoils: [Spoil; 3] = [
         |_, clock, _| clock.advance(Duration::from_secs(100)),
@@ -168,7 +168,7 @@ fn an_expired_connection_is_replaced_where_the_seat_is_opened() {
 }
 
 #[test]
-fn a_connection_that_is_none_any_more_is_replaced_in_its_seat() {
+fn an_invalid_connection_is_replaced_in_its_seat() {
     let clock = Clock::manual();
     let driver = OkDriver();
     let pools = pools_with(&driver, 1, 1, |builder| {
@@ -194,7 +194,7 @@ fn a_connection_that_is_none_any_more_is_replaced_in_its_seat() {
 }
 
 #[test]
-fn waiting_ends_at_the_deadline_with_who_holds_what() {
+fn a_wait_ends_at_the_deadline_and_names_the_holders() {
     let driver = OkDriver();
     let pools = pools(&driver, 1, 1);
     let _out = pools.checkout(&tenant("acme")).expect("a connection");
@@ -211,7 +211,7 @@ fn waiting_ends_at_the_deadline_with_who_holds_what() {
 }
 
 #[test]
-fn one_that_is_never_polled_again_stands_in_nobodys_way_after_its_deadline() {
+fn a_future_that_is_never_polled_again_leaves_the_queue_at_its_deadline() {
     let driver = OkDriver();
     let pools = pools(&driver, 1, 1);
     let acme = tenant("acme");
@@ -264,7 +264,7 @@ fn threads_and_tasks_wait_in_one_queue() {
 }
 
 #[test]
-fn the_last_waker_is_woken_and_polling_for_nothing_changes_nothing() {
+fn the_last_waker_is_woken_and_spurious_polls_change_nothing() {
     let driver = OkDriver();
     let pools = pools(&driver, 1, 1);
     let acme = tenant("acme");
@@ -286,7 +286,7 @@ fn the_last_waker_is_woken_and_polling_for_nothing_changes_nothing() {
 }
 
 #[test]
-fn a_waker_that_panics_keeps_nobody_from_being_served() {
+fn a_panicking_waker_does_not_stop_other_waiters() {
     struct Panics;
     impl Wake for Panics {
         fn wake(self: Arc<Self>) {
@@ -306,7 +306,7 @@ fn a_waker_that_panics_keeps_nobody_from_being_served() {
 }
 
 #[test]
-fn one_that_is_dropped_while_it_waits_or_once_it_is_granted_loses_nothing() {
+fn a_future_dropped_before_or_after_its_grant_loses_no_connection() {
     // Granted: an idle one that it was told of, one handed over, or leave to connect.
     for (polls, granted, patience) in [
         (0, false, LONG),
@@ -339,7 +339,7 @@ fn one_that_is_dropped_while_it_waits_or_once_it_is_granted_loses_nothing() {
 }
 
 #[test]
-fn close_refuses_tasks_that_wait_and_waits_for_seats() {
+fn close_refuses_waiting_tasks_and_waits_for_seats() {
     let driver = OkDriver();
     let pools = pools(&driver, 1, 1);
     let acme = tenant("acme");
@@ -370,7 +370,7 @@ fn close_refuses_tasks_that_wait_and_waits_for_seats() {
 }
 
 #[test]
-fn closing_all_closes_what_a_seat_gives_back_meanwhile() {
+fn close_all_closes_the_connection_of_a_seat_dropped_meanwhile() {
     let driver = OkDriver();
     let pools = pools(&driver, 2, 1);
     let acme = tenant("acme");
@@ -391,7 +391,7 @@ fn closing_all_closes_what_a_seat_gives_back_meanwhile() {
 }
 
 #[test]
-fn a_task_beside_a_failed_connect_is_served_once_that_is_forgotten() {
+fn a_task_beside_a_failed_connect_is_served_after_the_backoff() {
     let driver = ConnectWith(|_, attempt| {
         if attempt == 1 {
             Err(NoDatabase)
@@ -414,7 +414,7 @@ fn a_task_beside_a_failed_connect_is_served_once_that_is_forgotten() {
 }
 
 #[test]
-fn another_tenant_that_is_current_refuses_seats_and_their_opening() {
+fn seats_are_refused_while_another_tenant_is_current() {
     let driver = OkDriver();
     let pools = pools(&driver, 4, 1);
     let (acme, beta) = (tenant("acme"), tenant("beta"));
@@ -428,7 +428,7 @@ fn another_tenant_that_is_current_refuses_seats_and_their_opening() {
 }
 
 #[test]
-fn a_seat_is_held_by_no_thread() {
+fn a_seat_belongs_to_no_thread() {
     let driver = OkDriver();
     let pools = pools(&driver, 2, 1);
     let (acme, beta) = (tenant("acme"), tenant("beta"));
@@ -550,7 +550,7 @@ async fn request(pools: TenantPools<BlockingDriver>, wanted: Tenant, mut rng: Rn
 }
 
 #[test]
-fn nothing_of_the_users_runs_where_tasks_are_polled() {
+fn no_foreign_code_runs_where_tasks_are_polled() {
     let seed = from_env("TENANCY_POOL_SEED", u64::from(std::process::id()));
     println!("TENANCY_POOL_SEED={seed}");
     let driver = BlockingDriver::default();
@@ -599,7 +599,7 @@ fn nothing_of_the_users_runs_where_tasks_are_polled() {
 }
 
 #[test]
-fn futures_and_seats_go_to_any_thread() {
+fn futures_and_seats_are_send() {
     fn sent<T: Send + 'static>(_: &T) {}
     fn pinned_anywhere<T: Unpin>(_: &T) {}
     let pools = pools(&OkDriver(), 1, 1);

@@ -36,7 +36,7 @@ fn grows(
 }
 
 #[test]
-fn nothing_is_kept_of_a_hundred_thousand_tenants_that_are_gone() {
+fn a_hundred_thousand_removed_tenants_take_no_memory() {
     type Work = fn(&TenantPools<Fake>, &str);
     let works: [(&str, Work); 6] = [
         ("removed, never seen", removed),
@@ -81,7 +81,7 @@ fn nothing_is_kept_of_a_hundred_thousand_tenants_that_are_gone() {
 }
 
 #[test]
-fn a_removed_tenant_is_kept_while_something_of_it_is_out_and_refuses_old_handles() {
+fn a_removed_tenant_keeps_its_slot_while_a_connection_is_out() {
     let driver = OkDriver();
     let pools = pools(&driver, 4, 4);
     let acme = tenant("acme");
@@ -97,7 +97,7 @@ fn a_removed_tenant_is_kept_while_something_of_it_is_out_and_refuses_old_handles
 }
 
 #[test]
-fn what_says_something_is_kept() {
+fn slots_with_state_are_kept() {
     let (clock, driver) = (Clock::manual(), FailAfter(1));
     let pools = pools_with(&driver, 8, 4, |builder| builder.clock(clock.clone()));
     let kept = |id: &str| pools.tenant_stats(tenant(id).id()).is_some();
@@ -132,7 +132,7 @@ fn what_says_something_is_kept() {
 }
 
 #[test]
-fn a_tenant_that_is_made_again_or_closed_after_its_removal_stays_so() {
+fn a_tenant_created_again_or_closed_after_its_removal_keeps_its_slot() {
     let pools = pools(&OkDriver(), 4, 4);
     for id in ["again", "closed"] {
         drop(pools.checkout(&tenant(id)).expect("one"));
@@ -154,7 +154,7 @@ fn a_tenant_that_is_made_again_or_closed_after_its_removal_stays_so() {
 }
 
 #[test]
-fn a_removal_that_is_told_late_forgets_nothing_of_the_tenant_made_again() {
+fn a_late_removal_forgets_nothing_of_the_tenant_created_again() {
     let driver = OkDriver();
     let pools = pools(&driver, 4, 4);
     drop(pools.checkout(&tenant_at("acme", 2)).expect("one"));

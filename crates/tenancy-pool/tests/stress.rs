@@ -457,7 +457,7 @@ impl Run {
 }
 
 #[test]
-fn nothing_is_lost_whatever_fails() {
+fn no_connection_is_lost_by_any_failure() {
     let ops = from_env("TENANCY_POOL_OPS", 60_000);
     let seed = from_env("TENANCY_POOL_SEED", u64::from(std::process::id()));
     println!("TENANCY_POOL_OPS={ops} TENANCY_POOL_SEED={seed}");

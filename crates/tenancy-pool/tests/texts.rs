@@ -18,7 +18,7 @@ fn timeless(error: &dyn Error, waited: Duration) -> String {
 }
 
 #[test]
-fn errors_say_what_it_is_and_what_to_do() {
+fn errors_name_the_fact_and_the_remedy() {
     let clock = tenancy_core::Clock::manual();
     let driver = FailAfter(2);
     let pools = pools_with(&driver, 2, 1, |builder| builder.clock(clock.clone()));
@@ -74,7 +74,7 @@ fn errors_say_what_it_is_and_what_to_do() {
 }
 
 #[test]
-fn a_failed_preparation_is_told_as_such() {
+fn a_failed_preparation_has_its_own_error() {
     let driver = OkDriver().preparing(|_| Err(NoDatabase));
     let pools = pools(&driver, 2, 1);
     let error = pools.checkout(&tenant("acme")).expect_err("it fails");
@@ -114,7 +114,7 @@ impl tenancy_pool::Driver for Behind {
 }
 
 #[test]
-fn a_failure_says_what_the_driver_said_and_the_remembered_one_repeats_it() {
+fn a_failure_and_its_backoff_have_the_text_of_the_driver() {
     let clock = tenancy_core::Clock::manual();
     let builder = TenantPools::<Behind>::builder().clock(clock);
     let pools = builder.build(Behind).expect("pools");
@@ -132,7 +132,7 @@ fn a_failure_says_what_the_driver_said_and_the_remembered_one_repeats_it() {
 }
 
 #[test]
-fn a_connection_that_is_being_opened_is_said_to_be() {
+fn a_connection_that_is_being_opened_is_named_so() {
     let (open, opens) = std::sync::mpsc::channel::<()>();
     let opens = std::sync::Mutex::new(opens);
     let driver = ConnectWith(move |_, _| {
@@ -158,7 +158,7 @@ fn a_connection_that_is_being_opened_is_said_to_be() {
 }
 
 #[test]
-fn a_connection_that_is_being_closed_is_said_to_be() {
+fn a_connection_that_is_being_closed_is_named_so() {
     let (close, closes) = std::sync::mpsc::channel::<()>();
     let (driver, clock) = (OkDriver(), tenancy_core::Clock::manual());
     clock.advance(Duration::from_secs(1972));
@@ -198,7 +198,7 @@ fn a_time_out_names_the_line_that_holds_the_connection() {
 }
 
 #[test]
-fn bounds_that_cannot_hold_are_refused() {
+fn contradictory_bounds_are_refused() {
     type Change = fn(Builder) -> Builder;
     let zero = |what: &str| format!("`{what}` is zero; make it 1 at least");
     let short = |what: &str| format!("`{what}` is 9.999ms; make it 10ms at least");
@@ -226,7 +226,7 @@ fn bounds_that_cannot_hold_are_refused() {
 }
 
 #[test]
-fn bounds_that_just_hold_are_taken() {
+fn bounds_at_their_limits_are_accepted() {
     type Change = fn(Builder) -> Builder;
     let cases: [Change; 7] = [
         |b| b.max_lifetime(Builder::MIN_AGE).max_waiters(1),
@@ -252,7 +252,7 @@ fn bounds_that_just_hold_are_taken() {
 
 /// What passes is 503, what the program did wrong 500; no two kinds share a word by chance.
 #[test]
-fn a_refused_check_out_has_a_word_a_status_and_a_time() {
+fn a_refused_check_out_has_a_reason_a_status_and_a_retry_time() {
     let acme = tenant("acme");
     let other = tenant("beta");
     let pools = pools_with(&OkDriver(), 1, 1, |builder| builder);
@@ -297,7 +297,7 @@ fn a_refused_check_out_has_a_word_a_status_and_a_time() {
 }
 
 #[test]
-fn pools_are_shared_between_threads_and_check_outs_stay_on_theirs() {
+fn pools_are_send_and_check_outs_are_not() {
     fn shared<T: Send + Sync + 'static>() {}
     fn cloned<T: Clone>() {}
     shared::<TenantPools<Fake>>();

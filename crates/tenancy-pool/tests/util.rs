@@ -396,10 +396,12 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
     let mut future = std::pin::pin!(future);
     let waker = Arc::new(Unpark(std::thread::current())).into();
+    let end = std::time::Instant::now() + Duration::from_secs(30);
     loop {
         if let Poll::Ready(done) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return done;
         }
-        std::thread::park();
+        assert!(std::time::Instant::now() < end, "the future never ends");
+        std::thread::park_timeout(Duration::from_secs(1));
     }
 }

@@ -109,7 +109,7 @@ fn shuttle_tasks_and_threads_serve_each_other() {
 }
 
 #[test]
-fn shuttle_a_seat_that_is_not_opened_serves_the_next() {
+fn shuttle_an_unopened_seat_serves_the_next() {
     check(|| {
         let world = World::new(1, 1, Duration::ZERO, 0);
         let who = [("a", NEVER, false), ("b", NEVER, false), ("b", NEVER, true)];
@@ -121,7 +121,7 @@ fn shuttle_a_seat_that_is_not_opened_serves_the_next() {
 }
 
 #[test]
-fn shuttle_a_wait_cancelled_at_any_poll_strands_nobody() {
+fn shuttle_a_wait_cancelled_at_any_poll_strands_no_waiter() {
     check(|| {
         let world = World::new(1, 1, SOON, 0);
         let mut threads = users(&world, &[("a", NEVER, 1), ("b", NEVER, 1)]);
@@ -147,7 +147,7 @@ fn shuttle_a_grant_that_races_with_the_deadline_is_not_lost() {
 }
 
 #[test]
-fn shuttle_opening_that_fails_wakes_the_next() {
+fn shuttle_a_failed_open_of_a_seat_wakes_the_next() {
     check(|| {
         let world = World::new(1, 1, SOON, 2);
         let who = [("a", NEVER, true), ("a", NEVER, true), ("b", NEVER, true)];
@@ -157,7 +157,7 @@ fn shuttle_opening_that_fails_wakes_the_next() {
 }
 
 #[test]
-fn shuttle_close_ends_waits_and_leaves_nothing() {
+fn shuttle_close_ends_waits_and_leaves_no_connection() {
     check(|| {
         let world = World::new(2, 1, SOON, 0);
         let who = [("a", NEVER, true), ("a", NEVER, false), ("b", NEVER, false)];
@@ -179,7 +179,7 @@ fn shuttle_close_ends_waits_and_leaves_nothing() {
 }
 
 #[test]
-fn shuttle_close_all_closes_what_seats_give_back() {
+fn shuttle_close_all_closes_the_connections_of_seats() {
     check(|| {
         let world = World::new(2, 1, SOON, 0);
         let mut threads = seats(&world, &[("a", NEVER, false), ("b", NEVER, true)]);
@@ -194,7 +194,7 @@ fn shuttle_close_all_closes_what_seats_give_back() {
 }
 
 #[test]
-fn shuttle_a_future_that_moves_between_tasks_tells_the_last_one() {
+fn shuttle_a_future_wakes_the_task_that_polled_it_last() {
     check(|| {
         let world = World::new(1, 1, SOON, 0);
         let mut threads = users(&world, &[("a", NEVER, 2)]);

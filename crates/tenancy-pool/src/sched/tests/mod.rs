@@ -460,7 +460,7 @@ proptest! {
 }
 
 #[test]
-fn what_somebody_was_nudged_towards_does_not_rest() {
+fn a_connection_with_a_woken_waiter_is_not_maintained() {
     use steps::Soundness::{Broken, Sound};
     let open = [Step::Request(0, 1), Step::Open(0, Outcome::Works)];
     let mut steps = [open.clone(), open].concat();

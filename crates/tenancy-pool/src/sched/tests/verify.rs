@@ -161,6 +161,7 @@ impl Harness {
             }
         }
         assert_eq!(waiters, sched.waiters);
+        assert_eq!(waiters, self.queued().count(), "a waiter is not known");
         let deferred = sched.seats.occupied();
         let deferred = deferred.filter(|s| s.state == SeatState::Closing && s.connection.is_some());
         assert_eq!(deferred.count(), sched.seats.deferred.iter().count());
