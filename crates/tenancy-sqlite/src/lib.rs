@@ -53,42 +53,25 @@
 //! is opened, with a warning: `tenancy_core::Event::NoJournal`.
 
 mod catalog;
-mod commits;
-mod copies;
-mod deadline;
+mod disk;
 mod driver;
 mod error;
 mod fleet;
-mod flock;
-mod harden;
+mod guard;
 mod hazards;
-mod holders;
-mod lending;
-mod life;
-mod maintenance;
-mod manager;
-mod memory;
-mod migrate;
-mod mounts;
-mod network;
-mod place;
-mod provision;
-mod quarantine;
-mod quota;
-mod references;
-mod root;
-mod seeds;
-mod staging;
-mod stamp;
-mod steps;
+mod ops;
+mod schema;
 mod storage;
-mod template;
-mod trash;
-mod turned;
-mod wal_bound;
 
+pub use crate::disk::network::FileSystems;
+pub use crate::driver::manager::{SqliteConnection, SqliteManager};
+pub use crate::guard::deadline::Deadline;
+pub use crate::guard::quota::Checkpointed;
+pub use crate::guard::{Hardening, Refusal, Rule};
+pub use crate::ops::maintenance::{Check, Vacuumed};
+pub use crate::schema::migrate::{Migration, Migrations};
+pub use crate::schema::seeds::Seeds;
 pub use catalog::{AuditEvent, BrokenChain, RunLease, SqliteCatalog};
-pub use deadline::Deadline;
 pub use driver::{Behind, Durability, SqliteDriver};
 pub use error::{
     FileError, InvalidStock, IoError, MigrateError, MigrationsError, OpenError, RebuildError,
@@ -98,11 +81,4 @@ pub use fleet::{
     Depth, Finding, Fixed, Problem, Rebuilt, Recovered, Repair, SnapshotFile, SqliteFleet, Stock,
     TrashedFile, ValidateOptions, Validation,
 };
-pub use harden::{Hardening, Refusal, Rule};
-pub use maintenance::{Check, Vacuumed};
-pub use manager::{SqliteConnection, SqliteManager};
-pub use migrate::{Migration, Migrations};
-pub use network::FileSystems;
-pub use quota::Checkpointed;
-pub use seeds::Seeds;
 pub use storage::{SqliteStorage, SqliteStorageBuilder};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tenancy_core::Actor;
 use tenancy_fleet::{LeaseError, RunHolder};
 
+use crate::disk::root::Root;
 use crate::error::{IoError, RepairError};
-use crate::root::Root;
 
 /// The number of times that the holder's words are read again while it writes them.
 const TRIES: u32 = 20;

@@ -26,9 +26,9 @@ use tenancy_core::{
     Catalog, CatalogError, Changes, Tenant, TenantId, TenantKey, TenantStatus, Version, Versioned,
 };
 
+use crate::disk::root::{Root, RootLock};
+use crate::disk::steps::Steps;
 use crate::error::StorageError;
-use crate::root::{Root, RootLock};
-use crate::steps::Steps;
 
 pub use events::{AuditEvent, BrokenChain};
 pub use lease::RunLease;

@@ -8,10 +8,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Result, TransactionBehavior};
 use super::maintenance;
 use super::storage;
 use super::write::Fault;
+use crate::disk::root::{Found, Root, RootLock, create_new, holds_files, look, sync_dir};
 use crate::error::{IoError, StorageError};
-use crate::life::enter_wal;
-use crate::root::{Found, Root, RootLock, create_new, holds_files, look, sync_dir};
-use crate::stamp::CATALOG_FILE;
+use crate::ops::life::enter_wal;
+use crate::schema::stamp::CATALOG_FILE;
 
 /// What each format, in `user_version`, adds to the one before.
 const FORMATS: [&str; 6] = [

@@ -5,7 +5,7 @@ use tenancy_core::{CatalogError, Domain, Epoch, Placement, Tenant, TenantId, Ver
 
 use super::SqliteCatalog;
 use super::rows::{at_most, domain, parsed, unsigned};
-use crate::place::{KIND, Place};
+use crate::disk::place::{KIND, Place};
 
 impl SqliteCatalog {
     /// Ids in their order, at most `max`, after this one: the cheapest list of all

@@ -6,7 +6,7 @@ use tenancy_core::{Actor, CatalogError, Epoch, NewTenant, Placement, WriteError}
 use super::SqliteCatalog;
 use super::rows::unsigned;
 use super::write::{Done, Synced, Write};
-use crate::place::{KIND, Place};
+use crate::disk::place::{KIND, Place};
 
 /// A database of the stock.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::IoError;
-use crate::harden::Refusal;
+use crate::guard::Refusal;
 
 /// So many databases cannot be kept ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

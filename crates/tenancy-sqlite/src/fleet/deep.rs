@@ -7,21 +7,22 @@ use tenancy_core::{Tenant, TenantStatus};
 use tenancy_fleet::{Jobs, with_causes};
 
 use super::depth::{Depth, ValidateOptions};
-use super::drift::Expected;
 use super::findings::Problem;
 use super::validate::{Comparison, Seen, is_nothing};
 use crate::catalog::Waiting;
-use crate::deadline::{Late, bounded};
+use crate::disk::place::Place;
 use crate::driver::Shared;
+use crate::driver::manager::{connect, connect_plain};
 use crate::error::{FileError, RepairError};
-use crate::harden;
-use crate::life::is_wal;
-use crate::maintenance::{Check, faults};
-use crate::manager::{connect, connect_plain};
-use crate::place::Place;
-use crate::provision::sqlite;
-use crate::references::planted;
-use crate::stamp::{self, Claim, Stamp};
+use crate::guard as harden;
+use crate::guard::deadline::{Late, bounded};
+use crate::guard::references::planted;
+use crate::ops::life::is_wal;
+use crate::ops::maintenance::{Check, faults};
+use crate::ops::provision::sqlite;
+use crate::schema::drift::Expected;
+use crate::schema::stamp;
+use crate::schema::stamp::{Claim, Stamp};
 
 impl Comparison<'_> {
     /// Opens the file of every row that has one, some at a time.

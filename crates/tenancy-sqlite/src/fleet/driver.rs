@@ -5,11 +5,11 @@ use std::time::Duration;
 use tenancy_core::{Migrated, SchemaTarget, Tenant};
 use tenancy_fleet::{Cutover, FleetDriver, Keep, SchemaStep, Seeded, Snapshot, TenantError};
 
-use crate::copies::Copy;
+use crate::disk::place::Place;
 use crate::driver::{Shared, SqliteDriver};
 use crate::error::{FileError, MigrateError};
 use crate::hazards::{Hazard, guarded};
-use crate::place::Place;
+use crate::ops::snapshot::Copy;
 
 /// The wait for the file that a snapshot replaced, before it is left to the next call: pools
 /// close theirs when they see the new incarnation.

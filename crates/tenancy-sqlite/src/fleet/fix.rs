@@ -10,11 +10,11 @@ use tenancy_core::{
 use super::SqliteFleet;
 use super::findings::{Finding, Problem, Validation};
 use super::validate::is_nothing;
+use crate::disk::place::{Place, PlaceKey};
+use crate::disk::quarantine;
+use crate::disk::root::{give_back, set_mode};
+use crate::disk::trash::Trashed;
 use crate::error::RepairError;
-use crate::place::{Place, PlaceKey};
-use crate::quarantine;
-use crate::root::{give_back, set_mode};
-use crate::trash::Trashed;
 
 /// What became of a finding.
 #[derive(Debug)]

@@ -2,7 +2,6 @@
 
 mod deep;
 mod depth;
-mod drift;
 mod driver;
 mod findings;
 mod fix;

@@ -9,8 +9,8 @@ use tenancy_core::Tenant;
 
 use super::findings::{Finding, Problem};
 use super::validate::Comparison;
+use crate::disk::root::{DIR_MODE, FILE_MODE, Found, SIDECARS, look, mode};
 use crate::error::{IoError, RepairError};
-use crate::root::{DIR_MODE, FILE_MODE, Found, SIDECARS, look, mode};
 
 /// The directories of a root, and those of its files that are no tenant's.
 const DIRS: [&str; 5] = ["tenants", "staging", "trash", "snapshots", "quarantine"];

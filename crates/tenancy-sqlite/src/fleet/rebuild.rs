@@ -15,13 +15,14 @@ use super::SqliteFleet;
 use super::survey::{shards, survey, survey_trash};
 use super::validate::is_nothing;
 use crate::catalog::SqliteCatalog;
+use crate::disk::network::FileSystems;
+use crate::disk::place::{KIND, Place};
+use crate::disk::root::{Root, RootLock};
+use crate::driver::manager::connect_plain;
 use crate::error::{RebuildError, RepairError};
-use crate::maintenance::{Check, faults};
-use crate::manager::connect_plain;
-use crate::network::FileSystems;
-use crate::place::{KIND, Place};
-use crate::root::{Root, RootLock};
-use crate::stamp::{self, CATALOG_FILE, Claim};
+use crate::ops::maintenance::{Check, faults};
+use crate::schema::stamp;
+use crate::schema::stamp::{CATALOG_FILE, Claim};
 use crate::storage::refuse_empty;
 
 /// How many files are looked into at a time.

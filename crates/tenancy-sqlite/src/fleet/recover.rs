@@ -6,8 +6,8 @@ use super::SqliteFleet;
 use super::findings::{Finding, Problem};
 use super::fix::{Fixed, Repair};
 use super::validate::is_nothing;
+use crate::disk::place::Place;
 use crate::error::RepairError;
-use crate::place::Place;
 
 /// How many rows are read at a time.
 const PAGE: usize = 1_000;

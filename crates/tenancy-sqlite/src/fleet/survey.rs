@@ -4,11 +4,11 @@ use std::ffi::OsStr;
 use std::fs::{self, FileType};
 use std::path::{Path, PathBuf};
 
+use crate::disk::place::{Place, PlaceKey};
+use crate::disk::quarantine::main_of;
+use crate::disk::root::Root;
+use crate::disk::trash::Trashed;
 use crate::error::IoError;
-use crate::place::{Place, PlaceKey};
-use crate::quarantine::main_of;
-use crate::root::Root;
-use crate::trash::Trashed;
 
 /// What stands in one directory of tenants' files.
 #[derive(Debug, Default)]

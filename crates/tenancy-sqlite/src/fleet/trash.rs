@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tenancy_core::{Actor, CatalogWriter, Epoch, Tenant, TenantRef, TenantStatus};
 
 use super::SqliteFleet;
+use crate::disk::root::remove_file;
+use crate::disk::trash::Trashed;
 use crate::error::{IoError, RepairError};
-use crate::root::remove_file;
-use crate::trash::Trashed;
 
 /// A file in the trash, with the time until which it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

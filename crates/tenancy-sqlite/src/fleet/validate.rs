@@ -13,10 +13,10 @@ use super::SqliteFleet;
 use super::depth::{Depth, ValidateOptions};
 use super::findings::{Finding, Problem, Validation};
 use super::survey::{shards, survey, survey_trash};
+use crate::disk::place::{Place, PlaceKey};
+use crate::disk::root::{Found, look};
+use crate::disk::trash::Trashed;
 use crate::error::{IoError, RepairError};
-use crate::place::{Place, PlaceKey};
-use crate::root::{Found, look};
-use crate::trash::Trashed;
 
 impl SqliteFleet {
     /// Compares the catalog with the files, and tells `progress` now and then. It

@@ -15,8 +15,8 @@ use tenancy_core::{Epoch, Provisioner, Tenant, TenantId};
 use tenancy_pool::Driver;
 
 use super::{Hazard, without};
-use crate::manager::SqliteConnection;
-use crate::place::Place;
+use crate::disk::place::Place;
+use crate::driver::manager::SqliteConnection;
 use crate::{FileError, Migration, Migrations, SqliteDriver, SqliteStorage};
 
 /// A root with a tenant or two.

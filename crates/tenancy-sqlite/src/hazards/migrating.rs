@@ -13,7 +13,7 @@ use tenancy_fleet::Keep;
 use tenancy_pool::Driver;
 
 use super::{Hazard, without};
-use crate::place::Place;
+use crate::disk::place::Place;
 use crate::{
     FileError, MigrateError, Migration, Migrations, OpenError, SqliteDriver, SqliteStorage,
     SqliteStorageBuilder,

@@ -10,18 +10,18 @@ use tenancy_core::{Event, Tenant, emit};
 
 use super::SqliteStorage;
 use crate::catalog::SqliteCatalog;
+use crate::disk::network::FileSystems;
+use crate::disk::root::{Root, RootLock, holds_files};
+use crate::disk::steps::Steps;
 use crate::driver::{Behind, Durability, OnConnect, Shared, SqliteDriver};
 use crate::error::{IoError, StorageError};
 use crate::fleet::Stock;
-use crate::harden::{Hardening, Limits};
-use crate::memory;
-use crate::migrate::Migrations;
-use crate::network::FileSystems;
-use crate::quota::Quota;
-use crate::root::{Root, RootLock, holds_files};
-use crate::seeds::Seeds;
-use crate::steps::Steps;
-use crate::template::fingerprint;
+use crate::guard::memory;
+use crate::guard::quota::Quota;
+use crate::guard::{Hardening, Limits};
+use crate::schema::migrate::Migrations;
+use crate::schema::seeds::Seeds;
+use crate::schema::template::fingerprint;
 
 /// As long as a check-out waits for a connection by default: who got one waits no
 /// longer for a lock.

@@ -1,0 +1,12 @@
+//! Files and directories of a storage root: paths, locks, fsync, staging, trash. No SQLite.
+
+pub(crate) mod flock;
+pub(crate) mod holders;
+pub(crate) mod mounts;
+pub(crate) mod network;
+pub(crate) mod place;
+pub(crate) mod quarantine;
+pub(crate) mod root;
+pub(crate) mod staging;
+pub(crate) mod steps;
+pub(crate) mod trash;

@@ -1,0 +1,186 @@
+//! Which file system a storage root is on, by the list of mounts.
+//!
+//! ext4 makes the name of a new file durable with the file's own sync: with a journal both
+//! are of one transaction, without one the sync goes on to the directory (the kernel's
+//! `ext4_sync_parent`). POSIX promises neither, so of others nothing is assumed. The number
+//! in `statfs(2)` does not tell ext4 from ext2, whose own driver does not do that.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use parking_lot::Mutex;
+
+/// What the system tells of the file system of a directory; all `false` where it cannot be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct FileSystem {
+    /// Whether the sync of a new file makes its name durable, too.
+    pub(crate) names_come_along: bool,
+    /// Whether a power cut may leave the blocks of one file in another.
+    pub(crate) lacks_journal: bool,
+    device: u64,
+}
+
+impl FileSystem {
+    /// Returns the facts of a canonical directory. A directory for temporary files outlives no
+    /// power cut, so that nothing is said of its journal.
+    pub(crate) fn of(dir: &Path) -> Self {
+        let Ok(meta) = fs::metadata(dir) else {
+            return Self::default();
+        };
+        let is_temporary =
+            fs::canonicalize(env::temp_dir()).is_ok_and(|temp| dir.starts_with(temp));
+        let system = System {
+            proc: Path::new("/proc"),
+            sys: Path::new("/sys"),
+        };
+        let device = device(meta.dev());
+        let is_ext4 = system.is_ext4(&device);
+        Self {
+            names_come_along: is_ext4,
+            lacks_journal: is_ext4 && !is_temporary && system.lacks_journal(&device),
+            device: meta.dev(),
+        }
+    }
+
+    /// Returns whether this process has to be warned of it: once for each file system.
+    pub(crate) fn is_to_be_warned_of(&self) -> bool {
+        static WARNED: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+        let mut warned = WARNED.lock();
+        let is_new = self.lacks_journal && !warned.contains(&self.device);
+        if is_new {
+            warned.push(self.device);
+        }
+        is_new
+    }
+}
+
+/// Where the kernel tells about file systems.
+struct System<'s> {
+    proc: &'s Path,
+    sys: &'s Path,
+}
+
+impl System<'_> {
+    fn is_ext4(&self, device: &str) -> bool {
+        let mounts = fs::read_to_string(self.proc.join("self/mountinfo"));
+        mounts.is_ok_and(|mounts| lists_as_ext4(&mounts, device))
+    }
+
+    /// A journal of ext4 is listed by the name of its device; one on another device shows in the
+    /// options, which tell of data only where there is a journal.
+    fn lacks_journal(&self, device: &str) -> bool {
+        let lacks = || {
+            let block = fs::read_link(self.sys.join("dev/block").join(device)).ok()?;
+            let name = block.file_name()?.to_str()?;
+            let prefix = format!("{name}-");
+            for journal in fs::read_dir(self.proc.join("fs/jbd2")).ok()? {
+                let journal = journal.ok()?.file_name();
+                let number = journal.to_str()?.strip_prefix(&prefix);
+                if number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit())) {
+                    return Some(false);
+                }
+            }
+            let options = self.proc.join("fs/ext4").join(name).join("options");
+            let options = fs::read_to_string(options).ok()?;
+            Some(!options.lines().any(|option| option.starts_with("data=")))
+        };
+        lacks().unwrap_or(false)
+    }
+}
+
+/// A device as `proc(5)` writes it.
+fn device(number: u64) -> String {
+    let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
+    format!("{major}:{minor}")
+}
+
+/// `mountinfo` has the device in its third field, and the type after a lone hyphen.
+fn lists_as_ext4(mounts: &str, device: &str) -> bool {
+    let on_device = |line: &&str| line.split(' ').nth(2) == Some(device);
+    let mut types = mounts.lines().filter(on_device).map(|line| {
+        let (_, end) = line.split_once(" - ")?;
+        end.split(' ').next()
+    });
+    types.next() == Some(Some("ext4"))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::disk::mounts::*;
+
+    #[test]
+    fn a_device_is_ext4_when_the_mounts_say_so() {
+        let mounts = "\
+22 27 0:21 / /proc rw,relatime - proc proc rw
+27 1 254:0 / / rw,relatime shared:1 master:2 - ext4 /dev/vda rw,discard
+31 27 254:1 / /old rw,relatime - ext2 /dev/vdb rw
+33 27 254:3 / /x rw - xfs /dev/ext4 rw
+34 27 254:4 / /y rw";
+        let cases = [
+            ("254:0", true),
+            ("254:1", false),
+            ("254:3", false),
+            ("254:4", false),
+            ("254:9", false),
+            ("0:21", false),
+            ("", false),
+        ];
+        for (device, expected) in cases {
+            assert_eq!(lists_as_ext4(mounts, device), expected, "{device}");
+        }
+    }
+
+    #[test]
+    fn memory_is_not_ext4() {
+        assert_eq!(FileSystem::of(Path::new("/nowhere")), FileSystem::default());
+        let memory = FileSystem::of(Path::new("/proc"));
+        assert!(!memory.names_come_along && !memory.lacks_journal);
+    }
+
+    #[test]
+    fn a_journal_is_told_from_none_and_from_what_cannot_be_seen() -> std::io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let (proc, sys) = (&dir.path().join("proc"), &dir.path().join("sys"));
+        let system = System { proc, sys };
+        assert!(!system.lacks_journal("254:0"), "nothing can be seen");
+        fs::create_dir_all(sys.join("dev/block"))?;
+        for (number, name) in [("254:0", "vda"), ("254:1", "vda1"), ("253:3", "dm-3")] {
+            let target = Path::new("../../devices/block").join(name);
+            std::os::unix::fs::symlink(target, sys.join("dev/block").join(number))?;
+            let ext4 = proc.join("fs/ext4").join(name);
+            fs::create_dir_all(&ext4)?;
+            fs::write(ext4.join("options"), "rw\nerrors=continue\n")?;
+        }
+        assert!(!system.lacks_journal("254:0"), "no list of journals");
+        for journal in ["vda1-8", "dm-3-8"] {
+            fs::create_dir_all(proc.join("fs/jbd2").join(journal))?;
+        }
+        assert!(system.lacks_journal("254:0"), "others have one");
+        assert!(!system.lacks_journal("254:1"));
+        assert!(!system.lacks_journal("253:3"));
+        assert!(!system.lacks_journal("7:0"), "an unknown device");
+        fs::write(proc.join("fs/ext4/vda/options"), "rw\ndata=ordered\n")?;
+        assert!(!system.lacks_journal("254:0"), "on another device");
+        Ok(())
+    }
+
+    #[test]
+    fn a_process_is_warned_once_of_each_file_system() {
+        let of = |device, lacks_journal| FileSystem {
+            names_come_along: true,
+            lacks_journal,
+            device,
+        };
+        // Numbers that no device of a test has.
+        let warned = [
+            (u64::MAX, false),
+            (u64::MAX, true),
+            (u64::MAX, true),
+            (u64::MAX - 1, true),
+        ];
+        let warned = warned.map(|(device, lacks)| of(device, lacks).is_to_be_warned_of());
+        assert_eq!(warned, [false, true, false, true]);
+    }
+}

@@ -1,0 +1,81 @@
+//! Quarantine: where a file goes that no tenant has. Nothing is ever deleted there.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::disk::root::{Found, Root, SIDECARS, look, mkdir, sync_dir};
+use crate::error::IoError;
+
+impl Root {
+    pub(crate) fn quarantine_dir(&self) -> PathBuf {
+        self.path().join("quarantine")
+    }
+
+    /// Moves a file with its sidecars to a directory of its own in quarantine; where it
+    /// is then. They keep their names, so that they stay one database: a `-wal` holds
+    /// rows that the main file does not have yet. A crash in between leaves a sidecar
+    /// behind, and the next call for that takes it to the same directory.
+    pub(crate) fn quarantine(&self, path: &Path) -> Result<PathBuf, IoError> {
+        let name = path.file_name().unwrap_or(OsStr::new("unnamed"));
+        let quarantine = self.quarantine_dir();
+        mkdir(&quarantine)?;
+        let (main, is_sidecar) = match main_of(name) {
+            Some(main) => (main, true),
+            None => (name.to_owned(), false),
+        };
+        let dir = free(&quarantine, &main, if is_sidecar { name } else { &main })?;
+        mkdir(&dir)?;
+        let to = dir.join(name);
+        rename(path, &to)?;
+        if !is_sidecar {
+            for suffix in SIDECARS {
+                let sidecar = with_suffix(path, suffix);
+                if look(&sidecar).map_err(IoError::at(&sidecar, "looked at"))? != Found::Nothing {
+                    rename(&sidecar, &with_suffix(&to, suffix))?;
+                }
+            }
+        }
+        for dir in [&dir, &quarantine] {
+            sync_dir(dir)?;
+        }
+        if let Some(from) = path.parent() {
+            sync_dir(from)?;
+        }
+        Ok(to)
+    }
+}
+
+/// The directory for a database of this name: the first that has no `file` yet.
+fn free(quarantine: &Path, main: &OsStr, file: &OsStr) -> Result<PathBuf, IoError> {
+    let mut n = 1_u32;
+    loop {
+        let mut name = main.to_owned();
+        if n > 1 {
+            name.push(format!(".{n}"));
+        }
+        let dir = quarantine.join(name);
+        let there = dir.join(file);
+        if look(&there).map_err(IoError::at(&there, "looked at"))? == Found::Nothing {
+            return Ok(dir);
+        }
+        n += 1;
+    }
+}
+
+/// The name of the database that a sidecar belongs to.
+pub(crate) fn main_of(name: &OsStr) -> Option<OsString> {
+    let name = name.to_str()?;
+    let main = SIDECARS.iter().find_map(|suffix| name.strip_suffix(suffix));
+    main.map(OsString::from)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), IoError> {
+    fs::rename(from, to).map_err(IoError::at(from, "moved to quarantine"))
+}

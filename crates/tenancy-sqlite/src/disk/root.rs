@@ -1,0 +1,390 @@
+//! The storage root: where things are, who uses it, and how a file gets into place.
+
+mod locks;
+mod marker;
+mod owner;
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::disk::mounts::FileSystem;
+use crate::disk::network;
+use crate::disk::network::FileSystems;
+use crate::disk::place::Place;
+use crate::error::{IoError, StorageError};
+use crate::hazards::{Hazard, guarded};
+use marker::Marker;
+
+pub(crate) use locks::{DirLock, Lock, RootLock};
+pub(crate) use owner::{DIR_MODE, FILE_MODE, create_new, give_back, mkdir, mode, set_mode};
+
+/// What SQLite may leave beside a database. They belong to the main file of the
+/// same name and to no other: a `-wal` left behind would put its rows into it.
+pub(crate) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// Is told of each named step.
+pub(crate) type Step<'s> = &'s dyn Fn(&'static str) -> Result<(), IoError>;
+
+/// A storage root, canonicalised once: below it no path has a link.
+#[derive(Debug, Clone)]
+pub(crate) struct Root {
+    path: PathBuf,
+    id: Box<str>,
+    pub(crate) file_system: FileSystem,
+}
+
+impl Root {
+    /// Opens a root that [`create`](Self::create) has made, or an older version of this
+    /// library, which made no marker: `unmarked` refuses whatever is neither, and answers with
+    /// the id that the catalog has recorded. A root without a marker gets one once `fill` has
+    /// done what it does under the root's lock.
+    pub(crate) fn open<T, E: From<StorageError>>(
+        path: &Path,
+        allowed: FileSystems,
+        step: Step<'_>,
+        unmarked: impl FnOnce(&Path) -> Result<Option<Box<str>>, StorageError>,
+        fill: impl FnOnce(&Self, &RootLock) -> Result<T, E>,
+    ) -> Result<(Self, T), E> {
+        refuse_old_sqlite()?;
+        match look(path)
+            .map_err(IoError::at(path, "looked at"))
+            .map_err(StorageError::from)?
+        {
+            Found::Nothing => {
+                let path = path.to_owned();
+                return Err(StorageError::NoRoot { path }.into());
+            }
+            found => refuse_file(path, found)?,
+        }
+        let path = checked(path, allowed)?;
+        let lock = RootLock::of(&path).map_err(StorageError::from)?;
+        let marker = Marker::read(&path)?;
+        let recorded = match marker {
+            Some(_) => None,
+            None => unmarked(&path)?,
+        };
+        Self::of(path, marker, recorded, lock, step, fill)
+    }
+
+    /// Makes a root; `fill` puts into it what has to be there before it counts as one.
+    pub(crate) fn create<T, E: From<StorageError>>(
+        path: &Path,
+        allowed: FileSystems,
+        step: Step<'_>,
+        recorded: impl FnOnce(&Path) -> Result<Option<Box<str>>, StorageError>,
+        fill: impl FnOnce(&Self, &RootLock) -> Result<T, E>,
+    ) -> Result<(Self, T), E> {
+        refuse_old_sqlite()?;
+        make_root_dir(path)?;
+        let path = checked(path, allowed)?;
+        let lock = RootLock::of(&path).map_err(StorageError::from)?;
+        // An older version of this library made roots without a marker.
+        if Marker::read(&path)?.is_some() || holds_files(&path) {
+            return Err(StorageError::RootExists { path }.into());
+        }
+        let recorded = recorded(&path)?;
+        Self::of(path, None, recorded, lock, step, fill)
+    }
+
+    /// A root with its directories, filled and marked. The marker comes last: what was
+    /// killed before is no root, and the next call goes on with it.
+    fn of<T, E: From<StorageError>>(
+        path: PathBuf,
+        marker: Option<Marker>,
+        recorded: Option<Box<str>>,
+        lock: RootLock,
+        step: Step<'_>,
+        fill: impl FnOnce(&Self, &RootLock) -> Result<T, E>,
+    ) -> Result<(Self, T), E> {
+        let is_marked = marker.is_some();
+        let prepare = || {
+            step("prepare the marker")?;
+            Marker::prepare(&path, recorded)
+        };
+        let marker = match marker {
+            Some(marker) => marker,
+            None => prepare().map_err(StorageError::from)?,
+        };
+        make_dirs(&path)?;
+        let root = Self {
+            file_system: FileSystem::of(&path),
+            id: marker.id,
+            path,
+        };
+        let filled = fill(&root, &lock)?;
+        let settle = || {
+            step("put the marker in place")?;
+            Marker::settle(&root.path)
+        };
+        if !is_marked {
+            settle().map_err(StorageError::from)?;
+        }
+        Ok((root, filled))
+    }
+
+    /// The id of the root, 32 hex digits that were drawn when it was made.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn tenants(&self) -> PathBuf {
+        self.path.join("tenants")
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The directory for copies of a locator's files, made with the first.
+    pub(crate) fn make_copies_dir(&self, locator: &str) -> Result<PathBuf, IoError> {
+        let above = self.path.join("snapshots");
+        let dir = self.copies_dir(locator);
+        if look(&dir).map_err(IoError::at(&dir, "looked at"))? == Found::Nothing {
+            mkdir(&above)?;
+            sync_dir(&self.path)?;
+            mkdir(&dir)?;
+            sync_dir(&above)?;
+        }
+        Ok(dir)
+    }
+
+    pub(crate) fn copies_dir(&self, locator: &str) -> PathBuf {
+        self.path.join("snapshots").join(&locator[..2])
+    }
+
+    pub(crate) fn catalog(&self) -> PathBuf {
+        self.path.join("catalog.db")
+    }
+
+    /// The directory and the file of a place.
+    pub(crate) fn file(&self, place: &Place) -> PathBuf {
+        let mut path = self.dir(place);
+        path.push(place.file_name());
+        path
+    }
+
+    /// Makes everything written below the root durable with one call.
+    pub(crate) fn sync_all(&self) -> Result<(), IoError> {
+        let dir = File::open(&self.path).map_err(IoError::at(&self.path, "opened"))?;
+        sync_file_system(&dir).map_err(IoError::at(&self.path, "synced"))
+    }
+
+    /// The directory of a place.
+    fn dir(&self, place: &Place) -> PathBuf {
+        let mut path = self.tenants();
+        path.push(&place.locator[..2]);
+        path
+    }
+
+    /// Makes the directories of these places that are missing, for who syncs all that is
+    /// below the root before he puts a file there.
+    pub(crate) fn make_dirs(&self, places: &[Place]) -> Result<(), IoError> {
+        for path in places.iter().map(|place| self.dir(place)) {
+            mkdir(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the directories that begin with this digit, durable. Sixteen at a time: so a
+    /// root waits for its directories sixteen times in its life, and never long.
+    fn make_siblings(&self, first: &str) -> Result<(), IoError> {
+        for last in 0..16 {
+            let path = self.tenants().join(format!("{first}{last:x}"));
+            mkdir(&path)?;
+        }
+        sync_dir(&self.tenants())
+    }
+}
+
+/// What stands at a path, without opening it: opening and closing a live database
+/// would drop SQLite's locks in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    Nothing,
+    File,
+    Other(&'static str),
+}
+
+pub(crate) fn look(path: &Path) -> io::Result<Found> {
+    if !guarded(Hazard::OpenedByItself) {
+        for path in [path.to_owned(), beside(path, "-shm")] {
+            drop(File::open(path)?);
+        }
+    }
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_file() => Ok(Found::File),
+        Ok(meta) if meta.is_symlink() => Ok(Found::Other("a symbolic link")),
+        Ok(meta) if meta.is_dir() => Ok(Found::Other("a directory")),
+        Ok(_) => Ok(Found::Other("no plain file")),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Found::Nothing),
+        Err(error) => Err(error),
+    }
+}
+
+pub(crate) fn sync_dir(path: &Path) -> Result<(), IoError> {
+    let dir = File::open(path).map_err(IoError::at(path, "opened"))?;
+    dir.sync_all().map_err(IoError::at(path, "synced"))
+}
+
+/// `N` random bytes in lower-case hex.
+pub(crate) fn random_hex<const N: usize>() -> Result<String, IoError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| IoError::new("random bytes", "drawn", io::Error::other(e)))?;
+    Ok(hex(&bytes))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
+    let flags = rustix::fs::OFlags::NOFOLLOW.bits();
+    options.custom_flags(flags.cast_signed())
+}
+
+/// Opens a directory, and nothing else: no link to one.
+fn open_dir(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::DIRECTORY;
+    let mut options = OpenOptions::new();
+    options.read(true);
+    options.custom_flags(flags.bits().cast_signed()).open(path)
+}
+
+/// Removes a database that nobody has open, its sidecars first.
+pub(crate) fn remove_file(path: &Path) -> Result<(), IoError> {
+    remove_sidecars(path)?;
+    remove_if_there(path)
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+pub(crate) fn remove_sidecars(path: &Path) -> Result<(), IoError> {
+    for suffix in SIDECARS {
+        remove_if_there(&beside(path, suffix))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn remove_if_there(path: &Path) -> Result<(), IoError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(IoError::new(path, "removed", error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Canonicalises a root's path, and refuses one that cannot be used.
+fn checked(path: &Path, allowed: FileSystems) -> Result<PathBuf, StorageError> {
+    let path = fs::canonicalize(path).map_err(IoError::at(path, "resolved"))?;
+    network::check(&path, allowed)?;
+    match path.to_str() {
+        Some(_) => Ok(path),
+        None => Err(StorageError::NotUtf8 { path }),
+    }
+}
+
+/// Whether there are tenants' files, in their places or in the trash.
+pub(crate) fn holds_files(root: &Path) -> bool {
+    let entries = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut places = entries(&root.join("tenants"));
+    places.any(|dir| entries(&dir.path()).next().is_some())
+        || entries(&root.join("trash")).next().is_some()
+}
+
+/// Makes the directories of a root that are missing.
+fn make_dirs(root: &Path) -> Result<(), StorageError> {
+    let mut new = false;
+    let device = |path: &Path| {
+        let meta = fs::metadata(path).map_err(IoError::at(path, "looked at"))?;
+        Ok::<_, IoError>(meta.dev())
+    };
+    let own = device(root)?;
+    for name in ["tenants", "staging", "trash"] {
+        let path = root.join(name);
+        new |= make_dir(&path)?;
+        // A file gets from one to the other by a rename.
+        if device(&path)? != own {
+            return Err(StorageError::OtherMount { path });
+        }
+    }
+    if new {
+        sync_dir(root)?;
+    }
+    Ok(())
+}
+
+/// Makes the directory of a root, with those above it. It may be reached by a link.
+fn make_root_dir(path: &Path) -> Result<(), StorageError> {
+    match look(path).map_err(IoError::at(path, "looked at"))? {
+        Found::Nothing => {
+            let made = DirBuilder::new()
+                .recursive(true)
+                .mode(DIR_MODE)
+                .create(path);
+            Ok(made.map_err(IoError::at(path, "created"))?)
+        }
+        found => refuse_file(path, found),
+    }
+}
+
+/// Makes a directory of a root if it is missing; returns whether it was.
+fn make_dir(path: &Path) -> Result<bool, StorageError> {
+    match look(path).map_err(IoError::at(path, "looked at"))? {
+        Found::Nothing => Ok(mkdir(path).map(|()| true)?),
+        Found::Other("a directory") => Ok(false),
+        found => Err(not_a_directory(path, found)),
+    }
+}
+
+/// Refuses what is no directory and no link to one.
+fn refuse_file(path: &Path, found: Found) -> Result<(), StorageError> {
+    match path.is_dir() {
+        true => Ok(()),
+        false => Err(not_a_directory(path, found)),
+    }
+}
+
+fn not_a_directory(path: &Path, found: Found) -> StorageError {
+    StorageError::NotADirectory {
+        path: path.to_owned(),
+        found: match found {
+            Found::Other(found) => found,
+            _ => "a file",
+        },
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn sync_file_system(dir: &File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(dir)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_file_system(_dir: &File) -> io::Result<()> {
+    rustix::fs::sync();
+    Ok(())
+}
+
+/// Below this, many connections to one WAL database can corrupt it.
+const MIN_SQLITE: i32 = 3_051_003;
+
+fn refuse_old_sqlite() -> Result<(), StorageError> {
+    if rusqlite::version_number() < MIN_SQLITE {
+        return Err(StorageError::OldSqlite {
+            found: rusqlite::version(),
+        });
+    }
+    Ok(())
+}

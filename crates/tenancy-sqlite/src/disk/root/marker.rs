@@ -1,0 +1,165 @@
+//! The marker of a storage root: the file that tells a root from any other directory.
+//!
+//! An empty mount point, a mistyped path and a root that a killed `create` left half made
+//! have no marker, so none of them is taken for a root without tenants.
+
+use std::fmt;
+use std::fs;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::disk::root::{Found, create_new, look, random_hex, remove_if_there, sync_dir};
+use crate::error::{IoError, StorageError};
+
+/// The name of the file, in the root.
+const NAME: &str = "tenancy.root";
+const NEW: &str = "tenancy.root.new";
+/// The format of roots that this version makes. Formats 1 and 2 had no marker.
+pub(crate) const FORMAT: u32 = 3;
+/// More than any marker has: a longer file is something else.
+const MAX_BYTES: u64 = 200;
+
+/// What a marker says: two lines, `format = 3` and `id = <32 hex>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Marker {
+    format: u32,
+    pub(crate) id: Box<str>,
+}
+
+impl Marker {
+    /// The marker of a root that is going to be made: durable, and not yet in place. Its id is
+    /// the one that the catalog has recorded, or that of a marker which a killed process left,
+    /// as a catalog may be going to record it; else 128 random bits.
+    pub(crate) fn prepare(root: &Path, recorded: Option<Box<str>>) -> Result<Self, IoError> {
+        let path = root.join(NEW);
+        let left = fs::read_to_string(&path).ok();
+        let left = left.and_then(|text| Self::parse(&text));
+        let id = match (recorded, left) {
+            (None, Some(marker)) => return Ok(marker),
+            (Some(id), _) => id,
+            (None, None) => random_hex::<16>()?.into(),
+        };
+        remove_if_there(&path)?;
+        let marker = Self { format: FORMAT, id };
+        let mut file = create_new(&path)?;
+        let written = file.write_all(marker.to_string().as_bytes());
+        written.map_err(IoError::at(&path, "written"))?;
+        file.sync_all().map_err(IoError::at(&path, "synced"))?;
+        sync_dir(root)?;
+        Ok(marker)
+    }
+
+    /// Puts the prepared marker in place, durable when this returns.
+    pub(crate) fn settle(root: &Path) -> Result<(), IoError> {
+        let path = root.join(NAME);
+        fs::rename(root.join(NEW), &path).map_err(IoError::at(&path, "put in place"))?;
+        sync_dir(root)
+    }
+
+    /// Reads the marker of a root; none if there is none.
+    pub(crate) fn read(root: &Path) -> Result<Option<Self>, StorageError> {
+        let path = root.join(NAME);
+        match look(&path).map_err(IoError::at(&path, "looked at"))? {
+            Found::Nothing => return Ok(None),
+            Found::File => {}
+            Found::Other(found) => return Err(damaged(path, found)),
+        }
+        let meta = fs::symlink_metadata(&path).map_err(IoError::at(&path, "looked at"))?;
+        if meta.len() > MAX_BYTES {
+            return Err(damaged(path, "too long"));
+        }
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                return Err(damaged(path, "not text"));
+            }
+            text => text.map_err(IoError::at(&path, "read"))?,
+        };
+        match Self::parse(&text) {
+            Some(marker) if marker.format <= FORMAT => Ok(Some(marker)),
+            Some(marker) => Err(StorageError::NewerRoot {
+                path: root.to_owned(),
+                found: marker.format,
+                known: FORMAT,
+            }),
+            None => Err(damaged(path, "not two lines, `format = …` and `id = …`")),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (format, id) = text.strip_suffix('\n')?.split_once('\n')?;
+        let format = format.strip_prefix("format = ")?.parse().ok()?;
+        let id = id.strip_prefix("id = ")?;
+        let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        let ours = id.len() == 32 && id.bytes().all(hex);
+        ours.then(|| Self {
+            format,
+            id: id.into(),
+        })
+    }
+}
+
+impl fmt::Display for Marker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "format = {}\nid = {}", self.format, self.id)
+    }
+}
+
+fn damaged(path: PathBuf, found: &'static str) -> StorageError {
+    StorageError::DamagedMarker { path, found }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::disk::root::marker::*;
+
+    #[test]
+    fn a_marker_is_two_lines_and_nothing_else() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let root = dir.path();
+        assert_eq!(Marker::read(root)?, None);
+        fs::write(root.join(NEW), "torn")?;
+        let marker = Marker::prepare(root, None)?;
+        assert_eq!(Marker::read(root)?, None, "it is not in place yet");
+        let again = Marker::prepare(root, None)?;
+        assert_eq!(again, marker, "nobody draws a second one");
+        Marker::settle(root)?;
+        assert_eq!(Marker::read(root)?, Some(marker.clone()));
+        assert_eq!(fs::read_dir(root)?.count(), 1, "nothing is left beside it");
+
+        let text = marker.to_string();
+        let id = &*marker.id;
+        let newer = format!("format = {}\nid = {id}\n", FORMAT + 1);
+        let damaged = [
+            String::new(),
+            text.trim_end().to_owned(),
+            format!("{text}\n"),
+            text.replace("format = 3", "format = x"),
+            text.replace(id, &id[1..]),
+            text.replace(
+                id,
+                &id.to_uppercase().replace(|c: char| c.is_numeric(), "A"),
+            ),
+            "\0".repeat(60),
+            text.repeat(100),
+        ];
+        for text in damaged {
+            fs::write(root.join(NAME), &text)?;
+            let read = Marker::read(root);
+            assert!(
+                matches!(read, Err(StorageError::DamagedMarker { .. })),
+                "{text:?}: {read:?}"
+            );
+        }
+        fs::write(root.join(NAME), [0xff, 0xfe])?;
+        assert!(matches!(
+            Marker::read(root),
+            Err(StorageError::DamagedMarker { .. })
+        ));
+        fs::write(root.join(NAME), newer)?;
+        assert!(matches!(
+            Marker::read(root),
+            Err(StorageError::NewerRoot { found: 4, .. })
+        ));
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! The trash: files of retired tenants, until somebody empties it.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tenancy_core::Epoch;
+
+use crate::disk::place::Place;
+use crate::disk::root::{DirLock, Root, remove_file, remove_sidecars, sync_dir};
+use crate::error::IoError;
+
+/// A file in the trash: `<32 hex>.<epoch>.<seconds since 1970>.db`. The time stands in
+/// the name, because that of the file does not survive every copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trashed {
+    pub(crate) path: PathBuf,
+    pub(crate) place: Place,
+    /// When it was retired, in seconds since 1970.
+    pub(crate) at: u64,
+}
+
+impl Trashed {
+    /// None for what is no file of the trash.
+    pub(crate) fn parse(path: PathBuf) -> Option<Self> {
+        let name = path.file_name()?.to_str()?;
+        let (name, at) = name.strip_suffix(".db")?.rsplit_once('.')?;
+        let (locator, epoch) = name.rsplit_once('.')?;
+        let place = Place::parse(locator, Epoch::new(epoch.parse().ok()?)?)?;
+        let at = at.parse().ok()?;
+        Some(Self { path, place, at })
+    }
+}
+
+impl Root {
+    pub(crate) fn trash(&self) -> PathBuf {
+        self.path().join("trash")
+    }
+
+    /// Everything in the trash that is a retired tenant's.
+    pub(crate) fn trashed(&self) -> Result<Vec<Trashed>, IoError> {
+        let dir = self.trash();
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&dir).map_err(IoError::at(&dir, "listed"))? {
+            let path = entry.map_err(IoError::at(&dir, "listed"))?.path();
+            found.extend(Trashed::parse(path));
+        }
+        Ok(found)
+    }
+
+    /// The file of a place, if it is in the trash.
+    pub(crate) fn find_trashed(&self, place: &Place) -> Result<Option<Trashed>, IoError> {
+        let mut all = self.trashed()?.into_iter();
+        Ok(all.find(|trashed| trashed.place == *place))
+    }
+
+    /// The places of everything in the trash.
+    pub(crate) fn places_in_trash(&self) -> Result<HashSet<Place>, IoError> {
+        let all = self.trashed()?.into_iter();
+        Ok(all.map(|trashed| trashed.place).collect())
+    }
+
+    pub(crate) fn sync_trash(&self) -> Result<(), IoError> {
+        sync_dir(&self.trash())
+    }
+
+    /// Removes a file from the trash, its sidecars first.
+    pub(crate) fn remove_trashed(&self, trashed: &Trashed) -> Result<(), IoError> {
+        remove_file(&trashed.path)?;
+        self.sync_trash()
+    }
+}
+
+impl DirLock {
+    /// Moves a closed file to the trash; where it is then.
+    pub(crate) fn discard(&self, root: &Root, place: &Place, path: &Path) -> Result<(), IoError> {
+        let name = format!("{}.{}.{}.db", place.locator, place.epoch, now());
+        // It has left WAL mode, and was read since: what is beside it is empty.
+        remove_sidecars(path)?;
+        fs::rename(path, root.trash().join(name)).map_err(IoError::at(path, "moved to the trash"))
+    }
+
+    /// Moves a file back to its place, where none may be.
+    pub(crate) fn take_back(&self, trashed: &Trashed, path: &Path) -> Result<(), IoError> {
+        remove_sidecars(path)?;
+        fs::rename(&trashed.path, path).map_err(IoError::at(path, "moved back"))
+    }
+}
+
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs())
+}

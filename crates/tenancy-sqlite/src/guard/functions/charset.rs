@@ -1,0 +1,109 @@
+//! [`CharSet`]: the characters that `trim` takes away.
+
+use rusqlite::Result;
+
+use crate::guard::deadline::Late;
+use crate::guard::functions::is_continuation;
+
+/// The deadline is looked at once in so many characters.
+const CHARACTERS: usize = 4_096;
+
+const NONE: u32 = u32::MAX;
+
+/// The characters of a text up to its first NUL, by SQLite's rule: a byte below 0xC0, or one
+/// above with all continuation bytes that follow, however many. Where several fit, the first of
+/// the text is taken, as SQLite does; their numbers say which is first.
+pub(crate) struct CharSet<'s> {
+    /// By byte.
+    single: [u32; 256],
+    /// Those of more bytes, sorted, each once.
+    long: Vec<(&'s [u8], u32)>,
+}
+
+impl<'s> CharSet<'s> {
+    pub(crate) fn parse(text: &'s [u8]) -> Self {
+        let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+        let (mut single, mut long) = ([NONE; 256], Vec::new());
+        let (mut at, mut number) = (0, 0);
+        while let Some(&first) = text.get(at) {
+            let tail = text[at + 1..].iter().take_while(|b| is_continuation(**b));
+            let len = if first >= 0xc0 { 1 + tail.count() } else { 1 };
+            match len {
+                1 => {
+                    let known = &mut single[usize::from(first)];
+                    *known = number.min(*known);
+                }
+                _ => long.push((&text[at..at + len], number)),
+            }
+            at += len;
+            number += 1;
+        }
+        long.sort_unstable();
+        long.dedup_by_key(|(character, _)| *character);
+        Self { single, long }
+    }
+
+    pub(crate) fn trim_start<'t>(&self, mut text: &'t [u8], late: &Late) -> Result<&'t [u8]> {
+        for n in 0_usize.. {
+            let Some(&first) = text.first() else { break };
+            if n % CHARACTERS == 0 {
+                late.check()?;
+            }
+            let mut best = (self.single[usize::from(first)], 1);
+            self.walk(text, |number, len| best = best.min((number, len)));
+            if best.0 == NONE {
+                break;
+            }
+            text = &text[best.1..];
+        }
+        Ok(text)
+    }
+
+    pub(crate) fn trim_end<'t>(&self, mut text: &'t [u8], late: &Late) -> Result<&'t [u8]> {
+        // The character that ends here if it has more bytes: where it begins, and the number of
+        // each length of it. Found once, and used while its continuation bytes go one by one.
+        let (mut begin, mut numbers) = (usize::MAX, Vec::new());
+        for n in 0_usize.. {
+            let Some(&last) = text.last() else { break };
+            if n % CHARACTERS == 0 {
+                late.check()?;
+            }
+            let mut best = (self.single[usize::from(last)], 1);
+            if is_continuation(last) {
+                if begin >= text.len() - 1 {
+                    let tail = text.iter().rev().take_while(|b| is_continuation(**b));
+                    begin = (text.len() - 1).saturating_sub(tail.count());
+                    numbers.clear();
+                    numbers.resize(text.len() - begin, NONE);
+                    self.walk(&text[begin..], |number, len| numbers[len - 1] = number);
+                }
+                let len = text.len() - begin;
+                best = best.min((numbers[len - 1], len));
+            }
+            if best.0 == NONE {
+                break;
+            }
+            text = &text[..text.len() - best.1];
+        }
+        Ok(text)
+    }
+
+    /// Tells the number and length of each character of more bytes that a text begins with.
+    fn walk(&self, text: &[u8], mut found: impl FnMut(u32, usize)) {
+        let mut left = &self.long[..];
+        for (at, byte) in text.iter().enumerate() {
+            if at > 0 && !is_continuation(*byte) {
+                return;
+            }
+            // They agree so far, and a shorter one comes before what it begins.
+            let less = left.partition_point(|(c, _)| c.get(at) < Some(byte));
+            left = &left[less..];
+            left = &left[..left.partition_point(|(c, _)| c.get(at) == Some(byte))];
+            match left.first() {
+                None => return,
+                Some((character, number)) if character.len() == at + 1 => found(*number, at + 1),
+                Some(_) => {}
+            }
+        }
+    }
+}

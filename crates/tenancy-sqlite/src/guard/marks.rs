@@ -1,0 +1,70 @@
+//! [`Marks`]: SQL that leaves something on its connection, as the authorizer sees it.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use rusqlite::hooks::AuthAction;
+
+use crate::guard::rules::is_setting;
+
+/// What was prepared on a connection since it was checked out. A statement that was prepared
+/// and never run counts too.
+#[derive(Debug, Default)]
+pub(crate) struct Marks(AtomicU8);
+
+/// Something in the `temp` database was made, changed or removed: it is the connection's own and
+/// ends with it. It would be found before an object of the file that has the same name.
+const TEMP: u8 = 1;
+/// A PRAGMA was given a value, and keeps it.
+const SETTING: u8 = 2;
+/// A table of the file was made or altered.
+pub(crate) const TABLES: u8 = 4;
+/// Foreign keys were deferred. SQLite ends that with the next transaction, which outside of one
+/// is the next check-out's.
+pub(crate) const DEFERRED: u8 = 8;
+
+impl Marks {
+    /// Marks what a statement would do.
+    pub(crate) fn note(&self, action: &AuthAction<'_>, database: Option<&str>) {
+        let mark = mark_of(action, database);
+        if mark != 0 {
+            self.0.fetch_or(mark, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether nothing is left that only closing the connection takes back.
+    pub(crate) fn are_harmless(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & (TEMP | SETTING) == 0
+    }
+
+    /// Removes these marks; returns whether one was there.
+    pub(crate) fn take(&self, marks: u8) -> bool {
+        // Most check-outs have none, and a load is cheaper than what writes.
+        self.0.load(Ordering::Relaxed) & marks != 0
+            && self.0.fetch_and(!marks, Ordering::Relaxed) & marks != 0
+    }
+}
+
+fn mark_of(action: &AuthAction<'_>, database: Option<&str>) -> u8 {
+    use AuthAction as A;
+    match *action {
+        A::Read { .. } | A::Select | A::Recursive | A::Function { .. } => 0,
+        A::Pragma {
+            pragma_name,
+            pragma_value: Some(_),
+        } => match pragma_name.eq_ignore_ascii_case("defer_foreign_keys") {
+            true => DEFERRED,
+            false if is_setting(pragma_name) => SETTING,
+            false => 0,
+        },
+        A::Pragma { .. } => 0,
+        // Renaming a table of the file looks for it in the triggers and views of `temp`.
+        A::Update { table_name, .. } if table_name.starts_with("sqlite_temp_") => 0,
+        A::AlterTable {
+            database_name: "temp",
+            ..
+        } => TEMP,
+        _ if database == Some("temp") => TEMP,
+        A::CreateTable { .. } | A::AlterTable { .. } | A::CreateVtable { .. } => TABLES,
+        _ => 0,
+    }
+}

@@ -1,0 +1,98 @@
+//! Objects of a tenant's schema that get in the way of the library's own tables.
+//!
+//! SQLite's authorizer is not told of the table that a foreign key refers to, nor of the new name
+//! of a table. So both are looked for after statements that may have made one. The library's own
+//! statements run with foreign keys, triggers and views switched off, so that what is found here
+//! stops none of them.
+
+use rusqlite::{Connection, Result};
+
+use crate::schema::seeds;
+
+/// Names of tables that belong to this library begin so, whatever their case.
+pub(crate) const RESERVED: &str = "_tenancy_";
+
+/// Whether a name is the library's.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    let start = name.as_bytes().get(..RESERVED.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(RESERVED.as_bytes()))
+}
+
+/// The only table and column of the library that a tenant's schema may refer to.
+pub(crate) const REFERABLE: (&str, &str) = ("_tenancy_users", "id");
+
+/// The tables that get in the way, each with why: those that refer to a table of the library, and
+/// those that were renamed to a name of the library's. Nothing is asked of SQL functions or of
+/// tables that a schema can hide behind its own.
+pub(crate) fn planted(connection: &Connection) -> Result<Vec<Planted>> {
+    let mut tables = connection.prepare(
+        "SELECT name, sql FROM main.sqlite_schema WHERE type = 'table' AND sql IS NOT NULL",
+    )?;
+    let mut rows = tables.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (name, sql) = (row.get_ref(0)?.as_bytes()?, row.get_ref(1)?.as_bytes()?);
+        // A name that is refered to stands in the text of the table.
+        if !mentions(sql) {
+            continue;
+        }
+        let (name, sql) = (String::from_utf8_lossy(name), String::from_utf8_lossy(sql));
+        let why = match is_reserved(&name) {
+            true => (!is_ours(&name, &sql)).then(|| "bears a name of the library's".into()),
+            false => referred(connection, &name)?.map(|to| format!("refers to {to}").into()),
+        };
+        let table = name.into();
+        found.extend(why.map(|why| Planted { table, why }));
+    }
+    Ok(found)
+}
+
+/// A table that gets in the way of the library's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Planted {
+    pub(crate) table: Box<str>,
+    /// `refers to _tenancy_stamp`, for example.
+    pub(crate) why: Box<str>,
+}
+
+impl std::fmt::Display for Planted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "table {:?} {}", self.table, self.why)
+    }
+}
+
+fn mentions(sql: &[u8]) -> bool {
+    let mut windows = sql.windows(RESERVED.len());
+    windows.any(|window| window.eq_ignore_ascii_case(RESERVED.as_bytes()))
+}
+
+fn is_ours(name: &str, sql: &str) -> bool {
+    match name {
+        "_tenancy_stamp" | "_tenancy_migrations" => true,
+        // Made late, so that its name may have been taken before.
+        "_tenancy_seeds" => sql == seeds::TABLE,
+        _ => name == REFERABLE.0,
+    }
+}
+
+/// The first table of the library that a table refers to and may not.
+fn referred(connection: &Connection, table: &str) -> Result<Option<Box<str>>> {
+    // Not the function of this name, which a table could hide.
+    let sql = format!(
+        "PRAGMA main.foreign_key_list(\"{}\")",
+        table.replace('"', "\"\"")
+    );
+    let mut keys = connection.prepare(&sql)?;
+    let mut keys = keys.query([])?;
+    while let Some(key) = keys.next()? {
+        let (to, column): (Box<str>, Option<Box<str>>) = (key.get("table")?, key.get("to")?);
+        let (users, id) = REFERABLE;
+        let may = to.eq_ignore_ascii_case(users)
+            // Without a column the primary key is meant.
+            && column.is_none_or(|column| column.eq_ignore_ascii_case(id));
+        if is_reserved(&to) && !may {
+            return Ok(Some(to));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,231 @@
+//! What a statement may do: the lists, and the judgement by them.
+
+use rusqlite::Result;
+use rusqlite::hooks::AuthAction;
+
+use crate::guard::references::{REFERABLE, is_reserved};
+use crate::guard::{Purpose, Refusal, Rule};
+use crate::hazards::{Hazard, guarded};
+
+/// Pragmas that even trusted SQL may only read: the first four write what this library keeps in
+/// the file, the others hold for every connection of the process.
+const NEVER_SET: [&str; 8] = [
+    "application_id",
+    "journal_mode",
+    "schema_version",
+    "user_version",
+    "data_store_directory",
+    "hard_heap_limit",
+    "soft_heap_limit",
+    "temp_store_directory",
+];
+
+/// Pragmas beside [`PRAGMAS`] whose value is what to do, not a setting.
+const ACTIONS: [&str; 2] = ["incremental_vacuum", "wal_checkpoint"];
+
+const VIRTUAL_TABLES: [&str; 6] = ["fts3", "fts4", "fts5", "fts5vocab", "rtree", "rtree_i32"];
+
+/// Whether a pragma may carry a value.
+#[derive(Clone, Copy, PartialEq)]
+enum Value {
+    /// A name or a number to ask about, not a setting.
+    Any,
+    /// With a value it would be a setting that outlives the check-out.
+    None,
+}
+
+/// All pragmas that are allowed.
+const PRAGMAS: [(&str, Value); 32] = [
+    ("application_id", Value::None),
+    ("auto_vacuum", Value::None),
+    ("busy_timeout", Value::None),
+    ("cache_size", Value::None),
+    ("collation_list", Value::None),
+    ("data_version", Value::None),
+    // Taken back on return, if it did not end with a transaction.
+    ("defer_foreign_keys", Value::Any),
+    ("encoding", Value::None),
+    ("foreign_key_check", Value::Any),
+    ("foreign_key_list", Value::Any),
+    ("foreign_keys", Value::None),
+    ("freelist_count", Value::None),
+    ("function_list", Value::None),
+    ("index_info", Value::Any),
+    ("index_list", Value::Any),
+    ("index_xinfo", Value::Any),
+    ("integrity_check", Value::Any),
+    ("journal_mode", Value::None),
+    ("max_page_count", Value::None),
+    ("module_list", Value::None),
+    ("optimize", Value::Any),
+    ("page_count", Value::None),
+    ("page_size", Value::None),
+    ("pragma_list", Value::None),
+    ("query_only", Value::None),
+    ("quick_check", Value::Any),
+    ("schema_version", Value::None),
+    ("synchronous", Value::None),
+    ("table_info", Value::Any),
+    ("table_list", Value::Any),
+    ("table_xinfo", Value::Any),
+    ("user_version", Value::None),
+];
+
+/// What the hardening of a connection leaves free.
+#[derive(Clone, Copy)]
+pub(crate) struct Free {
+    pub(crate) pragmas: bool,
+    pub(crate) functions: bool,
+}
+
+/// Functions that take time or memory with the square of their arguments, in one step.
+const COSTLY: [&str; 6] = [
+    "json_patch",
+    "jsonb_patch",
+    "highlight",
+    "snippet",
+    "offsets",
+    "matchinfo",
+];
+
+/// May this be done?
+pub(crate) fn judge(purpose: Purpose, free: Free, action: &AuthAction<'_>) -> Result<(), Refusal> {
+    use AuthAction as A;
+    let refuse = |rule, what: String| Err(Refusal::new(rule, what));
+    match *action {
+        A::Attach { .. } if guarded(Hazard::AttachAllowed) => refuse(Rule::Attach, "ATTACH".into()),
+        A::Detach { .. } => refuse(Rule::Attach, "DETACH".into()),
+        A::Unknown { code, .. } => refuse(Rule::Unknown, format!("action {code}")),
+        A::Function { function_name } if reaches_out(function_name) => {
+            refuse(Rule::Function, format!("{function_name}()"))
+        }
+        A::Function { function_name } if !free.functions && is_in(&COSTLY, function_name) => {
+            refuse(Rule::Cost, format!("{function_name}()"))
+        }
+        A::Transaction { .. } | A::Savepoint { .. }
+            if purpose == Purpose::Migration && guarded(Hazard::CommitInScript) =>
+        {
+            refuse(Rule::Transaction, "transaction control".into())
+        }
+        A::Pragma {
+            pragma_name,
+            pragma_value,
+        } => {
+            let is_free =
+                free.pragmas && (pragma_value.is_none() || !is_in(&NEVER_SET, pragma_name));
+            if is_free || pragma_is_allowed(pragma_name, pragma_value) {
+                Ok(())
+            } else {
+                refuse(Rule::Pragma, format!("PRAGMA {pragma_name}"))
+            }
+        }
+        A::CreateVtable {
+            table_name,
+            module_name,
+        } => {
+            if is_in(&VIRTUAL_TABLES, module_name) {
+                refuse_reserved(table_name)
+            } else {
+                refuse(
+                    Rule::VirtualTable,
+                    format!("a virtual table of {module_name}"),
+                )
+            }
+        }
+        A::Read {
+            table_name,
+            column_name,
+        } if purpose == Purpose::Tenant => refuse_read(table_name, column_name),
+        _ => {
+            let names = [named(action), written_table(action)];
+            names.into_iter().flatten().try_for_each(refuse_reserved)
+        }
+    }
+}
+
+fn reaches_out(function: &str) -> bool {
+    is_in(
+        &["load_extension", "fts3_tokenizer", "sqlite_log"],
+        function,
+    )
+}
+
+fn is_in(list: &[&str], name: &str) -> bool {
+    list.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+fn pragma_is_allowed(name: &str, value: Option<&str>) -> bool {
+    value_of(name).is_some_and(|may_carry| value.is_none() || may_carry == Value::Any)
+}
+
+fn value_of(name: &str) -> Option<Value> {
+    let known = PRAGMAS.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
+    known.map(|(_, may_carry)| *may_carry)
+}
+
+/// Whether a value that this pragma is given outlives the statement.
+pub(crate) fn is_setting(pragma: &str) -> bool {
+    value_of(pragma) != Some(Value::Any) && !is_in(&ACTIONS, pragma)
+}
+
+fn refuse_reserved(name: &str) -> Result<(), Refusal> {
+    match is_reserved(name) {
+        true => Err(Refusal::new(Rule::Reserved, format!("writing {name:?}"))),
+        false => Ok(()),
+    }
+}
+
+/// A `count(*)` reads no column.
+fn refuse_read(table: &str, column: &str) -> Result<(), Refusal> {
+    let (users, id) = REFERABLE;
+    let may = table.eq_ignore_ascii_case(users) && (column.is_empty() || column == id);
+    if !is_reserved(table) || may {
+        return Ok(());
+    }
+    let what = format!("reading {table:?}");
+    Err(Refusal::new(Rule::Reserved, what))
+}
+
+/// The index or trigger that an action would make: an index keeps a table from being made that
+/// has its name.
+fn named<'a>(action: &AuthAction<'a>) -> Option<&'a str> {
+    use AuthAction as A;
+    match *action {
+        A::CreateIndex { index_name, .. } | A::CreateTempIndex { index_name, .. } => {
+            Some(index_name)
+        }
+        A::CreateTrigger { trigger_name, .. } | A::CreateTempTrigger { trigger_name, .. } => {
+            Some(trigger_name)
+        }
+        _ => None,
+    }
+}
+
+/// The table that an action would make, change or remove.
+fn written_table<'a>(action: &AuthAction<'a>) -> Option<&'a str> {
+    use AuthAction as A;
+    match *action {
+        A::Insert { table_name }
+        | A::Delete { table_name }
+        | A::Update { table_name, .. }
+        | A::CreateTable { table_name }
+        | A::CreateTempTable { table_name }
+        | A::CreateIndex { table_name, .. }
+        | A::CreateTempIndex { table_name, .. }
+        | A::CreateTrigger { table_name, .. }
+        | A::CreateTempTrigger { table_name, .. }
+        | A::DropTable { table_name }
+        | A::DropTempTable { table_name }
+        | A::DropIndex { table_name, .. }
+        | A::DropTempIndex { table_name, .. }
+        | A::DropTrigger { table_name, .. }
+        | A::DropTempTrigger { table_name, .. }
+        | A::DropVtable { table_name, .. }
+        | A::AlterTable { table_name, .. } => Some(table_name),
+        A::CreateView { view_name }
+        | A::CreateTempView { view_name }
+        | A::DropView { view_name }
+        | A::DropTempView { view_name } => Some(view_name),
+        _ => None,
+    }
+}

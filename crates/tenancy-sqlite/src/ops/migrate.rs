@@ -1,0 +1,67 @@
+//! Migrating a tenant's file.
+
+use tenancy_core::{Migrated, SchemaTarget, Tenant};
+use tenancy_fleet::Keep;
+
+use crate::driver::Shared;
+use crate::driver::manager::{open, open_to_migrate};
+use crate::error::FileError;
+use crate::schema::migrate::{Order, check_history, run_order};
+
+impl Shared {
+    /// Brings the schema of a tenant's file to `target`.
+    pub(crate) fn migrate(
+        &self,
+        tenant: &Tenant,
+        target: SchemaTarget,
+        keep: Keep,
+    ) -> Result<Migrated, FileError> {
+        self.migrate_from(tenant, None, target, keep)
+    }
+
+    /// Brings the schema of a tenant's file to `target`, if it is at the version that was
+    /// found when the target was chosen.
+    pub(crate) fn migrate_from(
+        &self,
+        tenant: &Tenant,
+        surveyed: Option<u32>,
+        target: SchemaTarget,
+        keep: Keep,
+    ) -> Result<Migrated, FileError> {
+        let (connection, guard, from) = open_to_migrate(self, tenant)?;
+        let to = match target {
+            SchemaTarget::Latest => self.migrations.newest(),
+            SchemaTarget::Version(wanted) => wanted,
+        };
+        // Once, before the first step: a way back to any later one leads over it, too.
+        let copy = match keep {
+            Keep::IfIrreversible => self.migrations.irreversible(from, to).is_some(),
+            Keep::OfRun(_) => true,
+            Keep::Nothing => false,
+        };
+        let first = || match copy {
+            true => self.keep_copy(tenant, keep).map(drop),
+            false => Ok(()),
+        };
+        let order = Order {
+            target,
+            surveyed,
+            first: &first,
+        };
+        let on_step = |name| self.step(name);
+        let done = run_order(&connection, &guard, &self.migrations, &order, &on_step)?;
+        Ok(done)
+    }
+
+    /// Refuses migrations that are not those by which a tenant's file came to where it is.
+    pub(crate) fn check_history(&self, tenant: &Tenant) -> Result<(), FileError> {
+        let (connection, _, schema) = open(self, tenant)?;
+        Ok(check_history(&connection, &self.migrations, schema)?)
+    }
+
+    /// The schema version of a tenant's file.
+    pub(crate) fn schema_of(&self, tenant: &Tenant) -> Result<u32, FileError> {
+        let (_, _, schema) = open(self, tenant)?;
+        Ok(schema)
+    }
+}

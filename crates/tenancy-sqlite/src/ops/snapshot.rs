@@ -1,0 +1,356 @@
+//! Copies of files, kept before a step that has no way back and before each rollback.
+//!
+//! `<root>/snapshots/<2 hex>/<32 hex>.<epoch>.<schema version>.db`, and before `.db` the
+//! number of the rollback's run, if a rollback made it. The directory is the
+//! list: a copy is there when it is whole, and what it is stands in its name. A copy is
+//! never opened by anybody but a rollback, and a later one of the same name takes its
+//! place: those of different rollbacks stand side by side. A locator is drawn once in a tenant's life, so nobody gets another's copy.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+use tenancy_core::{Epoch, SchemaTarget, Tenant};
+use tenancy_fleet::{Keep, Snapshot};
+
+use crate::disk::place::Place;
+use crate::disk::root::{
+    DirLock, Found, Root, create_new, look, random_hex, remove_file, remove_if_there, sync_dir,
+};
+use crate::driver::Shared;
+use crate::driver::manager::connect;
+use crate::error::{FileError, IoError, OpenError};
+use crate::guard as harden;
+use crate::guard::Purpose;
+use crate::guard::deadline::Late;
+use crate::ops::life::enter_wal;
+use crate::ops::provision::sqlite;
+use crate::schema::migrate;
+use crate::schema::stamp;
+use crate::schema::stamp::Stamp;
+
+/// Offset of the file format's write and read version in a database's header, and the
+/// value that means a rollback journal (SQLite file format, §1.3.3).
+const FORMAT_VERSIONS: u64 = 18;
+const ROLLBACK_JOURNAL: u8 = 1;
+
+/// A copy that was kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Copy {
+    pub(crate) path: PathBuf,
+    pub(crate) place: Place,
+    pub(crate) schema: u32,
+    /// The rollback that made it.
+    pub(crate) run: Option<u64>,
+    pub(crate) made: SystemTime,
+    pub(crate) bytes: u64,
+}
+
+impl Copy {
+    /// Returns the copy as a fleet sees it.
+    pub(crate) fn to_snapshot(&self) -> Snapshot {
+        Snapshot {
+            epoch: self.place.epoch,
+            schema: self.schema,
+            run: self.run,
+            made: self.made,
+            bytes: self.bytes,
+        }
+    }
+
+    /// None for what is no copy of ours.
+    fn parse(path: PathBuf) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.strip_suffix(".db")?;
+        let mut parts = name.split('.');
+        let (locator, epoch, schema) = (parts.next()?, parts.next()?, parts.next()?);
+        let place = Place::parse(locator, Epoch::new(epoch.parse().ok()?)?)?;
+        let meta = fs::symlink_metadata(&path).ok()?;
+        let run = match parts.next() {
+            Some(run) => Some(run.parse().ok()?),
+            None => None,
+        };
+        let whole = parts.next().is_none() && meta.is_file();
+        whole.then_some(Self {
+            place,
+            schema: schema.parse().ok()?,
+            run,
+            made: meta.modified().ok()?,
+            bytes: meta.len(),
+            path,
+        })
+    }
+}
+
+impl Root {
+    /// The copies of a tenant's files, of earlier incarnations too, oldest first.
+    pub(crate) fn copies_of(&self, locator: &str) -> Result<Vec<Copy>, IoError> {
+        let mut copies = copies_in(&self.copies_dir(locator))?;
+        copies.retain(|copy| *copy.place.locator == *locator);
+        copies.sort_by_key(|copy| (copy.made, copy.place.epoch, copy.schema));
+        Ok(copies)
+    }
+
+    /// All copies of all tenants.
+    pub(crate) fn copies(&self) -> Result<Vec<Copy>, IoError> {
+        let mut all = Vec::new();
+        for shard in 0..=u8::MAX {
+            all.extend(copies_in(&self.copies_dir(&format!("{shard:02x}")))?);
+        }
+        Ok(all)
+    }
+
+    pub(crate) fn remove_copy(&self, copy: &Copy) -> Result<(), IoError> {
+        remove_file(&copy.path)
+    }
+}
+
+/// A database that is being made in staging, with what SQLite puts beside it; it is
+/// removed unless it was put in place. Nobody puts it there instead of its maker.
+pub(crate) struct Scratch {
+    path: PathBuf,
+    file: File,
+}
+
+/// `<32 hex>.<epoch>.db.<16 hex>.copy`, and what SQLite puts beside it.
+const SCRATCH: &str = ".copy";
+
+impl Root {
+    fn scratch(&self, place: &Place) -> Result<Scratch, IoError> {
+        let name = format!("{}.{}{SCRATCH}", place.file_name(), random_hex::<8>()?);
+        let path = self.staging().join(name);
+        let file = create_new(&path)?;
+        Ok(Scratch { path, file })
+    }
+
+    /// Removes what killed processes left: for who is alone.
+    pub(crate) fn clear_scratch(&self) -> Result<(), IoError> {
+        let dir = self.staging();
+        for entry in fs::read_dir(&dir).map_err(IoError::at(&dir, "listed"))? {
+            let entry = entry.map_err(IoError::at(&dir, "listed"))?;
+            let plain = entry.file_type().is_ok_and(|kind| kind.is_file());
+            if plain && entry.file_name().to_str().is_some_and(is_scratch) {
+                remove_if_there(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_scratch(name: &str) -> bool {
+    let sidecar = ["-wal", "-shm", "-journal"];
+    let sidecar = sidecar.iter().find_map(|end| name.strip_suffix(end));
+    let name = sidecar.unwrap_or(name).strip_suffix(SCRATCH);
+    let mut parts = name.unwrap_or_default().split('.');
+    let (locator, epoch) = (parts.next(), parts.next());
+    let place = locator.zip(epoch.and_then(|epoch| Epoch::new(epoch.parse().ok()?)));
+    let is_hex = |text: &str| text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    place.is_some_and(|(locator, epoch)| Place::parse(locator, epoch).is_some())
+        && parts.next() == Some("db")
+        && parts.next().is_some_and(is_hex)
+        && parts.next().is_none()
+}
+
+impl Scratch {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), IoError> {
+        let written = self.file.write_all_at(bytes, offset);
+        written.map_err(IoError::at(&self.path, "written"))
+    }
+
+    fn sync(&self) -> Result<(), IoError> {
+        let synced = self.file.sync_all();
+        synced.map_err(IoError::at(&self.path, "synced"))
+    }
+
+    /// Renames it, over what may be there.
+    fn put(self, path: &Path) -> Result<(), IoError> {
+        fs::rename(&self.path, path).map_err(IoError::at(path, "put in place"))
+        // The guard's own removal then finds nothing.
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = remove_file(&self.path);
+    }
+}
+
+impl DirLock {
+    /// Puts a restored file in the place of an incarnation that no row has ever named:
+    /// what an attempt that died left there is nobody's.
+    pub(crate) fn put_restored(&self, restored: Scratch, path: &Path) -> Result<(), IoError> {
+        remove_file(path)?;
+        restored.put(path)?;
+        self.sync()
+    }
+}
+
+fn copies_in(dir: &Path) -> Result<Vec<Copy>, IoError> {
+    let entries = match fs::read_dir(dir) {
+        // Made with the first copy.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(IoError::at(dir, "listed"))?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(IoError::at(dir, "listed"))?.path();
+        found.extend(Copy::parse(path));
+    }
+    Ok(found)
+}
+
+impl Shared {
+    /// Keeps a copy of a tenant's file as it is now, durable when this returns; its
+    /// schema version.
+    pub(crate) fn keep_copy(&self, tenant: &Tenant, keep: Keep) -> Result<u32, FileError> {
+        let place = Place::of(tenant)?;
+        let path = self.root.file(&place);
+        let source = connect(self, tenant, &path)?;
+        // One snapshot for the version and the pages.
+        source
+            .execute_batch("BEGIN")
+            .map_err(|e| sqlite(&path, e))?;
+        let schema = stamp::check(&source, tenant, &path)?;
+        self.step("copy the file")?;
+        let staged = self.root.scratch(&place)?;
+        copy_pages(&source, &staged.path).map_err(|e| sqlite(&path, e))?;
+        drop(source);
+        // Not in WAL mode: who reads it puts nothing beside it, which would belong to
+        // the next copy of this name.
+        staged.write_at(FORMAT_VERSIONS, &[ROLLBACK_JOURNAL; 2])?;
+        self.step("sync the copy")?;
+        staged.sync()?;
+        self.step("put the copy in place")?;
+        let dir = self.root.make_copies_dir(&place.locator)?;
+        let name = match keep {
+            Keep::OfRun(run) => format!("{}.{}.{schema}.{run}.db", place.locator, place.epoch),
+            _ => format!("{}.{}.{schema}.db", place.locator, place.epoch),
+        };
+        staged.put(&dir.join(name))?;
+        sync_dir(&dir)?;
+        Ok(schema)
+    }
+
+    /// Makes the next incarnation's file from a copy, at schema `to`, durable in staging.
+    pub(crate) fn stage_copy(
+        &self,
+        copy: &Copy,
+        tenant: &Tenant,
+        next: &Tenant,
+        to: u32,
+    ) -> Result<Scratch, FileError> {
+        let at = |e| sqlite(&copy.path, e);
+        let then = tenant.to_builder().epoch(copy.place.epoch).build();
+        let then = then.expect("it keeps the bounds that it kept");
+        let source = read_only(&copy.path).map_err(at)?;
+        // The file of an earlier incarnation was closed before it was put away.
+        if let Stamp::Foreign(found) = stamp::read(&source, &then).map_err(at)? {
+            let (tenant, path) = (then.to_ref(), copy.path.clone());
+            return Err(OpenError::WrongDatabase {
+                tenant,
+                path,
+                found,
+            }
+            .into());
+        }
+        self.step("copy the copy")?;
+        let staged = self.root.scratch(&Place::of(next)?)?;
+        copy_pages(&source, &staged.path).map_err(at)?;
+        drop(source);
+        self.make_it(next, &staged.path, to)?;
+        self.step("sync the restored file")?;
+        staged.sync()?;
+        Ok(staged)
+    }
+
+    /// Stamps a staged file and brings it to schema `to`.
+    fn make_it(&self, next: &Tenant, path: &Path, to: u32) -> Result<(), FileError> {
+        let at = |e| sqlite(path, e);
+        let mut connection = connect(self, next, path)?;
+        // Nobody's yet: it is synced as a whole before it is put in place.
+        connection
+            .execute_batch("PRAGMA synchronous = OFF")
+            .and_then(|()| enter_wal(&connection))
+            .and_then(|()| stamp::add_locator(&connection, next))
+            .and_then(|()| stamp::write(&connection, next))
+            .map_err(at)?;
+        let (on_connect, late) = (self.on_connect.as_deref(), Late::default());
+        harden::equip(&mut connection, on_connect, &late, self.limits).map_err(at)?;
+        let guard = harden::guard(
+            &connection,
+            Purpose::Migration,
+            self.hardening,
+            self.limits,
+            &late,
+        )
+        .map_err(at)?;
+        let target = SchemaTarget::Version(to);
+        let on_step = |name| self.step(name);
+        migrate::run(&connection, &guard, &self.migrations, target, &on_step)?;
+        // The last one to close it writes its log back.
+        connection.close().map_err(|(_, e)| at(e))
+    }
+
+    /// Moves the files of earlier incarnations to the trash, which a rollback had to
+    /// leave where they were because somebody had them open. Waits at most `timeout`.
+    pub(crate) fn put_away(&self, tenant: &Tenant, timeout: Duration) -> Result<(), FileError> {
+        for epoch in 1..tenant.epoch().get() {
+            let epoch = Epoch::new(epoch).expect("it counts from 1");
+            let earlier = tenant.to_builder().epoch(epoch).build();
+            let earlier = earlier.expect("it keeps the bounds that it kept");
+            let path = self.root.file(&Place::of(&earlier)?);
+            if look(&path).map_err(IoError::at(&path, "looked at"))? == Found::File {
+                self.retire(&earlier, timeout)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes everything of a tenant but its file: copies, and files of earlier
+    /// incarnations.
+    pub(crate) fn remove_copies(&self, tenant: &Tenant) -> Result<(), FileError> {
+        self.put_away(tenant, Duration::ZERO)?;
+        let locator = &tenant.placement().locator;
+        for copy in self.root.copies_of(locator)? {
+            self.root.remove_copy(&copy)?;
+        }
+        let earlier = match tenant.epoch() {
+            Epoch::FIRST => Vec::new(),
+            _ => self.root.trashed()?,
+        };
+        for trashed in earlier.iter().filter(|t| t.place.locator == *locator) {
+            self.root.remove_trashed(trashed)?;
+        }
+        Ok(())
+    }
+}
+
+/// A connection that writes nothing.
+fn read_only(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(path, flags)?;
+    harden::set_flags(&connection)?;
+    Ok(connection)
+}
+
+/// All pages in one step: with several, a busy writer would make it begin again.
+fn copy_pages(source: &Connection, to: &Path) -> rusqlite::Result<()> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let mut to = Connection::open_with_flags(to, flags)?;
+    to.execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF")?;
+    let done = Backup::new(source, &mut to)?.step(-1)?;
+    match done {
+        StepResult::Done => to.close().map_err(|(_, error)| error),
+        // Another connection holds a lock that ours waited for in vain.
+        _ => Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+            None,
+        )),
+    }
+}

@@ -1,0 +1,242 @@
+//! [`Migrations`]: the numbered scripts that make a tenant's schema.
+
+mod run;
+mod script;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{IoError, MigrationsError};
+
+pub(crate) use run::{Order, check_history, run, run_order};
+pub(crate) use script::{Fault, run_script};
+
+/// One step of the schema, with its way back if it has one.
+///
+/// ```
+/// use tenancy_sqlite::Migration;
+/// let step = Migration::new("orders", "CREATE TABLE orders (id INTEGER PRIMARY KEY) STRICT")
+///     .down("DROP TABLE orders");
+/// assert_eq!(step.name(), "orders");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    name: Box<str>,
+    up: Box<str>,
+    down: Option<Box<str>>,
+    foreign_keys: ForeignKeys,
+}
+
+/// Whether foreign keys are enforced while a script runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ForeignKeys {
+    On,
+    /// Off, and checked as a whole before the commit.
+    CheckedAtTheEnd,
+}
+
+impl Migration {
+    /// A step that goes up.
+    pub fn new(name: impl Into<Box<str>>, up: impl Into<Box<str>>) -> Self {
+        let up = up.into();
+        let first = up.lines().next().unwrap_or_default();
+        let foreign_keys = if first.trim() == NO_FOREIGN_KEYS {
+            ForeignKeys::CheckedAtTheEnd
+        } else {
+            ForeignKeys::On
+        };
+        Self {
+            name: name.into(),
+            up,
+            down: None,
+            foreign_keys,
+        }
+    }
+
+    /// Adds the way back.
+    pub fn down(mut self, sql: impl Into<Box<str>>) -> Self {
+        self.down = Some(sql.into());
+        self
+    }
+
+    /// Runs the scripts without enforcing foreign keys, as rebuilding a table needs
+    /// it, and checks all of them before the commit. In a file the first line
+    /// `-- tenancy: foreign_keys off` says the same; a `PRAGMA foreign_keys` inside
+    /// the script would do nothing, because a transaction is open, and is refused.
+    pub fn without_foreign_keys(mut self) -> Self {
+        self.foreign_keys = ForeignKeys::CheckedAtTheEnd;
+        self
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The script that goes up.
+    pub fn sql(&self) -> &str {
+        &self.up
+    }
+
+    /// The script for the way back, if there is one.
+    pub fn down_sql(&self) -> Option<&str> {
+        self.down.as_deref()
+    }
+
+    /// Whether there is a script for the way back.
+    pub fn is_reversible(&self) -> bool {
+        self.down.is_some()
+    }
+
+    /// The checksum of the script that goes up: what the history compares.
+    pub(crate) fn sha256(&self) -> [u8; 32] {
+        Sha256::digest(self.up.as_bytes()).into()
+    }
+}
+
+/// Whether a file is meant to be a script, however its ending is written: one that was
+/// passed over would be missed only when its tables are.
+pub(crate) fn is_sql(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|end| end.eq_ignore_ascii_case("sql"))
+}
+
+/// First line of a script that runs without foreign keys.
+const NO_FOREIGN_KEYS: &str = "-- tenancy: foreign_keys off";
+
+/// All steps of the schema, numbered from 1 without gaps. Cloning is cheap.
+///
+/// ```
+/// use tenancy_sqlite::{Migration, Migrations};
+/// let migrations = Migrations::new([
+///     Migration::new("orders", "CREATE TABLE orders (id INTEGER PRIMARY KEY) STRICT"),
+///     Migration::new("total", "ALTER TABLE orders ADD COLUMN total INTEGER NOT NULL DEFAULT 0"),
+/// ])?;
+/// assert_eq!(migrations.newest(), 2);
+/// # Ok::<(), tenancy_sqlite::MigrationsError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Migrations(Arc<[Migration]>);
+
+impl Migrations {
+    /// These steps, in this order: the first is version 1.
+    ///
+    /// # Errors
+    /// When a script is empty.
+    pub fn new(steps: impl IntoIterator<Item = Migration>) -> Result<Self, MigrationsError> {
+        let steps: Arc<[Migration]> = steps.into_iter().collect();
+        let empty = |sql: &str| sql.trim().is_empty();
+        match steps.iter().find(|step| empty(&step.up)) {
+            Some(step) => Err(MigrationsError::Empty {
+                name: step.name.clone(),
+            }),
+            None => Ok(Self(steps)),
+        }
+    }
+
+    /// The steps in a directory: `0001_orders.sql`, with `0001_orders.down.sql` beside
+    /// it if there is a way back. Files that do not end in `.sql` are not looked at.
+    ///
+    /// # Errors
+    /// When the directory cannot be read, a `.sql` file is named otherwise (`.SQL` too), a number
+    /// is there twice or left out, or a script is empty.
+    pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self, MigrationsError> {
+        let dir = dir.as_ref();
+        let mut ups: BTreeMap<u32, Migration> = BTreeMap::new();
+        let mut downs = Vec::new();
+        for entry in fs::read_dir(dir).map_err(IoError::at(dir, "listed"))? {
+            let path = entry.map_err(IoError::at(dir, "listed"))?.path();
+            if !is_sql(&path) {
+                continue;
+            }
+            let Some(name) = FileName::parse(&path) else {
+                return Err(MigrationsError::FileName { path });
+            };
+            let sql = fs::read_to_string(&path).map_err(IoError::at(&path, "read"))?;
+            if name.is_down {
+                downs.push((name.version, name.name.to_owned(), sql, path));
+                continue;
+            }
+            let step = Migration::new(name.name, sql);
+            if let Some(other) = ups.insert(name.version, step) {
+                let (first, second) = (other.name, name.name.into());
+                let version = name.version;
+                return Err(MigrationsError::Twice {
+                    version,
+                    first,
+                    second,
+                });
+            }
+        }
+        for (version, name, sql, path) in downs {
+            match ups.get_mut(&version).filter(|up| *up.name == *name) {
+                Some(up) => up.down = Some(sql.into()),
+                None => return Err(MigrationsError::DownAlone { path }),
+            }
+        }
+        if let Some((missing, _)) = (1..).zip(ups.keys()).find(|(n, version)| n != *version) {
+            return Err(MigrationsError::Gap { missing });
+        }
+        Self::new(ups.into_values())
+    }
+
+    /// The version that the last step leads to; 0 without any.
+    pub fn newest(&self) -> u32 {
+        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The steps, first to last.
+    pub fn iter(&self) -> impl Iterator<Item = &Migration> {
+        self.0.iter()
+    }
+
+    /// The last step between two versions that has no way back, with the version it
+    /// leads to. Steps that are not known have none.
+    pub(crate) fn irreversible(&self, after: u32, upto: u32) -> Option<(u32, Option<&Migration>)> {
+        let steps = (after.saturating_add(1)..=upto).rev();
+        let mut steps = steps.map(|version| (version, self.step(version)));
+        steps.find(|(_, step)| step.is_none_or(|step| step.down.is_none()))
+    }
+
+    /// The step that leads to `version`, from 1.
+    pub(crate) fn step(&self, version: u32) -> Option<&Migration> {
+        let index = usize::try_from(version).ok()?.checked_sub(1)?;
+        self.0.get(index)
+    }
+}
+
+struct FileName<'p> {
+    version: u32,
+    name: &'p str,
+    is_down: bool,
+}
+
+impl<'p> FileName<'p> {
+    fn parse(path: &'p Path) -> Option<Self> {
+        let stem = path.file_name()?.to_str()?.strip_suffix(".sql")?;
+        let (stem, is_down) = match stem.strip_suffix(".down") {
+            Some(stem) => (stem, true),
+            None => (stem, false),
+        };
+        let (number, name) = stem.split_once('_')?;
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        let digits = number.len() >= 4 && number.bytes().all(|b| b.is_ascii_digit());
+        if !digits || name.is_empty() || !name.bytes().all(plain) {
+            return None;
+        }
+        // SQLite keeps it in `user_version`, which is signed.
+        let version = number
+            .parse()
+            .ok()
+            .filter(|v| (1..=i32::MAX as u32).contains(v))?;
+        Some(Self {
+            version,
+            name,
+            is_down,
+        })
+    }
+}

@@ -1,0 +1,400 @@
+//! Applying migrations: each exactly once, whoever else tries at the same time.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, params};
+use tenancy_core::{Migrated, SchemaTarget};
+
+use crate::disk::root::hex;
+use crate::error::{FileError, IoError, MigrateError};
+use crate::guard::references::{Planted, planted};
+use crate::guard::{Guard, TABLES};
+use crate::hazards::{Hazard, guarded};
+use crate::schema::migrate::script::{Fault, run_script};
+use crate::schema::migrate::{ForeignKeys, Migration, Migrations};
+
+/// What is called before a named step.
+pub(crate) type OnStep<'r> = dyn Fn(&'static str) -> Result<(), IoError> + 'r;
+
+/// Small steps share a transaction, and so its wait for the disk, until it has been open
+/// this long: then others that write have waited, and the log has grown, long enough.
+const TOGETHER: Duration = Duration::from_millis(250);
+
+/// What is called under the lock of the first step, before it.
+pub(crate) type First<'r> = dyn Fn() -> Result<(), FileError> + 'r;
+
+/// Brings the schema to `target` on a connection that is guarded for migrations.
+pub(crate) fn run(
+    connection: &Connection,
+    guard: &Guard,
+    migrations: &Migrations,
+    target: SchemaTarget,
+    on_step: &OnStep<'_>,
+) -> Result<Migrated, MigrateError> {
+    let surveyed = None;
+    let order = Order {
+        target,
+        surveyed,
+        first: &|| Ok(()),
+    };
+    run_order(connection, guard, migrations, &order, on_step)
+}
+
+/// A migration as it was asked for.
+pub(crate) struct Order<'r> {
+    pub(crate) target: SchemaTarget,
+    /// The version that the database has to be at, if the target was chosen by it.
+    pub(crate) surveyed: Option<u32>,
+    pub(crate) first: &'r First<'r>,
+}
+
+/// Carries out an order on a connection that is guarded for migrations.
+pub(crate) fn run_order(
+    connection: &Connection,
+    guard: &Guard,
+    migrations: &Migrations,
+    order: &Order<'_>,
+    on_step: &OnStep<'_>,
+) -> Result<Migrated, MigrateError> {
+    let newest = migrations.newest();
+    let target = order.target;
+    let to = match target {
+        SchemaTarget::Latest => newest,
+        SchemaTarget::Version(wanted) if wanted <= newest => wanted,
+        SchemaTarget::Version(wanted) => {
+            return Err(MigrateError::NoSuchVersion { wanted, newest });
+        }
+    };
+    let run = Run {
+        connection,
+        guard,
+        migrations,
+        order,
+        on_step,
+        committed: Cell::new(false),
+    };
+    // Only where to begin: every step reads it again inside its transaction.
+    let found = run.version()?;
+    if found == to {
+        // Whoever brought it here, nothing is left to be done.
+        run.check_history(to)?;
+        return Ok(Migrated { from: to, to });
+    }
+    let from = order.surveyed.unwrap_or(found);
+    if guarded(Hazard::SurveyNotChecked) && found != from {
+        return Err(MigrateError::Conflict { seen: from, found });
+    }
+    run.check_history(found)?;
+    let mut now = found;
+    while now != to {
+        // One transaction for all that can share it. Where that fails, each step has
+        // its own again: then those before the one that fails stay, and it is named.
+        now = match run.steps(now, to, TOGETHER) {
+            Err(error) if error.is_of_a_step() && run.can_share(now, to) => {
+                run.steps(now, to, Duration::ZERO)?
+            }
+            done => done?,
+        };
+    }
+    Ok(Migrated { from, to })
+}
+
+struct Run<'r> {
+    connection: &'r Connection,
+    guard: &'r Guard,
+    migrations: &'r Migrations,
+    order: &'r Order<'r>,
+    on_step: &'r OnStep<'r>,
+    /// Whether a transaction of this call has been committed.
+    committed: Cell<bool>,
+}
+
+/// One step in one direction.
+struct Step<'r> {
+    /// The version that it leads to, or back from.
+    version: u32,
+    migration: &'r Migration,
+    sql: &'r str,
+    leaves_at: u32,
+    up: bool,
+}
+
+impl Step<'_> {
+    /// Whether its transaction may hold others. A constraint that is deferred is checked
+    /// at the commit, which has to be this step's own.
+    fn shares_transaction(&self) -> bool {
+        let defers = |w: &[u8]| w.eq_ignore_ascii_case(b"defer");
+        self.migration.foreign_keys == ForeignKeys::On
+            && !self.sql.as_bytes().windows(5).any(defers)
+    }
+}
+
+impl<'r> Run<'r> {
+    /// One step or more from `seen` towards `to`, or none if someone else was faster;
+    /// the version afterwards. No step is begun in a transaction older than `together`.
+    fn steps(&self, seen: u32, to: u32, together: Duration) -> Result<u32, MigrateError> {
+        let step = self.plan(seen, to)?;
+        (self.on_step)("migrate")?;
+        // Inside a transaction this switch would do nothing.
+        if guarded(Hazard::ForeignKeysInside) {
+            self.enforce_foreign_keys(step.migration.foreign_keys == ForeignKeys::On)?;
+        }
+        let done = self.transact(seen, step, to, together);
+        if !self.connection.is_autocommit() {
+            self.ours("ROLLBACK")?;
+        }
+        self.enforce_foreign_keys(true)?;
+        done
+    }
+
+    fn plan(&self, seen: u32, to: u32) -> Result<Step<'r>, MigrateError> {
+        let up = seen < to;
+        let version = if up { seen + 1 } else { seen };
+        let newest = self.migrations.newest();
+        let too_new = MigrateError::TooNew {
+            found: seen,
+            newest,
+        };
+        let migration = self.migrations.step(version).ok_or(too_new)?;
+        let irreversible = || MigrateError::Irreversible {
+            version,
+            name: migration.name.clone(),
+        };
+        let sql = match up {
+            true => &*migration.up,
+            false => migration.down.as_deref().ok_or_else(irreversible)?,
+        };
+        Ok(Step {
+            version,
+            migration,
+            sql,
+            leaves_at: if up { version } else { version - 1 },
+            up,
+        })
+    }
+
+    /// Whether more than the next step could go into its transaction.
+    fn can_share(&self, seen: u32, to: u32) -> bool {
+        let shares = |at| {
+            self.plan(at, to)
+                .is_ok_and(|step| step.shares_transaction())
+        };
+        let next = if seen < to { seen + 1 } else { seen - 1 };
+        next != to && shares(seen) && shares(next)
+    }
+
+    fn transact(
+        &self,
+        seen: u32,
+        mut step: Step<'r>,
+        to: u32,
+        together: Duration,
+    ) -> Result<u32, MigrateError> {
+        self.ours("BEGIN IMMEDIATE")?;
+        let begun = Instant::now();
+        if guarded(Hazard::VersionReadOutside) {
+            // The version that was read outside may be another process's past:
+            // applying by it runs a migration twice.
+            let now = self.version()?;
+            if now != seen {
+                return self.moved(seen, now, to);
+            }
+        }
+        self.check_history(seen)?;
+        if !self.committed.get() {
+            // Nobody writes between the copy that it makes and the step.
+            let kept = (self.order.first)();
+            kept.map_err(|source| MigrateError::NoCopyKept(Box::new(source)))?;
+        }
+        // What a tenant's SQL planted must not keep it from being migrated.
+        let known = self.guard.ours(|| planted(self.connection))?;
+        loop {
+            let started = Instant::now();
+            self.script(&step)?;
+            if step.migration.foreign_keys == ForeignKeys::CheckedAtTheEnd {
+                self.check_foreign_keys(&step, &known)?;
+            }
+            self.check_references(&step, &known)?;
+            self.record(&step, started)?;
+            let now = step.leaves_at;
+            if now == to || !step.shares_transaction() || begun.elapsed() >= together {
+                break;
+            }
+            match self.plan(now, to) {
+                Ok(next) if next.shares_transaction() => step = next,
+                // What cannot be done, or not here, is for the next transaction.
+                _ => break,
+            }
+        }
+        (self.on_step)("commit the migration")?;
+        self.ours("COMMIT")?;
+        self.committed.set(true);
+        Ok(step.leaves_at)
+    }
+
+    /// Somebody else was faster. Another run's survey is not guessed at; and no call
+    /// that goes one way goes on from where somebody went the other.
+    fn moved(&self, seen: u32, found: u32, to: u32) -> Result<u32, MigrateError> {
+        let on_the_way = seen.min(to)..=seen.max(to);
+        let as_surveyed = self.order.surveyed.is_none() && on_the_way.contains(&found);
+        match as_surveyed || !guarded(Hazard::SurveyNotChecked) {
+            true => Ok(found),
+            false => Err(MigrateError::Conflict { seen, found }),
+        }
+    }
+
+    fn script(&self, step: &Step<'_>) -> Result<(), MigrateError> {
+        let (version, name) = (step.version, &step.migration.name);
+        let ran = run_script(self.connection, self.guard, step.sql);
+        ran.map_err(|fault| match fault {
+            Fault::Statement(statement, source) => MigrateError::Statement {
+                version,
+                name: name.clone(),
+                statement,
+                source,
+            },
+            Fault::Refused(statement, refusal) => MigrateError::Refused {
+                version,
+                name: name.clone(),
+                statement,
+                refusal,
+            },
+            Fault::LeftTransaction(statement) => MigrateError::LeftTransaction {
+                version,
+                name: name.clone(),
+                statement,
+            },
+        })
+    }
+
+    /// Checks all tables but those that refer to ours: SQLite would end the check at a reference
+    /// that no foreign key can be.
+    fn check_foreign_keys(&self, step: &Step<'_>, known: &[Planted]) -> Result<(), MigrateError> {
+        let sql = "SELECT name FROM main.sqlite_schema WHERE type = 'table'";
+        let mut tables = self.connection.prepare(sql)?;
+        let tables = tables.query_map([], |row| row.get::<_, Box<str>>(0))?;
+        for table in tables {
+            let table = table?;
+            if known.iter().any(|planted| planted.table == table) {
+                continue;
+            }
+            // Not the function of this name, which a table could hide.
+            let name = table.replace('"', "\"\"");
+            let sql = format!("PRAGMA main.foreign_key_check(\"{name}\")");
+            let mut check = self.connection.prepare(&sql)?;
+            let mut rows = check.query([])?;
+            let mut missing = 0;
+            while rows.next()?.is_some() {
+                missing += 1;
+            }
+            if missing > 0 {
+                return Err(MigrateError::ForeignKeys {
+                    version: step.version,
+                    name: step.migration.name.clone(),
+                    table,
+                    rows: missing,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a step that makes a table refer to ours.
+    fn check_references(&self, step: &Step<'_>, known: &[Planted]) -> Result<(), MigrateError> {
+        if !self.guard.marks.take(TABLES) {
+            return Ok(());
+        }
+        let mut found = self.guard.ours(|| planted(self.connection))?.into_iter();
+        match found.find(|planted| !known.contains(planted)) {
+            None => Ok(()),
+            Some(planted) => Err(MigrateError::Reserved {
+                version: step.version,
+                name: step.migration.name.clone(),
+                what: planted.to_string().into(),
+            }),
+        }
+    }
+
+    fn record(&self, step: &Step<'_>, started: Instant) -> Result<(), MigrateError> {
+        self.guard.writes(self.connection, || {
+            if step.up {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH);
+                let now = now.map_or(0, |d| d.as_millis());
+                self.connection.execute(
+                    "INSERT INTO main._tenancy_migrations VALUES (?1, ?2, ?3, ?4, ?5)",
+                    params![
+                        step.version,
+                        step.migration.name,
+                        step.migration.sha256(),
+                        i64::try_from(now).unwrap_or(i64::MAX),
+                        i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX),
+                    ],
+                )?;
+            } else {
+                let sql = "DELETE FROM main._tenancy_migrations WHERE version = ?1";
+                self.connection.execute(sql, [step.version])?;
+            }
+            let version = i64::from(step.leaves_at);
+            self.connection.pragma_update(None, "user_version", version)
+        })?;
+        Ok(())
+    }
+
+    /// Was everything up to `version` applied as it is at hand?
+    fn check_history(&self, version: u32) -> Result<(), MigrateError> {
+        let newest = self.migrations.newest();
+        if version > newest {
+            let found = version;
+            return Err(MigrateError::TooNew { found, newest });
+        }
+        check_history(self.connection, self.migrations, version)
+    }
+
+    fn version(&self) -> Result<u32, MigrateError> {
+        let read = || {
+            let sql = "PRAGMA main.user_version";
+            self.connection.query_row(sql, [], |row| row.get(0))
+        };
+        let version: i64 = self.guard.ours(read)?;
+        Ok(u32::try_from(version).unwrap_or(u32::MAX))
+    }
+
+    fn enforce_foreign_keys(&self, enforced: bool) -> Result<(), MigrateError> {
+        let flag = DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY;
+        self.connection.set_db_config(flag, enforced)?;
+        Ok(())
+    }
+
+    fn ours(&self, sql: &str) -> Result<(), MigrateError> {
+        let run = || self.connection.execute_batch(sql);
+        Ok(self.guard.ours(run)?)
+    }
+}
+
+/// Refuses a database that was migrated by other scripts than these, up to `version`.
+pub(crate) fn check_history(
+    connection: &Connection,
+    migrations: &Migrations,
+    version: u32,
+) -> Result<(), MigrateError> {
+    let sql = "SELECT name, sha256 FROM main._tenancy_migrations WHERE version = ?1";
+    let mut read = connection.prepare(sql)?;
+    for (version, known) in (1..=version).zip(migrations.iter()) {
+        let found = read.query_row([version], |row| Ok((row.get(0)?, row.get(1)?)));
+        let (name, sum): (Box<str>, [u8; 32]) = match found {
+            Err(rusqlite::Error::QueryReturnedNoRows) => ("nothing".into(), [0; 32]),
+            found => found?,
+        };
+        if *name != *known.name || sum != known.sha256() {
+            let describe = |name: &str, sum: [u8; 32]| format!("{name} {}", &hex(&sum)[..12]);
+            return Err(MigrateError::Diverged {
+                version,
+                applied: describe(&name, sum).into(),
+                known: describe(&known.name, known.sha256()).into(),
+            });
+        }
+    }
+    Ok(())
+}

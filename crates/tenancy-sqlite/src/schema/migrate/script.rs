@@ -1,0 +1,46 @@
+//! Running a script of several statements inside a transaction that is not its own.
+
+use rusqlite::fallible_iterator::FallibleIterator;
+use rusqlite::{Batch, Connection, ErrorCode};
+
+use crate::guard::{Guard, Refusal};
+use crate::hazards::{Hazard, guarded};
+
+/// Why a script failed, and in which statement, counted from 1.
+pub(crate) enum Fault {
+    Statement(usize, rusqlite::Error),
+    Refused(usize, Refusal),
+    LeftTransaction(usize),
+}
+
+/// Runs all statements of a script.
+pub(crate) fn run_script(connection: &Connection, guard: &Guard, sql: &str) -> Result<(), Fault> {
+    let mut batch = Batch::new(connection, sql);
+    for statement in 1.. {
+        guard.clear();
+        let run = || -> rusqlite::Result<bool> {
+            let Some(mut next) = batch.next()? else {
+                return Ok(false);
+            };
+            let mut rows = next.query([])?;
+            while rows.next()?.is_some() {}
+            Ok(true)
+        };
+        let more = { run }().map_err(|source| fault(guard, statement, source))?;
+        if guarded(Hazard::CommitUnnoticed) && connection.is_autocommit() {
+            return Err(Fault::LeftTransaction(statement));
+        }
+        if !more {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn fault(guard: &Guard, statement: usize, source: rusqlite::Error) -> Fault {
+    let denied = source.sqlite_error_code() == Some(ErrorCode::AuthorizationForStatementDenied);
+    match guard.last().filter(|_| denied) {
+        Some(refusal) => Fault::Refused(statement, refusal),
+        None => Fault::Statement(statement, source),
+    }
+}

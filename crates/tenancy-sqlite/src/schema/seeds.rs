@@ -1,0 +1,280 @@
+//! [`Seeds`]: the rows that a new tenant starts with.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, params};
+use sha2::{Digest, Sha256};
+use tenancy_core::Tenant;
+use tenancy_fleet::Seeded;
+
+use crate::driver::Shared;
+use crate::driver::manager::open_to_migrate;
+use crate::error::{FileError, IoError, OpenError, SeedError, SeedsError};
+use crate::guard::references::{Planted, planted};
+use crate::guard::{Guard, TABLES};
+use crate::schema::migrate::{Fault, is_sql, run_script};
+
+/// Scripts that fill a database with what a tenant starts with, in the order of their
+/// names. Each runs once in a tenant's life, in a transaction of its own: a name that
+/// was run is never run again, whatever became of its text. Cloning is cheap.
+///
+/// ```
+/// use tenancy_sqlite::Seeds;
+/// let seeds = Seeds::new([("roles", "INSERT INTO roles VALUES ('admin'), ('member')")])?;
+/// assert_eq!(seeds.names().collect::<Vec<_>>(), ["roles"]);
+/// # Ok::<(), tenancy_sqlite::SeedsError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Seeds(Arc<BTreeMap<Box<str>, Box<str>>>);
+
+impl Seeds {
+    /// These scripts, each with its name.
+    ///
+    /// # Errors
+    /// When a name is there twice or has other characters than letters, digits, `-` and
+    /// `_`, or a script is empty.
+    pub fn new(
+        seeds: impl IntoIterator<Item = (impl Into<Box<str>>, impl Into<Box<str>>)>,
+    ) -> Result<Self, SeedsError> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        let mut all = BTreeMap::new();
+        for (name, sql) in seeds {
+            let (name, sql): (Box<str>, Box<str>) = (name.into(), sql.into());
+            if name.is_empty() || !name.bytes().all(plain) {
+                return Err(SeedsError::Name { name });
+            }
+            if sql.trim().is_empty() {
+                return Err(SeedsError::Empty { name });
+            }
+            if all.insert(name.clone(), sql).is_some() {
+                return Err(SeedsError::Twice { name });
+            }
+        }
+        Ok(Self(Arc::new(all)))
+    }
+
+    /// The `.sql` files of a directory; others are not looked at.
+    ///
+    /// # Errors
+    /// When the directory or a file cannot be read, a name ends in `.SQL`, or as
+    /// [`new`](Self::new).
+    pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self, SeedsError> {
+        let dir = dir.as_ref();
+        let mut seeds = Vec::new();
+        for entry in fs::read_dir(dir).map_err(IoError::at(dir, "listed"))? {
+            let path = entry.map_err(IoError::at(dir, "listed"))?.path();
+            if !is_sql(&path) {
+                continue;
+            }
+            if path.extension().is_none_or(|end| end != "sql") {
+                return Err(SeedsError::FileName { path });
+            }
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            let sql = fs::read_to_string(&path).map_err(IoError::at(&path, "read"))?;
+            seeds.push((name.into_owned(), sql));
+        }
+        Self::new(seeds)
+    }
+
+    /// Their names, in the order in which they run.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(|name| &**name)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is to be reached, in a few letters: another set has others.
+    pub(crate) fn sum(&self) -> String {
+        let mut sum = Sha256::new();
+        for name in self.names() {
+            sum.update(name.as_bytes());
+            sum.update([0]);
+        }
+        crate::disk::root::hex(&sum.finalize()[..6])
+    }
+}
+
+/// Made with the first seed: few tenants have any.
+pub(crate) const TABLE: &str = "CREATE TABLE _tenancy_seeds (
+    name TEXT PRIMARY KEY,
+    sha256 BLOB NOT NULL,
+    applied_at INTEGER NOT NULL
+) STRICT";
+
+/// Whether a file has the table of seeds.
+#[derive(Clone, Copy, PartialEq)]
+enum Found {
+    Nothing,
+    Ours,
+    /// A table that was renamed to it, which SQLite asks nobody about. Its triggers would
+    /// run as if they were ours.
+    Theirs,
+}
+
+impl Shared {
+    /// Runs the seeds that have not been run in this tenant's database.
+    pub(crate) fn seed(&self, tenant: &Tenant) -> Result<Seeded, FileError> {
+        let (connection, guard, found) = open_to_migrate(self, tenant)?;
+        let newest = self.migrations.newest();
+        if found < newest {
+            // They are written for the newest schema.
+            let tenant = tenant.to_ref();
+            return Err(OpenError::Behind {
+                tenant,
+                found,
+                newest,
+            }
+            .into());
+        }
+        let mut seeded = Seeded { before: 0, now: 0 };
+        for (name, sql) in &*self.seeds.0 {
+            let seeding = Seeding {
+                connection: &connection,
+                guard: &guard,
+                name,
+            };
+            let done = seeding.was_run()?;
+            if !done {
+                self.step("seed")?;
+            }
+            if done || !seeding.run(sql)? {
+                seeded.before += 1;
+            }
+            seeded.now += 1;
+        }
+        Ok(seeded)
+    }
+}
+
+struct Seeding<'s> {
+    connection: &'s Connection,
+    guard: &'s Guard,
+    name: &'s str,
+}
+
+impl Seeding<'_> {
+    fn was_run(&self) -> Result<bool, SeedError> {
+        if self.table()? == Found::Nothing {
+            return Ok(false);
+        }
+        let run = || {
+            let sql = "SELECT 1 FROM main._tenancy_seeds WHERE name = ?1";
+            self.connection.prepare(sql)?.exists([self.name])
+        };
+        self.guard.ours(run).map_err(|source| self.failed(source))
+    }
+
+    /// Another's is an error. What was renamed has its name in quotes.
+    fn table(&self) -> Result<Found, SeedError> {
+        let found = || {
+            let sql = "SELECT sql FROM main.sqlite_schema WHERE tbl_name = '_tenancy_seeds' \
+                       COLLATE NOCASE AND sql NOT NULL";
+            let mut read = self.connection.prepare(sql)?;
+            let rows = read.query_map([], |row| row.get::<_, String>(0))?;
+            let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            Ok(match &rows[..] {
+                [] => Found::Nothing,
+                [sql] if sql == TABLE => Found::Ours,
+                _ => Found::Theirs,
+            })
+        };
+        match self.guard.ours(found) {
+            Ok(Found::Theirs) => Err(SeedError::NotOurs {
+                name: self.name.into(),
+            }),
+            found => found.map_err(|source| self.failed(source)),
+        }
+    }
+
+    /// Runs it, unless somebody was faster.
+    fn run(&self, sql: &str) -> Result<bool, SeedError> {
+        let ran = self.transact(sql);
+        if !self.connection.is_autocommit() {
+            self.ours("ROLLBACK")
+                .map_err(|source| self.failed(source))?;
+        }
+        ran
+    }
+
+    fn transact(&self, sql: &str) -> Result<bool, SeedError> {
+        let failed = |source| self.failed(source);
+        self.ours("BEGIN IMMEDIATE").map_err(failed)?;
+        if self.table()? == Found::Nothing {
+            self.writes(|| self.connection.execute_batch(TABLE))
+                .map_err(failed)?;
+        }
+        if self.was_run()? {
+            return Ok(false);
+        }
+        let known = self.planted()?;
+        run_script(self.connection, self.guard, sql).map_err(|fault| self.error(fault))?;
+        if self.guard.marks.take(TABLES) {
+            let mut found = self.planted()?.into_iter();
+            if let Some(planted) = found.find(|planted| !known.contains(planted)) {
+                let (name, what) = (self.name.into(), planted.to_string().into());
+                return Err(SeedError::Reserved { name, what });
+            }
+        }
+        self.record(sql).map_err(failed)?;
+        self.ours("COMMIT").map_err(failed)?;
+        Ok(true)
+    }
+
+    fn record(&self, sql: &str) -> rusqlite::Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
+        let sum: [u8; 32] = Sha256::digest(sql.as_bytes()).into();
+        self.writes(|| {
+            let sql = "INSERT INTO main._tenancy_seeds VALUES (?1, ?2, ?3)";
+            self.connection.execute(sql, params![self.name, sum, now])
+        })?;
+        Ok(())
+    }
+
+    fn planted(&self) -> Result<Vec<Planted>, SeedError> {
+        let planted = self.guard.ours(|| planted(self.connection));
+        planted.map_err(|source| self.failed(source))
+    }
+
+    fn writes<R>(&self, f: impl FnOnce() -> rusqlite::Result<R>) -> rusqlite::Result<R> {
+        self.guard.writes(self.connection, f)
+    }
+
+    fn ours(&self, sql: &str) -> rusqlite::Result<()> {
+        self.guard.ours(|| self.connection.execute_batch(sql))
+    }
+
+    fn failed(&self, source: rusqlite::Error) -> SeedError {
+        let name = self.name.into();
+        SeedError::Sqlite { name, source }
+    }
+
+    fn error(&self, fault: Fault) -> SeedError {
+        let name = self.name.into();
+        match fault {
+            Fault::Statement(statement, source) => SeedError::Statement {
+                name,
+                statement,
+                source,
+            },
+            Fault::Refused(statement, refusal) => SeedError::Refused {
+                name,
+                statement,
+                refusal,
+            },
+            Fault::LeftTransaction(statement) => SeedError::LeftTransaction { name, statement },
+        }
+    }
+}
