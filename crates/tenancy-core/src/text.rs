@@ -60,3 +60,8 @@ impl fmt::Debug for Excerpt {
         fmt::Display::fmt(self, f)
     }
 }
+
+/// Returns whether this is a character of a token (RFC 9110 §5.6.2).
+pub(crate) fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use super::Name;
+use super::name::Name;
 use crate::domain::Domain;
 use crate::id::{TenantId, Version};
 use crate::tenant::TooManyAttributes;

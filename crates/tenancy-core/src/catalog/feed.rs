@@ -1,6 +1,6 @@
 //! The change feed of a catalog: stretches of changes between two versions.
 
-use super::Name;
+use super::name::Name;
 use crate::id::{Epoch, TenantId, Version};
 use crate::tenant::Tenant;
 

@@ -3,8 +3,8 @@
 mod error;
 mod feed;
 mod memory;
+mod name;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use crate::tenant::{Attributes, Placement, Tenant, TenantStatus, TooManyAttribut
 pub use error::{CatalogError, WriteError};
 pub use feed::{Change, Changes, Versioned};
 pub use memory::MemoryCatalog;
+pub use name::{Name, TenantKey};
 
 /// Looks tenants up. An embedder with a list of its own writes one method.
 ///
@@ -194,66 +195,6 @@ impl<C: Catalog + ?Sized> Catalog for Arc<C> {
     }
     fn changes(&self, since: Version, max: usize) -> Result<Option<Changes>, CatalogError> {
         (**self).changes(since, max)
-    }
-}
-
-/// What a catalog is asked with, already in canonical form.
-///
-/// ```
-/// use tenancy_core::{Name, TenantKey};
-/// let shop = Name::Domain("Shop.Example".parse()?);
-/// assert_eq!(shop.as_key(), TenantKey::Domain("shop.example"));
-/// assert_eq!(TenantKey::Domain("shop.example").to_name(), Some(shop));
-/// assert_eq!(TenantKey::Label("two.labels").to_name(), None);
-/// # Ok::<(), tenancy_core::InvalidDomain>(())
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TenantKey<'a> {
-    /// An id or a further label: one label, lower case. One table holds both.
-    Label(&'a str),
-    /// A full host name, lower case, ASCII, without port and final dot.
-    Domain(&'a str),
-}
-
-impl TenantKey<'_> {
-    /// The owned name; `None` for text that is no canonical name.
-    pub fn to_name(self) -> Option<Name> {
-        match self {
-            Self::Label(label) => TenantId::new(label).ok().map(Name::Label),
-            Self::Domain(domain) => Domain::from_canonical(domain).map(Name::Domain),
-        }
-    }
-}
-
-impl fmt::Display for TenantKey<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Label(name) | Self::Domain(name)) = self;
-        f.pad(name)
-    }
-}
-
-/// A name that is bound to a tenant.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Name {
-    /// A label, valid under every base domain.
-    Label(TenantId),
-    /// A full host name.
-    Domain(Domain),
-}
-
-impl Name {
-    /// The key that finds it.
-    pub fn as_key(&self) -> TenantKey<'_> {
-        match self {
-            Self::Label(label) => TenantKey::Label(label.as_str()),
-            Self::Domain(domain) => TenantKey::Domain(domain.as_str()),
-        }
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_key().fmt(f)
     }
 }
 

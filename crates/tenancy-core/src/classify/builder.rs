@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Classified, Classifier, Extensions, PathClass, RouteMode, Trie};
+use super::Classifier;
+use super::extensions::Extensions;
+use super::trie::Trie;
+use super::words::{Classified, PathClass, RouteMode};
 use crate::path::{BadPath, NormalPath};
 use crate::text::quote;
 

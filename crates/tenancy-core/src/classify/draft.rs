@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Classified;
-use super::trie::{Edge, number};
+use super::edge::{Edge, number};
+use super::words::Classified;
 
 /// Takes the rules in order, so that a prefix comes before those that continue it.
 pub(super) struct Draft<'a> {

@@ -2,6 +2,7 @@
 
 mod builder;
 mod draft;
+mod edge;
 mod extensions;
 mod trie;
 mod words;
@@ -11,16 +12,7 @@ use extensions::Extensions;
 use trie::Trie;
 
 pub use builder::{ClassifierBuilder, InvalidRule, Preset};
-pub use words::{Method, PathClass, RouteMode, UnknownPathClass, UnknownRouteMode};
-
-/// What [`Classifier::classify`] answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Classified {
-    /// What the path is.
-    pub class: PathClass,
-    /// Who may serve it.
-    pub mode: RouteMode,
-}
+pub use words::{Classified, Method, PathClass, RouteMode, UnknownPathClass, UnknownRouteMode};
 
 /// Decides by method and path what a request is and who may serve it.
 ///

@@ -135,3 +135,12 @@ impl FromStr for RouteMode {
 pub struct UnknownRouteMode {
     text: Box<str>,
 }
+
+/// The class of a path and its mode: the answer of [`Classifier::classify`](super::Classifier::classify).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Classified {
+    /// What the path is.
+    pub class: PathClass,
+    /// Who may serve it.
+    pub mode: RouteMode,
+}

@@ -1,6 +1,6 @@
 //! The quick way: is this path normal as it stands?
 
-use super::NormalPath;
+use super::bad::MAX_LEN;
 use super::walk::{character_len, is_refused, is_unreserved};
 
 /// How many bytes of `target` its path has, when that is normal as it stands and
@@ -15,7 +15,7 @@ pub(super) fn clean_len(target: &[u8]) -> Option<usize> {
         Some(at) if target.get(at) == Some(&b'?') => at,
         Some(_) => return None,
     };
-    (len <= NormalPath::MAX_LEN).then_some(len)
+    (len <= MAX_LEN).then_some(len)
 }
 
 /// [`clean_len`] of a target that may hold encoded bytes as well, in their normal
@@ -34,7 +34,7 @@ pub(super) fn encoded_len(target: &[u8]) -> Option<usize> {
             Some(_) => return None,
         }
     };
-    (len <= NormalPath::MAX_LEN).then_some(len)
+    (len <= MAX_LEN).then_some(len)
 }
 
 /// The first odd byte from `at` on, and where it stands; `None` of a target that is
@@ -193,7 +193,7 @@ mod tests {
         let path = target.split(|b| *b == b'?').next()?;
         let mut normal = Vec::new();
         let ambiguous = walk(path, |byte| normal.push(byte)).ok()?;
-        let fits = path.first() == Some(&b'/') && path.len() <= NormalPath::MAX_LEN;
+        let fits = path.first() == Some(&b'/') && path.len() <= MAX_LEN;
         (fits && !ambiguous && normal == path).then_some(path.len())
     }
 

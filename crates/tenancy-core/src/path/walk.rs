@@ -1,6 +1,6 @@
 //! The slow way: byte by byte, with every refusal.
 
-use super::BadPath;
+use super::bad::BadPath;
 
 /// Gives the bytes of the normal form to `emit`, and says whether the path is
 /// ambiguous.

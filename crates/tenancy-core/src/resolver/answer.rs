@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::RuleKind;
+use super::rule::RuleKind;
 use crate::classify::{PathClass, RouteMode};
 use crate::path::NormalPath;
 use crate::request::RequestHead;

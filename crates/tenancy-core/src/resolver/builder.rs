@@ -4,13 +4,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::Resolver;
+use super::engine::Engine;
 use super::fresh::Fresh;
 use super::hosts::{Hosts, Pattern};
 use super::invalid::InvalidResolver;
-use super::pattern::{Template, overlap};
+use super::memory::Memory;
 use super::proxies::{Network, Proxies};
-use super::rule::{Rule, RuleParts};
-use super::sources::Source;
+use super::reserved::Reserved;
+use super::rule::{Rule, RuleKind, RuleParts, Source};
+use super::template::{Template, overlap};
 use crate::catalog::Catalog;
 use crate::classify::Classifier;
 use crate::clock::Clock;
@@ -18,7 +20,7 @@ use crate::domain::Domain;
 use crate::event::{Observer, Observers};
 use crate::host;
 use crate::id::TenantId;
-use crate::text::quote;
+use crate::text::{is_token, quote};
 
 /// Builds a [`Resolver`]; see there for an example.
 #[must_use = "call `build`"]
@@ -170,24 +172,29 @@ impl ResolverBuilder {
                 max_staleness: self.max_staleness,
             });
         }
-        Ok(Resolver {
-            fresh: Fresh::new(
-                self.poll_every,
-                self.max_staleness,
-                self.serve_stale_for,
-                self.upkeep,
-            ),
+        let fresh = Fresh::new(
+            self.poll_every,
+            self.max_staleness,
+            self.serve_stale_for,
+            self.upkeep,
+        );
+        let memory = Memory {
             catalog: self.catalog,
+            reserved: hosts.reserved.clone(),
+            clock: self.clock,
+            fresh,
+            max_tenants: self.max_tenants,
+            max_cached: self.max_cached,
+            observers: self.observers,
+            store: OnceLock::new(),
+        };
+        Ok(Resolver(Engine {
             classifier: self.classifier,
             hosts,
             proxies,
             sources,
-            clock: self.clock,
-            store: OnceLock::new(),
-            max_tenants: self.max_tenants,
-            max_cached: self.max_cached,
-            observers: self.observers,
-        })
+            memory,
+        }))
     }
 
     /// Sorts the rules by where they are read, and checks their parameters.
@@ -206,7 +213,7 @@ impl ResolverBuilder {
                     return Err(InvalidResolver::NoCentralDomain { rule: rule.kind() });
                 }
                 RuleParts::Source(source) => {
-                    sources.push(source.clone().checked(&self.forwarded_host)?);
+                    sources.push(checked(source.clone(), &self.forwarded_host)?);
                 }
             }
         }
@@ -218,7 +225,7 @@ impl ResolverBuilder {
         }
         hosts.patterns = templates
             .into_iter()
-            .map(|(rule, template)| Pattern::new(rule, &template))
+            .map(|(rule, template)| Pattern::new(rule, &template.prefix, &template.suffix))
             .collect();
         Ok((hosts, sources))
     }
@@ -232,12 +239,13 @@ impl ResolverBuilder {
                 None => hosts.add_central(&configured_host(central)?),
             }
         }
-        for label in &self.reserved {
+        let label = |label: &Box<str>| {
             TenantId::new(label).map_err(|_| InvalidResolver::Reserved {
                 label: quote(label),
-            })?;
-            hosts.reserved.insert(label.clone());
-        }
+            })
+        };
+        let reserved: Result<Vec<_>, _> = self.reserved.iter().map(label).collect();
+        hosts.reserved = Arc::new(Reserved::new(reserved?));
         Ok(hosts)
     }
 
@@ -269,8 +277,8 @@ fn under(base: &str) -> Result<Template, InvalidResolver> {
     }
 }
 
-/// A configured host, as it is stored.
-pub(crate) fn configured_host(text: &str) -> Result<String, InvalidResolver> {
+/// Returns a configured host in its stored form.
+fn configured_host(text: &str) -> Result<String, InvalidResolver> {
     let name = text.to_ascii_lowercase();
     match Domain::from_canonical(&name) {
         Some(_) => Ok(name),
@@ -278,7 +286,55 @@ pub(crate) fn configured_host(text: &str) -> Result<String, InvalidResolver> {
     }
 }
 
-/// A character of a token (RFC 9110 §5.6.2).
-pub(super) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+/// Checks the parameter of a rule, and returns it in the form that requests are compared with.
+fn checked(source: Source, forwarded_host: &str) -> Result<Source, InvalidResolver> {
+    match &source {
+        Source::Path(prefix) => check_path_prefix(prefix)?,
+        Source::Header(name) => {
+            check_token(source.kind(), name)?;
+            let name = name.to_ascii_lowercase();
+            if ["host", "cookie", "forwarded", forwarded_host].contains(&&*name) {
+                return Err(InvalidResolver::TakenHeader {
+                    header: quote(&name),
+                });
+            }
+            return Ok(Source::Header(name.into()));
+        }
+        Source::Query(name) | Source::Cookie(name) => check_token(source.kind(), name)?,
+        Source::Origin | Source::Custom(_) => {}
+    }
+    Ok(source)
+}
+
+fn check_path_prefix(prefix: &str) -> Result<(), InvalidResolver> {
+    let refuse = |problem| {
+        Err(InvalidResolver::PathPrefix {
+            prefix: quote(prefix),
+            problem,
+        })
+    };
+    let Some(segment) = prefix.strip_prefix('/') else {
+        return refuse("has no leading slash");
+    };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+    match segment {
+        "" => refuse("names no segment"),
+        "." | ".." => refuse("is a dot segment"),
+        _ if segment.ends_with('/') => refuse("ends with a slash"),
+        _ if segment.contains('/') => refuse("has more than one segment"),
+        _ if !segment.bytes().all(plain) => {
+            refuse("has a byte other than letters, digits, '-', '.', '_' and '~'")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_token(rule: RuleKind, name: &str) -> Result<(), InvalidResolver> {
+    match !name.is_empty() && name.bytes().all(is_token) {
+        true => Ok(()),
+        false => Err(InvalidResolver::ParameterName {
+            rule,
+            name: quote(name),
+        }),
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use super::answer::{Resolution, Resolved};
+use super::caller::{Blocking, Caller};
+use super::error::ResolveError;
 use super::hosts::{HostKind, Hosts, Pattern};
-use super::sources::Sighted;
-use super::store::Store;
-use super::way::{Block, Unavailable, Way};
-use super::{Resolution, ResolveError, Resolved, Resolver, RuleKind};
+use super::memory::{Memory, Store, Unavailable};
+use super::rule::RuleKind;
 use crate::catalog::TenantKey;
 use crate::classify::Classified;
 use crate::index::cache::Cache;
@@ -56,12 +57,12 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// The way of [`Resolver::explain`]: as `resolve`, writing down every step.
+/// The caller of [`Resolver::explain`](super::Resolver::explain), which records every step.
 #[derive(Default)]
-pub(crate) struct Steps(Vec<Step>);
+pub(super) struct Steps(Vec<Step>);
 
 impl Steps {
-    pub(crate) fn finish(self, outcome: Result<Resolved<'_>, ResolveError>) -> Explanation {
+    pub(super) fn finish(self, outcome: Result<Resolved<'_>, ResolveError>) -> Explanation {
         let outcome = match outcome {
             Ok(resolved) => describe(&resolved),
             Err(error) => format!("refused: {} {}", error.reason(), error.status()),
@@ -88,23 +89,23 @@ fn describe(resolved: &Resolved<'_>) -> String {
     }
 }
 
-impl Way for Steps {
+impl Caller for Steps {
     type Stop = ResolveError;
     type Halt = Unavailable;
     const IS_SILENT: bool = false;
 
-    fn ready<'r>(&mut self, resolver: &'r Resolver, now: u64) -> Result<&'r Store, Unavailable> {
-        Block.ready(resolver, now)
+    fn ready<'m>(&mut self, memory: &'m Memory, now: u64) -> Result<&'m Store, Unavailable> {
+        Blocking.ready(memory, now)
     }
 
     fn cached(
         &mut self,
-        resolver: &Resolver,
+        memory: &Memory,
         cache: &Cache,
         name: Probe<'_>,
         now: u64,
     ) -> Result<Found, Unavailable> {
-        Block.cached(resolver, cache, name, now)
+        Blocking.cached(memory, cache, name, now)
     }
 
     fn step(&mut self, what: &'static str, found: impl FnOnce() -> String) {
@@ -115,66 +116,74 @@ impl Way for Steps {
     }
 }
 
-impl Hosts {
-    /// Writes down every rule that a host which is not central was tried against.
-    #[inline]
-    pub(crate) fn step_rules<W: Way>(&self, host: &[u8], way: &mut W) {
-        if W::IS_SILENT || self.kind(host) == HostKind::Central {
-            return;
-        }
-        for pattern in &self.patterns {
-            way.step(pattern.rule.as_str(), || pattern.describe(host));
-        }
-        if self.domains {
-            way.step(RuleKind::Domain.as_str(), || match self.kind(host) {
-                HostKind::Name(_) => "the whole name is looked up".into(),
-                _ => "not tried: the host has an answer already".into(),
-            });
-        }
+/// Records the host, and every rule that a host which is not central was compared with.
+#[inline(always)]
+pub(super) fn step_host<C: Caller>(hosts: &Hosts, host: &[u8], caller: &mut C) {
+    if C::IS_SILENT {
+        return;
+    }
+    let kind = hosts.kind(host);
+    caller.step("host", || describe_host(kind, host));
+    if kind == HostKind::Central {
+        return;
+    }
+    for pattern in &hosts.patterns {
+        caller.step(pattern.rule.as_str(), || describe_pattern(pattern, host));
+    }
+    if hosts.domains {
+        caller.step(RuleKind::Domain.as_str(), || match kind {
+            HostKind::Name(_) => "the whole name is looked up".into(),
+            _ => "not tried: the host has an answer already".into(),
+        });
     }
 }
 
-impl Pattern {
-    fn describe(&self, host: &[u8]) -> String {
-        let before = self.prefix.escape_ascii();
-        let template = format!(
-            "{before}{{tenant}}{}",
-            self.suffix.as_bytes().escape_ascii()
-        );
-        match self
-            .label(host, tail(host))
-            .filter(|label| !label.contains(&b'.'))
-        {
-            Some(label) => {
-                let label = label.to_ascii_lowercase();
-                format!("{template} names {}", label.escape_ascii())
-            }
-            None => format!("{template} does not fit"),
+fn describe_host(kind: HostKind<'_>, host: &[u8]) -> String {
+    let host = Excerpt::new(host);
+    match kind {
+        HostKind::Central => format!("{host} is central"),
+        HostKind::Label(label, rule) => {
+            let label = label.to_ascii_lowercase();
+            format!("{host} is named {} by {rule}", label.escape_ascii())
         }
+        HostKind::Name(_) => format!("{host} is no central, base or template host"),
+        HostKind::Address => format!("{host} is an address that is not central"),
     }
 }
 
-pub(crate) fn reserved(label: &str) -> String {
+fn describe_pattern(pattern: &Pattern, host: &[u8]) -> String {
+    let before = pattern.prefix.escape_ascii();
+    let after = pattern.suffix.as_bytes().escape_ascii();
+    let label = pattern.label(host, tail(host));
+    match label.filter(|label| !label.contains(&b'.')) {
+        Some(label) => {
+            let label = label.to_ascii_lowercase();
+            format!("{before}{{tenant}}{after} names {}", label.escape_ascii())
+        }
+        None => format!("{before}{{tenant}}{after} does not fit"),
+    }
+}
+
+pub(super) fn reserved_label(label: &str) -> String {
     format!("label {label}: reserved, so it names nobody, whether or not a tenant has it")
 }
 
-/// What was asked of the index, and what it answered. A text that is no name is not
-/// asked for.
-pub(crate) fn step_lookup<W: Way>(
+/// Records a look-up and its answer. A text that is no name is not looked up.
+pub(super) fn step_lookup<C: Caller>(
     name: Probe<'_>,
-    found: &Result<Found, W::Halt>,
+    found: &Result<Found, C::Halt>,
     hosts: &Hosts,
-    way: &mut W,
+    caller: &mut C,
 ) {
     let mut buffer = [0; 32];
     let Some(key) = name.as_key(&mut buffer) else {
         return;
     };
-    way.step("lookup", || {
+    caller.step("lookup", || {
         if let TenantKey::Label(label) = key
             && hosts.is_reserved(label.as_bytes())
         {
-            return reserved(label);
+            return reserved_label(label);
         }
         let asked = match key {
             TenantKey::Label(label) => format!("label {label}"),
@@ -193,40 +202,7 @@ pub(crate) fn step_lookup<W: Way>(
     });
 }
 
-impl HostKind<'_> {
-    pub(crate) fn describe(self, host: &[u8]) -> String {
-        let host = Excerpt::new(host);
-        match self {
-            Self::Central => format!("{host} is central"),
-            Self::Label(label, rule) => {
-                let label = label.to_ascii_lowercase();
-                format!("{host} is named {} by {rule}", label.escape_ascii())
-            }
-            Self::Name(_) => format!("{host} is no central, base or template host"),
-            Self::Address => format!("{host} is an address that is not central"),
-        }
-    }
-}
-
-impl Sighted {
-    pub(crate) fn describe(&self, rule: RuleKind) -> String {
-        if let Some((by, value)) = self.malformed
-            && by == rule
-        {
-            return format!("{value} is no tenant id");
-        }
-        match (&self.first, self.other) {
-            (_, Some(other)) if other == rule => "names another tenant than before".into(),
-            (Some((by, name)), _) if *by == rule => {
-                format!("names {}", name.as_bytes().escape_ascii())
-            }
-            (Some((by, _)), _) => format!("names nobody else than {by}"),
-            (None, _) => "names nobody".into(),
-        }
-    }
-}
-
-pub(crate) fn describe_path(path: &NormalPath<'_>, classified: Classified) -> String {
+pub(super) fn describe_path(path: &NormalPath<'_>, classified: Classified) -> String {
     let Classified { class, mode } = classified;
     format!("{} is {class}, {mode}", path.as_str())
 }

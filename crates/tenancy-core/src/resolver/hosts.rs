@@ -1,12 +1,13 @@
 //! What a host is: central, a tenant's by its form, or some other name.
 
-use std::collections::HashSet;
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
-use super::RuleKind;
+use super::reserved::Reserved;
+use super::rule::RuleKind;
 use crate::catalog::Name;
 use crate::domain::Domain;
-use crate::host;
+use crate::host::{self, MAX_HOST};
 use crate::id::TenantId;
 use crate::key::{Kind, Suffix, tail};
 
@@ -18,7 +19,7 @@ pub(crate) struct Hosts {
     pub(crate) central_lens: u64,
     pub(crate) central_v6: Vec<Ipv6Addr>,
     pub(crate) patterns: Vec<Pattern>,
-    pub(crate) reserved: HashSet<Box<str>>,
+    pub(crate) reserved: Arc<Reserved>,
     /// Whether full names are looked up.
     pub(crate) domains: bool,
 }
@@ -132,15 +133,9 @@ impl Hosts {
         label.map_or_else(|| Name::Domain(domain.clone()), Name::Label)
     }
 
-    /// Whether this label, in whatever case, is never a tenant.
+    /// Returns whether this label, in any case, is reserved.
     pub(crate) fn is_reserved(&self, label: &[u8]) -> bool {
-        let mut lower = [0; TenantId::MAX_LEN];
-        let Some(lower) = lower.get_mut(..label.len()) else {
-            return false; // longer than any label
-        };
-        lower.copy_from_slice(label);
-        lower.make_ascii_lowercase();
-        std::str::from_utf8(lower).is_ok_and(|label| self.reserved.contains(label))
+        self.reserved.contains(label)
     }
 
     #[cold]
@@ -151,6 +146,23 @@ impl Hosts {
 }
 
 impl Pattern {
+    /// Returns the pattern of the hosts that are `prefix`, a label and `suffix`.
+    pub(crate) fn new(rule: RuleKind, prefix: &str, suffix: &str) -> Self {
+        let before = prefix.rsplit('.').next().unwrap_or_default();
+        let after = suffix.split('.').next().unwrap_or_default();
+        let sample = format!("1{suffix}");
+        let last = sample.rsplit('.').next().unwrap_or_default();
+        Self {
+            rule,
+            prefix: prefix.as_bytes().into(),
+            suffix: Suffix::new(suffix),
+            max_label: (TenantId::MAX_LEN - before.len() - after.len())
+                .min((MAX_HOST - prefix.len()).saturating_sub(suffix.len())),
+            // At most four numbers fit, and the host is asked whether they do.
+            numeric: last.bytes().all(|b| b.is_ascii_digit()) || host::is_v4(sample.as_bytes()),
+        }
+    }
+
     /// What stands where the tenant's label does, perhaps with dots, of a host with
     /// this tail.
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::RuleKind;
+use super::rule::RuleKind;
 
 /// A resolver that cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

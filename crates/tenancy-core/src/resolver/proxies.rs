@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use super::ResolveError;
-use super::builder::is_token;
+use super::error::ResolveError;
 use crate::host::{HostProblem, MAX_HOST, bad};
 use crate::request::RequestHead;
+use crate::text::is_token;
 
 /// Addresses and networks, and the header in which they forward a host.
 #[derive(Debug)]

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::{Reason, ResolveError};
+use super::reason::Reason;
+use crate::maintenance::Maintenance;
 
 /// The response to a refused request, ready to be sent: no text in it comes from the request,
 /// and the one sentence of the operator's is escaped.
@@ -34,6 +35,22 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Returns the response to a request for this reason, of a tenant in this maintenance.
+    pub(super) fn new(reason: Reason, down: Option<&Maintenance>, accept: &str) -> Self {
+        let message = down.and_then(|down| down.message.as_deref());
+        let (content_type, body) = match prefers_json(accept) {
+            true => ("application/problem+json", problem(reason, message)),
+            false => ("text/html; charset=utf-8", page(reason, message)),
+        };
+        Self {
+            reason,
+            status: reason.status(),
+            content_type,
+            retry_after: down.and_then(|down| down.retry_after),
+            body,
+        }
+    }
+
     /// Returns all headers of the response, with `Retry-After` in whole seconds, rounded up,
     /// where it is known. The response is never stored, and no browser guesses another type
     /// for it.
@@ -47,28 +64,6 @@ impl Refusal {
         ]
         .into_iter()
         .chain(retry.map(|after| ("retry-after", Cow::Owned(after.to_string()))))
-    }
-}
-
-impl ResolveError {
-    /// Returns the response to this request: `application/problem+json` (RFC 9457) if its
-    /// `Accept` header prefers that or `application/json` to HTML, else HTML.
-    pub fn refusal(&self, accept: &str) -> Refusal {
-        let reason = self.reason();
-        let message = self.tenant().and_then(|tenant| tenant.maintenance());
-        let message = message.filter(|_| reason == Reason::Maintenance);
-        let message = message.and_then(|down| down.message.as_deref());
-        let (content_type, body) = match prefers_json(accept) {
-            true => ("application/problem+json", problem(reason, message)),
-            false => ("text/html; charset=utf-8", page(reason, message)),
-        };
-        Refusal {
-            reason,
-            status: reason.status(),
-            content_type,
-            retry_after: self.retry_after().filter(|_| reason == Reason::Maintenance),
-            body,
-        }
     }
 }
 

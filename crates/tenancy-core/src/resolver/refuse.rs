@@ -1,72 +1,90 @@
-//! Why a request is refused: off the way of those that are served.
+//! The refusals of requests: cold, and made where the reason is known.
 
+use super::error::ResolveError;
 use super::hosts::{HostKind, Hosts};
-use super::sources::NameBuf;
-use super::{Resolution, ResolveError, RuleKind, answer};
+use super::name::NameBuf;
+use super::outcome::for_tenant;
+use super::rule::RuleKind;
 use crate::classify::{Classified, RouteMode};
 use crate::host::{self, HostProblem, bad};
+use crate::index::Found;
 use crate::key::Kind;
 use crate::path::NormalPath;
 use crate::request::{Hosts as HostValues, RequestHead};
 use crate::tenant::{Tenant, TenantStatus};
 use crate::text::Excerpt;
 
-impl Hosts {
-    /// Why a host whose name nobody owns is refused.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn refuse_nobody(&self, rule: RuleKind, name: &[u8], host: &[u8]) -> ResolveError {
-        let or_else = || match rule {
-            RuleKind::Domain => self.no_tenant(host),
-            _ => unknown(rule, name),
-        };
-        let malformed = self.refuse_malformed(rule, name, host);
-        malformed.unwrap_or_else(or_else)
-    }
-
-    /// A host that is neither central nor a tenant's.
-    #[cold]
-    pub(super) fn no_tenant(&self, host: &[u8]) -> ResolveError {
-        let advice = match host.first() {
-            Some(b'[') => "list it as central if it is",
-            _ if self.domains => "bind it as a domain first",
-            _ => "list it as central, or switch rule domain on and bind it",
-        };
-        ResolveError::NoTenant {
-            host: Excerpt::new(host),
-            advice,
-        }
-    }
-
-    /// Why a host is refused whatever the catalog says: it is no host name, or its
-    /// label is reserved or none.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn refuse_malformed(
-        &self,
-        rule: RuleKind,
-        label: &[u8],
-        host: &[u8],
-    ) -> Option<ResolveError> {
-        if let Err(problem) = host::check(host) {
-            return Some(bad_host(host, problem));
-        }
-        if rule == RuleKind::Domain {
-            return None;
-        }
-        if self.is_reserved(label) {
-            return Some(reserved(rule, label));
-        }
-        // What a template leaves of a valid label may be none: `a-` of `a--api`.
-        let label_is_valid = NameBuf::lower(Kind::Label, label).is_some();
-        (!label_is_valid).then(|| unknown(rule, label))
+/// Returns the refusal of a name that leads to no tenant which this route serves.
+#[cold]
+#[inline(never)]
+pub(super) fn unserved(
+    found: Found,
+    classified: Classified,
+    rule: RuleKind,
+    name: &[u8],
+    path: NormalPath<'_>,
+    nobody: impl FnOnce() -> ResolveError,
+) -> ResolveError {
+    match found {
+        Found::Tenant(tenant) => not_served(tenant, classified, rule, path),
+        Found::Nobody => nobody(),
+        Found::Contested => ResolveError::ContestedName {
+            name: Excerpt::new(name),
+        },
     }
 }
 
-/// Returns why this route does not serve this tenant, now.
+/// Returns the refusal of a host whose name belongs to no tenant.
 #[cold]
 #[inline(never)]
-pub(super) fn not_served(
+pub(super) fn nobody(hosts: &Hosts, rule: RuleKind, name: &[u8], host: &[u8]) -> ResolveError {
+    let or_else = || match rule {
+        RuleKind::Domain => no_tenant(hosts, host),
+        _ => unknown(rule, name),
+    };
+    malformed(hosts, rule, name, host).unwrap_or_else(or_else)
+}
+
+/// Returns the refusal of a host that is neither central nor a tenant's.
+#[cold]
+pub(super) fn no_tenant(hosts: &Hosts, host: &[u8]) -> ResolveError {
+    let advice = match host.first() {
+        Some(b'[') => "list it as central if it is",
+        _ if hosts.domains => "bind it as a domain first",
+        _ => "list it as central, or switch rule domain on and bind it",
+    };
+    ResolveError::NoTenant {
+        host: Excerpt::new(host),
+        advice,
+    }
+}
+
+/// Returns the refusal of a host that no catalog can change: it is no host name, or its label is
+/// reserved or malformed.
+#[cold]
+#[inline(never)]
+pub(super) fn malformed(
+    hosts: &Hosts,
+    rule: RuleKind,
+    label: &[u8],
+    host: &[u8],
+) -> Option<ResolveError> {
+    if let Err(problem) = host::check(host) {
+        return Some(bad_host(host, problem));
+    }
+    if rule == RuleKind::Domain {
+        return None;
+    }
+    if hosts.is_reserved(label) {
+        return Some(reserved(rule, label));
+    }
+    // What a template leaves of a valid label may be none: `a-` of `a--api`.
+    let label_is_valid = NameBuf::lower(Kind::Label, label).is_some();
+    (!label_is_valid).then(|| unknown(rule, label))
+}
+
+/// Returns the reason why this route does not serve this tenant now.
+fn not_served(
     tenant: Tenant,
     classified: Classified,
     rule: RuleKind,
@@ -77,8 +95,7 @@ pub(super) fn not_served(
         _ if mode == RouteMode::Central => ResolveError::WrongSide { class, mode },
         TenantStatus::Suspended => ResolveError::Suspended { tenant },
         TenantStatus::Active => {
-            let served = Resolution::Tenant(tenant.clone());
-            let resolved = answer(served, classified, Some(rule), path).into_owned();
+            let resolved = for_tenant(tenant.clone(), classified, rule, path).into_owned();
             ResolveError::Maintenance {
                 tenant,
                 resolved: Box::new(resolved),
@@ -100,13 +117,6 @@ pub(super) fn reserved(rule: RuleKind, label: &[u8]) -> ResolveError {
 pub(super) fn unknown(rule: RuleKind, name: &[u8]) -> ResolveError {
     ResolveError::UnknownTenant {
         rule,
-        name: Excerpt::new(name),
-    }
-}
-
-#[cold]
-pub(super) fn contested(name: &[u8]) -> ResolveError {
-    ResolveError::ContestedName {
         name: Excerpt::new(name),
     }
 }

@@ -3,14 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::sources::Source;
 use crate::request::RequestHead;
 
 /// A way to find the tenant of a request, with its parameter.
 ///
 /// Rules by host ([`domain`](Self::domain), [`subdomain_of`](Self::subdomain_of),
 /// [`template`](Self::template)) look at hosts that are not central. All others are read on
-/// [central hosts](super::ResolverBuilder::central_domain) only. A rule may be given several
+/// [central hosts](crate::ResolverBuilder::central_domain) only. A rule may be given several
 /// times, with another parameter each time.
 ///
 /// ```
@@ -95,6 +94,53 @@ impl Rule {
             RuleParts::Template(_) => RuleKind::Template,
             RuleParts::Source(source) => source.kind(),
         }
+    }
+}
+
+type Find = dyn Fn(&RequestHead<'_, '_>) -> Option<String> + Send + Sync;
+
+/// A rule that is read on central hosts.
+#[derive(Clone)]
+pub(super) enum Source {
+    /// The path prefix, whose name is read before the path is classified.
+    Path(Box<str>),
+    /// The header of this name, which the builder puts in lower case.
+    Header(Box<str>),
+    /// The query parameter of this name.
+    Query(Box<str>),
+    /// The cookie of this name.
+    Cookie(Box<str>),
+    /// The host of the Origin header.
+    /// The host of the Origin header.
+    Origin,
+    /// A function of the embedder.
+    Custom(Arc<Find>),
+}
+
+impl Source {
+    pub(super) fn kind(&self) -> RuleKind {
+        match self {
+            Self::Path(_) => RuleKind::Path,
+            Self::Header(_) => RuleKind::Header,
+            Self::Query(_) => RuleKind::Query,
+            Self::Cookie(_) => RuleKind::Cookie,
+            Self::Origin => RuleKind::Origin,
+            Self::Custom(_) => RuleKind::Custom,
+        }
+    }
+
+    /// Returns the prefix of a path rule.
+    pub(super) fn path_prefix(&self) -> Option<&str> {
+        match self {
+            Self::Path(prefix) => Some(prefix),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind().as_str())
     }
 }
 

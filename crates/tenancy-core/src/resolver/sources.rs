@@ -1,198 +1,53 @@
-//! What names a tenant on a central host besides the path: header, query, cookie,
-//! Origin and closures.
+//! [`SourceNames`]: the tenants that the rules for central hosts name.
 
-use std::fmt;
-use std::sync::Arc;
-
-use super::builder::is_token;
+use super::error::ResolveError;
 use super::hosts::{HostKind, Hosts};
-use super::{InvalidResolver, ResolveError, RuleKind};
-use crate::catalog::TenantKey;
+use super::name::NameBuf;
+use super::rule::{RuleKind, Source};
 use crate::host;
 use crate::id::check_label;
 use crate::key::Kind;
 use crate::request::RequestHead;
-use crate::text::{Excerpt, quote};
+use crate::text::Excerpt;
 
-/// An embedder's own way to name a tenant.
-pub(crate) type Custom = Arc<dyn Fn(&RequestHead<'_, '_>) -> Option<String> + Send + Sync>;
-
-/// A rule that is switched on for central hosts.
-#[derive(Clone)]
-pub(crate) enum Source {
-    /// The path prefix, whose name is read before the path is classified.
-    Path(Box<str>),
-    /// The header of this name, lower case.
-    Header(Box<str>),
-    /// The query parameter of this name.
-    Query(Box<str>),
-    /// The cookie of this name.
-    Cookie(Box<str>),
-    Origin,
-    Custom(Custom),
+/// The names that the sources of a request have brought so far.
+#[derive(Default)]
+pub(super) struct SourceNames {
+    first: Option<(RuleKind, NameBuf)>,
+    /// A name that differs from the first.
+    other: Option<RuleKind>,
+    /// The first value that is no name.
+    malformed: Option<(RuleKind, Excerpt)>,
 }
 
-impl Source {
-    pub(crate) fn kind(&self) -> RuleKind {
-        match self {
-            Self::Path(_) => RuleKind::Path,
-            Self::Header(_) => RuleKind::Header,
-            Self::Query(_) => RuleKind::Query,
-            Self::Cookie(_) => RuleKind::Cookie,
-            Self::Origin => RuleKind::Origin,
-            Self::Custom(_) => RuleKind::Custom,
-        }
-    }
-
-    pub(crate) fn path_prefix(&self) -> Option<&str> {
-        match self {
-            Self::Path(prefix) => Some(prefix),
-            _ => None,
-        }
-    }
-
-    /// Checks the parameter and returns it in the form that requests are compared with.
-    pub(crate) fn checked(self, forwarded_host: &str) -> Result<Self, InvalidResolver> {
-        match &self {
-            Self::Path(prefix) => check_path_prefix(prefix)?,
-            Self::Header(name) => {
-                check_token(self.kind(), name)?;
-                let name = name.to_ascii_lowercase();
-                if ["host", "cookie", "forwarded", forwarded_host].contains(&&*name) {
-                    return Err(InvalidResolver::TakenHeader {
-                        header: quote(&name),
-                    });
-                }
-                return Ok(Self::Header(name.into()));
-            }
-            Self::Query(name) | Self::Cookie(name) => check_token(self.kind(), name)?,
-            Self::Origin | Self::Custom(_) => {}
-        }
-        Ok(self)
-    }
-
-    /// Every name that this source brings.
-    pub(crate) fn sight(&self, head: &RequestHead<'_, '_>, hosts: &Hosts, seen: &mut Sighted) {
-        let rule = self.kind();
-        match self {
-            Self::Path(_) => {}
-            Self::Header(name) => head.each_header(name, &mut |value| seen.label(rule, value)),
-            Self::Query(name) => {
+impl SourceNames {
+    /// Reads every name that a source brings, but for the path, whose name is added first.
+    pub(super) fn read(&mut self, source: &Source, head: &RequestHead<'_, '_>, hosts: &Hosts) {
+        let rule = source.kind();
+        match source {
+            Source::Path(_) => {}
+            Source::Header(name) => head.each_header(name, &mut |value| self.label(rule, value)),
+            Source::Query(name) => {
                 for value in query_values(head.query().unwrap_or_default(), name) {
-                    seen.decoded(rule, value);
+                    self.decoded(rule, value);
                 }
             }
-            Self::Cookie(name) => head.each_header("cookie", &mut |line| {
+            Source::Cookie(name) => head.each_header("cookie", &mut |line| {
                 for value in cookie_values(line, name) {
-                    seen.label(rule, value);
+                    self.label(rule, value);
                 }
             }),
-            Self::Origin => head.each_header("origin", &mut |value| seen.origin(hosts, value)),
-            Self::Custom(name) => {
-                if let Some(name) = name(head) {
-                    seen.label(rule, name.as_bytes());
+            Source::Origin => head.each_header("origin", &mut |value| self.origin(hosts, value)),
+            Source::Custom(find) => {
+                if let Some(name) = find(head) {
+                    self.label(rule, name.as_bytes());
                 }
             }
         }
     }
-}
 
-fn check_path_prefix(prefix: &str) -> Result<(), InvalidResolver> {
-    let refuse = |problem| {
-        Err(InvalidResolver::PathPrefix {
-            prefix: quote(prefix),
-            problem,
-        })
-    };
-    let Some(segment) = prefix.strip_prefix('/') else {
-        return refuse("has no leading slash");
-    };
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-    match segment {
-        "" => refuse("names no segment"),
-        "." | ".." => refuse("is a dot segment"),
-        _ if segment.ends_with('/') => refuse("ends with a slash"),
-        _ if segment.contains('/') => refuse("has more than one segment"),
-        _ if !segment.bytes().all(plain) => {
-            refuse("has a byte other than letters, digits, '-', '.', '_' and '~'")
-        }
-        _ => Ok(()),
-    }
-}
-
-fn check_token(rule: RuleKind, name: &str) -> Result<(), InvalidResolver> {
-    match !name.is_empty() && name.bytes().all(is_token) {
-        true => Ok(()),
-        false => Err(InvalidResolver::ParameterName {
-            rule,
-            name: quote(name),
-        }),
-    }
-}
-
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind().as_str())
-    }
-}
-
-/// A canonical name, kept in place.
-#[derive(Clone, Copy)]
-pub(crate) struct NameBuf {
-    kind: Kind,
-    len: usize,
-    bytes: [u8; host::MAX_HOST],
-}
-
-impl NameBuf {
-    /// `text` in lower case; nothing when it is no name of this kind.
-    pub(crate) fn lower(kind: Kind, text: &[u8]) -> Option<Self> {
-        let mut name = Self {
-            kind,
-            len: text.len(),
-            bytes: [0; host::MAX_HOST],
-        };
-        let bytes = name.bytes.get_mut(..text.len())?;
-        bytes.copy_from_slice(text);
-        bytes.make_ascii_lowercase();
-        let valid = match kind {
-            Kind::Label => check_label(bytes).is_ok(),
-            Kind::Domain => bytes.first() != Some(&b'[') && host::check(bytes).is_ok(),
-        };
-        valid.then_some(name)
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-
-    pub(crate) fn as_key(&self) -> TenantKey<'_> {
-        let text = std::str::from_utf8(self.as_bytes()).expect("a checked name is ASCII");
-        match self.kind {
-            Kind::Label => TenantKey::Label(text),
-            Kind::Domain => TenantKey::Domain(text),
-        }
-    }
-}
-
-impl PartialEq for NameBuf {
-    fn eq(&self, other: &Self) -> bool {
-        self.kind == other.kind && self.as_bytes() == other.as_bytes()
-    }
-}
-
-/// The names that a request's sources brought so far.
-#[derive(Default)]
-pub(crate) struct Sighted {
-    pub(crate) first: Option<(RuleKind, NameBuf)>,
-    /// A name that differs from the first.
-    pub(crate) other: Option<RuleKind>,
-    /// Something that is no name at all.
-    pub(crate) malformed: Option<(RuleKind, Excerpt)>,
-}
-
-impl Sighted {
-    pub(crate) fn name(&mut self, rule: RuleKind, name: NameBuf) {
+    /// Adds a name that a rule brings.
+    pub(super) fn add(&mut self, rule: RuleKind, name: NameBuf) {
         match &self.first {
             None => self.first = Some((rule, name)),
             Some((_, first)) if *first == name => {}
@@ -204,7 +59,7 @@ impl Sighted {
         self.malformed.get_or_insert((rule, Excerpt::new(value)));
     }
 
-    /// A value that must be an id or a label, as it stands.
+    /// Adds a value that must be an id or a label.
     fn label(&mut self, rule: RuleKind, value: &[u8]) {
         match check_label(value) {
             Ok(()) => self.name_or_malformed(rule, Kind::Label, value),
@@ -214,12 +69,12 @@ impl Sighted {
 
     fn name_or_malformed(&mut self, rule: RuleKind, kind: Kind, value: &[u8]) {
         match NameBuf::lower(kind, value) {
-            Some(name) => self.name(rule, name),
+            Some(name) => self.add(rule, name),
             None => self.malformed(rule, value),
         }
     }
 
-    /// A value of a query: percent-encoded.
+    /// Adds a value of a query, which is percent-encoded.
     fn decoded(&mut self, rule: RuleKind, value: &[u8]) {
         let mut buffer = [0; 64];
         let mut bytes = decode(value);
@@ -234,8 +89,8 @@ impl Sighted {
         }
     }
 
-    /// The host of an Origin names what it would name as a host; a central one
-    /// names nobody.
+    /// Adds the name that the host of an Origin has as the host of a request. A central host
+    /// has none.
     fn origin(&mut self, hosts: &Hosts, value: &[u8]) {
         let rule = RuleKind::Origin;
         let Ok(host) = host::split(without_scheme(value)) else {
@@ -255,8 +110,11 @@ impl Sighted {
         }
     }
 
-    /// The one name, if any.
-    pub(crate) fn finish(self) -> Result<Option<(RuleKind, NameBuf)>, ResolveError> {
+    /// Returns the one name, if there is any.
+    ///
+    /// # Errors
+    /// Returns an error if there are two names, or a value that is no name.
+    pub(super) fn finish(self) -> Result<Option<(RuleKind, NameBuf)>, ResolveError> {
         if let (Some((first, _)), Some(second)) = (&self.first, self.other) {
             return Err(ResolveError::AmbiguousTenant {
                 first: *first,
@@ -267,6 +125,23 @@ impl Sighted {
             return Err(ResolveError::UnknownTenant { rule, name });
         }
         Ok(self.first)
+    }
+
+    /// Describes a rule's part in these names, for an explanation.
+    pub(super) fn describe(&self, rule: RuleKind) -> String {
+        if let Some((by, value)) = self.malformed
+            && by == rule
+        {
+            return format!("{value} is no tenant id");
+        }
+        match (&self.first, self.other) {
+            (_, Some(other)) if other == rule => "names another tenant than before".into(),
+            (Some((by, name)), _) if *by == rule => {
+                format!("names {}", name.as_bytes().escape_ascii())
+            }
+            (Some((by, _)), _) => format!("names nobody else than {by}"),
+            (None, _) => "names nobody".into(),
+        }
     }
 }
 
@@ -298,7 +173,7 @@ fn cookie_values<'c>(line: &'c [u8], name: &str) -> impl Iterator<Item = &'c [u8
     })
 }
 
-/// The bytes of a form-encoded text: what applications will read.
+/// Decodes a form-encoded text as applications will.
 fn decode(text: &[u8]) -> impl Iterator<Item = u8> {
     let mut rest = text;
     std::iter::from_fn(move || {

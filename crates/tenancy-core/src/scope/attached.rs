@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::scope::stack::{self, Key, Keys};
-use crate::scope::tell;
 use crate::tenant::Tenant;
 
 pin_project_lite::pin_project! {
@@ -146,7 +145,7 @@ struct Home {
 
 impl Home {
     fn open(&mut self) {
-        tell(stack::cross(
+        stack::notify(stack::cross(
             self.key,
             self.tenant.as_ref(),
             self.parked.take(),

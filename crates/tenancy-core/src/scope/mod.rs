@@ -5,11 +5,10 @@ mod stack;
 
 use std::marker::PhantomData;
 
-use crate::event::{Event, emit};
 use crate::tenant::Tenant;
 
 pub use attached::{Attached, detached};
-use stack::{Crossing, Key};
+use stack::Key;
 
 /// The context guard: a tenant is current on this thread until it is dropped.
 ///
@@ -87,19 +86,12 @@ impl Drop for Restore {
     }
 }
 
-/// Tells observers that one tenant was left for another.
-fn tell(crossing: Option<Crossing>) {
-    if let Some(Crossing { from, to }) = &crossing {
-        emit(&Event::Switched { from, to });
-    }
-}
-
 /// Makes this tenant, or nobody, current for a call.
 fn within<R>(tenant: Option<&Tenant>, f: impl FnOnce() -> R) -> R {
     let key = stack::new_key();
     let crossing = stack::cross(key, tenant, None);
     let _restore = Restore(key);
-    tell(crossing);
+    stack::notify(crossing);
     f()
 }
 
@@ -174,7 +166,7 @@ impl Tenant {
         let key = stack::new_key();
         let crossing = stack::cross(key, Some(self), None);
         let scope = Scope::new(key);
-        tell(crossing);
+        stack::notify(crossing);
         scope
     }
 

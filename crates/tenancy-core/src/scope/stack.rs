@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use crate::event::{Event, emit};
 use crate::tenant::Tenant;
 
 /// The name of one entry; unique in the process, so that it is found on no other
@@ -22,6 +23,13 @@ pub(super) type Keys = Arc<[Key]>;
 pub(super) struct Crossing {
     pub(super) from: Tenant,
     pub(super) to: Tenant,
+}
+
+/// Notifies observers that one tenant was left for another.
+pub(super) fn notify(crossing: Option<Crossing>) {
+    if let Some(Crossing { from, to }) = &crossing {
+        emit(&Event::Switched { from, to });
+    }
 }
 
 struct Entry {

@@ -2,34 +2,29 @@
 
 use std::fmt;
 
-use super::InvalidResolver;
-use super::RuleKind;
-use super::builder::configured_host;
-use super::hosts::Pattern;
-use crate::host::{self, MAX_HOST};
-use crate::id::TenantId;
-use crate::key::Suffix;
+use super::invalid::InvalidResolver;
+use crate::domain::Domain;
 use crate::text::quote;
 
 const TOKEN: &str = "{tenant}";
 
 /// `prefix{tenant}suffix`: one label's worth of a host is the tenant.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Template {
-    prefix: String,
-    suffix: String,
+pub(super) struct Template {
+    pub(super) prefix: String,
+    pub(super) suffix: String,
 }
 
 impl Template {
     /// Every label under a base domain.
-    pub(crate) fn under(base: &str) -> Self {
+    pub(super) fn under(base: &str) -> Self {
         Self {
             prefix: String::new(),
             suffix: format!(".{base}"),
         }
     }
 
-    pub(crate) fn parse(text: &str) -> Result<Self, InvalidResolver> {
+    pub(super) fn parse(text: &str) -> Result<Self, InvalidResolver> {
         let refuse = |problem| InvalidResolver::Template {
             template: quote(text),
             problem,
@@ -47,8 +42,10 @@ impl Template {
         if text.split('.').any(str::is_empty) {
             return Err(refuse("has an empty label"));
         }
-        configured_host(&format!("{prefix}x{suffix}"))
-            .map_err(|_| refuse("is no host name around {tenant}"))?;
+        let sample = format!("{prefix}x{suffix}").to_ascii_lowercase();
+        if Domain::from_canonical(&sample).is_none() {
+            return Err(refuse("is no host name around {tenant}"));
+        }
         Ok(Self {
             prefix: prefix.to_ascii_lowercase(),
             suffix: suffix.to_ascii_lowercase(),
@@ -98,7 +95,7 @@ impl fmt::Display for Template {
 }
 
 /// Two that fit some of the same hosts.
-pub(crate) fn overlap<'t>(
+pub(super) fn overlap<'t>(
     templates: impl Iterator<Item = &'t Template> + Clone,
 ) -> Option<(&'t Template, &'t Template)> {
     templates.clone().enumerate().find_map(|(at, first)| {
@@ -108,24 +105,6 @@ pub(crate) fn overlap<'t>(
             .find(|second| first.overlaps(second));
         second.map(|second| (first, second))
     })
-}
-
-impl Pattern {
-    pub(crate) fn new(rule: RuleKind, template: &Template) -> Self {
-        let before = template.prefix.rsplit('.').next().unwrap_or_default();
-        let after = template.suffix.split('.').next().unwrap_or_default();
-        let sample = format!("1{}", template.suffix);
-        let last = sample.rsplit('.').next().unwrap_or_default();
-        Self {
-            rule,
-            prefix: template.prefix.as_bytes().into(),
-            suffix: Suffix::new(&template.suffix),
-            max_label: (TenantId::MAX_LEN - before.len() - after.len())
-                .min((MAX_HOST - template.prefix.len()).saturating_sub(template.suffix.len())),
-            // Four numbers at most fit: whether they do is asked of the host.
-            numeric: last.bytes().all(|b| b.is_ascii_digit()) || host::is_v4(sample.as_bytes()),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,16 @@
 //! The resolver's memory, and how it is kept up to date.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
-use super::Resolver;
-use super::fresh::Turn;
-use super::way::Unavailable;
+use super::error::ResolveError;
+use super::fresh::{Fresh, Turn};
+use super::reserved::Reserved;
 use crate::catalog::{Catalog, CatalogError, Change, Changes, Name, TenantKey};
-use crate::event::Event;
+use crate::clock::Clock;
+use crate::event::{Event, Observers};
 use crate::id::{TenantId, Version};
 use crate::index::cache::Cache;
 use crate::index::copy::{Conflict, Copy};
@@ -17,7 +19,7 @@ use crate::index::{Found, Probe};
 /// Changes asked for at a time: a few megabytes.
 const PAGE: usize = 10_000;
 
-pub(crate) enum Store {
+pub(super) enum Store {
     Copy(Box<Copy>),
     Cache { cache: Cache, feed: Feed },
 }
@@ -52,7 +54,7 @@ fn ask(catalog: &dyn Catalog, since: Version) -> Result<Option<Changes>, Catalog
 
 /// Whether a catalog tells what changed.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Feed {
+pub(super) enum Feed {
     Changes,
     None,
 }
@@ -76,16 +78,49 @@ struct Applied {
     conflicts: Vec<Conflict>,
 }
 
-impl Resolver {
-    /// Applies everything that the catalog has changed since the last time. Afterwards no
-    /// answer is older than this call.
-    ///
-    /// Without a feed there is nothing to ask: each answer is kept as long as `max_staleness`
-    /// allows, and [`apply`](Self::apply) forgets those that are known to have changed.
-    ///
-    /// # Errors
-    /// When the catalog cannot be asked; what was known stays.
-    pub fn sync(&self) -> Result<Version, Arc<CatalogError>> {
+/// What a resolver knows of its catalog.
+pub(super) struct Memory {
+    pub(super) catalog: Arc<dyn Catalog>,
+    pub(super) reserved: Arc<Reserved>,
+    pub(super) clock: Clock,
+    pub(super) fresh: Fresh,
+    pub(super) max_tenants: usize,
+    pub(super) max_cached: usize,
+    pub(super) observers: Observers,
+    /// Empty before the first load.
+    pub(super) store: OnceLock<Store>,
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory")
+            .field("applied", &self.applied())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The catalog cannot be asked, and what is known is too old.
+pub(super) struct Unavailable(Arc<CatalogError>);
+
+impl From<Unavailable> for ResolveError {
+    fn from(Unavailable(source): Unavailable) -> Self {
+        Self::CatalogUnavailable { source }
+    }
+}
+
+impl Memory {
+    #[inline(always)]
+    pub(super) fn store(&self) -> Option<&Store> {
+        self.store.get()
+    }
+
+    #[inline(always)]
+    pub(super) fn now(&self) -> u64 {
+        self.clock.nanos()
+    }
+
+    /// Applies all changes of the catalog; see [`Resolver::sync`](super::Resolver::sync).
+    pub(super) fn sync(&self) -> Result<Version, Arc<CatalogError>> {
         let Some(store) = self.store.get() else {
             self.load()?;
             return Ok(self.applied());
@@ -98,17 +133,8 @@ impl Resolver {
         failed.map_or_else(|| Ok(self.applied()), Err)
     }
 
-    /// Applies a stretch of the change feed that came by another way than
-    /// [`sync`](Self::sync), for example in a message.
-    ///
-    /// It is applied only if it starts where the last one ended. One that was applied before
-    /// is passed over. Any other (changes before it are missing, it says that there are more,
-    /// or that the feed starts over) makes a sync due, which the next
-    /// [`resolve`](Self::resolve) does. Before the first load there is nothing to apply it to.
-    ///
-    /// A catalog without a feed has no stretches: here the items tell what to forget, so that
-    /// the next answer about it is read anew, whatever their versions.
-    pub fn apply(&self, changes: &Changes) {
+    /// Applies a stretch of the change feed; see [`Resolver::apply`](super::Resolver::apply).
+    pub(super) fn apply(&self, changes: &Changes) {
         let Some(store) = self.store.get() else {
             return;
         };
@@ -138,13 +164,13 @@ impl Resolver {
         self.tell(&applied);
     }
 
-    /// Everything up to this version was applied.
-    pub fn applied(&self) -> Version {
+    /// Returns the version up to which every change was applied.
+    pub(super) fn applied(&self) -> Version {
         Version(self.fresh.applied.load(Ordering::Acquire))
     }
 
     #[cold]
-    pub(crate) fn load_first(&self) -> Result<&Store, Unavailable> {
+    pub(super) fn load_first(&self) -> Result<&Store, Unavailable> {
         self.load()
             .map_err(|error| self.unavailable(Arc::new(error)))
     }
@@ -190,7 +216,9 @@ impl Resolver {
                 self.fresh.synced(began);
                 return Ok(cache(Feed::Changes));
             }
-            copy.apply(&changes.items, &|label| self.is_reserved(label));
+            copy.apply(&changes.items, &|label| {
+                self.reserved.contains(label.as_str().as_bytes())
+            });
             since = changes.upto;
             if !changes.more {
                 break;
@@ -271,7 +299,9 @@ impl Resolver {
     fn apply_locked(&self, store: &Store, changes: Changes, applied: &mut Applied) {
         match store {
             Store::Copy(copy) => {
-                let conflicts = copy.apply(&changes.items, &|label| self.is_reserved(label));
+                let conflicts = copy.apply(&changes.items, &|label| {
+                    self.reserved.contains(label.as_str().as_bytes())
+                });
                 applied.conflicts.extend(conflicts);
             }
             Store::Cache { cache, .. } => {
@@ -350,7 +380,7 @@ impl Resolver {
             // No name at all: the catalog is not asked.
             return Ok(Found::Nobody);
         };
-        if matches!(key, TenantKey::Label(label) if self.hosts.reserved.contains(label)) {
+        if matches!(key, TenantKey::Label(label) if self.reserved.contains(label.as_bytes())) {
             return Ok(Found::Nobody);
         }
         cache.load(&*self.catalog, key, now).or_else(|error| {
