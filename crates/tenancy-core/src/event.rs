@@ -1,4 +1,4 @@
-//! [`Event`] and [`Observer`]: being told of what happens, for audit and metrics.
+//! [`Event`] and [`Observer`]: notifications, for audits and metrics.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,76 +12,76 @@ use crate::id::{Epoch, TenantId, Version};
 use crate::resolver::{Reason, ResolveError};
 use crate::tenant::Tenant;
 
-/// What happened. New ones may come, so match with a last `_` arm.
+/// A notification. Later versions add events, so match with a last `_` arm.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// [`Tenant::switch`], [`Tenant::switch_to`], or an attached value that was polled or
     /// dropped inside another tenant's scope, crossed from one tenant to another.
     Switched {
-        /// Who was current.
+        /// The tenant that was current.
         from: &'a Tenant,
-        /// Who is current now.
+        /// The tenant that is current now.
         to: &'a Tenant,
     },
     /// A resolver applied a change of this tenant.
     TenantChanged {
-        /// The tenant as it is now.
+        /// The tenant after the change.
         tenant: &'a Tenant,
     },
     /// A resolver applied the removal of this tenant.
     TenantRemoved {
-        /// Who is gone.
+        /// The id of the removed tenant.
         id: &'a TenantId,
-        /// Its last epoch.
+        /// The last epoch of the tenant.
         epoch: Epoch,
     },
-    /// The catalog's feed gave one name to two tenants: it is refused until one
-    /// of them lets go.
+    /// The feed of the catalog gave one name to two tenants. Requests for the name are refused
+    /// until one of the tenants loses it.
     NameConflict {
-        /// The name.
+        /// The name that both tenants claim.
         name: &'a Name,
-        /// Who had it.
+        /// The tenant that had the name.
         owner: &'a TenantId,
-        /// Who claims it too.
+        /// The tenant that claims the name as well.
         other: &'a TenantId,
     },
     /// A resolver refused a request.
     Refused {
-        /// Why, in a word: what a counter goes by.
+        /// The reason in one word, for a counter.
         reason: Reason,
-        /// Why, with the facts. They hold what the client sent.
+        /// The error with its facts, which hold text that the client sent.
         error: &'a ResolveError,
     },
-    /// The catalog could not be asked.
+    /// The catalog did not answer.
     CatalogUnavailable {
-        /// Why.
+        /// The catalog's error.
         error: &'a CatalogError,
     },
     /// A resolver has applied everything up to this version.
     Synced {
-        /// Up to here.
+        /// The version up to which every change was applied.
         upto: Version,
-        /// How many changes it were.
+        /// The number of changes that were applied.
         changes: usize,
     },
     /// A connection is about to be opened.
     Opening {
-        /// For whom.
+        /// The tenant of the connection.
         tenant: &'a Tenant,
     },
     /// A connection was opened.
     Opened {
-        /// For whom.
+        /// The tenant of the connection.
         tenant: &'a Tenant,
-        /// How long it took.
+        /// The time that opening took.
         took: Duration,
     },
     /// A connection could not be opened.
     OpenFailed {
-        /// For whom.
+        /// The tenant of the connection.
         tenant: &'a Tenant,
-        /// Why.
+        /// The driver's error.
         error: &'a (dyn std::error::Error + 'static),
     },
     /// A storage is on a file system without a journal: a power cut may damage files that were
@@ -98,33 +98,33 @@ pub enum Event<'a> {
         /// The processes that have it, as far as the system tells.
         by: &'a [u32],
     },
-    /// A driver could not let an idle connection rest; it is closed.
+    /// The idle maintenance of a connection failed, and the connection is closed.
     IdleMaintenanceFailed {
-        /// Whose.
+        /// The tenant of the connection.
         tenant: &'a Tenant,
-        /// Why.
+        /// The driver's error.
         error: &'a (dyn std::error::Error + 'static),
     },
     /// A driver could not do the work that an eviction left, for example a checkpoint.
     UpkeepFailed {
-        /// The tenant.
+        /// The tenant of the connection.
         tenant: &'a Tenant,
         /// The driver's error.
         error: &'a (dyn std::error::Error + 'static),
     },
     /// A connection is about to be closed.
     Closing {
-        /// Whose.
+        /// The tenant of the connection.
         tenant: &'a Tenant,
     },
     /// A connection was closed.
     Closed {
-        /// Whose.
+        /// The tenant of the connection.
         tenant: &'a Tenant,
     },
     /// A connection was checked out.
     CheckedOut {
-        /// Its tenant.
+        /// The tenant of the connection.
         tenant: &'a Tenant,
         /// The time from the call to the connection, opening included; zero for one that
         /// was idle.
@@ -132,61 +132,61 @@ pub enum Event<'a> {
     },
     /// A connection was given back, and is idle again or will be closed.
     Returned {
-        /// Its tenant.
+        /// The tenant of the connection.
         tenant: &'a Tenant,
-        /// How long it was out, to a few milliseconds.
+        /// The time between check-out and return, to a few milliseconds.
         held: Duration,
     },
     /// A check-out got no connection in time.
     TimedOut {
-        /// The tenant.
+        /// The tenant of the connection.
         tenant: &'a Tenant,
-        /// How long it waited.
+        /// The time that the check-out waited.
         waited: Duration,
     },
-    /// A connection has been out for longer than the pools' `leak_after`: told once for each
-    /// check-out.
+    /// A connection has been checked out for longer than the pools' `leak_after`. The event
+    /// comes once for each check-out.
     HeldLong {
-        /// Its tenant.
+        /// The tenant of the connection.
         tenant: &'a TenantId,
         /// The line that checked it out, or the name that the check-out was given.
         holder: &'a str,
-        /// How long it has been out so far.
+        /// The time since the check-out.
         held: Duration,
     },
     /// A check-out waited longer than the pools' `long_wait`.
     WaitedLong {
-        /// For whom.
+        /// The tenant of the connection.
         tenant: &'a Tenant,
-        /// How long.
+        /// The time that the check-out waited.
         waited: Duration,
     },
-    /// The stock of ready databases could not be filled up, or what is outdated not be
-    /// removed; every round of the upkeep that fails tells so and the next one tries
-    /// again. Sign-ups go on, each making its own when none is left.
-    StockFailed {
-        /// Why.
+    /// The warm pool could not be filled, or an outdated database not be removed from it. Each
+    /// failed round of the upkeep emits this event, and the next round tries again. While the
+    /// warm pool is empty, a new tenant gets a database of its own as it does without one.
+    WarmPoolFailed {
+        /// The driver's error.
         error: &'a (dyn std::error::Error + 'static),
     },
-    /// SQL on a lent connection made a table that refers to a table of the library, or that bears
+    /// SQL on a checked-out connection made a table that refers to a table of the library, or that bears
     /// the name of one. The connection is closed; `validate` names the table until it is dropped.
     SchemaRefused {
-        /// Whose.
+        /// The tenant of the connection.
         tenant: &'a Tenant,
-        /// Which table, and how.
+        /// The table, and how it refers to the library's.
         what: &'a str,
     },
-    /// Every connection that may be open is open, and all are out.
+    /// As many connections are open as the bound allows, and all of them are checked out.
     BoundReached {
-        /// The bound.
+        /// The bound on open connections.
         max: usize,
     },
 }
 
-/// Is told of [`Event`]s, before or after they happen. It cannot veto and must not
-/// block; a panic in it is swallowed.
+/// A receiver of [`Event`]s. It cannot veto an operation and must not block. A panic in it is
+/// caught and dropped.
 ///
-/// Every `Fn(&Event<'_>)` is one:
+/// Every `Fn(&Event<'_>)` is an observer:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -194,7 +194,7 @@ pub enum Event<'a> {
 /// let _observing = observe(Arc::new(|event: &Event<'_>| println!("{event:?}")));
 /// ```
 pub trait Observer: Send + Sync + 'static {
-    /// Called outside every lock of the library.
+    /// Receives an event. The library holds none of its locks during the call.
     fn observe(&self, event: &Event<'_>);
 }
 
@@ -204,13 +204,13 @@ impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Observer for F {
     }
 }
 
-/// The process-wide observers. The count is read first, so that an event nobody
-/// listens to costs one load.
+/// The observers of the process. The count is read first, so that an event without observers
+/// costs one load.
 static PROCESS: RwLock<Vec<(usize, Arc<dyn Observer>)>> = RwLock::new(Vec::new());
 static PROCESS_COUNT: AtomicUsize = AtomicUsize::new(0);
 static NEXT_KEY: AtomicUsize = AtomicUsize::new(0);
 
-/// Tells `observer` of every event in this process until the guard is dropped.
+/// Notifies `observer` of every event in this process until the returned guard is dropped.
 pub fn observe(observer: Arc<dyn Observer>) -> Observing {
     let key = NEXT_KEY.fetch_add(1, Ordering::Relaxed);
     let mut process = PROCESS.write();
@@ -219,7 +219,7 @@ pub fn observe(observer: Arc<dyn Observer>) -> Observing {
     Observing { key }
 }
 
-/// Ends what [`observe`] began when it is dropped.
+/// The guard of [`observe`], which removes the observer when it is dropped.
 #[must_use = "dropping it ends the observing"]
 #[derive(Debug)]
 pub struct Observing {
@@ -238,28 +238,27 @@ impl Drop for Observing {
     }
 }
 
-/// The observers of one resolver or one set of pools, and with them the
-/// process-wide ones.
+/// The observers of one resolver or one set of pools. The observers of the process are
+/// notified as well.
 #[derive(Clone, Default)]
 pub struct Observers(Vec<Arc<dyn Observer>>);
 
 impl Observers {
-    /// Adds one.
+    /// Adds an observer.
     pub fn push(&mut self, observer: Arc<dyn Observer>) {
         self.0.push(observer);
     }
 
-    /// Tells whether anybody would be told of an event: for events whose facts cost
-    /// something to find out.
+    /// Returns whether there is any observer, for events whose facts are expensive to collect.
     #[inline]
     pub fn is_observed(&self) -> bool {
         !self.0.is_empty() || PROCESS_COUNT.load(Ordering::Relaxed) > 0
     }
 
-    /// Tells all of them.
+    /// Notifies all observers.
     pub fn emit(&self, event: &Event<'_>) {
         for observer in &self.0 {
-            tell(&**observer, event);
+            notify(&**observer, event);
         }
         emit(event);
     }
@@ -271,19 +270,19 @@ impl std::fmt::Debug for Observers {
     }
 }
 
-/// Notifies the observers of the process, those of [`observe`]: for drivers and adapters
-/// that have an event to tell.
+/// Notifies the observers of the process, which were added with [`observe`]. For drivers and
+/// adapters.
 pub fn emit(event: &Event<'_>) {
     if PROCESS_COUNT.load(Ordering::Acquire) == 0 {
         return;
     }
-    let told: Vec<_> = PROCESS.read().iter().map(|(_, o)| o.clone()).collect();
-    for observer in told {
-        tell(&*observer, event);
+    let observers: Vec<_> = PROCESS.read().iter().map(|(_, o)| o.clone()).collect();
+    for observer in observers {
+        notify(&*observer, event);
     }
 }
 
-fn tell(observer: &dyn Observer, event: &Event<'_>) {
+fn notify(observer: &dyn Observer, event: &Event<'_>) {
     // Events are emitted in destructors: an observer's panic must not become an abort.
     let _ = catch_unwind(AssertUnwindSafe(|| observer.observe(event)));
 }

@@ -66,7 +66,7 @@ mod text;
 mod tracing;
 
 pub use catalog::{
-    Actor, Binding, CLAIM_TTL, Catalog, CatalogError, CatalogWriter, Change, Changes, FromStock,
+    Actor, Binding, CLAIM_TTL, Catalog, CatalogError, CatalogWriter, Change, Changes, FromWarmPool,
     MemoryCatalog, Name, NewTenant, Proof, TenantChange, TenantKey, Versioned, WriteError,
 };
 pub use classify::{

@@ -1,4 +1,4 @@
-//! [`Provisioner`]: makes, migrates, retires and removes a tenant's database.
+//! [`Provisioner`]: the life of a tenant's database.
 
 use std::error::Error;
 use std::time::Duration;
@@ -6,14 +6,15 @@ use std::time::Duration;
 use crate::id::{Epoch, TenantId};
 use crate::tenant::{Placement, Tenant};
 
-/// Makes, migrates, retires and removes the database of a tenant. Every method may be
-/// called twice: the second call finds the work done.
+/// The part of a driver that makes, migrates, retires and removes the database of a tenant.
+///
+/// Every method may be called again: a second call finds the work done.
 ///
 /// ```
 /// use std::{collections::BTreeSet, sync::Mutex};
 /// use tenancy_core::*;
 ///
-/// /// "Databases" that are names in a set, at schema 1 from the start.
+/// /// "Databases" that are names in a set, always at schema 1.
 /// #[derive(Default)]
 /// struct Names(Mutex<BTreeSet<String>>);
 ///
@@ -49,37 +50,39 @@ use crate::tenant::{Placement, Tenant};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Provisioner: Send + Sync + 'static {
-    /// Draws where a new incarnation will live. Nothing is made yet: the catalog
-    /// knows the place before any file is there.
+    /// Chooses the placement of a new incarnation. Nothing is made yet, so that the catalog
+    /// knows the placement before there is a database.
     ///
     /// # Errors
-    /// When no place can be drawn.
+    /// Returns an error if no placement can be chosen.
     fn place(&self, id: &TenantId) -> Result<Placement, ProvisionError>;
 
-    /// Makes the database, at the newest schema, if it is not there.
+    /// Makes the database at the newest schema, unless it exists.
     ///
     /// # Errors
-    /// When it cannot be made; what was begun is harmless and the call may be repeated.
+    /// Returns an error if the database cannot be made. A partial one does no harm, and the
+    /// call may be repeated.
     fn provision(&self, tenant: &Tenant) -> Result<Provisioned, ProvisionError>;
 
-    /// The same for several tenants; what came of each is in their order. A driver
-    /// that can wait for the disk once for all of them has its own.
+    /// Provisions several tenants, and returns their results in the same order. Defaults to one
+    /// after the other; a driver overrides it to share an fsync.
     fn provision_many(&self, tenants: &[Tenant]) -> Vec<Result<Provisioned, ProvisionError>> {
         let provision = |tenant| self.provision(tenant);
         tenants.iter().map(provision).collect()
     }
 
-    /// Brings its schema to `target`.
+    /// Migrates the database to the schema `target`.
     ///
     /// # Errors
-    /// When a migration fails; it is rolled back, those before it stay.
+    /// Returns an error if a migration fails. That migration is rolled back, and the ones
+    /// before it stay applied.
     fn migrate(&self, tenant: &Tenant, target: SchemaTarget) -> Result<Migrated, ProvisionError>;
 
-    /// Fills it with what a new tenant starts with, once, whoever asks how often. A
-    /// driver that has nothing of that kind does nothing.
+    /// Runs the seeds of a new tenant that have not run on this database. Defaults to doing
+    /// nothing.
     ///
     /// # Errors
-    /// When a part of it cannot be filled in; the parts before it stay.
+    /// Returns an error if a seed fails. The seeds before it stay applied.
     fn seed(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
         let _ = tenant;
         Ok(())
@@ -87,70 +90,72 @@ pub trait Provisioner: Send + Sync + 'static {
 
     /// The id of the storage that holds the databases, drawn when the storage was made; the
     /// catalog [records](crate::CatalogWriter::record_storage) it. A driver that wraps
-    /// another forwards it. Defaults to `None`, for a driver that nobody can mix up.
+    /// another forwards it. Defaults to `None`, which skips that check.
     fn storage_id(&self) -> Option<Box<str>> {
         None
     }
 
     /// Compares the scripts that new databases are made by with those that this existing
-    /// one was made and migrated by. Whoever creates tenants asks this of one that is
-    /// there, so that two do not get different schemas of one version.
+    /// one was made and migrated by. It is asked before a tenant is created, so that two tenants
+    /// do not get different schemas of one version.
     ///
     /// # Errors
-    /// Returns an error if they differ, or that cannot be found out. The default finds no
+    /// Returns an error if they differ, or if that cannot be determined. Defaults to no
     /// difference.
     fn check_history(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
         let _ = tenant;
         Ok(())
     }
 
-    /// The schema version that [`provision`](Self::provision) makes; `None` where
-    /// schemas are not numbered.
+    /// Returns the schema version that [`provision`](Self::provision) makes, or `None` if
+    /// schemas have no numbers.
     fn schema(&self) -> Option<u32> {
         None
     }
 
-    /// What new databases are like, in a short text: drivers of one fingerprint make the
-    /// same, so that a new tenant [may take](crate::FromStock) what another made in
-    /// advance. `None`, unless said, where nobody does.
+    /// Returns a short text that identifies the content of new databases: drivers with the
+    /// same fingerprint make equal databases, so that a new tenant
+    /// [may take](crate::FromWarmPool) one that another process made. Defaults to `None`, for a
+    /// driver without a warm pool.
     fn fingerprint(&self) -> Option<Box<str>> {
         None
     }
 
-    /// Whether its database is there.
+    /// Returns whether the database exists.
     ///
     /// # Errors
-    /// When that cannot be found out.
+    /// Returns an error if that cannot be determined.
     fn exists(&self, tenant: &Tenant) -> Result<bool, ProvisionError>;
 
-    /// Takes it out of use, keeping all its data, until it is [revived](Self::revive)
-    /// or [destroyed](Self::destroy). Waits at most `timeout` for others who have it
-    /// open, in other processes too; zero tries once. A driver that has no trash does
-    /// nothing here: the tenant's status keeps requests out.
+    /// Takes the database out of use with all its data, until it is [revived](Self::revive) or
+    /// [destroyed](Self::destroy). Waits at most `timeout` for connections to it, also those of
+    /// other processes; a timeout of zero tries once. Defaults to doing nothing, for a driver
+    /// without a trash: the status of the tenant keeps requests out.
     ///
     /// # Errors
-    /// When somebody still has it open, it is not there, or a step fails. It stays in
-    /// use until the last step, and the call may be repeated.
+    /// Returns an error if the database is still open or does not exist, or if a step fails.
+    /// The database stays in use until the last step, and the call may be repeated.
     fn retire(&self, tenant: &Tenant, timeout: Duration) -> Result<(), ProvisionError> {
         let _ = (tenant, timeout);
         Ok(())
     }
 
-    /// Puts a retired database back into use, as it was.
+    /// Puts a retired database back into use.
     ///
     /// # Errors
-    /// When it is gone, or a step fails; the call may be repeated.
+    /// Returns an error if the database is gone, or if a step fails. The call may be repeated.
     fn revive(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
         let _ = tenant;
         Ok(())
     }
 
-    /// Takes a database out of the way that may be damaged or another's, without deleting
-    /// it, and returns where it is when that is not where [`retire`](Self::retire) puts one.
-    /// A database that can be retired is retired. By default that is all that happens.
+    /// Moves a database away that may be damaged or belong to another tenant, without deleting
+    /// it. A database that can be retired is retired. Returns the new location if it is not
+    /// that of a retired database. Defaults to [`retire`](Self::retire).
     ///
     /// # Errors
-    /// Returns an error if somebody has it open after `timeout`, or if it cannot be moved.
+    /// Returns an error if the database is still open after `timeout`, or if it cannot be
+    /// moved.
     fn set_aside(
         &self,
         tenant: &Tenant,
@@ -159,37 +164,38 @@ pub trait Provisioner: Send + Sync + 'static {
         self.retire(tenant, timeout).map(|()| None)
     }
 
-    /// Removes it, all of it, retired or not. Connections must be closed before.
+    /// Removes the database, retired or not, with all that belongs to it. Its connections must
+    /// be closed before.
     ///
     /// # Errors
-    /// When something of it is still there.
+    /// Returns an error if some part of it remains.
     fn destroy(&self, tenant: &Tenant) -> Result<(), ProvisionError>;
 }
 
-/// What [`Provisioner::provision`] found or made.
+/// The result of [`Provisioner::provision`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provisioned {
-    /// The database is new.
+    /// The database was made.
     Made,
-    /// It was there.
+    /// The database existed.
     AlreadyThere,
 }
 
-/// Which schema [`Provisioner::migrate`] is to reach.
+/// The schema that [`Provisioner::migrate`] is to reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaTarget {
-    /// The newest there is.
+    /// The newest schema of the driver.
     Latest,
-    /// This version, upwards or downwards.
+    /// This version, by migrations or their reverse.
     Version(u32),
 }
 
-/// What [`Provisioner::migrate`] did.
+/// The result of [`Provisioner::migrate`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Migrated {
-    /// The schema version before.
+    /// The schema version before the call.
     pub from: u32,
-    /// The schema version now.
+    /// The schema version after the call.
     pub to: u32,
 }
 
@@ -199,17 +205,17 @@ pub struct Migrated {
     "tenant {tenant}@{epoch}: its database could not be {step}; see the cause and run it again"
 )]
 pub struct ProvisionError {
-    /// Whose database.
+    /// The tenant of the database.
     pub tenant: TenantId,
-    /// Which incarnation.
+    /// The incarnation of the tenant.
     pub epoch: Epoch,
-    /// What was to be done, as a participle: `made`, `migrated`, `retired`, `removed`.
+    /// The step as a participle: `made`, `migrated`, `retired`, `removed`.
     pub step: &'static str,
     source: Box<dyn Error + Send + Sync>,
 }
 
 impl ProvisionError {
-    /// With its cause.
+    /// Makes an error with its cause.
     pub fn new(
         tenant: &Tenant,
         step: &'static str,

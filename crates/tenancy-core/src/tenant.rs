@@ -1,4 +1,4 @@
-//! [`Tenant`], the handle that everything else is asked with.
+//! [`Tenant`], the handle that all other calls take.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,11 +7,10 @@ use std::sync::Arc;
 use crate::id::{Epoch, TenantId, TenantRef, Version};
 use crate::maintenance::Maintenance;
 
-/// One tenant as the catalog knew it at a version: a cheap handle (one word; a
-/// clone is a reference count).
+/// A tenant as the catalog knew it at one version: a cheap handle of one word, whose clone
+/// raises a reference count.
 ///
-/// Two handles are equal when id and epoch are: status and attributes may have
-/// changed between them, the incarnation has not.
+/// Two handles are equal if their ids and epochs are. Their status and attributes may differ.
 ///
 /// ```
 /// use tenancy_core::{Placement, Tenant, TenantStatus};
@@ -40,7 +39,7 @@ struct Record {
 }
 
 impl Tenant {
-    /// Starts a handle; catalogs build them, tests may.
+    /// Starts a handle, for catalogs and tests.
     pub fn builder(id: TenantId) -> TenantBuilder {
         TenantBuilder(Record {
             id,
@@ -54,55 +53,54 @@ impl Tenant {
         })
     }
 
-    /// The permanent name.
+    /// Returns the permanent name of the tenant.
     pub fn id(&self) -> &TenantId {
         &self.0.id
     }
 
-    /// Which incarnation this handle is of.
+    /// Returns the incarnation of this handle.
     pub fn epoch(&self) -> Epoch {
         self.0.epoch
     }
 
-    /// The version of the catalog's row that this handle was read from.
+    /// Returns the version of the catalog's row that this handle was read from.
     pub fn version(&self) -> Version {
         self.0.version
     }
 
-    /// What may be done with it.
+    /// Returns the stage of the tenant's life.
     pub fn status(&self) -> TenantStatus {
         self.0.status
     }
 
-    /// Where its data lives.
+    /// Returns the location of the tenant's data.
     pub fn placement(&self) -> &Placement {
         &self.0.placement
     }
 
-    /// The value of one attribute.
+    /// Returns the value of one attribute.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.0.attributes.0.get(name).map(|value| &**value)
     }
 
-    /// All attributes, by name.
+    /// Returns all attributes by name.
     pub fn attributes(&self) -> &Attributes {
         &self.0.attributes
     }
 
-    /// Returns what to tell visitors while the tenant is in maintenance; `None` when it is
-    /// not. Maintenance is a fact beside the status: an active or a suspended tenant may be in
-    /// it.
+    /// Returns the maintenance that the tenant is in, or `None`. Maintenance is independent of
+    /// the status: an active or a suspended tenant may be in it.
     pub fn maintenance(&self) -> Option<&Maintenance> {
         self.0.maintenance.as_deref()
     }
 
-    /// Whether requests are served: the tenant is active and not in maintenance.
+    /// Returns whether requests are served: the tenant is active and not in maintenance.
     #[inline(always)]
     pub(crate) fn is_open(&self) -> bool {
         self.0.is_open
     }
 
-    /// Id and epoch, for a job, a link or a message.
+    /// Returns id and epoch, for a job, a link or a message.
     pub fn to_ref(&self) -> TenantRef {
         TenantRef {
             id: self.id().clone(),
@@ -110,14 +108,14 @@ impl Tenant {
         }
     }
 
-    /// `key` as this incarnation's own: `acme@3:key`. For caches, queues and file
-    /// stores that tenants share; a re-created tenant never sees its predecessor's
-    /// entries.
+    /// Returns `key` with id and epoch before it: `acme@3:key`. For caches, queues and file
+    /// stores that tenants share. A re-created tenant never sees the entries of its
+    /// predecessor.
     pub fn scoped_key(&self, key: &str) -> String {
         format!("{}@{}:{key}", self.id(), self.epoch())
     }
 
-    /// A builder holding all that this handle holds.
+    /// Returns a builder with all values of this handle.
     pub fn to_builder(&self) -> TenantBuilder {
         let record = &*self.0;
         TenantBuilder(Record {
@@ -156,30 +154,30 @@ impl fmt::Debug for Tenant {
     }
 }
 
-/// Builds a [`Tenant`].
+/// A builder of a [`Tenant`] handle.
 #[must_use = "call `build`"]
 pub struct TenantBuilder(Record);
 
 impl TenantBuilder {
-    /// The incarnation; [`Epoch::FIRST`] unless said.
+    /// Sets the incarnation. Defaults to [`Epoch::FIRST`].
     pub fn epoch(mut self, epoch: Epoch) -> Self {
         self.0.epoch = epoch;
         self
     }
 
-    /// The catalog's version of the row; [`Version::ZERO`] unless said.
+    /// Sets the catalog's version of the row. Defaults to [`Version::ZERO`].
     pub fn version(mut self, version: Version) -> Self {
         self.0.version = version;
         self
     }
 
-    /// The status; active unless said.
+    /// Sets the status. Defaults to active.
     pub fn status(mut self, status: TenantStatus) -> Self {
         self.0.status = status;
         self
     }
 
-    /// Where the data lives.
+    /// Sets the location of the data.
     pub fn placement(mut self, placement: Placement) -> Self {
         self.0.placement = placement;
         self
@@ -197,18 +195,17 @@ impl TenantBuilder {
         self
     }
 
-    /// Sets what to tell visitors while the tenant is in maintenance; `None` when it is not,
-    /// which is the default.
+    /// Sets the maintenance that the tenant is in. Defaults to none.
     pub fn maintenance(mut self, maintenance: Option<Maintenance>) -> Self {
         self.0.maintenance = maintenance.map(Box::new);
         self
     }
 
-    /// The handle.
+    /// Returns the handle.
     ///
     /// # Errors
-    /// When there are more than [`Attributes::MAX_COUNT`] attributes or more than
-    /// [`Attributes::MAX_BYTES`] in them.
+    /// Returns an error if there are more than [`Attributes::MAX_COUNT`] attributes, or more
+    /// than [`Attributes::MAX_BYTES`] bytes in them.
     pub fn build(mut self) -> Result<Tenant, TooManyAttributes> {
         self.0.attributes.check(&self.0.id)?;
         self.0.is_open = self.0.status == TenantStatus::Active && self.0.maintenance.is_none();
@@ -216,7 +213,7 @@ impl TenantBuilder {
     }
 }
 
-/// What the embedder keeps with a tenant, by name: a plan, a region, a colour.
+/// Texts that the embedder keeps with a tenant, by name: a plan, a region, a colour.
 ///
 /// ```
 /// use tenancy_core::Attributes;
@@ -228,27 +225,27 @@ impl TenantBuilder {
 pub struct Attributes(BTreeMap<Box<str>, Box<str>>);
 
 impl Attributes {
-    /// At most this many a tenant: they stay in every resolver's memory.
+    /// The bound on attributes of one tenant, as every resolver keeps them in memory.
     pub const MAX_COUNT: usize = 64;
-    /// At most this many bytes of names and values a tenant.
+    /// The bound on bytes in the names and values of one tenant.
     pub const MAX_BYTES: usize = 4096;
 
-    /// Adds or replaces one.
+    /// Adds or replaces an attribute.
     pub fn insert(&mut self, name: impl Into<Box<str>>, value: impl Into<Box<str>>) {
         self.0.insert(name.into(), value.into());
     }
 
-    /// Takes one away.
+    /// Removes an attribute.
     pub fn remove(&mut self, name: &str) {
         self.0.remove(name);
     }
 
-    /// The value of one.
+    /// Returns the value of an attribute.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| &**value)
     }
 
-    /// All, in the order of their names.
+    /// Returns all attributes in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
@@ -277,29 +274,38 @@ impl Attributes {
 pub struct TooManyAttributes {
     /// The tenant.
     pub tenant: TenantId,
-    /// How many attributes it would have.
+    /// The number of attributes.
     pub count: usize,
-    /// How many bytes of names and values.
+    /// The bytes in names and values.
     pub bytes: usize,
 }
 
-/// The stage of a tenant's life. Only [`Active`](Self::Active) ones are served, and of those
-/// only tenants that are not in [maintenance](Tenant::maintenance).
+/// The stage of a tenant's life. Only [`Active`](Self::Active) tenants are served, unless they
+/// are in [maintenance](Tenant::maintenance).
+///
+/// ```
+/// use tenancy_core::{Tenant, TenantStatus};
+/// let status: TenantStatus = "suspended".parse()?;
+/// let acme = Tenant::builder("acme".parse()?).status(status).build()?;
+/// assert_eq!(acme.status(), TenantStatus::Suspended);
+/// assert_eq!(status.to_string(), "suspended");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TenantStatus {
-    /// Its database is being made.
+    /// The tenant's database is being made.
     Provisioning,
-    /// In use.
+    /// The tenant is in use.
     Active,
-    /// Shut out until it is resumed.
+    /// The tenant is refused until it is resumed.
     Suspended,
-    /// On its way to the trash.
+    /// The tenant's database is in the trash, or on its way there.
     Retiring,
 }
 
 impl TenantStatus {
-    /// Every status.
+    /// All statuses.
     pub const ALL: [Self; 4] = [
         Self::Provisioning,
         Self::Active,
@@ -307,7 +313,7 @@ impl TenantStatus {
         Self::Retiring,
     ];
 
-    /// The word that stands in files and on the command line.
+    /// Returns the word for this status in files and on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Provisioning => "provisioning",
@@ -341,24 +347,24 @@ pub struct UnknownStatus {
     text: Box<str>,
 }
 
-/// Where a tenant's data lives; its driver reads it.
+/// The location of a tenant's data, for its driver.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Placement {
-    /// Which driver reads it, for example `sqlite`.
+    /// The driver that reads it, for example `sqlite`.
     pub kind: Box<str>,
-    /// Which server or directory of many; empty where there is one.
+    /// The server or directory. Empty if there is only one.
     pub shard: Box<str>,
-    /// Which node writes it; empty where there is one.
+    /// The machine that writes it. Empty if there is only one.
     pub owner: Box<str>,
-    /// Where in the world it must stay; empty where nobody asks.
+    /// The region of the world that it must stay in. Empty if any will do.
     pub region: Box<str>,
-    /// The driver's own name for it: opaque, never the tenant's.
+    /// The driver's name for the database. It is opaque, and never the tenant's id.
     pub locator: Box<str>,
 }
 
 impl Placement {
-    /// A placement on the only shard, node and region there is.
+    /// Makes a placement without shard, owner and region.
     pub fn new(kind: impl Into<Box<str>>, locator: impl Into<Box<str>>) -> Self {
         Self {
             kind: kind.into(),

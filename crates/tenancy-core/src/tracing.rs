@@ -20,7 +20,7 @@ impl Observer for TracingObserver {
             Event::NameConflict { .. }
             | Event::CatalogUnavailable { .. }
             | Event::OpenFailed { .. }
-            | Event::StockFailed { .. }
+            | Event::WarmPoolFailed { .. }
             | Event::LockWait { .. }
             | Event::NoJournal { .. }
             | Event::IdleMaintenanceFailed { .. }

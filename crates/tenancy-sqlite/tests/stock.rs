@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tenancy_core::{
-    Actor, CatalogWriter, FromStock, Name, NewTenant, Placement, Proof, Provisioner, Tenant,
+    Actor, CatalogWriter, FromWarmPool, Name, NewTenant, Placement, Proof, Provisioner, Tenant,
     TenantStatus, WriteError,
 };
 use tenancy_fleet::{FleetOptions, RollbackTo};
@@ -72,7 +72,7 @@ pub fn asking(fleet: &SqliteFleet, id: &str) -> NewTenant {
     let mut new = NewTenant::new(id.parse().unwrap());
     new.status = TenantStatus::Provisioning;
     new.placement = driver.place(&new.id).unwrap();
-    new.from_stock = Some(FromStock {
+    new.from_warm_pool = Some(FromWarmPool {
         fingerprint: driver.fingerprint().unwrap(),
         status: TenantStatus::Active,
     });

@@ -145,7 +145,7 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
         let stock = self.stock.map(|fill| -> Arc<dyn Fn() + Send + Sync> {
             Arc::new(move || {
                 if let Err(error) = fill(&actor) {
-                    observers.emit(&Event::StockFailed { error: &*error });
+                    observers.emit(&Event::WarmPoolFailed { error: &*error });
                 }
             })
         });

@@ -4,7 +4,7 @@ use std::slice;
 use std::sync::atomic::Ordering;
 
 use tenancy_core::{
-    Change, FromStock, Name, NewTenant, Proof, Provisioned, Provisioner, SchemaTarget, Tenant,
+    Change, FromWarmPool, Name, NewTenant, Proof, Provisioned, Provisioner, SchemaTarget, Tenant,
     TenantChange, TenantId, TenantStatus, WriteError,
 };
 use tenancy_pool::Driver;
@@ -164,7 +164,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
                     Some(placement) => new.placement = placement.clone(),
                     None => {
                         new.placement = self.driver().place(id)?;
-                        new.from_stock = self.stock_for(spec);
+                        new.from_warm_pool = self.stock_for(spec);
                     }
                 }
                 Ok(Begin::New(new))
@@ -190,13 +190,13 @@ impl<D: Driver + Provisioner> Tenancy<D> {
 
     /// Returns the request for a database of the warm pool. It makes a tenant active at once,
     /// except if the tenant is to be seeded.
-    fn stock_for(&self, spec: &TenantSpec) -> Option<FromStock> {
+    fn stock_for(&self, spec: &TenantSpec) -> Option<FromWarmPool> {
         let status = match spec.seeded {
             true => TenantStatus::Provisioning,
             false => TenantStatus::Active,
         };
         let fingerprint = self.driver().fingerprint()?;
-        Some(FromStock {
+        Some(FromWarmPool {
             fingerprint,
             status,
         })

@@ -86,7 +86,7 @@ pub mod catalog {
     pub use crate::error::Miscounted;
     pub use tenancy_core::{
         Actor, Attributes, Binding, CLAIM_TTL, Catalog, CatalogError, CatalogWriter, Challenge,
-        Change, Changes, Domain, Epoch, FromStock, InvalidDomain, InvalidSuffixList,
+        Change, Changes, Domain, Epoch, FromWarmPool, InvalidDomain, InvalidSuffixList,
         InvalidTenantId, InvalidTenantRef, IsPublicSuffix, Maintenance, MemoryCatalog, Migrated,
         Name, NewTenant, Placement, Proof, ProvisionError, Provisioned, Provisioner,
         PublicSuffixes, SchemaTarget, Secret, TenantBuilder, TenantChange, TenantKey, TenantRef,

@@ -45,7 +45,7 @@ fn world(upkeep: Upkeep) -> World {
         .resolver(rules)
         .upkeep(upkeep)
         .observer(Arc::new(move |event: &Event<'_>| {
-            if let Event::StockFailed { error } = event {
+            if let Event::WarmPoolFailed { error } = event {
                 told.lock().expect("no panic").push(error.to_string());
             }
         }))

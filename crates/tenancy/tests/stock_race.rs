@@ -43,7 +43,7 @@ fn open(root: &Path, release: usize) -> (Tenancy<SqliteDriver>, SqliteFleet) {
         .resolver(rules)
         .upkeep(Upkeep::Manual)
         .observer(Arc::new(|event: &Event<'_>| {
-            if let Event::StockFailed { error } = event {
+            if let Event::WarmPoolFailed { error } = event {
                 println!("STOCK {error:?}");
             }
         }))

@@ -1,4 +1,4 @@
-//! The list of all tenants: [`Catalog`] to look up, [`CatalogWriter`] to change.
+//! The list of all tenants: [`Catalog`] to read it, [`CatalogWriter`] to change it.
 
 mod error;
 mod feed;
@@ -18,7 +18,7 @@ pub use feed::{Change, Changes, Versioned};
 pub use memory::MemoryCatalog;
 pub use name::{Name, TenantKey};
 
-/// Looks tenants up. An embedder with a list of its own writes one method.
+/// A list of tenants that can be read. An embedder with another list implements one method.
 ///
 /// ```
 /// use tenancy_core::{Catalog, CatalogError, Tenant, TenantKey, Version, Versioned};
@@ -32,25 +32,25 @@ pub use name::{Name, TenantKey};
 /// }
 /// ```
 pub trait Catalog: Send + Sync + 'static {
-    /// Who owns this name. "Nobody" is an answer with a version, too.
+    /// Returns the owner of a name, or `None` if it has none, with the version of the catalog.
     ///
     /// # Errors
-    /// When the catalog cannot be asked; never because there is no such tenant.
+    /// Returns an error if the catalog cannot be read; never because there is no such tenant.
     fn lookup(&self, key: TenantKey<'_>) -> Result<Versioned<Option<Tenant>>, CatalogError>;
 
-    /// What changed after `since`, oldest first, at most about `max` items;
-    /// `None` when this catalog has no feed.
+    /// Returns the changes after `since`, oldest first, at most about `max` of them, or `None`
+    /// if this catalog has no feed. Defaults to none.
     ///
     /// # Errors
-    /// When the catalog cannot be asked.
+    /// Returns an error if the catalog cannot be read.
     fn changes(&self, since: Version, max: usize) -> Result<Option<Changes>, CatalogError> {
         let _ = (since, max);
         Ok(None)
     }
 }
 
-/// A catalog that can be written. Every write raises the version, in the same
-/// transaction, and is told who wrote.
+/// A catalog that can be written. Every write raises the version in the same transaction, and
+/// records its author.
 ///
 /// ```
 /// use tenancy_core::{Actor, CatalogWriter, MemoryCatalog, NewTenant, TenantChange, TenantStatus};
@@ -64,31 +64,32 @@ pub trait Catalog: Send + Sync + 'static {
 /// ```
 pub trait CatalogWriter: Catalog {
     /// Records the [id of the storage](crate::Provisioner::storage_id) that holds the
-    /// tenants' data, when it is first told one, and refuses every other from then on: two
-    /// storages that share one catalog would take each other's data for nobody's.
+    /// tenants' data at the first call, and refuses every other id afterwards: each of two
+    /// storages with one catalog would take the other's data for leftovers.
     ///
     /// # Errors
-    /// [`WriteError::OtherStorage`] if it has recorded another id; when the catalog cannot be
-    /// written.
+    /// Returns [`WriteError::OtherStorage`] if another id is recorded, and an error if the
+    /// catalog cannot be written.
     fn record_storage(&self, id: &str) -> Result<(), WriteError>;
 
-    /// Adds a tenant; its id becomes its first label. A destroyed id comes back
-    /// with the next epoch.
+    /// Adds a tenant, whose id becomes its first label. An id that was destroyed before gets the
+    /// next epoch.
     ///
     /// # Errors
-    /// When the id or label is taken, or the catalog cannot be written.
+    /// Returns an error if the id or label is taken, or if the catalog cannot be written.
     fn insert(&self, new: NewTenant, by: &Actor) -> Result<Tenant, WriteError>;
 
-    /// Adds several tenants, each as [`insert`](Self::insert) does; what came of each
-    /// is in their order. A catalog that waits for a disk waits once.
+    /// Adds several tenants as [`insert`](Self::insert) does, and returns their results in the
+    /// same order. Defaults to one after the other; a catalog on a disk overrides it to share an
+    /// fsync.
     fn insert_many(&self, new: Vec<NewTenant>, by: &Actor) -> Vec<Result<Tenant, WriteError>> {
         new.into_iter().map(|new| self.insert(new, by)).collect()
     }
 
-    /// Changes a tenant if its row is still the one that was `seen`.
+    /// Changes a tenant whose row is at the version `seen`.
     ///
     /// # Errors
-    /// [`WriteError::Conflict`] when the row has moved on.
+    /// Returns [`WriteError::Conflict`] if the row has changed since.
     fn update(
         &self,
         id: &TenantId,
@@ -97,8 +98,9 @@ pub trait CatalogWriter: Catalog {
         by: &Actor,
     ) -> Result<Tenant, WriteError>;
 
-    /// Changes several tenants, each if its row is still the one of the handle; what
-    /// came of each is in their order. A catalog that waits for a disk waits once.
+    /// Changes several tenants whose rows are at the versions of the handles, and returns their
+    /// results in the same order. Defaults to one after the other; a catalog on a disk overrides
+    /// it to share an fsync.
     fn update_many(
         &self,
         changes: Vec<(Tenant, TenantChange)>,
@@ -109,10 +111,10 @@ pub trait CatalogWriter: Catalog {
         changes.into_iter().map(change).collect()
     }
 
-    /// Removes a tenant and its names, leaving a tombstone with its last epoch.
+    /// Removes a tenant and its names, and keeps a tombstone with its last epoch.
     ///
     /// # Errors
-    /// [`WriteError::Conflict`] when the row has moved on.
+    /// Returns [`WriteError::Conflict`] if the row has changed since.
     fn remove(&self, id: &TenantId, seen: Version, by: &Actor) -> Result<Version, WriteError>;
 
     /// Binds a further name to a tenant. A domain bound with [`Proof::Pending`] is
@@ -121,7 +123,7 @@ pub trait CatalogWriter: Catalog {
     /// with [`Proof::Trusted`] ends every claim of it.
     ///
     /// # Errors
-    /// When the name routes to another tenant.
+    /// Returns an error if the name routes to another tenant.
     fn bind(
         &self,
         name: &Name,
@@ -134,8 +136,8 @@ pub trait CatalogWriter: Catalog {
     /// tenants' claims of it end.
     ///
     /// # Errors
-    /// [`WriteError::NotProven`] when it is not the value of the last attempt;
-    /// [`WriteError::NoClaim`] when the tenant has no claim of it, or none any more.
+    /// Returns [`WriteError::NotProven`] if `txt` is not the value of the last attempt, and
+    /// [`WriteError::NoClaim`] if the tenant has no claim of the domain, or it has ended.
     fn verify(
         &self,
         domain: &Domain,
@@ -198,7 +200,7 @@ impl<C: Catalog + ?Sized> Catalog for Arc<C> {
     }
 }
 
-/// Who wrote: a person, a job, the system. Audits keep it.
+/// The author of a write: a person, a job, the system. Audits keep it.
 ///
 /// ```
 /// # use tenancy_core::Actor;
@@ -208,66 +210,66 @@ impl<C: Catalog + ?Sized> Catalog for Arc<C> {
 pub struct Actor(Box<str>);
 
 impl Actor {
-    /// An actor of this name; what is beyond 200 bytes is cut.
+    /// Makes an actor of this name, which is cut after 200 bytes.
     pub fn new(name: &str) -> Self {
         Self(name[..name.floor_char_boundary(200)].into())
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What a new tenant is inserted with.
+/// The values of a tenant to insert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NewTenant {
-    /// Its permanent name.
+    /// The permanent name.
     pub id: TenantId,
-    /// Active unless said.
+    /// The status. Defaults to active.
     pub status: TenantStatus,
-    /// Where its data will live.
+    /// The location of its data.
     pub placement: Placement,
-    /// What the embedder keeps with it.
+    /// Texts that the embedder keeps with it.
     pub attributes: Attributes,
-    /// Further names that route to it at once. If one is another tenant's, nothing is
+    /// Further names that route to it. If another tenant has one of them, the tenant is not
     /// inserted.
     pub names: Vec<Name>,
-    /// As [`TenantChange::schema`].
+    /// The schema version of its database; see [`TenantChange::schema`].
     pub schema: Option<u32>,
-    /// Takes a database that is ready, if the catalog has one: its placement, its
-    /// schema and the status said there are the tenant's then, instead of those said
-    /// here. A catalog that keeps no stock has none; nor is there one for an id that was
-    /// used before. `None`, which takes none, unless said.
-    pub from_stock: Option<FromStock>,
+    /// A request for a database of the catalog's warm pool. If there is a fitting one, the tenant
+    /// gets its placement and schema, and the status that is given there. A catalog without a
+    /// warm pool, and an id that was used before, get none. Defaults to `None`.
+    pub from_warm_pool: Option<FromWarmPool>,
 }
 
-/// Which ready database a new tenant takes, and what it is then.
+/// A request for a database of the warm pool; see [`NewTenant::from_warm_pool`].
 ///
 /// ```
-/// use tenancy_core::{Actor, CatalogWriter, FromStock, MemoryCatalog, NewTenant, TenantStatus};
+/// use tenancy_core::{Actor, CatalogWriter, FromWarmPool, MemoryCatalog, NewTenant, TenantStatus};
 /// let mut acme = NewTenant::new("acme".parse()?);
-/// acme.status = TenantStatus::Provisioning; // when none is ready, and one is to be made
-/// acme.from_stock = Some(FromStock {
+/// acme.status = TenantStatus::Provisioning; // if the warm pool has no fitting database
+/// acme.from_warm_pool = Some(FromWarmPool {
 ///     fingerprint: "schema 3".into(),
 ///     status: TenantStatus::Active,
 /// });
-/// // This catalog keeps none.
+/// // This catalog has no warm pool.
 /// let acme = MemoryCatalog::new().insert(acme, &Actor::new("docs"))?;
 /// assert_eq!(acme.status(), TenantStatus::Provisioning);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FromStock {
-    /// What it must be like: [`Provisioner::fingerprint`](crate::Provisioner::fingerprint).
+pub struct FromWarmPool {
+    /// The fingerprint that the database must have; see
+    /// [`Provisioner::fingerprint`](crate::Provisioner::fingerprint).
     pub fingerprint: Box<str>,
-    /// The tenant's status with it.
+    /// The tenant's status if it gets the database.
     pub status: TenantStatus,
 }
 
 impl NewTenant {
-    /// An active tenant without placement and attributes.
+    /// Makes an active tenant without placement and attributes.
     pub fn new(id: TenantId) -> Self {
         Self {
             id,
@@ -276,30 +278,30 @@ impl NewTenant {
             attributes: Attributes::default(),
             names: Vec::new(),
             schema: None,
-            from_stock: None,
+            from_warm_pool: None,
         }
     }
 }
 
-/// What to change of a tenant; what is `None` stays.
+/// A change of a tenant. Values that are `None` stay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TenantChange {
     /// The new status.
     pub status: Option<TenantStatus>,
-    /// The next incarnation, where it lives: epoch + 1.
+    /// The placement of the next incarnation, whose epoch is one higher.
     pub reincarnate: Option<Placement>,
-    /// Begins maintenance, or ends it (`Some(None)`), whatever the status.
+    /// The maintenance to begin, or `Some(None)` to end it. The status does not matter.
     pub maintenance: Option<Option<Maintenance>>,
-    /// All attributes anew.
+    /// All attributes; those before are replaced.
     pub attributes: Option<Attributes>,
-    /// The schema version that its database was just seen to have. It is no part of
-    /// a [`Tenant`]; a catalog that migrates many at once keeps it.
+    /// The schema version of the database. It is no part of a [`Tenant`]; a catalog records it
+    /// for runs over many tenants.
     pub schema: Option<u32>,
 }
 
 impl TenantChange {
-    /// A new status and nothing else.
+    /// Makes a change of the status.
     pub fn status(status: TenantStatus) -> Self {
         Self {
             status: Some(status),
@@ -307,10 +309,10 @@ impl TenantChange {
         }
     }
 
-    /// The tenant as it is after this change, at this version.
+    /// Returns the tenant after this change, at this version.
     ///
     /// # Errors
-    /// When the attributes are over their bounds.
+    /// Returns an error if the attributes are over their bounds.
     pub fn apply(self, to: &Tenant, version: Version) -> Result<Tenant, TooManyAttributes> {
         let mut builder = to.to_builder().version(version);
         if let Some(status) = self.status {
@@ -329,7 +331,7 @@ impl TenantChange {
     }
 }
 
-/// By what right a name is bound.
+/// The right by which a name is bound.
 ///
 /// ```
 /// use tenancy_core::*;
@@ -349,30 +351,30 @@ impl TenantChange {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
-    /// The operator vouches for it: it routes at once. Labels are always bound so.
+    /// The word of the operator. The name routes from now on. Labels are always bound like this.
     Trusted,
     /// A claim of a domain, which routes once its DNS shows this challenge. Each attempt of
     /// each tenant needs a challenge of its own. It ends after [`CLAIM_TTL`].
     Pending(Challenge),
 }
 
-/// The time after which a claim that nobody has proven ends: 7 days.
+/// The time after which a claim without proof ends: 7 days.
 pub const CLAIM_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// A further name of a tenant, as [`CatalogWriter::names`] tells it.
+/// A further name of a tenant; see [`CatalogWriter::names`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Binding {
     /// The name.
     pub name: Name,
-    /// The challenge it waits for; `None` when it routes.
+    /// The challenge of a claim, or `None` if the name routes.
     pub pending: Option<Challenge>,
     /// Whether it is the tenant's [primary](CatalogWriter::make_primary) domain.
     pub primary: bool,
 }
 
 impl Binding {
-    /// A name that routes, or waits for its challenge.
+    /// Makes a binding that routes, or a claim with a challenge.
     pub fn new(name: Name, pending: Option<Challenge>) -> Self {
         Self {
             name,

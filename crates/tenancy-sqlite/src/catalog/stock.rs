@@ -146,17 +146,17 @@ impl SqliteCatalog {
 
     /// Who may take from the stock waits for the disk, so nobody asks it in vain.
     pub(super) fn look_into_stock(&self, new: &mut [NewTenant]) -> Result<(), CatalogError> {
-        if new.iter().all(|new| new.from_stock.is_none()) {
+        if new.iter().all(|new| new.from_warm_pool.is_none()) {
             return Ok(());
         }
         self.read(|connection| {
             let sql = "SELECT 1 FROM stock WHERE fingerprint = ?1 AND ready = 1";
             let mut find = connection.prepare_cached(sql)?;
             for new in new {
-                if let Some(from) = &new.from_stock
+                if let Some(from) = &new.from_warm_pool
                     && !find.exists([&from.fingerprint])?
                 {
-                    new.from_stock = None;
+                    new.from_warm_pool = None;
                 }
             }
             Ok(())
@@ -214,7 +214,7 @@ fn waiting(row: &Row<'_>) -> Result<Option<Waiting>> {
 
 #[cfg(test)]
 mod tests {
-    use tenancy_core::{CatalogWriter, FromStock, TenantStatus};
+    use tenancy_core::{CatalogWriter, FromWarmPool, TenantStatus};
 
     use super::*;
 
@@ -247,7 +247,7 @@ mod tests {
         let mut new = NewTenant::new("acme".parse()?);
         new.status = TenantStatus::Provisioning;
         assert_eq!(Synced::of(&[new.clone()]), Synced::WithTheNext);
-        new.from_stock = Some(FromStock {
+        new.from_warm_pool = Some(FromWarmPool {
             fingerprint: "like this".into(),
             status: TenantStatus::Provisioning,
         });
@@ -270,7 +270,7 @@ mod tests {
         assert_ne!(begin(&catalog, 1, -1), begun);
         catalog.end_stock(&places, &by)?;
         let mut new = [NewTenant::new("acme".parse()?)];
-        new[0].from_stock = Some(FromStock {
+        new[0].from_warm_pool = Some(FromWarmPool {
             fingerprint: "".into(),
             status: TenantStatus::Active,
         });

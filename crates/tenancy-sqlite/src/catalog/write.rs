@@ -78,8 +78,9 @@ impl Synced {
     /// that makes it active carries both to the disk, so a create waits once less. A file
     /// of the stock would be taken a second time.
     pub(super) fn of(new: &[NewTenant]) -> Self {
-        let is_begun =
-            |new: &NewTenant| new.from_stock.is_none() && new.status == TenantStatus::Provisioning;
+        let is_begun = |new: &NewTenant| {
+            new.from_warm_pool.is_none() && new.status == TenantStatus::Provisioning
+        };
         match new.iter().all(is_begun) {
             true => Self::WithTheNext,
             false => Self::Now,
@@ -338,7 +339,7 @@ impl<'w> Write<'w> {
         row = row.placement(new.placement).attributes(new.attributes);
         let (epoch, mut schema) = (self.next_epoch(&id)?, new.schema);
         // The files in stock are of first incarnations, by their names.
-        if let Some(from) = new.from_stock.filter(|_| epoch == Epoch::FIRST)
+        if let Some(from) = new.from_warm_pool.filter(|_| epoch == Epoch::FIRST)
             && let Some(taken) = self.take_from_stock(&from.fingerprint)?
         {
             row = row.status(from.status).placement(taken.placement);
