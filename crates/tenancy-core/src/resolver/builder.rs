@@ -239,12 +239,12 @@ impl ResolverBuilder {
                 None => hosts.add_central(&configured_host(central)?),
             }
         }
-        let label = |label: &Box<str>| {
+        let label = |label: &str| {
             TenantId::new(label).map_err(|_| InvalidResolver::Reserved {
                 label: quote(label),
             })
         };
-        let reserved: Result<Vec<_>, _> = self.reserved.iter().map(label).collect();
+        let reserved: Result<Vec<_>, _> = self.reserved.iter().map(|text| label(text)).collect();
         hosts.reserved = Arc::new(Reserved::new(reserved?));
         Ok(hosts)
     }
