@@ -1,6 +1,6 @@
-//! Connections in async code: the task waits for a seat, which takes no thread; opening
-//! it and a connection's calls block, so both happen on a thread that may block. The
-//! request's scope goes along; no task and no thread has one unless it enters it.
+//! Connections in async code: a task waits for a seat, which holds no thread. Opening the seat and the calls
+//! of a connection block, so both happen on a thread that may block. The blocking thread enters the scope of
+//! the request again.
 //!
 //! `cargo run -p tenancy-pool --example async_checkout`
 
@@ -41,8 +41,8 @@ impl Driver for Files {
 
 type Failed = Box<dyn Error + Send + Sync>;
 
-/// Does `work` with a connection of the tenant that is current, on a thread that may
-/// block. The tenant is current there too, and until `work` is done.
+/// Runs `work` with a connection of the current tenant, on a thread that may block. The tenant is current
+/// there until `work` has ended.
 async fn with_connection<T: Send + 'static>(
     pools: &TenantPools<Files>,
     work: impl FnOnce(&mut Connection<Files>) -> T + Send + 'static,
@@ -58,7 +58,7 @@ async fn with_connection<T: Send + 'static>(
     done.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
 }
 
-/// What a request does: it is never told whose it is.
+/// Serves a request, without naming its tenant.
 async fn note(pools: TenantPools<Files>, text: String) -> Result<u32, Failed> {
     let count = with_connection(&pools, move |connection| {
         connection.execute("INSERT INTO notes VALUES (?1)", [text])?;
@@ -67,7 +67,7 @@ async fn note(pools: TenantPools<Files>, text: String) -> Result<u32, Failed> {
     Ok(count.await??)
 }
 
-/// Ten requests of each of three tenants, all at once.
+/// Serves ten requests of each of three tenants, all at once.
 pub fn main() -> Result<(), Failed> {
     let root = tempfile::tempdir()?;
     let files = Files {
@@ -80,7 +80,7 @@ pub fn main() -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
     for id in ["acme", "beta", "gamma"] {
         let tenant = Tenant::builder(id.parse()?).build()?;
-        // `attach` makes the tenant current during every poll, wherever it is polled.
+        // `attach` makes the tenant current during every poll, on any thread.
         let requests = (0..10).map(|n| tenant.attach(note(pools.clone(), format!("{id} {n}"))));
         let tasks: Vec<_> = requests.map(|request| runtime.spawn(request)).collect();
         let mut seen = Vec::new();

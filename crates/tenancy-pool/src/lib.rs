@@ -1,11 +1,18 @@
 //! A bounded pool of connections per tenant, under one strict bound for all tenants, over any `r2d2`
 //! manager.
 //!
+//! - A [`Driver`] connects to a tenant's database; any r2d2 manager makes one.
+//! - [`TenantPools`], built by a [`Builder`], checks connections out; a [`TenantPool`] is a handle to the
+//!   pool of one tenant.
+//! - A [`Checkout`] is a connection in use. A [`Seat`] is the right to open one, which async code waits for
+//!   without a thread.
+//! - A [`CheckoutError`] names the tenant, the fact and the remedy.
+//!
 //! ```
 //! use tenancy_core::Tenant;
-//! use tenancy_pool::{Connection, Driver, DriverError, TenantPools};
+//! use tenancy_pool::{Driver, TenantPools};
 //!
-//! /// Connects to a list of words in memory.
+//! /// A driver whose connections are lists of words in memory.
 //! struct Memory;
 //! struct Words;
 //!
@@ -39,8 +46,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! There is no connection without a tenant, so nothing runs in the wrong database
-//! by default:
+//! Every check-out names its tenant, so no statement runs in another tenant's database by default:
 //!
 //! ```
 //! # use tenancy_pool::{Checkout, Driver, TenantPools};
@@ -55,6 +61,11 @@
 //! let connection = pools.checkout();
 //! # }
 //! ```
+//!
+//! The crate starts no thread, except one that keeps deadlines once async code waits for a seat. Expiry and
+//! maintenance are due at [`TenantPools::reap`], which the application calls every few seconds.
+
+#![deny(missing_docs)]
 
 mod builder;
 mod checkout;

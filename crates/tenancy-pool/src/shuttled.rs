@@ -1,7 +1,7 @@
 //! Scenarios for the model checker: `scripts/shuttle` runs each in many schedules.
 //!
-//! A deadline under a minute is a coin there, one over it never comes: who waits for
-//! ever is reported as a deadlock.
+//! A deadline under a minute is random there, a longer one never passes: a wait for ever is reported as a
+//! deadlock.
 
 mod seats;
 
@@ -15,14 +15,14 @@ use tenancy_core::{Clock, Epoch, Event, Observer, Tenant};
 
 use crate::{Builder, CheckoutError, Descriptors, Driver, Eviction, TenantPools};
 
-/// Counts what is open, and checks the bound at every connect.
+/// A driver that counts open connections, and checks the bound at every connect.
 #[derive(Clone)]
 struct Counted {
     live: Arc<AtomicU32>,
     max: u32,
-    /// Of the attempts to connect, these fail.
+    /// The number of connects that fail from now on.
     fails: Arc<AtomicU32>,
-    /// So many are at work for "a".
+    /// The number of upkeep calls for "a" that run.
     upkeeps: Arc<AtomicU32>,
 }
 
@@ -78,7 +78,7 @@ impl Driver for Counted {
         Eviction::NeedsUpkeep
     }
 
-    /// Opens what it needs itself, beside the bound.
+    /// Stands for upkeep that opens connections beside the bound.
     fn upkeep(&self, tenant: &Tenant) -> Result<(), std::io::Error> {
         let counted = u32::from(tenant.id().as_str() == "a");
         self.upkeeps.fetch_add(counted, Ordering::SeqCst);
@@ -93,9 +93,9 @@ impl Driver for Counted {
     }
 }
 
-/// Never comes.
+/// A time-out that never passes.
 const NEVER: Duration = Duration::from_secs(3600);
-/// May come at any time.
+/// A time-out that passes at any time.
 const SOON: Duration = Duration::from_secs(1);
 
 const SCHEDULES: usize = 2_000;
@@ -144,7 +144,7 @@ impl World {
         thread::spawn(move || work(&world))
     }
 
-    /// Uses a connection; says whether it got one.
+    /// Uses a connection; returns whether it got one.
     fn use_one(&self, id: &str, epoch: u64, timeout: Duration) -> bool {
         match self.pools.checkout_timeout(&tenant(id, epoch), timeout) {
             Ok(_out) => {
@@ -158,16 +158,16 @@ impl World {
         }
     }
 
-    fn at_rest(&self) {
+    fn check_idle(&self) {
         let stats = self.pools.stats();
-        let rest = (
+        let busy = (
             stats.out,
             stats.opening,
             stats.closing,
             stats.waiting,
             stats.tickets,
         );
-        assert_eq!(rest, (0, 0, 0, 0, 0), "{stats:?}");
+        assert_eq!(busy, (0, 0, 0, 0, 0), "{stats:?}");
         assert_eq!(stats.idle, self.driver.live.load(Ordering::SeqCst));
     }
 }
@@ -189,7 +189,7 @@ fn all(threads: impl IntoIterator<Item = thread::JoinHandle<()>>) {
     }
 }
 
-/// Threads that each use one connection of a tenant, once or often.
+/// Starts threads that each use a connection of a tenant, once or repeatedly.
 fn users(
     world: &Arc<World>,
     users: &[(&'static str, Duration, usize)],
@@ -212,7 +212,7 @@ fn shuttle_no_wake_up_is_lost() {
             &world,
             &[("a", NEVER, 2), ("a", NEVER, 2), ("a", NEVER, 1)],
         ));
-        world.at_rest();
+        world.check_idle();
     });
 }
 
@@ -227,7 +227,7 @@ fn shuttle_a_timed_out_waiter_wakes_the_next() {
             ("a", NEVER, 1),
         ];
         all(users(&world, &who));
-        world.at_rest();
+        world.check_idle();
     });
 }
 
@@ -239,7 +239,7 @@ fn shuttle_hand_offs_are_in_order() {
             &world,
             &[("a", NEVER, 2), ("a", NEVER, 1), ("a", SOON, 1)],
         ));
-        world.at_rest();
+        world.check_idle();
     });
 }
 
@@ -251,7 +251,7 @@ fn shuttle_tenants_evict_each_other() {
             &world,
             &[("a", NEVER, 2), ("b", NEVER, 2), ("c", NEVER, 1)],
         ));
-        world.at_rest();
+        world.check_idle();
     });
 }
 
@@ -266,7 +266,7 @@ fn shuttle_a_ticket_that_times_out_blocks_no_other() {
             ("d", NEVER, 1),
         ];
         all(users(&world, &who));
-        world.at_rest();
+        world.check_idle();
     });
 }
 
@@ -278,7 +278,7 @@ fn shuttle_a_failed_connect_wakes_the_next() {
             &world,
             &[("a", NEVER, 1), ("a", NEVER, 2), ("b", NEVER, 1)],
         ));
-        world.at_rest();
+        world.check_idle();
     });
 }
 
@@ -292,7 +292,7 @@ fn shuttle_a_backoff_strands_no_waiter() {
         let out = world.pools.checkout(&tenant("a", 1));
         let out = out.expect("a connection");
         world.driver.fails.store(1, Ordering::SeqCst);
-        // One connection is out all the time: only another can serve them.
+        // One connection is out all the time: only another one can serve them.
         let who = [("a", NEVER, 1), ("a", NEVER, 1), ("a", SOON, 1)];
         let mut threads = users(&world, &who);
         threads.push(world.spawn(move |world| {
@@ -303,7 +303,7 @@ fn shuttle_a_backoff_strands_no_waiter() {
         }));
         all(threads);
         drop(out);
-        world.at_rest();
+        world.check_idle();
     });
 }
 
@@ -314,13 +314,13 @@ fn shuttle_close_leaves_no_connection() {
         let mut threads = users(&world, &[("a", NEVER, 2), ("a", NEVER, 1)]);
         threads.push(world.spawn(|world| {
             let id = tenant("a", 1).id().clone();
-            world.pools.close(&id, NEVER).expect("it ends");
+            world.pools.close(&id, NEVER).expect("the close ends");
             assert_eq!(world.driver.live.load(Ordering::SeqCst), 0);
             thread::yield_now();
             assert_eq!(world.driver.live.load(Ordering::SeqCst), 0);
         }));
         all(threads);
-        world.at_rest();
+        world.check_idle();
     });
 }
 
@@ -332,14 +332,14 @@ fn shuttle_a_tenant_closed_twice_is_reopened() {
         for _ in 0..2 {
             threads.push(world.spawn(|world| {
                 let id = tenant("a", 1).id().clone();
-                world.pools.close(&id, NEVER).expect("it ends");
+                world.pools.close(&id, NEVER).expect("the close ends");
             }));
         }
         all(threads);
         assert!(!world.use_one("a", 1, NEVER), "it is closed");
         assert!(world.pools.reopen(tenant("a", 1).id()));
         assert!(world.use_one("a", 1, NEVER));
-        world.at_rest();
+        world.check_idle();
     });
 }
 
@@ -357,8 +357,8 @@ fn shuttle_a_raised_epoch_strands_no_waiter() {
                 .mark(tenant("a", 2).id(), tenant("a", 2).epoch())
         }));
         all(threads);
-        world.at_rest();
-        assert!(!world.use_one("a", 1, NEVER), "it has passed");
+        world.check_idle();
+        assert!(!world.use_one("a", 1, NEVER), "the epoch has passed");
     });
 }
 
@@ -372,7 +372,7 @@ fn shuttle_check_outs_during_idle_maintenance_are_served() {
             world.pools.reap();
         }));
         all(threads);
-        world.at_rest();
+        world.check_idle();
     });
 }
 
@@ -384,11 +384,11 @@ fn shuttle_close_waits_for_idle_maintenance() {
         threads.push(world.spawn(|world| assert_eq!(world.pools.reap(), 0)));
         threads.push(world.spawn(|world| {
             let id = tenant("a", 1).id().clone();
-            world.pools.close(&id, NEVER).expect("it ends");
+            world.pools.close(&id, NEVER).expect("the close ends");
             assert_eq!(world.driver.live.load(Ordering::SeqCst), 0);
         }));
         all(threads);
-        world.at_rest();
+        world.check_idle();
     });
 }
 
@@ -403,13 +403,13 @@ fn shuttle_close_waits_for_upkeep_and_is_woken() {
         }));
         threads.push(world.spawn(|world| {
             let id = tenant("a", 1).id().clone();
-            world.pools.close(&id, NEVER).expect("it ends");
+            world.pools.close(&id, NEVER).expect("the close ends");
             assert_eq!(world.driver.upkeeps.load(Ordering::SeqCst), 0);
             thread::yield_now();
             assert_eq!(world.driver.upkeeps.load(Ordering::SeqCst), 0);
         }));
         all(threads);
-        world.at_rest();
+        world.check_idle();
     });
 }
 
@@ -420,7 +420,7 @@ fn shuttle_close_all_leaves_no_connection() {
         let mut threads = users(&world, &[("a", NEVER, 2), ("a", SOON, 1), ("b", NEVER, 1)]);
         for _ in 0..2 {
             threads.push(world.spawn(|world| {
-                world.pools.close_all(NEVER).expect("it ends");
+                world.pools.close_all(NEVER).expect("the close ends");
                 let order = Ordering::SeqCst;
                 assert_eq!(world.driver.live.load(order), 0);
                 thread::yield_now();
@@ -428,7 +428,7 @@ fn shuttle_close_all_leaves_no_connection() {
             }));
         }
         all(threads);
-        world.at_rest();
+        world.check_idle();
         assert!(!world.use_one("c", 1, NEVER), "everything is closed");
     });
 }
@@ -449,7 +449,7 @@ fn shuttle_a_released_slot_strands_no_waiter() {
         }));
         all(threads);
         world.pools.reap();
-        world.at_rest();
-        assert!(world.use_one("a", 2, NEVER), "it is made again");
+        world.check_idle();
+        assert!(world.use_one("a", 2, NEVER), "it was created again");
     });
 }

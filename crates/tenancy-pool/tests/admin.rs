@@ -1,4 +1,4 @@
-//! Closing, reopening, forgetting, epochs, ages and the current tenant.
+//! Close, reopen, forget, epochs, ages and the current tenant.
 
 use std::time::{Duration, Instant};
 
@@ -16,11 +16,11 @@ fn close_waits_for_connections_that_are_out() {
     let driver = OkDriver();
     let pools = pools(&driver, 4, 4);
     let acme = tenant("acme");
-    let (told, holds) = std::sync::mpsc::channel();
+    let (ready, holds) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
         let holder = scope.spawn(|| {
             let _out = pools.checkout(&acme).expect("a connection");
-            told.send(()).expect("somebody listens");
+            ready.send(()).expect("the other end is there");
             std::thread::sleep(SHORT);
         });
         holds.recv().expect("it holds one");
@@ -223,7 +223,7 @@ fn a_check_out_is_refused_while_another_tenant_is_current() {
     let driver = OkDriver();
     let pools = pools(&driver, 4, 4);
     let (acme, beta) = (tenant("acme"), tenant("beta"));
-    let scope = acme.enter().expect("nobody is current");
+    let scope = acme.enter().expect("no tenant is current");
     let handle = pools.handle(&beta);
     for refused in [
         pools.checkout(&beta).map(drop),
@@ -234,7 +234,7 @@ fn a_check_out_is_refused_while_another_tenant_is_current() {
     }
     assert_eq!(pools.checkout_current().expect("acme's").tenant, acme);
     drop(scope);
-    let refused = pools.checkout_current().expect_err("nobody is current");
+    let refused = pools.checkout_current().expect_err("no tenant is current");
     assert!(matches!(refused, CheckoutError::NoTenant));
     assert_eq!(pools.checkout(&beta).expect("a connection").tenant, beta);
 }
@@ -284,7 +284,7 @@ fn idle_connections_of_a_retiring_tenant_are_reaped() {
         drop(pools.checkout(&acme).expect("a connection"));
         drop(pools.checkout(&beta).expect("a connection"));
     };
-    // Who was never seen is not remembered.
+    // A tenant that was never seen gets no slot.
     changed(TenantStatus::Retiring);
     use_both();
     assert_eq!(pools.reap(), 0);
@@ -329,7 +329,7 @@ fn surplus_connections_are_closed_when_a_tenants_bound_is_lowered() {
     assert_eq!((driver.world.live(), pools.stats().idle), (1, 1));
     let _one = pools.checkout(&wide).expect("the one that may be");
     let refused = pools.checkout_timeout(&wide, Duration::ZERO);
-    assert!(refused.is_err(), "a second one was lent");
+    assert!(refused.is_err(), "a second one was checked out");
     assert_eq!(pools.reap(), 0);
 }
 
@@ -366,7 +366,7 @@ fn a_bound_lowered_during_an_open_keeps_no_surplus() {
 #[test]
 fn suspended_time_counts_for_ages() {
     let clock = Clock::manual();
-    // It has been suspended before.
+    // The machine was suspended before.
     clock.suspend(Duration::from_secs(5000));
     let driver = OkDriver();
     let pools = pools_with(&driver, 4, 4, |builder| {

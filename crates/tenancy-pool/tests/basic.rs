@@ -1,4 +1,4 @@
-//! What everybody does with the pools.
+//! The common uses of the pools.
 
 use std::time::Duration;
 

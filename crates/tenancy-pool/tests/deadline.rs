@@ -42,7 +42,7 @@ fn no_connection_is_opened_after_a_close_past_the_deadline() {
         (stats.open, driver.world.live(), driver.attempts()),
         (0, 0, 1)
     );
-    // Not as a failure: the next one tries at once, and zero waits for nobody but itself.
+    // It begins no backoff: the next check-out connects at once, and does not wait for others.
     drop(
         pools
             .checkout_timeout(&tenant("beta"), PLENTY)
@@ -97,7 +97,7 @@ fn no_database_is_prepared_after_a_connect_past_the_deadline() {
         .checkout_timeout(&tenant("acme"), PLENTY)
         .expect("at once");
     assert_eq!(locked(&driver.world.prepared).len(), 1);
-    // Prepared as it is, a connection that comes late is lent.
+    // A connection that is prepared already is checked out, however late.
     slow.store(40, Ordering::Relaxed);
     drop(
         pools

@@ -1,4 +1,4 @@
-//! What observers are told, and when.
+//! The events that observers get, and their order.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,20 +7,20 @@ use tenancy_core::Event;
 
 use crate::util::*;
 
-/// Writes down what it is told.
-type Told = Arc<Mutex<Vec<String>>>;
+/// An observer that records events.
+type Events = Arc<Mutex<Vec<String>>>;
 
-/// Pools of at most one connection that tell everything to a list.
-fn told(driver: &Fake, long_wait: Duration) -> (tenancy_pool::TenantPools<Fake>, Told) {
-    let told = Told::default();
-    let list = told.clone();
+/// Pools of at most one connection whose events are recorded in a list.
+fn observed(driver: &Fake, long_wait: Duration) -> (tenancy_pool::TenantPools<Fake>, Events) {
+    let events = Events::default();
+    let list = events.clone();
     let observer = move |event: &Event<'_>| {
         let text = match event {
             Event::Opening { tenant } => format!("opening {}", tenant.id()),
             Event::Opened { tenant, .. } => format!("opened {}", tenant.id()),
             Event::OpenFailed { tenant, error } => format!("failed {}: {error}", tenant.id()),
             Event::IdleMaintenanceFailed { tenant, error } => {
-                format!("no rest {}: {error}", tenant.id())
+                format!("not maintained {}: {error}", tenant.id())
             }
             Event::Closing { tenant } => format!("closing {}", tenant.id()),
             Event::Closed { tenant } => format!("closed {}", tenant.id()),
@@ -34,13 +34,13 @@ fn told(driver: &Fake, long_wait: Duration) -> (tenancy_pool::TenantPools<Fake>,
     let pools = pools_with(driver, 1, 1, |builder| {
         builder.observer(Arc::new(observer)).long_wait(long_wait)
     });
-    (pools, told)
+    (pools, events)
 }
 
 #[test]
 fn observers_are_notified_before_and_after_opens_and_closes() {
     let driver = OkDriver();
-    let (pools, told) = told(&driver, Duration::from_secs(60));
+    let (pools, events) = observed(&driver, Duration::from_secs(60));
     let use_one = |id| drop(pools.checkout(&tenant(id)).expect("a connection"));
     use_one("acme");
     use_one("acme");
@@ -58,36 +58,36 @@ fn observers_are_notified_before_and_after_opens_and_closes() {
         "closing beta",
         "closed beta",
     ];
-    assert_eq!(*locked(&told), wanted);
+    assert_eq!(*locked(&events), wanted);
 }
 
 #[test]
 fn observers_are_notified_of_failures() {
     let driver = FailAfter(0);
-    let (pools, told) = told(&driver, Duration::from_secs(60));
+    let (pools, events) = observed(&driver, Duration::from_secs(60));
     for _ in 0..2 {
         assert!(pools.checkout(&tenant("acme")).is_err());
     }
     let wanted = ["opening acme", "failed acme: no such database"];
-    assert_eq!(*locked(&told), wanted, "a remembered one is not told again");
+    assert_eq!(*locked(&events), wanted, "a backoff emits no event");
 }
 
 #[test]
 fn observers_are_notified_of_long_waits_and_of_the_bound() {
     let driver = OkDriver();
-    let (pools, told) = told(&driver, SHORT);
+    let (pools, events) = observed(&driver, SHORT);
     let out = pools.checkout(&tenant("acme")).expect("a connection");
     let wait = |id| drop(pools.checkout_timeout(&tenant(id), SHORT));
     std::thread::scope(|scope| {
-        // Of its own tenant: others hold nothing that it could have.
+        // Of its own tenant: it could get no connection of another.
         scope.spawn(|| wait("acme")).join().expect("no panic");
         scope.spawn(|| wait("beta")).join().expect("no panic");
         scope.spawn(|| drop(pools.checkout_timeout(&tenant("beta"), Duration::ZERO)));
     });
     drop(out);
-    let told = locked(&told);
+    let events = locked(&events);
     let wanted = ["waited long acme", "bound 1", "waited long beta", "bound 1"];
-    assert_eq!(told[2..6], wanted, "{told:?}");
+    assert_eq!(events[2..6], wanted, "{events:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Evictions: the driver makes the close quick, and what it leaves is done by upkeep.
+//! Evictions: the driver makes the close quick, and upkeep does the work that it leaves.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -11,7 +11,7 @@ use crate::util::*;
 
 type List = Arc<Mutex<Vec<String>>>;
 
-/// Pools by a clock of their own whose evictions leave work, and the list of both.
+/// Pools with a manual clock whose evictions leave work, and the list of evictions and upkeep.
 fn noted(max: u32, per_tenant: u32) -> (TenantPools<Fake>, Fake, Clock, List) {
     let (list, clock) = (List::default(), Clock::manual());
     let (evicts, upkeeps) = (list.clone(), list.clone());
@@ -140,7 +140,7 @@ fn close_waits_for_upkeep_and_is_woken_by_its_end() {
         until("it has begun", || begun.load(Ordering::SeqCst) == 1);
         assert!(pools.close(acme.id(), Duration::ZERO).is_err());
         assert!(!pools.forget(acme.id()), "it is in use");
-        // Others go on meanwhile.
+        // Other tenants are served meanwhile.
         drop(pools.checkout(&tenant("beta")).expect("a connection"));
         let close = scope.spawn(|| pools.close(acme.id(), Duration::from_secs(20)));
         until("it waits", || begun.load(Ordering::SeqCst) == 1);

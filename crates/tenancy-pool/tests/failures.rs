@@ -1,4 +1,4 @@
-//! Those who wait beside a connect that fails.
+//! Waiters beside a connect that fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use crate::util::*;
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// Hangs in its second attempt until it is told to fail, then works.
+/// A driver whose second attempt hangs until it is made to fail; further ones succeed.
 struct Hanging {
     driver: Fake,
     fail: Arc<AtomicBool>,
@@ -32,8 +32,8 @@ impl Hanging {
         Self { driver, fail }
     }
 
-    /// Lets the second connect fail while `waiting` wait beside it, and says how long these
-    /// took from then on. One connection is out all the time.
+    /// Lets the second connect fail beside `waiting` waiters, and returns how long each of them took from
+    /// then on. One connection is out all the time.
     fn waits(&self, pools: &TenantPools<Fake>, acme: &Tenant, waiting: usize) -> Vec<Duration> {
         let _out = pools.checkout(acme).expect("a connection");
         let take = || pools.checkout_timeout(acme, LONG).map(drop);

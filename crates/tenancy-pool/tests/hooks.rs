@@ -1,4 +1,4 @@
-//! A driver's `on_checkout` and `on_return`: with which connections, and what a refusal costs.
+//! A driver's `on_checkout` and `on_return`: the connections that they get, and the effect of their errors.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,18 +13,18 @@ type List = Arc<Mutex<Vec<String>>>;
 
 fn noted() -> (Fake, List) {
     let list = List::default();
-    let (lends, returns, rests) = (list.clone(), list.clone(), list.clone());
+    let (checkouts, returns, maintained) = (list.clone(), list.clone(), list.clone());
     let driver = OkDriver()
-        .lending(move |conn| {
-            locked(&lends).push(format!("lend {}", conn.serial));
+        .checking_out(move |conn| {
+            locked(&checkouts).push(format!("checkout {}", conn.serial));
             Ok(())
         })
         .returning(move |conn| {
             locked(&returns).push(format!("return {}", conn.serial));
             Ok(())
         })
-        .resting(move |conn| {
-            locked(&rests).push(format!("rest {}", conn.serial));
+        .maintaining(move |conn| {
+            locked(&maintained).push(format!("maintain {}", conn.serial));
             Ok(())
         });
     (driver, list)
@@ -52,19 +52,23 @@ fn hooks_run_at_every_check_out_and_return() {
         until("it waits", || pools.stats().waiting == 1);
         drop(out);
     });
-    let wanted = ["lend 0", "return 0"];
+    let wanted = ["checkout 0", "return 0"];
     assert_eq!(*locked(&list), wanted.repeat(7));
     locked(&list).clear();
     clock.advance(Duration::from_secs(60));
     pools.reap();
-    assert_eq!(*locked(&list), ["rest 0"], "a rest is no check-out");
+    assert_eq!(
+        *locked(&list),
+        ["maintain 0"],
+        "idle maintenance is no check-out"
+    );
 }
 
 #[test]
 fn a_connection_rejected_at_its_check_out_is_closed() {
     let refuse = Arc::new(AtomicUsize::new(0));
     let left = refuse.clone();
-    let driver = OkDriver().lending(move |_| match left.load(Ordering::Relaxed) {
+    let driver = OkDriver().checking_out(move |_| match left.load(Ordering::Relaxed) {
         0 => Ok(()),
         1 => Err(NoDatabase),
         _ => std::panic::resume_unwind(Box::new("planned")),
@@ -86,8 +90,8 @@ fn a_connection_rejected_at_its_check_out_is_closed() {
                     matches!(refused, CheckoutError::Rejected { .. }),
                     "{refused}"
                 );
-                let told = "a connection to tenant acme was rejected by its driver and closed: no such database";
-                assert_eq!(refused.to_string(), told, "whether it was open or not");
+                let text = "a connection to tenant acme was rejected by its driver and closed: no such database";
+                assert_eq!(refused.to_string(), text, "whether it was open or not");
                 assert_eq!((driver.world.live(), pools.stats().open), (0, 0));
             }
         }
@@ -116,5 +120,5 @@ fn a_broken_connection_is_not_reset() {
     let (driver, list) = noted();
     let pools = pools(&driver, 4, 4);
     pools.checkout(&tenant("acme")).expect("one").broken = true;
-    assert_eq!(*locked(&list), ["lend 0"]);
+    assert_eq!(*locked(&list), ["checkout 0"]);
 }

@@ -1,4 +1,4 @@
-//! Idle connections rest: when, how often, and who meets them there.
+//! Idle maintenance: its time, its order, and check-outs during it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -11,23 +11,23 @@ use crate::util::*;
 
 const AFTER: Duration = Duration::from_secs(5);
 
-/// Pools by a clock of their own, and the serial numbers of what rested.
-fn rested(max: u32, per_tenant: u32) -> (TenantPools<Fake>, Clock, Arc<Mutex<Vec<u64>>>) {
-    let (clock, rested) = (Clock::manual(), Arc::<Mutex<Vec<_>>>::default());
-    let list = rested.clone();
-    let driver = OkDriver().resting(move |conn| {
+/// Pools with a manual clock, and the serial numbers of maintained connections.
+fn maintained(max: u32, per_tenant: u32) -> (TenantPools<Fake>, Clock, Arc<Mutex<Vec<u64>>>) {
+    let (clock, maintained) = (Clock::manual(), Arc::<Mutex<Vec<_>>>::default());
+    let list = maintained.clone();
+    let driver = OkDriver().maintaining(move |conn| {
         locked(&list).push(conn.serial);
         Ok(())
     });
     let pools = pools_with(&driver, max, per_tenant, |builder| {
         builder.clock(clock.clone())
     });
-    (pools, clock, rested)
+    (pools, clock, maintained)
 }
 
 #[test]
 fn a_connection_is_maintained_once_until_it_is_used_again() {
-    let (pools, clock, rested) = rested(4, 4);
+    let (pools, clock, maintained) = maintained(4, 4);
     let acme = tenant("acme");
     for (advance, use_it, times) in [
         (0, true, 0),
@@ -45,7 +45,7 @@ fn a_connection_is_maintained_once_until_it_is_used_again() {
         }
         assert_eq!(pools.reap(), 0);
         let row = (advance, use_it, times);
-        assert_eq!(locked(&rested).len(), times, "{row:?}");
+        assert_eq!(locked(&maintained).len(), times, "{row:?}");
     }
     let stats = pools.stats();
     assert_eq!((stats.idle, stats.out, stats.counters.checkouts), (1, 0, 3));
@@ -53,7 +53,7 @@ fn a_connection_is_maintained_once_until_it_is_used_again() {
 
 #[test]
 fn idle_maintenance_is_no_use() {
-    let (pools, clock, rested) = rested(3, 3);
+    let (pools, clock, maintained) = maintained(3, 3);
     let ids = ["acme", "beta", "corp"];
     for id in ids {
         drop(pools.checkout(&tenant(id)).expect("a connection"));
@@ -61,13 +61,13 @@ fn idle_maintenance_is_no_use() {
     }
     // Acme has been idle for 6 s, beta for 4.
     pools.reap();
-    assert_eq!(*locked(&rested), [0]);
+    assert_eq!(*locked(&maintained), [0]);
     drop(pools.checkout(&tenant("dune")).expect("in acme's place"));
     let idle = |id| pools.tenant_stats(tenant(id).id()).map(|stats| stats.idle);
     assert_eq!(ids.map(idle), [Some(0), Some(1), Some(1)]);
     clock.advance(Duration::from_secs(2));
     pools.reap();
-    assert_eq!(*locked(&rested), [0, 1]);
+    assert_eq!(*locked(&maintained), [0, 1]);
     // Its time to expire goes on.
     clock.advance(Duration::from_secs(594));
     assert_eq!((pools.reap(), idle("beta")), (1, Some(0)));
@@ -75,7 +75,7 @@ fn idle_maintenance_is_no_use() {
 
 #[test]
 fn idle_maintenance_keeps_the_order_of_use() {
-    let (pools, clock, rested) = rested(4, 4);
+    let (pools, clock, maintained) = maintained(4, 4);
     let acme = tenant("acme");
     let (first, last) = (pools.checkout(&acme), pools.checkout(&acme));
     let serial = last.as_ref().expect("a connection").serial;
@@ -83,13 +83,13 @@ fn idle_maintenance_keeps_the_order_of_use() {
     clock.advance(AFTER);
     drop(last);
     pools.reap();
-    assert_eq!(*locked(&rested), [0]);
+    assert_eq!(*locked(&maintained), [0]);
     assert_eq!(pools.checkout(&acme).expect("a connection").serial, serial);
 }
 
 #[test]
 fn a_round_of_idle_maintenance_is_bounded() {
-    let (pools, clock, rested) = rested(40, 1);
+    let (pools, clock, maintained) = maintained(40, 1);
     for n in 0..40 {
         drop(pools.checkout(&tenant(&format!("t{n}"))).expect("one"));
     }
@@ -97,15 +97,15 @@ fn a_round_of_idle_maintenance_is_bounded() {
     for sum in [32, 40, 40] {
         pools.reap();
         let all: Vec<u64> = (0..sum).collect();
-        assert_eq!(*locked(&rested), all, "by how long they are idle");
+        assert_eq!(*locked(&maintained), all, "by how long they are idle");
     }
 }
 
-/// Pools whose rests begin at once and last until they are told to end.
-fn resting(max: u32, per_tenant: u32) -> (TenantPools<Fake>, Fake, mpsc::Sender<()>) {
+/// Pools whose maintenance begins at once and lasts until it is ended by a message.
+fn maintaining(max: u32, per_tenant: u32) -> (TenantPools<Fake>, Fake, mpsc::Sender<()>) {
     let (end, ends) = mpsc::channel();
     let ends = Mutex::new(ends);
-    let driver = OkDriver().resting(move |_| {
+    let driver = OkDriver().maintaining(move |_| {
         let _ = locked(&ends).recv();
         Ok(())
     });
@@ -119,17 +119,17 @@ fn resting(max: u32, per_tenant: u32) -> (TenantPools<Fake>, Fake, mpsc::Sender<
 #[test]
 fn a_check_out_during_idle_maintenance_opens_another_connection_or_waits() {
     for per_tenant in [2, 1] {
-        let (pools, driver, end) = resting(4, per_tenant);
+        let (pools, driver, end) = maintaining(4, per_tenant);
         let acme = tenant("acme");
         std::thread::scope(|scope| {
             scope.spawn(|| pools.reap());
-            until("it rests", || pools.stats().out == 1);
+            until("it is being maintained", || pools.stats().out == 1);
             let comes = scope.spawn(|| pools.checkout(&acme).map(|out| out.serial));
             match per_tenant {
                 1 => until("it waits", || pools.stats().waiting == 1),
                 _ => until("it has opened", || driver.world.opened() == 2),
             }
-            end.send(()).expect("it rests");
+            end.send(()).expect("it is being maintained");
             drop(end);
             let serial = comes.join().expect("no panic").expect("a connection");
             assert_eq!(serial, u64::from(per_tenant - 1), "of {per_tenant}");
@@ -140,10 +140,10 @@ fn a_check_out_during_idle_maintenance_opens_another_connection_or_waits() {
 
 #[test]
 fn another_tenant_waits_for_the_end_of_idle_maintenance() {
-    let (pools, _, end) = resting(1, 1);
+    let (pools, _, end) = maintaining(1, 1);
     std::thread::scope(|scope| {
         scope.spawn(|| pools.reap());
-        until("it rests", || pools.stats().out == 1);
+        until("it is being maintained", || pools.stats().out == 1);
         let comes = scope.spawn(|| pools.checkout(&tenant("beta")).map(drop));
         until("it waits", || pools.stats().tickets == 1);
         drop(end);
@@ -153,12 +153,12 @@ fn another_tenant_waits_for_the_end_of_idle_maintenance() {
 
 #[test]
 fn a_time_out_names_idle_maintenance() {
-    let (pools, _, end) = resting(1, 1);
+    let (pools, _, end) = maintaining(1, 1);
     std::thread::scope(|scope| {
         scope.spawn(|| pools.reap());
-        until("it rests", || pools.stats().out == 1);
+        until("it is being maintained", || pools.stats().out == 1);
         let late = pools.checkout_timeout(&tenant("acme"), Duration::ZERO);
-        let late = late.expect_err("it rests").to_string();
+        let late = late.expect_err("it is being maintained").to_string();
         assert!(late.contains("the pools, for idle maintenance"), "{late}");
         let idle = pools.try_checkout(&tenant("acme")).expect("not refused");
         assert!(idle.is_none());
@@ -169,11 +169,11 @@ fn a_time_out_names_idle_maintenance() {
 
 #[test]
 fn close_waits_for_idle_maintenance() {
-    let (pools, driver, end) = resting(4, 4);
+    let (pools, driver, end) = maintaining(4, 4);
     let acme = tenant("acme");
     std::thread::scope(|scope| {
         scope.spawn(|| pools.reap());
-        until("it rests", || pools.stats().out == 1);
+        until("it is being maintained", || pools.stats().out == 1);
         assert!(pools.close(acme.id(), Duration::ZERO).is_err());
         let close = scope.spawn(|| pools.close(acme.id(), Duration::from_secs(20)));
         drop(end);
@@ -187,7 +187,7 @@ fn failed_or_panicked_idle_maintenance_closes_the_connection() {
     for panics in [false, true] {
         let failed = Arc::new(AtomicUsize::new(0));
         let count = failed.clone();
-        let driver = OkDriver().resting(move |_| match panics {
+        let driver = OkDriver().maintaining(move |_| match panics {
             true => std::panic::resume_unwind(Box::new("planned")),
             false => Err(NoDatabase),
         });
@@ -212,9 +212,9 @@ fn failed_or_panicked_idle_maintenance_closes_the_connection() {
 fn a_driver_that_waits_for_its_own_idle_maintenance_is_refused() {
     let kept = Arc::new(Mutex::new(None::<TenantPools<Fake>>));
     let asks = kept.clone();
-    let told = Arc::new(AtomicUsize::new(0));
-    let stuck = told.clone();
-    let driver = OkDriver().resting(move |_| {
+    let refused = Arc::new(AtomicUsize::new(0));
+    let stuck = refused.clone();
+    let driver = OkDriver().maintaining(move |_| {
         let pools = locked(&asks).clone().expect("they are there");
         let refused = pools.checkout(&tenant("acme")).map(drop);
         let is_stuck = matches!(refused, Err(CheckoutError::WouldDeadlock { .. }));
@@ -227,6 +227,6 @@ fn a_driver_that_waits_for_its_own_idle_maintenance_is_refused() {
     *locked(&kept) = Some(pools.clone());
     drop(pools.checkout(&tenant("acme")).expect("a connection"));
     pools.reap();
-    assert_eq!(told.load(Ordering::Relaxed), 1);
+    assert_eq!(refused.load(Ordering::Relaxed), 1);
     *locked(&kept) = None;
 }

@@ -1,4 +1,4 @@
-//! Other people's managers: r2d2_sqlite's own, and the async example over it.
+//! The manager of r2d2_sqlite, and the async example over it.
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,7 @@ fn r2d2_sqlites_own_manager_makes_a_driver() {
     let root = tempfile::tempdir().expect("a directory");
     let builder = TenantPools::<Sqlite>::builder().max_connections(2);
     let pools = builder.build(Sqlite(root.path().into())).expect("pools");
-    // Three tenants on two connections: files are closed and opened again on the way.
+    // Three tenants on two connections: files are closed and opened again meanwhile.
     for round in 1..4 {
         for id in ["acme", "beta", "gamma"] {
             let conn = pools.checkout(&tenant(id)).expect("a connection");

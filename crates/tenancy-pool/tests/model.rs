@@ -1,5 +1,5 @@
-//! One thread, and a model that says for every step which connection it gets or why
-//! it gets none: invariants 1–4, 8, 11, 13, 15, 17, 19.
+//! One thread with a model that predicts the connection or the error of every check-out: invariants 1–4, 8,
+//! 11, 13, 15, 17, 19.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +16,7 @@ use crate::util::*;
 const TENANTS: usize = 4;
 const MAX: usize = 4;
 const CAP: usize = 2;
-const REST: u64 = 3_000;
+const MAINTENANCE: u64 = 3_000;
 const IDLE: u64 = 10_000;
 const LIFE: u64 = 25_000;
 const FAILURE: u64 = 100;
@@ -24,9 +24,9 @@ const FAILURE: u64 = 100;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum How {
     ByName,
-    /// By a handle that is kept from the beginning.
+    /// With a handle that is kept from the beginning.
     Kept,
-    /// Only what is idle.
+    /// Only an idle connection.
     Idle,
 }
 
@@ -54,7 +54,7 @@ enum Step {
     Close(usize),
     Reopen(usize),
     Forget(usize),
-    /// A resolver tells that it is no more; if it is made again, then in the next epoch.
+    /// A resolver reports its removal; it is created again in the next epoch.
     Remove(usize),
     Mood(usize, Mood),
     Wait(u64),
@@ -87,7 +87,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What is known of a live connection.
+/// The state of an open connection.
 #[derive(Debug, Clone, Copy)]
 struct Known {
     tenant: usize,
@@ -95,7 +95,7 @@ struct Known {
     born: u64,
     since: u64,
     out: bool,
-    rested: bool,
+    maintained: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -107,7 +107,7 @@ struct Of {
     failing_until: u64,
 }
 
-/// What a check-out ends in.
+/// The end of a check-out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum End {
     Got(u64),
@@ -119,7 +119,7 @@ enum End {
 struct Model {
     now: u64,
     serial: u64,
-    /// By serial number. Idle ones are used again from the last, victims from the first.
+    /// By serial number. The last idle one is used first, the first one is evicted first.
     live: BTreeMap<u64, Known>,
     /// Idle ones, least recently used first.
     lru: Vec<u64>,
@@ -160,11 +160,11 @@ impl Model {
         true
     }
 
-    fn lend(&mut self, serial: u64) -> End {
+    fn check_out(&mut self, serial: u64) -> End {
         self.lru.retain(|other| *other != serial);
         let now = self.now;
         let known = self.live.get_mut(&serial).expect("it lives");
-        (known.out, known.since, known.rested) = (true, now, false);
+        (known.out, known.since, known.maintained) = (true, now, false);
         End::Got(serial)
     }
 
@@ -184,13 +184,13 @@ impl Model {
                 let known = &self.live[serial];
                 known.epoch == epoch && !self.expired(known)
             });
-            return usable.map_or(End::Nothing, |serial| self.lend(serial));
+            return usable.map_or(End::Nothing, |serial| self.check_out(serial));
         }
         self.drop_idle(|known| known.tenant == tenant && known.epoch != epoch);
         while let Some(serial) = mine(self) {
             let known = self.live[&serial];
             if !self.expired(&known) {
-                return self.lend(serial);
+                return self.check_out(serial);
             }
             self.live.remove(&serial);
             self.lru.retain(|other| *other != serial);
@@ -211,8 +211,8 @@ impl Model {
             if self.lru.is_empty() {
                 return End::Refused("would deadlock");
             }
-            let victim = self.lru.remove(0);
-            self.live.remove(&victim);
+            let candidate = self.lru.remove(0);
+            self.live.remove(&candidate);
         }
         self.open(tenant, epoch)
     }
@@ -240,7 +240,7 @@ impl Model {
             born: self.now,
             since: self.now,
             out: true,
-            rested: false,
+            maintained: false,
         };
         let serial = self.serial;
         self.live.insert(serial, known);
@@ -250,18 +250,18 @@ impl Model {
         End::Got(serial)
     }
 
-    /// Those that rest, in order.
-    fn rest(&mut self) -> Vec<u64> {
-        let mut rest = self.lru.clone();
-        rest.retain(|serial| {
+    /// Returns the connections that are maintained, in order.
+    fn maintain_idle(&mut self) -> Vec<u64> {
+        let mut due = self.lru.clone();
+        due.retain(|serial| {
             let known = self.live.get_mut(serial).expect("it lives");
-            let due = self.now - known.since >= REST;
-            due && !std::mem::replace(&mut known.rested, true)
+            let due = self.now - known.since >= MAINTENANCE;
+            due && !std::mem::replace(&mut known.maintained, true)
         });
-        rest
+        due
     }
 
-    /// Of removed tenants nothing is remembered once nothing of them is left.
+    /// Forgets the removed tenants that are unused.
     fn free(&mut self) {
         for tenant in 0..TENANTS {
             let left = self.live.values().any(|known| known.tenant == tenant);
@@ -313,7 +313,7 @@ fn at(tenant: usize, epoch: u64) -> Tenant {
     tenant_at(&name(tenant), epoch)
 }
 
-/// Runs the steps; the pools do what the model says.
+/// Runs the steps, and compares the pools with the model.
 fn check(steps: &[Step]) {
     let moods: Arc<[AtomicU8; TENANTS]> = Arc::default();
     let mood_of = move |tenant: &Tenant, moods: &[AtomicU8; TENANTS]| {
@@ -330,10 +330,10 @@ fn check(steps: &[Step]) {
         3 => Err(NoDatabase),
         _ => Ok(()),
     });
-    let rested: Arc<Mutex<Vec<u64>>> = Arc::default();
-    let rests = rested.clone();
-    let driver = driver.resting(move |conn| {
-        locked(&rests).push(conn.serial);
+    let maintained: Arc<Mutex<Vec<u64>>> = Arc::default();
+    let maintains = maintained.clone();
+    let driver = driver.maintaining(move |conn| {
+        locked(&maintains).push(conn.serial);
         Ok(())
     });
     let clock = Clock::manual();
@@ -341,7 +341,7 @@ fn check(steps: &[Step]) {
         let builder = builder
             .clock(clock.clone())
             .idle_timeout(Duration::from_millis(IDLE))
-            .idle_maintenance_after(Duration::from_millis(REST));
+            .idle_maintenance_after(Duration::from_millis(MAINTENANCE));
         let builder = builder.lifetime_jitter(Duration::ZERO);
         builder.max_lifetime(Duration::from_millis(LIFE))
     });
@@ -353,7 +353,7 @@ fn check(steps: &[Step]) {
         of: vec![Of::default(); TENANTS],
         moods: [Mood::Works; TENANTS],
     };
-    // The application's idea of the epochs; the pools learn of them as they are used.
+    // The epochs as the application knows them; the pools learn them by check-outs.
     let mut epochs = [1_u64; TENANTS];
     let kept: Vec<TenantPool<Fake>> = (0..TENANTS).map(|n| pools.handle(&at(n, 1))).collect();
     let mut out: Vec<Checkout<Fake>> = Vec::new();
@@ -436,9 +436,9 @@ fn check(steps: &[Step]) {
                     old || known.epoch != of[known.tenant].epoch
                 });
                 assert_eq!(pools.reap(), before - model.live.len(), "step {number}");
-                // Where they stand among the idle ones shows by who is used and who is closed.
-                let rest = std::mem::take(&mut *locked(&rested));
-                assert_eq!(rest, model.rest(), "step {number}");
+                // Their order shows in the next uses and evictions.
+                let due = std::mem::take(&mut *locked(&maintained));
+                assert_eq!(due, model.maintain_idle(), "step {number}");
                 model.free();
             }
         }
@@ -459,12 +459,12 @@ fn compare(
 ) {
     let stats = pools.stats();
     let out = model.live.values().filter(|known| known.out).count();
-    let (under, told) = (
+    let (under, known) = (
         stats.opening + stats.closing,
         (stats.open, stats.idle, stats.out),
     );
     let wanted = (model.live.len() as u32, model.lru.len() as u32, out as u32);
-    assert_eq!((told, under), (wanted, 0), "step {number}: {step:?}");
+    assert_eq!((known, under), (wanted, 0), "step {number}: {step:?}");
     assert_eq!((stats.waiting, stats.tickets), (0, 0));
     assert_eq!(driver.world.live(), model.live.len());
     assert!(driver.world.peak() <= MAX);
@@ -478,7 +478,7 @@ fn compare(
         );
         if let Some(stats) = pools.tenant_stats(at(tenant, 1).id()) {
             let of = &model.of[tenant];
-            // The first epoch says no more than none.
+            // The first epoch supersedes nothing.
             let epoch = |epoch: Option<Epoch>| epoch.unwrap_or(Epoch::FIRST);
             assert_eq!(
                 (epoch(stats.epoch), stats.closed),

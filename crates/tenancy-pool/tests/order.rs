@@ -1,4 +1,4 @@
-//! Who is served when, and for how long one waits.
+//! The order of service, and the end of waits.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -76,7 +76,7 @@ fn a_time_out_leaves_no_ticket() {
         (0, 0, 1)
     );
     drop(out);
-    // Nobody waits for it any more, so it stays.
+    // It has no waiter any more, so it stays.
     assert_eq!((pools.stats().idle, driver.world.live_of("acme")), (1, 1));
 }
 
@@ -87,7 +87,7 @@ fn a_check_out_ends_at_its_deadline() {
     let acme = tenant("acme");
     let _out = pools.checkout(&acme).expect("a connection");
     let _other = pools.checkout(&tenant("beta")).expect("a connection");
-    // One that is quick says enough: other work on the machine makes some late.
+    // One quick run is enough: other work on the machine delays some.
     let late = (0..10).map(|n| {
         let wanted = if n % 2 == 0 { &acme } else { &tenant("gamma") };
         std::thread::scope(|scope| {
@@ -226,8 +226,8 @@ fn a_changed_plan_changes_the_bound() {
         builder.max_per_tenant_by(move |tenant| plan(tenant).unwrap_or(2))
     });
     let mut out = Vec::new();
-    // What the resolver tells, and how many can be out then; 0 and 99 are what no closure
-    // may say.
+    // The plan that the resolver reports, and the number of connections that can be out then. The bounds 0
+    // and 99 are clamped.
     for (max, wanted) in [("2", 2), ("4", 4), ("1", 4), ("0", 4), ("99", 8)] {
         let acme = Tenant::builder("acme".parse().expect("an id")).attribute("max", max);
         let acme = acme.build().expect("a tenant");

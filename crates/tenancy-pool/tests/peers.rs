@@ -1,4 +1,4 @@
-//! Events, figures and lists of check-outs, warm starts, shutdown, lifetimes that differ.
+//! Events, figures and lists of check-outs, warm starts, shutdown, jitter of lifetimes.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::util::*;
 
 type List = Arc<Mutex<Vec<String>>>;
 
-/// An observer that writes down what check-outs did.
+/// An observer that records the events of check-outs.
 fn observer(list: &List) -> Arc<dyn tenancy_core::Observer> {
     let list = list.clone();
     Arc::new(move |event: &Event<'_>| {
@@ -74,9 +74,9 @@ fn observers_are_notified_of_check_outs_returns_and_time_outs() {
 #[test]
 fn idle_maintenance_does_not_count_as_held() {
     let (clock, moves) = (Clock::manual(), Clock::manual());
-    let rests = clock.clone();
-    let driver = OkDriver().resting(move |_| {
-        rests.advance(Duration::from_secs(3));
+    let maintains = clock.clone();
+    let driver = OkDriver().maintaining(move |_| {
+        maintains.advance(Duration::from_secs(3));
         Ok(())
     });
     drop(moves);
@@ -98,12 +98,12 @@ fn a_leak_is_reported_once() {
     let (acme, beta) = (tenant("acme"), tenant("beta"));
     let first = pools.checkout(&acme).expect("one");
     Checkout::label(&first, "report");
-    for (advance, told) in [(9, 0), (1, 1), (1, 0), (100, 0)] {
+    for (advance, due) in [(9, 0), (1, 1), (1, 0), (100, 0)] {
         locked(&list).clear();
         clock.advance(Duration::from_secs(advance));
         pools.reap();
-        assert_eq!(locked(&list).len(), told, "after {advance} s more");
-        if told > 0 {
+        assert_eq!(locked(&list).len(), due, "after {advance} s more");
+        if due > 0 {
             assert_eq!(*locked(&list), ["leak acme report 10s"]);
         }
     }
@@ -151,7 +151,7 @@ fn warm_opens_the_requested_number_up_to_the_bound() {
         assert_eq!((driver.world.live(), stats.idle), (live, live as u32));
     }
     assert_eq!(locked(&driver.world.prepared).len(), 1);
-    // What this thread holds itself is not waited for.
+    // It does not wait for the connections of its own thread.
     let _out = pools.checkout(&acme).expect("one");
     assert_eq!(pools.warm(&acme, 4).expect("the others"), 3);
     let failing = pools_with(&FailAfter(1), 8, 4, |builder| builder);
@@ -166,11 +166,11 @@ fn close_all_leaves_no_connection_and_opens_none() {
     let pools = pools(&driver, 4, 1);
     let (acme, beta) = (tenant("acme"), tenant("beta"));
     drop(pools.checkout(&beta).expect("an idle one"));
-    let (told, holds) = std::sync::mpsc::channel();
+    let (ready, holds) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let _out = pools.checkout(&acme).expect("a connection");
-            told.send(()).expect("somebody listens");
+            ready.send(()).expect("the other end is there");
             until("it is waited for", || pools.stats().idle == 0);
             std::thread::sleep(SHORT);
         });

@@ -1,4 +1,4 @@
-//! Check-outs for reading only.
+//! Read-only check-outs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

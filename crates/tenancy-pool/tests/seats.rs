@@ -1,4 +1,4 @@
-//! Waiting without a thread: seats, and the futures that wait for them.
+//! Seats, and the futures that wait for them.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,7 +23,7 @@ fn poll<D: Driver>(
     Pin::new(future).poll(&mut Context::from_waker(waker))
 }
 
-/// The seat that is there at once.
+/// Returns the seat that a future gets at its first poll.
 #[track_caller]
 fn now(pools: &TenantPools<Fake>, tenant: &Tenant) -> Seat<Fake> {
     let mut future = pools.seat_async(tenant);
@@ -33,7 +33,7 @@ fn now(pools: &TenantPools<Fake>, tenant: &Tenant) -> Seat<Fake> {
     }
 }
 
-/// Counts how often it was woken.
+/// A waker that counts its calls.
 #[derive(Default)]
 struct Woken(AtomicUsize);
 
@@ -49,7 +49,7 @@ impl Wake for Woken {
     }
 }
 
-fn at_rest(pools: &TenantPools<Fake>, driver: &Fake) {
+fn check_idle(pools: &TenantPools<Fake>, driver: &Fake) {
     let stats = pools.stats();
     let busy = (stats.out, stats.opening, stats.waiting, stats.tickets);
     assert_eq!(busy, (0, 0, 0, 0), "{stats:?}");
@@ -73,7 +73,7 @@ fn a_seat_opens_and_its_connection_comes_back() {
     assert_eq!(pools.stats().out, 1);
     let again = std::thread::spawn(move || again.open().expect("a connection").serial);
     assert_eq!(again.join().expect("no panic"), serial);
-    at_rest(&pools, &driver);
+    check_idle(&pools, &driver);
 }
 
 #[test]
@@ -88,11 +88,11 @@ fn a_dropped_seat_gives_its_place_back_unused() {
     }
     drop(now(&pools, &acme));
     assert_eq!((pools.stats().idle, driver.world.live()), (2, 2));
-    // It was no use: acme's is still the one that gives way.
+    // That was no use: acme's connection is still the one to be evicted.
     drop(pools.checkout(&tenant("gamma")).expect("a connection"));
     let live = ["acme", "beta"].map(|id| driver.world.live_of(id));
     assert_eq!(live, [0, 1]);
-    at_rest(&pools, &driver);
+    check_idle(&pools, &driver);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn an_evicted_connection_is_closed_where_the_seat_is_opened() {
             drop(pools.checkout(&tenant("gamma")).expect("a connection"));
         }
         assert_eq!((driver.world.live_of("acme"), driver.world.peak()), (0, 1));
-        at_rest(&pools, &driver);
+        check_idle(&pools, &driver);
     }
 }
 
@@ -143,7 +143,7 @@ fn the_close_of_a_dropped_seats_connection_is_deferred() {
             _ => drop(pools.checkout(&tenant("beta")).expect("a connection")),
         }
         assert_eq!(driver.world.live_of("acme"), 0, "{number}");
-        at_rest(&pools, &driver);
+        check_idle(&pools, &driver);
     }
 }
 
@@ -164,7 +164,7 @@ fn an_expired_connection_is_replaced_where_the_seat_is_opened() {
     drop(seat.open().expect("a connection"));
     assert_eq!((driver.attempts(), driver.world.live()), (2, 1));
     assert_eq!(driver.world.peak_of("acme"), 1, "the old one went first");
-    at_rest(&pools, &driver);
+    check_idle(&pools, &driver);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn an_invalid_connection_is_replaced_in_its_seat() {
     let acme = tenant("acme");
     pools.checkout(&acme).expect("a connection").stale = true;
     clock.advance(Duration::from_secs(2));
-    // Unopened, nobody knows whether it still is one: it is not kept.
+    // Unopened it was not validated: it is not kept.
     drop(now(&pools, &acme));
     assert_eq!((pools.stats().idle, driver.world.live()), (0, 1));
     pools.checkout(&acme).expect("a connection").stale = true;
@@ -190,7 +190,7 @@ fn an_invalid_connection_is_replaced_in_its_seat() {
         (false, 1, 3)
     );
     drop(out);
-    at_rest(&pools, &driver);
+    check_idle(&pools, &driver);
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn a_future_that_is_never_polled_again_leaves_the_queue_at_its_deadline() {
     behind.expect("a connection");
     let refused = block_on(parked).expect_err("it was late");
     assert!(matches!(refused, CheckoutError::Timeout { .. }));
-    at_rest(&pools, &driver);
+    check_idle(&pools, &driver);
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn threads_and_tasks_wait_in_one_queue() {
         drop(out);
     });
     assert_eq!(*locked(&served), (0..8).collect::<Vec<_>>());
-    at_rest(&pools, &driver);
+    check_idle(&pools, &driver);
 }
 
 #[test]
@@ -277,12 +277,12 @@ fn the_last_waker_is_woken_and_spurious_polls_change_nothing() {
     assert_eq!(pools.stats().waiting, 1);
     drop(out);
     let times = wakers.each_ref().map(|woken| woken.times());
-    assert_eq!(times, [0, 1, 0], "the last one that polled is told");
+    assert_eq!(times, [0, 1, 0], "the last task that polled is woken");
     let Poll::Ready(Ok(seat)) = poll(&mut future, Waker::noop()) else {
         panic!("it was granted");
     };
     drop((seat.open().expect("a connection"), future));
-    at_rest(&pools, &driver);
+    check_idle(&pools, &driver);
 }
 
 #[test]
@@ -302,12 +302,12 @@ fn a_panicking_waker_does_not_stop_other_waiters() {
     drop(out);
     assert!(poll(&mut future, Waker::noop()).is_ready());
     drop(future);
-    at_rest(&pools, &driver);
+    check_idle(&pools, &driver);
 }
 
 #[test]
 fn a_future_dropped_before_or_after_its_grant_loses_no_connection() {
-    // Granted: an idle one that it was told of, one handed over, or leave to connect.
+    // Granted: an idle connection, one that was handed over, or a permit to connect.
     for (polls, granted, patience) in [
         (0, false, LONG),
         (1, false, LONG),
@@ -333,7 +333,7 @@ fn a_future_dropped_before_or_after_its_grant_loses_no_connection() {
             assert_eq!(left, (0, 0, 0), "{id} {polls} {granted}");
             drop(out);
             drop(pools.checkout(&tenant("gamma")).expect("a connection"));
-            at_rest(&pools, &driver);
+            check_idle(&pools, &driver);
         }
     }
 }
@@ -419,12 +419,12 @@ fn seats_are_refused_while_another_tenant_is_current() {
     let pools = pools(&driver, 4, 1);
     let (acme, beta) = (tenant("acme"), tenant("beta"));
     let seat = now(&pools, &acme);
-    let _scope = beta.enter().expect("nobody is current");
+    let _scope = beta.enter().expect("no tenant is current");
     let refused = seat.open().expect_err("beta is current");
     assert!(matches!(refused, CheckoutError::OtherTenant { .. }));
     let refused = block_on(pools.seat_async(&acme)).expect_err("beta is current");
     assert!(matches!(refused, CheckoutError::OtherTenant { .. }));
-    at_rest(&pools, &driver);
+    check_idle(&pools, &driver);
 }
 
 #[test]
@@ -447,14 +447,14 @@ fn a_seat_belongs_to_no_thread() {
         .checkout_timeout(&acme, LONG)
         .expect_err("it is taken");
     assert!(matches!(refused, CheckoutError::WouldDeadlock { .. }));
-    // A task that waits blocks no thread, so it may wait for its own.
+    // A task that waits blocks no thread, so it may wait for the thread that polls it.
     let refused = block_on(pools.seat_async_timeout(&acme, SHORT));
     assert!(matches!(refused, Err(CheckoutError::Timeout { .. })));
     drop((out, other));
 }
 
-/// As a synchronous client of PostgreSQL: each connection has a runtime of its own, so that
-/// using one where a runtime's tasks are polled panics.
+/// A stand-in for a synchronous client of PostgreSQL: each connection has a runtime, so that using one where
+/// tasks are polled panics.
 struct Blocking {
     id: String,
     wrong: Arc<AtomicUsize>,
@@ -528,7 +528,7 @@ impl Driver for BlockingDriver {
     }
 }
 
-/// One request: sometimes cancelled while it waits, sometimes with its seat unopened.
+/// Does one request: sometimes cancelled while it waits, sometimes with its seat unopened.
 async fn request(pools: TenantPools<BlockingDriver>, wanted: Tenant, mut rng: Rng) {
     let wait = pools.seat_async_timeout(&wanted, Duration::from_secs(2));
     let seat = match rng.below(4) {
@@ -586,7 +586,7 @@ fn no_foreign_code_runs_where_tasks_are_polled() {
     let stats = pools.stats();
     let busy = (stats.out, stats.opening, stats.waiting, stats.tickets);
     assert_eq!(busy, (0, 0, 0, 0), "{stats:?}");
-    // The last to go is a future on a worker: what is idle is not closed there.
+    // The last reference is a future on a worker: idle connections are not closed there.
     let last = pools.seat_async(&tenant("tenant-1"));
     drop(pools);
     runtime

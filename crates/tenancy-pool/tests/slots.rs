@@ -1,4 +1,4 @@
-//! What is remembered of tenants that are gone: nothing that grows.
+//! The memory of removed tenants: none that grows.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn removed(pools: &TenantPools<Fake>, id: &str) {
     });
 }
 
-/// Does something with all ids, in rounds between which it is reaped.
+/// Does something with all ids, in rounds with a reap after each.
 fn grows(
     pools: &TenantPools<Fake>,
     clock: &Clock,
@@ -109,7 +109,7 @@ fn slots_with_state_are_kept() {
     drop(pools.checkout(&tenant("used")).expect("one"));
     // Of a later epoch, whose database does not answer.
     assert!(pools.checkout(&tenant_at("later", 2)).is_err());
-    // Backoff, for as long as that is remembered.
+    // In backoff, until it ends.
     assert!(pools.checkout(&tenant("failing")).is_err());
     pools.reap();
     for id in ["closed", "used", "later", "failing"] {

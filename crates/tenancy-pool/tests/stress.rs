@@ -1,5 +1,5 @@
-//! Many threads and every kind of fault. `TENANCY_POOL_OPS` says how many operations,
-//! `TENANCY_POOL_SEED` repeats the choices of a run, if not its timing.
+//! Many threads and every kind of fault. `TENANCY_POOL_OPS` is the number of operations; `TENANCY_POOL_SEED`
+//! repeats the choices of a run, though not its timing.
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -21,7 +21,7 @@ const THREADS: u64 = 8;
 const MAX: u32 = 6;
 const CAP: u32 = 3;
 
-/// Faults, counted when they have happened.
+/// The faults that have happened, counted.
 const FAULTS: [&str; 23] = [
     "connect failed",
     "connect panicked",
@@ -35,8 +35,8 @@ const FAULTS: [&str; 23] = [
     "refused as closed",
     "not restricted",
     "restriction not lifted",
-    "rest failed",
-    "rest panicked",
+    "idle maintenance failed",
+    "idle maintenance panicked",
     "late by itself",
     "refused at its check-out",
     "refused at its return",
@@ -57,7 +57,7 @@ impl Faults {
     }
 }
 
-/// Draws what connecting does; the numbers of all threads come from one sequence.
+/// Draws the outcome of each connect; the numbers of all threads come from one sequence.
 fn driver(
     seed: u64,
     faults: &Arc<Faults>,
@@ -66,7 +66,7 @@ fn driver(
 ) -> Fake {
     let gone = gone.clone();
     let (connects, prepares, restricts) = (faults.clone(), faults.clone(), faults.clone());
-    let (rests, bad) = (faults.clone(), bad.clone());
+    let (maintains, bad) = (faults.clone(), bad.clone());
     let hooks = Hooks::new(seed, faults, &bad);
     let drawn = AtomicU64::new(seed);
     let draw = move || Rng(drawn.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)).below(100);
@@ -74,7 +74,7 @@ fn driver(
     let restrict_drawn = AtomicU64::new(seed ^ 0x5eed);
     let rest_drawn = AtomicU64::new(!seed ^ 0x5eed);
     ConnectWith(move |tenant, _| {
-        // Once it is forgotten that a tenant was removed, its old handles get this far.
+        // After the slot of a removed tenant was released, its old handles get this far.
         if locked(&gone).get(tenant.id().as_str()) >= Some(&tenant.epoch()) {
             return Err(NoDatabase);
         }
@@ -111,12 +111,12 @@ fn driver(
         }
         Ok(access)
     })
-    .resting(move |conn| {
+    .maintaining(move |conn| {
         let drawn = rest_drawn.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         let fault = Rng(drawn).below(5) as usize / 2;
         if fault < 2 {
             locked(&bad).insert(conn.serial);
-            rests.count(12 + fault);
+            maintains.count(12 + fault);
         }
         match fault {
             0 => Err(NoDatabase),
@@ -124,12 +124,12 @@ fn driver(
             _ => Ok(()),
         }
     })
-    .lending(hooks.refusing(15, 10))
+    .checking_out(hooks.refusing(15, 10))
     .returning(hooks.refusing(16, 8))
     .evicting(hooks.evicting(), hooks.upkeep())
 }
 
-/// What the driver is told of besides connecting fails now and then.
+/// Faults of the calls of a driver besides connecting.
 struct Hooks {
     drawn: Arc<AtomicU64>,
     faults: Arc<Faults>,
@@ -150,7 +150,7 @@ impl Hooks {
         move |n| Rng(drawn.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)).below(n)
     }
 
-    /// Refuses one connection of so many, which must not come back.
+    /// Rejects some connections, which must not come back.
     fn refusing(
         &self,
         fault: usize,
@@ -185,7 +185,7 @@ impl Hooks {
         }
     }
 
-    /// It may fail for a tenant that is not closed.
+    /// Fails at times for a tenant that is not closed.
     fn upkeep(&self) -> impl Fn(&Tenant) -> Result<(), NoDatabase> + Send + Sync + 'static {
         let (draw, faults) = (self.draw(), self.faults.clone());
         move |_| match draw(3) {
@@ -206,9 +206,9 @@ struct Run {
     pools: TenantPools<Fake>,
     faults: Arc<Faults>,
     epochs: Vec<AtomicU64>,
-    /// Who closes a tenant looks at it before anybody reopens it.
+    /// Held from a close of a tenant to its check, so that it is not reopened in between.
     closers: Vec<Mutex<()>>,
-    /// Serial numbers of what is out, and of what must not come back.
+    /// Serial numbers of connections that are out, and of those that must not come back.
     out: Mutex<HashSet<u64>>,
     bad: Arc<Mutex<HashSet<u64>>>,
     /// The last epochs of tenants that were removed.
@@ -223,7 +223,7 @@ impl Run {
         let gone = Arc::default();
         let driver = driver(seed, &faults, &bad, &gone);
         let pools = pools_with(&driver, MAX, CAP, |builder| {
-            // Failures that are remembered would hide most of the others.
+            // A backoff would hide most other failures.
             let builder = builder.failure_ttl(Duration::ZERO);
             let builder = builder.idle_maintenance_after(Duration::ZERO);
             builder.handoff_after(Duration::from_micros(200))
@@ -260,16 +260,16 @@ impl Run {
     }
 
     fn operation(&self, rng: &mut Rng) {
-        // A few tenants get most of it.
+        // A few tenants get most operations.
         let n = rng.below(TENANTS).min(rng.below(TENANTS));
         let epoch = &self.epochs[n as usize];
         match rng.below(1000) {
             0..25 => return self.close(n),
             25..55 => drop(epoch.fetch_add(1, Ordering::Relaxed)),
-            // More often than anybody would, so that rests fail often enough.
+            // More often than in a program, so that maintenance fails often enough.
             55..355 => drop(self.pools.reap()),
             355..375 => {
-                // Else a slot that is closed is forgotten before somebody looks at it.
+                // Otherwise a closed slot is forgotten before it is checked.
                 let _alone = locked(&self.closers[n as usize]);
                 let id = tenant(&Self::name(n)).id().clone();
                 let gone = Epoch::new(epoch.fetch_add(1, Ordering::Relaxed));
@@ -308,7 +308,7 @@ impl Run {
         }
     }
 
-    /// Waits without a thread, if it does not give up first.
+    /// Waits for a seat, or cancels the wait.
     fn by_seat(
         &self,
         rng: &mut Rng,
@@ -401,7 +401,7 @@ impl Run {
         }
     }
 
-    /// What holds at every instant.
+    /// Checks what holds at every instant.
     fn sample(&self) {
         let stats = self.pools.stats();
         let parts = stats.idle + stats.out + stats.opening + stats.closing;
@@ -414,27 +414,27 @@ impl Run {
     }
 
     fn at_the_end(&self, ops: u64) {
-        // What seats left aside.
+        // The deferred closes of seats.
         self.pools.reap();
         let (stats, world) = (self.pools.stats(), &self.driver.world);
-        let rest = (
+        let busy = (
             stats.out,
             stats.opening,
             stats.closing,
             stats.waiting,
             stats.tickets,
         );
-        assert_eq!(rest, (0, 0, 0, 0, 0), "{stats:?}");
+        assert_eq!(busy, (0, 0, 0, 0, 0), "{stats:?}");
         assert_eq!(stats.idle as usize, world.live());
         assert!(world.peak() <= MAX as usize, "{} were open", world.peak());
         for n in 0..TENANTS {
             assert!(world.peak_of(&Self::name(n)) <= CAP as usize);
         }
-        // What could not be restricted or was refused was checked out and went straight back.
+        // A connection that could not be restricted or was rejected counts as checked out and returned.
         let back = |fault: usize| self.faults.0[fault].load(Ordering::Relaxed);
-        let lent = self.checkouts.load(Ordering::Relaxed) + back(10) + back(15);
+        let expected = self.checkouts.load(Ordering::Relaxed) + back(10) + back(15);
         let counters = stats.counters;
-        assert_eq!(counters.checkouts - counters.unopened, lent);
+        assert_eq!(counters.checkouts - counters.unopened, expected);
         let prepared = locked(&world.prepared);
         let once: HashSet<_> = prepared.iter().map(|of| (of.id(), of.epoch())).collect();
         assert_eq!(once.len(), prepared.len(), "a database was prepared twice");
@@ -511,10 +511,10 @@ fn no_connection_is_lost_by_any_failure() {
     nothing_is_left(&descriptors);
 }
 
-/// What the process has open, by number.
+/// Lists the open descriptors of the process.
 fn descriptors() -> HashSet<(PathBuf, PathBuf)> {
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
-    // That of the listing itself is closed by the time it is looked at.
+    // The descriptor of the listing itself is closed by the time it is read.
     let open = open.filter_map(|entry| {
         let number = entry.ok()?.path();
         Some((std::fs::read_link(&number).ok()?, number))
@@ -522,9 +522,8 @@ fn descriptors() -> HashSet<(PathBuf, PathBuf)> {
     open.collect()
 }
 
-/// No thread is left, and no descriptor that was not there before. Other tests of this
-/// process have theirs, and are waited for: when all are done there are this thread and
-/// the one that waits for it.
+/// Checks that no thread and no further descriptor is left. It waits for other tests of this process: when
+/// all are done there are this thread and the one that waits for it.
 fn nothing_is_left(before: &HashSet<(PathBuf, PathBuf)>) {
     let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
     let began = Instant::now();

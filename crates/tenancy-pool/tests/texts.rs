@@ -1,4 +1,4 @@
-//! What errors say, and which types may go where.
+//! The texts of errors, and the types that are `Send`.
 
 use std::error::Error;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::util::*;
 
 const NO_TIME: Duration = Duration::ZERO;
 
-/// An error's text, without how long it took.
+/// Returns the text of an error without its wait.
 fn timeless(error: &dyn Error, waited: Duration) -> String {
     error.to_string().replace(&format!("{waited:?}"), "TIME")
 }
@@ -36,25 +36,25 @@ fn errors_name_the_fact_and_the_remedy() {
                 .expect_err("refused"),
         )
     };
-    let mut told = vec![of("acme")];
-    told.push(std::thread::scope(|scope| {
+    let mut texts = vec![of("acme")];
+    texts.push(std::thread::scope(|scope| {
         scope.spawn(|| of("acme")).join().expect("no panic")
     }));
     let blocked = pools.close(acme.id(), NO_TIME).expect_err("one is out");
-    told.push(timeless(&blocked, blocked.waited));
-    told.push(of("acme"));
+    texts.push(timeless(&blocked, blocked.waited));
+    texts.push(of("acme"));
     drop(pools.checkout(&beta).expect("a connection"));
     pools.raise_epoch(beta.id(), beta.epoch().next());
-    told.push(of("beta"));
+    texts.push(of("beta"));
     drop(out);
-    told.push(of("gamma"));
-    told.push(of("gamma"));
+    texts.push(of("gamma"));
+    texts.push(of("gamma"));
     {
-        let _scope = acme.enter().expect("nobody is current");
-        told.push(of("beta"));
+        let _scope = acme.enter().expect("no tenant is current");
+        texts.push(of("beta"));
     }
-    told.push(text(
-        pools.checkout_current().expect_err("nobody is current"),
+    texts.push(text(
+        pools.checkout_current().expect_err("no tenant is current"),
     ));
     let wanted = [
         "a check-out of tenant acme would wait for its own thread: 1 connection in use (acme at import for 0ns); give one back first",
@@ -67,10 +67,10 @@ fn errors_name_the_fact_and_the_remedy() {
         "tenant beta@1 cannot be checked out while acme@1 is current; drop that scope, or call `Tenant::switch` to cross on purpose",
         "no tenant is current on this thread; enter one, or check out with its handle",
     ];
-    for (told, wanted) in told.iter().zip(wanted) {
-        assert_eq!(told, wanted);
+    for (text, wanted) in texts.iter().zip(wanted) {
+        assert_eq!(text, wanted);
     }
-    assert_eq!(told.len(), wanted.len());
+    assert_eq!(texts.len(), wanted.len());
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_failed_preparation_has_its_own_error() {
     assert_eq!((driver.world.live(), pools.stats().open), (0, 0));
 }
 
-/// Fails with a cause below its own text.
+/// An error with a cause.
 struct Behind;
 
 #[derive(Debug, thiserror::Error)]
@@ -119,14 +119,14 @@ fn a_failure_and_its_backoff_have_the_text_of_the_driver() {
     let builder = TenantPools::<Behind>::builder().clock(clock);
     let pools = builder.build(Behind).expect("pools");
     let acme = tenant("acme");
-    let told = "no connection to tenant acme could be opened: schema version 3, the program needs 4; migrate it";
+    let text = "no connection to tenant acme could be opened: schema version 3, the program needs 4; migrate it";
     let first = pools.checkout(&acme).expect_err("it is behind");
-    assert_eq!(first.to_string(), told);
-    // Its own text is above: a report of all causes repeats nothing and loses nothing.
+    assert_eq!(first.to_string(), text);
+    // The text of the driver is above: a report of all causes repeats nothing and loses nothing.
     let cause = first.source().map(ToString::to_string);
     assert_eq!(cause.as_deref(), Some("no such database"));
     let second = pools.checkout(&acme).expect_err("it is remembered");
-    let wanted = format!("{told}: no such database; the next attempt is in 100ms");
+    let wanted = format!("{text}: no such database; the next attempt is in 100ms");
     assert_eq!(second.to_string(), wanted);
     assert!(second.source().is_none());
 }
@@ -220,8 +220,8 @@ fn contradictory_bounds_are_refused() {
     ];
     for (change, wanted) in cases {
         let built = change(TenantPools::<Fake>::builder()).build(OkDriver());
-        let told = built.map(drop).expect_err("refused").to_string();
-        assert!(told.starts_with(&wanted), "{told}\n{wanted}");
+        let text = built.map(drop).expect_err("refused").to_string();
+        assert!(text.starts_with(&wanted), "{text}\n{wanted}");
     }
 }
 
@@ -246,11 +246,11 @@ fn bounds_at_their_limits_are_accepted() {
         let pools = built.unwrap_or_else(|error| panic!("case {number}: {error}"));
         drop(pools.checkout(&tenant("acme")).expect("a connection"));
         let idle = pools.try_checkout(&tenant("acme")).expect("not refused");
-        assert!(idle.is_some(), "case {number} never lends again");
+        assert!(idle.is_some(), "case {number} never checks out again");
     }
 }
 
-/// What passes is 503, what the program did wrong 500; no two kinds share a word by chance.
+/// A condition that passes is 503, a mistake of the program is 500; no two kinds share a reason by chance.
 #[test]
 fn a_refused_check_out_has_a_reason_a_status_and_a_retry_time() {
     let acme = tenant("acme");
@@ -261,7 +261,7 @@ fn a_refused_check_out_has_a_reason_a_status_and_a_retry_time() {
         (error.reason(), error.status(), after)
     };
     assert_eq!(
-        answer(pools.checkout_current().expect_err("nobody is current")),
+        answer(pools.checkout_current().expect_err("no tenant is current")),
         ("no_tenant_current", 500, None)
     );
     let out = pools.checkout(&acme).expect("a connection");
@@ -283,7 +283,7 @@ fn a_refused_check_out_has_a_reason_a_status_and_a_retry_time() {
     drop(out);
     let crossed = other.run(|| answer(pools.checkout(&acme).expect_err("another is current")));
     assert_eq!(
-        crossed.expect("nobody is current"),
+        crossed.expect("no tenant is current"),
         ("other_tenant", 500, None)
     );
     pools.close(acme.id(), NO_TIME).expect("nothing is out");
@@ -308,7 +308,7 @@ fn pools_are_send_and_check_outs_are_not() {
     cloned::<TenantPools<Fake>>();
     cloned::<TenantPool<Fake>>();
 
-    // That it is not `Send` shows in which of two equally good methods is meant.
+    // Whether a type is `Send` decides which of two methods is chosen.
     trait IsSend<A> {
         fn which() {}
     }

@@ -1,4 +1,4 @@
-//! Drivers that do what their names say, over connections that are counted.
+//! Drivers for tests, over connections that are counted.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -11,7 +11,7 @@ use r2d2::ManageConnection;
 use tenancy_core::{Epoch, Tenant};
 use tenancy_pool::{Access, Builder, Driver, Eviction, TenantPools};
 
-/// What all connections of one driver report to.
+/// The counts that all connections of one driver share.
 #[derive(Default)]
 pub struct World {
     pub live: AtomicUsize,
@@ -19,8 +19,7 @@ pub struct World {
     pub opened: AtomicUsize,
     pub dropped: AtomicUsize,
     pub prepared: Mutex<Vec<Tenant>>,
-    /// Called by everything that is the user's: whoever calls that under a lock which
-    /// the probe wants hangs.
+    /// Called by all foreign code. A call under a lock that the probe takes hangs.
     pub probe: OnceLock<Box<dyn Fn() + Send + Sync>>,
     of_tenant: Mutex<HashMap<String, (usize, usize)>>,
     serial: AtomicU64,
@@ -43,7 +42,7 @@ impl World {
         self.opened.load(Ordering::SeqCst)
     }
 
-    /// The most connections a tenant ever had at a time.
+    /// Returns the highest number of connections that a tenant had at a time.
     pub fn peak_of(&self, tenant: &str) -> usize {
         locked(&self.of_tenant).get(tenant).map_or(0, |of| of.1)
     }
@@ -79,18 +78,18 @@ impl World {
     }
 }
 
-/// A connection that knows whose it is and is counted while it lives.
+/// A connection that knows its tenant, and is counted while it is open.
 pub struct Conn {
     world: Arc<World>,
     pub tenant: Tenant,
     pub serial: u64,
-    /// `has_broken` says so.
+    /// The answer of `has_broken`.
     pub broken: bool,
-    /// `is_valid` says so.
+    /// Whether `is_valid` fails.
     pub stale: bool,
-    /// `is_valid` takes this long.
+    /// The duration of `is_valid`.
     pub slow_to_validate: Duration,
-    /// What the driver restricted it to.
+    /// The access that the driver restricted it to.
     pub access: Access,
     pub on_drop: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -114,14 +113,13 @@ impl Drop for Conn {
 #[error("no such database")]
 pub struct NoDatabase;
 
-/// Decides what happens when a connection is opened: the number of the attempt comes
-/// in, from 0.
+/// The outcome of a connect, by the number of the attempt from 0.
 pub type OnConnect = Arc<dyn Fn(&Tenant, usize) -> Result<(), NoDatabase> + Send + Sync>;
-/// Says what a connection is restricted to, if that is to be changed at all.
-pub type OnRestrict = Arc<dyn Fn(Access) -> Result<Access, NoDatabase> + Send + Sync>;
-/// Is given the connection that rests.
-pub type OnRest = Arc<dyn Fn(&mut Conn) -> Result<(), NoDatabase> + Send + Sync>;
-/// Is given the connection that is evicted.
+/// The outcome of a restriction.
+pub type OnConnectionrict = Arc<dyn Fn(Access) -> Result<Access, NoDatabase> + Send + Sync>;
+/// The outcome of a hook with a connection.
+pub type OnConnection = Arc<dyn Fn(&mut Conn) -> Result<(), NoDatabase> + Send + Sync>;
+/// The outcome of an eviction.
 pub type OnEvict = Arc<dyn Fn(&mut Conn) -> Eviction + Send + Sync>;
 pub type OnPrepare = Arc<dyn Fn(&Tenant) -> Result<(), NoDatabase> + Send + Sync>;
 
@@ -132,27 +130,27 @@ pub struct Fake {
     attempts: Arc<AtomicUsize>,
     on_connect: OnConnect,
     on_prepare: OnPrepare,
-    on_restrict: OnRestrict,
-    on_rest: OnRest,
-    on_lend: OnRest,
-    on_return: OnRest,
+    on_maintain_idlerict: OnConnectionrict,
+    on_maintain_idle: OnConnection,
+    on_checkout: OnConnection,
+    on_return: OnConnection,
     evicts: OnEvict,
     on_upkeep: OnPrepare,
 }
 
-/// Always connects.
+/// Returns a driver that always connects.
 #[allow(non_snake_case)]
 pub fn OkDriver() -> Fake {
     ConnectWith(|_, _| Ok(()))
 }
 
-/// Connects `n` times, then never again.
+/// Returns a driver that connects `n` times, then never again.
 #[allow(non_snake_case)]
 pub fn FailAfter(n: usize) -> Fake {
     ConnectWith(move |_, attempt| if attempt < n { Ok(()) } else { Err(NoDatabase) })
 }
 
-/// Takes its time to connect.
+/// Returns a driver that connects slowly.
 #[allow(non_snake_case)]
 pub fn SlowDriver(time: Duration) -> Fake {
     ConnectWith(move |_, _| {
@@ -161,7 +159,7 @@ pub fn SlowDriver(time: Duration) -> Fake {
     })
 }
 
-/// Panics at the first `n` attempts to connect.
+/// Returns a driver that panics at the first `n` attempts to connect.
 #[allow(non_snake_case)]
 pub fn PanicDriver(n: usize) -> Fake {
     ConnectWith(move |_, attempt| {
@@ -179,9 +177,9 @@ pub fn ConnectWith(
         attempts: Arc::default(),
         on_connect: Arc::new(on_connect),
         on_prepare: Arc::new(|_| Ok(())),
-        on_restrict: Arc::new(Ok),
-        on_rest: Arc::new(|_| Ok(())),
-        on_lend: Arc::new(|_| Ok(())),
+        on_maintain_idlerict: Arc::new(Ok),
+        on_maintain_idle: Arc::new(|_| Ok(())),
+        on_checkout: Arc::new(|_| Ok(())),
         on_return: Arc::new(|_| Ok(())),
         evicts: Arc::new(|_| Eviction::Complete),
         on_upkeep: Arc::new(|_| Ok(())),
@@ -199,25 +197,25 @@ impl Fake {
 
     pub fn restricting(
         mut self,
-        on_restrict: impl Fn(Access) -> Result<Access, NoDatabase> + Send + Sync + 'static,
+        on_maintain_idlerict: impl Fn(Access) -> Result<Access, NoDatabase> + Send + Sync + 'static,
     ) -> Self {
-        self.on_restrict = Arc::new(on_restrict);
+        self.on_maintain_idlerict = Arc::new(on_maintain_idlerict);
         self
     }
 
-    pub fn resting(
+    pub fn maintaining(
         mut self,
-        on_rest: impl Fn(&mut Conn) -> Result<(), NoDatabase> + Send + Sync + 'static,
+        on_maintain_idle: impl Fn(&mut Conn) -> Result<(), NoDatabase> + Send + Sync + 'static,
     ) -> Self {
-        self.on_rest = Arc::new(on_rest);
+        self.on_maintain_idle = Arc::new(on_maintain_idle);
         self
     }
 
-    pub fn lending(
+    pub fn checking_out(
         mut self,
-        on_lend: impl Fn(&mut Conn) -> Result<(), NoDatabase> + Send + Sync + 'static,
+        on_checkout: impl Fn(&mut Conn) -> Result<(), NoDatabase> + Send + Sync + 'static,
     ) -> Self {
-        self.on_lend = Arc::new(on_lend);
+        self.on_checkout = Arc::new(on_checkout);
         self
     }
 
@@ -290,13 +288,13 @@ impl Driver for Fake {
 
     fn restrict(&self, conn: &mut Conn, access: Access) -> Result<Access, NoDatabase> {
         self.world.probe();
-        conn.access = (self.on_restrict)(access)?;
+        conn.access = (self.on_maintain_idlerict)(access)?;
         Ok(conn.access)
     }
 
     fn maintain_idle(&self, conn: &mut Conn) -> Result<(), NoDatabase> {
         self.world.probe();
-        (self.on_rest)(conn)
+        (self.on_maintain_idle)(conn)
     }
 
     fn evict(&self, conn: &mut Conn) -> Eviction {
@@ -312,7 +310,7 @@ impl Driver for Fake {
     fn on_checkout(&self, tenant: &Tenant, conn: &mut Conn) -> Result<(), NoDatabase> {
         self.world.probe();
         assert_eq!(tenant, &conn.tenant);
-        (self.on_lend)(conn)
+        (self.on_checkout)(conn)
     }
 
     fn on_return(&self, tenant: &Tenant, conn: &mut Conn) -> Result<(), NoDatabase> {
@@ -334,7 +332,7 @@ pub fn tenant_at(id: &str, epoch: u64) -> Tenant {
     builder.epoch(epoch).build().expect("a tenant")
 }
 
-/// Pools of at most `max` connections, `per_tenant` for one.
+/// Returns pools of at most `max` connections, `per_tenant` for one tenant.
 #[track_caller]
 pub fn pools(fake: &Fake, max: u32, per_tenant: u32) -> TenantPools<Fake> {
     pools_with(fake, max, per_tenant, |builder| builder)
@@ -355,7 +353,7 @@ pub fn pools_with(
 
 pub const SHORT: Duration = Duration::from_millis(30);
 
-/// Waits until something has happened, and fails after 10 s.
+/// Waits until something has happened; fails after 10 s.
 #[track_caller]
 pub fn until(what: &str, happened: impl Fn() -> bool) {
     let began = std::time::Instant::now();
@@ -365,7 +363,7 @@ pub fn until(what: &str, happened: impl Fn() -> bool) {
     }
 }
 
-/// A number from the environment.
+/// Reads a number from the environment.
 pub fn from_env(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
@@ -386,7 +384,7 @@ impl Rng {
     }
 }
 
-/// Runs a future on this thread.
+/// Runs a future on this thread, for 30 s at most.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(std::thread::Thread);
     impl Wake for Unpark {

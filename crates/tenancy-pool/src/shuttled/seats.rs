@@ -1,4 +1,4 @@
-//! Seats and the futures that wait for them.
+//! Scenarios of seats and the futures that wait for them.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
@@ -10,7 +10,7 @@ use crate::mailbox::Mailbox;
 use crate::sync::Moment;
 use crate::{Seat, SeatFuture};
 
-/// Wakes the thread that runs a future.
+/// A waker of the thread that runs a future.
 struct Parked(Mailbox<()>);
 
 impl Parked {
@@ -37,7 +37,7 @@ fn poll(future: &mut SeatFuture<Counted>, parked: &Arc<Parked>) -> Poll<Seated> 
     Pin::new(future).poll(&mut Context::from_waker(&waker))
 }
 
-/// Polls until it is done, with another waker each time and now and then for nothing.
+/// Polls until it is done, with another waker each time, and sometimes spuriously.
 fn wait(mut future: SeatFuture<Counted>) -> Seated {
     loop {
         let parked = Parked::new();
@@ -67,7 +67,7 @@ impl World {
         }
     }
 
-    /// Drops the future after so many polls, or what it ended in.
+    /// Drops the future after a number of polls, or its result.
     fn cancel(&self, id: &str, polls: u32) {
         let mut future = self.pools.seat_async_timeout(&tenant(id, 1), NEVER);
         let parked = Parked::new();
@@ -79,14 +79,14 @@ impl World {
         }
     }
 
-    /// Nothing is left but what was set aside, which the next reap closes.
-    fn at_rest_once_reaped(&self) {
+    /// Checks that only deferred closes are left, which the next reap does.
+    fn check_idle_once_reaped(&self) {
         self.pools.reap();
-        self.at_rest();
+        self.check_idle();
     }
 }
 
-/// As [`users`], by seats: each opens it or not.
+/// Starts threads that each wait for a seat, and open it or not.
 fn seats(
     world: &Arc<World>,
     users: &[(&'static str, Duration, bool)],
@@ -104,7 +104,7 @@ fn shuttle_tasks_and_threads_serve_each_other() {
         let mut threads = seats(&world, &[("a", NEVER, true), ("a", NEVER, true)]);
         threads.extend(users(&world, &[("a", NEVER, 2)]));
         all(threads);
-        world.at_rest_once_reaped();
+        world.check_idle_once_reaped();
     });
 }
 
@@ -116,7 +116,7 @@ fn shuttle_an_unopened_seat_serves_the_next() {
         let mut threads = seats(&world, &who);
         threads.extend(users(&world, &[("a", NEVER, 1)]));
         all(threads);
-        world.at_rest_once_reaped();
+        world.check_idle_once_reaped();
     });
 }
 
@@ -130,7 +130,7 @@ fn shuttle_a_wait_cancelled_at_any_poll_strands_no_waiter() {
         }
         threads.extend(seats(&world, &[("a", NEVER, true)]));
         all(threads);
-        world.at_rest_once_reaped();
+        world.check_idle_once_reaped();
     });
 }
 
@@ -142,7 +142,7 @@ fn shuttle_a_grant_that_races_with_the_deadline_is_not_lost() {
         let mut threads = seats(&world, &who);
         threads.extend(users(&world, &[("a", SOON, 1), ("b", NEVER, 1)]));
         all(threads);
-        world.at_rest_once_reaped();
+        world.check_idle_once_reaped();
     });
 }
 
@@ -152,7 +152,7 @@ fn shuttle_a_failed_open_of_a_seat_wakes_the_next() {
         let world = World::new(1, 1, SOON, 2);
         let who = [("a", NEVER, true), ("a", NEVER, true), ("b", NEVER, true)];
         all(seats(&world, &who));
-        world.at_rest_once_reaped();
+        world.check_idle_once_reaped();
     });
 }
 
@@ -174,7 +174,7 @@ fn shuttle_close_ends_waits_and_leaves_no_connection() {
             );
         }));
         all(threads);
-        world.at_rest_once_reaped();
+        world.check_idle_once_reaped();
     });
 }
 
@@ -189,7 +189,7 @@ fn shuttle_close_all_closes_the_connections_of_seats() {
             assert_eq!(world.driver.live.load(Ordering::SeqCst), 0);
         }));
         all(threads);
-        world.at_rest();
+        world.check_idle();
     });
 }
 
@@ -214,6 +214,6 @@ fn shuttle_a_future_wakes_the_task_that_polled_it_last() {
             );
         }));
         all(threads);
-        world.at_rest_once_reaped();
+        world.check_idle_once_reaped();
     });
 }

@@ -1,9 +1,9 @@
-//! The scheduler against a harness that does what it says in any order: opens fail,
-//! panic or succeed, waiters look or give up, tenants are closed and superseded.
-//! After every step all that the scheduler promises is counted from scratch.
+//! The scheduler with a harness that carries its decisions out in any order: opens fail, panic or succeed,
+//! waiters retry or time out, tenants are closed and superseded. After every step the invariants of the
+//! scheduler are counted anew.
 //!
-//! `handoff_after` is either zero or for ever, so that no clock decides, and it turns
-//! from one into the other, as if those who wait had waited that long.
+//! `handoff_after` is either zero or for ever, so that no clock decides. It changes from one to the other,
+//! as if the waiters had waited that long.
 
 mod reservations;
 mod steps;
@@ -27,7 +27,7 @@ use steps::{Outcome, Step, step};
 const TENANTS: usize = 4;
 const FOREVER: Duration = Duration::from_secs(3600);
 
-/// A connection that knows whose it is.
+/// A connection that knows its tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Conn {
     tenant: usize,
@@ -35,15 +35,15 @@ struct Conn {
     serial: u32,
 }
 
-/// What connections are new with: the tenant's number.
+/// The source of connections: the number of the tenant.
 type Source = usize;
 
-/// A waiter as the harness knows it.
+/// The view that the harness has of a waiter.
 struct Waiter {
     tenant: usize,
     request: Request,
     waiting: Arc<Waiting<Conn, Source>>,
-    /// It has looked beside a failure, and will again once that is forgotten.
+    /// Whether it retries at the end of a backoff.
     retries_later: bool,
 }
 
@@ -64,25 +64,25 @@ struct Harness {
     out: Vec<(u32, Conn)>,
     opening: Vec<Opening>,
     closing: Vec<(u32, Conn)>,
-    /// What rests, and since when it was idle.
+    /// Connections in idle maintenance, and the time since which each was idle.
     maintaining: Vec<(u32, Conn, Stamp)>,
-    /// Serial numbers of what maintained and was not used since.
+    /// Serial numbers of connections that were maintained and not used since.
     maintained: HashSet<u32>,
     waiters: Vec<Waiter>,
-    /// Places that were not opened yet.
+    /// Reservations that were not opened yet.
     reservations: Vec<(usize, Reservation<Conn, Source>)>,
-    /// Connections that were given back without having been used.
+    /// The number of connections that were given back unopened.
     released: u64,
-    /// When each connection was last put back.
+    /// The number of the use after which each connection was last put back.
     used: HashMap<u32, u64>,
     uses: u64,
     prepared: HashMap<(usize, Epoch), u32>,
     checked_out: u64,
     returned: u64,
     raised: bool,
-    /// How many connections each tenant had after the step before.
+    /// The number of connections that each tenant had after the previous step.
     before: Vec<u32>,
-    /// Who was to be woken, at any time.
+    /// The waiters that were to be woken, at any time.
     woken: Vec<Arc<Waiting<Conn, Source>>>,
 }
 
@@ -149,8 +149,8 @@ impl Harness {
         }
     }
 
-    /// The connection that has to give way to this tenant: the least recently used
-    /// idle one of another for which nobody waits.
+    /// Returns the connection that is evicted for a tenant: the least recently used idle one of another
+    /// tenant without waiters.
     fn eviction_candidate_for(&self, tenant: usize) -> Option<u32> {
         let idle = self.sched.seats.occupied();
         let idle = idle.filter(|seat| seat.state == SeatState::Idle);
@@ -164,7 +164,7 @@ impl Harness {
             .map(|conn| conn.serial)
     }
 
-    /// Does this waiter wait for this tenant, with nothing granted?
+    /// Returns whether a waiter waits for a tenant without a grant.
     fn waits(&self, waiter: &Waiter, tenant: usize) -> bool {
         let slot = &self.sched.slots[self.keys[tenant].index as usize];
         let waiters = slot.rare.iter().flat_map(|rare| &rare.waiters);
@@ -182,14 +182,17 @@ impl Harness {
             TakeOutcome::Open(_) => queued,
             _ => false,
         };
-        assert!(!overtakes || self.raised, "it overtook those who wait");
+        assert!(!overtakes || self.raised, "it overtook the waiters");
         match taken {
             TakeOutcome::Idle {
                 seat, connection, ..
             } => self.check_out(tenant, epoch, seat, connection),
             TakeOutcome::Open(permit) => {
                 let closed_first = permit.to_close.map(|conn| conn.serial);
-                assert_eq!(closed_first, candidate, "the wrong one gave way");
+                assert_eq!(
+                    closed_first, candidate,
+                    "the wrong connection is closed first"
+                );
                 self.start(tenant, permit);
             }
             TakeOutcome::CloseFirst(discarded) => self.closing.extend(discarded.connections),
@@ -222,11 +225,11 @@ impl Harness {
             let concerns = !own || seat.slot == self.keys[tenant].index;
             assert!(
                 !concerns || seat.thread == thread,
-                "another thread could help"
+                "another thread could serve it"
             );
             assert!(
                 !concerns || seat.state != SeatState::Idle,
-                "an idle one could help"
+                "an idle connection could serve it"
             );
         }
     }
@@ -263,13 +266,16 @@ impl Harness {
             let mut due = due.filter_map(|seat| seat.connection);
             assert!(
                 due.all(|conn| self.maintained.contains(&conn.serial)),
-                "one is due"
+                "a connection is due"
             );
             return;
         };
         let idle_for = self.now().since(since);
         assert!(idle_for >= Duration::from_secs(3), "it was used just now");
-        assert!(self.maintained.insert(conn.serial), "it has maintained");
+        assert!(
+            self.maintained.insert(conn.serial),
+            "it was maintained twice"
+        );
         self.maintaining.push((seat, conn, since));
     }
 
@@ -279,7 +285,10 @@ impl Harness {
         let refused = self
             .sched
             .end_idle_maintenance(seat, conn, sound, since, now);
-        assert!(sound || refused == Some(conn), "a broken one was kept");
+        assert!(
+            sound || refused == Some(conn),
+            "a broken connection was kept"
+        );
         self.closing.extend(refused.map(|conn| (seat, conn)));
     }
 
@@ -339,7 +348,7 @@ impl Harness {
         }
     }
 
-    /// What a waiter finds; whether it is done with waiting.
+    /// Lets a waiter read its mailbox, or time out.
     fn wake(&mut self, at: usize, times_out: bool) {
         let waiter = &self.waiters[at];
         let (tenant, waiting) = (waiter.tenant, waiter.waiting.clone());
@@ -375,9 +384,9 @@ impl Harness {
         match grant {
             Grant::Use { seat, connection } => self.check_out(tenant, epoch, seat, connection),
             Grant::Open(permit) => self.start(tenant, permit),
-            // It may have been reopened since.
+            // The tenant may have been reopened since.
             Grant::Refused(_) | Grant::TimedOut(_) => {}
-            Grant::Retry => panic!("it looks for itself"),
+            Grant::Retry => panic!("a retry is no end"),
         }
     }
 
@@ -391,10 +400,10 @@ impl Harness {
             .filter(|waiter| self.waits(waiter, waiter.tenant))
     }
 
-    /// Lets everything come to rest, and sees that nothing is left.
+    /// Ends all activity, and checks that no connection is in use then.
     fn finish(mut self) {
         for round in 0.. {
-            assert!(round < 1000, "it does not come to rest");
+            assert!(round < 1000, "the activity does not end");
             while let Some(opening) = self.opening.pop() {
                 self.open(opening, Outcome::Works);
             }
@@ -423,7 +432,7 @@ impl Harness {
                 break;
             }
         }
-        // What is left deferred is for nobody in particular.
+        // Deferred closes remain if no check-out needs their seats.
         for (seat, _) in self.sched.reap(self.now()).connections {
             self.sched.closed(seat, self.now());
         }

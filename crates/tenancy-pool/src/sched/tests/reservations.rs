@@ -1,10 +1,10 @@
-//! Those who wait without a thread: reservations, and what is set deferred.
+//! Waits of tasks: reservations and deferred closes.
 
 use super::*;
 
 impl Harness {
-    /// The connection that is closed for another of this tenant: one of its own that was
-    /// set deferred, none if a seat is free, one of others that was, else a candidate.
+    /// Returns the connection that is closed for another one of this tenant: that of its own deferred
+    /// close, none if a seat is free, that of another deferred close, or else the eviction candidate.
     pub(super) fn closed_for(&self, tenant: usize) -> Option<u32> {
         let seats = &self.sched.seats;
         let index = self.keys[tenant].index;
@@ -32,7 +32,10 @@ impl Harness {
                 match &reservation {
                     Reservation::Permit(permit) => {
                         let closed_first = permit.to_close.map(|conn| conn.serial);
-                        assert_eq!(closed_first, candidate, "the wrong one gave way");
+                        assert_eq!(
+                            closed_first, candidate,
+                            "the wrong connection is closed first"
+                        );
                         let source = permit.source.unwrap_or(tenant);
                         assert_eq!(source, tenant, "another tenant's source");
                     }
@@ -58,9 +61,12 @@ impl Harness {
             Err(TakeOutcome::Refused(refusal)) => {
                 self.check_refusal(tenant, request.epoch, &refusal)
             }
-            Err(_) => panic!("it is a reservation or none"),
+            Err(_) => panic!("a fresh key finds its slot"),
         }
-        assert_eq!(self.sched.counters.closed, before, "it closed one");
+        assert_eq!(
+            self.sched.counters.closed, before,
+            "a connection was closed"
+        );
     }
 
     pub(super) fn release(&mut self, at: usize) {
@@ -69,7 +75,7 @@ impl Harness {
         self.sched.release(reservation, self.now());
     }
 
-    /// Opens a reservation; a connection that has to be asked says whether it still is one.
+    /// Opens a reservation. `sound` is the outcome of a validation.
     pub(super) fn occupy(&mut self, at: usize, sound: bool) {
         let (tenant, reservation) = self.reservations.remove(at);
         let caller = Caller {
@@ -106,7 +112,7 @@ impl Harness {
         }
     }
 
-    /// A waiter is dropped, whatever it was granted.
+    /// Cancels a wait, whatever was granted.
     pub(super) fn cancel_wait(&mut self, at: usize) {
         let waiter = self.waiters.remove(at);
         let (key, waiting) = (self.keys[waiter.tenant], waiter.waiting);
@@ -132,7 +138,7 @@ impl Harness {
         );
     }
 
-    /// Every leave to connect that somebody has.
+    /// Lists every permit: its seat, whether it is cold, and whether a connection is closed first.
     pub(super) fn permits(&self) -> Vec<(u32, bool, bool)> {
         let permitted =
             |permit: &Permit<Conn, Source>| (permit.seat, permit.cold, permit.to_close.is_some());

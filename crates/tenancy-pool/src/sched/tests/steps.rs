@@ -1,43 +1,42 @@
-//! What happens to the scheduler, and how each of it is done.
+//! The steps of the harness.
 
 use super::*;
 
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    /// A check-out; the thread it comes from.
+    /// A check-out from a thread.
     Request(usize, u32),
     TryRequest(usize),
-    /// A handle of the epoch before.
+    /// A check-out with a handle of the previous epoch.
     RequestOld(usize),
-    /// Of those that apply, the one with this number.
+    /// The return of the connection with this number.
     Return(usize, Soundness),
     Open(usize, Outcome),
     Dropped(usize),
     Wake(usize),
-    /// A check-out that has no thread.
+    /// The request of a task for a seat.
     RequestSeat(usize),
-    /// Of the reservations, the one with this number is opened or given back.
+    /// The reservation with this number is opened or given back.
     Occupy(usize, Soundness),
     Release(usize),
-    /// Of the waiters, the one with this number is dropped, or its time is up and it does
-    /// not look.
+    /// The waiter with this number is dropped, or its deadline passes without a retry.
     CancelWait(usize),
     ExpireWait(usize),
     TimeOut(usize),
     Close(usize),
     Reopen(usize),
-    /// The tenant's next epoch is permitted.
+    /// The pools are notified of the tenant's next epoch.
     ObserveEpoch(usize),
-    /// The tenant's next epoch is used.
+    /// The tenant's next epoch is checked out.
     UseNextEpoch(usize),
     Forget(usize),
     SetMax(usize, u32),
     Reap,
     Maintain,
-    /// Of those that rest, the one with this number comes back.
+    /// The maintenance with this number ends.
     EndMaintenance(usize, Soundness),
     Advance,
-    /// Those who wait have waited `handoff_after`, or those who come now have not.
+    /// All waiters have waited `handoff_after`, or none has.
     Patience,
 }
 
@@ -183,7 +182,7 @@ impl Harness {
             }
             Step::UseNextEpoch(t) => {
                 self.epochs[t] = self.epochs[t].next();
-                // Those who wait are refused before it is served.
+                // The waiters are refused before it is served.
                 self.raised = true;
                 self.request(t, self.epochs[t], 1);
                 self.raised = false;
@@ -229,12 +228,12 @@ impl Harness {
             matches!(self.sched.take(&stale), TakeOutcome::StaleKey),
             "a stale key was served"
         );
-        // It is known of which epoch it is, as a resolver would tell.
+        // A resolver would report its epoch.
         self.sched
             .observe_epoch(self.keys[t], self.epochs[t], self.now());
     }
 
-    /// Runs a step and sees that seats went to those who had waited for them longest.
+    /// Runs a step, and checks that seats went to the tenants that had waited for them longest.
     pub(super) fn run_in_order(&mut self, step: &Step) {
         let tickets: Vec<_> = self.sched.tickets.iter().collect();
         let queued: Vec<_> = self

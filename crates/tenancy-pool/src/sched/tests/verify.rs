@@ -1,9 +1,9 @@
-//! What the scheduler promises, counted from scratch.
+//! The invariants of the scheduler, counted anew.
 
 use super::*;
 
 impl Harness {
-    /// Counts everything from scratch.
+    /// Counts everything anew.
     pub(super) fn verify(&self) {
         self.verify_seats();
         (0..TENANTS).for_each(|t| self.verify_tenant(t));
@@ -18,7 +18,7 @@ impl Harness {
         );
         let seats = &self.sched.seats;
         let counts = seats.counts;
-        // Those whose reservation another of the same tenant gets, and that live still.
+        // Connections that are still open in a seat that was permitted to the same tenant.
         let replaced = self.permits().into_iter();
         let replaced = replaced
             .filter(|(seat, _, candidate)| *candidate && seats[*seat].state == SeatState::Opening);
@@ -86,7 +86,7 @@ impl Harness {
             (stack, at) = (stack + 1, seat.link);
         }
         assert_eq!(stack, counts.idle);
-        // Those who were granted something came before those who still wait.
+        // The waiters with a grant arrived before the others.
         let late = |waiter: &Waiter| {
             waiter
                 .waiting
@@ -110,7 +110,7 @@ impl Harness {
             .count();
         assert!(
             under == (cold == 1) && cold <= 1,
-            "nobody prepares tenant {t}"
+            "no connection prepares tenant {t}"
         );
         if slot.closed {
             assert_eq!((slot.waiters(), counts.idle), (0, 0));
@@ -123,7 +123,7 @@ impl Harness {
         }
     }
 
-    /// Who waits has a reason, and those who could be served have been permitted.
+    /// Checks that every waiter waits for a reason, and that those who can be served know it.
     fn verify_tickets(&self) {
         let sched = &self.sched;
         let mut waiters = 0;
@@ -134,7 +134,7 @@ impl Harness {
             let ticket = sched.tickets.contains(index);
             let failing = slot.backoff(self.now()).is_some();
             let wanting = slot.waiters() > slot.counts.idle as usize && sched.may_open(index);
-            // A failure is forgotten by time alone: the first who waits looks again then.
+            // Only time ends a backoff: the first waiter retries then.
             let forgotten = slot
                 .rare
                 .as_ref()
@@ -153,10 +153,10 @@ impl Harness {
                 let retries = first.mail.has(|grant| matches!(grant, Grant::Retry));
                 let looks = retries || known.is_some_and(|known| known.retries_later);
                 let must_look = failing || (wanting && !ticket);
-                assert!(!must_look || looks, "{t} does not know of its failure");
+                assert!(!must_look || looks, "{t} does not know of its backoff");
                 assert!(
                     slot.top == NONE || retries,
-                    "{t} has idle ones and does not know"
+                    "{t} has idle connections and does not know"
                 );
             }
         }
@@ -175,15 +175,18 @@ impl Harness {
             );
         }
         if let Some(first) = sched.tickets.first() {
-            assert_eq!(self.free(), 0, "a seat is free and nobody takes it");
+            assert_eq!(self.free(), 0, "a seat is free beside a ticket");
             assert_eq!(
                 sched.seats.deferred.first(),
                 None,
-                "what is deferred is nobody's"
+                "a close is deferred beside a ticket"
             );
             let t = self.keys.iter().position(|key| key.index == first);
             let candidate = self.eviction_candidate_for(t.expect("a tenant"));
-            assert_eq!(candidate, None, "an idle connection is nobody's");
+            assert_eq!(
+                candidate, None,
+                "an idle connection could be evicted for a ticket"
+            );
         }
     }
 }
