@@ -140,7 +140,9 @@ pub fn interrupted(mut child: Child) -> Run {
 /// A directory after `tenancy init`.
 #[track_caller]
 pub fn project() -> TempDir {
-    let dir = tempfile::tempdir().expect("a directory");
+    // In memory where that is possible: a root has 256 directories, and none is about the disk.
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    let dir = dir.expect("a directory");
     tenancy(dir.path(), &["init"]).ok();
     dir
 }

@@ -85,16 +85,28 @@ fn files_are_ours_alone_and_so_are_their_sidecars() {
 }
 
 #[test]
-fn directories_are_made_sixteen_at_a_time_with_the_first_file() {
+fn directories_are_made_with_a_root_and_again_if_one_is_missing() {
     let root = Root::new();
-    let dirs = || fs::read_dir(root.driver.root().join("tenants")).unwrap();
-    assert_eq!(dirs().count(), 0);
+    let tenants = root.driver.root().join("tenants");
+    let dirs = || fs::read_dir(&tenants).unwrap();
+    assert_eq!(dirs().count(), 256);
+    // As in a root that an older version made.
+    for dir in dirs() {
+        fs::remove_dir(dir.unwrap().path()).unwrap();
+    }
     let acme = root.placed("acme");
     assert!(!root.driver.exists(&acme).unwrap());
     assert!(root.connect(&acme).is_err());
     assert_eq!(dirs().count(), 0);
     root.driver.provision(&acme).unwrap();
-    assert_eq!(dirs().count(), 16);
+    assert_eq!(dirs().count(), 256);
+    fs::remove_dir_all(&tenants).unwrap();
+    fs::create_dir(&tenants).unwrap();
+    let many: Vec<_> = (0..3).map(|n| root.placed(&format!("t{n}"))).collect();
+    for made in root.driver.provision_many(&many) {
+        made.unwrap();
+    }
+    assert_eq!(dirs().count(), 256);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use parking_lot::Mutex;
 
-/// What the system tells of the file system of a directory; all `false` where it cannot be seen.
+/// The facts of a directory's file system, as the system tells them; all `false` where it does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct FileSystem {
     /// Whether the sync of a new file makes its name durable, too.
@@ -56,7 +56,7 @@ impl FileSystem {
     }
 }
 
-/// Where the kernel tells about file systems.
+/// The directories in which the kernel tells about file systems.
 struct System<'s> {
     proc: &'s Path,
     sys: &'s Path,

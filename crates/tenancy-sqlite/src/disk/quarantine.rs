@@ -44,6 +44,17 @@ impl Root {
         }
         Ok(to)
     }
+
+    /// Moves what stands beside a database to quarantine, if it holds anything.
+    pub(crate) fn quarantine_sidecars(&self, path: &Path) -> Result<(), IoError> {
+        for suffix in SIDECARS {
+            let sidecar = with_suffix(path, suffix);
+            if fs::symlink_metadata(&sidecar).is_ok_and(|meta| meta.len() > 0) {
+                self.quarantine(&sidecar)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The directory for a database of this name: the first that has no `file` yet.

@@ -4,9 +4,9 @@ mod locks;
 mod marker;
 mod owner;
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::disk::mounts::FileSystem;
@@ -113,6 +113,9 @@ impl Root {
             id: marker.id,
             path,
         };
+        if !is_marked {
+            root.make_shards().map_err(StorageError::from)?;
+        }
         let filled = fill(&root, &lock)?;
         let settle = || {
             step("put the marker in place")?;
@@ -141,10 +144,11 @@ impl Root {
     pub(crate) fn make_copies_dir(&self, locator: &str) -> Result<PathBuf, IoError> {
         let above = self.path.join("snapshots");
         let dir = self.copies_dir(locator);
-        if look(&dir).map_err(IoError::at(&dir, "looked at"))? == Found::Nothing {
-            mkdir(&above)?;
+        let is_new = look(&dir).map_err(IoError::at(&dir, "looked at"))? == Found::Nothing;
+        mkdir(&above)?;
+        mkdir(&dir)?;
+        if is_new {
             sync_dir(&self.path)?;
-            mkdir(&dir)?;
             sync_dir(&above)?;
         }
         Ok(dir)
@@ -178,21 +182,11 @@ impl Root {
         path
     }
 
-    /// Makes the directories of these places that are missing, for who syncs all that is
-    /// below the root before he puts a file there.
-    pub(crate) fn make_dirs(&self, places: &[Place]) -> Result<(), IoError> {
-        for path in places.iter().map(|place| self.dir(place)) {
-            mkdir(&path)?;
-        }
-        Ok(())
-    }
-
-    /// Makes the directories that begin with this digit, durable. Sixteen at a time: so a
-    /// root waits for its directories sixteen times in its life, and never long.
-    fn make_siblings(&self, first: &str) -> Result<(), IoError> {
-        for last in 0..16 {
-            let path = self.tenants().join(format!("{first}{last:x}"));
-            mkdir(&path)?;
+    /// Makes the 256 directories of tenants' files, durable with one sync: a new root waits for
+    /// them once, and no creation does.
+    fn make_shards(&self) -> Result<(), IoError> {
+        for shard in 0..=u8::MAX {
+            mkdir(&self.tenants().join(format!("{shard:02x}")))?;
         }
         sync_dir(&self.tenants())
     }
@@ -218,7 +212,10 @@ pub(crate) fn look(path: &Path) -> io::Result<Found> {
         Ok(meta) if meta.is_symlink() => Ok(Found::Other("a symbolic link")),
         Ok(meta) if meta.is_dir() => Ok(Found::Other("a directory")),
         Ok(_) => Ok(Found::Other("no plain file")),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Found::Nothing),
+        // Something else than its directory may stand there.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(Found::Nothing)
+        }
         Err(error) => Err(error),
     }
 }
@@ -242,19 +239,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         let _ = write!(out, "{byte:02x}");
         out
     })
-}
-
-fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
-    let flags = rustix::fs::OFlags::NOFOLLOW.bits();
-    options.custom_flags(flags.cast_signed())
-}
-
-/// Opens a directory, and nothing else: no link to one.
-fn open_dir(path: &Path) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::DIRECTORY;
-    let mut options = OpenOptions::new();
-    options.read(true);
-    options.custom_flags(flags.bits().cast_signed()).open(path)
 }
 
 /// Removes a database that nobody has open, its sidecars first.

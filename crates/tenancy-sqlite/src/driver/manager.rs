@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use r2d2::ManageConnection;
 use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::config::DbConfig;
 use rusqlite::hooks::Action;
 use rusqlite::trace::TraceEventCodes;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -375,6 +376,11 @@ pub(crate) fn connect_plain(path: &Path, busy_timeout: Duration) -> rusqlite::Re
     let connection = manager.connect()?;
     harden::set_flags(&connection)?;
     connection.busy_timeout(busy_timeout)?;
+    // A WAL may be of another file that stood there: until the stamp is known to be the
+    // tenant's, the close of this connection leaves both as they are.
+    if wal_bytes(path).is_ok_and(|bytes| bytes > 0) {
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    }
     Ok(connection)
 }
 
@@ -408,6 +414,15 @@ pub(crate) fn open(
 fn why_not_open(tenant: &Tenant, path: &Path, source: rusqlite::Error) -> OpenError {
     let (tenant, found) = (tenant.to_ref(), look(path));
     let path = path.to_owned();
+    let dir = path.parent().map(look);
+    if let Some(Ok(Found::Other(found @ "a symbolic link"))) = dir {
+        let path = path.parent().unwrap_or(&path).to_owned();
+        return OpenError::NotAFile {
+            tenant,
+            path,
+            found,
+        };
+    }
     match found {
         Ok(Found::Nothing) => OpenError::Missing { tenant, path },
         Ok(Found::Other(found)) => OpenError::NotAFile {

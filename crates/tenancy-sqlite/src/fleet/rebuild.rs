@@ -40,9 +40,9 @@ pub struct Rebuilt {
     pub retired: Vec<TenantRef>,
     /// Where files are now that say they are of a tenant which has a better one.
     pub quarantined: Vec<PathBuf>,
-    /// Files that say nothing of themselves or were made for another place, and those that
-    /// cannot be read. They are left where they are, and are
-    /// [orphans](crate::Problem::Orphan) now.
+    /// Files that say nothing of themselves or were made for another place, those that cannot
+    /// be read, and what is no file or has no name of a file. All is left where it is: an
+    /// [orphan](crate::Problem::Orphan) or a [stray](crate::Problem::Stray).
     pub silent: Vec<PathBuf>,
     /// Where the catalog is now that was no catalog any more.
     pub damaged_catalog: Option<PathBuf>,
@@ -188,15 +188,29 @@ fn clear_the_way(root: &Root) -> Result<Option<PathBuf>, RebuildError> {
 
 /// Every file that says whose it is, and those that do not.
 fn look_at_all(root: &Root) -> Result<(Vec<Found>, Vec<PathBuf>), RepairError> {
-    let mut files = Vec::new();
-    for shard in shards(root)?.0 {
-        let plain = survey(&shard)?.databases.into_iter();
-        let plain = plain.filter(|(_, odd)| odd.is_none());
-        files.extend(plain.map(|(key, _)| (root.file(&key.place()), key.place(), false)));
+    let (mut files, mut found) = (Vec::new(), Vec::new());
+    let all = shards(root)?;
+    let unexpected = all.unexpected.into_iter().map(|(path, _)| path);
+    let mut silent: Vec<PathBuf> = unexpected.chain(all.strays).collect();
+    for shard in all.dirs {
+        let survey = survey(&shard)?;
+        silent.extend(survey.strays);
+        for (key, odd) in survey.databases {
+            let path = root.file(&key.place());
+            match odd {
+                None => files.push((path, key.place(), false)),
+                Some(_) => silent.push(path),
+            }
+        }
     }
-    let trashed = survey_trash(root)?.0.into_iter();
-    files.extend(trashed.map(|trashed| (trashed.path, trashed.place, true)));
-    let (mut found, mut silent) = (Vec::new(), Vec::new());
+    let (trashed, strays) = survey_trash(root)?;
+    silent.extend(strays);
+    for (trashed, odd) in trashed {
+        match odd {
+            None => files.push((trashed.path, trashed.place, true)),
+            Some(_) => silent.push(trashed.path),
+        }
+    }
     let look = |(path, place, trashed): &(PathBuf, Place, bool)| {
         // What cannot be read says nothing.
         let (claim, schema) = look_at(path).ok().flatten()?;

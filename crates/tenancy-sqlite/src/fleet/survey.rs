@@ -21,19 +21,33 @@ pub(super) struct Survey {
     pub(super) strays: Vec<PathBuf>,
 }
 
-/// The directories that hold tenants' files, and what else stands beside them.
-pub(super) fn shards(root: &Root) -> Result<(Vec<PathBuf>, Vec<PathBuf>), IoError> {
+/// The directories of tenants' files, and the entries beside them.
+#[derive(Debug, Default)]
+pub(super) struct Shards {
+    pub(super) dirs: Vec<PathBuf>,
+    /// Entries with the name of such a directory that are something else, with what they are.
+    pub(super) unexpected: Vec<(PathBuf, &'static str)>,
+    /// Entries with other names.
+    pub(super) strays: Vec<PathBuf>,
+}
+
+pub(super) fn shards(root: &Root) -> Result<Shards, IoError> {
     let dir = root.tenants();
-    let (mut shards, mut strays) = (Vec::new(), Vec::new());
+    let mut shards = Shards::default();
     each(&dir, |name, kind| {
         let is_hex = |b: &u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
         let bytes = name.as_encoded_bytes();
-        let ours = kind.is_dir() && bytes.len() == 2 && bytes.iter().all(is_hex);
-        let to = if ours { &mut shards } else { &mut strays };
-        to.push(dir.join(name));
+        let path = dir.join(name);
+        match bytes.len() == 2 && bytes.iter().all(is_hex) {
+            true if kind.is_dir() => shards.dirs.push(path),
+            true => shards
+                .unexpected
+                .push((path, odd(kind).unwrap_or("a file"))),
+            false => shards.strays.push(path),
+        }
     })?;
-    shards.sort_unstable();
-    Ok((shards, strays))
+    shards.dirs.sort_unstable();
+    Ok(shards)
 }
 
 /// What stands in one of them.
@@ -55,16 +69,19 @@ pub(super) fn survey(shard: &Path) -> Result<Survey, IoError> {
     Ok(survey)
 }
 
+/// A file of the trash, with what it is if that is no plain file.
+pub(super) type InTrash = (Trashed, Option<&'static str>);
+
 /// What is in the trash: retired files, and what is none of ours.
-pub(super) fn survey_trash(root: &Root) -> Result<(Vec<Trashed>, Vec<PathBuf>), IoError> {
+pub(super) fn survey_trash(root: &Root) -> Result<(Vec<InTrash>, Vec<PathBuf>), IoError> {
     let dir = root.trash();
     let (mut trashed, mut strays) = (Vec::new(), Vec::new());
-    each(&dir, |name, _| {
+    each(&dir, |name, kind| {
         let path = dir.join(name);
         // SQLite makes a sidecar when somebody looks into a file.
         let is_sidecar = || main_of(name).is_some_and(|main| dir.join(main).exists());
         match Trashed::parse(path.clone()) {
-            Some(found) => trashed.push(found),
+            Some(found) => trashed.push((found, odd(kind))),
             None if is_sidecar() => {}
             None => strays.push(path),
         }

@@ -74,6 +74,8 @@ impl SqliteFleet {
 pub(super) struct Seen {
     pub(super) in_place: bool,
     pub(super) trashed: Option<Trashed>,
+    /// Whether something else than a file stands there, which is a finding already.
+    unexpected: bool,
 }
 
 /// Whose a file is, by its name.
@@ -165,9 +167,12 @@ impl<'v> Comparison<'v> {
             }
         }
         let root = &self.fleet.driver().shared.root;
-        let (shards, strays) = shards(root)?;
-        self.strays(strays);
-        for shard in shards {
+        let shards = shards(root)?;
+        self.strays(shards.strays);
+        for (path, found) in shards.unexpected {
+            self.find(None, Some(&path), Problem::NotAFile { found });
+        }
+        for shard in shards.dirs {
             self.access(None, &shard)?;
             let survey = survey(&shard)?;
             self.out.files += survey.databases.len() as u64;
@@ -200,14 +205,7 @@ impl<'v> Comparison<'v> {
                 self.seen[row].in_place = true;
                 self.access(Some(row), &path)?;
             }
-            (Owner::Row(row), Some(found)) => {
-                self.seen[row].in_place = true;
-                self.find(
-                    Some(&self.rows[row]),
-                    Some(&path),
-                    Problem::NotAFile { found },
-                );
-            }
+            (Owner::Row(row), Some(found)) => self.unexpected(row, &path, found),
             (_, Some(_)) => self.find(None, Some(&path), Problem::Stray),
             (Owner::Later(row), None) => {
                 let tenant = &self.rows[row];
@@ -259,6 +257,13 @@ impl<'v> Comparison<'v> {
         Ok(())
     }
 
+    /// Something else than a file stands where a row's file belongs.
+    fn unexpected(&mut self, row: usize, path: &Path, found: &'static str) {
+        self.seen[row].unexpected = true;
+        let problem = Problem::NotAFile { found };
+        self.find(Some(&self.rows[row]), Some(path), problem);
+    }
+
     fn strays(&mut self, strays: Vec<PathBuf>) {
         for stray in strays {
             self.find(None, Some(&stray), Problem::Stray);
@@ -269,14 +274,16 @@ impl<'v> Comparison<'v> {
         let (trashed, strays) = survey_trash(&self.fleet.driver().shared.root)?;
         self.strays(strays);
         self.out.files += trashed.len() as u64;
-        for trashed in trashed {
-            match self.row_of(trashed.place.key()) {
-                Owner::Row(row) if !self.seen[row].in_place => {
+        for (trashed, odd) in trashed {
+            match (self.row_of(trashed.place.key()), odd) {
+                (Owner::Row(row), Some(found)) => self.unexpected(row, &trashed.path, found),
+                (_, Some(_)) => self.find(None, Some(&trashed.path), Problem::Stray),
+                (Owner::Row(row), None) if !self.seen[row].in_place => {
                     self.access(Some(row), &trashed.path)?;
                     self.seen[row].trashed = Some(trashed);
                 }
                 // A rollback has put it there.
-                Owner::Later(row) => {
+                (Owner::Later(row), None) => {
                     self.access(Some(row), &trashed.path)?;
                     self.warn_if_expired(row, &trashed)?;
                 }
@@ -306,6 +313,9 @@ impl<'v> Comparison<'v> {
             let shared = &self.fleet.driver().shared;
             let retiring = tenant.status() == TenantStatus::Retiring;
             let seen = &self.seen[row];
+            if seen.unexpected {
+                continue;
+            }
             let (path, problem) = match (&seen.trashed, seen.in_place) {
                 (_, true) if retiring => (shared.root.file(&place), Problem::HalfRetired),
                 (_, true) => continue,

@@ -98,6 +98,8 @@ impl Shared {
         if look(&path).map_err(IoError::at(&path, "looked at"))? == Found::Nothing {
             let trashed = self.root.find_trashed(&place)?;
             let trashed = trashed.ok_or_else(|| missing(tenant, &path))?;
+            // A file leaves WAL mode before it goes there: what is beside it is another's.
+            self.root.quarantine_sidecars(&trashed.path)?;
             // Another's file is refused where it lies.
             self.own_stamp(tenant, &trashed.path)?;
             self.step("move back")?;
@@ -165,6 +167,7 @@ impl Shared {
             // Says so.
             stamp::check(&connection, tenant, path)?;
         }
+        stamp::own_wal(&connection);
         Ok((connection, stamp))
     }
 

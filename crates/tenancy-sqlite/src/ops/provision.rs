@@ -148,7 +148,7 @@ impl Shared {
         let staged: Vec<_> = tenants.iter().map(stage).collect();
         let places = staged.iter().flatten().flatten();
         let places: Vec<_> = places.map(|new| new.place.clone()).collect();
-        let synced = self.sync_batch(&places);
+        let synced = self.sync_batch();
         let put = |(tenant, staged): (_, Result<Option<New>, FileError>)| {
             let staged = staged?;
             synced.as_ref().map_err(IoError::again)?;
@@ -167,9 +167,8 @@ impl Shared {
         self.root.clear_staged(&places.iter().collect())
     }
 
-    /// All that is below the root, those that were there already too.
-    fn sync_batch(&self, places: &[Place]) -> Result<(), IoError> {
-        self.root.make_dirs(places)?;
+    /// Makes all that is below the root durable, files that were there already too.
+    fn sync_batch(&self) -> Result<(), IoError> {
         self.step("sync the staged batch")?;
         self.root.sync_all()
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{
     Connection, OptionalExtension, Result, Row, Transaction, TransactionBehavior, params,
 };
@@ -284,7 +285,15 @@ pub(crate) fn check(
     tenant: &Tenant,
     path: &Path,
 ) -> Result<u32, OpenError> {
-    judge(read(connection, tenant), tenant, path)
+    let schema = judge(read(connection, tenant), tenant, path)?;
+    own_wal(connection);
+    Ok(schema)
+}
+
+/// Lets the last close move the WAL into the database again: both are the tenant's.
+pub(crate) fn own_wal(connection: &Connection) {
+    // If not, the next opening does it.
+    let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
 }
 
 /// The same for who is going to use the file: one from the stock is the tenant's then.
@@ -302,7 +311,9 @@ pub(crate) fn check_and_take(
         // A disk that is full or read-only, and another writer, are no reason not to open it.
         let _ = add_locator(connection, tenant);
     }
-    judge(found, tenant, path)
+    let schema = judge(found, tenant, path)?;
+    own_wal(connection);
+    Ok(schema)
 }
 
 fn judge(found: Result<Stamp>, tenant: &Tenant, path: &Path) -> Result<u32, OpenError> {

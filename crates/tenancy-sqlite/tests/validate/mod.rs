@@ -3,6 +3,7 @@
 mod plants;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -127,6 +128,177 @@ fn word(fixed: &Fixed) -> &'static str {
     }
 }
 
+/// Makes what is no file in the place of a tenant's; a directory is moved to `outside`.
+fn replace(path: &Path, by: &str, outside: &Path) {
+    match path.is_dir() {
+        true => fs::rename(path, outside).unwrap(),
+        false => drop(fs::remove_file(path)),
+    }
+    match by {
+        "link" => std::os::unix::fs::symlink(outside, path).unwrap(),
+        "fifo" => {
+            let mode = rustix::fs::Mode::from_raw_mode(0o600);
+            rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0)
+                .unwrap();
+        }
+        "directory" => make_dir(path),
+        _ => fs::write(path, "").unwrap(),
+    }
+}
+
+#[test]
+fn what_is_no_file_is_named_once_and_told_by_a_rebuild() {
+    // In whose place: a tenant's file, one in the trash, a file that no row has, a directory.
+    for place in ["file", "trash", "orphan", "shard"] {
+        for by in ["link", "fifo", "directory"] {
+            let case = format!("{by} as a {place}");
+            let world = World::new();
+            let acme = world.made("acme");
+            let file = world.path(&acme);
+            let path = match place {
+                "file" => file,
+                "shard" => file.parent().unwrap().to_owned(),
+                "orphan" => file.with_file_name(
+                    file.file_name()
+                        .unwrap()
+                        .to_str()
+                        .unwrap()
+                        .replace(".1.", ".2."),
+                ),
+                _ => {
+                    let acme = world.set(&acme, TenantStatus::Retiring);
+                    world.driver().retire(&acme, NOW).unwrap();
+                    let name = files_below(&world.trash()).remove(0);
+                    world.trash().join(name)
+                }
+            };
+            let by = if (place, by) == ("shard", "directory") {
+                "file"
+            } else {
+                by
+            };
+            replace(&path, by, &world.dir.path().join("outside"));
+            for depth in [Depth::Names, Depth::Stamps, Depth::Full] {
+                let found = world.validate(depth);
+                let named: Vec<_> = found.findings.iter().map(|f| f.path.clone()).collect();
+                let of_path = named
+                    .iter()
+                    .filter(|named| named.as_deref() == Some(&*path));
+                assert_eq!(of_path.count(), 1, "{case}: {:?}", found.findings);
+                // A directory that is a file has lost what was in it.
+                let lost = usize::from(by == "file" || (place, by) == ("shard", "fifo"));
+                assert_eq!(named.len(), 1 + lost, "{case}: {:?}", found.findings);
+            }
+            let (dir, root) = (world.dir, path);
+            drop(world.fleet);
+            for suffix in ["", "-wal", "-shm"] {
+                let _ = fs::remove_file(dir.path().join(format!("catalog.db{suffix}")));
+            }
+            let rebuilt = SqliteFleet::rebuild_catalog(dir.path(), &Actor::new("test")).unwrap();
+            assert!(rebuilt.silent.contains(&root), "{case}: {rebuilt:?}");
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_is_a_link_is_refused() {
+    let world = World::new();
+    let acme = world.made("acme");
+    let shard = world.path(&acme).parent().unwrap().to_owned();
+    let outside = world.dir.path().join("outside");
+    replace(&shard, "link", &outside);
+    let manager = tenancy_pool::Driver::manager(world.driver(), &acme);
+    let opened = r2d2::ManageConnection::connect(&manager).unwrap_err();
+    let retired = world.driver().retire(&acme, NOW).unwrap_err();
+    let next = acme
+        .to_builder()
+        .epoch(acme.epoch().next())
+        .build()
+        .unwrap();
+    let made = world.driver().provision(&next).unwrap_err();
+    let said = opened.to_string();
+    assert!(
+        said.contains("tenants") && said.contains("is a symbolic link"),
+        "{said}"
+    );
+    for error in [retired, made] {
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("opened as a directory"), "{cause}");
+    }
+    assert_eq!(files_below(&outside).len(), 1);
+}
+
+/// A tenant's database and the WAL beside it, which has a row that the database lacks.
+fn with_wal(world: &World, tenant: &Tenant) -> (Vec<u8>, Vec<u8>) {
+    let connection = world.connect(tenant);
+    let sql = "INSERT INTO notes (text) VALUES ('in the log')";
+    connection.execute(sql, []).unwrap();
+    let path = world.path(tenant);
+    (fs::read(&path).unwrap(), fs::read(wal_of(&path)).unwrap())
+}
+
+fn count(connection: &rusqlite::Connection) -> i64 {
+    let sql = "SELECT count(*) FROM notes";
+    connection.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_wal_beside_a_file_of_another_tenant_is_not_moved_into_it() {
+    let world = World::new();
+    let (acme, beta) = (world.made("acme"), world.made("beta"));
+    let (_, wal) = with_wal(&world, &acme);
+    let (main, _) = with_wal(&world, &beta);
+    let path = world.path(&acme);
+    for depth in [None, Some(Depth::Stamps), Some(Depth::Full)] {
+        fs::write(&path, &main).unwrap();
+        fs::write(wal_of(&path), &wal).unwrap();
+        fs::set_permissions(wal_of(&path), fs::Permissions::from_mode(0o600)).unwrap();
+        match depth {
+            None => {
+                let manager = tenancy_pool::Driver::manager(world.driver(), &acme);
+                let error = r2d2::ManageConnection::connect(&manager).unwrap_err();
+                let foreign = matches!(error, tenancy_sqlite::OpenError::WrongDatabase { .. });
+                assert!(foreign, "{error}");
+            }
+            Some(depth) => assert_eq!(codes(&world.validate(depth)), ["foreign"]),
+        }
+        assert!(fs::read(&path).unwrap() == main, "{depth:?}: the file");
+        assert!(
+            fs::read(wal_of(&path)).unwrap() == wal,
+            "{depth:?}: the WAL"
+        );
+    }
+    // The tenant's own comes back with its WAL.
+    let gamma = world.made("gamma");
+    let (main, wal) = with_wal(&world, &gamma);
+    fs::write(world.path(&gamma), main).unwrap();
+    fs::write(wal_of(&world.path(&gamma)), wal).unwrap();
+    assert_eq!(count(&world.connect(&gamma)), 2);
+    assert!(
+        !wal_of(&world.path(&gamma)).exists(),
+        "the last close moved it"
+    );
+}
+
+#[test]
+fn a_wal_beside_a_file_in_the_trash_is_not_moved_into_it() {
+    let world = World::new();
+    let acme = world.made("acme");
+    let (_, wal) = with_wal(&world, &acme);
+    let connection = world.connect(&acme);
+    connection.execute("DELETE FROM notes", []).unwrap();
+    drop(connection);
+    world.driver().retire(&acme, NOW).unwrap();
+    let trashed = world.trash().join(files_below(&world.trash()).remove(0));
+    fs::write(wal_of(&trashed), &wal).unwrap();
+    world.driver().revive(&acme).unwrap();
+    assert_eq!(count(&world.connect(&acme)), 0);
+    let kept = world.driver().root().join("quarantine");
+    let files = files_below(&kept);
+    assert_eq!(files.len(), 1, "{files:?}");
+    assert!(fs::read(kept.join(&files[0])).unwrap() == wal);
+}
+
 #[test]
 fn what_does_not_fit_is_found_and_mended() {
     for (at, (plant, depth, code, mended)) in PLANTS.into_iter().enumerate() {
@@ -229,8 +401,7 @@ fn an_orphan_keeps_the_rows_of_its_log_in_quarantine() {
         let Ok(Repair::Quarantined(to)) = &fixed[0].result else {
             panic!("{fixed:?}")
         };
-        // Who opens it moves the log into it.
-        assert_eq!(wal_of(to).exists(), depth == Depth::Names);
+        assert!(wal_of(to).exists(), "a look leaves it where it is");
         let connection = rusqlite::Connection::open(to).unwrap();
         let sql = "SELECT text FROM notes ORDER BY id";
         let mut read = connection.prepare(sql).unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::disk::flock;
 use crate::disk::flock::PATIENCE;
 use crate::disk::place::Place;
-use crate::disk::root::owner::open_or_create;
+use crate::disk::root::owner::{open_dir, open_or_create};
 use crate::disk::root::{Root, remove_file};
 use crate::error::{IoError, StorageError};
 
@@ -65,7 +65,9 @@ impl Root {
     }
 
     /// The lock of a place's directory, which every process takes that puts a file
-    /// in place or takes one away there. With its first file it is made, and durable.
+    /// in place or takes one away there. A link to a directory is refused: what is behind it
+    /// may be moved or unmounted. In a root that an older version made, the directories are made
+    /// when the first of them is missing.
     pub(crate) fn lock_dir(&self, place: &Place) -> Result<DirLock, IoError> {
         self.lock_dir_within(place, PATIENCE)
     }
@@ -77,15 +79,15 @@ impl Root {
         patience: Duration,
     ) -> Result<DirLock, IoError> {
         let path = self.dir(place);
-        let open = || File::open(&path);
+        let open = || open_dir(&path);
         let dir = match open() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.make_siblings(&place.locator[..1])?;
+                self.make_shards()?;
                 open()
             }
             other => other,
         };
-        let dir = dir.map_err(IoError::at(&path, "opened"))?;
+        let dir = dir.map_err(IoError::at(&path, "opened as a directory"))?;
         flock::exclusive(&dir, &path, patience)?;
         Ok(DirLock { dir, path })
     }

@@ -10,7 +10,6 @@ use std::os::unix::fs::{
 };
 use std::path::Path;
 
-use crate::disk::root::{no_follow, open_dir};
 use crate::error::IoError;
 
 pub(crate) const DIR_MODE: u32 = 0o700;
@@ -106,4 +105,17 @@ fn refuse_names(meta: &Metadata) -> io::Result<()> {
             "it has another name; look at it, and remove one of them",
         )),
     }
+}
+
+fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
+    let flags = rustix::fs::OFlags::NOFOLLOW.bits();
+    options.custom_flags(flags.cast_signed())
+}
+
+/// Opens a directory, and nothing else: no link to one.
+pub(super) fn open_dir(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::DIRECTORY;
+    let mut options = OpenOptions::new();
+    options.read(true);
+    options.custom_flags(flags.bits().cast_signed()).open(path)
 }
