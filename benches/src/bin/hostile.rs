@@ -1,7 +1,8 @@
 //! `hostile [WORD]`: the cost of hostile statements on a checked-out connection with a deadline of
 //! 50 ms: the time until it ended, the peak of the process's memory, and how it ended. Each
-//! statement runs in a process of its own, which is killed after 20 s or at 3 GiB. Only the rows
-//! whose name contains WORD; all of them by default.
+//! statement runs in a process of its own, which is killed after 20 s or at 3 GiB; rows that end in
+//! "bound" have `max_memory` at 256 MiB. Only the rows whose name contains WORD; all of them by
+//! default.
 
 use std::error::Error;
 use std::path::Path;
@@ -72,6 +73,10 @@ fn rows() -> Vec<Row> {
     let none = String::new;
     let endless = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n";
     let repeat = |what: &str, times: usize| vec![what; times].join(", ");
+    let array = format!(
+        "CREATE TABLE j AS SELECT '[' || replace({}, 'a', '1,') || '1]' AS x",
+        long(7 * M, "a")
+    );
     let texts = "CREATE VIRTUAL TABLE f USING fts5(t); INSERT INTO f VALUES (replace(printf('%.*c', 1000000, 'x'), 'x', 'a b '))";
     let old = texts.replace("fts5(t)", "fts4(t)");
     let words = vec!["a"; 60].join(" OR ");
@@ -119,36 +124,33 @@ fn rows() -> Vec<Row> {
         ),
         (
             "json_patch",
-            none(),
             format!(
-                "SELECT length(json_patch(x, x)) FROM ({endless} LIMIT 60000) SELECT json_group_object(i, i) AS x FROM n)"
+                "CREATE TABLE j AS {endless} LIMIT 60000) SELECT json_group_object(i, i) AS x FROM n"
             ),
+            "SELECT length(json_patch(x, x)) FROM j".into(),
         ),
         (
             "json_remove, 90 paths of 14 MB",
-            none(),
+            array.clone(),
             format!(
-                "SELECT length(json_remove(x, {})) FROM (SELECT '[' || replace({}, 'a', '1,') || '1]' AS x)",
-                repeat("'$[0]'", 90),
-                long(7 * M, "a")
+                "SELECT length(json_remove(x, {})) FROM j",
+                repeat("'$[0]'", 90)
             ),
         ),
         (
             "json_remove, 900 paths of 14 MB",
-            none(),
+            array.clone(),
             format!(
-                "SELECT length(json_remove(x, {})) FROM (SELECT '[' || replace({}, 'a', '1,') || '1]' AS x)",
-                repeat("'$[0]'", 900),
-                long(7 * M, "a")
+                "SELECT length(json_remove(x, {})) FROM j",
+                repeat("'$[0]'", 900)
             ),
         ),
         (
             "json_set, 500 paths of 14 MB",
-            none(),
+            array.clone(),
             format!(
-                "SELECT length(json_set(x, {})) FROM (SELECT '[' || replace({}, 'a', '1,') || '1]' AS x)",
-                repeat("'$[0]', 2", 250),
-                long(7 * M, "a")
+                "SELECT length(json_set(x, {})) FROM j",
+                repeat("'$[0]', 2", 250)
             ),
         ),
         (
@@ -206,6 +208,11 @@ fn rows() -> Vec<Row> {
             format!("SELECT {}", repeat("randomblob(16000000)", 190)),
         ),
         (
+            "randomblob in 190 columns, bound",
+            none(),
+            format!("SELECT {}", repeat("randomblob(16000000)", 190)),
+        ),
+        (
             "randomblob in 1,900 columns",
             none(),
             format!("SELECT {}", repeat("randomblob(16000000)", 1_900)),
@@ -235,11 +242,17 @@ fn rows() -> Vec<Row> {
             view_tree(20),
             "SELECT count(*) FROM v20".into(),
         ),
+        (
+            "views of two views each, 20, bound",
+            view_tree(20),
+            "SELECT count(*) FROM v20".into(),
+        ),
         ("joined CTEs, 14 levels", none(), doubling(14)),
         ("joined CTEs, 20 levels", none(), doubling(20)),
         ("union CTEs, 14 levels", none(), unions(14)),
         ("union CTEs, 20 levels", none(), unions(20)),
         ("union CTEs, 24 levels", none(), unions(24)),
+        ("union CTEs, 24 levels, bound", none(), unions(24)),
         (
             "LIKE of 15 MB",
             none(),
@@ -259,12 +272,21 @@ fn rows() -> Vec<Row> {
             ),
         ),
         (
-            "LIKE of 15 MB, 49 wildcards",
+            "LIKE of 15 MB, a pattern of 1,000 bytes",
             none(),
             format!(
-                "SELECT {} LIKE replace({}, 'x', '%a') || 'b'",
+                "SELECT {} LIKE '%' || {} || 'b'",
                 long(15 * M, "a"),
-                long(49, "x")
+                long(998, "a")
+            ),
+        ),
+        (
+            "LIKE of 15 MB, a pattern of 256 bytes",
+            none(),
+            format!(
+                "SELECT {} LIKE '%' || {} || 'b'",
+                long(15 * M, "a"),
+                long(254, "a")
             ),
         ),
         (
@@ -366,7 +388,11 @@ fn measure(name: &str, root: &Path, locator: &str) -> Result<(), Box<dyn Error>>
     let rows = rows();
     let row = rows.iter().find(|row| row.0 == name);
     let (_, prepare, sql) = row.ok_or("no such statement")?;
-    let driver = SqliteStorage::builder(root).open_driver()?;
+    let mut storage = SqliteStorage::builder(root);
+    if name.ends_with(", bound") {
+        storage = storage.max_memory(256 << 20);
+    }
+    let driver = storage.open_driver()?;
     let connection = driver.manager(&tenant(locator)?).connect()?;
     connection.execute_batch(prepare)?;
     let deadline = connection.deadline(DEADLINE)?;

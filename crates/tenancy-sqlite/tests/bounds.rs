@@ -67,6 +67,29 @@ fn what_is_too_long_is_refused_by_its_name() {
     }
     let wide = run(&connection, &format!("SELECT {}", columns(201))).unwrap_err();
     assert!(wide.to_string().contains("too many columns"), "{wide}");
+    for (sql, text) in [
+        (
+            format!("SELECT max({})", columns(128)),
+            "too many arguments",
+        ),
+        (
+            format!("SELECT 'a' LIKE '{}'", "a".repeat(257)),
+            "pattern too complex",
+        ),
+        (
+            format!("SELECT {}1", "1 + ".repeat(1_000)),
+            "maximum depth 1000",
+        ),
+    ] {
+        let error = run(&connection, &sql).unwrap_err().to_string();
+        assert!(error.contains(text), "{error}");
+    }
+    run(&connection, &format!("SELECT max({})", columns(127))).unwrap();
+    run(
+        &connection,
+        &format!("SELECT 'a' LIKE '{}'", "a".repeat(256)),
+    )
+    .unwrap();
     // None of it costs the connection.
     let mut connection = connection;
     assert!(!root.driver.manager(&acme).has_broken(&mut connection));

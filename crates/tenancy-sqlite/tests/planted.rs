@@ -79,6 +79,10 @@ const PLANTS: &[(&str, Fate)] = &[
         "CREATE TABLE q (name, sha256, applied_at); ALTER TABLE q RENAME TO _tenancy_seeds",
         Named("table \"_tenancy_seeds\" bears a name of the library's"),
     ),
+    (
+        "CREATE TABLE q (id INTEGER PRIMARY KEY); ALTER TABLE q RENAME TO _tenancy_users",
+        Named("table \"_tenancy_users\" bears a name of the library's"),
+    ),
     // Its shadow tables are renamed with it.
     (
         "CREATE VIRTUAL TABLE f USING fts5(a); ALTER TABLE f RENAME TO _tenancy",
@@ -164,6 +168,12 @@ const PLANTS: &[(&str, Fate)] = &[
         Refused,
     ),
     ("CREATE INDEX _tenancy_seeds ON notes (text)", Refused),
+    ("CREATE VIRTUAL TABLE _tenancy USING fts5(a)", Refused),
+    ("CREATE VIRTUAL TABLE _tenancy USING fts4(a)", Refused),
+    (
+        "CREATE VIRTUAL TABLE _tenancy USING rtree(id, a, b)",
+        Refused,
+    ),
     (
         "CREATE TRIGGER _tenancy_t AFTER INSERT ON notes BEGIN SELECT 1; END",
         Refused,

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Error, ErrorCode, Result, ffi};
 /// function that takes 10 ms; the steps between are some nanoseconds each.
 const STEPS: i32 = 50;
 
-/// No deadline.
+/// The moment that stands for no deadline.
 const NEVER: u64 = u64::MAX;
 
 /// Interrupts what runs on a connection after a moment, until it is dropped; see
@@ -71,17 +71,17 @@ impl Late {
     }
 }
 
-/// The deadline of a lent connection.
+/// The deadline of a checked-out connection.
 #[derive(Debug)]
 pub(crate) struct Deadlines {
     late: Late,
-    /// How many clones there were when the connection was opened: a handler or function that is
-    /// replaced drops its own.
+    /// The number of clones when the connection was opened: a handler or function that is replaced
+    /// drops its own.
     clones: usize,
 }
 
 impl Deadlines {
-    /// Of a connection whose callbacks all have their clones.
+    /// Returns the deadline of a connection whose callbacks all have their clones.
     pub(crate) fn of(late: Late) -> Self {
         let clones = Arc::strong_count(&late.0);
         Self { late, clones }

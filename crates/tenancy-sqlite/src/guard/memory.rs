@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::StorageError;
 
-/// What the catalog, its cache and a few connections need before there is anything to bound.
+/// The least bound: the catalog, its cache and a few connections need as much.
 const LEAST: u64 = 64 << 20;
 
 pub(crate) fn check(bytes: u64) -> Result<(), StorageError> {

@@ -288,13 +288,15 @@ impl Guard {
 }
 
 /// The bounds of a connection that runs SQL of others.
-const LIMITS: [(Limit, i32); 5] = [
+const LIMITS: [(Limit, i32); 6] = [
     // No other file, ever. VACUUM needs one: it is maintenance.
     (Limit::SQLITE_LIMIT_ATTACHED, 0),
     // The longest statement: what is longer is data that belongs into parameters.
     (Limit::SQLITE_LIMIT_SQL_LENGTH, SQL_LENGTH),
-    // LIKE takes time with the square of the pattern.
-    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1_000),
+    // LIKE and GLOB take time with the product of the value's length and the pattern's.
+    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 256),
+    // `json_remove` and its like take time with the length of the value for each argument.
+    (Limit::SQLITE_LIMIT_FUNCTION_ARG, 127),
     // Each level of triggers takes stack.
     (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 100),
     // Threads are the embedder's.

@@ -14,9 +14,9 @@ const NONE: u32 = u32::MAX;
 /// above with all continuation bytes that follow, however many. Where several fit, the first of
 /// the text is taken, as SQLite does; their numbers say which is first.
 pub(crate) struct CharSet<'s> {
-    /// By byte.
+    /// The number of each character of one byte.
     single: [u32; 256],
-    /// Those of more bytes, sorted, each once.
+    /// The characters of more bytes, sorted, each once.
     long: Vec<(&'s [u8], u32)>,
 }
 

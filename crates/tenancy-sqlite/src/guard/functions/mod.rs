@@ -70,7 +70,7 @@ fn text(value: ValueRef<'_>) -> Result<Option<Cow<'_, [u8]>>> {
     })
 }
 
-/// How SQLite writes a number, which is its own affair.
+/// Writes a number as SQLite does, by SQLite.
 fn text_of(number: f64) -> Result<String> {
     thread_local! {
         static SQLITE: Option<Connection> = Connection::open_in_memory().ok();
