@@ -209,6 +209,28 @@ impl<E: Error + 'static> CheckoutError<E> {
         }
     }
 
+    /// Returns an error of the driver, and the words of the text before and after its tenant.
+    fn driver_error(&self) -> Option<(&'static str, &TenantId, &'static str, &E)> {
+        let (before, tenant, after, source) = match self {
+            Self::Connect { tenant, source } => {
+                ("no connection to", tenant, "could be opened", source)
+            }
+            Self::Prepare { tenant, source } => {
+                ("the database of", tenant, "could not be prepared", source)
+            }
+            Self::Restrict { tenant, source } => {
+                let after = "could not be made read-only and was closed";
+                ("a connection to", tenant, after, source)
+            }
+            Self::Rejected { tenant, source } => {
+                let after = "was rejected by its driver and closed";
+                ("a connection to", tenant, after, source)
+            }
+            _ => return None,
+        };
+        Some((before, tenant, after, source))
+    }
+
     /// Returns the error for a refusal of the scheduler.
     pub(crate) fn refused(tenant: &Tenant, refusal: Refusal) -> Self {
         let id = tenant.id().clone();
@@ -256,19 +278,10 @@ impl fmt::Display for CheckoutStep {
 
 impl<E: Error + 'static> fmt::Display for CheckoutError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((before, tenant, after, source)) = self.driver_error() {
+            return write!(f, "{before} tenant {tenant} {after}: {source}");
+        }
         match self {
-            Self::Connect { tenant, source } => {
-                write!(
-                    f,
-                    "no connection to tenant {tenant} could be opened: {source}"
-                )
-            }
-            Self::Prepare { tenant, source } => {
-                write!(
-                    f,
-                    "the database of tenant {tenant} could not be prepared: {source}"
-                )
-            }
             Self::Backoff {
                 source, retry_in, ..
             } => write!(f, "{source}; the next attempt is in {retry_in:?}"),
@@ -304,14 +317,6 @@ impl<E: Error + 'static> fmt::Display for CheckoutError<E> {
                 f,
                 "tenant {tenant} has no read-only connections: its driver supports none; check out a read-write one"
             ),
-            Self::Restrict { tenant, source } => write!(
-                f,
-                "a connection to tenant {tenant} could not be made read-only and was closed: {source}"
-            ),
-            Self::Rejected { tenant, source } => write!(
-                f,
-                "a connection to tenant {tenant} was rejected by its driver and closed: {source}"
-            ),
             Self::Closed { tenant } => write!(
                 f,
                 "tenant {tenant} is closed to check-outs; `reopen` it first"
@@ -331,6 +336,10 @@ impl<E: Error + 'static> fmt::Display for CheckoutError<E> {
             Self::NoTenant => f.write_str(
                 "no tenant is current on this thread; enter one, or check out with its handle",
             ),
+            Self::Connect { .. }
+            | Self::Prepare { .. }
+            | Self::Restrict { .. }
+            | Self::Rejected { .. } => unreachable!("it is an error of the driver"),
         }
     }
 }
@@ -339,12 +348,8 @@ impl<E: Error + 'static> Error for CheckoutError<E> {
     /// Returns the cause of the driver's error, whose own text is part of this error's.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Connect { source, .. }
-            | Self::Prepare { source, .. }
-            | Self::Restrict { source, .. }
-            | Self::Rejected { source, .. } => source.source(),
             Self::NoTimer { source, .. } => source.source(),
-            _ => None,
+            _ => self.driver_error().and_then(|(.., source)| source.source()),
         }
     }
 }

@@ -70,7 +70,7 @@ pub(crate) struct Caller {
 
 /// The place of one connection. It fills a cache line: among thousands of tenants most are cold.
 #[repr(align(64))]
-pub(crate) struct Seat<C> {
+pub(crate) struct SeatEntry<C> {
     pub(crate) state: SeatState,
     /// The slot of the tenant that the connection is of.
     pub(crate) slot: u32,
@@ -91,7 +91,7 @@ impl Caller {
     pub(crate) const NO_THREAD: u32 = 0;
 }
 
-impl<C> Seat<C> {
+impl<C> SeatEntry<C> {
     /// Returns the slot that gets the seat once its connection is closed.
     pub(crate) fn successor(&self) -> Option<u32> {
         (self.state == SeatState::Closing && self.link != NONE).then_some(self.link)
@@ -112,7 +112,7 @@ impl<C> Seat<C> {
 /// Invariant: `seats.len() <= max`, and a connection is open only in a seat that is not free; so at no
 /// time are more than `max` open.
 pub(crate) struct Seats<C> {
-    seats: Vec<Seat<C>>,
+    seats: Vec<SeatEntry<C>>,
     free: u32,
     max: u32,
     /// The idle seats, least recently used first.
@@ -151,7 +151,7 @@ impl<C> Seats<C> {
         if self.counts.total() >= self.max {
             return None;
         }
-        let seat = Seat {
+        let seat = SeatEntry {
             state: SeatState::Opening,
             slot,
             link: NONE,
@@ -185,21 +185,21 @@ impl<C> Seats<C> {
     }
 
     /// Iterates over the seats that are not free.
-    pub(crate) fn occupied(&self) -> impl Iterator<Item = &Seat<C>> {
+    pub(crate) fn occupied(&self) -> impl Iterator<Item = &SeatEntry<C>> {
         let all = self.seats.iter();
         all.filter(|seat| seat.state != SeatState::Free)
     }
 }
 
 impl<C> std::ops::Index<u32> for Seats<C> {
-    type Output = Seat<C>;
-    fn index(&self, index: u32) -> &Seat<C> {
+    type Output = SeatEntry<C>;
+    fn index(&self, index: u32) -> &SeatEntry<C> {
         &self.seats[index as usize]
     }
 }
 
 impl<C> std::ops::IndexMut<u32> for Seats<C> {
-    fn index_mut(&mut self, index: u32) -> &mut Seat<C> {
+    fn index_mut(&mut self, index: u32) -> &mut SeatEntry<C> {
         &mut self.seats[index as usize]
     }
 }
