@@ -8,7 +8,7 @@ use std::time::Duration;
 use tenancy_core::{Placement, ProvisionError, Provisioned, Provisioner, Tenant};
 use tenancy_sqlite::{FileError, OpenError, SqliteStorage, StorageError};
 
-use crate::util::{Root, at, files_below, notes};
+use crate::util::{Root, at, files_below, notes, quick_dir};
 
 fn file_error(error: &ProvisionError) -> &FileError {
     let source = error.source().expect("a cause");
@@ -107,6 +107,35 @@ fn directories_are_made_with_a_root_and_again_if_one_is_missing() {
         made.unwrap();
     }
     assert_eq!(dirs().count(), 256);
+}
+
+#[test]
+fn a_root_that_was_cut_off_while_it_was_made_is_completed() {
+    for step in [
+        "prepare the marker",
+        "make the catalog",
+        "put the marker in place",
+    ] {
+        let dir = quick_dir();
+        let fail = SqliteStorage::builder(dir.path()).on_step(move |name| match name == step {
+            true => Err(std::io::Error::other("on purpose")),
+            false => Ok(()),
+        });
+        assert!(fail.create().is_err(), "{step}");
+        // As a kill in the middle of the directories leaves it.
+        let tenants = dir.path().join("tenants");
+        for shard in 0x70..=0xff {
+            let _ = fs::remove_dir(tenants.join(format!("{shard:02x}")));
+        }
+        let opened = SqliteStorage::open(dir.path());
+        assert!(
+            matches!(opened, Err(StorageError::NotARoot { .. })),
+            "{step}"
+        );
+        drop(SqliteStorage::create(dir.path()).unwrap());
+        assert_eq!(fs::read_dir(&tenants).unwrap().count(), 256, "{step}");
+        SqliteStorage::open(dir.path()).unwrap();
+    }
 }
 
 #[test]

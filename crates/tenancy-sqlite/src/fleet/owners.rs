@@ -1,9 +1,10 @@
 //! Owners and modes: a file that root has made, or that was copied in, may be closed to the
 //! application that the root belongs to, or open to others.
 
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use tenancy_core::Tenant;
 
@@ -68,15 +69,15 @@ impl Comparison<'_> {
     }
 
     fn problems_of_access(&self, path: &Path) -> Result<Vec<Problem>, IoError> {
-        let expected = match look(path).map_err(IoError::at(path, "looked at"))? {
-            Found::File => FILE_MODE,
-            Found::Other("a directory") => DIR_MODE,
+        let meta = match fs::symlink_metadata(path) {
+            Err(error) if is_gone(&error) => return Ok(Vec::new()),
+            meta => meta.map_err(IoError::at(path, "looked at"))?,
+        };
+        let expected = match meta.file_type() {
+            kind if kind.is_file() => FILE_MODE,
+            kind if kind.is_dir() => DIR_MODE,
             // What stands there instead is another finding.
             _ => return Ok(Vec::new()),
-        };
-        let Ok(meta) = fs::symlink_metadata(path) else {
-            // Gone meanwhile.
-            return Ok(Vec::new());
         };
         let mut problems = Vec::new();
         if meta.uid() != self.owner {
@@ -89,6 +90,11 @@ impl Comparison<'_> {
         }
         Ok(problems)
     }
+}
+
+/// The file may have been moved or removed meanwhile.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 fn entries(dir: &Path) -> Result<Vec<PathBuf>, IoError> {
