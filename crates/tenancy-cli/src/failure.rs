@@ -150,7 +150,7 @@ mod tests {
         let error = tenancy::catalog::CatalogError::new(cause);
         assert_eq!(
             OneLine(&error).to_string(),
-            "the catalog cannot be asked; see the cause and try again: disk full"
+            "the catalog cannot be read; see the cause and try again: disk full"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! [`Clock`]: the time that bounds of freshness are measured with.
+//! [`Clock`]: the time that freshness is measured with.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// A monotonic clock, injected so that tests can move it. It stands still while the machine
-/// is [suspended](Self::suspended).
+/// A monotonic clock that tests can move. It stands still while the machine is
+/// [suspended](Self::suspended).
 ///
-/// The system's is coarse: it steps about every 4 ms and costs a quarter of a
-/// precise reading.
+/// The clock of the system is coarse: it steps about every 4 ms, and costs a quarter of a precise
+/// one.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,7 +29,7 @@ enum Source {
     Manual(Arc<Manual>),
 }
 
-/// In nanoseconds.
+/// The time of a manual clock, in nanoseconds.
 #[derive(Debug, Default)]
 struct Manual {
     now: AtomicU64,
@@ -37,25 +37,26 @@ struct Manual {
 }
 
 impl Clock {
-    /// The operating system's.
+    /// Returns the clock of the operating system.
     pub fn system() -> Self {
         Self(Source::System)
     }
 
-    /// One that stands still until it is [advanced](Self::advance). Clones share it.
+    /// Returns a clock that stands still until it is [advanced](Self::advance). Clones share
+    /// their time.
     pub fn manual() -> Self {
         Self(Source::Manual(Arc::default()))
     }
 
-    /// Moves a manual clock; the system's moves by itself.
+    /// Moves a manual clock forward. Does nothing to the clock of the system.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(manual) = &self.0 {
             manual.now.fetch_add(nanos_of(by), Ordering::Relaxed);
         }
     }
 
-    /// Lets a manual clock be suspended with its machine for this long: [`now`](Self::now)
-    /// moves by a nanosecond, as after it something has changed.
+    /// Suspends a manual clock for this long. [`now`](Self::now) moves by a nanosecond, so that
+    /// the suspension is noticed.
     ///
     /// ```
     /// use std::time::Duration;
@@ -72,9 +73,8 @@ impl Clock {
         }
     }
 
-    /// Returns how long the machine has been suspended since it was started, which
-    /// [`now`](Self::now) does not count; exact to some microseconds. It costs two precise
-    /// readings.
+    /// Returns the time that the machine has been suspended since its start, to some
+    /// microseconds. [`now`](Self::now) does not count it. Costs two precise readings.
     pub fn suspended(&self) -> Duration {
         match &self.0 {
             Source::System => {
@@ -89,12 +89,12 @@ impl Clock {
         }
     }
 
-    /// The time since some moment in the past.
+    /// Returns the time since a fixed moment in the past.
     pub fn now(&self) -> Duration {
         Duration::from_nanos(self.nanos())
     }
 
-    /// [`now`](Self::now) in nanoseconds.
+    /// Returns [`now`](Self::now) in nanoseconds.
     #[inline]
     pub(crate) fn nanos(&self) -> u64 {
         match &self.0 {
@@ -116,7 +116,7 @@ fn nanos_by(clock: ClockId) -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// Whole nanoseconds; what does not fit is as long as makes no difference.
+/// Returns whole nanoseconds, at most `u64::MAX`, which is 584 years.
 pub(crate) fn nanos_of(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 4)
 }

@@ -1,4 +1,4 @@
-//! The one parser of host names, for every door they come in by.
+//! The one parser of host names: those of requests, proxies, configurations and catalogs.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -8,49 +8,51 @@ use crate::text::Excerpt;
 /// The longest host name in bytes, without a final dot (RFC 1035 §3.1).
 pub(crate) const MAX_HOST: usize = 253;
 
-/// A host that breaks the grammar: ASCII letters, digits, hyphens and dots, labels
-/// of 1–63 bytes without a hyphen at an end, 253 bytes in all, then a port of at
-/// most 65535; or an IPv6 address in brackets.
+/// A host that breaks the grammar.
+///
+/// A host is a name or an IPv6 address in brackets, and perhaps a port of at most 65535. A name is
+/// at most 253 ASCII letters, digits, hyphens and dots, in labels of 1–63 bytes without a hyphen at
+/// an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("host {host} {problem}; send a host name like acme.example.com, with a port if any")]
 pub struct BadHost {
-    /// The host as it was sent.
+    /// The host that was sent.
     pub host: Excerpt,
-    /// What is wrong.
+    /// The rule that it breaks.
     pub problem: HostProblem,
 }
 
-/// What is wrong with a host.
+/// The rule that a host breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostProblem {
     /// There is neither a Host nor an authority.
     #[error("is missing")]
     Missing,
-    /// Nothing stands before the port.
+    /// The host is empty.
     #[error("is empty")]
     Empty,
-    /// The port is over 65535.
+    /// The port is higher than 65535.
     #[error("has a port over 65535")]
     Port,
-    /// Longer than 253 bytes.
+    /// The host is longer than 253 bytes.
     #[error("is longer than 253 bytes")]
     TooLong,
     /// A label is empty, over 63 bytes, or has a hyphen at an end.
     #[error("has a label that is empty, over 63 bytes or begins or ends with a hyphen")]
     Label,
-    /// Something that is neither letter, digit, hyphen nor dot.
+    /// A byte is no letter, digit, hyphen or dot.
     #[error("has a byte that no host name has")]
     Byte,
     /// A trusted proxy's `Forwarded` header breaks the grammar of RFC 7239.
     #[error("is in a Forwarded header that breaks RFC 7239")]
     Forwarded,
-    /// What stands in brackets is no IPv6 address.
-    #[error("has brackets around what is no IPv6 address")]
+    /// The text in brackets is no IPv6 address.
+    #[error("has brackets around a text that is no IPv6 address")]
     Address,
 }
 
-/// `raw` without its port and one final dot. The rest is not checked yet.
+/// Returns `raw` without its port and one final dot. The rest is not checked.
 #[inline]
 pub(crate) fn split(raw: &[u8]) -> Result<&[u8], BadHost> {
     match raw {
@@ -60,7 +62,7 @@ pub(crate) fn split(raw: &[u8]) -> Result<&[u8], BadHost> {
     }
 }
 
-/// Nothing when the port is over 65535.
+/// Returns `None` if the port is over 65535.
 #[inline(never)]
 fn split_slowly(raw: &[u8]) -> Option<&[u8]> {
     let digits = raw.iter().rev().take_while(|b| b.is_ascii_digit()).count();
@@ -91,7 +93,7 @@ fn port_fits(digits: &[u8]) -> bool {
     number.is_some()
 }
 
-/// Is what [`split`] left a host name, or an IPv6 address in brackets?
+/// Checks a host that was [split](split): it is a name, or an IPv6 address in brackets.
 #[inline]
 pub(crate) fn check(host: &[u8]) -> Result<(), HostProblem> {
     match is_plain(host) {
@@ -100,11 +102,11 @@ pub(crate) fn check(host: &[u8]) -> Result<(), HostProblem> {
     }
 }
 
-/// Bytes that a vector holds.
+/// The bytes of a vector.
 const BLOCK: usize = 16;
 
-/// Is this a host name? `false` says nothing yet. Every skipped request asks, so that
-/// no byte is looked at alone.
+/// Returns whether this is surely a host name. Every skipped request needs it, so that it reads
+/// blocks, not bytes.
 #[inline]
 fn is_plain(host: &[u8]) -> bool {
     let (Some(first), Some(last)) = (host.first_chunk(), host.last_chunk()) else {
@@ -112,7 +114,7 @@ fn is_plain(host: &[u8]) -> bool {
     };
     let plain = |block| u128::from_le_bytes(mark(block)) == 0;
     let ends = [host[0], host[host.len() - 1]];
-    // A name so short has no label that is too long. Blocks overlap.
+    // A name of this length has no label that is too long. Blocks overlap.
     host.len() < 64
         && ends.iter().all(u8::is_ascii_alphanumeric)
         && host[BLOCK..]
@@ -139,8 +141,8 @@ fn is_plain_and_short(host: &[u8]) -> bool {
     blocks.all(|block| u128::from_le_bytes(mark(block)) == 0)
 }
 
-/// What breaks the grammar, as in the quick way of paths: without branches and not
-/// inlined, so that it compiles to vector instructions.
+/// Returns a mark for each byte that breaks the grammar. As for paths, it has no branches and is
+/// not inlined, so that it compiles to vector instructions.
 #[inline(never)]
 fn mark(block: &[u8; BLOCK + 1]) -> [u8; BLOCK] {
     let mut marks = [0; BLOCK];
@@ -197,19 +199,19 @@ pub(crate) fn bad(host: &[u8], problem: HostProblem) -> BadHost {
     }
 }
 
-/// The address of `[v6]`.
+/// Returns the address of `[v6]`.
 pub(crate) fn v6(host: &[u8]) -> Option<Ipv6Addr> {
     let inner = host.strip_prefix(b"[")?.strip_suffix(b"]")?;
     std::str::from_utf8(inner).ok()?.parse().ok()
 }
 
-/// Is this an IPv4 address, or in brackets, as nothing else is?
+/// Returns whether this is an IPv4 address, or in brackets, as only addresses are.
 #[cold]
 pub(crate) fn is_address(host: &[u8]) -> bool {
     host.first() == Some(&b'[') || is_v4(host)
 }
 
-/// Is this an IPv4 address, written as four decimal numbers?
+/// Returns whether this is an IPv4 address of four decimal numbers.
 pub(crate) fn is_v4(host: &[u8]) -> bool {
     let text = std::str::from_utf8(host).ok();
     text.is_some_and(|text| text.parse::<Ipv4Addr>().is_ok())

@@ -8,11 +8,10 @@ use std::sync::Arc;
 
 use crate::text::quote;
 
-/// A tenant's permanent name: 1–63 of `a-z`, `0-9` and inner hyphens, so that it
-/// is always a DNS label.
+/// The permanent name of a tenant: 1–63 of `a-z`, `0-9` and inner hyphens, so that it is always a
+/// DNS label.
 ///
-/// Cloning is cheap. Which ids are *reserved* is not syntax: it is checked when a
-/// tenant is created.
+/// Cloning is cheap. Reserved ids are refused when a tenant is created, not here.
 ///
 /// ```
 /// use tenancy_core::TenantId;
@@ -31,7 +30,7 @@ impl TenantId {
     /// Parses an id.
     ///
     /// # Errors
-    /// When `text` is not 1–63 of `a-z`, `0-9` and inner hyphens.
+    /// Returns an error if `text` is not 1–63 of `a-z`, `0-9` and inner hyphens.
     pub fn new(text: &str) -> Result<Self, InvalidTenantId> {
         check_label(text.as_bytes()).map_err(|problem| InvalidTenantId {
             text: quote(text),
@@ -40,13 +39,13 @@ impl TenantId {
         Ok(Self(text.into()))
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Why bytes are not a label: what [`TenantId`] and the labels of a host share.
+/// The rule of labels that a text breaks, for a [`TenantId`] and the labels of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BadLabel {
     Empty,
@@ -77,7 +76,7 @@ impl BadLabel {
     }
 }
 
-/// Is this 1–63 of `a-z`, `0-9`, `-`, without a hyphen at an end?
+/// Checks that a text is 1–63 of `a-z`, `0-9` and `-`, without a hyphen at an end.
 pub(crate) fn check_label(bytes: &[u8]) -> Result<(), BadLabel> {
     let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
         return Err(BadLabel::Empty);
@@ -137,8 +136,8 @@ impl AsRef<str> for TenantId {
     }
 }
 
-/// Which incarnation of a tenant: 1 when it is created, one more for each restore,
-/// import over it, return to a snapshot, re-creation or move. It never goes back.
+/// The incarnation of a tenant: 1 when it is created, and one more for each restore, import over
+/// it, return to a snapshot, re-creation or move. It never decreases.
 ///
 /// ```
 /// use tenancy_core::Epoch;
@@ -148,10 +147,10 @@ impl AsRef<str> for TenantId {
 pub struct Epoch(NonZeroU64);
 
 impl Epoch {
-    /// The epoch of a tenant that was created once.
+    /// The epoch of a new tenant.
     pub const FIRST: Self = Self(NonZeroU64::MIN);
 
-    /// The epoch with this number; `None` for 0, which is no epoch.
+    /// Returns the epoch with this number, or `None` for 0.
     pub const fn new(number: u64) -> Option<Self> {
         match NonZeroU64::new(number) {
             Some(number) => Some(Self(number)),
@@ -159,12 +158,12 @@ impl Epoch {
         }
     }
 
-    /// The number, from 1.
+    /// Returns the number, from 1.
     pub const fn get(self) -> u64 {
         self.0.get()
     }
 
-    /// The next incarnation.
+    /// Returns the epoch of the next incarnation.
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
@@ -176,8 +175,8 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// Which state of the catalog: one counter, raised in the transaction of every
-/// write, so that the order of versions is the order of commits.
+/// The state of a catalog: a counter that every write raises in its transaction, so that the order
+/// of versions is the order of commits.
 ///
 /// ```
 /// use tenancy_core::Version;
@@ -187,7 +186,7 @@ impl fmt::Display for Epoch {
 pub struct Version(pub u64);
 
 impl Version {
-    /// Before the first write.
+    /// The version before the first write.
     pub const ZERO: Self = Self(0);
 }
 
@@ -197,7 +196,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// A tenant as a job, a link or a message carries it: `acme@3`, id and epoch.
+/// Id and epoch of a tenant, for a job, a link or a message: `acme@3`.
 ///
 /// ```
 /// use tenancy_core::TenantRef;
@@ -210,7 +209,7 @@ impl fmt::Display for Version {
 pub struct TenantRef {
     /// The tenant's permanent name.
     pub id: TenantId,
-    /// The incarnation that was meant.
+    /// The incarnation of the tenant.
     pub epoch: Epoch,
 }
 
@@ -224,10 +223,10 @@ impl fmt::Display for TenantRef {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidTenantRef {
-    /// What stands before the `@` is no tenant id.
+    /// The text before the `@` is no tenant id.
     #[error(transparent)]
     Id(#[from] InvalidTenantId),
-    /// There is no `@`, or what follows is no number from 1 without leading zeros.
+    /// There is no `@`, or no number from 1 without leading zeros after it.
     #[error("tenant reference {text} has no epoch; write it as acme@1")]
     Epoch {
         /// The text, quoted.

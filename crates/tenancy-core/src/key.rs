@@ -6,10 +6,10 @@ use std::hash::{Hash, Hasher};
 use crate::catalog::TenantKey;
 use crate::path::word;
 
-/// The longest name that fits; longer ones take a side path.
+/// The bound on the bytes of a name in a key. Longer names are looked up in another table.
 pub(crate) const MAX_SHORT: usize = 30;
 
-/// Which table a name belongs to.
+/// The table that a name belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Kind {
     Label = 1,
@@ -45,15 +45,15 @@ impl Hash for Key {
 }
 
 impl Key {
-    /// The key of `name` in lower case; `None` when it is too long. Nothing is
-    /// validated: a name that was registered is valid, so a key that is found is.
+    /// Returns the key of `name` in lower case, or `None` if the name is too long. It is not
+    /// checked: a registered name is valid, so a key that is found is.
     #[inline(always)]
     pub(crate) fn load(kind: Kind, name: &[u8]) -> Option<Self> {
         let (whole, rest) = name.as_chunks::<8>();
         let Some(last) = name.last_chunk().map(word_of) else {
             return Some(Self::pack(kind, name.len(), [lower(word(name)), 0, 0, 0]));
         };
-        // Of the last eight bytes those that are in no whole word.
+        // The last bytes, those after the whole words.
         let end = last >> (8 * (7 - rest.len() as u32)) >> 8;
         let (words, all) = match *whole {
             [a] => ([word_of(&a), end, 0, 0], word_of(&a)),
@@ -67,7 +67,7 @@ impl Key {
             }
             _ => return None,
         };
-        // Of what has bit 5 nothing is an upper-case letter.
+        // A byte with bit 5 is no upper-case letter.
         let words = match all & last & BIT_5 == BIT_5 {
             true => words,
             false => {
@@ -84,7 +84,7 @@ impl Key {
         Self([a, b, c, d | (len as u64) << 48 | (kind as u64) << 56])
     }
 
-    /// The same in a place of its own, so that this one need have none.
+    /// Returns a copy in another place; see [`hot`](crate::resolver).
     #[inline(always)]
     pub(crate) fn again(self) -> Self {
         let [a, b, c, d] = self.0;
@@ -103,7 +103,7 @@ impl Key {
         }
     }
 
-    /// The name, written into `buffer`.
+    /// Writes the name into `buffer`.
     pub(crate) fn text<'b>(&self, buffer: &'b mut [u8; 32]) -> &'b [u8] {
         for (chunk, word) in buffer.chunks_exact_mut(8).zip(self.0) {
             chunk.copy_from_slice(&word.to_le_bytes());
@@ -112,7 +112,7 @@ impl Key {
     }
 }
 
-/// The table and the text of a name.
+/// Returns the table and the text of a name.
 pub(crate) fn parts(name: TenantKey<'_>) -> (Kind, &str) {
     match name {
         TenantKey::Label(text) => (Kind::Label, text),
@@ -120,7 +120,7 @@ pub(crate) fn parts(name: TenantKey<'_>) -> (Kind, &str) {
     }
 }
 
-/// Eight bytes, the first lowest.
+/// Returns eight bytes as a word, the first lowest.
 #[inline(always)]
 fn word_of(bytes: &[u8; 8]) -> u64 {
     u64::from_le_bytes(*bytes)
@@ -130,7 +130,7 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 const BIT_5: u64 = 0x2020_2020_2020_2020;
 
-/// Eight bytes with `A`–`Z` made lower case and every other byte kept.
+/// Returns eight bytes with `A`–`Z` in lower case.
 // Not inlined, so that the words of a key stay where they are: of twenty hosts one has
 // an upper-case letter.
 #[cold]
@@ -144,7 +144,7 @@ fn lower(word: u64) -> u64 {
     word | upper >> 2
 }
 
-/// The last eight bytes, zeros before a shorter text.
+/// Returns the last eight bytes, with zeros before a shorter text.
 #[inline(always)]
 pub(crate) fn tail(text: &[u8]) -> u64 {
     match text.last_chunk() {
@@ -153,16 +153,16 @@ pub(crate) fn tail(text: &[u8]) -> u64 {
     }
 }
 
-/// Eight bytes that others are compared with without case, and without a loop.
+/// Eight bytes that other bytes are compared with, without case and without a loop.
 #[derive(Debug, Clone, Copy)]
 struct Folded {
-    /// What makes a letter lower case, and a byte that does not count all ones.
+    /// The bits that make a letter lower case, and a byte that does not count all ones.
     fold: u64,
     want: u64,
 }
 
 impl Folded {
-    /// The last bytes of `text`, which is in lower case.
+    /// Folds the last bytes of `text`, which is in lower case.
     fn new(text: &[u8]) -> Self {
         let (mut fold, mut want) = ([0xff; 8], [0xff; 8]);
         for (at, byte) in text.iter().rev().take(8).enumerate() {
@@ -181,15 +181,15 @@ impl Folded {
     }
 }
 
-/// A lower-case text that others are compared with from their ends.
+/// A lower-case text that the ends of other texts are compared with.
 #[derive(Debug, Clone)]
 pub(crate) struct Suffix {
     text: Box<[u8]>,
-    /// Its last eight bytes.
+    /// The last eight bytes.
     tail: Folded,
-    /// The eight before those.
+    /// The eight bytes before those.
     middle: Folded,
-    /// Its first eight bytes, if there are more than 16.
+    /// The first eight bytes of a text of more than 16.
     head: Folded,
 }
 
@@ -208,8 +208,8 @@ impl Suffix {
         &self.text
     }
 
-    /// What `host`, whose tail is `tail`, has before this, compared without case.
-    /// Nothing when it ends otherwise.
+    /// Returns the part of `host`, whose tail is `tail`, before this end, compared without case.
+    /// Returns `None` if the host ends otherwise.
     #[inline(always)]
     pub(crate) fn before<'h>(&self, host: &'h [u8], tail: u64) -> Option<&'h [u8]> {
         // The end, where hosts differ most.
@@ -234,7 +234,7 @@ impl Suffix {
         end.eq_ignore_ascii_case(&self.text)
     }
 
-    /// Is `host` this, without case?
+    /// Returns whether `host` is this text, without case.
     #[inline(always)]
     pub(crate) fn is(&self, host: &[u8], tail: u64) -> bool {
         host.len() == self.text.len() && self.before(host, tail).is_some()

@@ -177,11 +177,11 @@ fn contradictions_are_refused_when_built() {
         ),
         (
             Classifier::builder().rule("/", Debug, None),
-            "path rule \"/\" cannot have mode skip; skip assets and tools by prefixes of their own",
+            "path rule \"/\" cannot have mode skip; skip assets and tools by longer prefixes",
         ),
         (
             Classifier::builder().rule("/", Api, Some(Skip)),
-            "path rule \"/\" cannot have mode skip; skip assets and tools by prefixes of their own",
+            "path rule \"/\" cannot have mode skip; skip assets and tools by longer prefixes",
         ),
         (
             rule("/x/"),
@@ -233,15 +233,15 @@ fn contradictions_are_refused_when_built() {
         ),
         (
             page(Tenant).asset_extension(""),
-            "asset extension \"\" is none; use 1-15 letters and digits, without the dot",
+            "asset extension \"\" is no extension; use 1-15 letters and digits, without the dot",
         ),
         (
             page(Tenant).asset_extension(".css"),
-            "asset extension \".css\" is none; use 1-15 letters and digits, without the dot",
+            "asset extension \".css\" is no extension; use 1-15 letters and digits, without the dot",
         ),
         (
             page(Tenant).asset_extension("abcdefghijklmnop"),
-            "asset extension \"abcdefghijklmnop\" is none; use 1-15 letters and digits, without the dot",
+            "asset extension \"abcdefghijklmnop\" is no extension; use 1-15 letters and digits, without the dot",
         ),
     ];
     for (builder, want) in rows {

@@ -202,7 +202,7 @@ const REFUSALS: [(&str, &str, &str); 22] = [
     (
         "[::g]",
         "/",
-        "host \"[::g]\" has brackets around what is no IPv6 address; send a host name like acme.example.com, with a port if any",
+        "host \"[::g]\" has brackets around a text that is no IPv6 address; send a host name like acme.example.com, with a port if any",
     ),
     (
         "acme.app.test",

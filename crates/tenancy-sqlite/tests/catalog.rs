@@ -127,7 +127,7 @@ fn an_update_of_a_row_that_moved_on_is_a_conflict() {
     let conflict = update(acme.version()).unwrap_err();
     assert_eq!(
         conflict.to_string(),
-        "tenant acme was changed by someone else (seen at version 1, now 2); read it again and retry"
+        "tenant acme was changed by another writer (read at version 1, now 2); read it again and retry"
     );
     let removed = root.catalog.remove(acme.id(), acme.version(), &by());
     assert!(matches!(removed, Err(WriteError::Conflict { .. })));

@@ -1,4 +1,4 @@
-//! What a catalog refuses, and why it cannot answer.
+//! [`CatalogError`] and [`WriteError`].
 
 use std::error::Error;
 
@@ -7,15 +7,15 @@ use crate::domain::Domain;
 use crate::id::{TenantId, Version};
 use crate::tenant::TooManyAttributes;
 
-/// The catalog cannot be asked: a third answer, never "no such tenant".
+/// A catalog that cannot be read. It never means that there is no such tenant.
 #[derive(Debug, thiserror::Error)]
-#[error("the catalog cannot be asked; see the cause and try again")]
+#[error("the catalog cannot be read; see the cause and try again")]
 pub struct CatalogError {
     source: Box<dyn Error + Send + Sync>,
 }
 
 impl CatalogError {
-    /// With its cause.
+    /// Makes an error with its cause.
     pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             source: cause.into(),
@@ -23,67 +23,67 @@ impl CatalogError {
     }
 }
 
-/// A write that the catalog refused; nothing of it was kept.
+/// A write that the catalog refused. It changed nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
     /// There is a tenant of this id.
     #[error("tenant {id} exists already; nothing was changed")]
     Exists {
-        /// The id.
+        /// The id that exists.
         id: TenantId,
     },
     /// There is no tenant of this id.
     #[error("there is no tenant {id}; `list` shows those there are")]
     Unknown {
-        /// The id.
+        /// The id without a tenant.
         id: TenantId,
     },
-    /// The row is no longer the one that was seen.
+    /// The row has changed since the writer read it.
     #[error(
-        "tenant {id} was changed by someone else (seen at version {seen}, now {current}); read it again and retry"
+        "tenant {id} was changed by another writer (read at version {seen}, now {current}); read it again and retry"
     )]
     Conflict {
-        /// The id.
+        /// The id of the tenant.
         id: TenantId,
-        /// What the writer had seen.
+        /// The version that the writer had read.
         seen: Version,
-        /// What is there.
+        /// The version of the row.
         current: Version,
     },
-    /// The name routes to another tenant. Which one is not said: this may be shown to a
+    /// The name routes to another tenant. The error does not name it, as it may be shown to a
     /// tenant.
     #[error("{name} is taken; choose another name, or have the operator move it")]
     NameTaken {
-        /// The name.
+        /// The name that is taken.
         name: Name,
     },
     /// The name is not bound to this tenant.
     #[error("{name} is not bound to tenant {id}; nothing was changed")]
     NotBound {
-        /// The name.
+        /// The name that is not bound.
         name: Name,
-        /// The tenant.
+        /// The id of the tenant.
         id: TenantId,
     },
-    /// A tenant's own id stays bound as long as it exists.
-    #[error("{id} is the tenant's own id and stays bound; destroy the tenant instead")]
+    /// The id of a tenant stays bound as long as the tenant exists.
+    #[error("{id} is the id of the tenant and stays bound; destroy the tenant instead")]
     OwnId {
-        /// The id.
+        /// The id of the tenant.
         id: TenantId,
     },
-    /// A label routes by being listed; only domains are proven.
+    /// A label was claimed. Only domains need a proof.
     #[error("label {label} needs no proof; bind it as trusted")]
     LabelNeedsNoProof {
-        /// The label.
+        /// The label that was claimed.
         label: TenantId,
     },
-    /// The TXT value is not the one of the last attempt.
+    /// The TXT value is not that of the last attempt.
     #[error("{domain} is not proven for tenant {id}; publish the TXT record of the last attempt")]
     NotProven {
-        /// The domain.
+        /// The claimed domain.
         domain: Domain,
-        /// The tenant.
+        /// The id of the tenant.
         id: TenantId,
     },
     /// The catalog belongs to another storage.
@@ -93,20 +93,20 @@ pub enum WriteError {
     OtherStorage {
         /// The id that the catalog has recorded.
         recorded: Box<str>,
-        /// The id that it was told now.
+        /// The id of the storage that was opened.
         found: Box<str>,
     },
-    /// The tenant has no claim of the domain that could be proven.
+    /// The tenant has no claim of the domain, or it has ended.
     #[error(
-        "tenant {id} has no claim of {domain} that waits for its proof: a claim ends after 7 days, or when another proof came first; add the domain again"
+        "tenant {id} has no claim of {domain}: a claim ends after 7 days, or when another tenant proves its own; add the domain again"
     )]
     NoClaim {
-        /// The domain.
+        /// The claimed domain.
         domain: Domain,
-        /// The tenant.
+        /// The id of the tenant.
         id: TenantId,
     },
-    /// More attributes than the bounds allow.
+    /// The attributes are over their bounds.
     #[error(transparent)]
     Attributes(#[from] TooManyAttributes),
     /// The catalog cannot be written.

@@ -4,13 +4,13 @@ use super::name::Name;
 use crate::id::{Epoch, TenantId, Version};
 use crate::tenant::Tenant;
 
-/// A value and the state of the catalog it was read from: the counter in the
-/// read's own snapshot, never the row's.
+/// A value and the version of the catalog that it was read from: the counter in the snapshot
+/// of the read, not the version of the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Versioned<T> {
-    /// The value.
+    /// The value that was read.
     pub value: T,
-    /// The catalog's version when it was read.
+    /// The version of the catalog at the read.
     pub as_of: Version,
 }
 
@@ -22,7 +22,7 @@ pub struct Versioned<T> {
 /// let resolver = Resolver::builder(catalog.clone()).rule(Rule::domain()).build()?;
 /// resolver.sync()?;
 ///
-/// // Another process added a tenant; a message brings the stretch that says so.
+/// // Another process added a tenant, and a message brings the change.
 /// catalog.insert(NewTenant::new("acme".parse()?), &Actor::new("docs"))?;
 /// let stretch = catalog.changes(resolver.applied(), 100)?.expect("it has a feed");
 /// assert!(matches!(&stretch.items[..], [Change::Tenant(acme)] if acme.id().as_str() == "acme"));
@@ -33,53 +33,52 @@ pub struct Versioned<T> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// The version that this stretch starts after: nothing between it and the first item is
-    /// missing. [`Catalog::changes`](super::Catalog::changes) answers with the one it was
-    /// asked for; a stretch that resets starts after version 0.
+    /// missing. [`Catalog::changes`](super::Catalog::changes) returns its argument here. A
+    /// stretch that resets starts after version 0.
     pub since: Version,
-    /// Everything up to here is in the items, or was before them.
+    /// The version up to which every change is in the items, or was before them.
     pub upto: Version,
-    /// Whether there is more after `upto` right now. Then `upto` is beyond the version that was
-    /// asked for.
+    /// Whether there are changes after `upto` already. Then `upto` is beyond the argument of
+    /// the call.
     pub more: bool,
-    /// Whether the feed starts over: all that was known is to be forgotten first.
+    /// Whether the feed starts over: everything before this stretch is void.
     pub reset: bool,
-    /// What changed, oldest first.
+    /// The changes, oldest first.
     pub items: Vec<Change>,
 }
 
-/// One change.
+/// A change of one tenant or one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// A tenant is new or different. Its id is a label of its own.
+    /// A tenant is new or different. Its id is also a label.
     Tenant(Tenant),
     /// A tenant is gone, with all its names.
     Removed {
-        /// Who.
+        /// The id of the removed tenant.
         id: TenantId,
-        /// Its last epoch.
+        /// The last epoch of the tenant.
         epoch: Epoch,
     },
-    /// A further name routes to a tenant. One that another tenant has, and that was not
-    /// [unbound](Self::Unbound) before, is refused until one of them lets it go.
+    /// A further name routes to a tenant. If it routes to another tenant as well, requests for
+    /// it are refused until one of the two is [unbound](Self::Unbound).
     Bound {
-        /// The name.
+        /// The further name.
         name: Name,
-        /// Whose it is.
+        /// The tenant that it routes to.
         id: TenantId,
     },
-    /// A further name routes to this tenant, and no longer to any other that it was bound
-    /// to. A feed of a catalog in which a name has one owner needs no
-    /// [`Bound`](Self::Bound).
+    /// A further name routes to this tenant and to no other. A catalog in which every name has
+    /// one owner needs no [`Bound`](Self::Bound).
     Moved {
-        /// The name.
+        /// The further name.
         name: Name,
-        /// Whose it is now.
+        /// The tenant that it routes to now.
         id: TenantId,
     },
-    /// A name routes to nobody.
+    /// A name routes to no tenant.
     Unbound {
-        /// The name.
+        /// The further name.
         name: Name,
     },
 }

@@ -14,13 +14,20 @@ use crate::domain::{Challenge, Domain};
 use crate::id::{Epoch, TenantId, Version};
 use crate::tenant::Tenant;
 
-/// A catalog in memory, with a change feed. It keeps every change it ever fed.
+/// A catalog in memory, with a change feed that keeps all changes.
 ///
-/// See [`CatalogWriter`] for an example.
+/// ```
+/// use tenancy_core::{Actor, Catalog, CatalogWriter, MemoryCatalog, NewTenant, TenantKey};
+/// let catalog = MemoryCatalog::new();
+/// let acme = catalog.insert(NewTenant::new("acme".parse()?), &Actor::new("docs"))?;
+/// let found = catalog.lookup(TenantKey::Label("acme"))?;
+/// assert_eq!((found.value, found.as_of), (Some(acme.clone()), acme.version()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct MemoryCatalog {
     state: Mutex<State>,
-    /// The age of claims is measured with it.
+    /// Measures the age of claims.
     clock: Clock,
 }
 
@@ -31,7 +38,7 @@ struct State {
     tenants: BTreeMap<TenantId, Tenant>,
     /// Further names that route; a tenant's own id is not among them.
     names: BTreeMap<Name, TenantId>,
-    /// Invariant: nobody claims a domain that routes, unless the claim has expired.
+    /// Invariant: there is no claim of a domain that routes, unless it has expired.
     claims: BTreeMap<(Domain, TenantId), Claim>,
     /// Invariant: each is among the names, and its own tenant's.
     primary: BTreeMap<TenantId, Name>,
@@ -43,17 +50,17 @@ struct State {
 #[derive(Debug)]
 struct Claim {
     challenge: Challenge,
-    /// By the catalog's clock.
+    /// The time of the claim on the catalog's clock.
     until: Duration,
 }
 
 impl MemoryCatalog {
-    /// An empty catalog.
+    /// Makes an empty catalog.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An empty catalog whose claims expire by this clock.
+    /// Makes an empty catalog whose claims expire by this clock.
     pub fn with_clock(clock: Clock) -> Self {
         Self {
             clock,
@@ -61,11 +68,11 @@ impl MemoryCatalog {
         }
     }
 
-    /// Adds a tenant as it is, its status and epoch too; an id that was destroyed
-    /// comes back with a later epoch than its last at least.
+    /// Adds a tenant with its status and epoch. An id that was destroyed before gets at least
+    /// the epoch after its last one.
     ///
     /// # Errors
-    /// When the id or label is taken.
+    /// Returns an error if the id or label is taken.
     pub fn put(&self, tenant: &Tenant) -> Result<Tenant, WriteError> {
         let mut state = self.state.lock();
         state.refuse_taken(tenant.id())?;

@@ -146,12 +146,12 @@ pub trait CatalogWriter: Catalog {
         by: &Actor,
     ) -> Result<Version, WriteError>;
 
-    /// Makes a domain that routes the tenant's primary one, in place of the one before:
-    /// where links to it lead. A tenant has none unless said, and loses it when the
-    /// domain is taken away or has to be proven anew.
+    /// Makes a domain that routes the primary domain of the tenant, which links to the tenant
+    /// are written with. It replaces the one before. A tenant starts without a primary domain,
+    /// and loses it when the domain is unbound or claimed again.
     ///
     /// # Errors
-    /// When the domain is not this tenant's, or waits to be proven.
+    /// Returns an error if the domain is not this tenant's, or only claimed.
     fn make_primary(
         &self,
         domain: &Domain,
@@ -159,11 +159,11 @@ pub trait CatalogWriter: Catalog {
         by: &Actor,
     ) -> Result<Version, WriteError>;
 
-    /// Moves a name that routes from one tenant to another, in one write: it is never
-    /// nobody's in between. Of another tenant than before it is not the primary domain.
+    /// Moves a name that routes from one tenant to another in one write, so that it always has
+    /// an owner. It is not the primary domain of the new owner.
     ///
     /// # Errors
-    /// When the name does not route to `from`, or is its own id.
+    /// Returns an error if the name does not route to `from`, or is the id of `from`.
     fn rebind(
         &self,
         name: &Name,
@@ -172,22 +172,23 @@ pub trait CatalogWriter: Catalog {
         by: &Actor,
     ) -> Result<Version, WriteError>;
 
-    /// Takes a name away from its tenant, or ends its claim. The tenant's own id cannot be.
+    /// Unbinds a name from its tenant, or ends the tenant's claim of it. The tenant's id cannot
+    /// be unbound.
     ///
     /// # Errors
-    /// When the name is not this tenant's.
+    /// Returns an error if the name is not this tenant's.
     fn unbind(&self, name: &Name, id: &TenantId, by: &Actor) -> Result<Version, WriteError>;
 
-    /// A tenant's further names, and its claims that have not expired.
+    /// Returns the further names of a tenant, and its claims that have not expired.
     ///
     /// # Errors
-    /// When the catalog cannot be asked.
+    /// Returns an error if the catalog cannot be read.
     fn names(&self, id: &TenantId) -> Result<Vec<Binding>, CatalogError>;
 
-    /// Tenants by id, at most `max`, after this one.
+    /// Returns at most `max` tenants in the order of their ids, those after `after`.
     ///
     /// # Errors
-    /// When the catalog cannot be asked.
+    /// Returns an error if the catalog cannot be read.
     fn page(&self, after: Option<&TenantId>, max: usize) -> Result<Vec<Tenant>, CatalogError>;
 }
 

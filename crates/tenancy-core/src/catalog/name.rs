@@ -1,11 +1,11 @@
-//! [`Name`]: what a request may call a tenant.
+//! [`Name`]: a name by which requests find a tenant.
 
 use std::fmt;
 
 use crate::domain::Domain;
 use crate::id::TenantId;
 
-/// What a catalog is asked with, already in canonical form.
+/// A name in canonical form, borrowed, for a look-up in a catalog.
 ///
 /// ```
 /// use tenancy_core::{Name, TenantKey};
@@ -17,14 +17,14 @@ use crate::id::TenantId;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TenantKey<'a> {
-    /// An id or a further label: one label, lower case. One table holds both.
+    /// An id or a further label in lower case. One table holds both.
     Label(&'a str),
-    /// A full host name, lower case, ASCII, without port and final dot.
+    /// A full host name in lower case and ASCII, without port and final dot.
     Domain(&'a str),
 }
 
 impl TenantKey<'_> {
-    /// The owned name; `None` for text that is no canonical name.
+    /// Returns the owned name, or `None` if the text is no canonical name.
     pub fn to_name(self) -> Option<Name> {
         match self {
             Self::Label(label) => TenantId::new(label).ok().map(Name::Label),
@@ -50,7 +50,7 @@ pub enum Name {
 }
 
 impl Name {
-    /// The key that finds it.
+    /// Returns the key for a look-up of this name.
     pub fn as_key(&self) -> TenantKey<'_> {
         match self {
             Self::Label(label) => TenantKey::Label(label.as_str()),

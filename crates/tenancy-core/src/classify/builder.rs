@@ -39,7 +39,7 @@ const EXTENSIONS: [&str; 20] = [
     "woff2", "ttf", "eot", "otf", "mp4", "webm", "wasm",
 ];
 
-/// Paths of one world's tools, added to the built-in ones.
+/// A set of rules for the tool paths of one framework.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Preset {
@@ -60,9 +60,9 @@ impl Preset {
     }
 }
 
-/// Builds a [`Classifier`].
+/// A builder of a [`Classifier`].
 ///
-/// Built-in are the asset directories `/assets /build /static /css /js /images /img
+/// The built-in rules are: the asset directories `/assets /build /static /css /js /images /img
 /// /fonts` and `/favicon.ico`, debug `/_debugbar /_ignition`, auth `/login /logout
 /// /register /password /forgot-password /reset-password /verify-email /two-factor
 /// /auth /oauth`, and `/api`; asset and debug are skipped, the other classes
@@ -101,9 +101,8 @@ impl ClassifierBuilder {
         }
     }
 
-    /// Adds a rule for `prefix` and all below it. It is written as a normal path
-    /// without a slash at its end; `/` is every path. Without a mode, that of the
-    /// class holds.
+    /// Adds a rule for `prefix` and all paths below it. The prefix is a normal path without a
+    /// slash at its end; `/` is every path. The mode defaults to that of the class.
     pub fn rule(
         mut self,
         prefix: impl Into<Box<str>>,
@@ -120,20 +119,20 @@ impl ClassifierBuilder {
     }
 
     /// Adds an extension that assets have, without its dot: 1–15 letters and digits,
-    /// in any case. Known without saying are css, js, mjs, map, png, jpg, jpeg, gif,
+    /// in any case. Built-in are css, js, mjs, map, png, jpg, jpeg, gif,
     /// svg, ico, webp, avif, woff, woff2, ttf, eot, otf, mp4, webm and wasm.
     pub fn asset_extension(mut self, extension: impl Into<Box<str>>) -> Self {
         self.extensions.push(extension.into());
         self
     }
 
-    /// The mode of a class where its rule says none; the last call for a class counts.
+    /// Sets the mode of a class, for rules without a mode. The last call for a class counts.
     pub fn mode_of(mut self, class: PathClass, mode: RouteMode) -> Self {
         self.modes.push((class, mode));
         self
     }
 
-    /// Leaves the built-in paths out; the extensions and presets stay.
+    /// Removes the built-in paths. Extensions and presets stay.
     pub fn without_builtin_paths(mut self) -> Self {
         self.builtin.clear();
         self
@@ -145,11 +144,11 @@ impl ClassifierBuilder {
         self
     }
 
-    /// Checks everything at once.
+    /// Returns the classifier.
     ///
     /// # Errors
-    /// When a prefix is not written as a normal path, two rules have the same one,
-    /// sign-in or pages would be skipped, or an extension is none.
+    /// Returns an error if a prefix is no normal path or is given twice, if sign-in or pages
+    /// would be skipped, or if an extension is malformed.
     pub fn build(self) -> Result<Classifier, InvalidRule> {
         let bad_mode = self.modes.iter().find(|(class, mode)| never(*class, *mode));
         if let Some(&(class, _)) = bad_mode {
@@ -202,8 +201,8 @@ impl ClassifierBuilder {
     }
 }
 
-/// Sign-in and pages need to know whose they are: skipping them would run them on
-/// nobody's data.
+/// Returns whether this class may never have this mode. Sign-in and pages need their tenant, and
+/// a skipped path has none.
 fn never(class: PathClass, mode: RouteMode) -> bool {
     mode == RouteMode::Skip && matches!(class, PathClass::Auth | PathClass::Page)
 }
@@ -243,21 +242,21 @@ fn check_extension(extension: &str) -> Result<(), InvalidRule> {
     Ok(())
 }
 
-/// Why a [`Classifier`] was not built.
+/// A rule that a [`ClassifierBuilder`] refuses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRule {
-    /// No request has a path that starts like this.
+    /// No path that is accepted starts with this prefix.
     #[error(
         "path rule {prefix} can match no request; write its prefix as a path that would be accepted"
     )]
     BadPrefix {
         /// The prefix, quoted.
         prefix: Box<str>,
-        /// Why such a path is refused.
+        /// The refusal of such a path.
         source: BadPath,
     },
-    /// The prefix has another spelling, which is the one that requests are compared by.
+    /// The prefix is not in the normal form that requests are compared in.
     #[error("path rule {prefix} is not in normal form; write it as {normal}")]
     NotNormal {
         /// The prefix, quoted.
@@ -274,10 +273,8 @@ pub enum InvalidRule {
         /// The character.
         byte: char,
     },
-    /// A rule for `/` would skip every path that has no rule of its own.
-    #[error(
-        "path rule \"/\" cannot have mode skip; skip assets and tools by prefixes of their own"
-    )]
+    /// A rule for `/` would skip every path without another rule.
+    #[error("path rule \"/\" cannot have mode skip; skip assets and tools by longer prefixes")]
     EverythingSkipped,
     /// Two rules were given for one prefix.
     #[error("path rule {prefix} is given twice; leave one out")]
@@ -299,8 +296,10 @@ pub enum InvalidRule {
         /// The class that is never skipped.
         class: PathClass,
     },
-    /// Something that is no extension.
-    #[error("asset extension {extension} is none; use 1-15 letters and digits, without the dot")]
+    /// An extension is malformed.
+    #[error(
+        "asset extension {extension} is no extension; use 1-15 letters and digits, without the dot"
+    )]
     Extension {
         /// The extension, quoted.
         extension: Box<str>,

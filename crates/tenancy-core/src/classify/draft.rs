@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::edge::{Edge, number};
 use super::words::Classified;
 
-/// Takes the rules in order, so that a prefix comes before those that continue it.
+/// A trie under construction. It takes the rules in order, so that a prefix comes before the
+/// prefixes that continue it.
 pub(super) struct Draft<'a> {
     pub root: Classified,
-    /// With their segments. The node below an edge is its place here, from 1.
+    /// The edges with their segments. The node below an edge is its place here, from 1.
     pub edges: Vec<(&'a str, Edge)>,
     /// The place of an edge by the node above it and its segment.
     places: BTreeMap<(usize, &'a str), usize>,
@@ -29,7 +30,7 @@ impl<'a> Draft<'a> {
             self.root = answer;
             return;
         }
-        // A rule that says what holds already would make paths longer to walk.
+        // A rule without effect would only make paths longer to walk.
         if self.answer(prefix) == answer {
             return;
         }
@@ -42,7 +43,7 @@ impl<'a> Draft<'a> {
         self.edges[node - 1].1.answer = answer;
     }
 
-    /// What holds for a path by the rules so far.
+    /// Returns the answer to a path by the rules so far.
     fn answer(&self, path: &str) -> Classified {
         let (mut node, mut answer) = (0, self.root);
         for segment in path[1..].split('/') {
@@ -54,7 +55,7 @@ impl<'a> Draft<'a> {
         answer
     }
 
-    /// The edge of this segment below a node, made if need be.
+    /// Returns the edge of this segment below a node, and makes it if there is none.
     fn edge(&mut self, node: usize, segment: &'a str, above: Classified) -> usize {
         let next = self.edges.len();
         let at = *self.places.entry((node, segment)).or_insert(next);

@@ -5,6 +5,7 @@ use crate::path::word;
 
 /// The number of first bytes of a segment that are its head.
 pub(super) const HEAD: usize = 8;
+
 /// An edge from a node to the one below it. Nodes are numbers; the root is 0.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Edge {
@@ -19,7 +20,7 @@ pub(super) struct Edge {
     pub long: u32,
     /// The length of the segment; a path has at most 8,192 bytes.
     pub len: u16,
-    /// Of the longest rule that ends here or above.
+    /// The answer of the longest rule that ends here or above.
     pub answer: Classified,
 }
 
@@ -39,7 +40,7 @@ impl Edge {
         }
     }
 
-    /// With an equal head: does the segment at the front of `rest` end as this one?
+    /// Returns whether the segment at the front of `rest`, whose head is equal, ends as this one.
     #[inline(always)]
     pub fn ends(&self, rest: &[u8]) -> bool {
         let len = usize::from(self.len);
@@ -58,9 +59,9 @@ pub(super) fn number(n: usize) -> u32 {
     u32::try_from(n).expect("there are fewer than 4 GiB of rules")
 }
 
-/// The first bytes of the segment at the front of `rest`, the end of `path`: at most
-/// eight, the first lowest, filled up with zeros. 0 if there is no segment, as no byte
-/// of a path is 0.
+/// Returns the first bytes of the segment at the front of `rest`, the end of `path`: at most
+/// eight, the first lowest, filled up with zeros. It is 0 if there is no segment, as no byte of
+/// a path is 0.
 #[inline(always)]
 pub(super) fn head(path: &[u8], rest: &[u8]) -> u64 {
     const ONES: u64 = u64::from_le_bytes([1; HEAD]);

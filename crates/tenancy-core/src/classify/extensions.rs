@@ -1,22 +1,22 @@
-//! [`Extensions`]: does a path end with a known extension?
+//! [`Extensions`]: the extensions of assets.
 
 use crate::path::word;
 
 /// A set of extensions without their dot, compared without case.
 #[derive(Debug, Clone)]
 pub(super) struct Extensions {
-    /// Those of up to seven bytes, open-addressed by their hash, 0 where empty.
+    /// The extensions of up to seven bytes, open-addressed by their hash, 0 where empty.
     /// Invariant: a power of two, at most a quarter of it full.
     short: Box<[u64]>,
-    /// The others, in lower case.
+    /// The longer extensions, in lower case.
     long: Box<[Box<str>]>,
 }
 
 impl Extensions {
-    /// The longest, in bytes.
+    /// The bound on the bytes of an extension.
     pub const MAX_LEN: usize = 15;
 
-    /// Of valid extensions: letters and digits alone.
+    /// Makes the set of these extensions, which are letters and digits.
     pub fn new<'a>(extensions: impl Iterator<Item = &'a str>) -> Self {
         let (short, long): (Vec<&str>, Vec<&str>) = extensions.partition(|e| e.len() < 8);
         let mut set = Self {
@@ -33,8 +33,8 @@ impl Extensions {
         set
     }
 
-    /// Does the last segment of `path`, a normal path, end with one of them, behind
-    /// a name?
+    /// Returns whether the last segment of `path`, a normal path, is a name with one of these
+    /// extensions.
     #[inline]
     pub fn ends(&self, path: &[u8]) -> bool {
         let Some((packed, dot)) = behind_dot(path) else {
@@ -55,7 +55,7 @@ impl Extensions {
         before.last() != Some(&b'/') && long.any(|long| long.eq_ignore_ascii_case(extension))
     }
 
-    /// Is it there, or where would it go?
+    /// Returns the place of an extension, or the place for it.
     #[inline]
     fn probe(&self, packed: u64) -> Result<usize, usize> {
         let mask = self.short.len() - 1;
@@ -70,9 +70,9 @@ impl Extensions {
     }
 }
 
-/// What stands behind a dot among the last eight bytes, in one word without case,
-/// and where that dot stands. A known extension holds letters and digits alone, so
-/// that setting bit 5 makes nothing else equal to it.
+/// Returns the text behind a dot among the last eight bytes, in one word without case, and the
+/// place of that dot. A known extension is letters and digits, so that setting bit 5 makes no
+/// other text equal to it.
 #[inline]
 fn behind_dot(path: &[u8]) -> Option<(u64, usize)> {
     const ONES: u64 = u64::from_le_bytes([1; 8]);

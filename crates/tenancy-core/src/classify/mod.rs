@@ -1,4 +1,4 @@
-//! [`Classifier`]: what a path is, and who may serve it.
+//! [`Classifier`]: the class of a path, and its mode.
 
 mod builder;
 mod draft;
@@ -14,14 +14,15 @@ use trie::Trie;
 pub use builder::{ClassifierBuilder, InvalidRule, Preset};
 pub use words::{Classified, Method, PathClass, RouteMode, UnknownPathClass, UnknownRouteMode};
 
-/// Decides by method and path what a request is and who may serve it.
+/// A set of path rules: what a path is, and whether a tenant or the central application serves
+/// it.
 ///
 /// The longest prefix of whole segments wins, over built-in and configured rules
-/// together; a path without a rule is a page. A path is *skipped*, that is, served
-/// without any tenant, only for GET and HEAD, never when it is
-/// [ambiguous](NormalPath::is_ambiguous), and as an asset only when its last segment
-/// has a known extension: else it is a page like any other. Parameters of segments do not
-/// count: `/admin;x` is what `/admin` is, but never skipped.
+/// together. A path without a rule is a page. A path is *skipped*, which means served without
+/// any tenant, only for GET and HEAD and only if it is not
+/// [ambiguous](NormalPath::is_ambiguous). An asset is skipped only if its last segment has a
+/// known extension. A path that is not skipped for one of these reasons is a page. Parameters of
+/// segments do not count: `/admin;x` has the class of `/admin`, but is never skipped.
 ///
 /// ```
 /// use tenancy_core::{Classifier, Method, NormalPath, PathClass, RouteMode};
@@ -45,13 +46,13 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// Starts one that has the built-in rules.
+    /// Starts a classifier with the built-in rules.
     pub fn builder() -> ClassifierBuilder {
         ClassifierBuilder::new()
     }
 
-    /// What the request is and who may serve it. There is an answer to every path,
-    /// nothing is allocated, and the cost does not depend on the number of rules.
+    /// Returns the class and the mode of a request. Every path has an answer, no memory is
+    /// allocated, and the cost does not depend on the number of rules.
     #[inline]
     pub fn classify(&self, method: Method, path: &NormalPath<'_>) -> Classified {
         self.decide(method, path.as_str().as_bytes(), path.is_ambiguous())
@@ -69,8 +70,8 @@ impl Classifier {
         found
     }
 
-    /// The rules hold for segments with and without parameters: a server that drops them
-    /// would serve `/admin;x` as `/admin`. Such a path is never skipped.
+    /// Classifies a path without the parameters of its segments: a server that drops them would
+    /// serve `/admin;x` as `/admin`. Such a path is never skipped.
     #[cold]
     #[inline(never)]
     fn decide_ambiguous(&self, path: &[u8]) -> Classified {
@@ -88,7 +89,7 @@ impl Classifier {
     }
 }
 
-/// A normal path with every segment cut at its first `;`, encoded or not.
+/// Returns a normal path with every segment cut at its first `;`, encoded or not.
 fn without_parameters(path: &[u8]) -> Vec<u8> {
     let mut cut = Vec::with_capacity(path.len());
     let mut in_parameters = false;
@@ -107,7 +108,7 @@ fn without_parameters(path: &[u8]) -> Vec<u8> {
 }
 
 impl Default for Classifier {
-    /// The built-in rules alone.
+    /// Returns the built-in rules.
     fn default() -> Self {
         let built = Self::builder().build();
         built.expect("the built-in rules have been tested")

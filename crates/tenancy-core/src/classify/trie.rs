@@ -4,12 +4,12 @@ use super::draft::Draft;
 use super::edge::{Edge, HEAD, head, number};
 use super::words::{Classified, PathClass, RouteMode};
 
-/// Finds the longest prefix of whole segments. The cost depends on the path alone:
-/// the edges of all nodes lie in one table, found by parent and segment.
+/// A trie of prefixes of whole segments. The edges of all nodes are in one table, by parent and
+/// segment, so that the cost of a look-up depends on the path alone.
 #[derive(Debug, Clone)]
 pub(super) struct Trie {
-    /// Open-addressed; where no edge is the head is 0 and the parent none. Invariant: a
-    /// power of two, at least three quarters of it empty, so that probing ends soon.
+    /// Open-addressed. An empty place has head 0 and no parent. Invariant: the length is a power
+    /// of two, and at least three quarters are empty, so that probing ends soon.
     edges: Box<[Edge]>,
     /// Leaves as many bits of a hash as number the places.
     shift: u32,
@@ -21,13 +21,13 @@ pub(super) struct Trie {
     root: Classified,
 }
 
-/// So many multipliers are tried: with a good one nearly every edge is found at the
-/// first place that is looked at.
+/// The number of multipliers that are tried. With a good one nearly every edge is found at the
+/// first place.
 const MIXES: u64 = 64;
 
 impl Trie {
-    /// Of valid prefixes, each once and in order, so that a prefix comes before
-    /// those that continue it.
+    /// Makes a trie of valid prefixes. Each comes once and in order, so that a prefix comes
+    /// before the prefixes that continue it.
     pub fn new<'a>(root: Classified, rules: impl Iterator<Item = (&'a str, Classified)>) -> Self {
         let mut draft = Draft::new(root);
         rules.for_each(|(prefix, answer)| draft.add(prefix, answer));
@@ -51,8 +51,7 @@ impl Trie {
         }
     }
 
-    /// The table by this multiplier, and how many steps its edges are from where
-    /// probing for them starts.
+    /// Returns the table with this multiplier, and the steps of probing to all its edges.
     fn table(edges: impl ExactSizeIterator<Item = Edge>, mix: u64) -> (usize, Self) {
         let places = (4 * edges.len()).next_power_of_two().max(2);
         let page = Classified {
@@ -82,13 +81,13 @@ impl Trie {
         (steps, table)
     }
 
-    /// The answer of the longest prefix of `path`, a normal path.
+    /// Returns the answer of the longest prefix of `path`, a normal path.
     #[inline(always)]
     pub fn longest(&self, path: &[u8]) -> Classified {
         let Some((_, rest)) = path.split_first() else {
             return self.root;
         };
-        // For most paths the first segment tells it.
+        // For most paths the first segment is enough.
         match self.find(0, head(path, rest), rest) {
             None => self.root,
             Some(edge) if edge.node == 0 => edge.answer,
@@ -96,7 +95,7 @@ impl Trie {
         }
     }
 
-    /// The answer of the longest prefix of `path` that begins with this edge, which is
+    /// Returns the answer of the longest prefix of `path` that begins with this edge, which is
     /// at the front of `rest`.
     #[inline(never)]
     fn below<'t>(&'t self, mut edge: &'t Edge, path: &[u8], mut rest: &[u8]) -> Classified {
@@ -111,7 +110,7 @@ impl Trie {
         edge.answer
     }
 
-    /// The edge of the first segment of `rest`, which has this head.
+    /// Returns the edge of the first segment of `rest`, which has this head.
     #[inline(always)]
     fn find(&self, parent: u32, head: u64, rest: &[u8]) -> Option<&Edge> {
         let mut at = self.home(parent, head);
@@ -128,14 +127,14 @@ impl Trie {
         }
     }
 
-    /// With an equal head and end: is what stands between them equal?
+    /// Returns whether the bytes between an equal head and an equal end are equal.
     #[inline(always)]
     fn is_long(&self, edge: &Edge, rest: &[u8]) -> bool {
         let (start, len) = (edge.long as usize, usize::from(edge.len));
         len <= 2 * HEAD || self.long.get(start..start + len) == rest.get(..len)
     }
 
-    /// Where probing starts.
+    /// Returns the place where probing starts.
     #[inline]
     fn home(&self, parent: u32, head: u64) -> usize {
         // The highest bits of the product depend on all bits of the head.

@@ -5,8 +5,7 @@ use std::str::FromStr;
 
 use crate::text::quote;
 
-/// The method of a request, as far as it matters here: only GET and HEAD are ever
-/// skipped.
+/// The method of a request. Only GET and HEAD are ever skipped, so that all others are one.
 ///
 /// ```
 /// use tenancy_core::Method;
@@ -15,11 +14,11 @@ use crate::text::quote;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
-    /// `GET`.
+    /// The method `GET`.
     Get,
-    /// `HEAD`.
+    /// The method `HEAD`.
     Head,
-    /// Every other one, also those that nobody has heard of.
+    /// Any other method, standard or not.
     Other,
 }
 
@@ -33,27 +32,29 @@ impl From<&str> for Method {
     }
 }
 
-/// What a path is.
+/// The class of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PathClass {
     /// A file that is the same for every tenant: style, script, picture, font.
     Asset,
-    /// Called by programs.
+    /// A path that programs call.
     Api,
-    /// A developer's tool.
+    /// A tool for developers.
     Debug,
-    /// Sign-in and what belongs to it.
+    /// Sign-in, sign-out, registration and passwords.
     Auth,
-    /// Everything else.
+    /// Any other path.
     Page,
 }
 
 impl PathClass {
-    /// Every class, in the order of the documentation.
-    pub const ALL: [Self; 5] = [Self::Asset, Self::Api, Self::Debug, Self::Auth, Self::Page];
+    /// All classes.
+    // `Page` stays last, so that a class that is missing here does not compile.
+    pub const ALL: [Self; Self::Page as usize + 1] =
+        [Self::Asset, Self::Api, Self::Debug, Self::Auth, Self::Page];
 
-    /// The word for it: `asset`, `api`, `debug`, `auth` or `page`.
+    /// Returns the word for this class: `asset`, `api`, `debug`, `auth` or `page`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Asset => "asset",
@@ -86,25 +87,27 @@ pub struct UnknownPathClass {
     text: Box<str>,
 }
 
-/// Who may serve a path.
+/// The side that serves a path: a tenant, the central application, either, or neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RouteMode {
-    /// Nobody in particular: no tenant is looked up and none is entered.
+    /// No tenant is looked up and none is entered.
     Skip,
-    /// A tenant; refused where none is named.
+    /// A tenant serves it. A request that names none is refused.
     Tenant,
-    /// The central application; refused where a tenant is named.
+    /// The central application serves it. A request that names a tenant is refused.
     Central,
-    /// The tenant that is named, else the central application.
+    /// The tenant that the request names serves it, else the central application.
     Universal,
 }
 
 impl RouteMode {
-    /// Every mode, in the order of the documentation.
-    pub const ALL: [Self; 4] = [Self::Skip, Self::Tenant, Self::Central, Self::Universal];
+    /// All modes.
+    // `Universal` stays last, so that a mode that is missing here does not compile.
+    pub const ALL: [Self; Self::Universal as usize + 1] =
+        [Self::Skip, Self::Tenant, Self::Central, Self::Universal];
 
-    /// The word for it: `skip`, `tenant`, `central` or `universal`.
+    /// Returns the word for this mode: `skip`, `tenant`, `central` or `universal`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Skip => "skip",
@@ -139,8 +142,8 @@ pub struct UnknownRouteMode {
 /// The class of a path and its mode: the answer of [`Classifier::classify`](super::Classifier::classify).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Classified {
-    /// What the path is.
+    /// The class of the path.
     pub class: PathClass,
-    /// Who may serve it.
+    /// The side that serves it.
     pub mode: RouteMode,
 }

@@ -3,7 +3,7 @@
 use crate::host::MAX_HOST;
 use crate::id::check_label;
 
-/// Why a text is refused that breaks no rule which a message names.
+/// The problem of a text that breaks none of the rules with a message.
 pub(super) const REFUSED: &str =
     "is not ASCII; write its A-labels (xn--…), or build with feature idn";
 

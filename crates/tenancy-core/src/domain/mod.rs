@@ -57,20 +57,20 @@ impl Domain {
         Ok(Self(ascii.into()))
     }
 
-    /// A host as a request brought it, already in canonical form, or nothing: what
-    /// a lookup needs, without the work of a registration.
+    /// Returns a host that is in canonical form already, or `None` if it is not. A look-up needs
+    /// no more, and a registration costs more.
     pub(crate) fn from_canonical(text: &str) -> Option<Self> {
         let labels = |text: &str| text.split('.').all(|l| check_label(l.as_bytes()).is_ok());
         (text.len() <= 253 && labels(text)).then(|| Self(text.into()))
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The rule that a text which is no host name breaks; the first of several.
+/// Returns the first rule that a text breaks which is no host name.
 fn broken_rule(text: &str) -> Cow<'static, str> {
     let find = |chars: &[char]| text.chars().find(|c| chars.contains(c));
     if text.is_empty() {

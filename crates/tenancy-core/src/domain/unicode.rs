@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
-/// Why a text is refused that breaks no rule which a message names.
+/// The problem of a text that breaks none of the rules with a message.
 pub(super) const REFUSED: &str = "is no host name by the strict rules of UTS46";
 
-/// The last character that can be in a name (CJK extension J, Unicode 17). All
-/// beyond is unassigned, or ignored by UTS46; the tables of `idna` 1.1 take some of
-/// it for valid (U+3D000 to U+3FC3F).
+/// The last character that can be in a name (CJK extension J, Unicode 17). All later ones are
+/// unassigned, or ignored by UTS46, but the tables of `idna` 1.1 accept some of them (U+3D000 to
+/// U+3FC3F).
 const LAST_ASSIGNED: char = '\u{33479}';
 
 /// Returns the A-labels of a name. Hyphens at places 3 and 4 are left to the registries.

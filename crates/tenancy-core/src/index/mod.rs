@@ -1,9 +1,9 @@
-//! The resolver's memory of who owns which name: a full [`Copy`](copy::Copy) fed by
-//! the catalog's changes, or a bounded [`Cache`](cache::Cache).
+//! The owners of names: a [`Replica`](replica::Replica) of the whole catalog, fed by its changes,
+//! or a bounded [`Cache`](cache::Cache).
 
 mod bounded;
 pub(crate) mod cache;
-pub(crate) mod copy;
+pub(crate) mod replica;
 
 use crate::catalog::TenantKey;
 use crate::host;
@@ -11,7 +11,7 @@ use crate::id::check_label;
 use crate::key::{Key, Kind, parts};
 use crate::tenant::Tenant;
 
-/// A canonical name, ready to be looked up.
+/// A canonical name for a look-up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Probe<'a> {
     Short(Key),
@@ -29,7 +29,7 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// The same in a place of its own, so that this one need have none.
+    /// Returns a copy in another place; see [`hot`](crate::resolver).
     #[inline(always)]
     pub(crate) fn again(self) -> Self {
         match self {
@@ -38,8 +38,8 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// What the catalog is asked with; nothing when this is no name at all. A short
-    /// name is written into `buffer`.
+    /// Returns the key for a look-up in the catalog, or `None` if this is no name. A short name is
+    /// written into `buffer`.
     pub(crate) fn as_key(self, buffer: &'a mut [u8; 32]) -> Option<TenantKey<'a>> {
         let (kind, text) = match self {
             Self::Short(key) => (key.kind(), std::str::from_utf8(key.text(buffer)).ok()?),
@@ -56,11 +56,11 @@ impl<'a> Probe<'a> {
     }
 }
 
-/// What is known of a name.
+/// The owner of a name.
 #[derive(Debug, Clone)]
 pub(crate) enum Found {
     Tenant(Tenant),
-    /// Two tenants claim it.
+    /// Two tenants claim the name.
     Contested,
     Nobody,
 }

@@ -19,7 +19,7 @@ pub(super) fn look<C: Caller>(
     let memory = &engine.memory;
     let now = memory.now();
     let found = match caller.ready(memory, now) {
-        Ok(Store::Copy(copy)) => Ok(copy.find(name)),
+        Ok(Store::Replica(replica)) => Ok(replica.find(name)),
         Ok(Store::Cache { cache, .. }) => caller.cached(memory, cache, name.again(), now),
         Err(halt) => Err(halt),
     };

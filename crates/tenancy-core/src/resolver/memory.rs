@@ -13,14 +13,14 @@ use crate::clock::Clock;
 use crate::event::{Event, Observers};
 use crate::id::{TenantId, Version};
 use crate::index::cache::Cache;
-use crate::index::copy::{Conflict, Copy};
+use crate::index::replica::{Conflict, Replica};
 use crate::index::{Found, Probe};
 
 /// Changes asked for at a time: a few megabytes.
 const PAGE: usize = 10_000;
 
 pub(super) enum Store {
-    Copy(Box<Copy>),
+    Replica(Box<Replica>),
     Cache { cache: Cache, feed: Feed },
 }
 
@@ -197,7 +197,7 @@ impl Memory {
             let cache = Cache::new(self.max_cached, ttl);
             Store::Cache { cache, feed }
         };
-        let copy = Copy::new();
+        let replica = Replica::new();
         let (mut since, mut tenants) = (Version::ZERO, 0);
         loop {
             let Some(changes) = ask(&*self.catalog, since)? else {
@@ -216,7 +216,7 @@ impl Memory {
                 self.fresh.synced(began);
                 return Ok(cache(Feed::Changes));
             }
-            copy.apply(&changes.items, &|label| {
+            replica.apply(&changes.items, &|label| {
                 self.reserved.contains(label.as_str().as_bytes())
             });
             since = changes.upto;
@@ -226,7 +226,7 @@ impl Memory {
         }
         self.fresh.applied.store(since.0, Ordering::Release);
         self.fresh.synced(began);
-        Ok(Store::Copy(Box::new(copy)))
+        Ok(Store::Replica(Box::new(replica)))
     }
 
     /// Memory is older than `poll_every`: sync if it is this caller's turn.
@@ -298,8 +298,8 @@ impl Memory {
 
     fn apply_locked(&self, store: &Store, changes: Changes, applied: &mut Applied) {
         match store {
-            Store::Copy(copy) => {
-                let conflicts = copy.apply(&changes.items, &|label| {
+            Store::Replica(replica) => {
+                let conflicts = replica.apply(&changes.items, &|label| {
                     self.reserved.contains(label.as_str().as_bytes())
                 });
                 applied.conflicts.extend(conflicts);
@@ -358,7 +358,7 @@ impl Memory {
             self.apply_locked(store, page, applied);
         }
         match store {
-            Store::Copy(copy) => copy.retain(&ids, &bound),
+            Store::Replica(replica) => replica.retain(&ids, &bound),
             Store::Cache { cache, .. } => cache.restart(upto),
         }
         // A catalog that was rebuilt may count from a lower version again.

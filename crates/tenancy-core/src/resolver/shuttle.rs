@@ -187,7 +187,7 @@ fn rebinds(max_tenants: usize, by_rows: bool) {
 }
 
 #[test]
-fn a_copy_never_shows_a_name_without_an_owner_while_it_moves() {
+fn a_replica_never_shows_a_name_without_an_owner_while_it_moves() {
     check(|| rebinds(10, false));
     check(|| rebinds(10, true));
 }
@@ -198,7 +198,7 @@ fn a_cache_never_shows_a_name_without_an_owner_while_it_moves() {
 }
 
 #[test]
-fn a_copy_never_answers_with_less_than_was_applied() {
+fn a_replica_never_answers_with_less_than_was_applied() {
     check(|| updates(10));
 }
 
@@ -208,11 +208,11 @@ fn a_cache_never_answers_with_less_than_was_applied() {
 }
 
 #[test]
-fn a_copy_never_gives_a_name_to_who_has_lost_it() {
+fn a_replica_never_gives_a_name_to_a_tenant_that_lost_it() {
     check(|| moves(10));
 }
 
 #[test]
-fn a_cache_never_gives_a_name_to_who_has_lost_it() {
+fn a_cache_never_gives_a_name_to_a_tenant_that_lost_it() {
     check(|| moves(0));
 }

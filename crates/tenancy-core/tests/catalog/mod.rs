@@ -410,7 +410,7 @@ fn a_refusal_says_who_has_what_and_what_to_do() {
             catalog
                 .update(&id("acme"), Version(9), suspend(), &by)
                 .unwrap_err(),
-            "tenant acme was changed by someone else (seen at version 9, now 1); read it again and retry",
+            "tenant acme was changed by another writer (read at version 9, now 1); read it again and retry",
         ),
         (
             catalog
@@ -432,7 +432,7 @@ fn a_refusal_says_who_has_what_and_what_to_do() {
             catalog
                 .unbind(&label("acme"), &id("acme"), &by)
                 .unwrap_err(),
-            "acme is the tenant's own id and stays bound; destroy the tenant instead",
+            "acme is the id of the tenant and stays bound; destroy the tenant instead",
         ),
         (
             catalog
@@ -450,7 +450,7 @@ fn a_refusal_says_who_has_what_and_what_to_do() {
             catalog
                 .verify(&domain("soon.example.org"), &id("beta"), "x", &by)
                 .unwrap_err(),
-            "tenant beta has no claim of soon.example.org that waits for its proof: a claim ends after 7 days, or when another proof came first; add the domain again",
+            "tenant beta has no claim of soon.example.org: a claim ends after 7 days, or when another tenant proves its own; add the domain again",
         ),
         (
             catalog.insert(many, &by).unwrap_err(),
@@ -458,7 +458,7 @@ fn a_refusal_says_who_has_what_and_what_to_do() {
         ),
         (
             cause.into(),
-            "the catalog cannot be asked; see the cause and try again",
+            "the catalog cannot be read; see the cause and try again",
         ),
     ];
     for (error, want) in &refused {

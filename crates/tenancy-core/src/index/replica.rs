@@ -47,7 +47,7 @@ pub(crate) struct Conflict {
     pub(crate) other: TenantId,
 }
 
-pub(crate) struct Copy {
+pub(crate) struct Replica {
     /// Seeded, as tenants choose names.
     hasher: RandomState,
     shards: Box<[Shard; SHARDS]>,
@@ -76,7 +76,7 @@ struct Owned {
     names: Vec<Name>,
 }
 
-impl Copy {
+impl Replica {
     pub(crate) fn new() -> Self {
         // Never on the stack: all of them do not fit on a small one.
         let shards: Box<[Shard]> = (0..SHARDS).map(|_| Shard::default()).collect();
@@ -240,7 +240,7 @@ impl Copy {
         changes: impl FnOnce(&mut Writer<'_>),
     ) -> Vec<Conflict> {
         let mut writer = Writer {
-            copy: self,
+            replica: self,
             owners: &mut self.owners.lock(),
             reserved,
             slots: HashMap::new(),
@@ -252,7 +252,7 @@ impl Copy {
 }
 
 struct Writer<'a> {
-    copy: &'a Copy,
+    replica: &'a Replica,
     owners: &'a mut Owners,
     reserved: &'a dyn Fn(&TenantId) -> bool,
     /// What each name that was written leads to; readers do not see it yet.
@@ -264,7 +264,7 @@ impl Writer<'_> {
     fn slot(&self, name: &Name) -> Option<Slot> {
         match self.slots.get(name) {
             Some(slot) => slot.clone(),
-            None => self.copy.slot(name),
+            None => self.replica.slot(name),
         }
     }
 
@@ -283,8 +283,8 @@ impl Writer<'_> {
         self.conflicts.retain_mut(lasts);
         for (name, slot) in self.slots {
             match slot {
-                Some(slot) => self.copy.put(&name, slot),
-                None => self.copy.del(&name),
+                Some(slot) => self.replica.put(&name, slot),
+                None => self.replica.del(&name),
             }
         }
         self.conflicts

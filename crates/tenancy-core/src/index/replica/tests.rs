@@ -1,4 +1,4 @@
-//! The copy against a model: who claims a name.
+//! The replica against a model: who claims a name.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -119,19 +119,19 @@ fn same(a: &Found, b: &Found) -> bool {
 }
 
 #[test]
-fn a_copy_finds_what_was_fed_to_it_in_any_order() {
+fn a_replica_finds_what_was_fed_to_it_in_any_order() {
     for seed in 0..300 {
         let (mut random, mut model) = (Random(seed), Model::default());
-        let copy = Copy::new();
+        let replica = Replica::new();
         let mut log = Vec::new();
         for step in 0..60 {
             let some = random.below(4) as u64;
             let batch: Vec<_> = (0..some).map(|n| random.change(step * 4 + n)).collect();
-            copy.apply(&batch, &reserved);
+            replica.apply(&batch, &reserved);
             batch.iter().for_each(|change| model.apply(change));
             log.push(batch);
             for name in names() {
-                let (found, want) = (copy.find(Probe::of(name.as_key())), model.find(&name));
+                let (found, want) = (replica.find(Probe::of(name.as_key())), model.find(&name));
                 assert!(
                     same(&found, &want),
                     "seed {seed}, {name:?}: found {found:?}, not {want:?} after {log:#?}"
@@ -145,10 +145,10 @@ fn a_copy_finds_what_was_fed_to_it_in_any_order() {
 fn retaining_a_snapshot_leaves_nothing_else() {
     for seed in 0..100 {
         let (mut random, mut model) = (Random(seed), Model::default());
-        let copy = Copy::new();
+        let replica = Replica::new();
         for step in 0..40 {
             let change = random.change(step);
-            copy.apply([&change], &reserved);
+            replica.apply([&change], &reserved);
             model.apply(&change);
         }
         let stays = |id: &TenantId| id.as_str() != "a";
@@ -164,13 +164,13 @@ fn retaining_a_snapshot_leaves_nothing_else() {
                 kept.entry(name.clone()).or_default().push(id.clone());
             }
         }
-        copy.retain(&ids, &kept);
+        replica.retain(&ids, &kept);
         model.tenants.retain(|id, _| ids.contains(id));
         model.bound.retain(|(name, id)| {
             ids.contains(id) && kept.get(name).is_some_and(|k| k.contains(id))
         });
         for name in names() {
-            let (found, want) = (copy.find(Probe::of(name.as_key())), model.find(&name));
+            let (found, want) = (replica.find(Probe::of(name.as_key())), model.find(&name));
             assert!(
                 same(&found, &want),
                 "seed {seed}, {name:?}: {found:?}, not {want:?}"
@@ -181,7 +181,7 @@ fn retaining_a_snapshot_leaves_nothing_else() {
 
 #[test]
 fn a_name_with_two_owners_is_told_once() {
-    let copy = Copy::new();
+    let replica = Replica::new();
     let tenant = |text| Change::Tenant(Tenant::builder(id(text)).build().expect("a tenant"));
     let name = names()[7].clone();
     let bound = |to| Change::Bound {
@@ -189,29 +189,32 @@ fn a_name_with_two_owners_is_told_once() {
         id: id(to),
     };
     for change in [tenant("a"), tenant("b"), bound("a")] {
-        assert_eq!(copy.apply([&change], &reserved), []);
+        assert_eq!(replica.apply([&change], &reserved), []);
     }
     let conflict = Conflict {
         name: name.clone(),
         owner: id("a"),
         other: id("b"),
     };
-    assert_eq!(copy.apply([&bound("b")], &reserved), [conflict]);
-    assert_eq!(copy.apply([&bound("b")], &reserved), []);
+    assert_eq!(replica.apply([&bound("b")], &reserved), [conflict]);
+    assert_eq!(replica.apply([&bound("b")], &reserved), []);
     // Once one of the two is gone, the other has it.
     let gone = Change::Removed {
         id: id("a"),
         epoch: Epoch::FIRST,
     };
-    assert_eq!(copy.apply([&gone], &reserved), []);
-    assert!(matches!(copy.find(Probe::of(name.as_key())), Found::Tenant(t) if *t.id() == id("b")));
+    assert_eq!(replica.apply([&gone], &reserved), []);
+    assert!(
+        matches!(replica.find(Probe::of(name.as_key())), Found::Tenant(t) if *t.id() == id("b"))
+    );
 }
 
 #[test]
 fn a_mass_removal_gives_memory_back() {
-    let copy = Copy::new();
+    let replica = Replica::new();
     let capacity = || {
-        copy.shards
+        replica
+            .shards
             .iter()
             .map(|s| s.read().capacity())
             .sum::<usize>()
@@ -219,20 +222,23 @@ fn a_mass_removal_gives_memory_back() {
     let name = |number: usize| id(&format!("t{number}"));
     for number in 0..100_000 {
         let tenant = Tenant::builder(name(number)).build().expect("a tenant");
-        copy.apply([&Change::Tenant(tenant)], &reserved);
+        replica.apply([&Change::Tenant(tenant)], &reserved);
     }
-    let (full, before) = (capacity(), copy.find(Probe::of(TenantKey::Label("t99999"))));
+    let (full, before) = (
+        capacity(),
+        replica.find(Probe::of(TenantKey::Label("t99999"))),
+    );
     assert!(matches!(before, Found::Tenant(_)));
     for number in 0..99_000 {
         let gone = Change::Removed {
             id: name(number),
             epoch: Epoch::FIRST,
         };
-        copy.apply([&gone], &reserved);
+        replica.apply([&gone], &reserved);
     }
     assert!(capacity() * 8 < full, "{} of {full}", capacity());
     assert!(matches!(
-        copy.find(Probe::of(TenantKey::Label("t99999"))),
+        replica.find(Probe::of(TenantKey::Label("t99999"))),
         Found::Tenant(_)
     ));
 }
