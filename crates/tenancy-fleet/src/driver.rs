@@ -168,7 +168,7 @@ pub enum Keep {
 pub struct SchemaStep {
     /// The version that it leads to.
     pub version: u32,
-    /// Its name.
+    /// The name of the step.
     pub name: Box<str>,
     /// The script that undoes it, if there is one.
     pub down: Option<Box<str>>,
@@ -205,6 +205,6 @@ pub struct Snapshot {
     pub run: Option<u64>,
     /// The time at which it was made.
     pub made: SystemTime,
-    /// The size.
+    /// The size of the copy.
     pub bytes: u64,
 }

@@ -97,13 +97,13 @@ pub enum RollbackRefusal {
     /// There is no run of that number.
     #[error("there is no run {run}; nothing was changed")]
     NoSuchRun {
-        /// The number.
+        /// The number of the run.
         run: u64,
     },
     /// The run is of another kind.
     #[error("run {run} is a {what}, and only migrations can be taken back; nothing was changed")]
     NotAMigration {
-        /// The number.
+        /// The number of the run.
         run: u64,
         /// The kind: `rollback` or `seed`.
         what: Box<str>,
@@ -111,7 +111,7 @@ pub enum RollbackRefusal {
     /// The tasks of the run are no longer kept.
     #[error("the tasks of run {run} are no longer kept; say to which version to go back")]
     Forgotten {
-        /// The number.
+        /// The number of the run.
         run: u64,
     },
     /// The run changed none of these tenants.
@@ -119,7 +119,7 @@ pub enum RollbackRefusal {
         "run {run}, the migration to take back, has changed none of these tenants; nothing was changed, name an earlier run or a version to go further back"
     )]
     DidNothing {
-        /// The number.
+        /// The number of the run.
         run: u64,
     },
     /// The run was undone before, for all of these tenants.
@@ -128,7 +128,7 @@ pub enum RollbackRefusal {
         By(by)
     )]
     Already {
-        /// The number.
+        /// The number of the run.
         run: u64,
         /// The runs that undid it; empty if the tenants were rolled back otherwise.
         by: Vec<u64>,
@@ -157,7 +157,7 @@ pub enum TenantError {
     Irreversible {
         /// The version that the step leads to.
         version: u32,
-        /// Its name.
+        /// The name of the step.
         name: Box<str>,
     },
     /// A step has no script that undoes it, and no snapshot leads around it.
@@ -165,7 +165,7 @@ pub enum TenantError {
         "tenant {tenant}: no copy from before migration {version} is kept that leads to version {to}; restore a backup"
     )]
     NoSnapshot {
-        /// The tenant.
+        /// The tenant that was to be rolled back.
         tenant: TenantRef,
         /// The version that the step leads to.
         version: u32,
@@ -177,7 +177,7 @@ pub enum TenantError {
         "conflict: tenant {tenant} could be read only after the run had begun; nothing was changed, run it again"
     )]
     NotSurveyed {
-        /// The tenant.
+        /// The tenant that could not be read.
         tenant: TenantRef,
     },
     /// Another operation moved the tenant after the run that is to be undone.
@@ -185,7 +185,7 @@ pub enum TenantError {
         "conflict: tenant {tenant} is at schema version {found}, and run {run} has left it at {left}; nothing was changed, say to which version it is to go back"
     )]
     MovedSince {
-        /// The tenant.
+        /// The tenant that was moved.
         tenant: TenantRef,
         /// The run that is to be undone.
         run: u64,

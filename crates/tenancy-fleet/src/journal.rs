@@ -187,16 +187,16 @@ pub struct Task {
 pub enum TaskState {
     /// Not recorded yet. After a run that was killed the database may be at either version.
     Pending,
-    /// Done.
+    /// The work is done.
     Done,
-    /// Failed.
+    /// The work failed.
     Failed,
-    /// Skipped.
+    /// The tenant was skipped.
     Skipped,
 }
 
 impl TaskState {
-    /// All states.
+    /// All states of a task.
     pub const ALL: [Self; 4] = [Self::Pending, Self::Done, Self::Failed, Self::Skipped];
 
     /// Returns its name in the journal: `pending`, `done`, `failed` or `skipped`.
@@ -222,7 +222,7 @@ pub enum RunOutcome {
 }
 
 impl RunOutcome {
-    /// All outcomes.
+    /// All outcomes of a run.
     pub const ALL: [Self; 3] = [Self::Done, Self::Failed, Self::Stopped];
 
     /// Returns its name in the journal: `done`, `failed` or `stopped`.
@@ -238,7 +238,7 @@ impl RunOutcome {
 /// A run over many tenants, as the journal keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// The number.
+    /// The number of the run.
     pub run: u64,
     /// The kind of run: `migrate`, `rollback` or `seed`.
     pub what: Box<str>,
@@ -246,7 +246,7 @@ pub struct Run {
     pub target: Box<str>,
     /// The run that it undid, if it is the rollback of one.
     pub undoes: Option<u64>,
-    /// The actor.
+    /// The actor of the run.
     pub actor: Box<str>,
     /// The time of its begin, in milliseconds since 1970.
     pub begun_ms: i64,
@@ -277,7 +277,7 @@ pub struct Unfinished {
 /// A run that may be undone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastRun {
-    /// The number.
+    /// The number of the run.
     pub run: u64,
     /// The kind of run.
     pub what: Box<str>,
@@ -294,11 +294,11 @@ pub struct PastRun {
 /// The task of a past run for one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastTask {
-    /// The tenant.
+    /// The tenant of the task.
     pub tenant: TenantId,
     /// The incarnation that the task was for; `None` if it is not recorded.
     pub epoch: Option<Epoch>,
-    /// The state.
+    /// The state of the task.
     pub state: TaskState,
     /// The schema version at which the run found the database.
     pub found: Option<u32>,

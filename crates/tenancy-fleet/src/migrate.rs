@@ -25,7 +25,7 @@ pub struct MigrationPlan {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PlannedMigration {
-    /// The tenant.
+    /// The tenant that would be migrated.
     pub tenant: Tenant,
     /// The schema version of its database, or the error with which that cannot be read.
     pub from: Result<u32, Box<str>>,

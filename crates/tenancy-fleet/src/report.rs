@@ -68,9 +68,9 @@ pub struct TenantDone {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TenantFailed {
-    /// The tenant.
+    /// The tenant that failed.
     pub tenant: TenantRef,
-    /// The reason.
+    /// The error of the tenant.
     pub error: TenantError,
 }
 
@@ -78,9 +78,9 @@ pub struct TenantFailed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TenantSkipped {
-    /// The tenant.
+    /// The tenant that was skipped.
     pub tenant: TenantRef,
-    /// The reason.
+    /// The reason for skipping it.
     pub why: Skipped,
 }
 

@@ -52,7 +52,7 @@ pub struct RollbackPlan {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PlannedRollback {
-    /// The tenant.
+    /// The tenant that would be rolled back.
     pub tenant: Tenant,
     /// The schema version of its database; `None` if that cannot be read.
     pub from: Option<u32>,

@@ -6,7 +6,7 @@ use tenancy_core::Tenant;
 /// A tenant and the schema version that its database had when it was last seen.
 #[derive(Debug, Clone)]
 pub struct KnownSchema {
-    /// The tenant.
+    /// The tenant of the database.
     pub tenant: Tenant,
     /// The version; `None` if a run over it goes on or was killed, or no version was recorded.
     pub schema: Option<u32>,
@@ -26,7 +26,7 @@ pub enum Selection {
 /// The schema of a tenant, and the failure of the last run over it.
 #[derive(Debug, Clone)]
 pub struct SchemaStatus {
-    /// The tenant.
+    /// The tenant of the database.
     pub tenant: Tenant,
     /// The schema version of its database when a create, a migration or a rollback last saw it;
     /// read from the database if none of them recorded it; `None` if it cannot be read.

@@ -1,4 +1,4 @@
-//! Seeding tenants.
+//! Seeding many tenants.
 
 use crate::driver::FleetDriver;
 use crate::error::FleetError;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tenancy_core::TenantId;
+use tenancy_core::{Epoch, TenantId};
 
 use crate::draft::Draft;
 use crate::driver::FleetDriver;
@@ -16,6 +16,8 @@ use crate::schema::KnownSchema;
 /// The change that a run made to one tenant.
 #[derive(Debug, Clone, Copy)]
 struct Deed {
+    /// The incarnation that the run changed.
+    epoch: Option<Epoch>,
     /// The version at which the run found it.
     found: u32,
     left: Left,
@@ -55,7 +57,13 @@ impl Deed {
             TaskState::Pending if !run.ended => Left::Upto(run.version?),
             _ => return None,
         };
-        Some(Self { found, left })
+        let epoch = task.epoch;
+        Some(Self { epoch, found, left })
+    }
+
+    /// Returns whether the tenant is still of the incarnation that the run changed.
+    fn is_of(&self, known: &KnownSchema) -> bool {
+        self.epoch == Some(known.tenant.epoch())
     }
 }
 
@@ -77,6 +85,7 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         let mut chosen: HashMap<TenantId, KnownSchema> = chosen
             .map(|known| (known.tenant.id().clone(), known))
             .collect();
+        let unfinished = self.catalog.unfinished("rollback", &draft.target)?;
         let (mut deeds, mut open) = (HashMap::new(), Vec::new());
         let mut any_undone = false;
         for task in &past.tasks {
@@ -92,17 +101,14 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
                     draft.skipped.push((known, Skipped::FailedInRun(run)));
                 }
                 None => draft.current += 1,
-                Some(_) if task.epoch != Some(known.tenant.epoch()) => {
-                    draft.skipped.push((known, Skipped::Gone));
-                }
-                Some(deed) => {
+                Some(deed) if deed.is_of(&known) || begun(&unfinished, &known).is_some() => {
                     deeds.insert(task.tenant.clone(), deed);
                     open.push(known);
                 }
+                Some(_) => draft.skipped.push((known, Skipped::Gone)),
             }
         }
         let any_open = !open.is_empty();
-        let unfinished = self.catalog.unfinished("rollback", &draft.target)?;
         let open = self.choose(&mut draft, open, options);
         let all_skipped = any_open && open.is_empty();
         for known in open {
@@ -148,25 +154,36 @@ impl PastRun {
     }
 }
 
+/// Returns the version at which an unfinished rollback found a tenant that it has not recorded as
+/// done; `None` if there is none.
+fn begun(unfinished: &Option<Unfinished>, known: &KnownSchema) -> Option<Option<u32>> {
+    unfinished.as_ref()?.left.get(known.tenant.id()).copied()
+}
+
 /// Adds a tenant to the draft, and returns whether it is rolled back already.
 fn place(
     draft: &mut Draft,
     known: KnownSchema,
-    Deed { found, left }: Deed,
+    deed: Deed,
     run: u64,
     unfinished: &Option<Unfinished>,
 ) -> bool {
-    let is_open = |known: &KnownSchema| {
-        let left = unfinished.as_ref().map(|run| &run.left);
-        left.is_some_and(|left| left.contains_key(known.tenant.id()))
-    };
+    let (found, left) = (deed.found, deed.left);
+    let begun = begun(unfinished, &known);
+    // A rollback that was killed or failed between two steps has left it on the way.
+    let is_on_the_way =
+        |now| begun.is_some_and(|began| found < now && now <= began.unwrap_or(left.version()));
     match known.schema {
         // A rollback that was killed before it recorded this tenant records it now.
-        Some(now) if now == found && !is_open(&known) => {
+        Some(now) if now == found && begun.is_none() => {
             draft.current += 1;
             return matches!(left, Left::At(_));
         }
-        Some(now) if now != found && !left.may_be(found, now) => {
+        // Not the incarnation to which that rollback restored a snapshot.
+        Some(now) if now != found && !deed.is_of(&known) => {
+            draft.skipped.push((known, Skipped::Gone));
+        }
+        Some(now) if now != found && !left.may_be(found, now) && !is_on_the_way(now) => {
             let error = TenantError::MovedSince {
                 tenant: known.tenant.to_ref(),
                 run,

@@ -364,6 +364,43 @@ fn a_tenant_that_is_moved_between_the_survey_and_its_step_is_a_conflict() {
     assert_eq!(bed.version(&bed.tenant("t01")), 1);
 }
 
+/// Steps without foreign keys have a transaction each, so that a rollback can end between two.
+#[test]
+fn a_rollback_that_ended_between_two_steps_is_resumed() {
+    let bed = Bed::with(1, first_step());
+    let apart = |k| {
+        let step = Migration::new(format!("m{k}"), format!("CREATE TABLE m{k} (x)"));
+        step.down(format!("DROP TABLE m{k}")).without_foreign_keys()
+    };
+    let steps = || {
+        let first = first_step().iter().next().unwrap().clone();
+        Migrations::new([first, apart(2), apart(3)]).unwrap()
+    };
+    bed.fleet(steps()).migrate(&options(), |_| {}).unwrap();
+    let commits = AtomicUsize::new(0);
+    let driver = at(bed.root.dir.path()).migrations(steps());
+    let driver = driver.on_step(move |name| match name {
+        "commit the migration" if commits.fetch_add(1, Ordering::Relaxed) == 1 => {
+            Err(std::io::Error::other("cut off"))
+        }
+        _ => Ok(()),
+    });
+    let cut = driver.open().unwrap().fleet();
+    let report = cut
+        .rollback(RollbackTo::LastRun, &options(), |_| {})
+        .unwrap();
+    assert_eq!(
+        (report.failed.len(), bed.version(&bed.tenant("t00"))),
+        (1, 2)
+    );
+    let report = bed
+        .fleet(steps())
+        .rollback(RollbackTo::LastRun, &options(), |_| {});
+    let report = report.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(bed.version(&bed.tenant("t00")), 1);
+}
+
 #[test]
 fn what_was_shown_is_what_is_done_or_nothing() {
     let bed = Bed::with(2, first_step());

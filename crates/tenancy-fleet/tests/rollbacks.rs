@@ -1,0 +1,267 @@
+//! Rollbacks: what is undone, what stays, what is refused.
+
+use tenancy_core::{CatalogWriter, TenantChange};
+use tenancy_fleet::{FleetError, RollbackRefusal, RollbackTo, Skipped, TenantError};
+
+use crate::names::live;
+use crate::steps::{Fault, Steps};
+use crate::world::{NamesFleet, World, by, irreversible, options, release};
+
+#[track_caller]
+fn refusal(fleet: &NamesFleet, to: RollbackTo) -> String {
+    let rolled_back = fleet.rollback(to, &options(), |_| {});
+    let planned = fleet.plan_rollback(to, &options()).map(drop).unwrap_err();
+    let error = rolled_back.map(drop).unwrap_err();
+    assert_eq!(error.to_string(), planned.to_string());
+    error.to_string()
+}
+
+#[test]
+fn extents_that_cannot_be_meant_are_refused_by_a_rollback_and_by_its_plan() {
+    let world = World::new(3);
+    let fleet = world.fleet(release(3));
+    assert_eq!(
+        refusal(&fleet, RollbackTo::LastRun),
+        "there is no migration to take back; say how many steps, or to which version"
+    );
+    assert_eq!(
+        refusal(&fleet, RollbackTo::Steps(2)),
+        "2 steps cannot be taken back, as the tenants are at schema version 1"
+    );
+    assert_eq!(
+        refusal(&fleet, RollbackTo::Version(4)),
+        "there is no schema version 4; the newest migration is 3"
+    );
+    assert_eq!(
+        refusal(&fleet, RollbackTo::Run(7)),
+        "there is no run 7; nothing was changed"
+    );
+    world.migrate_alone("t02", 2);
+    let text = refusal(&fleet, RollbackTo::Steps(1));
+    assert!(text.contains("1 at 2 (t02), 2 at 1 (t00, …);"), "{text}");
+    fleet.seed(&options().keep_going(), |_| {}).unwrap();
+    assert_eq!(
+        refusal(&fleet, RollbackTo::Run(1)),
+        "run 1 is a seed, and only migrations can be taken back; nothing was changed"
+    );
+}
+
+#[test]
+fn a_run_is_undone_once_and_only_for_the_tenants_that_it_changed() {
+    let world = World::new(5);
+    world.migrate_alone("t00", 2);
+    world.migrate_alone("t01", 3);
+    world.add("t02", "block 3");
+    let fleet = world.fleet(release(3));
+    fleet.migrate(&options().keep_going(), |_| {}).unwrap();
+    assert_eq!(world.versions(), [3, 3, 2, 3, 3]);
+    world.migrate_alone("t03", 2);
+    let report = fleet.rollback(RollbackTo::LastRun, &options().keep_going(), |_| {});
+    let report = report.unwrap();
+    assert_eq!(world.versions(), [2, 3, 2, 2, 1]);
+    assert_eq!(report.skipped[0].why, Skipped::FailedInRun(1));
+    let error = &report.failed[0].error;
+    let moved = |e: &TenantError| {
+        matches!(
+            e,
+            TenantError::MovedSince {
+                left: 3,
+                found: 2,
+                ..
+            }
+        )
+    };
+    assert!(moved(error), "{error:?}");
+    world.migrate_alone("t03", 3);
+    let report = fleet
+        .rollback(RollbackTo::LastRun, &options(), |_| {})
+        .unwrap();
+    assert_eq!(
+        (report.run, report.done.len(), world.version("t03")),
+        (Some(2), 1, 1)
+    );
+    let again = fleet
+        .rollback(RollbackTo::LastRun, &options(), |_| {})
+        .unwrap_err();
+    let FleetError::Refused(RollbackRefusal::Already { run: 1, by }) = again else {
+        panic!("{again:?}")
+    };
+    assert_eq!(by, [2]);
+}
+
+#[test]
+fn a_run_that_changed_nothing_and_one_that_was_forgotten_are_not_undone() {
+    let world = World::new(1);
+    world.add("t00", "block 2");
+    let fleet = world.fleet(release(2));
+    fleet.migrate(&options(), |_| {}).unwrap();
+    let report = fleet.rollback(RollbackTo::LastRun, &options(), |_| {});
+    let report = report.unwrap_err();
+    let expected = FleetError::Refused(RollbackRefusal::DidNothing { run: 1 });
+    assert_eq!(report.to_string(), expected.to_string());
+}
+
+#[test]
+fn a_step_without_a_script_needs_a_snapshot_that_leads_around_it() {
+    let world = World::new(2);
+    let fleet = world.fleet(irreversible(3, 2));
+    fleet.migrate(&options(), |_| {}).unwrap();
+    world.add("t00", "row 1 later");
+    let to = RollbackTo::Version(1);
+    let report = fleet.rollback(to, &options().keep_going(), |_| {}).unwrap();
+    let error = &report.failed[0].error;
+    assert!(
+        matches!(error, TenantError::Irreversible { version: 2, .. }),
+        "{error:?}"
+    );
+    assert_eq!(
+        error.to_string(),
+        "migration 2 B has no way back; write 0002_B.down.sql"
+    );
+    assert_eq!(world.versions(), [3, 3]);
+
+    let options = options().keep_going().restore_snapshots();
+    world.set().clear("snapshot nt01.1.1");
+    let plan = fleet.plan_rollback(to, &options).unwrap();
+    let snapshots: Vec<_> = plan.tenants.iter().map(|p| p.snapshot.is_some()).collect();
+    assert_eq!(snapshots, [true, false]);
+    let report = fleet.rollback_as_planned(plan, &options, |_| {}).unwrap();
+    assert!(report.done[0].restored && report.done[0].tenant.epoch.get() == 2);
+    let error = &report.failed[0].error;
+    assert!(
+        matches!(
+            error,
+            TenantError::NoSnapshot {
+                version: 2,
+                to: 1,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    assert_eq!(world.versions(), [1, 3]);
+    let names = world.set().of(&live(&world.tenant("t00")));
+    assert!(!names.contains(&"row 1 later".to_owned()), "{names:?}");
+    assert_eq!(
+        world.set().all("trash").len(),
+        1,
+        "the old database is kept"
+    );
+}
+
+#[test]
+fn a_snapshot_is_kept_of_each_database_unless_the_options_say_no() {
+    let world = World::new(2);
+    let fleet = world.fleet(release(2));
+    fleet.migrate(&options(), |_| {}).unwrap();
+    assert!(
+        world.set().all("snapshot").is_empty(),
+        "scripts undo every step"
+    );
+    let id = |n: usize| world.tenants()[n].id().clone();
+    let without = options().only([id(1)]).without_snapshots();
+    fleet
+        .rollback(RollbackTo::Steps(1), &without, |_| {})
+        .unwrap();
+    assert!(fleet.snapshots_of(&id(1)).unwrap().is_empty());
+    fleet
+        .rollback(RollbackTo::Version(1), &options(), |_| {})
+        .unwrap();
+    let kept = fleet.snapshots_of(&id(0)).unwrap();
+    assert_eq!((kept.len(), kept[0].schema, kept[0].run), (1, 2, Some(3)));
+    let unknown = fleet.snapshots_of(&"nobody".parse().unwrap());
+    assert!(matches!(unknown, Err(TenantError::Row(_))), "{unknown:?}");
+}
+
+#[test]
+fn a_rollback_by_steps_that_was_killed_goes_to_the_same_version() {
+    let world = World::new(4);
+    world.fleet(release(4)).migrate(&options(), |_| {}).unwrap();
+    let steps = Steps::with_fault("commit the migration", 4, Fault::Killed);
+    let options = options().jobs(1);
+    let cut = world.fleet_with(release(4), steps);
+    cut.rollback(RollbackTo::Steps(2), &options, |_| {})
+        .unwrap_err();
+    let report = world
+        .fleet(release(4))
+        .rollback(RollbackTo::Steps(2), &options, |_| {});
+    assert!(report.unwrap().is_complete());
+    assert_eq!(world.versions(), [2, 2, 2, 2]);
+}
+
+#[test]
+fn a_plan_is_carried_out_as_shown_or_not_at_all() {
+    let world = World::new(3);
+    let fleet = world.fleet(release(2));
+    fleet.migrate(&options(), |_| {}).unwrap();
+    let plan = fleet
+        .plan_rollback(RollbackTo::LastRun, &options())
+        .unwrap();
+    assert_eq!(
+        (plan.undoes, plan.tenants.len(), plan.current),
+        (Some(1), 3, 0)
+    );
+    let steps = plan.tenants.iter().map(|p| p.steps.clone());
+    assert!(steps.into_iter().all(|steps| steps == release(2)[1..]));
+    let old = fleet
+        .plan_rollback(RollbackTo::LastRun, &options())
+        .unwrap();
+    world.migrate_alone("t01", 1);
+    let options = options().keep_going();
+    let report = fleet.rollback_as_planned(plan, &options, |_| {}).unwrap();
+    assert_eq!((report.done.len(), world.versions()), (3, vec![1, 1, 1]));
+    let error = fleet
+        .rollback_as_planned(old, &options, |_| {})
+        .unwrap_err();
+    assert!(
+        matches!(error, FleetError::PlanIsOld { run: 2 }),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_tenant_that_was_created_anew_since_the_run_is_not_touched() {
+    let world = World::new(2);
+    let fleet = world.fleet(release(2));
+    fleet.migrate(&options(), |_| {}).unwrap();
+    let old = world.tenant("t01");
+    let journal = world.journal(Steps::new());
+    journal.remove(old.id(), old.version(), &by()).unwrap();
+    world.create("t01", 2);
+    let report = fleet
+        .rollback(RollbackTo::LastRun, &options(), |_| {})
+        .unwrap();
+    assert_eq!(report.skipped[0].why, Skipped::Gone);
+    assert_eq!(world.versions(), [1, 2]);
+}
+
+#[test]
+fn a_tenant_that_another_rollback_has_restored_meanwhile_is_superseded() {
+    let world = World::new(1);
+    world
+        .fleet(irreversible(2, 2))
+        .migrate(&options(), |_| {})
+        .unwrap();
+    let other = world.clone();
+    let steps = Steps::with_hook(move |step| {
+        let tenant = other.tenant("t00");
+        if step == "sync the restored file" && tenant.epoch().get() == 1 {
+            let mut change = TenantChange::default();
+            change.reincarnate = Some(tenant.placement().clone());
+            let journal = other.journal(Steps::new());
+            journal
+                .update(tenant.id(), tenant.version(), change, &by())
+                .unwrap();
+            other.add("t00", "exists");
+        }
+    });
+    let options = options().restore_snapshots();
+    let fleet = world.fleet_with(irreversible(2, 2), steps);
+    let report = fleet
+        .rollback(RollbackTo::Version(1), &options, |_| {})
+        .unwrap();
+    // Another incarnation is there: this one is no failure.
+    assert_eq!(report.skipped[0].why, Skipped::Gone);
+    let names = world.set().of(&live(&world.tenant("t00")));
+    assert_eq!(names, ["exists"], "its database was not replaced");
+}
