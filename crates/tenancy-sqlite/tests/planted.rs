@@ -152,6 +152,10 @@ const PLANTS: &[(&str, Fate)] = &[
         "CREATE TABLE pragma_foreign_key_list (a); CREATE TABLE pragma_foreign_key_check (a)",
         Harmless,
     ),
+    (
+        "CREATE TABLE pragma_foreign_key_list (a); CREATE TABLE x (a REFERENCES _tenancy_stamp)",
+        Named(STAMP),
+    ),
     ("SELECT * FROM _tenancy_stamp", Refused),
     ("SELECT name FROM _tenancy_migrations", Refused),
     (
