@@ -3,10 +3,9 @@
 mod migrate;
 mod seed;
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fmt, io};
 
 use tenancy_core::{CatalogError, TenantRef, WriteError};
 use tenancy_fleet::{InvalidJobs, RunHolder};
@@ -454,5 +453,13 @@ impl fmt::Display for Processes<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Returns the error of SQLite on a file.
+pub(crate) fn sqlite(path: &Path, source: rusqlite::Error) -> FileError {
+    FileError::Sqlite {
+        path: path.to_owned(),
+        source,
     }
 }

@@ -60,19 +60,25 @@ mod fleet;
 mod guard;
 mod hazards;
 mod ops;
+mod raw;
+mod refusal;
 mod schema;
 mod storage;
+mod store;
 
 pub use crate::disk::network::FileSystems;
-pub use crate::driver::manager::{SqliteConnection, SqliteManager};
+pub use crate::driver::connection::SqliteConnection;
+pub use crate::driver::manager::SqliteManager;
+pub use crate::guard::Hardening;
 pub use crate::guard::deadline::Deadline;
-pub use crate::guard::quota::Checkpointed;
-pub use crate::guard::{Hardening, Refusal, Rule};
+pub use crate::ops::checkpoint::Checkpointed;
 pub use crate::ops::maintenance::{Check, Vacuumed};
+pub use crate::refusal::{Refusal, Rule};
 pub use crate::schema::migrate::{Migration, Migrations};
 pub use crate::schema::seeds::Seeds;
+pub use crate::store::{Behind, Durability};
 pub use catalog::{AuditEvent, BrokenChain, RunLease, SqliteCatalog};
-pub use driver::{Behind, Durability, SqliteDriver};
+pub use driver::SqliteDriver;
 pub use error::{
     FileError, InvalidStock, IoError, MigrateError, MigrationsError, OpenError, RebuildError,
     RepairError, SeedError, SeedsError, StorageError,

@@ -4,8 +4,8 @@
 use rusqlite::{Connection, Result, Row, params};
 use tenancy_core::{Change, Changes, Epoch, Name, Version};
 
-use super::rows::{self, at_most, domain, parsed, tenant_columns, unsigned};
-use super::snapshot;
+use super::rows::{at_most, domain, parsed, tenant_columns, unsigned};
+use super::{rows, snapshot};
 
 /// Reads changes on a connection of its own.
 pub(super) struct Feed {

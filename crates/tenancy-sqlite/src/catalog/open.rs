@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Result, TransactionBehavior};
 
-use super::maintenance;
-use super::storage;
 use super::write::Fault;
-use crate::disk::root::{Found, Root, RootLock, create_new, holds_files, look, sync_dir};
+use super::{maintenance, storage};
+use crate::disk::files::{Found, look, sync_dir};
+use crate::disk::owner::create_new;
+use crate::disk::root::{Root, RootLock, holds_files};
 use crate::error::{IoError, StorageError};
-use crate::ops::life::enter_wal;
+use crate::raw::enter_wal;
 use crate::schema::stamp::CATALOG_FILE;
 
 /// What each format, in `user_version`, adds to the one before.

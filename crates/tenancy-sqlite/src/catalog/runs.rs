@@ -4,7 +4,8 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use tenancy_core::Tenant;
 use tenancy_fleet::{NewRun, Run, RunOutcome, Task, TaskState, Unfinished};
 
-use super::rows::{self, at_most, unsigned};
+use super::rows;
+use super::rows::{at_most, unsigned};
 use super::write::{Done, Write};
 
 /// The number of runs whose tasks are kept, beside those of the last migration and of the runs

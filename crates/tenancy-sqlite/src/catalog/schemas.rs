@@ -4,7 +4,8 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use tenancy_core::{Tenant, TenantId};
 use tenancy_fleet::{KnownSchema, SchemaCounts, SchemaStatus, Selection, TaskFailure};
 
-use super::rows::{self, at_most, tenant_columns, unsigned};
+use super::rows;
+use super::rows::{at_most, tenant_columns, unsigned};
 
 /// The number of columns of a tenant, before the others of a row.
 const AFTER_TENANT: usize = 13;

@@ -10,9 +10,9 @@ use tenancy_core::{
     TenantChange, TenantId, TenantStatus, Version, WriteError,
 };
 
-use super::events::{self, AuditEvent};
+use super::events::AuditEvent;
 use super::names::expired_at;
-use super::{SqliteCatalog, maintenance, rows, storage};
+use super::{SqliteCatalog, events, maintenance, rows, storage};
 
 /// Why a write was not done.
 pub(super) enum Fault {

@@ -1,10 +1,10 @@
 //! Locks of files and directories that are waited for no longer than a deadline.
 
-use std::fmt;
 use std::fs::{File, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use tenancy_core::{Event, emit};
 
@@ -85,7 +85,7 @@ impl std::error::Error for StillLocked {}
 
 #[cfg(test)]
 mod tests {
-    use crate::disk::flock::*;
+    use super::*;
 
     #[test]
     fn a_lock_is_waited_for_until_its_deadline_and_its_holder_is_named() {

@@ -1,9 +1,14 @@
 //! Files and directories of a storage root: paths, locks, fsync, staging, trash. No SQLite.
 
+pub(crate) mod files;
 pub(crate) mod flock;
+pub(crate) mod hex;
 pub(crate) mod holders;
+pub(crate) mod image;
+pub(crate) mod marker;
 pub(crate) mod mounts;
 pub(crate) mod network;
+pub(crate) mod owner;
 pub(crate) mod place;
 pub(crate) mod quarantine;
 pub(crate) mod root;

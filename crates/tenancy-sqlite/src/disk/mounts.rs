@@ -5,10 +5,9 @@
 //! `ext4_sync_parent`). POSIX promises neither, so of others nothing is assumed. The number
 //! in `statfs(2)` does not tell ext4 from ext2, whose own driver does not do that.
 
-use std::env;
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::{env, fs};
 
 use parking_lot::Mutex;
 
@@ -108,7 +107,7 @@ fn lists_as_ext4(mounts: &str, device: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::disk::mounts::*;
+    use super::*;
 
     #[test]
     fn a_device_is_ext4_when_the_mounts_say_so() {

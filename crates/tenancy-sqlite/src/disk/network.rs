@@ -80,7 +80,7 @@ fn network(magic: u32) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use crate::disk::network::*;
+    use super::*;
 
     #[test]
     fn file_systems_of_networks_are_told_from_those_of_disks() {

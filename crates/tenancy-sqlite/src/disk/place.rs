@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use tenancy_core::{Epoch, Placement, Tenant};
 
-use crate::disk::root::random_hex;
+use crate::disk::hex::random_hex;
 use crate::error::{IoError, OpenError};
 
 /// Word of [`Placement::kind`] for files of this driver.

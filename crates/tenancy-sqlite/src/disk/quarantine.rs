@@ -4,7 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::disk::root::{Found, Root, SIDECARS, look, mkdir, sync_dir};
+use crate::disk::files::{Found, SIDECARS, look, sync_dir};
+use crate::disk::owner::mkdir;
+use crate::disk::root::Root;
 use crate::error::IoError;
 
 impl Root {

@@ -1,28 +1,22 @@
 //! The storage root: where things are, who uses it, and how a file gets into place.
 
 mod locks;
-mod marker;
-mod owner;
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, ErrorKind};
+use std::fs::{DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
+use crate::disk::files::{Found, look, sync_dir};
+use crate::disk::marker::Marker;
 use crate::disk::mounts::FileSystem;
 use crate::disk::network;
 use crate::disk::network::FileSystems;
+use crate::disk::owner::{DIR_MODE, mkdir};
 use crate::disk::place::Place;
 use crate::error::{IoError, StorageError};
-use crate::hazards::{Hazard, guarded};
-use marker::Marker;
 
 pub(crate) use locks::{DirLock, Lock, RootLock};
-pub(crate) use owner::{DIR_MODE, FILE_MODE, create_new, give_back, mkdir, mode, set_mode};
-
-/// What SQLite may leave beside a database. They belong to the main file of the
-/// same name and to no other: a `-wal` left behind would put its rows into it.
-pub(crate) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Is told of each named step.
 pub(crate) type Step<'s> = &'s dyn Fn(&'static str) -> Result<(), IoError>;
@@ -189,83 +183,6 @@ impl Root {
             mkdir(&self.tenants().join(format!("{shard:02x}")))?;
         }
         sync_dir(&self.tenants())
-    }
-}
-
-/// What stands at a path, without opening it: opening and closing a live database
-/// would drop SQLite's locks in this process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
-    Nothing,
-    File,
-    Other(&'static str),
-}
-
-pub(crate) fn look(path: &Path) -> io::Result<Found> {
-    if !guarded(Hazard::OpenedByItself) {
-        for path in [path.to_owned(), beside(path, "-shm")] {
-            drop(File::open(path)?);
-        }
-    }
-    match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_file() => Ok(Found::File),
-        Ok(meta) if meta.is_symlink() => Ok(Found::Other("a symbolic link")),
-        Ok(meta) if meta.is_dir() => Ok(Found::Other("a directory")),
-        Ok(_) => Ok(Found::Other("no plain file")),
-        // Something else than its directory may stand there.
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            Ok(Found::Nothing)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-pub(crate) fn sync_dir(path: &Path) -> Result<(), IoError> {
-    let dir = File::open(path).map_err(IoError::at(path, "opened"))?;
-    dir.sync_all().map_err(IoError::at(path, "synced"))
-}
-
-/// `N` random bytes in lower-case hex.
-pub(crate) fn random_hex<const N: usize>() -> Result<String, IoError> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes)
-        .map_err(|e| IoError::new("random bytes", "drawn", io::Error::other(e)))?;
-    Ok(hex(&bytes))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
-}
-
-/// Removes a database that nobody has open, its sidecars first.
-pub(crate) fn remove_file(path: &Path) -> Result<(), IoError> {
-    remove_sidecars(path)?;
-    remove_if_there(path)
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-pub(crate) fn remove_sidecars(path: &Path) -> Result<(), IoError> {
-    for suffix in SIDECARS {
-        remove_if_there(&beside(path, suffix))?;
-    }
-    Ok(())
-}
-
-pub(crate) fn remove_if_there(path: &Path) -> Result<(), IoError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(IoError::new(path, "removed", error))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -7,19 +7,21 @@
 //! has one place; who completes it clears away what the other left.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use tenancy_core::Epoch;
 
+use crate::disk::files::{Found, look, remove_if_there, remove_sidecars, sync_dir};
+use crate::disk::hex::random_hex;
+use crate::disk::image::{Image, sum};
+use crate::disk::owner::create_new;
 use crate::disk::place::Place;
-use crate::disk::root::{
-    DirLock, Found, Root, create_new, look, random_hex, remove_if_there, remove_sidecars, sync_dir,
-};
+use crate::disk::root::{DirLock, Root};
 use crate::error::IoError;
 use crate::hazards::{Hazard, guarded};
-use crate::schema::template::{Image, sum};
 
 impl Root {
     pub(crate) fn staging(&self) -> PathBuf {

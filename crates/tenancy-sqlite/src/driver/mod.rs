@@ -1,58 +1,25 @@
 //! [`SqliteDriver`]: where the files are and how they are opened.
 
-pub(crate) mod lending;
+pub(crate) mod connection;
 pub(crate) mod manager;
+pub(crate) mod provisioner;
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use once_cell::sync::OnceCell;
-use rusqlite::Connection;
 use tenancy_core::Tenant;
 use tenancy_pool::{Access, Descriptors, Driver, Eviction};
 
-use crate::disk::root::{Lock, Root};
-use crate::disk::steps::Steps;
-use crate::driver::lending::quick_close;
-use crate::driver::manager::{SqliteConnection, SqliteManager};
-use crate::error::{FileError, IoError, OpenError};
-use crate::guard::quota::Quota;
-use crate::guard::{Hardening, Limits};
+use crate::disk::place::Place;
+use crate::driver::connection::SqliteConnection;
+use crate::driver::manager::SqliteManager;
+use crate::error::{FileError, OpenError};
+use crate::ops::checkpoint::Checkpointed;
+use crate::ops::maintenance::{Check, Vacuumed};
+use crate::raw::wal_bytes;
 use crate::schema::migrate::Migrations;
-use crate::schema::seeds::Seeds;
-use crate::schema::template::Template;
-
-/// What runs on every new connection; see [`SqliteStorageBuilder::on_connect`].
-pub(crate) type OnConnect = dyn Fn(&mut Connection) -> rusqlite::Result<()> + Send + Sync;
-
-/// When a commit is on the disk. New files, migrations' steps before they are recorded
-/// and the catalog are always waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Durability {
-    /// Before it returns: `synchronous = FULL`, one sync of the log a commit.
-    #[default]
-    Full,
-    /// At the next checkpoint: `synchronous = NORMAL`, no sync a commit. A power cut, and
-    /// nothing less, may lose the last commits; nothing is torn.
-    Normal,
-}
-
-/// What to do with a tenant whose schema is older than the migrations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Behind {
-    /// Refuse to open it: somebody migrates all tenants.
-    #[default]
-    Refuse,
-    /// Migrate it when it is opened.
-    Migrate,
-    /// Open it as it is: for a tool with which a person looks at a tenant's rows, and mends
-    /// those over which a migration fails. See [`SqliteConnection::schema`].
-    Open,
-}
+use crate::store::Shared;
 
 /// One SQLite file per tenant, below a storage root, out of a
 /// [`SqliteStorage`](crate::SqliteStorage). Cloning is cheap.
@@ -98,6 +65,62 @@ impl SqliteDriver {
     pub fn root(&self) -> &Path {
         self.shared.root.path()
     }
+
+    /// How many bytes a tenant's log, the `-wal` file, has. It does not count against
+    /// [`max_bytes`](crate::SqliteStorageBuilder::max_bytes), and one reader that stays in
+    /// a transaction keeps it growing, up to
+    /// [`max_wal_bytes`](crate::SqliteStorageBuilder::max_wal_bytes): watch it, and end such
+    /// readers.
+    ///
+    /// # Errors
+    /// When the placement is not this driver's, or the file cannot be looked at.
+    pub fn wal_bytes(&self, tenant: &Tenant) -> Result<u64, FileError> {
+        let path = self.shared.root.file(&Place::of(tenant)?);
+        Ok(wal_bytes(&path)?)
+    }
+
+    /// Moves a tenant's log into its database and empties it, on a connection of its
+    /// own, without waiting for anybody: for tenants that are idle, so that closing their
+    /// last connection has nothing left to do.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is another's, or the disk fails.
+    pub fn checkpoint(&self, tenant: &Tenant) -> Result<Checkpointed, FileError> {
+        self.shared.checkpoint(tenant)
+    }
+
+    /// Lets SQLite look for damage; what it found, in its words, at most 20 lines.
+    /// Empty says that the file is sound. Readers and writers go on meanwhile.
+    ///
+    /// ```
+    /// # use tenancy_core::{Provisioner, Tenant};
+    /// # use tenancy_sqlite::{Check, SqliteStorage};
+    /// # let root = tempfile::tempdir()?;
+    /// # let driver = SqliteStorage::create(root.path())?.driver().clone();
+    /// # let id = "acme".parse()?;
+    /// # let place = driver.place(&id)?;
+    /// # let acme = Tenant::builder(id).placement(place).build()?;
+    /// # driver.provision(&acme)?;
+    /// assert!(driver.check(&acme, Check::Full)?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the file cannot be opened or read.
+    pub fn check(&self, tenant: &Tenant, check: Check) -> Result<Vec<Box<str>>, FileError> {
+        self.shared.check(tenant, check)
+    }
+
+    /// Writes the file anew without the pages that nothing uses any more. Writers wait
+    /// meanwhile, for as long as their busy timeout; it needs as much free space as
+    /// the file has bytes, twice.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, somebody is writing, or the disk is full;
+    /// nothing has changed then.
+    pub fn vacuum(&self, tenant: &Tenant) -> Result<Vacuumed, FileError> {
+        self.shared.vacuum(tenant)
+    }
 }
 
 impl fmt::Debug for SqliteDriver {
@@ -134,7 +157,7 @@ impl Driver for SqliteDriver {
     /// [`upkeep`](Driver::upkeep) or the next connection, which recovers it: 0.2 s for one of
     /// 400 MB, within the deadline of that check-out.
     fn evict(&self, connection: &mut SqliteConnection) -> Eviction {
-        quick_close(connection)
+        connection.skip_checkpoint_on_close()
     }
 
     /// Checkpoints the WAL of an evicted tenant and removes it, unless somebody uses it.
@@ -150,7 +173,7 @@ impl Driver for SqliteDriver {
         tenant: &Tenant,
         connection: &mut SqliteConnection,
     ) -> Result<(), OpenError> {
-        self.shared.admit_again(tenant, connection)
+        connection.readmit(&self.shared, tenant)
     }
 
     /// The file, its `-wal` and its `-shm`; a further connection shares the `-shm`.
@@ -159,61 +182,5 @@ impl Driver for SqliteDriver {
             first: 3,
             further: 2,
         }
-    }
-}
-
-/// What the driver and its managers share.
-pub(crate) struct Shared {
-    pub(crate) root: Root,
-    pub(crate) migrations: Migrations,
-    pub(crate) seeds: Seeds,
-    pub(crate) busy_timeout: Duration,
-    pub(crate) hardening: Hardening,
-    pub(crate) limits: Limits,
-    pub(crate) behind: Behind,
-    pub(crate) trash_retention: Duration,
-    pub(crate) snapshot_retention: Duration,
-    pub(crate) on_connect: Option<Box<OnConnect>>,
-    pub(crate) quota: Quota,
-    pub(crate) max_wal_bytes: u64,
-    pub(crate) durability: Durability,
-    pub(crate) page_size: u32,
-    /// What new files are like.
-    pub(crate) fingerprint: Box<str>,
-    pub(crate) template: OnceCell<Template>,
-    pub(crate) steps: Steps,
-    pub(crate) lock: Lock,
-}
-
-impl Shared {
-    /// One batch, so that an open pays for one. The cache is small because there are
-    /// hundreds of connections: 256 KiB holds the hot pages of a small database. A log
-    /// that a stuck reader made long is cut back to 4 MiB, which is about what it has
-    /// between two checkpoints.
-    pub(crate) fn pragmas(&self) -> &'static str {
-        match self.durability {
-            Durability::Full => {
-                "PRAGMA cache_size = -256; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; \
-                 PRAGMA journal_size_limit = 4194304"
-            }
-            Durability::Normal => {
-                "PRAGMA cache_size = -256; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; \
-                 PRAGMA journal_size_limit = 4194304"
-            }
-        }
-    }
-
-    /// The template, built at its first use.
-    pub(crate) fn template(&self) -> Result<&Template, FileError> {
-        let build = || {
-            let on_connect = self.on_connect.as_deref();
-            Template::build(&self.migrations, self.page_size, on_connect, self.limits)
-        };
-        Ok(self.template.get_or_try_init(build)?)
-    }
-
-    /// Reaches a named step, at which tests stop the process or let the call fail.
-    pub(crate) fn step(&self, name: &'static str) -> Result<(), IoError> {
-        self.steps.reach(self.root.path(), name)
     }
 }

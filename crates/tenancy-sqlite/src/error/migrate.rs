@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{FileError, IoError};
-use crate::guard::Refusal;
+use crate::refusal::Refusal;
 
 /// Migrations that are no set of migrations.
 #[derive(Debug, thiserror::Error)]

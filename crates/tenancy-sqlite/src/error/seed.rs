@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::IoError;
-use crate::guard::Refusal;
+use crate::refusal::Refusal;
 
 /// So many databases cannot be kept ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -11,18 +11,17 @@ use super::findings::Problem;
 use super::validate::{Comparison, Seen, is_nothing};
 use crate::catalog::Waiting;
 use crate::disk::place::Place;
-use crate::driver::Shared;
-use crate::driver::manager::{connect, connect_plain};
-use crate::error::{FileError, RepairError};
-use crate::guard as harden;
+use crate::error::{FileError, RepairError, sqlite};
 use crate::guard::deadline::{Late, bounded};
 use crate::guard::references::planted;
-use crate::ops::life::is_wal;
 use crate::ops::maintenance::{Check, faults};
-use crate::ops::provision::sqlite;
+use crate::ops::open::connect;
+use crate::raw::is_wal;
 use crate::schema::drift::Expected;
 use crate::schema::stamp;
 use crate::schema::stamp::{Claim, Stamp};
+use crate::store::Shared;
+use crate::{guard as harden, raw};
 
 impl Comparison<'_> {
     /// Opens the file of every row that has one, some at a time.
@@ -98,7 +97,7 @@ impl Comparison<'_> {
     /// Whose a file says that it is. What is gone or cannot be read says nothing.
     fn claim_of(&mut self, path: &Path) -> Option<Claim> {
         self.out.opened += 1;
-        let connection = connect_plain(path, self.fleet.driver().shared.busy_timeout);
+        let connection = raw::connect(path, self.fleet.driver().shared.busy_timeout);
         stamp::claim(&connection.ok()?).ok()?
     }
 

@@ -6,10 +6,11 @@ use tenancy_core::{Migrated, SchemaTarget, Tenant};
 use tenancy_fleet::{Cutover, FleetDriver, Keep, SchemaStep, Seeded, Snapshot, TenantError};
 
 use crate::disk::place::Place;
-use crate::driver::{Shared, SqliteDriver};
+use crate::driver::SqliteDriver;
 use crate::error::{FileError, MigrateError};
 use crate::hazards::{Hazard, guarded};
 use crate::ops::snapshot::Copy;
+use crate::store::Shared;
 
 /// The wait for the file that a snapshot replaced, before it is left to the next call: pools
 /// close theirs when they see the new incarnation.

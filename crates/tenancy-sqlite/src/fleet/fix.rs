@@ -10,9 +10,9 @@ use tenancy_core::{
 use super::SqliteFleet;
 use super::findings::{Finding, Problem, Validation};
 use super::validate::is_nothing;
+use crate::disk::owner::{give_back, set_mode};
 use crate::disk::place::{Place, PlaceKey};
 use crate::disk::quarantine;
-use crate::disk::root::{give_back, set_mode};
 use crate::disk::trash::Trashed;
 use crate::error::RepairError;
 

@@ -10,7 +10,8 @@ use tenancy_core::Tenant;
 
 use super::findings::{Finding, Problem};
 use super::validate::Comparison;
-use crate::disk::root::{DIR_MODE, FILE_MODE, Found, SIDECARS, look, mode};
+use crate::disk::files::{Found, SIDECARS, look};
+use crate::disk::owner::{DIR_MODE, FILE_MODE, mode};
 use crate::error::{IoError, RepairError};
 
 /// The directories of a root, and those of its files that are no tenant's.

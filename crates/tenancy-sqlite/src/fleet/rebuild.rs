@@ -18,9 +18,9 @@ use crate::catalog::SqliteCatalog;
 use crate::disk::network::FileSystems;
 use crate::disk::place::{KIND, Place};
 use crate::disk::root::{Root, RootLock};
-use crate::driver::manager::connect_plain;
 use crate::error::{RebuildError, RepairError};
 use crate::ops::maintenance::{Check, faults};
+use crate::raw;
 use crate::schema::stamp;
 use crate::schema::stamp::{CATALOG_FILE, Claim};
 use crate::storage::refuse_empty;
@@ -160,7 +160,7 @@ fn clear_the_way(root: &Root) -> Result<Option<PathBuf>, RebuildError> {
     }
     // None of a damaged one, and of one that is another root's.
     let tenants = || -> rusqlite::Result<Option<u64>> {
-        let connection = connect_plain(&path, BUSY_TIMEOUT)?;
+        let connection = raw::connect(&path, BUSY_TIMEOUT)?;
         let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
         let tables: i64 =
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -247,7 +247,7 @@ fn look_at_all(root: &Root) -> Result<(Vec<Found>, Vec<PathBuf>), RepairError> {
 }
 
 fn look_at(path: &Path) -> rusqlite::Result<Option<(Claim, u32)>> {
-    let connection: Connection = connect_plain(path, BUSY_TIMEOUT)?;
+    let connection: Connection = raw::connect(path, BUSY_TIMEOUT)?;
     let Some(claim) = stamp::claim(&connection)? else {
         return Ok(None);
     };

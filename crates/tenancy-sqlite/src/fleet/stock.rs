@@ -7,8 +7,8 @@ use tenancy_core::{Actor, Placement, Tenant};
 use super::SqliteFleet;
 use crate::catalog::Waiting;
 use crate::disk::place::Place;
+use crate::driver::provisioner::BATCH;
 use crate::error::{FileError, InvalidStock, RepairError};
-use crate::ops::provision::BATCH;
 
 /// Who has not made or removed a database of the stock by then was killed.
 const LAPSE_MS: i64 = 60_000;

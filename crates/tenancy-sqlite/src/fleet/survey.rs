@@ -1,7 +1,8 @@
 //! What is in the directories of a storage root, by name alone: nothing is opened.
 
 use std::ffi::OsStr;
-use std::fs::{self, FileType};
+use std::fs;
+use std::fs::FileType;
 use std::path::{Path, PathBuf};
 
 use crate::disk::place::{Place, PlaceKey};

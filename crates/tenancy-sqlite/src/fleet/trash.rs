@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tenancy_core::{Actor, CatalogWriter, Epoch, Tenant, TenantRef, TenantStatus};
 
 use super::SqliteFleet;
-use crate::disk::root::remove_file;
+use crate::disk::files::remove_file;
 use crate::disk::trash::Trashed;
 use crate::error::{IoError, RepairError};
 

@@ -13,8 +13,8 @@ use super::SqliteFleet;
 use super::depth::{Depth, ValidateOptions};
 use super::findings::{Finding, Problem, Validation};
 use super::survey::{shards, survey, survey_trash};
+use crate::disk::files::{Found, look};
 use crate::disk::place::{Place, PlaceKey};
-use crate::disk::root::{Found, look};
 use crate::disk::trash::Trashed;
 use crate::error::{IoError, RepairError};
 

@@ -1,29 +1,9 @@
-//! Commits that failed. When the system could not make a file durable it may forget
-//! what it had not written, and say of the next attempt that all is well. So a
-//! connection on which a commit or a checkpoint failed is not lent again.
-//!
-//! SQLite tells by hooks: one before a commit, and then either the one after it or the
-//! one of a rollback. A rollback that was asked for, or that a constraint caused, has no
-//! commit before it, and neither has one that is refused here, because the log has become too
-//! long. (A commit that had nothing to write ends without a hook; if a cached
-//! statement fails right after it, a sound connection is thrown away.)
+//! The state of a connection's commits: whether one failed, and the bound on the WAL.
 
-use std::cell::RefCell;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
-
-use rusqlite::hooks::Wal;
-use rusqlite::{Connection, Result};
 
 use crate::guard::wal_bound::WalBound;
-use crate::guard::{Guard, Rule};
-use crate::ops::life::is_busy;
-
-/// The hooks of a connection own so many counts of its guard.
-pub(crate) const HOOKS: usize = 2;
-
-/// SQLite's own default: the log is moved into the file once it has 1,000 pages.
-const CHECKPOINT_AT: i32 = 1_000;
 
 /// The largest page that SQLite has.
 const MAX_PAGE_SIZE: u64 = 65_536;
@@ -43,7 +23,7 @@ impl Commits {
         self.failed.load(Ordering::Relaxed)
     }
 
-    fn fail(&self) {
+    pub(crate) fn fail(&self) {
         self.failed.store(true, Ordering::Relaxed);
     }
 
@@ -52,89 +32,14 @@ impl Commits {
         let _ = self.bound.set(bound);
     }
 
-    fn has_log_of(&self, pages: i32) {
+    pub(crate) fn has_log_of(&self, pages: i32) {
         let most = u64::from(pages.unsigned_abs()) * MAX_PAGE_SIZE;
         let is_short = self.bound.get().is_some_and(|bound| most <= bound.max);
         self.is_short.store(is_short, Ordering::Relaxed);
     }
 
-    fn passed(&self) -> Option<&WalBound> {
+    pub(crate) fn passed(&self) -> Option<&WalBound> {
         let bound = self.bound.get();
         bound.filter(|bound| !self.is_short.load(Ordering::Relaxed) && bound.is_passed())
     }
-}
-
-thread_local! {
-    /// Whose commit has begun and not ended. The hook after a commit has no state of
-    /// its own, so it is found here; it runs on the same thread.
-    static PENDING: RefCell<Weak<Guard>> = const { RefCell::new(Weak::new()) };
-}
-
-fn take_pending() -> Option<Arc<Guard>> {
-    PENDING.take().upgrade()
-}
-
-/// A statement is prepared: what was committed before is over. A commit that had
-/// nothing to write ends without a hook.
-pub(crate) fn forget() {
-    PENDING.with_borrow_mut(|pending| {
-        if pending.strong_count() > 0 {
-            *pending = Weak::new();
-        }
-    });
-}
-
-/// Watches the commits of a connection.
-pub(crate) fn watch(connection: &Connection, guard: &Arc<Guard>) -> Result<()> {
-    let begins = guard.clone();
-    connection.commit_hook(Some(move || {
-        if !begins.may_commit() {
-            begins.commits().fail();
-            // Is rolled back.
-            return true;
-        }
-        if begins.commits().passed().is_some_and(WalBound::is_held) {
-            begins.refuse(Rule::Log, "a commit");
-            // Rolls back, and that is no commit that failed.
-            PENDING.set(Weak::new());
-            return true;
-        }
-        PENDING.set(Arc::downgrade(&begins));
-        false
-    }))?;
-    let rolls_back = guard.clone();
-    connection.rollback_hook(Some(move || {
-        let pending = take_pending();
-        if pending.is_some_and(|pending| Arc::ptr_eq(&pending, &rolls_back)) {
-            rolls_back.commits().fail();
-        }
-    }))?;
-    watch_wal(connection);
-    Ok(())
-}
-
-/// Sets the hook after a commit, which has no state and cannot be compared.
-pub(crate) fn watch_wal(connection: &Connection) {
-    connection.wal_hook(Some(committed));
-}
-
-fn committed(log: &Wal, pages: i32) -> Result<()> {
-    let guard = take_pending();
-    if let Some(guard) = &guard {
-        guard.commits().has_log_of(pages);
-    }
-    if pages < CHECKPOINT_AT {
-        return Ok(());
-    }
-    let bound = guard.as_ref().and_then(|guard| guard.commits().passed());
-    let moved = match bound {
-        None => log.checkpoint(),
-        Some(bound) => bound.cut(),
-    };
-    // The commit stands whatever becomes of this: its error is not the statement's.
-    match (moved, &guard) {
-        (Err(error), Some(guard)) if !is_busy(&error) => guard.commits().fail(),
-        _ => {}
-    }
-    Ok(())
 }

@@ -1,8 +1,7 @@
 //! [`Deadline`]: how long statements may run.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rusqlite::limits::Limit;

@@ -4,7 +4,7 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, Result};
 
 use crate::error::StorageError;
-use crate::guard::Purpose;
+use crate::guard::rules::Purpose;
 
 /// See the options of the same names of `SqliteDriverBuilder`.
 #[derive(Debug, Clone, Copy)]

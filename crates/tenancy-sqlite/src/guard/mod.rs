@@ -1,8 +1,10 @@
 //! What SQL text on a lent connection may do: limits, flags and the authorizer.
 
 pub(crate) mod commits;
+pub(crate) mod cutover;
 pub(crate) mod deadline;
 pub(crate) mod functions;
+pub(crate) mod hooks;
 pub(crate) mod limits;
 pub(crate) mod marks;
 pub(crate) mod memory;
@@ -10,29 +12,25 @@ pub(crate) mod quota;
 pub(crate) mod references;
 pub(crate) mod rules;
 pub(crate) mod seal;
+pub(crate) mod state;
 pub(crate) mod wal_bound;
 
-use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
-use parking_lot::Mutex;
-use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthContext, Authorization};
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, Result};
-use tenancy_pool::Access;
 
-use crate::driver::OnConnect;
-use crate::guard::commits::Commits;
 use crate::guard::deadline::Late;
+use crate::guard::rules::Purpose;
+use crate::guard::state::Guard;
 use crate::hazards::{Hazard, guarded};
-use crate::ops::cutover::Turned;
-use marks::Marks;
+use crate::raw::{OnConnect, set_switches};
+use crate::refusal::Rule;
 use rules::{Free, judge};
 
 pub(crate) use limits::Limits;
-pub(crate) use marks::{DEFERRED, TABLES};
 pub(crate) use seal::Seal;
 
 /// How much is refused on a tenant's connections.
@@ -50,241 +48,6 @@ pub enum Hardening {
     /// given a value costs the connection when it is given back. Attaching other
     /// files, writing the schema table, and long values stay refused.
     Trusted,
-}
-
-/// Which rule refused a statement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Rule {
-    /// ATTACH and DETACH; VACUUM attaches, too.
-    Attach,
-    /// A PRAGMA that is not on the list, or whose value may only be read.
-    Pragma,
-    /// A function that reaches out of the database: it loads code, or writes the log of
-    /// the process.
-    Function,
-    /// A function whose time or memory grows with the square of its arguments, where no
-    /// deadline is looked at: `json_patch`, `jsonb_patch`, and `highlight`, `snippet`, `offsets` and
-    /// `matchinfo` of full-text search. [`Hardening::Trusted`] allows them.
-    Cost,
-    /// A virtual table of a kind that is not on the list.
-    VirtualTable,
-    /// A table of this library.
-    Reserved,
-    /// Transaction control inside a migration.
-    Transaction,
-    /// A commit while the log is longer than [`max_wal_bytes`], and somebody who reads an
-    /// older state keeps it from being moved into the database.
-    ///
-    /// [`max_wal_bytes`]: crate::SqliteStorageBuilder::max_wal_bytes
-    Log,
-    /// A commit into a file that is no longer the tenant's, as a copy was restored.
-    Superseded,
-    /// The deadline passed while a statement was prepared, or while it ran.
-    Deadline,
-    /// A value or row longer than [`max_value_bytes`], or a statement of more than 1 MiB.
-    ///
-    /// [`max_value_bytes`]: crate::SqliteStorageBuilder::max_value_bytes
-    Length,
-    /// A statement whose program has more steps than [`max_statement_steps`].
-    ///
-    /// [`max_statement_steps`]: crate::SqliteStorageBuilder::max_statement_steps
-    Steps,
-    /// Something SQLite asks about in a way that this library does not know.
-    Unknown,
-}
-
-impl Rule {
-    const fn why(self) -> &'static str {
-        match self {
-            Self::Attach => {
-                "a tenant's connection sees one file (VACUUM works by attaching, too); maintenance has its own"
-            }
-            Self::Pragma => {
-                "it is not on the list of harmless pragmas; set it in the driver's options"
-            }
-            Self::Function => "it reaches out of the database; register functions in `on_connect`",
-            Self::Cost => {
-                "its cost has no bound and no deadline ends it; compute it in the application, or trust the SQL (`Hardening::Trusted`)"
-            }
-            Self::VirtualTable => "only fts3, fts4, fts5, fts5vocab and rtree are allowed",
-            Self::Reserved => "names that begin with _tenancy_ belong to the library",
-            Self::Transaction => "a migration already runs in a transaction",
-            Self::Log => {
-                "the log is longer than `max_wal_bytes`, and who reads an older state keeps it from being moved; end transactions that stay open, then try again"
-            }
-            Self::Superseded => {
-                "a copy was restored, and the tenant has another file by now; resolve it again"
-            }
-            Self::Deadline => "its deadline has passed; give it more time or ask for less",
-            Self::Length => {
-                "a value, a row or the statement is too long; raise `max_value_bytes`, store it in parts, or bind it as a parameter"
-            }
-            Self::Steps => {
-                "its program is too long, or memory is used up (SQLite says the same of both); join fewer views and expressions, write fewer values, or raise `max_statement_steps`"
-            }
-            Self::Unknown => {
-                "SQLite gave no name for it; an ATTACH with a parameter looks like this"
-            }
-        }
-    }
-}
-
-/// A statement that was refused, as [`SqliteConnection::refusal`] tells it.
-///
-/// [`SqliteConnection::refusal`]: crate::SqliteConnection::refusal
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Refusal {
-    /// By which rule.
-    pub rule: Rule,
-    /// What was refused, for example `PRAGMA hard_heap_limit`.
-    pub what: Box<str>,
-}
-
-impl Refusal {
-    fn new(rule: Rule, what: impl Into<Box<str>>) -> Self {
-        Self {
-            rule,
-            what: what.into(),
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is refused: {}", self.what, self.rule.why())
-    }
-}
-
-/// Who a connection is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// Lent to the application.
-    Tenant,
-    /// Runs migration scripts.
-    Migration,
-}
-
-/// What the authorizer shares with the owner of its connection.
-#[derive(Debug, Default)]
-pub(crate) struct Guard {
-    /// Set while the library runs a statement of its own.
-    ours: AtomicBool,
-    /// Set while the connection is lent for reading only.
-    reading: AtomicBool,
-    /// What SQL text left on the connection.
-    pub(crate) marks: Marks,
-    limits: Limits,
-    commits: Commits,
-    last: Mutex<Option<Refusal>>,
-    /// What says that the tenant has another file by now; none for connections of ours.
-    turned: OnceLock<Turned>,
-}
-
-impl Guard {
-    /// Runs statements of our own, which are not asked about.
-    pub(crate) fn ours<R>(&self, f: impl FnOnce() -> R) -> R {
-        struct Reset<'g>(&'g AtomicBool);
-        impl Drop for Reset<'_> {
-            fn drop(&mut self) {
-                self.0.store(false, Ordering::Relaxed);
-            }
-        }
-        self.ours.store(true, Ordering::Relaxed);
-        let _reset = Reset(&self.ours);
-        f()
-    }
-
-    /// Runs statements of our own that write our tables: nothing that the file's schema
-    /// holds can stop them or run with them.
-    pub(crate) fn writes<R>(
-        &self,
-        connection: &Connection,
-        f: impl FnOnce() -> Result<R>,
-    ) -> Result<R> {
-        let mut were = [false; OF_THE_SCHEMA.len()];
-        for (was, switch) in were.iter_mut().zip(OF_THE_SCHEMA) {
-            *was = connection.db_config(switch)?;
-            connection.set_db_config(switch, false)?;
-        }
-        let done = self.ours(f);
-        for (was, switch) in were.into_iter().zip(OF_THE_SCHEMA) {
-            connection.set_db_config(switch, was)?;
-        }
-        done
-    }
-
-    /// Restricts the connection to reading, or lifts that. `query_only` holds for every
-    /// statement that runs, also for those that were prepared before; the authorizer
-    /// keeps SQL from switching it off. It does not refuse the writes itself: virtual
-    /// tables prepare theirs before they are read.
-    pub(crate) fn restrict(&self, connection: &Connection, access: Access) -> Result<()> {
-        let reading = access == Access::ReadOnly;
-        // Refused until it is known to be lifted.
-        self.reading.store(true, Ordering::Relaxed);
-        self.ours(|| connection.pragma_update(None, "query_only", reading))?;
-        self.reading.store(reading, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// From now on what is committed is refused once the tenant has another file.
-    pub(crate) fn watch_for(&self, turned: Turned) {
-        let _ = self.turned.set(turned);
-    }
-
-    /// May this connection commit? Asked while it holds the lock of its file for writing.
-    pub(crate) fn may_commit(&self) -> bool {
-        let turned = self.turned.get().is_some_and(Turned::has_come);
-        if turned {
-            self.refuse(Rule::Superseded, "a commit");
-        }
-        !turned
-    }
-
-    pub(crate) fn commits(&self) -> &Commits {
-        &self.commits
-    }
-
-    pub(crate) fn refuse(&self, rule: Rule, what: &str) {
-        *self.last.lock() = Some(Refusal::new(rule, what));
-    }
-
-    /// The rule behind an error of a statement.
-    pub(crate) fn refusal_of(&self, error: &rusqlite::Error) -> Option<Refusal> {
-        use rusqlite::ErrorCode as E;
-        // SQLite has no code for a function or a column that the authorizer refused.
-        let said = error.to_string();
-        if said.starts_with("not authorized") || said.contains(" is prohibited") {
-            return self.last();
-        }
-        let (rule, what) = match error.sqlite_error_code()? {
-            E::AuthorizationForStatementDenied => return self.last(),
-            E::ConstraintViolation if is_of_commit(error) => return self.last(),
-            E::OperationInterrupted => (Rule::Deadline, "a statement".to_owned()),
-            E::TooBig => {
-                let most = self.limits.value_bytes;
-                (Rule::Length, format!("more than {most} bytes"))
-            }
-            E::OutOfMemory => {
-                let most = self.limits.statement_steps;
-                (
-                    Rule::Steps,
-                    format!("a statement of more than {most} steps"),
-                )
-            }
-            _ => return None,
-        };
-        Some(Refusal::new(rule, what))
-    }
-
-    pub(crate) fn last(&self) -> Option<Refusal> {
-        self.last.lock().clone()
-    }
-
-    pub(crate) fn clear(&self) {
-        *self.last.lock() = None;
-    }
 }
 
 /// The bounds of a connection that runs SQL of others.
@@ -314,36 +77,6 @@ fn make_unique(connection: &Connection) -> Result<()> {
     connection.set_limit(limit, SQL_LENGTH + number).map(drop)
 }
 
-/// Switches of every connection to a tenant's file.
-const ALWAYS: [(DbConfig, bool); 2] = [
-    (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
-    (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
-];
-
-/// What a file's own schema can make run: on for the SQL of others, off for our own, so that
-/// nothing that a schema holds can stop our statements or be run by them. Foreign keys, because
-/// `REFERENCES _tenancy_stamp(open)` in any table makes every write of our table an error.
-const OF_THE_SCHEMA: [DbConfig; 3] = [
-    DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY,
-    DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER,
-    DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW,
-];
-
-/// Sets the switches of a connection of our own: before anything of the file is read.
-pub(crate) fn set_flags(connection: &Connection) -> Result<()> {
-    set_switches(connection, false)
-}
-
-fn set_switches(connection: &Connection, schema_runs: bool) -> Result<()> {
-    for (switch, value) in ALWAYS {
-        connection.set_db_config(switch, value)?;
-    }
-    for switch in OF_THE_SCHEMA {
-        connection.set_db_config(switch, schema_runs)?;
-    }
-    Ok(())
-}
-
 /// Sets the bounds and the authorizer: when all that is ours was run.
 pub(crate) fn guard(
     connection: &Connection,
@@ -361,16 +94,13 @@ pub(crate) fn guard(
         connection.set_limit(limit, value)?;
     }
     limits.set(connection, purpose)?;
-    let guard = Arc::new(Guard {
-        limits,
-        ..Guard::default()
-    });
+    let guard = Arc::new(Guard::new(limits));
     let late = late.clone();
     let shared = guard.clone();
     // Set once: setting it again would expire every prepared statement.
     connection.authorizer(Some(move |context: AuthContext<'_>| {
-        commits::forget();
-        if shared.ours.load(Ordering::Relaxed) {
+        crate::guard::hooks::forget();
+        if shared.is_ours() {
             return Authorization::Allow;
         }
         // Views and common table expressions are expanded before the first step.
@@ -379,7 +109,7 @@ pub(crate) fn guard(
             return Authorization::Deny;
         }
         // However trusted its SQL is, no pragma may lift a restriction to reading.
-        let reading = shared.reading.load(Ordering::Relaxed);
+        let reading = shared.is_reading();
         let pragmas_are_free = hardening == Hardening::Trusted && !reading;
         let free = Free {
             pragmas: purpose == Purpose::Tenant && pragmas_are_free,
@@ -391,14 +121,14 @@ pub(crate) fn guard(
                 Authorization::Allow
             }
             Err(refusal) => {
-                *shared.last.lock() = Some(refusal);
+                shared.note(refusal);
                 Authorization::Deny
             }
         }
     }))?;
     if purpose == Purpose::Tenant {
         make_unique(connection)?;
-        commits::watch(connection, &guard)?;
+        crate::guard::hooks::watch(connection, &guard)?;
     }
     Ok(guard)
 }
@@ -407,16 +137,8 @@ pub(crate) fn guard(
 /// anything; what it changed must not reach the next check-out.
 pub(crate) fn is_intact(connection: &Connection, guard: &Arc<Guard>, seal: &Seal) -> bool {
     // The authorizer and the hooks own counts: replacing one drops that.
-    let guarded = Arc::strong_count(guard) == 2 + commits::HOOKS;
-    guarded && guard.marks.are_harmless() && !guard.commits.failed() && seal.holds(connection)
-}
-
-/// A commit that our hook refused.
-fn is_of_commit(error: &rusqlite::Error) -> bool {
-    let hook = rusqlite::ffi::SQLITE_CONSTRAINT_COMMITHOOK;
-    error
-        .sqlite_error()
-        .is_some_and(|e| e.extended_code == hook)
+    let guarded = Arc::strong_count(guard) == 2 + crate::guard::hooks::HOOKS;
+    guarded && guard.marks.are_harmless() && !guard.commits().failed() && seal.holds(connection)
 }
 
 /// Registers what the SQL of a tenant's file may call: our own functions, then what `on_connect`

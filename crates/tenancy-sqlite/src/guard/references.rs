@@ -7,8 +7,6 @@
 
 use rusqlite::{Connection, Result};
 
-use crate::schema::seeds;
-
 /// Names of tables that belong to this library begin so, whatever their case.
 pub(crate) const RESERVED: &str = "_tenancy_";
 
@@ -70,7 +68,7 @@ fn is_ours(name: &str, sql: &str) -> bool {
     match name {
         "_tenancy_stamp" | "_tenancy_migrations" => true,
         // Made late, so that its name may have been taken before.
-        "_tenancy_seeds" => sql == seeds::TABLE,
+        "_tenancy_seeds" => sql == SEEDS_TABLE,
         // No version of the library makes another one.
         _ => false,
     }
@@ -97,3 +95,10 @@ fn referred(connection: &Connection, table: &str) -> Result<Option<Box<str>>> {
     }
     Ok(None)
 }
+
+/// Made with the first seed: few tenants have any.
+pub(crate) const SEEDS_TABLE: &str = "CREATE TABLE _tenancy_seeds (
+    name TEXT PRIMARY KEY,
+    sha256 BLOB NOT NULL,
+    applied_at INTEGER NOT NULL
+) STRICT";

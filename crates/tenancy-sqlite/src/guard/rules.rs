@@ -4,8 +4,8 @@ use rusqlite::Result;
 use rusqlite::hooks::AuthAction;
 
 use crate::guard::references::{REFERABLE, is_reserved};
-use crate::guard::{Purpose, Refusal, Rule};
 use crate::hazards::{Hazard, guarded};
+use crate::refusal::{Refusal, Rule};
 
 /// Pragmas that even trusted SQL may only read: the first four write what this library keeps in
 /// the file, the others hold for every connection of the process.
@@ -228,4 +228,13 @@ fn written_table<'a>(action: &AuthAction<'a>) -> Option<&'a str> {
         | A::DropTempView { view_name } => Some(view_name),
         _ => None,
     }
+}
+
+/// Who a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Lent to the application.
+    Tenant,
+    /// Runs migration scripts.
+    Migration,
 }

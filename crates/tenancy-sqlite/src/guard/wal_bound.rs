@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Result;
 
-use crate::driver::manager::connect_plain;
-use crate::guard::quota::wal_bytes;
-use crate::ops::maintenance::{cut_log, move_log};
+use crate::raw::{checkpoint, connect, truncate_wal, wal_bytes};
 
 /// So long a commit waits for readers to end when the log is too long. Most do within that;
 /// it keeps other writers waiting.
@@ -35,8 +33,8 @@ impl WalBound {
     pub(crate) fn is_held(&self) -> bool {
         let began = Instant::now();
         let held = || -> Result<bool> {
-            let connection = connect_plain(&self.database, Duration::ZERO)?;
-            while !move_log(&connection)? {
+            let connection = connect(&self.database, Duration::ZERO)?;
+            while !checkpoint(&connection)? {
                 if began.elapsed() >= PATIENCE {
                     return Ok(true);
                 }
@@ -49,7 +47,7 @@ impl WalBound {
 
     /// After a commit: moves the log and cuts it, unless readers stay.
     pub(crate) fn cut(&self) -> Result<()> {
-        let connection = connect_plain(&self.database, PATIENCE)?;
-        cut_log(&connection).map(drop)
+        let connection = connect(&self.database, PATIENCE)?;
+        truncate_wal(&connection).map(drop)
     }
 }

@@ -16,7 +16,7 @@ use tenancy_pool::Driver;
 
 use super::{Hazard, without};
 use crate::disk::place::Place;
-use crate::driver::manager::SqliteConnection;
+use crate::driver::connection::SqliteConnection;
 use crate::{FileError, Migration, Migrations, SqliteDriver, SqliteStorage};
 
 /// A root with a tenant or two.

@@ -7,65 +7,16 @@
 //! whether the next incarnation has a file, and only then into the catalog. A file alone
 //! says nothing: a process may have died between the file and the turn.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use rusqlite::{Connection, OpenFlags};
-use tenancy_core::{Tenant, TenantId};
+use rusqlite::Connection;
+use tenancy_core::Tenant;
 
 use crate::disk::place::Place;
-use crate::disk::root::{Found, Root, look};
-use crate::driver::Shared;
-use crate::driver::manager::connect;
-use crate::error::FileError;
-use crate::ops::provision::sqlite;
+use crate::error::{FileError, sqlite};
+use crate::ops::open::connect;
 use crate::schema::stamp;
-
-/// What tells whether a tenant has turned to another file.
-#[derive(Debug)]
-pub(crate) struct Turned {
-    id: TenantId,
-    epoch: u64,
-    /// The file of the next incarnation, if that is made from this one.
-    next: PathBuf,
-    catalog: PathBuf,
-}
-
-impl Turned {
-    pub(crate) fn of(root: &Root, tenant: &Tenant, path: &Path) -> Self {
-        let next = Place::of(tenant).map(|place| Place {
-            epoch: place.epoch.next(),
-            ..place
-        });
-        Self {
-            id: tenant.id().clone(),
-            epoch: tenant.epoch().get(),
-            // Who has no place has no connection either.
-            next: next.map_or_else(|_| path.to_owned(), |next| root.file(&next)),
-            catalog: root.catalog(),
-        }
-    }
-
-    /// Whether the turn was made. A catalog that cannot be asked counts as yes: better a
-    /// commit that is refused than one that is lost.
-    pub(crate) fn has_come(&self) -> bool {
-        let there = !matches!(look(&self.next), Ok(Found::Nothing));
-        there && self.current().is_none_or(|current| current > self.epoch)
-    }
-
-    /// The tenant's epoch in the catalog; none if nobody can say.
-    fn current(&self) -> Option<u64> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        let catalog = Connection::open_with_flags(&self.catalog, flags).ok()?;
-        catalog
-            .busy_timeout(std::time::Duration::from_secs(1))
-            .ok()?;
-        let sql = "SELECT epoch FROM tenants WHERE id = ?1";
-        let epoch = catalog.query_row(sql, [self.id.as_str()], |row| row.get::<_, i64>(0));
-        epoch.ok().map(i64::unsigned_abs)
-    }
-}
+use crate::store::Shared;
 
 /// A tenant's old file, into which nobody commits while this lives.
 pub(crate) struct Fence {

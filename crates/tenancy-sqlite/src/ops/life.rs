@@ -9,17 +9,18 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tenancy_core::Tenant;
 
+use crate::disk::files::{Found, look};
 use crate::disk::holders::processes_with;
 use crate::disk::place::Place;
-use crate::disk::root::{DirLock, Found, look};
+use crate::disk::root::DirLock;
 use crate::disk::trash::Trashed;
-use crate::driver::Shared;
-use crate::driver::manager::connect;
-use crate::error::{FileError, IoError, OpenError};
+use crate::error::{FileError, IoError, OpenError, sqlite};
 use crate::hazards::{Hazard, guarded};
-use crate::ops::provision::sqlite;
+use crate::ops::open::connect;
+use crate::raw::{ensure_wal, is_busy, set_journal_mode};
 use crate::schema::stamp;
 use crate::schema::stamp::Stamp;
+use crate::store::Shared;
 
 /// How often a file that is in use is tried again.
 const RETRY: Duration = Duration::from_millis(10);
@@ -212,45 +213,10 @@ fn leave_wal(connection: &Connection) -> rusqlite::Result<bool> {
     }
     // Only the last connection to a WAL database, in any process, can leave WAL mode.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-    Ok(switch(connection, "PRAGMA journal_mode = DELETE")? == "delete")
-}
-
-/// Switches to WAL mode where the file is in another one.
-pub(crate) fn ensure_wal(connection: &Connection) -> rusqlite::Result<()> {
-    match is_wal(connection)? {
-        true => Ok(()),
-        false => enter_wal(connection),
-    }
-}
-
-/// Returns whether the file is in WAL mode.
-pub(crate) fn is_wal(connection: &Connection) -> rusqlite::Result<bool> {
-    let mut mode = connection.prepare_cached("PRAGMA main.journal_mode")?;
-    mode.query_row([], |row| Ok(row.get_ref(0)?.as_str()? == "wal"))
-}
-
-/// Switches to a write-ahead log.
-pub(crate) fn enter_wal(connection: &Connection) -> rusqlite::Result<()> {
-    switch(connection, "PRAGMA journal_mode = WAL").map(drop)
-}
-
-/// Changes the journal mode; the mode now. To the end of the statement: the row comes
-/// before the commit that may fail.
-fn switch(connection: &Connection, sql: &str) -> rusqlite::Result<String> {
-    let mut switch = connection.prepare(sql)?;
-    let modes = switch.query_map([], |row| row.get::<_, String>(0))?;
-    modes.collect()
+    Ok(set_journal_mode(connection, "PRAGMA journal_mode = DELETE")? == "delete")
 }
 
 fn missing(tenant: &Tenant, path: &Path) -> FileError {
     let (tenant, path) = (tenant.to_ref(), path.to_owned());
     OpenError::Missing { tenant, path }.into()
-}
-
-pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
-    matches!(
-        error.sqlite_error_code(),
-        Some(DatabaseBusy | DatabaseLocked)
-    )
 }

@@ -3,10 +3,10 @@
 use tenancy_core::{Migrated, SchemaTarget, Tenant};
 use tenancy_fleet::Keep;
 
-use crate::driver::Shared;
-use crate::driver::manager::{open, open_to_migrate};
 use crate::error::FileError;
+use crate::ops::open::{open, open_to_migrate};
 use crate::schema::migrate::{Order, check_history, run_order};
+use crate::store::Shared;
 
 impl Shared {
     /// Brings the schema of a tenant's file to `target`.

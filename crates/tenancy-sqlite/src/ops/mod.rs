@@ -1,8 +1,12 @@
 //! The operations on one tenant's database, one per file.
 
+pub(crate) mod admit;
+pub(crate) mod checkpoint;
 pub(crate) mod cutover;
 pub(crate) mod life;
 pub(crate) mod maintenance;
 pub(crate) mod migrate;
+pub(crate) mod open;
 pub(crate) mod provision;
+pub(crate) mod seed;
 pub(crate) mod snapshot;

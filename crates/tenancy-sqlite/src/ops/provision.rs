@@ -1,118 +1,15 @@
 //! How a file is made, from the template; the driver as a [`Provisioner`].
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use tenancy_core::{
-    Migrated, Placement, ProvisionError, Provisioned, Provisioner, SchemaTarget, Tenant, TenantId,
-};
-use tenancy_fleet::Keep;
+use tenancy_core::{Provisioned, Tenant};
 
+use crate::disk::files::{Found, look};
 use crate::disk::place::Place;
-use crate::disk::root::{Found, look};
 use crate::disk::staging::Staged;
-use crate::driver::manager::open;
-use crate::driver::{Shared, SqliteDriver};
-use crate::error::{FileError, IoError, MigrateError, OpenError};
-
-/// How many files [`SqliteDriver::provision_many`] makes durable at once.
-pub(crate) const BATCH: usize = 100;
-
-impl Provisioner for SqliteDriver {
-    fn place(&self, id: &TenantId) -> Result<Placement, ProvisionError> {
-        Place::draw().map_err(|error| {
-            let nowhere = Tenant::builder(id.clone()).build();
-            let nowhere = nowhere.expect("a tenant without attributes keeps their bounds");
-            ProvisionError::new(&nowhere, "placed", error)
-        })
-    }
-
-    fn provision(&self, tenant: &Tenant) -> Result<Provisioned, ProvisionError> {
-        let made = self.shared.provision(tenant);
-        made.map_err(|error| ProvisionError::new(tenant, "made", error))
-    }
-
-    /// With one wait for the disk a hundred of them.
-    fn provision_many(&self, tenants: &[Tenant]) -> Vec<Result<Provisioned, ProvisionError>> {
-        let batch = |tenants: &[Tenant]| match tenants {
-            [one] => vec![self.shared.provision(one)],
-            several => self.shared.provision_batch(several),
-        };
-        let made = tenants.chunks(BATCH).flat_map(batch);
-        let named = |(tenant, made): (&Tenant, Result<_, FileError>)| {
-            made.map_err(|error| ProvisionError::new(tenant, "made", error))
-        };
-        tenants.iter().zip(made).map(named).collect()
-    }
-
-    fn migrate(&self, tenant: &Tenant, target: SchemaTarget) -> Result<Migrated, ProvisionError> {
-        let migrated = self.shared.migrate(tenant, target, Keep::IfIrreversible);
-        migrated.map_err(|error| ProvisionError::new(tenant, "migrated", error))
-    }
-
-    fn seed(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
-        let seeded = self.shared.seed(tenant);
-        seeded
-            .map(drop)
-            .map_err(|error| ProvisionError::new(tenant, "seeded", error))
-    }
-
-    fn storage_id(&self) -> Option<Box<str>> {
-        Some(self.shared.root.id().into())
-    }
-
-    /// A file that cannot be opened tells of no difference.
-    fn check_history(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
-        match self.shared.check_history(tenant) {
-            Err(error @ FileError::Migrate(MigrateError::Diverged { .. })) => {
-                let step = "taken for an example of the schema";
-                Err(ProvisionError::new(tenant, step, error))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn schema(&self) -> Option<u32> {
-        Some(self.migrations().newest())
-    }
-
-    fn fingerprint(&self) -> Option<Box<str>> {
-        Some(self.shared.fingerprint.clone())
-    }
-
-    fn exists(&self, tenant: &Tenant) -> Result<bool, ProvisionError> {
-        let there = self.shared.exists(tenant);
-        there.map_err(|error| ProvisionError::new(tenant, "found", error))
-    }
-
-    fn retire(&self, tenant: &Tenant, timeout: Duration) -> Result<(), ProvisionError> {
-        let retired = self.shared.retire(tenant, timeout);
-        retired.map_err(|error| ProvisionError::new(tenant, "retired", error))
-    }
-
-    /// Moves a file that is damaged or another's to the quarantine, with its sidecars. Copies
-    /// and files of earlier incarnations stay where they are.
-    fn set_aside(
-        &self,
-        tenant: &Tenant,
-        timeout: Duration,
-    ) -> Result<Option<Box<str>>, ProvisionError> {
-        let set_aside = self.shared.set_aside(tenant, timeout);
-        let path = set_aside.map_err(|error| ProvisionError::new(tenant, "set aside", error))?;
-        Ok(path.map(|path| path.to_string_lossy().into()))
-    }
-
-    fn revive(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
-        let revived = self.shared.revive(tenant);
-        revived.map_err(|error| ProvisionError::new(tenant, "revived", error))
-    }
-
-    fn destroy(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
-        let removed = self.shared.destroy(tenant);
-        let removed = removed.and_then(|()| self.shared.remove_copies(tenant));
-        removed.map_err(|error| ProvisionError::new(tenant, "removed", error))
-    }
-}
+use crate::error::{FileError, IoError, OpenError, sqlite};
+use crate::ops::open::open;
+use crate::store::Shared;
 
 /// A file that waits in staging for its place.
 struct New {
@@ -122,7 +19,7 @@ struct New {
 }
 
 impl Shared {
-    fn provision(&self, tenant: &Tenant) -> Result<Provisioned, FileError> {
+    pub(crate) fn provision(&self, tenant: &Tenant) -> Result<Provisioned, FileError> {
         let Some(staged) = self.stage(tenant)? else {
             // It may be there since a crash that came before its directory was synced.
             self.root.lock_dir(&Place::of(tenant)?)?.sync()?;
@@ -210,7 +107,7 @@ impl Shared {
         }
     }
 
-    fn exists(&self, tenant: &Tenant) -> Result<bool, FileError> {
+    pub(crate) fn exists(&self, tenant: &Tenant) -> Result<bool, FileError> {
         let path = self.root.file(&Place::of(tenant)?);
         match look(&path).map_err(IoError::at(&path, "looked at"))? {
             Found::Nothing => Ok(false),
@@ -221,12 +118,5 @@ impl Shared {
                 found,
             })),
         }
-    }
-}
-
-pub(crate) fn sqlite(path: &Path, source: rusqlite::Error) -> FileError {
-    FileError::Sqlite {
-        path: path.to_owned(),
-        source,
     }
 }

@@ -6,7 +6,8 @@
 //! never opened by anybody but a rollback, and a later one of the same name takes its
 //! place: those of different rollbacks stand side by side. A locator is drawn once in a tenant's life, so nobody gets another's copy.
 
-use std::fs::{self, File};
+use std::fs;
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -16,21 +17,20 @@ use rusqlite::{Connection, OpenFlags};
 use tenancy_core::{Epoch, SchemaTarget, Tenant};
 use tenancy_fleet::{Keep, Snapshot};
 
+use crate::disk::files::{Found, look, remove_file, remove_if_there, sync_dir};
+use crate::disk::hex::random_hex;
+use crate::disk::owner::create_new;
 use crate::disk::place::Place;
-use crate::disk::root::{
-    DirLock, Found, Root, create_new, look, random_hex, remove_file, remove_if_there, sync_dir,
-};
-use crate::driver::Shared;
-use crate::driver::manager::connect;
-use crate::error::{FileError, IoError, OpenError};
+use crate::disk::root::{DirLock, Root};
+use crate::error::{FileError, IoError, OpenError, sqlite};
 use crate::guard as harden;
-use crate::guard::Purpose;
 use crate::guard::deadline::Late;
-use crate::ops::life::enter_wal;
-use crate::ops::provision::sqlite;
-use crate::schema::migrate;
-use crate::schema::stamp;
+use crate::guard::rules::Purpose;
+use crate::ops::open::connect;
+use crate::raw::enter_wal;
 use crate::schema::stamp::Stamp;
+use crate::schema::{migrate, stamp};
+use crate::store::Shared;
 
 /// Offset of the file format's write and read version in a database's header, and the
 /// value that means a rollback journal (SQLite file format, §1.3.3).
@@ -333,7 +333,7 @@ fn read_only(path: &Path) -> rusqlite::Result<Connection> {
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection = Connection::open_with_flags(path, flags)?;
-    harden::set_flags(&connection)?;
+    crate::raw::set_flags(&connection)?;
     Ok(connection)
 }
 

@@ -7,9 +7,9 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, Result};
 use tenancy_core::SchemaTarget;
 
-use crate::driver::Shared;
 use crate::error::MigrateError;
 use crate::schema::template;
+use crate::store::Shared;
 
 /// The number of differences that a finding names.
 const NAMED: usize = 3;

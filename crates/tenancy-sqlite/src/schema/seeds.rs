@@ -8,14 +8,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
-use tenancy_core::Tenant;
-use tenancy_fleet::Seeded;
 
-use crate::driver::Shared;
-use crate::driver::manager::open_to_migrate;
-use crate::error::{FileError, IoError, OpenError, SeedError, SeedsError};
-use crate::guard::references::{Planted, planted};
-use crate::guard::{Guard, TABLES};
+use crate::error::{IoError, SeedError, SeedsError};
+use crate::guard::marks::TABLES;
+use crate::guard::references::{Planted, SEEDS_TABLE, planted};
+use crate::guard::state::Guard;
 use crate::schema::migrate::{Fault, is_sql, run_script};
 
 /// Scripts that fill a database with what a tenant starts with, in the order of their
@@ -85,6 +82,11 @@ impl Seeds {
         self.0.keys().map(|name| &**name)
     }
 
+    /// Yields the names and the scripts, in the order in which they run.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, sql)| (&**name, &**sql))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -102,16 +104,9 @@ impl Seeds {
             sum.update(name.as_bytes());
             sum.update([0]);
         }
-        crate::disk::root::hex(&sum.finalize()[..6])
+        crate::disk::hex::hex(&sum.finalize()[..6])
     }
 }
-
-/// Made with the first seed: few tenants have any.
-pub(crate) const TABLE: &str = "CREATE TABLE _tenancy_seeds (
-    name TEXT PRIMARY KEY,
-    sha256 BLOB NOT NULL,
-    applied_at INTEGER NOT NULL
-) STRICT";
 
 /// Whether a file has the table of seeds.
 #[derive(Clone, Copy, PartialEq)]
@@ -123,49 +118,14 @@ enum Found {
     Theirs,
 }
 
-impl Shared {
-    /// Runs the seeds that have not been run in this tenant's database.
-    pub(crate) fn seed(&self, tenant: &Tenant) -> Result<Seeded, FileError> {
-        let (connection, guard, found) = open_to_migrate(self, tenant)?;
-        let newest = self.migrations.newest();
-        if found < newest {
-            // They are written for the newest schema.
-            let tenant = tenant.to_ref();
-            return Err(OpenError::Behind {
-                tenant,
-                found,
-                newest,
-            }
-            .into());
-        }
-        let mut seeded = Seeded { before: 0, now: 0 };
-        for (name, sql) in &*self.seeds.0 {
-            let seeding = Seeding {
-                connection: &connection,
-                guard: &guard,
-                name,
-            };
-            let done = seeding.was_run()?;
-            if !done {
-                self.step("seed")?;
-            }
-            if done || !seeding.run(sql)? {
-                seeded.before += 1;
-            }
-            seeded.now += 1;
-        }
-        Ok(seeded)
-    }
-}
-
-struct Seeding<'s> {
-    connection: &'s Connection,
-    guard: &'s Guard,
-    name: &'s str,
+pub(crate) struct Seeding<'s> {
+    pub(crate) connection: &'s Connection,
+    pub(crate) guard: &'s Guard,
+    pub(crate) name: &'s str,
 }
 
 impl Seeding<'_> {
-    fn was_run(&self) -> Result<bool, SeedError> {
+    pub(crate) fn was_run(&self) -> Result<bool, SeedError> {
         if self.table()? == Found::Nothing {
             return Ok(false);
         }
@@ -186,7 +146,7 @@ impl Seeding<'_> {
             let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
             Ok(match &rows[..] {
                 [] => Found::Nothing,
-                [sql] if sql == TABLE => Found::Ours,
+                [sql] if sql == SEEDS_TABLE => Found::Ours,
                 _ => Found::Theirs,
             })
         };
@@ -199,7 +159,7 @@ impl Seeding<'_> {
     }
 
     /// Runs it, unless somebody was faster.
-    fn run(&self, sql: &str) -> Result<bool, SeedError> {
+    pub(crate) fn run(&self, sql: &str) -> Result<bool, SeedError> {
         let ran = self.transact(sql);
         if !self.connection.is_autocommit() {
             self.ours("ROLLBACK")
@@ -212,7 +172,7 @@ impl Seeding<'_> {
         let failed = |source| self.failed(source);
         self.ours("BEGIN IMMEDIATE").map_err(failed)?;
         if self.table()? == Found::Nothing {
-            self.writes(|| self.connection.execute_batch(TABLE))
+            self.writes(|| self.connection.execute_batch(SEEDS_TABLE))
                 .map_err(failed)?;
         }
         if self.was_run()? {

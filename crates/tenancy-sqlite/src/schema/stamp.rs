@@ -12,6 +12,7 @@ use tenancy_core::{Epoch, Tenant, TenantId};
 use crate::disk::place::Place;
 use crate::error::OpenError;
 use crate::guard::deadline::bounded;
+
 #[cfg(test)]
 use crate::hazards::{Hazard, guarded};
 
@@ -362,7 +363,7 @@ fn is_no_database(error: &rusqlite::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::schema::stamp::*;
+    use super::*;
 
     /// Between who reads a stamp and takes the file, another may have taken it.
     #[test]

@@ -1,6 +1,5 @@
 //! The template: a migrated, empty database in memory that every new file is a copy of.
 
-use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,15 +8,18 @@ use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 use tenancy_core::{SchemaTarget, Tenant};
 
-use crate::disk::root::hex;
-use crate::driver::OnConnect;
+use crate::disk::hex::hex;
+use crate::disk::image::{Image, sum, sum_from};
 use crate::error::MigrateError;
 use crate::guard as harden;
+use crate::guard::Hardening;
 use crate::guard::deadline::Late;
-use crate::guard::{Guard, Hardening, Limits, Purpose};
-use crate::schema::migrate;
+use crate::guard::limits::Limits;
+use crate::guard::rules::Purpose;
+use crate::guard::state::Guard;
+use crate::raw::OnConnect;
 use crate::schema::migrate::Migrations;
-use crate::schema::stamp;
+use crate::schema::{migrate, stamp};
 
 /// Offsets of the file format's write and read version in a database's header,
 /// and the value that means write-ahead log (SQLite file format, §1.3.3).
@@ -120,7 +122,7 @@ pub(crate) fn migrated(
 /// A database in memory with our own tables.
 fn empty(page_size: u32) -> rusqlite::Result<Connection> {
     let connection = Connection::open_in_memory()?;
-    harden::set_flags(&connection)?;
+    crate::raw::set_flags(&connection)?;
     connection.pragma_update(None, "page_size", page_size)?;
     stamp::create(&connection)?;
     Ok(connection)
@@ -136,50 +138,4 @@ fn image(connection: &Connection, page_size: u32) -> rusqlite::Result<(Vec<u8>, 
     let page = page as usize;
     let bytes = connection.serialize("main")?.to_vec();
     Ok((bytes, (page - 1) * page_size..page * page_size))
-}
-
-/// The bytes of one tenant's new file.
-pub(crate) struct Image<'t> {
-    before: &'t [u8],
-    stamp: Box<[u8]>,
-    after: &'t [u8],
-    sum: u64,
-}
-
-impl Image<'_> {
-    pub(crate) fn write_to(&self, file: &mut impl Write) -> io::Result<()> {
-        file.write_all(self.before)?;
-        file.write_all(&self.stamp)?;
-        file.write_all(self.after)
-    }
-
-    /// [`sum`] of all bytes.
-    pub(crate) fn sum(&self) -> u64 {
-        self.sum
-    }
-}
-
-/// What a sum is made of, the smallest page there is.
-const BLOCK: usize = 512;
-
-/// Tells a whole file from a torn one. It is against power cuts, not against people:
-/// who can write here can write anything.
-pub(crate) fn sum(bytes: &[u8]) -> u64 {
-    sum_from(0, bytes)
-}
-
-/// The share of the blocks from this offset on; shares add up.
-fn sum_from(offset: usize, bytes: &[u8]) -> u64 {
-    let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let block = |(n, block): (usize, &[u8])| {
-        let words = block.chunks(8).map(|chunk| {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            u64::from_le_bytes(word)
-        });
-        let start = (offset / BLOCK + n + 1) as u64;
-        words.fold(mix(0, start), |hash, word| mix(hash.rotate_left(23), word))
-    };
-    let blocks = bytes.chunks(BLOCK).enumerate().map(block);
-    blocks.fold(0, u64::wrapping_add)
 }

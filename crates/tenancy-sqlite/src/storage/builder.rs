@@ -13,15 +13,17 @@ use crate::catalog::SqliteCatalog;
 use crate::disk::network::FileSystems;
 use crate::disk::root::{Root, RootLock, holds_files};
 use crate::disk::steps::Steps;
-use crate::driver::{Behind, Durability, OnConnect, Shared, SqliteDriver};
+use crate::driver::SqliteDriver;
 use crate::error::{IoError, StorageError};
 use crate::fleet::Stock;
-use crate::guard::memory;
+use crate::guard::limits::Limits;
 use crate::guard::quota::Quota;
-use crate::guard::{Hardening, Limits};
+use crate::guard::{Hardening, memory};
+use crate::raw::OnConnect;
 use crate::schema::migrate::Migrations;
 use crate::schema::seeds::Seeds;
 use crate::schema::template::fingerprint;
+use crate::store::{Behind, Durability, Shared};
 
 /// As long as a check-out waits for a connection by default: who got one waits no
 /// longer for a lock.

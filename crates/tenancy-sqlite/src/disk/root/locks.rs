@@ -5,11 +5,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::disk::files::remove_file;
 use crate::disk::flock;
 use crate::disk::flock::PATIENCE;
+use crate::disk::owner::{open_dir, open_or_create};
 use crate::disk::place::Place;
-use crate::disk::root::owner::{open_dir, open_or_create};
-use crate::disk::root::{Root, remove_file};
+use crate::disk::root::Root;
 use crate::error::{IoError, StorageError};
 
 impl Root {

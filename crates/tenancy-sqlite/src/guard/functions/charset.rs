@@ -3,7 +3,6 @@
 use rusqlite::Result;
 
 use crate::guard::deadline::Late;
-use crate::guard::functions::is_continuation;
 
 /// The deadline is looked at once in so many characters.
 const CHARACTERS: usize = 4_096;
@@ -106,4 +105,8 @@ impl<'s> CharSet<'s> {
             }
         }
     }
+}
+
+pub(crate) const fn is_continuation(byte: u8) -> bool {
+    byte & 0xc0 == 0x80
 }

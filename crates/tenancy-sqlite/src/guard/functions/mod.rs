@@ -16,6 +16,7 @@ use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Error, Result, ffi};
 
 use crate::guard::deadline::Late;
+use crate::guard::functions::charset::is_continuation;
 use charset::CharSet;
 
 /// The deadline is looked at once in so many matches.
@@ -84,10 +85,6 @@ fn text_of(number: f64) -> Result<String> {
 
 fn failure(code: i32) -> Error {
     Error::SqliteFailure(ffi::Error::new(code), None)
-}
-
-const fn is_continuation(byte: u8) -> bool {
-    byte & 0xc0 == 0x80
 }
 
 fn instr(haystack: ValueRef<'_>, needle: ValueRef<'_>) -> Result<Option<i64>> {

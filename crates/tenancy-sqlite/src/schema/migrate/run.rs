@@ -7,10 +7,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, params};
 use tenancy_core::{Migrated, SchemaTarget};
 
-use crate::disk::root::hex;
+use crate::disk::hex::hex;
 use crate::error::{FileError, IoError, MigrateError};
+use crate::guard::marks::TABLES;
 use crate::guard::references::{Planted, planted};
-use crate::guard::{Guard, TABLES};
+use crate::guard::state::Guard;
 use crate::hazards::{Hazard, guarded};
 use crate::schema::migrate::script::{Fault, run_script};
 use crate::schema::migrate::{ForeignKeys, Migration, Migrations};

@@ -3,8 +3,9 @@
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::{Batch, Connection, ErrorCode};
 
-use crate::guard::{Guard, Refusal};
+use crate::guard::state::Guard;
 use crate::hazards::{Hazard, guarded};
+use crate::refusal::Refusal;
 
 /// Why a script failed, and in which statement, counted from 1.
 pub(crate) enum Fault {

@@ -3,12 +3,13 @@
 //! They are closed to other users. So what a process of root's makes in an application's root
 //! belongs to the owner of the directory that it is in, or the application could not open it.
 
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, ErrorKind};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{
     DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown,
 };
 use std::path::Path;
+use std::{fs, io};
 
 use crate::error::IoError;
 

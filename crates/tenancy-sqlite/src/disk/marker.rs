@@ -3,12 +3,13 @@
 //! An empty mount point, a mistyped path and a root that a killed `create` left half made
 //! have no marker, so none of them is taken for a root without tenants.
 
-use std::fmt;
-use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
-use crate::disk::root::{Found, create_new, look, random_hex, remove_if_there, sync_dir};
+use crate::disk::files::{Found, look, remove_if_there, sync_dir};
+use crate::disk::hex::random_hex;
+use crate::disk::owner::create_new;
 use crate::error::{IoError, StorageError};
 
 /// The name of the file, in the root.
@@ -110,7 +111,7 @@ fn damaged(path: PathBuf, found: &'static str) -> StorageError {
 
 #[cfg(test)]
 mod tests {
-    use crate::disk::root::marker::*;
+    use super::*;
 
     #[test]
     fn a_marker_is_two_lines_and_nothing_else() -> Result<(), Box<dyn std::error::Error>> {

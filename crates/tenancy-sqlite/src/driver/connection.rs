@@ -1,0 +1,307 @@
+//! A connection to one tenant's file, hardened.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::hooks::Action;
+use rusqlite::trace::TraceEventCodes;
+use rusqlite::{Connection, TransactionBehavior};
+use tenancy_core::{Clock, Event, Observers, Tenant, TenantRef};
+use tenancy_pool::{Access, Eviction};
+
+use crate::error::OpenError;
+use crate::guard as harden;
+use crate::guard::deadline::{Deadline, Deadlines};
+use crate::guard::hooks;
+use crate::guard::marks::{DEFERRED, TABLES};
+use crate::guard::references::planted;
+use crate::guard::seal::Seal;
+use crate::guard::state::Guard;
+use crate::raw::{checkpoint, truncate_wal, wal_bytes};
+use crate::refusal::Refusal;
+use crate::schema::stamp;
+use crate::store::Shared;
+
+/// For this long a connection is lent without its schema version being read again: 4 us,
+/// where a check-out with a point select takes 2.6 us.
+const SCHEMA_TTL: Duration = Duration::from_millis(500);
+
+/// A connection to one tenant's file: a `rusqlite::Connection` (it derefs to one) that
+/// knows what was refused on it.
+///
+/// Its `transaction()` begins `IMMEDIATE`, so that it waits for another writer at its begin; on a
+/// check-out for reading only, and for a savepoint outside of a transaction, `DEFERRED`.
+///
+/// # What a check-out leaves behind
+/// SQL text and Rust code can leave things on a connection. When it is given back:
+/// - It is *closed* if it is inside a transaction or savepoint; has rows that were forgotten in
+///   mid-step (SQLite itself keeps the file open then until the process ends), a
+///   [`Deadline`] that is still set, another limit or switch; if its authorizer, commit, rollback
+///   or progress hook was replaced, it was swapped for another connection, or a commit failed on
+///   it; if the file then has a table that refers to one of the library's, other than
+///   `_tenancy_users(id)`, or that bears a name of the library's, which is an
+///   [event](tenancy_core::Event::SchemaRefused) too; if SQL made, changed or removed something in the `temp` database; and, where pragmas are
+///   free ([`Hardening::Trusted`](crate::Hardening::Trusted)), if one was given a value.
+/// - These are *set back*, also to what they were before `on_connect`: the busy timeout and busy
+///   handler, the update hook, the WAL hook, traces and profiles, the behaviour of transactions,
+///   a restriction to reading, deferred foreign keys, the bindings of cached statements.
+/// - These *stay*, as nothing tells of them: functions, collations and virtual-table modules that
+///   Rust code registered, a `collation_needed` callback, a pre-update hook, the capacity of
+///   the statement cache, an `InterruptHandle` that was kept, a `Backup` or `Session` that was
+///   forgotten, `last_insert_rowid`, `changes` and `total_changes`. Register and set such things in
+///   [`on_connect`](crate::SqliteStorageBuilder::on_connect).
+pub struct SqliteConnection {
+    inner: Connection,
+    pub(super) guard: Arc<Guard>,
+    deadlines: Deadlines,
+    seal: Seal,
+    tenant: TenantRef,
+    pub(super) path: PathBuf,
+    schema_read: Duration,
+    schema: u32,
+}
+
+impl SqliteConnection {
+    /// Wraps a connection that was prepared for check-outs.
+    pub(super) fn new(
+        (inner, path, schema): (Connection, PathBuf, u32),
+        (guard, deadlines, seal): (Arc<Guard>, Deadlines, Seal),
+        tenant: TenantRef,
+        schema_read: Duration,
+    ) -> Self {
+        Self {
+            inner,
+            guard,
+            deadlines,
+            seal,
+            tenant,
+            path,
+            schema_read,
+            schema,
+        }
+    }
+
+    /// Admits the file again by its schema version, as a new connection would: another process may
+    /// have migrated the file, or rolled it back, since this connection was opened.
+    #[inline]
+    pub(super) fn readmit(&mut self, shared: &Shared, tenant: &Tenant) -> Result<(), OpenError> {
+        let now = Clock::system().now();
+        if now.saturating_sub(self.schema_read) < SCHEMA_TTL {
+            return Ok(());
+        }
+        let schema = self.guard.ours(|| stamp::schema(&self.inner));
+        let schema = schema.map_err(|source| OpenError::Sqlite {
+            tenant: tenant.to_ref(),
+            source,
+        })?;
+        self.schema = shared.admit(tenant, schema)?;
+        self.schema_read = now;
+        Ok(())
+    }
+
+    /// Returns the schema version that the file had when this was lent. It is below the
+    /// newest only if the driver was told to [open](crate::Behind::Open) such tenants.
+    pub fn schema(&self) -> u32 {
+        self.schema
+    }
+
+    /// The last statement that a rule refused since the connection was lent, and by
+    /// which rule. SQLite's own error says no more than "not authorized".
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.guard.last()
+    }
+
+    /// Returns the rule behind an error of a statement on this connection; `None` where there is
+    /// none. SQLite says "not authorized" of what a rule refused, "out of memory" of a statement
+    /// with more steps than [`max_statement_steps`](crate::SqliteStorageBuilder::max_statement_steps).
+    ///
+    /// ```
+    /// # use tenancy_core::{Provisioner, Tenant};
+    /// # use tenancy_pool::Driver;
+    /// # use tenancy_sqlite::SqliteStorage;
+    /// # use r2d2::ManageConnection;
+    /// # let root = tempfile::tempdir()?;
+    /// # let driver = SqliteStorage::create(root.path())?.driver().clone();
+    /// # let id = "acme".parse()?;
+    /// # let place = driver.place(&id)?;
+    /// # let acme = Tenant::builder(id).placement(place).build()?;
+    /// # driver.provision(&acme)?;
+    /// # let connection = driver.manager(&acme).connect()?;
+    /// use tenancy_sqlite::Rule;
+    /// let error = connection.execute_batch("SELECT randomblob(100000000)").unwrap_err();
+    /// assert_eq!(connection.refusal_of(&error).unwrap().rule, Rule::Length);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn refusal_of(&self, error: &rusqlite::Error) -> Option<Refusal> {
+        self.guard.refusal_of(error)
+    }
+
+    /// Interrupts every statement that runs `after` this moment, until the returned
+    /// guard is dropped: for statements whose cost is not known beforehand. It stops
+    /// scans, joins, sorts and endless recursion within some microseconds. What SQLite does in
+    /// one step, like a function of a long value, ends by itself, within the driver's bounds;
+    /// `DESIGN.md` has what each can cost. An earlier
+    /// deadline stays; a connection that is given back with one is thrown away, and so is
+    /// one whose progress handler was replaced, which would end deadlines.
+    ///
+    /// ```
+    /// # use tenancy_core::{Provisioner, Tenant};
+    /// # use tenancy_pool::Driver;
+    /// # use tenancy_sqlite::SqliteStorage;
+    /// # use r2d2::ManageConnection;
+    /// # use std::time::Duration;
+    /// # let root = tempfile::tempdir()?;
+    /// # let driver = SqliteStorage::create(root.path())?.driver().clone();
+    /// # let id = "acme".parse()?;
+    /// # let place = driver.place(&id)?;
+    /// # let acme = Tenant::builder(id).placement(place).build()?;
+    /// # driver.provision(&acme)?;
+    /// # let connection = driver.manager(&acme).connect()?;
+    /// let report = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+    /// let deadline = connection.deadline(Duration::from_millis(20))?;
+    /// assert!(connection.query_row(report, [], |row| row.get::<_, i64>(0)).is_err());
+    /// drop(deadline);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// None today; SQLite may one day refuse it.
+    pub fn deadline(&self, after: Duration) -> rusqlite::Result<Deadline> {
+        Ok(self.deadlines.set(after))
+    }
+
+    pub(crate) fn restrict(&mut self, access: Access) -> Result<Access, OpenError> {
+        match self.guard.restrict(&self.inner, access) {
+            Ok(()) => {
+                // `BEGIN IMMEDIATE` is refused to who may only read.
+                self.inner.set_transaction_behavior(match access {
+                    Access::ReadOnly => TransactionBehavior::Deferred,
+                    _ => TransactionBehavior::Immediate,
+                });
+                Ok(access)
+            }
+            Err(source) => Err(OpenError::Sqlite {
+                tenant: self.tenant.clone(),
+                source,
+            }),
+        }
+    }
+
+    pub(crate) fn rest(&self, busy_timeout: Duration) -> Result<(), OpenError> {
+        let rest = || {
+            // A log that is there and empty is the usual case, and costs a look.
+            if wal_bytes(&self.path).is_ok_and(|bytes| bytes > 0) {
+                self.inner.busy_timeout(Duration::ZERO)?;
+                // Cutting holds up writers, if only to move what is left.
+                if self.guard.ours(|| checkpoint(&self.inner))? {
+                    self.guard.ours(|| truncate_wal(&self.inner))?;
+                }
+                self.inner.busy_timeout(busy_timeout)?;
+            }
+            self.inner.release_memory()
+        };
+        rest().map_err(|source| OpenError::Sqlite {
+            tenant: self.tenant.clone(),
+            source,
+        })
+    }
+
+    /// Keeps SQLite from a checkpoint when this connection is closed as the file's last: with a
+    /// WAL of 400 MB that takes seconds. The next connection recovers the WAL.
+    pub(super) fn skip_checkpoint_on_close(&self) -> Eviction {
+        // One that is there and empty is the usual case after a rest, and goes with the close.
+        if wal_bytes(&self.path).is_ok_and(|bytes| bytes == 0) {
+            return Eviction::Complete;
+        }
+        let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        match self.inner.set_db_config(no_checkpoint, true) {
+            Ok(_) => Eviction::NeedsUpkeep,
+            Err(_) => Eviction::Complete,
+        }
+    }
+
+    pub(super) fn is_intact(&self) -> bool {
+        self.inner.is_autocommit()
+            && self.deadlines.is_clear()
+            // Two connections can be swapped through `&mut`.
+            && self.inner.path().map(OsStr::new) == Some(self.path.as_os_str())
+            && harden::is_intact(&self.inner, &self.guard, &self.seal)
+            // Rows that were forgotten in mid-step keep an old state of the database alive.
+            && !self.inner.is_busy()
+    }
+
+    /// Looks for tables that get in the way of the library's, after statements that may have made
+    /// one; an error if there is any, which is told to the observers of the process.
+    fn examine(&self, tenant: &Tenant) -> rusqlite::Result<()> {
+        // A statement that makes a table would make it in a later check-out without being
+        // prepared again.
+        self.inner.flush_prepared_statement_cache();
+        let found = self.guard.ours(|| planted(&self.inner))?;
+        for planted in &found {
+            let what = planted.to_string();
+            Observers::default().emit(&Event::SchemaRefused {
+                tenant,
+                what: &what,
+            });
+        }
+        match found.is_empty() {
+            true => Ok(()),
+            false => Err(rusqlite::Error::InvalidQuery),
+        }
+    }
+
+    /// Takes back what a check-out may leave on a connection that is intact.
+    pub(super) fn clean(
+        &mut self,
+        tenant: &Tenant,
+        busy_timeout: Duration,
+    ) -> rusqlite::Result<()> {
+        if self.guard.marks.take(TABLES) {
+            self.examine(tenant)?;
+        }
+        if self.guard.marks.take(DEFERRED) {
+            let end = "PRAGMA defer_foreign_keys = OFF";
+            self.guard.ours(|| self.inner.execute_batch(end))?;
+        }
+        set_back(&mut self.inner, busy_timeout)
+    }
+}
+
+/// Sets what Rust code can set and nobody can read.
+pub(super) fn set_back(
+    connection: &mut Connection,
+    busy_timeout: Duration,
+) -> rusqlite::Result<()> {
+    connection.busy_timeout(busy_timeout)?;
+    connection.update_hook(None::<fn(Action, &str, &str, i64)>)?;
+    connection.trace_v2(TraceEventCodes::empty(), None);
+    // A transaction that began with a read and then writes fails at once, without the busy
+    // timeout, if another connection wrote meanwhile.
+    connection.set_transaction_behavior(TransactionBehavior::Immediate);
+    hooks::watch_wal(connection);
+    Ok(())
+}
+
+impl fmt::Debug for SqliteConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SqliteConnection({})", self.path.display())
+    }
+}
+
+impl Deref for SqliteConnection {
+    type Target = Connection;
+    fn deref(&self) -> &Connection {
+        &self.inner
+    }
+}
+
+impl DerefMut for SqliteConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.inner
+    }
+}

@@ -1,0 +1,165 @@
+//! The state of a guarded connection.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, Result};
+use tenancy_pool::Access;
+
+use crate::guard::commits::Commits;
+use crate::guard::cutover::Turned;
+use crate::guard::limits::Limits;
+use crate::guard::marks::Marks;
+use crate::raw::OF_THE_SCHEMA;
+use crate::refusal::{Refusal, Rule};
+
+/// What the authorizer shares with the owner of its connection.
+#[derive(Debug, Default)]
+pub(crate) struct Guard {
+    /// Set while the library runs a statement of its own.
+    ours: AtomicBool,
+    /// Set while the connection is lent for reading only.
+    reading: AtomicBool,
+    /// What SQL text left on the connection.
+    pub(crate) marks: Marks,
+    limits: Limits,
+    commits: Commits,
+    last: Mutex<Option<Refusal>>,
+    /// What says that the tenant has another file by now; none for connections of ours.
+    turned: OnceLock<Turned>,
+}
+
+impl Guard {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a statement is the library's own.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.ours.load(Ordering::Relaxed)
+    }
+
+    /// Whether the connection is restricted to reading.
+    pub(crate) fn is_reading(&self) -> bool {
+        self.reading.load(Ordering::Relaxed)
+    }
+
+    /// Runs statements of our own, which are not asked about.
+    pub(crate) fn ours<R>(&self, f: impl FnOnce() -> R) -> R {
+        struct Reset<'g>(&'g AtomicBool);
+        impl Drop for Reset<'_> {
+            fn drop(&mut self) {
+                self.0.store(false, Ordering::Relaxed);
+            }
+        }
+        self.ours.store(true, Ordering::Relaxed);
+        let _reset = Reset(&self.ours);
+        f()
+    }
+
+    /// Runs statements of our own that write our tables: nothing that the file's schema
+    /// holds can stop them or run with them.
+    pub(crate) fn writes<R>(
+        &self,
+        connection: &Connection,
+        f: impl FnOnce() -> Result<R>,
+    ) -> Result<R> {
+        let mut were = [false; OF_THE_SCHEMA.len()];
+        for (was, switch) in were.iter_mut().zip(OF_THE_SCHEMA) {
+            *was = connection.db_config(switch)?;
+            connection.set_db_config(switch, false)?;
+        }
+        let done = self.ours(f);
+        for (was, switch) in were.into_iter().zip(OF_THE_SCHEMA) {
+            connection.set_db_config(switch, was)?;
+        }
+        done
+    }
+
+    /// Restricts the connection to reading, or lifts that. `query_only` holds for every
+    /// statement that runs, also for those that were prepared before; the authorizer
+    /// keeps SQL from switching it off. It does not refuse the writes itself: virtual
+    /// tables prepare theirs before they are read.
+    pub(crate) fn restrict(&self, connection: &Connection, access: Access) -> Result<()> {
+        let reading = access == Access::ReadOnly;
+        // Refused until it is known to be lifted.
+        self.reading.store(true, Ordering::Relaxed);
+        self.ours(|| connection.pragma_update(None, "query_only", reading))?;
+        self.reading.store(reading, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// From now on what is committed is refused once the tenant has another file.
+    pub(crate) fn watch_for(&self, turned: Turned) {
+        let _ = self.turned.set(turned);
+    }
+
+    /// May this connection commit? Asked while it holds the lock of its file for writing.
+    pub(crate) fn may_commit(&self) -> bool {
+        let turned = self.turned.get().is_some_and(Turned::has_come);
+        if turned {
+            self.refuse(Rule::Superseded, "a commit");
+        }
+        !turned
+    }
+
+    pub(crate) fn commits(&self) -> &Commits {
+        &self.commits
+    }
+
+    pub(crate) fn refuse(&self, rule: Rule, what: &str) {
+        self.note(Refusal::new(rule, what));
+    }
+
+    pub(crate) fn note(&self, refusal: Refusal) {
+        *self.last.lock() = Some(refusal);
+    }
+
+    /// The rule behind an error of a statement.
+    pub(crate) fn refusal_of(&self, error: &rusqlite::Error) -> Option<Refusal> {
+        use rusqlite::ErrorCode as E;
+        // SQLite has no code for a function or a column that the authorizer refused.
+        let said = error.to_string();
+        if said.starts_with("not authorized") || said.contains(" is prohibited") {
+            return self.last();
+        }
+        let (rule, what) = match error.sqlite_error_code()? {
+            E::AuthorizationForStatementDenied => return self.last(),
+            E::ConstraintViolation if is_of_commit(error) => return self.last(),
+            E::OperationInterrupted => (Rule::Deadline, "a statement".to_owned()),
+            E::TooBig => {
+                let most = self.limits.value_bytes;
+                (Rule::Length, format!("more than {most} bytes"))
+            }
+            E::OutOfMemory => {
+                let most = self.limits.statement_steps;
+                (
+                    Rule::Steps,
+                    format!("a statement of more than {most} steps"),
+                )
+            }
+            _ => return None,
+        };
+        Some(Refusal::new(rule, what))
+    }
+
+    pub(crate) fn last(&self) -> Option<Refusal> {
+        self.last.lock().clone()
+    }
+
+    pub(crate) fn clear(&self) {
+        *self.last.lock() = None;
+    }
+}
+
+/// A commit that our hook refused.
+fn is_of_commit(error: &rusqlite::Error) -> bool {
+    let hook = rusqlite::ffi::SQLITE_CONSTRAINT_COMMITHOOK;
+    error
+        .sqlite_error()
+        .is_some_and(|e| e.extended_code == hook)
+}

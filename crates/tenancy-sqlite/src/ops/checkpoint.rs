@@ -1,0 +1,36 @@
+//! Checkpointing a tenant's WAL.
+
+use tenancy_core::Tenant;
+
+use crate::disk::place::Place;
+use crate::error::{FileError, sqlite};
+use crate::ops::open::connect;
+use crate::raw::{truncate_wal, wal_bytes};
+use crate::schema::stamp;
+use crate::store::Shared;
+
+/// What a checkpoint did; see [`SqliteDriver::checkpoint`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Checkpointed {
+    /// Bytes of the log afterwards: 0 when all of it is in the database.
+    pub wal_bytes: u64,
+    /// Somebody still read an older state, or wrote: try again later.
+    pub busy: bool,
+}
+
+impl Shared {
+    pub(crate) fn checkpoint(&self, tenant: &Tenant) -> Result<Checkpointed, FileError> {
+        let path = self.root.file(&Place::of(tenant)?);
+        let connection = connect(self, tenant, &path)?;
+        stamp::check(&connection, tenant, &path)?;
+        let run = || {
+            connection.busy_timeout(std::time::Duration::ZERO)?;
+            Ok(!truncate_wal(&connection)?)
+        };
+        let busy = run().map_err(|source| sqlite(&path, source))?;
+        // Looked at while this connection is open: closing the last one removes it.
+        let wal_bytes = wal_bytes(&path)?;
+        Ok(Checkpointed { wal_bytes, busy })
+    }
+}

@@ -1,0 +1,123 @@
+//! Opening a tenant's file.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tenancy_core::Tenant;
+
+use crate::disk::files::{Found, look};
+use crate::disk::place::Place;
+use crate::error::{FileError, OpenError, sqlite};
+use crate::guard::cutover::Turned;
+use crate::guard::deadline::Late;
+use crate::guard::rules::Purpose;
+use crate::guard::state::Guard;
+use crate::hazards::{Hazard, guarded};
+use crate::raw::ensure_wal;
+use crate::schema::stamp;
+use crate::store::Shared;
+use crate::{guard as harden, raw};
+
+/// Connects to a file that is there, and reads nothing of it yet.
+pub(crate) fn connect(
+    shared: &Shared,
+    tenant: &Tenant,
+    path: &Path,
+) -> Result<Connection, OpenError> {
+    let connection = raw::connect(path, shared.busy_timeout);
+    connection.map_err(|source| why_not_open(tenant, path, source))
+}
+
+/// Opens a tenant's file and checks that it is the tenant's; its schema version.
+/// The connection has its pragmas, but is not guarded yet.
+pub(crate) fn open(
+    shared: &Shared,
+    tenant: &Tenant,
+) -> Result<(Connection, PathBuf, u32), OpenError> {
+    let path = shared.root.file(&Place::of(tenant)?);
+    let connection = connect(shared, tenant, &path)?;
+    // The stamp is read before anything else is written or set.
+    let schema = match stamp::check_and_take(&connection, tenant, &path) {
+        Err(OpenError::Retired {
+            tenant: whose,
+            path,
+        }) if Turned::of(&shared.root, tenant, &path).has_come() => {
+            let tenant = whose;
+            return Err(OpenError::Superseded { tenant, path });
+        }
+        schema => schema?,
+    };
+    let set = ensure_wal(&connection).and_then(|()| connection.execute_batch(shared.pragmas()));
+    set.map_err(|source| OpenError::Sqlite {
+        tenant: tenant.to_ref(),
+        source,
+    })?;
+    Ok((connection, path, schema))
+}
+
+fn why_not_open(tenant: &Tenant, path: &Path, source: rusqlite::Error) -> OpenError {
+    let (tenant, found) = (tenant.to_ref(), look(path));
+    let path = path.to_owned();
+    let dir = path.parent().map(look);
+    if let Some(Ok(Found::Other(found @ "a symbolic link"))) = dir {
+        let path = path.parent().unwrap_or(&path).to_owned();
+        return OpenError::NotAFile {
+            tenant,
+            path,
+            found,
+        };
+    }
+    match found {
+        Ok(Found::Nothing) => OpenError::Missing { tenant, path },
+        Ok(Found::Other(found)) => OpenError::NotAFile {
+            tenant,
+            path,
+            found,
+        },
+        _ => OpenError::Sqlite { tenant, source },
+    }
+}
+
+/// A connection that migrates, guarded for scripts; the schema version at its opening.
+pub(crate) fn open_to_migrate(
+    shared: &Shared,
+    tenant: &Tenant,
+) -> Result<(Connection, Arc<Guard>, u32), FileError> {
+    let (mut connection, path, schema) = open(shared, tenant)?;
+    let prepare = |connection: &mut Connection| {
+        let (on_connect, late) = (shared.on_connect.as_deref(), Late::default());
+        harden::equip(connection, on_connect, &late, shared.limits)?;
+        let (hardening, limits) = (shared.hardening, shared.limits);
+        harden::guard(connection, Purpose::Migration, hardening, limits, &late)
+    };
+    match prepare(&mut connection) {
+        Ok(guard) => Ok((connection, guard, schema)),
+        Err(source) => Err(FileError::Sqlite { path, source }),
+    }
+}
+
+impl Shared {
+    /// A connection of our own to a tenant's file, never lent: it has what
+    /// `on_connect` registers, as indexes may need it, and no authorizer.
+    pub(crate) fn open_to_maintain(
+        &self,
+        tenant: &Tenant,
+    ) -> Result<(Connection, PathBuf), FileError> {
+        let (mut connection, path, _) = open(self, tenant)?;
+        let (on_connect, late) = (self.on_connect.as_deref(), Late::default());
+        harden::equip(&mut connection, on_connect, &late, self.limits)
+            .map_err(|source| sqlite(&path, source))?;
+        if !guarded(Hazard::MaintainedAsLent) {
+            let guard = harden::guard(
+                &connection,
+                Purpose::Tenant,
+                self.hardening,
+                self.limits,
+                &late,
+            );
+            guard.map_err(|source| sqlite(&path, source))?;
+        }
+        Ok((connection, path))
+    }
+}

@@ -1,0 +1,137 @@
+//! Plain connections to SQLite files: flags, the journal mode, checkpoints, the size of the WAL.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use r2d2::ManageConnection;
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::IoError;
+
+/// What runs on every new connection; see [`SqliteStorageBuilder::on_connect`].
+pub(crate) type OnConnect = dyn Fn(&mut Connection) -> rusqlite::Result<()> + Send + Sync;
+
+/// Never CREATE: a missing file is an error. Never URI: a name is a name.
+const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE
+    .union(OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    .union(OpenFlags::SQLITE_OPEN_NOFOLLOW);
+
+/// Opens a connection to an existing database, without reading it. Schema objects of the file are
+/// switched off on it.
+pub(crate) fn connect(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
+    let manager = SqliteConnectionManager::file(path).with_flags(FLAGS);
+    let connection = manager.connect()?;
+    set_flags(&connection)?;
+    connection.busy_timeout(busy_timeout)?;
+    // A WAL may be of another file that stood there: until the stamp is known to be the
+    // tenant's, the close of this connection leaves both as they are.
+    if wal_bytes(path).is_ok_and(|bytes| bytes > 0) {
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    }
+    Ok(connection)
+}
+
+/// Switches of every connection to a tenant's file.
+const ALWAYS: [(DbConfig, bool); 2] = [
+    (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+    (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+];
+
+/// What a file's own schema can make run: on for the SQL of others, off for our own, so that
+/// nothing that a schema holds can stop our statements or be run by them. Foreign keys, because
+/// `REFERENCES _tenancy_stamp(open)` in any table makes every write of our table an error.
+pub(crate) const OF_THE_SCHEMA: [DbConfig; 3] = [
+    DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY,
+    DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER,
+    DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW,
+];
+
+/// Sets the switches of a connection of our own: before anything of the file is read.
+pub(crate) fn set_flags(connection: &Connection) -> rusqlite::Result<()> {
+    set_switches(connection, false)
+}
+
+pub(crate) fn set_switches(connection: &Connection, schema_runs: bool) -> rusqlite::Result<()> {
+    for (switch, value) in ALWAYS {
+        connection.set_db_config(switch, value)?;
+    }
+    for switch in OF_THE_SCHEMA {
+        connection.set_db_config(switch, schema_runs)?;
+    }
+    Ok(())
+}
+
+/// Switches to WAL mode where the file is in another one.
+pub(crate) fn ensure_wal(connection: &Connection) -> rusqlite::Result<()> {
+    match is_wal(connection)? {
+        true => Ok(()),
+        false => enter_wal(connection),
+    }
+}
+
+/// Returns whether the file is in WAL mode.
+pub(crate) fn is_wal(connection: &Connection) -> rusqlite::Result<bool> {
+    let mut mode = connection.prepare_cached("PRAGMA main.journal_mode")?;
+    mode.query_row([], |row| Ok(row.get_ref(0)?.as_str()? == "wal"))
+}
+
+/// Switches to a write-ahead log.
+pub(crate) fn enter_wal(connection: &Connection) -> rusqlite::Result<()> {
+    set_journal_mode(connection, "PRAGMA journal_mode = WAL").map(drop)
+}
+
+/// Changes the journal mode by a PRAGMA, and returns the mode after it. The statement is run to
+/// its end, as its row comes before a commit that may fail.
+pub(crate) fn set_journal_mode(connection: &Connection, sql: &str) -> rusqlite::Result<String> {
+    let mut switch = connection.prepare(sql)?;
+    let modes = switch.query_map([], |row| row.get::<_, String>(0))?;
+    modes.collect()
+}
+
+pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+    matches!(
+        error.sqlite_error_code(),
+        Some(DatabaseBusy | DatabaseLocked)
+    )
+}
+
+/// Checkpoints the WAL as far as readers allow, and returns whether all of it is in the database.
+/// Returns `true` if another connection checkpoints at the moment.
+pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "PRAGMA main.wal_checkpoint(PASSIVE)";
+    let moved = connection.query_row(sql, [], |row| {
+        let (busy, pages, moved): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(busy || moved >= pages)
+    });
+    moved.or_else(|error| if_busy(error, true))
+}
+
+/// Checkpoints the WAL and truncates it, and returns whether it could: readers may stay for longer
+/// than the busy timeout.
+pub(crate) fn truncate_wal(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "PRAGMA main.wal_checkpoint(TRUNCATE)";
+    let cut = connection.query_row(sql, [], |row| Ok(!row.get::<_, bool>(0)?));
+    cut.or_else(|error| if_busy(error, false))
+}
+
+fn if_busy(error: rusqlite::Error, then: bool) -> rusqlite::Result<bool> {
+    match is_busy(&error) {
+        true => Ok(then),
+        false => Err(error),
+    }
+}
+
+/// Returns the bytes of a database's WAL by its directory entry; the file is not opened.
+pub(crate) fn wal_bytes(database: &Path) -> Result<u64, IoError> {
+    let mut path = database.as_os_str().to_owned();
+    path.push("-wal");
+    let path = PathBuf::from(path);
+    match std::fs::symlink_metadata(&path) {
+        Ok(meta) => Ok(meta.len()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(IoError::new(path, "looked at", error)),
+    }
+}

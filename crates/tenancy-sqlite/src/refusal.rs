@@ -1,0 +1,108 @@
+//! The rules by which SQL of a tenant is refused.
+
+use std::fmt;
+
+/// Which rule refused a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Rule {
+    /// ATTACH and DETACH; VACUUM attaches, too.
+    Attach,
+    /// A PRAGMA that is not on the list, or whose value may only be read.
+    Pragma,
+    /// A function that reaches out of the database: it loads code, or writes the log of
+    /// the process.
+    Function,
+    /// A function whose time or memory grows with the square of its arguments, where no
+    /// deadline is looked at: `json_patch`, `jsonb_patch`, and `highlight`, `snippet`, `offsets` and
+    /// `matchinfo` of full-text search. [`Hardening::Trusted`](crate::Hardening::Trusted) allows them.
+    Cost,
+    /// A virtual table of a kind that is not on the list.
+    VirtualTable,
+    /// A table of this library.
+    Reserved,
+    /// Transaction control inside a migration.
+    Transaction,
+    /// A commit while the log is longer than [`max_wal_bytes`], and somebody who reads an
+    /// older state keeps it from being moved into the database.
+    ///
+    /// [`max_wal_bytes`]: crate::SqliteStorageBuilder::max_wal_bytes
+    Log,
+    /// A commit into a file that is no longer the tenant's, as a copy was restored.
+    Superseded,
+    /// The deadline passed while a statement was prepared, or while it ran.
+    Deadline,
+    /// A value or row longer than [`max_value_bytes`], or a statement of more than 1 MiB.
+    ///
+    /// [`max_value_bytes`]: crate::SqliteStorageBuilder::max_value_bytes
+    Length,
+    /// A statement whose program has more steps than [`max_statement_steps`].
+    ///
+    /// [`max_statement_steps`]: crate::SqliteStorageBuilder::max_statement_steps
+    Steps,
+    /// Something SQLite asks about in a way that this library does not know.
+    Unknown,
+}
+
+impl Rule {
+    const fn why(self) -> &'static str {
+        match self {
+            Self::Attach => {
+                "a tenant's connection sees one file (VACUUM works by attaching, too); maintenance has its own"
+            }
+            Self::Pragma => {
+                "it is not on the list of harmless pragmas; set it in the driver's options"
+            }
+            Self::Function => "it reaches out of the database; register functions in `on_connect`",
+            Self::Cost => {
+                "its cost has no bound and no deadline ends it; compute it in the application, or trust the SQL (`Hardening::Trusted`)"
+            }
+            Self::VirtualTable => "only fts3, fts4, fts5, fts5vocab and rtree are allowed",
+            Self::Reserved => "names that begin with _tenancy_ belong to the library",
+            Self::Transaction => "a migration already runs in a transaction",
+            Self::Log => {
+                "the log is longer than `max_wal_bytes`, and who reads an older state keeps it from being moved; end transactions that stay open, then try again"
+            }
+            Self::Superseded => {
+                "a copy was restored, and the tenant has another file by now; resolve it again"
+            }
+            Self::Deadline => "its deadline has passed; give it more time or ask for less",
+            Self::Length => {
+                "a value, a row or the statement is too long; raise `max_value_bytes`, store it in parts, or bind it as a parameter"
+            }
+            Self::Steps => {
+                "its program is too long, or memory is used up (SQLite says the same of both); join fewer views and expressions, write fewer values, or raise `max_statement_steps`"
+            }
+            Self::Unknown => {
+                "SQLite gave no name for it; an ATTACH with a parameter looks like this"
+            }
+        }
+    }
+}
+
+/// A statement that was refused, as [`SqliteConnection::refusal`] tells it.
+///
+/// [`SqliteConnection::refusal`]: crate::SqliteConnection::refusal
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// By which rule.
+    pub rule: Rule,
+    /// What was refused, for example `PRAGMA hard_heap_limit`.
+    pub what: Box<str>,
+}
+
+impl Refusal {
+    pub(crate) fn new(rule: Rule, what: impl Into<Box<str>>) -> Self {
+        Self {
+            rule,
+            what: what.into(),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is refused: {}", self.what, self.rule.why())
+    }
+}

@@ -1,0 +1,99 @@
+//! An open storage root with its options and its template.
+
+use std::time::Duration;
+
+use once_cell::sync::OnceCell;
+
+use crate::disk::root::{Lock, Root};
+use crate::disk::steps::Steps;
+use crate::error::{FileError, IoError};
+use crate::guard::Hardening;
+use crate::guard::limits::Limits;
+use crate::guard::quota::Quota;
+use crate::raw::OnConnect;
+use crate::schema::migrate::Migrations;
+use crate::schema::seeds::Seeds;
+use crate::schema::template::Template;
+
+/// When a commit is on the disk. New files, migrations' steps before they are recorded
+/// and the catalog are always waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Before it returns: `synchronous = FULL`, one sync of the log a commit.
+    #[default]
+    Full,
+    /// At the next checkpoint: `synchronous = NORMAL`, no sync a commit. A power cut, and
+    /// nothing less, may lose the last commits; nothing is torn.
+    Normal,
+}
+
+/// What to do with a tenant whose schema is older than the migrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Behind {
+    /// Refuse to open it: somebody migrates all tenants.
+    #[default]
+    Refuse,
+    /// Migrate it when it is opened.
+    Migrate,
+    /// Open it as it is: for a tool with which a person looks at a tenant's rows, and mends
+    /// those over which a migration fails. See [`SqliteConnection::schema`].
+    Open,
+}
+
+/// What the driver and its managers share.
+pub(crate) struct Shared {
+    pub(crate) root: Root,
+    pub(crate) migrations: Migrations,
+    pub(crate) seeds: Seeds,
+    pub(crate) busy_timeout: Duration,
+    pub(crate) hardening: Hardening,
+    pub(crate) limits: Limits,
+    pub(crate) behind: Behind,
+    pub(crate) trash_retention: Duration,
+    pub(crate) snapshot_retention: Duration,
+    pub(crate) on_connect: Option<Box<OnConnect>>,
+    pub(crate) quota: Quota,
+    pub(crate) max_wal_bytes: u64,
+    pub(crate) durability: Durability,
+    pub(crate) page_size: u32,
+    /// What new files are like.
+    pub(crate) fingerprint: Box<str>,
+    pub(crate) template: OnceCell<Template>,
+    pub(crate) steps: Steps,
+    pub(crate) lock: Lock,
+}
+
+impl Shared {
+    /// One batch, so that an open pays for one. The cache is small because there are
+    /// hundreds of connections: 256 KiB holds the hot pages of a small database. A log
+    /// that a stuck reader made long is cut back to 4 MiB, which is about what it has
+    /// between two checkpoints.
+    pub(crate) fn pragmas(&self) -> &'static str {
+        match self.durability {
+            Durability::Full => {
+                "PRAGMA cache_size = -256; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; \
+                 PRAGMA journal_size_limit = 4194304"
+            }
+            Durability::Normal => {
+                "PRAGMA cache_size = -256; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; \
+                 PRAGMA journal_size_limit = 4194304"
+            }
+        }
+    }
+
+    /// The template, built at its first use.
+    pub(crate) fn template(&self) -> Result<&Template, FileError> {
+        let build = || {
+            let on_connect = self.on_connect.as_deref();
+            Template::build(&self.migrations, self.page_size, on_connect, self.limits)
+        };
+        Ok(self.template.get_or_try_init(build)?)
+    }
+
+    /// Reaches a named step, at which tests stop the process or let the call fail.
+    pub(crate) fn step(&self, name: &'static str) -> Result<(), IoError> {
+        self.steps.reach(self.root.path(), name)
+    }
+}
