@@ -354,7 +354,7 @@ fn shuttle_a_raised_epoch_strands_no_waiter() {
         threads.push(world.spawn(|world| {
             world
                 .pools
-                .mark(tenant("a", 2).id(), tenant("a", 2).epoch())
+                .raise_epoch(tenant("a", 2).id(), tenant("a", 2).epoch())
         }));
         all(threads);
         world.check_idle();
