@@ -100,7 +100,7 @@ fn list(criterion: &mut Criterion) {
         b.iter(|| {
             let found = bed
                 .fleet
-                .validate(&ValidateOptions::new(), &mut |_| {})
+                .validate(&ValidateOptions::new(), |_| {})
                 .expect("an answer");
             assert!(found.is_sound(), "{:?}", found.findings.first());
             assert_eq!(

@@ -142,7 +142,7 @@ fn check(root: &Path, acks: &Path) -> Outcome<()> {
     let by = Actor::new("power cut");
     fleet.recover(&by)?;
     let options = ValidateOptions::new().depth(Depth::Full);
-    let validation = fleet.validate(&options, &mut |_| {})?;
+    let validation = fleet.validate(&options, |_| {})?;
     let tenancy = tenancy(storage)?;
     let mut faults = Vec::new();
     for finding in &validation.findings {

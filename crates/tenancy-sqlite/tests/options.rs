@@ -243,7 +243,7 @@ fn jobs_out_of_bounds_and_unknown_ids_stop_a_run_before_it_begins() {
             assert_eq!(error.to_string(), text);
         }
         let wrong = ValidateOptions::new().jobs(jobs);
-        let error = fleet.validate(&wrong, &mut |_| {}).unwrap_err();
+        let error = fleet.validate(&wrong, |_| {}).unwrap_err();
         assert!(matches!(error, RepairError::Jobs(_)), "{error:?}");
         assert_eq!(error.to_string(), text);
     }

@@ -61,7 +61,7 @@ fn connect(fleet: &SqliteFleet, tenant: &Tenant) -> tenancy_sqlite::SqliteConnec
 
 fn validated(fleet: &SqliteFleet) -> Validation {
     let options = ValidateOptions::new().depth(Depth::Stamps);
-    fleet.validate(&options, &mut |_| {}).unwrap()
+    fleet.validate(&options, |_| {}).unwrap()
 }
 
 fn codes(validation: &Validation) -> Vec<&'static str> {
@@ -118,7 +118,7 @@ fn work(root: &Path) {
     chown(&stray, Some(USER), Some(USER)).unwrap();
     let found = validated(&fleet);
     assert_eq!(codes(&found), ["stray"], "{:?}", found.findings);
-    fleet.fix(&found, &by());
+    fleet.fix(&found, &by(), |_| {});
     assert_all_given(root, "runs, copies, quarantine");
 }
 
@@ -193,7 +193,7 @@ fn owners_and_modes_that_differ_are_found_and_mended() {
                 "{finding}"
             );
         }
-        for fixed in fleet.fix(&found, &by()) {
+        for fixed in fleet.fix(&found, &by(), |_| {}) {
             assert_eq!(fixed.result.unwrap(), Repair::Given, "{}", path.display());
         }
         let meta = fs::symlink_metadata(path).unwrap();
@@ -216,7 +216,7 @@ fn a_file_with_a_second_name_is_not_given_away() {
     fs::hard_link(&other, &lock).unwrap();
     let found = validated(&fleet);
     assert_eq!(codes(&found), ["owner", "mode"]);
-    for fixed in fleet.fix(&found, &by()) {
+    for fixed in fleet.fix(&found, &by(), |_| {}) {
         assert!(fixed.result.is_err(), "{fixed:?}");
     }
     assert_eq!(fs::metadata(&other).unwrap().uid(), 0);

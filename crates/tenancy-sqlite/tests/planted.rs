@@ -227,7 +227,7 @@ fn a_tenant_stays_manageable_whatever_its_sql_planted() {
 
         let fleet = bed.fleet(three());
         let validation = fleet
-            .validate(&ValidateOptions::new().depth(Depth::Stamps), &mut |_| {})
+            .validate(&ValidateOptions::new().depth(Depth::Stamps), |_| {})
             .unwrap();
         let named = validation
             .findings

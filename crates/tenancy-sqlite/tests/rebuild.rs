@@ -7,6 +7,7 @@ use std::time::Duration;
 use tenancy_core::{
     Actor, CatalogWriter, NewTenant, Provisioner, Tenant, TenantChange, TenantRef, TenantStatus,
 };
+use tenancy_fleet::Progress;
 use tenancy_sqlite::{Depth, RebuildError, SqliteFleet, ValidateOptions};
 
 use crate::util::{at, files_below, make_dir, notes, quick_dir};
@@ -96,7 +97,10 @@ fn tenants_come_back_with_their_epochs_and_rows_and_let_nobody_in() {
     drop(fleet);
     forget_catalog(root);
 
-    let rebuilt = SqliteFleet::rebuild_catalog(root, &by()).unwrap();
+    let mut reached = Progress::default();
+    let rebuilt = SqliteFleet::rebuild_catalog(root, &by(), |at| reached = at).unwrap();
+    // Two of the six files name no tenant of their own place.
+    assert_eq!((reached.done, reached.failed, reached.total), (6, 2, 6));
     assert_eq!(texts(&rebuilt.tenants), ["acme@1", "beta@2"]);
     assert_eq!(texts(&rebuilt.retired), ["retired@1"]);
     assert_eq!(rebuilt.quarantined.len(), 1);
@@ -120,7 +124,7 @@ fn tenants_come_back_with_their_epochs_and_rows_and_let_nobody_in() {
     }
     fleet.catalog().check_events().unwrap().unwrap();
     let options = ValidateOptions::new().depth(Depth::Full);
-    let found = fleet.validate(&options, &mut |_| {}).unwrap();
+    let found = fleet.validate(&options, |_| {}).unwrap();
     let codes: Vec<_> = found.findings.iter().map(|f| f.code()).collect();
     assert_eq!(
         codes,
@@ -175,7 +179,7 @@ fn an_older_stamp_gets_its_place_at_the_next_open_that_can_write() {
     assert_eq!(read(&fleet, &acme), "of acme");
     assert_eq!(stamp_of(&path), new, "as if it had been made so");
     let options = ValidateOptions::new().depth(Depth::Full);
-    let found = fleet.validate(&options, &mut |_| {}).unwrap();
+    let found = fleet.validate(&options, |_| {}).unwrap();
     assert!(found.is_sound(), "{:?}", found.findings);
 }
 
@@ -198,7 +202,7 @@ fn a_copy_under_another_name_is_no_rival_of_the_live_file() {
     drop(fleet);
     forget_catalog(root);
 
-    let rebuilt = SqliteFleet::rebuild_catalog(root, &by()).unwrap();
+    let rebuilt = SqliteFleet::rebuild_catalog(root, &by(), |_| {}).unwrap();
     assert_eq!(texts(&rebuilt.tenants), ["acme@1"]);
     let silent: Vec<_> = rebuilt.silent.iter().map(|p| p.file_name()).collect();
     assert_eq!(silent, [copy.file_name(), Some(trashed.as_ref())]);
@@ -249,7 +253,7 @@ fn of_two_files_of_one_incarnation_the_one_in_use_wins_then_the_last_written() {
     let copy = fs::File::options().write(true).open(copy).unwrap();
     copy.set_modified(earlier).unwrap();
     forget_catalog(root);
-    let rebuilt = SqliteFleet::rebuild_catalog(root, &by()).unwrap();
+    let rebuilt = SqliteFleet::rebuild_catalog(root, &by(), |_| {}).unwrap();
     assert_eq!(texts(&rebuilt.tenants), ["acme@1"]);
     assert_eq!(rebuilt.quarantined.len(), 2);
     let fleet = open(root);
@@ -263,10 +267,10 @@ fn a_damaged_catalog_goes_to_quarantine_and_a_sound_one_is_refused() {
     let root = dir.path();
     let fleet = open(root);
     made(&fleet, "acme", "of acme");
-    let refused = SqliteFleet::rebuild_catalog(root, &by()).unwrap_err();
+    let refused = SqliteFleet::rebuild_catalog(root, &by(), |_| {}).unwrap_err();
     assert!(matches!(refused, RebuildError::InUse { .. }), "{refused}");
     drop(fleet);
-    let refused = SqliteFleet::rebuild_catalog(root, &by()).unwrap_err();
+    let refused = SqliteFleet::rebuild_catalog(root, &by(), |_| {}).unwrap_err();
     let sound = matches!(refused, RebuildError::CatalogIsSound { tenants: 1, .. });
     assert!(sound, "{refused}");
 
@@ -279,7 +283,7 @@ fn a_damaged_catalog_goes_to_quarantine_and_a_sound_one_is_refused() {
         .enumerate()
     {
         fs::write(&catalog, &bytes).unwrap();
-        let rebuilt = SqliteFleet::rebuild_catalog(root, &by());
+        let rebuilt = SqliteFleet::rebuild_catalog(root, &by(), |_| {});
         let rebuilt = rebuilt.unwrap_or_else(|error| panic!("{at}: {error}"));
         assert_eq!(texts(&rebuilt.tenants), ["acme@1"], "{at}");
         let kept = rebuilt.damaged_catalog.expect("it was damaged");
@@ -301,12 +305,12 @@ fn a_rebuild_that_was_cut_off_is_repeated() {
     forget_catalog(root);
     // The rows are one transaction: before it there is an empty catalog at most.
     std::fs::write(root.join("catalog.db"), "").unwrap();
-    let rebuilt = SqliteFleet::rebuild_catalog(root, &by()).unwrap();
+    let rebuilt = SqliteFleet::rebuild_catalog(root, &by(), |_| {}).unwrap();
     assert_eq!(texts(&rebuilt.tenants), ["acme@1"]);
     let empty = quick_dir();
-    let error = SqliteFleet::rebuild_catalog(empty.path(), &by()).unwrap_err();
+    let error = SqliteFleet::rebuild_catalog(empty.path(), &by(), |_| {}).unwrap_err();
     assert!(error.to_string().contains("is no storage root"), "{error}");
     drop(at(empty.path()).open().unwrap());
-    let rebuilt = SqliteFleet::rebuild_catalog(empty.path(), &by()).unwrap();
+    let rebuilt = SqliteFleet::rebuild_catalog(empty.path(), &by(), |_| {}).unwrap();
     assert!(rebuilt.tenants.is_empty() && rebuilt.quarantined.is_empty());
 }

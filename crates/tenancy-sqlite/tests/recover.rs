@@ -70,7 +70,7 @@ fn check(root: &Path, case: &str) {
     let names = |dir: &str| files_below(&root.join(dir)).len();
     assert_eq!((names("trash"), names("tenants")), (3, 1), "{case}");
     let options = ValidateOptions::new().depth(Depth::Full);
-    let found = fleet.validate(&options, &mut |_| {}).unwrap();
+    let found = fleet.validate(&options, |_| {}).unwrap();
     let codes: Vec<_> = found.findings.iter().map(|f| f.code()).collect();
     assert_eq!(codes, ["gone"], "{case}: {:?}", found.findings);
     for tenant in fleet.catalog().page(None, 9).unwrap() {

@@ -190,7 +190,7 @@ fn a_copy_becomes_the_file_of_the_next_incarnation() {
         assert_eq!(in_trash(&bed), 2, "the old files");
         assert!(files_below(&bed.root.dir.path().join("staging")).is_empty());
         // Nothing of it looks like a mistake.
-        let validation = fleet.validate(&ValidateOptions::new(), &mut |_| {});
+        let validation = fleet.validate(&ValidateOptions::new(), |_| {});
         let findings = validation.unwrap().findings;
         assert!(findings.is_empty(), "{findings:?}");
         // The catalog knows the schema without looking.

@@ -54,7 +54,7 @@ impl Shop {
 
     pub fn validate(&self) -> Validation {
         let options = ValidateOptions::new().depth(Depth::Full);
-        self.fleet.validate(&options, &mut |_| {}).unwrap()
+        self.fleet.validate(&options, |_| {}).unwrap()
     }
 
     /// What is noted of a file, read without the library.
@@ -418,7 +418,7 @@ fn a_catalog_that_is_made_anew_says_which_files_nobody_used() {
     for name in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
         let _ = std::fs::remove_file(dir.path().join(name));
     }
-    let rebuilt = SqliteFleet::rebuild_catalog(dir.path(), &by()).unwrap();
+    let rebuilt = SqliteFleet::rebuild_catalog(dir.path(), &by(), |_| {}).unwrap();
     let ids: Vec<_> = rebuilt.tenants.iter().map(|t| t.id.as_str()).collect();
     assert_eq!(ids, ["acme"]);
     assert_eq!(rebuilt.silent.len(), 2, "{:?}", rebuilt.silent);

@@ -113,7 +113,7 @@ fn timed<R>(what: &str, act: impl FnOnce() -> R) -> R {
 /// The words of the finding about a path.
 fn finding(bed: &Bed, path: &Path) -> String {
     let options = ValidateOptions::new().depth(Depth::Stamps);
-    let validation = bed.fleet(first_step()).validate(&options, &mut |_| {});
+    let validation = bed.fleet(first_step()).validate(&options, |_| {});
     let findings = validation.unwrap().findings;
     let found = findings.iter().find(|f| f.path.as_deref() == Some(path));
     match &found.unwrap_or_else(|| panic!("{findings:?}")).problem {

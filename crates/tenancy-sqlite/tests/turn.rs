@@ -179,11 +179,9 @@ fn no_write_that_was_acknowledged_after_the_turn_is_in_the_old_file() {
     let count: i64 = now.query_row(sql, [], |row| row.get(0)).unwrap();
     assert_eq!(count as usize, rows.into_inner() + theirs);
     drop((now, pools));
-    let validation = fleet
-        .validate(&ValidateOptions::new(), &mut |_| {})
-        .unwrap();
-    fleet.fix(&validation, &by());
-    let validation = fleet.validate(&ValidateOptions::new(), &mut |_| {});
+    let validation = fleet.validate(&ValidateOptions::new(), |_| {}).unwrap();
+    fleet.fix(&validation, &by(), |_| {});
+    let validation = fleet.validate(&ValidateOptions::new(), |_| {});
     assert!(validation.as_ref().unwrap().is_sound(), "{validation:?}");
 }
 
@@ -222,18 +220,14 @@ fn the_old_file_stays_closed_and_in_place_for_whoever_still_has_it() {
         "{error}"
     );
 
-    let look = || {
-        fleet
-            .validate(&ValidateOptions::new(), &mut |_| {})
-            .unwrap()
-    };
+    let look = || fleet.validate(&ValidateOptions::new(), |_| {}).unwrap();
     let codes = |found: &tenancy_sqlite::Validation| {
         let codes = found.findings.iter().map(|finding| finding.code());
         codes.collect::<Vec<_>>()
     };
     let found = look();
     assert_eq!(codes(&found), ["superseded"]);
-    let fixed = fleet.fix(&found, &by()).pop().unwrap().result;
+    let fixed = fleet.fix(&found, &by(), |_| {}).pop().unwrap().result;
     let in_use = matches!(fixed, Err(RepairError::File(FileError::InUse { .. })));
     assert!(in_use, "{fixed:?}");
     assert!(bed.root.path(&old).exists());
@@ -247,7 +241,7 @@ fn the_old_file_stays_closed_and_in_place_for_whoever_still_has_it() {
         .execute(write, [])
         .unwrap();
     drop(held);
-    let fixed = fleet.fix(&look(), &by()).pop().unwrap().result;
+    let fixed = fleet.fix(&look(), &by(), |_| {}).pop().unwrap().result;
     assert!(matches!(fixed, Ok(Repair::Retired)), "{fixed:?}");
     assert!(look().is_sound() && !bed.root.path(&old).exists());
 }

@@ -117,7 +117,7 @@ fn assert_whole(storage: &SqliteStorage) {
         "from the stock, never opened"
     );
     let options = ValidateOptions::new().depth(Depth::Full);
-    let validation = storage.fleet().validate(&options, &mut |_| {}).unwrap();
+    let validation = storage.fleet().validate(&options, |_| {}).unwrap();
     assert!(validation.is_sound(), "{:?}", validation.findings);
     assert_eq!(validation.stock + validation.other_stock, 1);
 }
@@ -226,7 +226,8 @@ fn an_older_root_is_not_made_anew_and_its_lost_catalog_is_refused() {
         let lost = matches!(opened, Err(StorageError::LostCatalog { .. }));
         assert!(lost, "{lose}: {opened:?}");
         assert_eq!(marker(dir.path()), None, "{lose}: nothing was changed");
-        let rebuilt = SqliteFleet::rebuild_catalog(dir.path(), &Actor::new("test")).unwrap();
+        let rebuilt =
+            SqliteFleet::rebuild_catalog(dir.path(), &Actor::new("test"), |_| {}).unwrap();
         let ids: Vec<_> = rebuilt
             .tenants
             .iter()

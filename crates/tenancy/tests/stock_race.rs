@@ -196,7 +196,7 @@ fn mend(fleet: &SqliteFleet, clock: Clock, until: Instant) -> usize {
     let mut rounds = 0;
     while Instant::now() < until {
         let depth = [Depth::Names, Depth::Stamps][rounds % 2];
-        let validation = fleet.validate(&ValidateOptions::new().depth(depth), &mut |_| {});
+        let validation = fleet.validate(&ValidateOptions::new().depth(depth), |_| {});
         let validation = validation.expect("the root can be read");
         let expected = |code| match code {
             "half_retired" | "gone" | "behind" => true,
@@ -207,12 +207,12 @@ fn mend(fleet: &SqliteFleet, clock: Clock, until: Instant) -> usize {
         let odd = |finding: &&tenancy::sqlite::Finding| !expected(finding.code());
         let odd: Vec<_> = validation.findings.iter().filter(odd).collect();
         assert!(odd.is_empty(), "{odd:?}");
-        for fixed in fleet.fix(&validation, &by) {
+        for fixed in fleet.fix(&validation, &by, |_| {}) {
             let away = matches!(fixed.result, Ok(Repair::Quarantined(_)));
             assert!(!away || clock == Clock::Jumps, "{fixed:?}");
         }
         fleet.recover(&by).expect("the catalog can be asked");
-        let rebuilt = SqliteFleet::rebuild_catalog(fleet.driver().root(), &by);
+        let rebuilt = SqliteFleet::rebuild_catalog(fleet.driver().root(), &by, |_| {});
         assert!(matches!(rebuilt, Err(RebuildError::InUse { .. })));
         rounds += 1;
     }
@@ -263,7 +263,7 @@ fn check(root: &Path, clock: Clock, said: &str) -> usize {
         }
     }
     let options = ValidateOptions::new().depth(Depth::Full);
-    let validation = fleet.validate(&options, &mut |_| {}).expect("a look");
+    let validation = fleet.validate(&options, |_| {}).expect("a look");
     let odd =
         |finding: &&tenancy::sqlite::Finding| clock == Clock::Steady || finding.code() != "orphan";
     let odd: Vec<_> = validation.findings.iter().filter(odd).collect();

@@ -121,19 +121,28 @@ fn run(
     run: impl FnOnce(&mut dyn FnMut(Progress)) -> Result<FleetReport, FleetError>,
 ) -> Result<(), Failure> {
     interrupt::watch()?;
-    let bar = out.bar(0, what);
-    let done = run(&mut |at| {
-        bar.set_length(at.total);
-        bar.set_position(at.done);
-    });
-    bar.finish_and_clear();
-    let report = done.map_err(Failure::from)?;
+    let report = with_bar(what, out, run)?;
     let why = &["tenant", "why"][..];
     out.summary(
         &Report::from(&report),
         &[("failed", why), ("left_out", why)],
     )?;
     verdict(&report)
+}
+
+/// Runs an operation with a progress bar.
+fn with_bar<T>(
+    what: &'static str,
+    out: Output,
+    run: impl FnOnce(&mut dyn FnMut(Progress)) -> T,
+) -> T {
+    let bar = out.bar(0, what);
+    let done = run(&mut |at| {
+        bar.set_length(at.total);
+        bar.set_position(at.done);
+    });
+    bar.finish_and_clear();
+    done
 }
 
 /// Returns a failure that counts the tenants that failed, if any, and says what to do.

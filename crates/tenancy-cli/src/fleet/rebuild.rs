@@ -4,6 +4,7 @@ use serde::Serialize;
 use tenancy::catalog::TenantRef;
 use tenancy::sqlite::{RebuildError, Rebuilt, SqliteFleet};
 
+use super::with_bar;
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::interrupt;
@@ -48,13 +49,13 @@ impl From<&Rebuilt> for Report {
 pub fn run(global: &Global, out: Output) -> Result<(), Failure> {
     let config = project::config(global)?;
     interrupt::ends_with("stopped; rebuild it again, what is done is kept".to_owned())?;
-    let rebuilt =
-        SqliteFleet::rebuild_catalog(&config.storage.root, &project::actor()).map_err(|error| {
-            match error {
-                RebuildError::Storage(error) => tenancy::Error::from(error).into(),
-                error => Failure::Refused(error.into()),
-            }
-        })?;
+    let rebuilt = with_bar("rebuilding", out, |progress| {
+        SqliteFleet::rebuild_catalog(&config.storage.root, &project::actor(), progress)
+    });
+    let rebuilt = rebuilt.map_err(|error| match error {
+        RebuildError::Storage(error) => tenancy::Error::from(error).into(),
+        error => Failure::Refused(error.into()),
+    })?;
     let texts: [(&str, &[&str]); 4] = [
         ("tenants", &[]),
         ("retired", &[]),

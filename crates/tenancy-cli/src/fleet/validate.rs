@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tenancy::sqlite::{Finding, Fixed, Repair, ValidateOptions, Validation};
 
-use super::rebuild;
+use super::{rebuild, with_bar};
 use crate::args::{Depth, Global, Validate};
 use crate::failure::{Failure, OneLine};
 use crate::interrupt;
@@ -105,15 +105,14 @@ pub fn run(args: &Validate, global: &Global, out: Output) -> Result<(), Failure>
         false => "nothing was changed",
     };
     interrupt::ends_with(format!("stopped; {meanwhile}"))?;
-    let bar = out.bar(0, "validating");
-    let validation = fleet.validate(&options, &mut |at| {
-        bar.set_length(at.total);
-        bar.set_position(at.done);
+    let validation = with_bar("validating", out, |progress| {
+        fleet.validate(&options, progress)
     });
-    bar.finish_and_clear();
     let validation = validation.map_err(|error| Failure::Refused(error.into()))?;
     let fixes = match args.fix {
-        true => fleet.fix(&validation, &project::actor()),
+        true => with_bar("fixing", out, |progress| {
+            fleet.fix(&validation, &project::actor(), progress)
+        }),
         false => Vec::new(),
     };
     let report = Report::new(&validation, &fixes);

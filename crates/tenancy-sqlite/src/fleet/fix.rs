@@ -6,6 +6,7 @@ use std::time::Duration;
 use tenancy_core::{
     Actor, CatalogWriter, Tenant, TenantChange, TenantId, TenantStatus, WriteError,
 };
+use tenancy_fleet::Progress;
 
 use super::SqliteFleet;
 use super::findings::{Finding, Problem, Validation};
@@ -49,14 +50,19 @@ fn main_of(sidecar: &Path) -> PathBuf {
 }
 
 impl SqliteFleet {
-    /// Mends what can be mended without a person's decision, and says what was done:
-    /// files that are nobody's go to quarantine, and half-done retirements are completed.
-    /// Nothing is deleted. Each finding is looked at again first. What is not
-    /// [fixable](Problem::is_fixable) is left out.
+    /// Repairs the [fixable](Problem::is_fixable) findings of a validation, those that need no
+    /// decision of a person, and reports the progress after each: files of no tenant go to
+    /// quarantine, and unfinished retirements are completed. Nothing is deleted. Each finding is
+    /// verified again first.
     ///
     /// # Errors
-    /// Each finding has its own; the others are mended all the same.
-    pub fn fix(&self, validation: &Validation, by: &Actor) -> Vec<Fixed> {
+    /// Each finding has its own result; a failed one does not stop the others.
+    pub fn fix(
+        &self,
+        validation: &Validation,
+        by: &Actor,
+        mut progress: impl FnMut(Progress),
+    ) -> Vec<Fixed> {
         let fixable = |finding: &&Finding| finding.problem.is_fixable();
         let findings: Vec<_> = validation.findings.iter().filter(fixable).collect();
         if findings.is_empty() {
@@ -67,9 +73,19 @@ impl SqliteFleet {
             Ok(_) => self.fix_one(finding, by),
             Err(why) => Err(why.to_repair_error()),
         };
-        let fixed = findings.into_iter().map(|finding| Fixed {
-            finding: finding.clone(),
-            result: fix(finding),
+        let mut at = Progress {
+            total: findings.len() as u64,
+            ..Progress::default()
+        };
+        let fixed = findings.into_iter().map(|finding| {
+            let result = fix(finding);
+            at.done += 1;
+            at.failed += u64::from(result.is_err());
+            progress(at);
+            Fixed {
+                finding: finding.clone(),
+                result,
+            }
         });
         fixed.collect()
     }

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use tenancy_core::{
     Actor, Epoch, Maintenance, Placement, Tenant, TenantId, TenantRef, TenantStatus,
 };
-use tenancy_fleet::Jobs;
+use tenancy_fleet::{Jobs, Progress};
 
 use super::SqliteFleet;
 use super::survey::{shards, survey, survey_trash};
@@ -86,50 +86,57 @@ impl Found {
 }
 
 impl SqliteFleet {
-    /// Makes a new catalog from what the files below `root` say of themselves, when
-    /// `catalog.db` is lost or damaged. No other process may use the root, and this one
-    /// must not have a driver for it. A damaged catalog goes to quarantine first; a sound
+    /// Makes a new catalog from the stamps of the files below `root`, when `catalog.db` is lost or
+    /// damaged, and reports the progress of reading them. No other process may use the root, and
+    /// this one must not have a driver for it. A damaged catalog goes to quarantine first; a sound
     /// one that has tenants is refused, and so is an unknown format.
     ///
-    /// A file knows its tenant's id, epoch and schema version, and whether it is in use.
-    /// **The rest is lost**: domains and further labels, attributes, the audit trail,
-    /// the epochs of tenants that were destroyed, and who was suspended. So every tenant
-    /// comes back in maintenance, and nobody is let in before somebody has looked
-    /// at it.
+    /// A file has its tenant's id, epoch and schema version, and whether it is in use. **The rest
+    /// is lost**: domains and further labels, attributes, the audit trail, the epochs of tenants
+    /// that were destroyed, and suspensions. So every tenant comes back in maintenance, until an
+    /// operator has looked at it.
     ///
-    /// Of several files that say they are one tenant's the highest epoch wins, and the
-    /// others go to quarantine. The rows are written in one transaction: a call
-    /// that was cut off is repeated.
+    /// Of several files of one tenant the highest epoch wins, and the others go to quarantine. The
+    /// rows are written in one transaction: a call that was interrupted is repeated.
     ///
     /// ```
     /// use tenancy_core::Actor;
     /// use tenancy_sqlite::{SqliteFleet, SqliteStorage};
     /// # let root = tempfile::tempdir()?;
     /// # drop(SqliteStorage::create(root.path())?);
-    /// let rebuilt = SqliteFleet::rebuild_catalog(root.path(), &Actor::new("ada"))?;
+    /// let rebuilt = SqliteFleet::rebuild_catalog(root.path(), &Actor::new("ada"), |_| {})?;
     /// println!("{} tenants; bring each up again", rebuilt.tenants.len());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
-    /// When the root is in use, has a sound catalog, or cannot be read.
-    pub fn rebuild_catalog(root: impl AsRef<Path>, by: &Actor) -> Result<Rebuilt, RebuildError> {
+    /// Returns an error if the root is in use, has a sound catalog, or cannot be read.
+    pub fn rebuild_catalog(
+        root: impl AsRef<Path>,
+        by: &Actor,
+        mut progress: impl FnMut(Progress),
+    ) -> Result<Rebuilt, RebuildError> {
         let path = root.as_ref();
-        let rebuild = |root: &Root, lock: &RootLock| rebuild(root, lock, by);
+        let rebuild = |root: &Root, lock: &RootLock| rebuild(root, lock, by, &mut progress);
         // On any file system, as nobody else is there.
         let (_, rebuilt) = Root::open(path, FileSystems::Any, &|_| Ok(()), refuse_empty, rebuild)?;
         Ok(rebuilt)
     }
 }
 
-fn rebuild(root: &Root, lock: &RootLock, by: &Actor) -> Result<Rebuilt, RebuildError> {
+fn rebuild(
+    root: &Root,
+    lock: &RootLock,
+    by: &Actor,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Rebuilt, RebuildError> {
     let alone = root.lock_alone()?;
     let _alone = alone.ok_or_else(|| RebuildError::InUse {
         root: root.path().to_owned(),
     })?;
     let damaged_catalog = clear_the_way(root)?;
     root.recover_staging()?;
-    let (found, silent) = look_at_all(root)?;
+    let (found, silent) = look_at_all(root, progress)?;
     let (winners, losers) = choose(found);
     let catalog = SqliteCatalog::open_or_make(root, lock)?;
     let rows = winners.iter().map(|found| (found.tenant(), found.schema));
@@ -186,8 +193,11 @@ fn clear_the_way(root: &Root) -> Result<Option<PathBuf>, RebuildError> {
     }
 }
 
-/// Every file that says whose it is, and those that do not.
-fn look_at_all(root: &Root) -> Result<(Vec<Found>, Vec<PathBuf>), RepairError> {
+/// Reads every file: returns those that name a tenant, and the paths of the others.
+fn look_at_all(
+    root: &Root,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Vec<Found>, Vec<PathBuf>), RepairError> {
     let (mut files, mut found) = (Vec::new(), Vec::new());
     let all = shards(root)?;
     let unexpected = all.unexpected.into_iter().map(|(path, _)| path);
@@ -228,6 +238,10 @@ fn look_at_all(root: &Root) -> Result<(Vec<Found>, Vec<PathBuf>), RepairError> {
                 .ok()?,
         })
     };
+    let mut done = Progress {
+        total: files.len() as u64,
+        ..Progress::default()
+    };
     Jobs::new(JOBS)?.run(
         &files,
         || true,
@@ -236,9 +250,14 @@ fn look_at_all(root: &Root) -> Result<(Vec<Found>, Vec<PathBuf>), RepairError> {
             for (at, result) in results {
                 match result {
                     Some(one) => found.push(one),
-                    None => silent.push(files[at].0.clone()),
+                    None => {
+                        done.failed += 1;
+                        silent.push(files[at].0.clone());
+                    }
                 }
+                done.done += 1;
             }
+            progress(done);
             Ok::<(), RepairError>(())
         },
     )?;

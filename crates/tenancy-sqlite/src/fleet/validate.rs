@@ -19,16 +19,16 @@ use crate::disk::trash::Trashed;
 use crate::error::{IoError, RepairError};
 
 impl SqliteFleet {
-    /// Compares the catalog with the files, and tells `progress` now and then. It
-    /// changes nothing, and others may go on meanwhile: what does not fit at first is
-    /// looked at again before it is reported.
+    /// Compares the catalog with the files, and reports the progress now and then. It changes
+    /// nothing, and other operations may proceed meanwhile: a finding is verified again before
+    /// it is reported.
     ///
     /// ```
     /// use tenancy_sqlite::{Depth, SqliteStorage, ValidateOptions};
     /// # let root = tempfile::tempdir()?;
     /// let fleet = SqliteStorage::create(root.path())?.fleet();
     /// let options = ValidateOptions::new().depth(Depth::Quick);
-    /// let validation = fleet.validate(&options, &mut |_| {})?;
+    /// let validation = fleet.validate(&options, |_| {})?;
     /// for finding in &validation.findings {
     ///     println!("{}: {finding}", finding.code());
     /// }
@@ -37,17 +37,17 @@ impl SqliteFleet {
     /// ```
     ///
     /// # Errors
-    /// When an option is out of bounds, or the catalog or a directory cannot be read. What is wrong with a file is a
-    /// finding.
+    /// Returns an error if an option is out of bounds, or the catalog or a directory cannot be
+    /// read. A fault of a file is a finding.
     pub fn validate(
         &self,
         options: &ValidateOptions<'_>,
-        progress: &mut dyn FnMut(Progress),
+        mut progress: impl FnMut(Progress),
     ) -> Result<Validation, RepairError> {
         Jobs::new(options.jobs)?;
         // Before the files: what is made meanwhile has a row that is found later.
         let rows = self.catalog().all()?;
-        let mut comparison = Comparison::new(self, &rows, options, progress)?;
+        let mut comparison = Comparison::new(self, &rows, options, &mut progress)?;
         comparison.stock()?;
         comparison.files()?;
         comparison.trash()?;

@@ -11,6 +11,7 @@ use tenancy_core::{
     Actor, CatalogWriter, MemoryCatalog, Name, NewTenant, Proof, Provisioner, Resolver, Rule,
     SchemaTarget, Tenant, TenantChange, TenantStatus,
 };
+use tenancy_fleet::Progress;
 use tenancy_sqlite::{
     Check, Depth, Fixed, Migration, Migrations, Repair, SqliteDriver, SqliteFleet, ValidateOptions,
     Validation,
@@ -100,7 +101,7 @@ impl World {
 
     fn validate(&self, depth: Depth) -> Validation {
         let options = ValidateOptions::new().depth(depth);
-        self.fleet.validate(&options, &mut |_| {}).unwrap()
+        self.fleet.validate(&options, |_| {}).unwrap()
     }
 
     fn trash(&self) -> PathBuf {
@@ -194,7 +195,8 @@ fn what_is_no_file_is_named_once_and_told_by_a_rebuild() {
             for suffix in ["", "-wal", "-shm"] {
                 let _ = fs::remove_file(dir.path().join(format!("catalog.db{suffix}")));
             }
-            let rebuilt = SqliteFleet::rebuild_catalog(dir.path(), &Actor::new("test")).unwrap();
+            let rebuilt =
+                SqliteFleet::rebuild_catalog(dir.path(), &Actor::new("test"), |_| {}).unwrap();
             assert!(rebuilt.silent.contains(&root), "{case}: {rebuilt:?}");
         }
     }
@@ -318,7 +320,10 @@ fn what_does_not_fit_is_found_and_mended() {
             let shallow = world.validate(Depth::Names);
             assert!(shallow.is_sound(), "{case} is seen without opening a file");
         }
-        let fixed = world.fleet.fix(&found, &world.by);
+        let mut reached = Progress::default();
+        let fixed = world.fleet.fix(&found, &world.by, |at| reached = at);
+        let all = fixed.len() as u64;
+        assert_eq!((reached.done, reached.total), (all, all), "{case}");
         let words: Vec<_> = fixed.iter().map(word).collect();
         let expected: &[&str] = if mended.is_empty() { &[] } else { &[mended] };
         assert_eq!(words, expected, "{case}");
@@ -333,7 +338,7 @@ fn what_does_not_fit_is_found_and_mended() {
         let now = databases(&files_below(world.driver().root()));
         assert_eq!(now, databases(&files), "{case}: files were lost or made");
         // Mending again does nothing.
-        for fixed in world.fleet.fix(&found, &world.by) {
+        for fixed in world.fleet.fix(&found, &world.by, |_| {}) {
             let word = word(&fixed);
             let harmless = ["nothing", "revived", "retired"].contains(&word);
             assert!(harmless, "{case}: {word}");
@@ -387,7 +392,7 @@ fn files_past_their_retention_are_a_warning_and_no_fault() {
     assert_eq!(warned(0), ("expired", Some(acme.to_ref())));
     assert_eq!(warned(1), ("expired", Some(next.to_ref())));
     let files = files_below(world.driver().root());
-    assert!(world.fleet.fix(&found, &world.by).is_empty());
+    assert!(world.fleet.fix(&found, &world.by, |_| {}).is_empty());
     assert_eq!(files_below(world.driver().root()), files);
 }
 
@@ -397,7 +402,7 @@ fn an_orphan_keeps_the_rows_of_its_log_in_quarantine() {
         let world = World::new();
         orphan(&world);
         let found = world.validate(depth);
-        let fixed = world.fleet.fix(&found, &world.by);
+        let fixed = world.fleet.fix(&found, &world.by, |_| {});
         let Ok(Repair::Quarantined(to)) = &fixed[0].result else {
             panic!("{fixed:?}")
         };
@@ -420,11 +425,11 @@ fn a_sidecar_that_a_crash_left_behind_follows_its_database() {
     let wal = wal_of(&main);
     let kept = fs::read(&wal).unwrap();
     fs::remove_file(&wal).unwrap();
-    world.fleet.fix(&found, &world.by);
+    world.fleet.fix(&found, &world.by, |_| {});
     fs::write(&wal, kept).unwrap();
     let found = world.validate(Depth::Names);
     assert_eq!(codes(&found), ["sidecar"]);
-    let fixed = world.fleet.fix(&found, &world.by);
+    let fixed = world.fleet.fix(&found, &world.by, |_| {});
     let Ok(Repair::Quarantined(to)) = &fixed[0].result else {
         panic!("{fixed:?}")
     };
@@ -477,7 +482,7 @@ fn names_that_route_to_nobody_or_to_others_are_found() {
         .build()
         .unwrap();
     let options = ValidateOptions::new().resolver(&resolver);
-    let found = world.fleet.validate(&options, &mut |_| {}).unwrap();
+    let found = world.fleet.validate(&options, |_| {}).unwrap();
     let texts: Vec<_> = found.findings.iter().map(ToString::to_string).collect();
     assert_eq!(
         texts,
@@ -487,7 +492,7 @@ fn names_that_route_to_nobody_or_to_others_are_found() {
             "tenant www@1: domain app.test is central and routes to nobody; unbind it",
         ]
     );
-    assert!(world.fleet.fix(&found, &world.by).is_empty());
+    assert!(world.fleet.fix(&found, &world.by, |_| {}).is_empty());
 }
 
 #[test]
@@ -546,7 +551,7 @@ fn progress_goes_to_its_end() {
         let options = ValidateOptions::new().depth(depth).jobs(3);
         let found = world
             .fleet
-            .validate(&options, &mut |at| told.push((at.done, at.total)));
+            .validate(&options, |at| told.push((at.done, at.total)));
         assert!(found.unwrap().is_sound());
         assert!(told.is_sorted() && told.len() > 100, "{told:?}");
         assert_eq!(told.last(), Some(&(total, total)));
@@ -591,6 +596,6 @@ fn migrations_of_another_program_are_told_apart() {
     ]);
     let fleet = fleet(world.dir.path(), other.unwrap());
     let options = ValidateOptions::new().depth(Depth::Stamps);
-    let found = fleet.validate(&options, &mut |_| {}).unwrap();
+    let found = fleet.validate(&options, |_| {}).unwrap();
     assert_eq!(codes(&found), ["diverged", "diverged"]);
 }

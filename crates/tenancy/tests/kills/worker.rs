@@ -147,7 +147,7 @@ impl Worker {
     /// be when it is opened.
     fn validate(&self) {
         let options = ValidateOptions::new().depth(Depth::Stamps);
-        let validation = self.fleet.validate(&options, &mut |_| {});
+        let validation = self.fleet.validate(&options, |_| {});
         let findings = validation.expect("the root can be read").findings;
         let odd = |finding: &&Finding| finding.code() != "behind";
         let odd: Vec<_> = findings.iter().filter(odd).collect();
