@@ -12,7 +12,22 @@ use crate::id::{Epoch, TenantId, Version};
 use crate::resolver::{Reason, ResolveError};
 use crate::tenant::Tenant;
 
-/// A notification. Later versions add events, so match with a last `_` arm.
+/// A notification of a resolver, a scope, a pool or a driver.
+///
+/// Later versions add events, so match with a last `_` arm.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tenancy_core::{Event, Tenant, observe};
+/// # let acme = Tenant::builder("acme".parse()?).build()?;
+/// # let beta = Tenant::builder("beta".parse()?).build()?;
+/// let _observing = observe(Arc::new(|event: &Event<'_>| match event {
+///     Event::Switched { from, to } => println!("crossed from {} to {}", from.id(), to.id()),
+///     _ => {}
+/// }));
+/// acme.run(|| beta.switch_to(|| ()))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -176,7 +191,7 @@ pub enum Event<'a> {
         /// The table, and how it refers to the library's.
         what: &'a str,
     },
-    /// As many connections are open as the bound allows, and all of them are checked out.
+    /// The bound on open connections is reached, and all of them are checked out.
     BoundReached {
         /// The bound on open connections.
         max: usize,
@@ -193,6 +208,8 @@ pub enum Event<'a> {
 /// use tenancy_core::{Event, Observer, observe};
 /// let _observing = observe(Arc::new(|event: &Event<'_>| println!("{event:?}")));
 /// ```
+#[doc(alias = "hook")]
+#[doc(alias = "listener")]
 pub trait Observer: Send + Sync + 'static {
     /// Receives an event. The library holds none of its locks during the call.
     fn observe(&self, event: &Event<'_>);

@@ -81,8 +81,8 @@ pub(crate) fn check_label(bytes: &[u8]) -> Result<(), BadLabel> {
     let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
         return Err(BadLabel::Empty);
     };
-    let odd = |b: &u8| !matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-');
-    if let Some(at) = bytes.iter().take(TenantId::MAX_LEN + 1).position(odd) {
+    let refused = |b: &u8| !matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    if let Some(at) = bytes.iter().take(TenantId::MAX_LEN + 1).position(refused) {
         return Err(BadLabel::Byte(at));
     }
     if bytes.len() > TenantId::MAX_LEN {

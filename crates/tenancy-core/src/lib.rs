@@ -1,15 +1,21 @@
-//! Which tenant is this request for, and is this code running for it?
+//! The framework-free core of multi-tenancy: which tenant is a request for, and is this code running
+//! for it?
 //!
-//! The framework-free core of multi-tenancy: a [`Resolver`] that finds the tenant of
-//! a request by its host, path or headers, a [`Classifier`] that says what a path is
-//! and who may serve it, and a [`Scope`] in which a tenant is current. No I/O, no
-//! runtime, no unsafe code, no types of a web framework.
+//! - A [`Resolver`] finds the tenant of a request by its host, path or headers.
+//! - A [`Classifier`] decides what a path is, and whether a tenant or the central application serves
+//!   it.
+//! - A [`Scope`] makes a tenant current, for a stretch of code or an attached future.
+//!
+//! It does no I/O, needs no runtime, has no unsafe code, and names no type of a web framework.
 //!
 //! ```
 //! use std::sync::Arc;
-//! use tenancy_core::*;
+//! use tenancy_core::{
+//!     Actor, CatalogWriter, MemoryCatalog, Method, Name, NewTenant, Proof, Reason, RequestHead,
+//!     Resolution, Resolver, Rule, RuleKind, Tenant,
+//! };
 //!
-//! // The catalog lists the tenants; embedders bring theirs as a `Catalog`.
+//! // The catalog lists the tenants. Embedders implement `Catalog` for theirs.
 //! let catalog = Arc::new(MemoryCatalog::new());
 //! catalog.insert(NewTenant::new("acme".parse()?), &Actor::new("docs"))?;
 //! let shop = Name::Domain("shop.example".parse()?);
@@ -21,13 +27,12 @@
 //!     .central_domain("app.test")
 //!     .build()?;
 //!
-//! // One request: whose is it, and which path does the application see?
+//! // Which tenant is this request for, and which path does the application see?
 //! let head = RequestHead::new(Method::Get, "/orders//9?page=2").host("shop.example:443");
 //! let resolved = resolver.resolve(&head)?;
 //! assert_eq!((resolved.rule, &*resolved.path), (Some(RuleKind::Domain), "/orders/9"));
 //!
-//! // Run its handler for that tenant: a future in `tenant.attach(…)`, this in a scope. Nobody
-//! // is current outside.
+//! // Its handler runs in a scope of the tenant: a future in `tenant.attach(…)`, other code so:
 //! if let Resolution::Tenant(tenant) = resolved.resolution {
 //!     let scope = tenant.enter()?;
 //!     assert_eq!(Tenant::current(), Some(tenant));
@@ -35,11 +40,20 @@
 //! }
 //! assert_eq!(Tenant::current(), None);
 //!
-//! // A host that nobody owns is refused, never served by the central application.
+//! // A host without a tenant is refused, never served by the central application.
 //! let stranger = RequestHead::new(Method::Get, "/").host("evil.example");
 //! assert_eq!(resolver.resolve(&stranger).unwrap_err().reason(), Reason::NoTenant);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Features
+//!
+//! - `idn` (default): domains in Unicode, and checks of A-labels. Without it domains are ASCII, and
+//!   26 dependencies are not needed.
+//! - `serde`: serialization of ids, domains, statuses and the other names and words.
+//! - `tracing`: `TracingObserver`, which writes events to `tracing`.
+
+#![deny(missing_docs, unnameable_types, clippy::missing_errors_doc)]
 
 mod catalog;
 mod classify;

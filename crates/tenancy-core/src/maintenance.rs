@@ -1,11 +1,12 @@
-//! [`Maintenance`]: a tenant that is down for a while, and the secret that lets testers in.
+//! [`Maintenance`] of a tenant, and the [`Secret`] by which testers bypass it.
 
 use std::fmt;
 use std::time::Duration;
 
 use hmac_sha256::Hash;
 
-/// What visitors of a tenant in maintenance are told, and who is let in all the same.
+/// The maintenance of a tenant: the answer to its visitors, and the secret by which testers bypass
+/// it.
 ///
 /// ```
 /// use tenancy_core::{Maintenance, Secret};
@@ -18,17 +19,18 @@ use hmac_sha256::Hash;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Maintenance {
-    /// When to try again (HTTP `Retry-After`).
+    /// The time after which visitors try again (HTTP `Retry-After`).
     pub retry_after: Option<Duration>,
-    /// A sentence for the page.
+    /// A sentence for visitors.
     pub message: Option<Box<str>>,
-    /// Requests that bring this secret are let in by the adapter; see [`admits`](Self::admits).
+    /// The secret that a request brings to be served nevertheless; see
+    /// [`admits`](Self::admits).
     pub secret: Option<Secret>,
 }
 
 impl Maintenance {
-    /// Whether requests that bring this word are let in. Takes the same time for every wrong
-    /// word of one length. The empty word is never let in.
+    /// Returns whether a request that brings this word is served. Takes the same time for every
+    /// wrong word of one length. The empty word is always refused.
     pub fn admits(&self, word: &[u8]) -> bool {
         self.secret.as_ref().is_some_and(|secret| secret.is(word))
     }
@@ -59,14 +61,14 @@ impl Secret {
     fn is(&self, word: &[u8]) -> bool {
         let own = Self::new(word).0;
         let differing = own.iter().zip(&self.0).fold(0, |d, (a, b)| d | (a ^ b));
-        // An unset secret that was hashed all the same opens no door.
+        // The hash of an unset secret admits no request.
         !word.is_empty() && std::hint::black_box(differing) == 0
     }
 }
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not even the hash is shown: it can be tried against.
+        // The hash is not shown, as words can be compared with it.
         f.write_str("Secret(…)")
     }
 }

@@ -12,7 +12,9 @@ use crate::tenant::{Placement, Tenant};
 ///
 /// ```
 /// use std::{collections::BTreeSet, sync::Mutex};
-/// use tenancy_core::*;
+/// use tenancy_core::{
+///     Migrated, Placement, ProvisionError, Provisioned, Provisioner, SchemaTarget, Tenant, TenantId,
+/// };
 ///
 /// /// "Databases" that are names in a set, always at schema 1.
 /// #[derive(Default)]

@@ -1,4 +1,4 @@
-//! [`RequestHead`]: what an adapter fills in.
+//! [`RequestHead`]: the input of the resolver.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,14 +6,14 @@ use std::net::IpAddr;
 use crate::classify::Method;
 use crate::path::Target;
 
-/// Tells every value of the header of this (lower-case) name, one call a value.
+/// A function that calls its argument with every value of the header of a lower-case name.
 pub type Headers<'h> = dyn Fn(&str, &mut dyn FnMut(&[u8])) + 'h;
 
-/// The head of a request, borrowed from the web framework as it arrived: bytes,
-/// nothing trimmed or decoded.
+/// The head of a request, borrowed from the web framework in the bytes that arrived, neither
+/// trimmed nor decoded.
 ///
-/// `'p` is how long the target lives, which the answer borrows its path from; `'h` is
-/// how long everything else does, which the answer does not borrow.
+/// The answer borrows its path from the target, which lives for `'p`. It borrows nothing of the
+/// rest, which lives for `'h`.
 ///
 /// ```
 /// use tenancy_core::{Method, RequestHead};
@@ -46,8 +46,8 @@ pub(crate) enum Hosts<'h> {
 }
 
 impl<'p, 'h> RequestHead<'p, 'h> {
-    /// A request of this method for this path with its query. Text is quicker than
-    /// bytes: hand on what you have.
+    /// Makes the head of a request with this method and target, a path with its query. Text is
+    /// faster than bytes.
     pub fn new(method: Method, target: impl Into<Target<'p>>) -> Self {
         Self {
             method,
@@ -59,13 +59,13 @@ impl<'p, 'h> RequestHead<'p, 'h> {
         }
     }
 
-    /// The value of the one Host header.
+    /// Sets the value of the one Host header.
     pub fn host(mut self, host: &'h (impl AsRef<[u8]> + ?Sized)) -> Self {
         self.hosts = Hosts::One(host.as_ref());
         self
     }
 
-    /// All values of Host headers: an adapter that can see several passes them all.
+    /// Sets all values of Host headers. A request with several is refused.
     ///
     /// ```
     /// # use tenancy_core::{Method, RequestHead};
@@ -87,7 +87,7 @@ impl<'p, 'h> RequestHead<'p, 'h> {
         self
     }
 
-    /// HTTP/2's `:authority`, or the authority of an absolute-form target, of which the rest
+    /// Sets HTTP/2's `:authority`, or the authority of an absolute-form target, of which the rest
     /// is the target: `GET http://h?x=1` has the authority `h` and the target `?x=1`, which
     /// stands for `/?x=1`.
     pub fn authority(mut self, authority: &'h (impl AsRef<[u8]> + ?Sized)) -> Self {
@@ -95,41 +95,41 @@ impl<'p, 'h> RequestHead<'p, 'h> {
         self
     }
 
-    /// The address that the request came from, for trusted proxies.
+    /// Sets the address that the request came from, for trusted proxies.
     pub fn peer(mut self, peer: IpAddr) -> Self {
         self.peer = Some(peer);
         self
     }
 
-    /// The other headers; asked only when a rule needs one.
+    /// Sets the other headers. The function is called only if a rule needs a header.
     pub fn headers(mut self, headers: &'h Headers<'h>) -> Self {
         self.headers = Some(headers);
         self
     }
 
-    /// The method.
+    /// Returns the method.
     pub fn method(&self) -> Method {
         self.method
     }
 
-    /// The path with its query, as it arrived.
+    /// Returns the path with its query, as it arrived.
     pub fn target(&self) -> &'p [u8] {
         self.target.as_bytes()
     }
 
-    /// The address that the request came from, if the adapter told it.
+    /// Returns the address that the request came from, if the adapter set it.
     pub fn peer_address(&self) -> Option<IpAddr> {
         self.peer
     }
 
-    /// Tells every value of the header of this (lower-case) name.
+    /// Calls `each` with every value of the header of this lower-case name.
     pub fn each_header(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         if let Some(headers) = self.headers {
             headers(name, each);
         }
     }
 
-    /// The target, with the path `/` where a request with an authority has an empty one
+    /// Returns the target, with the path `/` if a request with an authority has an empty one
     /// (RFC 9110 §4.2.3).
     pub(crate) fn rooted_target(&self) -> Target<'p> {
         match self.target.as_bytes().first() {
@@ -138,7 +138,7 @@ impl<'p, 'h> RequestHead<'p, 'h> {
         }
     }
 
-    /// What follows the first `?`.
+    /// Returns the part after the first `?`.
     pub(crate) fn query(&self) -> Option<&'p [u8]> {
         let target = self.target.as_bytes();
         let at = target.iter().position(|b| *b == b'?')?;

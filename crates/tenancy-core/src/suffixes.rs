@@ -1,4 +1,4 @@
-//! [`PublicSuffixes`]: names under which strangers register names.
+//! [`PublicSuffixes`]: the domains under which anyone may register names.
 
 use std::collections::HashSet;
 use std::str::FromStr;
@@ -6,12 +6,12 @@ use std::str::FromStr;
 use crate::domain::Domain;
 use crate::text::quote;
 
-/// The public suffix list (<https://publicsuffix.org>), as the embedder brings it:
-/// who owned one of its names would get the hosts of strangers.
+/// The public suffix list (<https://publicsuffix.org>), which the embedder supplies. A tenant with
+/// one of its names would get the hosts of strangers.
 ///
-/// Of the list its explicit rules count, with wildcards (`*.ck`) and exceptions
-/// (`!www.ck`); that every other name of one label is a suffix does not, so that
-/// `localhost` may be bound. Rules in Unicode are kept as A-labels.
+/// Its explicit rules hold, with wildcards (`*.ck`) and exceptions (`!www.ck`). The implicit rule
+/// that every other label is a suffix does not, so that `localhost` may be bound. Rules in Unicode
+/// are kept as A-labels.
 ///
 /// ```
 /// use tenancy_core::{Domain, PublicSuffixes};
@@ -24,15 +24,15 @@ use crate::text::quote;
 /// ```
 #[derive(Debug, Clone)]
 pub struct PublicSuffixes {
-    /// As in the list, `*.` and `!` included.
+    /// The rules of the list, with `*.` and `!`.
     rules: HashSet<Box<str>>,
 }
 
 impl PublicSuffixes {
-    /// May this domain belong to one tenant?
+    /// Checks that a domain may belong to one tenant.
     ///
     /// # Errors
-    /// When it is a public suffix.
+    /// Returns an error if the domain is a public suffix.
     pub fn check(&self, domain: &Domain) -> Result<(), IsPublicSuffix> {
         let name = domain.as_str();
         if self.rules.contains(&*format!("!{name}")) {
@@ -84,7 +84,7 @@ impl FromStr for PublicSuffixes {
     }
 }
 
-/// The rule with its labels as A-labels.
+/// Returns the rule with its labels as A-labels.
 fn rule(text: &str) -> Option<Box<str>> {
     let (mark, name) = ["*.", "!"]
         .into_iter()
@@ -94,7 +94,7 @@ fn rule(text: &str) -> Option<Box<str>> {
     Some(format!("{mark}{}", name.as_str()).into())
 }
 
-/// A domain that strangers register names under.
+/// A domain under which anyone may register names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "domain {domain} is a public suffix by the rule {rule}; bind a name below it that the tenant owns"
@@ -108,15 +108,15 @@ pub struct IsPublicSuffix {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidSuffixList {
-    /// A line is no rule: then the text may be another file, and checking by the
-    /// rest of it would let suffixes through.
+    /// A line is no rule. The text may be another file, and its other lines would let suffixes
+    /// through.
     #[error(
         "public suffix list has {text} on line {line}, which is no rule; use the text of public_suffix_list.dat as it is published"
     )]
     Line {
         /// The line, from 1.
         line: usize,
-        /// What stands there, quoted.
+        /// The text of the line, quoted.
         text: Box<str>,
     },
     /// A rule is in Unicode, and the feature `idn` is off. Without that rule, some suffixes
@@ -130,7 +130,7 @@ pub enum InvalidSuffixList {
         /// The rule, quoted.
         text: Box<str>,
     },
-    /// There is no rule, and so nothing would ever be refused.
+    /// There is no rule, so that no suffix would be refused.
     #[error(
         "public suffix list has no rules; use the text of public_suffix_list.dat as it is published"
     )]

@@ -1,5 +1,5 @@
-//! The one place that names the locks and atomics of the resolver's memory, so that a
-//! model checker can take them over (`--cfg shuttle`).
+//! The locks and atomics of the resolver's memory, which a model checker replaces
+//! (`--cfg shuttle`).
 
 #[cfg(not(shuttle))]
 pub(crate) use real::*;
@@ -52,7 +52,7 @@ mod model {
         }
     }
 
-    /// As [`Mutex`].
+    /// `shuttle`'s lock without its poison.
     #[derive(Default)]
     pub(crate) struct RwLock<T>(shuttle::sync::RwLock<T>);
 

@@ -23,6 +23,9 @@ use crate::maintenance::Maintenance;
 /// assert_eq!(acme.scoped_key("cart:7"), "acme@1:cart:7");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[doc(alias = "account")]
+#[doc(alias = "customer")]
+#[doc(alias = "organization")]
 #[derive(Clone)]
 pub struct Tenant(Arc<Record>);
 
@@ -272,7 +275,7 @@ impl Attributes {
     Attributes::MAX_BYTES
 )]
 pub struct TooManyAttributes {
-    /// The tenant.
+    /// The id of the tenant.
     pub tenant: TenantId,
     /// The number of attributes.
     pub count: usize,
@@ -305,7 +308,7 @@ pub enum TenantStatus {
 }
 
 impl TenantStatus {
-    /// All statuses.
+    /// The list of all statuses.
     pub const ALL: [Self; 4] = [
         Self::Provisioning,
         Self::Active,
@@ -348,6 +351,7 @@ pub struct UnknownStatus {
 }
 
 /// The location of a tenant's data, for its driver.
+#[doc(alias = "shard")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Placement {

@@ -1,12 +1,12 @@
-//! Text from outside, made fit for an error message.
+//! Text of clients and operators in error messages.
 
 use std::fmt;
 
-/// At most this many characters of a text from outside stand in an error: enough
-/// to recognise it, too little to flood a log.
+/// The bound on characters of a foreign text in an error: enough to recognise the text, and too
+/// few to flood a log file.
 const MAX_QUOTED: usize = 80;
 
-/// `text` in quotes, escaped and cut after [`MAX_QUOTED`] characters.
+/// Returns `text` in quotes, escaped and cut after [`MAX_QUOTED`] characters.
 pub(crate) fn quote(text: &str) -> Box<str> {
     let mut out = String::from("\"");
     let mut chars = text.chars();
@@ -20,19 +20,19 @@ pub(crate) fn quote(text: &str) -> Box<str> {
     out.into()
 }
 
-/// The first 30 bytes of a text from outside, kept in place: an error that quotes
-/// it needs no memory of its own.
+/// The first 30 bytes of a client's text, kept in place, so that an error with it allocates
+/// nothing.
 ///
-/// Displays quoted and escaped, with `…` where it was cut.
+/// It displays quoted and escaped, with `…` at the cut.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Excerpt {
     bytes: [u8; Self::MAX],
-    /// Of the whole text, as far as that fits.
+    /// The length of the whole text, as far as that fits.
     len: u8,
 }
 
 impl Excerpt {
-    /// How many bytes are kept.
+    /// The number of bytes that are kept.
     pub const MAX: usize = 30;
 
     pub(crate) fn new(text: &[u8]) -> Self {

@@ -2,8 +2,8 @@
 
 use crate::event::{Event, Observer};
 
-/// Writes every [`Event`] to `tracing`, with the target `tenancy`: what keeps a
-/// tenant from being served as a warning, what is routine as `debug`.
+/// An observer that writes every [`Event`] to `tracing` with the target `tenancy`: faults that
+/// affect a tenant as warnings, switches as `info`, all others as `debug`.
 ///
 /// ```
 /// use std::sync::Arc;

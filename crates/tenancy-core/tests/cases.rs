@@ -161,8 +161,8 @@ fn request(row: &Value) -> Checked {
 /// What the row calls the fault, and what the resolver's error has to say of it.
 const FAULTS: [(&str, &str); 12] = [
     ("a prefix with ; can match nothing", "has a ';'"),
-    ("the header may not be host", "has a meaning of its own"),
-    ("the header may not be cookie", "has a meaning of its own"),
+    ("the header may not be host", "has another meaning"),
+    ("the header may not be cookie", "has another meaning"),
     ("a template has an empty label", "has an empty label"),
     ("`*` cannot stand in a template like this", "wildcard"),
     ("`?` cannot stand in a template like this", "wildcard"),

@@ -33,11 +33,11 @@ const CONTRADICTIONS: [(Say, &str); 19] = [
     ),
     (
         |b| b.rule(Rule::origin()),
-        "rule origin is read on central domains and there is none; add one, or leave the rule out",
+        "rule origin is read on central domains and there is none; add one, or remove the rule",
     ),
     (
         |b| b.rule(Rule::header("x-tenant")),
-        "rule header is read on central domains and there is none; add one, or leave the rule out",
+        "rule header is read on central domains and there is none; add one, or remove the rule",
     ),
     (
         |b| b.rule(Rule::domain()).central_domain("https://app.test"),
@@ -334,7 +334,7 @@ fn a_cause_stays_in_the_source() {
     };
     assert_eq!(
         unavailable.to_string(),
-        "the catalog cannot be asked and what is known is too old; try again"
+        "the catalog cannot be read and the last answers are too old; try again"
     );
     let mut causes = Vec::new();
     for error in [&provision as &(dyn Error + 'static), &unavailable] {

@@ -17,7 +17,9 @@ pub struct Versioned<T> {
 /// A stretch of the change feed.
 ///
 /// ```
-/// use tenancy_core::*;
+/// use tenancy_core::{
+///     Actor, Catalog, CatalogWriter, Change, MemoryCatalog, NewTenant, Resolver, Rule,
+/// };
 /// let catalog = std::sync::Arc::new(MemoryCatalog::new());
 /// let resolver = Resolver::builder(catalog.clone()).rule(Rule::domain()).build()?;
 /// resolver.sync()?;

@@ -31,6 +31,8 @@ pub use name::{Name, TenantKey};
 ///     }
 /// }
 /// ```
+#[doc(alias = "directory")]
+#[doc(alias = "registry")]
 pub trait Catalog: Send + Sync + 'static {
     /// Returns the owner of a name, or `None` if it has none, with the version of the catalog.
     ///
@@ -62,6 +64,7 @@ pub trait Catalog: Send + Sync + 'static {
 /// assert_eq!(acme.status(), TenantStatus::Suspended);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[doc(alias = "landlord")]
 pub trait CatalogWriter: Catalog {
     /// Records the [id of the storage](crate::Provisioner::storage_id) that holds the
     /// tenants' data at the first call, and refuses every other id afterwards: each of two
@@ -228,7 +231,7 @@ impl Actor {
 pub struct NewTenant {
     /// The permanent name.
     pub id: TenantId,
-    /// The status. Defaults to active.
+    /// The stage of its life. Defaults to active.
     pub status: TenantStatus,
     /// The location of its data.
     pub placement: Placement,
@@ -335,7 +338,9 @@ impl TenantChange {
 /// The right by which a name is bound.
 ///
 /// ```
-/// use tenancy_core::*;
+/// use tenancy_core::{
+///     Actor, Catalog, CatalogWriter, Challenge, Domain, MemoryCatalog, Name, NewTenant, Proof, TenantKey,
+/// };
 /// let (catalog, by) = (MemoryCatalog::new(), Actor::new("docs"));
 /// let acme = catalog.insert(NewTenant::new("acme".parse()?), &by)?;
 /// let domain: Domain = "shop.example".parse()?;
@@ -366,7 +371,7 @@ pub const CLAIM_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Binding {
-    /// The name.
+    /// The bound name.
     pub name: Name,
     /// The challenge of a claim, or `None` if the name routes.
     pub pending: Option<Challenge>,

@@ -270,7 +270,7 @@ pub enum InvalidRule {
     Parameter {
         /// The prefix, quoted.
         prefix: Box<str>,
-        /// The character.
+        /// The refused character.
         byte: char,
     },
     /// A rule for `/` would skip every path without another rule.

@@ -16,7 +16,7 @@ pub(super) struct Edge {
     pub parent: u32,
     /// The node below, 0 when no edge starts there.
     pub node: u32,
-    /// Where the segment starts in `long`, if it has more than 16 bytes.
+    /// The place of the segment in `long`, if it has more than 16 bytes.
     pub long: u32,
     /// The length of the segment; a path has at most 8,192 bytes.
     pub len: u16,

@@ -8,7 +8,7 @@ use super::words::{Classified, PathClass, RouteMode};
 /// segment, so that the cost of a look-up depends on the path alone.
 #[derive(Debug, Clone)]
 pub(super) struct Trie {
-    /// Open-addressed. An empty place has head 0 and no parent. Invariant: the length is a power
+    /// The open-addressed table. An empty place has head 0 and no parent. Invariant: the length is a power
     /// of two, and at least three quarters are empty, so that probing ends soon.
     edges: Box<[Edge]>,
     /// Leaves as many bits of a hash as number the places.

@@ -49,7 +49,7 @@ pub enum PathClass {
 }
 
 impl PathClass {
-    /// All classes.
+    /// The list of all classes.
     // `Page` stays last, so that a class that is missing here does not compile.
     pub const ALL: [Self; Self::Page as usize + 1] =
         [Self::Asset, Self::Api, Self::Debug, Self::Auth, Self::Page];
@@ -102,7 +102,7 @@ pub enum RouteMode {
 }
 
 impl RouteMode {
-    /// All modes.
+    /// The list of all modes.
     // `Universal` stays last, so that a mode that is missing here does not compile.
     pub const ALL: [Self; Self::Universal as usize + 1] =
         [Self::Skip, Self::Tenant, Self::Central, Self::Universal];

@@ -110,8 +110,8 @@ fn broken_rule(text: &str) -> Cow<'static, str> {
                 Some(format!("has a label of {len} bytes, {max} is the most"))
             }
             Err(BadLabel::Byte(at)) => {
-                let odd = label[at..].chars().next().filter(char::is_ascii);
-                odd.map(|c| format!("has {c:?}, which no host name has"))
+                let refused = label[at..].chars().next().filter(char::is_ascii);
+                refused.map(|c| format!("has {c:?}, which no host name has"))
             }
             Ok(()) if to_ascii(label).is_none() => {
                 Some(format!("has {label:?}, which stands for no Unicode label"))

@@ -1,4 +1,4 @@
-//! [`Bounded`]: a map that never holds more than it may.
+//! [`Bounded`]: a map with a bound on its entries.
 
 use std::hash::BuildHasher;
 use std::sync::atomic::Ordering;
@@ -10,10 +10,10 @@ use super::Probe;
 use crate::key::{Key, Kind};
 use crate::sync::{AtomicBool, RwLock};
 
-/// Shards of a large map; a small one has fewer, so that none is without room.
+/// The shards of a large map. A small one has fewer, so that each has room for an entry.
 const MAX_SHARDS: usize = 64;
 
-/// A [`Probe`] that is kept.
+/// An owned [`Probe`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Kept {
     Short(Key),
@@ -46,9 +46,8 @@ impl Kept {
     }
 }
 
-/// A map of at most `max` names. Where there is no room the clock algorithm picks
-/// who leaves: the first entry round the clock that was not read since the hand
-/// last passed it.
+/// A map of at most `max` names. The clock algorithm chooses the entry to evict: the next one that
+/// was not read since the hand passed it last.
 pub(crate) struct Bounded<V> {
     /// Seeded, as tenants choose names.
     hasher: RandomState,
@@ -57,7 +56,7 @@ pub(crate) struct Bounded<V> {
 }
 
 struct Shard<V> {
-    /// Indices into `entries`, by the hash of their names.
+    /// Indices of `entries`, by the hash of the names.
     table: HashTable<usize>,
     /// Invariant: never longer than `max_per_shard`.
     entries: Vec<Entry<V>>,
@@ -108,8 +107,8 @@ impl<V: Clone> Bounded<V> {
         Some(entry.value.clone())
     }
 
-    /// Keeps a value if `still` says so. Both closures run while the name's shard is
-    /// locked, `evicted` with what has to leave.
+    /// Puts a value if `still` returns true. Both closures run while the shard of the name is
+    /// locked, `evicted` with the entry that is evicted.
     pub(crate) fn put_if(
         &self,
         name: Probe<'_>,
@@ -124,17 +123,17 @@ impl<V: Clone> Bounded<V> {
         }
         let gone = shard.take(hash, name);
         let full = shard.entries.len() >= self.max_per_shard;
-        let victim = full.then(|| shard.evict());
-        if let Some((name, value)) = &victim {
+        let evicted_entry = full.then(|| shard.evict());
+        if let Some((name, value)) = &evicted_entry {
             evicted(name, value);
         }
         shard.push(hash, name.into(), value);
         drop(shard);
         // The old values are dropped outside the lock.
-        drop((gone, victim));
+        drop((gone, evicted_entry));
     }
 
-    /// `removed` runs while the name's shard is locked.
+    /// Removes a name. `removed` runs while its shard is locked.
     pub(crate) fn del(&self, name: Probe<'_>, removed: impl FnOnce(&Kept, &V)) {
         let hash = self.hash(name);
         let mut shard = self.shard(hash).write();

@@ -1,7 +1,7 @@
-//! A bounded part of a catalog that is too large for a full copy, or has no feed.
+//! A bounded cache of a catalog that is too large for a replica, or has no feed.
 //!
-//! Tenants and "nobody" have places of their own, so that a flood of unknown names
-//! can never push a tenant out. One load a name at a time.
+//! Names with and without a tenant are kept apart, so that a flood of unknown names never evicts a
+//! tenant. Each name is loaded by one caller at a time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,55 +15,56 @@ use crate::sync::{AtomicU64, Mutex, Signal};
 use crate::tenant::Tenant;
 
 pub(crate) struct Cache {
-    /// Each answer with the moment before it was read.
+    /// Tenants, and the time just before each was read.
     tenants: Bounded<(Tenant, u64)>,
     nobody: Bounded<u64>,
-    /// Which names of a tenant are kept, at least. Locked last.
+    /// The names by which each tenant is cached, and perhaps more. Locked last.
     names: Mutex<HashMap<TenantId, Vec<Kept>>>,
-    flights: Mutex<HashMap<Kept, Arc<Flight>>>,
-    /// Everything up to this version was applied: older answers are not kept.
+    loads: Mutex<HashMap<Kept, Arc<SharedLoad>>>,
+    /// The version up to which every change was applied. Older answers are not cached.
     applied: AtomicU64,
-    /// Raised when everything is forgotten: what was asked before is not kept.
+    /// A counter that rises when everything is removed. An answer that was asked for before is
+    /// not cached.
     forgotten: AtomicU64,
-    /// Nanoseconds that an answer is good for; without end where a feed tells.
+    /// The nanoseconds that an answer is valid for: without bound if the catalog has a feed.
     ttl: u64,
 }
 
 type Answer = Versioned<Option<Tenant>>;
 type Loaded = Result<Answer, Arc<CatalogError>>;
 
-/// Who asked the catalog.
+/// The caller that read the catalog.
 enum By {
-    Us,
-    Another,
+    ThisCaller,
+    AnotherCaller,
 }
 
-/// One load that several callers wait for.
+/// A load that several callers wait for.
 #[derive(Default)]
-struct Flight {
-    /// How often all had been forgotten when it set off.
+struct SharedLoad {
+    /// The value of the cache's `forgotten` at its start.
     forgotten: u64,
-    state: Mutex<FlightState>,
-    landed: Signal,
+    state: Mutex<LoadState>,
+    ended: Signal,
 }
 
 #[derive(Default)]
-enum FlightState {
+enum LoadState {
     #[default]
-    Flying,
-    Landed(Loaded),
-    /// The catalog panicked: whoever waits flies himself.
+    Loading,
+    Done(Loaded),
+    /// The catalog panicked. Each waiter loads again.
     Lost,
 }
 
 impl Cache {
-    /// At most `max` names of tenants, an eighth of that of nobody's.
+    /// Makes a cache of at most `max` names with a tenant, and an eighth of that without one.
     pub(crate) fn new(max: usize, ttl: u64) -> Self {
         Self {
             tenants: Bounded::new(max),
             nobody: Bounded::new((max / 8).max(1)),
             names: Mutex::default(),
-            flights: Mutex::default(),
+            loads: Mutex::default(),
             applied: AtomicU64::new(0),
             forgotten: AtomicU64::new(0),
             ttl,
@@ -74,7 +75,7 @@ impl Cache {
         self.find_since(name, now.saturating_sub(self.ttl))
     }
 
-    /// An answer that was read at this moment or later.
+    /// Returns an answer that was read at this time or later.
     pub(crate) fn find_since(&self, name: Probe<'_>, oldest: u64) -> Option<Found> {
         if let Some((tenant, read_at)) = self.tenants.get(name) {
             return (read_at >= oldest).then_some(Found::Tenant(tenant));
@@ -83,7 +84,7 @@ impl Cache {
         (read_at >= oldest).then_some(Found::Nobody)
     }
 
-    /// Asks the catalog, once for all who ask at the same time.
+    /// Reads the catalog, once for all callers at the same time.
     pub(crate) fn load(
         &self,
         catalog: &dyn Catalog,
@@ -92,83 +93,83 @@ impl Cache {
     ) -> Result<Found, Arc<CatalogError>> {
         let needed = self.applied.load(Ordering::Acquire);
         let forgotten = self.forgotten.load(Ordering::Acquire);
-        let (answer, kept_by_us) = match self.fly(catalog, key, forgotten)? {
-            (answer, By::Us) => (answer, true),
-            (answer, By::Another) if answer.as_of.0 >= needed => (answer, false),
-            // Another began to ask before the last change was applied.
-            (_, By::Another) => (catalog.lookup(key)?, true),
+        let (answer, is_ours) = match self.load_shared(catalog, key, forgotten)? {
+            (answer, By::ThisCaller) => (answer, true),
+            (answer, By::AnotherCaller) if answer.as_of.0 >= needed => (answer, false),
+            // The other caller began before the last change was applied.
+            (_, By::AnotherCaller) => (catalog.lookup(key)?, true),
         };
         if answer.as_of.0 < needed {
             let lags = "its answers are older than the changes it fed; is it a replica that lags?";
             return Err(Arc::new(CatalogError::new(lags)));
         }
-        if kept_by_us {
+        if is_ours {
             self.keep(Probe::of(key), &answer, forgotten, now);
         }
         Ok(answer.value.map_or(Found::Nobody, Found::Tenant))
     }
 
-    /// The answer, from a load that others may share.
-    fn fly(
+    /// Returns the answer of a load that callers share.
+    fn load_shared(
         &self,
         catalog: &dyn Catalog,
         key: TenantKey<'_>,
         forgotten: u64,
     ) -> Result<(Answer, By), Arc<CatalogError>> {
         let kept = Kept::from(Probe::of(key));
-        let mut flights = self.flights.lock();
-        if let Some(flight) = flights.get(&kept).cloned() {
-            drop(flights);
-            if flight.forgotten == forgotten
-                && let Some(loaded) = flight.wait()
+        let mut loads = self.loads.lock();
+        if let Some(load) = loads.get(&kept).cloned() {
+            drop(loads);
+            if load.forgotten == forgotten
+                && let Some(loaded) = load.wait()
             {
-                return Ok((loaded?, By::Another));
+                return Ok((loaded?, By::AnotherCaller));
             }
-            // What it brings may be from before all was forgotten, or its caller panicked.
-            return Ok((catalog.lookup(key)?, By::Us));
+            // Its answer may be from before everything was removed, or its caller panicked.
+            return Ok((catalog.lookup(key)?, By::ThisCaller));
         }
-        let flight = Arc::new(Flight {
+        let load = Arc::new(SharedLoad {
             forgotten,
-            ..Flight::default()
+            ..SharedLoad::default()
         });
-        flights.insert(kept.clone(), flight.clone());
-        drop(flights);
-        let mut landing = Landing {
+        loads.insert(kept.clone(), load.clone());
+        drop(loads);
+        let mut end = EndOfLoad {
             cache: self,
             name: kept,
-            flight,
-            state: FlightState::Lost,
+            load,
+            state: LoadState::Lost,
         };
         let loaded = catalog.lookup(key).map_err(Arc::new);
-        landing.state = FlightState::Landed(loaded.clone());
-        Ok((loaded?, By::Us))
+        end.state = LoadState::Done(loaded.clone());
+        Ok((loaded?, By::ThisCaller))
     }
 
     fn keep(&self, name: Probe<'_>, answer: &Answer, forgotten: u64, read_at: u64) {
-        // Compared while the name's shard is locked, and raised before anything is
-        // forgotten: either the comparison fails or what is kept here is forgotten.
+        // Compared while the shard of the name is locked, and raised before anything is
+        // removed: either the comparison fails, or the entry is removed after it was made.
         let current = || {
             self.applied.load(Ordering::Acquire) <= answer.as_of.0
                 && self.forgotten.load(Ordering::Acquire) == forgotten
         };
         let Some(tenant) = &answer.value else {
             self.nobody.put_if(name, read_at, current, |_, _| {});
-            self.drop_tenant(name);
+            self.remove_tenant(name);
             return;
         };
         self.nobody.del(name, |_, _| {});
-        // Remembered before the comparison, and under the same lock: what is kept is
-        // remembered, whoever forgets the tenant meanwhile.
+        // Recorded before the comparison and under the same lock, so that every cached name is
+        // recorded while another thread removes the tenant.
         let still = || {
-            self.remember(tenant.id(), name.into());
+            self.record_name(tenant.id(), name.into());
             current()
         };
-        let evicted = |gone: &Kept, (owner, _): &(Tenant, u64)| self.disremember(owner.id(), gone);
+        let evicted = |gone: &Kept, (owner, _): &(Tenant, u64)| self.remove_name(owner.id(), gone);
         self.tenants
             .put_if(name, (tenant.clone(), read_at), still, evicted);
     }
 
-    fn remember(&self, id: &TenantId, name: Kept) {
+    fn record_name(&self, id: &TenantId, name: Kept) {
         let mut names = self.names.lock();
         let names = names.entry(id.clone()).or_default();
         if !names.contains(&name) {
@@ -176,7 +177,7 @@ impl Cache {
         }
     }
 
-    fn disremember(&self, id: &TenantId, gone: &Kept) {
+    fn remove_name(&self, id: &TenantId, gone: &Kept) {
         let mut names = self.names.lock();
         if let Some(kept) = names.get_mut(id) {
             kept.retain(|name| name != gone);
@@ -186,25 +187,25 @@ impl Cache {
         }
     }
 
-    /// What is kept of nobody's name is no tenant's any more.
-    fn drop_tenant(&self, name: Probe<'_>) {
-        let gone = |name: &Kept, (owner, _): &(Tenant, u64)| self.disremember(owner.id(), name);
+    /// Removes the tenant of a name.
+    fn remove_tenant(&self, name: Probe<'_>) {
+        let gone = |name: &Kept, (owner, _): &(Tenant, u64)| self.remove_name(owner.id(), name);
         self.tenants.del(name, gone);
     }
 
-    /// From here on older answers are not kept. Call before [`forget`](Self::forget).
+    /// Stops caching answers older than this version. Call before [`forget`](Self::forget).
     pub(crate) fn raise(&self, upto: Version) {
         self.applied.fetch_max(upto.0, Ordering::AcqRel);
     }
 
-    /// Forgets what a change makes stale.
+    /// Removes the entries that a change makes stale.
     pub(crate) fn forget(&self, change: &Change) {
         match change {
             Change::Tenant(tenant) => self.forget_tenant(tenant.id()),
             Change::Removed { id, .. } => self.forget_tenant(id),
             Change::Bound { name, .. } | Change::Moved { name, .. } | Change::Unbound { name } => {
                 let name = Probe::of(name.as_key());
-                self.drop_tenant(name);
+                self.remove_tenant(name);
                 self.nobody.del(name, |_, _| {});
             }
         }
@@ -219,13 +220,13 @@ impl Cache {
         self.nobody.del(own, |_, _| {});
     }
 
-    /// Forgets all and counts from this version on.
+    /// Removes everything, and counts from this version on.
     pub(crate) fn restart(&self, upto: Version) {
         self.applied.store(upto.0, Ordering::Release);
         self.forget_all();
     }
 
-    /// Forgets what these are about, and does not keep what was asked before.
+    /// Removes the entries of these changes, and caches no answer that was asked for before.
     pub(crate) fn forget_each(&self, changes: &[Change]) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
         changes.iter().for_each(|change| self.forget(change));
@@ -233,38 +234,38 @@ impl Cache {
 
     fn forget_all(&self) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
-        // Names first: what is kept after its shard was cleared is remembered after.
+        // Names first: an entry that is made after its shard was cleared is recorded after, too.
         self.names.lock().clear();
         self.tenants.clear();
         self.nobody.clear();
     }
 }
 
-impl Flight {
+impl SharedLoad {
     fn wait(&self) -> Option<Loaded> {
         let mut state = self.state.lock();
         loop {
             match &*state {
-                FlightState::Flying => state = self.landed.wait(state),
-                FlightState::Landed(loaded) => return Some(loaded.clone()),
-                FlightState::Lost => return None,
+                LoadState::Loading => state = self.ended.wait(state),
+                LoadState::Done(loaded) => return Some(loaded.clone()),
+                LoadState::Lost => return None,
             }
         }
     }
 }
 
-/// Ends a flight whatever happens on it.
-struct Landing<'a> {
+/// The end of a load, also when the catalog panics.
+struct EndOfLoad<'a> {
     cache: &'a Cache,
     name: Kept,
-    flight: Arc<Flight>,
-    state: FlightState,
+    load: Arc<SharedLoad>,
+    state: LoadState,
 }
 
-impl Drop for Landing<'_> {
+impl Drop for EndOfLoad<'_> {
     fn drop(&mut self) {
-        self.cache.flights.lock().remove(&self.name);
-        *self.flight.state.lock() = std::mem::take(&mut self.state);
-        self.flight.landed.notify_all();
+        self.cache.loads.lock().remove(&self.name);
+        *self.load.state.lock() = std::mem::take(&mut self.state);
+        self.load.ended.notify_all();
     }
 }

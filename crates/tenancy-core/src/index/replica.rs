@@ -1,8 +1,7 @@
-//! A full copy of the catalog's names: a miss is authoritative.
+//! [`Replica`]: all names of a catalog, so that a miss needs no look-up there.
 //!
-//! Readers take one shard's lock for the length of a probe. A writer touches the
-//! shards of the names that change, one at a time, so that no reader ever waits for
-//! more than the growth of one shard.
+//! A reader locks one shard for the length of a probe. A writer locks the shards of the names that
+//! change, one at a time, so that a reader never waits longer than for the growth of one shard.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
@@ -17,8 +16,8 @@ use crate::key::{Key, Kind};
 use crate::sync::{Mutex, RwLock};
 use crate::tenant::Tenant;
 
-/// Many enough that a shard of a million names grows within 0.5 ms.
-/// (A model checker makes them anew for each of its schedules.)
+/// The number of shards: with it a shard of a million names grows within 0.5 ms. A model checker
+/// makes all shards in each of its schedules, and gets fewer.
 const SHARDS: usize = if cfg!(shuttle) { 4 } else { 1024 };
 
 type Shard = RwLock<HashTable<(Key, Slot)>>;
@@ -39,7 +38,7 @@ impl From<&Slot> for Found {
     }
 }
 
-/// Who claims a name that another has: what an observer is told.
+/// A tenant that claims a name of another, for the observers.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Conflict {
     pub(crate) name: Name,
@@ -51,37 +50,36 @@ pub(crate) struct Replica {
     /// Seeded, as tenants choose names.
     hasher: RandomState,
     shards: Box<[Shard; SHARDS]>,
-    /// Names that are too long for a [`Key`].
-    /// By kind.
+    /// The names that are too long for a [`Key`], by kind.
     long: [RwLock<HashMap<Box<str>, Slot>>; 2],
     owners: Mutex<Owners>,
 }
 
-/// What a writer needs beyond the index. Tenants whose only name is their own id,
-/// most of them, are not in here.
+/// The bindings that a writer needs beyond the index. A tenant whose only name is its id, which
+/// is most of them, is not in here.
 #[derive(Default)]
 struct Owners {
     known: HashMap<TenantId, Owned>,
     contested: HashMap<Name, Vec<TenantId>>,
-    /// Who is bound to a name that does not lead to them: the binding came before
-    /// its tenant, or the label is reserved.
+    /// The tenants of names that do not lead to them: the binding came before its tenant, or the
+    /// label is reserved.
     waiting: HashMap<Name, Vec<TenantId>>,
 }
 
 #[derive(Default)]
 struct Owned {
-    /// Empty while a binding came before its tenant.
+    /// Empty if a binding came before its tenant.
     tenant: Option<Tenant>,
-    /// Further names, never the id itself.
+    /// Further names, without the id.
     names: Vec<Name>,
 }
 
 impl Replica {
     pub(crate) fn new() -> Self {
-        // Never on the stack: all of them do not fit on a small one.
+        // Not on the stack, which may be too small for all of them.
         let shards: Box<[Shard]> = (0..SHARDS).map(|_| Shard::default()).collect();
         let Ok(shards) = shards.try_into() else {
-            unreachable!("so many were collected")
+            unreachable!("SHARDS of them were collected")
         };
         Self {
             hasher: RandomState::default(),
@@ -126,7 +124,7 @@ impl Replica {
 
     #[inline]
     fn shard(&self, hash: u64) -> &Shard {
-        // Not the bits that the table itself uses: the lowest and the top seven.
+        // Other bits than those that the table uses: the lowest, and the top seven.
         &self.shards[(hash >> 40) as usize % SHARDS]
     }
 
@@ -143,7 +141,7 @@ impl Replica {
         }
     }
 
-    /// What was there before is dropped after the lock is given back.
+    /// Puts a slot. The one before is dropped after the lock is released.
     fn put(&self, name: &Name, slot: Slot) {
         match Probe::of(name.as_key()) {
             Probe::Short(key) => {
@@ -173,7 +171,7 @@ impl Replica {
                 let mut shard = self.shard(hash).write();
                 let gone = shard.find_entry(hash, |(known, _)| *known == key);
                 let gone = gone.ok().map(|entry| entry.remove().0);
-                // A mass removal gives its memory back, a single one moves nothing.
+                // A mass removal returns memory; a single one moves nothing.
                 if shard.len() * 8 < shard.capacity() {
                     let room = shard.len() * 2;
                     shard.shrink_to(room, |(key, _)| self.hash(key));
@@ -188,8 +186,8 @@ impl Replica {
         }
     }
 
-    /// Applies changes, oldest first. A reader sees each name as it was before all of them,
-    /// or as it is after: one that moves is never nobody's. `reserved` labels are remembered
+    /// Applies changes, oldest first. A reader sees each name as before all of them or as after
+    /// all of them, so that a name that moves always has an owner. `reserved` labels are recorded
     /// but never found.
     pub(crate) fn apply<'c>(
         &self,
@@ -209,7 +207,7 @@ impl Replica {
         })
     }
 
-    /// Forgets every binding but these, and every tenant that has none of them.
+    /// Removes all bindings but these, and all tenants but `ids`.
     pub(crate) fn retain(&self, ids: &HashSet<TenantId>, bound: &HashMap<Name, Vec<TenantId>>) {
         let mut gone = Vec::new();
         for shard in &*self.shards {
@@ -255,7 +253,7 @@ struct Writer<'a> {
     replica: &'a Replica,
     owners: &'a mut Owners,
     reserved: &'a dyn Fn(&TenantId) -> bool,
-    /// What each name that was written leads to; readers do not see it yet.
+    /// The new slots of the names that were written, which readers do not see yet.
     slots: HashMap<Name, Option<Slot>>,
     conflicts: Vec<Conflict>,
 }
@@ -276,7 +274,8 @@ impl Writer<'_> {
         self.slots.insert(name.clone(), None);
     }
 
-    /// Lets readers see all of it, name by name. What was a conflict on the way is none.
+    /// Shows all new slots to readers, name by name. A conflict that a later change of the same
+    /// stretch solves is none.
     fn show(mut self) -> Vec<Conflict> {
         let slots = &self.slots;
         let lasts = |c: &mut Conflict| slots.get(&c.name) == Some(&Some(Slot::Contested));
@@ -294,7 +293,7 @@ impl Writer<'_> {
         let id = tenant.id();
         let own = Name::Label(id.clone());
         if (self.reserved)(id) {
-            // Its own label never routes, so the handle is kept here.
+            // Its label never routes, so the handle is kept here.
             self.owners.known.entry(id.clone()).or_default();
         }
         let names = match self.owners.known.get_mut(id) {
@@ -351,7 +350,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The name leads to this tenant and to no other that it was bound to.
+    /// Binds the name to this tenant and to no other.
     fn moved(&mut self, name: &Name, id: &TenantId) {
         for holder in self.holders(name) {
             if holder != *id {
@@ -367,7 +366,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Everybody that the name may be bound to.
+    /// Returns all tenants that the name may be bound to.
     fn holders(&self, name: &Name) -> Vec<TenantId> {
         let mut holders = self.owners.waiting.get(name).cloned().unwrap_or_default();
         match (self.owners.contested.get(name), self.slot(name)) {
@@ -378,7 +377,7 @@ impl Writer<'_> {
         holders
     }
 
-    /// The name is no longer bound to this tenant, if it was.
+    /// Removes a binding of the name to this tenant, if there is one.
     fn lost(&mut self, name: &Name, id: &TenantId) {
         let bound = |owned: &&mut Owned| owned.names.contains(name);
         if let Some(owned) = self.owners.known.get_mut(id).filter(bound) {
@@ -388,7 +387,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The name now leads to this tenant too.
+    /// Leads the name to this tenant, beside any other.
     fn claim(&mut self, name: &Name, tenant: &Tenant) {
         if matches!(name, Name::Label(label) if (self.reserved)(label)) {
             return self.wait(name, tenant.id());
@@ -420,7 +419,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The name no longer leads to this tenant; where two claimed it, the other has it.
+    /// Stops leading the name to this tenant. If two tenants claimed it, it leads to the other.
     fn release(&mut self, name: &Name, id: &TenantId) {
         let Some(claimants) = self.owners.contested.get_mut(name) else {
             if matches!(self.slot(name), Some(Slot::Owner(owner)) if owner.id() == id) {

@@ -1,16 +1,16 @@
-//! The quick way: is this path normal as it stands?
+//! The fast check for paths that are in normal form.
 
 use super::bad::MAX_LEN;
 use super::walk::{character_len, is_refused, is_unreserved};
 
-/// How many bytes of `target` its path has, when that is normal as it stands and
-/// not ambiguous. `None` says nothing yet: the slow way looks again.
+/// Returns the length of the path in `target` if it is surely normal and not ambiguous. If not,
+/// [`walk`](super::walk::walk) decides.
 #[inline]
 pub(super) fn clean_len(target: &[u8]) -> Option<usize> {
     if target.first() != Some(&b'/') {
         return None;
     }
-    let len = match first_odd(target) {
+    let len = match first_special(target) {
         None => target.len(),
         Some(at) if target.get(at) == Some(&b'?') => at,
         Some(_) => return None,
@@ -18,8 +18,7 @@ pub(super) fn clean_len(target: &[u8]) -> Option<usize> {
     (len <= MAX_LEN).then_some(len)
 }
 
-/// [`clean_len`] of a target that may hold encoded bytes as well, in their normal
-/// spelling. `None` says nothing, as there.
+/// Returns [`clean_len`] of a target that may hold encoded bytes in their normal spelling.
 pub(super) fn encoded_len(target: &[u8]) -> Option<usize> {
     if target.first() != Some(&b'/') {
         return None;
@@ -27,7 +26,7 @@ pub(super) fn encoded_len(target: &[u8]) -> Option<usize> {
     // Everything before `at` is normal.
     let mut at = 1;
     let len = loop {
-        match next_odd(target, at)? {
+        match next_special(target, at)? {
             None => break target.len(),
             Some((at, b'?')) => break at,
             Some((percent, b'%')) => at = percent + kept_len(target.get(percent..)?)?,
@@ -37,30 +36,30 @@ pub(super) fn encoded_len(target: &[u8]) -> Option<usize> {
     (len <= MAX_LEN).then_some(len)
 }
 
-/// The first odd byte from `at` on, and where it stands; `None` of a target that is
-/// shorter than a block.
-fn next_odd(target: &[u8], mut at: usize) -> Option<Option<(usize, u8)>> {
+/// Returns the first [special](is_special) byte from `at` on and its place, or `None` for a
+/// target shorter than a block.
+fn next_special(target: &[u8], mut at: usize) -> Option<Option<(usize, u8)>> {
     let last = target.last_chunk::<{ BLOCK + 1 }>()?;
-    let odd = loop {
+    let special = loop {
         match target.get(at - 1..).and_then(|rest| rest.first_chunk()) {
-            Some(block) => match first_odd_of(block) {
-                Some(odd) => break Some(at - 1 + odd),
+            Some(block) => match first_special_of(block) {
+                Some(special) => break Some(at - 1 + special),
                 None => at += BLOCK,
             },
             None => {
                 // The last block, without what is before `at`.
                 let before = at - (target.len() - BLOCK);
-                let marks = u128::from_le_bytes(mark_odd(last));
+                let marks = u128::from_le_bytes(mark_special(last));
                 let marks = marks.checked_shr(8 * before as u32).filter(|m| *m != 0);
                 break marks.map(|marks| at + marks.trailing_zeros() as usize / 8);
             }
         }
     };
-    Some(odd.map(|odd| (odd, target[odd])))
+    Some(special.map(|special| (special, target[special])))
 }
 
-/// How many bytes the encoded character at the front takes, if a normal path keeps it as it
-/// is written and is not ambiguous for it.
+/// Returns the length of the encoded character at the front, if a normal path keeps it and is not
+/// ambiguous for it.
 fn kept_len(at: &[u8]) -> Option<usize> {
     match upper_case(at)? {
         0x80.. => character_len(at, upper_case),
@@ -71,7 +70,7 @@ fn kept_len(at: &[u8]) -> Option<usize> {
     }
 }
 
-/// The byte of a `%XX` at the front, with upper-case digits.
+/// Returns the byte of a `%XX` at the front, with upper-case digits.
 fn upper_case(at: &[u8]) -> Option<u8> {
     let value = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),
@@ -84,73 +83,72 @@ fn upper_case(at: &[u8]) -> Option<u8> {
     Some(value(high)? << 4 | value(low)?)
 }
 
-/// Bytes that a vector holds.
+/// The bytes of a vector.
 const BLOCK: usize = 16;
 /// A block and the byte before it.
 type Block = [u8; BLOCK + 1];
 
-/// Where the first byte stands that the quick way does not answer for. The first
-/// byte of all is not looked at.
+/// Returns the place of the first [special](is_special) byte, without the first byte of all.
 #[inline]
-fn first_odd(target: &[u8]) -> Option<usize> {
+fn first_special(target: &[u8]) -> Option<usize> {
     let Some(last) = target.last_chunk() else {
-        return first_odd_of_short(target);
+        return first_special_of_short(target);
     };
     let mut rest = target;
     while let Some(block) = rest.first_chunk() {
-        if let Some(odd) = first_odd_of(block) {
-            return Some(target.len() - rest.len() + odd);
+        if let Some(special) = first_special_of(block) {
+            return Some(target.len() - rest.len() + special);
         }
         rest = &rest[BLOCK..];
     }
     // The last block overlaps the one before.
-    first_odd_of(last).map(|odd| target.len() - last.len() + odd)
+    first_special_of(last).map(|special| target.len() - last.len() + special)
 }
 
-/// [`first_odd`] of a target of at most 16 bytes.
+/// [`first_special`] of a target of at most 16 bytes.
 #[inline]
-fn first_odd_of_short(target: &[u8]) -> Option<usize> {
-    let odd = first_odd_of(&short(target))?;
+fn first_special_of_short(target: &[u8]) -> Option<usize> {
+    let special = first_special_of(&short(target))?;
     // In a target of 8 to 15 bytes those at the end of the block are its last eight.
-    let moved = (8..BLOCK).contains(&target.len()) && odd > 8;
+    let moved = (8..BLOCK).contains(&target.len()) && special > 8;
     Some(if moved {
-        odd + target.len() - (BLOCK + 1)
+        special + target.len() - (BLOCK + 1)
     } else {
-        odd
+        special
     })
 }
 
 #[inline]
-fn first_odd_of(block: &Block) -> Option<usize> {
-    let marks = u128::from_le_bytes(mark_odd(block));
+fn first_special_of(block: &Block) -> Option<usize> {
+    let marks = u128::from_le_bytes(mark_special(block));
     (marks != 0).then(|| 1 + marks.trailing_zeros() as usize / 8)
 }
 
-/// For each of `block[1..]`, is it odd? All ones if it is, else zero.
+/// Returns all ones for each special byte of `block[1..]`, else zero.
 // Without a branch and not inlined, so that it compiles to 20 vector instructions;
 // together with what looks at its result it would be taken apart into ten times as
 // many.
 #[inline(never)]
-fn mark_odd(block: &Block) -> [u8; BLOCK] {
+fn mark_special(block: &Block) -> [u8; BLOCK] {
     let mut marks = [0; BLOCK];
     for i in 0..BLOCK {
-        marks[i] = u8::from(is_odd(block[i], block[i + 1])).wrapping_neg();
+        marks[i] = u8::from(is_special(block[i], block[i + 1])).wrapping_neg();
     }
     marks
 }
 
-/// Odd are all bytes that a path cannot have, `?`, `;`, `%`, a `/` or `.` behind a
-/// `/`, and for the sake of fewer comparisons the rare `!"$&'{`.
+/// Returns whether the fast check stops at a byte: all bytes that a path cannot have, `?`, `;`,
+/// `%`, a `/` or `.` behind a `/`, and for fewer comparisons the rare `!"$&'{`.
 #[inline(always)]
-fn is_odd(before: u8, byte: u8) -> bool {
+fn is_special(before: u8, byte: u8) -> bool {
     let outside = (byte as i8) < b'(' as i8; // what is not ASCII, too
     let cut = byte | 0x44 == 0x7F || byte == b'\\'; // `?`, `;`, `{` and 0x7F
     let segment = before == b'/' && byte | 1 == b'/'; // and `.` is `/` without this
     outside | cut | segment
 }
 
-/// All bytes of a target of at most 16, each behind the one before it or behind a
-/// letter, filled up with letters. The first byte is a `/`.
+/// Returns all bytes of a target of at most 16, each behind the one before it or behind a letter,
+/// filled up with letters. The first byte is a `/`.
 #[inline]
 fn short(target: &[u8]) -> Block {
     let mut block = [b'a'; BLOCK + 1];
@@ -167,7 +165,7 @@ fn short(target: &[u8]) -> Block {
     block
 }
 
-/// At most 8 bytes as a number, the first lowest, filled up with zeros.
+/// Returns at most 8 bytes as a number, the first lowest, filled up with zeros.
 #[inline]
 pub(crate) fn word(bytes: &[u8]) -> u64 {
     if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
@@ -187,8 +185,7 @@ mod tests {
     use super::super::walk::walk;
     use super::*;
 
-    /// What the slow way says of a path that is normal as it stands and not
-    /// ambiguous: how long it is.
+    /// Returns the length of a path that is normal and not ambiguous by [`walk`].
     fn slowly(target: &[u8]) -> Option<usize> {
         let path = target.split(|b| *b == b'?').next()?;
         let mut normal = Vec::new();
@@ -219,7 +216,7 @@ mod tests {
                 }
             }
         }
-        // Most of what is normal is found by a quick way; no byte above 0x7F is alone.
+        // Most normal paths are found by a fast check; no byte above 0x7F is alone.
         assert!(clean > 60_000 && encoded > 95_000, "{clean} {encoded}");
     }
 

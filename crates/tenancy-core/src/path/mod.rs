@@ -1,4 +1,4 @@
-//! [`NormalPath`], the one spelling of a request's path that every rule looks at.
+//! [`NormalPath`]: the one spelling of a path that every rule is compared with.
 
 mod bad;
 mod clean;
@@ -40,14 +40,13 @@ pub struct NormalPath<'p> {
 
 impl<'p> NormalPath<'p> {
     /// The longest path, in bytes, before it is normalised: what common servers
-    /// take as a request line.
+    /// accept as a request line.
     pub const MAX_LEN: usize = bad::MAX_LEN;
 
-    /// Parses a request target: a path, and perhaps a query, which is cut off and
-    /// not looked at.
+    /// Parses a request target: a path, and perhaps a query, which is ignored.
     ///
     /// # Errors
-    /// When the path is refused; [`BadPath`] lists the reasons.
+    /// Returns an error if the path is refused; [`BadPath`] lists the reasons.
     #[inline]
     pub fn parse(target: impl Into<Target<'p>>) -> Result<Self, BadPath> {
         let target = target.into();
@@ -57,14 +56,14 @@ impl<'p> NormalPath<'p> {
         }
     }
 
-    /// A target whose path is normal as it stands and not ambiguous. `None` says
-    /// nothing yet.
+    /// Returns the path of a target if it is surely normal and not ambiguous. If not,
+    /// [`parse_slowly`](Self::parse_slowly) decides.
     #[inline(always)]
     pub(crate) fn clean(target: Target<'p>) -> Option<Self> {
         clean_len(target.as_bytes()).map(|len| Self::of_start(target, len))
     }
 
-    /// Of so many bytes that are a normal path.
+    /// Makes a path of the first `len` bytes, which are a normal path.
     #[inline(always)]
     fn of_start(target: Target<'p>, len: usize) -> Self {
         let text = match target.0 {
@@ -77,8 +76,8 @@ impl<'p> NormalPath<'p> {
         }
     }
 
-    /// The way of a target that [`clean_len`] did not answer for: it may still be
-    /// normal, and is borrowed then.
+    /// Parses a target that [`clean`](Self::clean) does not accept. It may be normal, and is
+    /// borrowed then.
     #[cold]
     #[inline(never)]
     pub(crate) fn parse_slowly(target: Target<'p>) -> Result<Self, BadPath> {
@@ -111,29 +110,28 @@ impl<'p> NormalPath<'p> {
         Ok(Self { text, ambiguous })
     }
 
-    /// The path as text: ASCII, from its leading slash.
+    /// Returns the path as text: ASCII, from its leading slash.
     #[inline]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The path as text, borrowed from the request when it was normal there.
+    /// Returns the path as text, borrowed from the request if it was normal there.
     #[inline]
     pub fn into_cow(self) -> Cow<'p, str> {
         self.text
     }
 
-    /// Does it hold a `;`, an encoded `;` or `%`, or encoded bytes that are not UTF-8? Servers
-    /// disagree about what such a path means, so it is never skipped.
+    /// Returns whether the path holds a `;`, an encoded `;` or `%`, or encoded bytes that are not
+    /// UTF-8. Servers read such a path differently, so it is never skipped.
     #[inline]
     pub fn is_ambiguous(&self) -> bool {
         self.ambiguous
     }
 
-    /// Takes `prefix` and the segment behind it away: that segment, and the path
-    /// that is left, which is at least `/` and borrowed where this one is. Nothing
-    /// when the path does not start with the segments of `prefix`, or when no
-    /// segment follows them.
+    /// Removes `prefix` and the segment behind it. Returns that segment and the path below it,
+    /// which is at least `/`, and borrowed if this one is. Returns `None` if the path does not
+    /// start with the segments of `prefix`, or no segment follows them.
     ///
     /// ```
     /// use tenancy_core::NormalPath;

@@ -1,9 +1,9 @@
-//! [`Target`], what an adapter hands on.
+//! [`Target`]: the target of a request.
 
 use std::borrow::Cow;
 
-/// The target of a request as an adapter has it: text or bytes. Text is quicker, as
-/// nothing needs to look whether it is UTF-8.
+/// The target of a request as an adapter has it: text or bytes. Text is faster, as
+/// it is UTF-8 already.
 ///
 /// ```
 /// use tenancy_core::Target;
@@ -20,7 +20,7 @@ pub(super) enum Form<'p> {
 }
 
 impl<'p> Target<'p> {
-    /// The bytes, whatever it was made from.
+    /// Returns the bytes of the target.
     #[inline]
     pub fn as_bytes(self) -> &'p [u8] {
         match self.0 {

@@ -1,9 +1,8 @@
-//! The slow way: byte by byte, with every refusal.
+//! The full check of paths: byte by byte, with every refusal.
 
 use super::bad::BadPath;
 
-/// Gives the bytes of the normal form to `emit`, and says whether the path is
-/// ambiguous.
+/// Hands the bytes of the normal form to `emit`, and returns whether the path is ambiguous.
 pub(super) fn walk(path: &[u8], mut emit: impl FnMut(u8)) -> Result<bool, BadPath> {
     let mut ambiguous = false;
     // Up to here encoded bytes belong to a character that was found to be UTF-8.
@@ -51,8 +50,8 @@ pub(super) fn walk(path: &[u8], mut emit: impl FnMut(u8)) -> Result<bool, BadPat
     Ok(ambiguous)
 }
 
-/// How many bytes the encoded character of more than one byte at the front takes, if that is
-/// UTF-8. `byte` reads a `%XX`.
+/// Returns the length of the encoded character of more than one byte at the front, if it is UTF-8.
+/// `byte` reads a `%XX`.
 pub(super) fn character_len(at: &[u8], byte: impl Fn(&[u8]) -> Option<u8>) -> Option<usize> {
     let len = match byte(at)? {
         0xC2..=0xDF => 2,
@@ -68,17 +67,17 @@ pub(super) fn character_len(at: &[u8], byte: impl Fn(&[u8]) -> Option<u8>) -> Op
     valid.then_some(3 * len)
 }
 
-/// Is this refused when it is encoded?
+/// Returns whether an encoded byte is refused.
 pub(super) fn is_refused(byte: u8) -> bool {
     matches!(byte, b'/' | b'\\' | 0..0x20 | 0x7F)
 }
 
-/// Is this decoded?
+/// Returns whether an encoded byte is decoded.
 pub(super) fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// The byte that the `%XX` at `at` stands for.
+/// Decodes the `%XX` at `at`.
 fn decode(path: &[u8], at: usize) -> Result<u8, BadPath> {
     let digit = |offset: usize| {
         let byte = *path.get(at + offset)?;
@@ -89,7 +88,7 @@ fn decode(path: &[u8], at: usize) -> Result<u8, BadPath> {
     byte.ok_or(BadPath::Percent { at })
 }
 
-/// What the current segment is called so far, up to its `;`.
+/// The name of the current segment so far, up to its `;`.
 struct Segment {
     start: usize,
     name: SegmentName,
@@ -111,7 +110,7 @@ impl Segment {
         }
     }
 
-    /// Adds the meaning of the byte at `at`, whatever its spelling.
+    /// Adds the decoded byte at `at`.
     fn push(&mut self, byte: u8, at: usize) -> Result<(), BadPath> {
         self.name = match (byte, self.name) {
             (b'/', _) => {

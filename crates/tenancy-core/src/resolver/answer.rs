@@ -1,4 +1,4 @@
-//! [`Resolved`]: what a request gets.
+//! [`Resolved`]: the answer to a request.
 
 use std::borrow::Cow;
 
@@ -8,25 +8,25 @@ use crate::path::NormalPath;
 use crate::request::RequestHead;
 use crate::tenant::Tenant;
 
-/// What a request gets, unless it is refused.
+/// The answer to a request that is not refused.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Resolved<'p> {
-    /// Whose it is.
+    /// The side that serves the request.
     pub resolution: Resolution,
-    /// What its path is.
+    /// The class of the path.
     pub class: PathClass,
-    /// Who may serve it.
+    /// The mode of the route.
     pub mode: RouteMode,
     /// The rule that named the tenant.
     pub rule: Option<RuleKind>,
-    /// The path that the application is to see: normalised, still percent-encoded,
-    /// without query and path prefix.
+    /// The path for the application: in normal form, still percent-encoded, without query and path
+    /// prefix.
     pub path: Cow<'p, str>,
 }
 
 impl Resolved<'_> {
-    /// The tenant, if the request is one's.
+    /// Returns the tenant, if the request has one.
     pub fn tenant(&self) -> Option<&Tenant> {
         match &self.resolution {
             Resolution::Tenant(tenant) => Some(tenant),
@@ -34,27 +34,28 @@ impl Resolved<'_> {
         }
     }
 
-    /// Returns what was cut off the path of this request: `/t/acme` of `/t/acme/orders` with
-    /// [`Rule::path_prefix("/t")`](super::Rule::path_prefix), else nothing. A link that starts with it leads back to the same
-    /// tenant. `head` is the request that was resolved.
+    /// Returns the prefix that was removed from the path, such as `/t/acme` of `/t/acme/orders`;
+    /// see [`Rule::path_prefix`](super::Rule::path_prefix). It is empty without such a prefix. A
+    /// link that starts with it leads to the same tenant. `head` is the request that was resolved.
     pub fn prefix(&self, head: &RequestHead<'_, '_>) -> String {
         let Ok(path) = NormalPath::parse(head.rooted_target()) else {
-            return String::new(); // another request: this one was refused
+            return String::new(); // another request, as this one would be refused
         };
         let path = path.as_str();
         match path.strip_suffix(&*self.path) {
             Some(prefix) => prefix.to_owned(),
-            // Of `/t/acme` nothing was left.
+            // The path `/t/acme` became `/`.
             None => path.to_owned(),
         }
     }
 
-    /// Returns the target to hand on to the application, this path with the query as it came,
-    /// or `None` if that is the target of `head` already. `head` is the request that was
-    /// resolved. Bytes of a query that are not UTF-8 are percent-encoded.
+    /// Returns the target for the application, this path with the query that arrived, or `None` if
+    /// `head` has that target already. `head` is the request that was resolved. Bytes of a query
+    /// that are not UTF-8 are percent-encoded.
     ///
     /// ```
-    /// # use tenancy_core::*;
+    /// use tenancy_core::{Method, RequestHead, Resolver, Rule};
+    /// # use tenancy_core::{Actor, CatalogWriter, MemoryCatalog, NewTenant};
     /// # let catalog = std::sync::Arc::new(MemoryCatalog::new());
     /// # catalog.insert(NewTenant::new("acme".parse()?), &Actor::new("docs"))?;
     /// let resolver = Resolver::builder(catalog)
@@ -84,8 +85,8 @@ impl Resolved<'_> {
         Some(target)
     }
 
-    /// Returns the same answer without a borrow of the request, so that it can outlive it or
-    /// come back from another thread. Copies the path if it is borrowed.
+    /// Returns the answer without a borrow of the request, so that it can outlive the request or
+    /// cross threads. Copies a borrowed path.
     pub fn into_owned(self) -> Resolved<'static> {
         Resolved {
             resolution: self.resolution,
@@ -97,14 +98,31 @@ impl Resolved<'_> {
     }
 }
 
-/// Whose a request is.
+/// The side that serves a request.
+///
+/// ```
+/// use tenancy_core::{MemoryCatalog, Method, RequestHead, Resolution, Resolver, Rule};
+/// let resolver = Resolver::builder(MemoryCatalog::new())
+///     .rule(Rule::subdomain_of("app.test"))
+///     .central_domain("app.test")
+///     .build()?;
+/// let head = RequestHead::new(Method::Get, "/").host("app.test");
+/// let served_by = match resolver.resolve(&head)?.resolution {
+///     Resolution::Tenant(tenant) => tenant.id().to_string(),
+///     Resolution::Central => "the central application".to_string(),
+///     Resolution::Skip(class) => format!("a server of {class} files, without a tenant"),
+///     _ => "an outcome of a later version".to_string(),
+/// };
+/// assert_eq!(served_by, "the central application");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Resolution {
-    /// This tenant's: enter it.
+    /// This tenant serves the request. Enter it.
     Tenant(Tenant),
-    /// The central application's: nobody is to be entered.
+    /// The central application serves the request. Enter no tenant.
     Central,
-    /// A path of this class that needs no tenant: serve it, enter nobody.
+    /// The path has this class and needs no tenant. Serve it, and enter no tenant.
     Skip(PathClass),
 }

@@ -1,4 +1,4 @@
-//! [`ResolverBuilder`], which refuses every contradiction.
+//! [`ResolverBuilder`]: the configuration of a resolver.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -22,7 +22,25 @@ use crate::host;
 use crate::id::TenantId;
 use crate::text::{is_token, quote};
 
-/// Builds a [`Resolver`]; see there for an example.
+/// A builder of a [`Resolver`], which refuses contradictions.
+///
+/// ```
+/// use std::time::Duration;
+/// use tenancy_core::{InvalidResolver, MemoryCatalog, Resolver, Rule, RuleKind};
+/// let resolver = Resolver::builder(MemoryCatalog::new())
+///     .rule(Rule::subdomain_of("app.test"))
+///     .rule(Rule::header("x-tenant"))
+///     .central_domain("app.test")
+///     .reserved("www")
+///     .max_staleness(Duration::from_secs(1))
+///     .build()?;
+///
+/// // A header is read on central hosts, and here is none.
+/// let refused = Resolver::builder(MemoryCatalog::new()).rule(Rule::header("x-tenant")).build();
+/// let rule = RuleKind::Header;
+/// assert_eq!(refused.unwrap_err(), InvalidResolver::NoCentralDomain { rule });
+/// # Ok::<(), InvalidResolver>(())
+/// ```
 #[must_use = "call `build`"]
 pub struct ResolverBuilder {
     catalog: Arc<dyn Catalog>,
@@ -63,91 +81,91 @@ impl ResolverBuilder {
         }
     }
 
-    /// Adds a rule. The order of the rules decides only which of them is reported where
-    /// several name the same tenant.
+    /// Adds a rule. The order of the rules decides only which of them is reported if several
+    /// name the same tenant.
     pub fn rule(mut self, rule: Rule) -> Self {
         self.rules.push(rule);
         self
     }
 
     /// Adds a host of the central application: a name, an IPv4 address or `[IPv6]`.
+    #[doc(alias = "landlord")]
     pub fn central_domain(mut self, host: &str) -> Self {
         self.central.push(host.into());
         self
     }
 
-    /// Adds a label that is never a tenant.
+    /// Adds a label that never names a tenant.
     pub fn reserved(mut self, label: &str) -> Self {
         self.reserved.push(label.into());
         self
     }
 
-    /// Adds a proxy whose [forwarded host](Self::forwarded_host) counts: an address, or a
-    /// network as `10.0.0.0/8`. An IPv4-mapped IPv6 one is the IPv4 one.
+    /// Adds a proxy whose [forwarded host](Self::forwarded_host) is used: an address, or a network
+    /// as `10.0.0.0/8`. An IPv4-mapped IPv6 address is the IPv4 address.
     pub fn trusted_proxy(mut self, network: &str) -> Self {
         self.proxies.push(network.into());
         self
     }
 
-    /// Sets the header in which trusted proxies forward the host: `forwarded`, of which
-    /// `host=` is read (RFC 7239), or one that holds nothing but the host. Defaults to
-    /// `x-forwarded-host`.
+    /// Sets the header in which trusted proxies forward the host: `forwarded`, of which `host=` is
+    /// read (RFC 7239), or a header that holds only the host. Defaults to `x-forwarded-host`.
     pub fn forwarded_host(mut self, header: &str) -> Self {
         self.forwarded_host = header.to_ascii_lowercase().into();
         self
     }
 
-    /// How paths are classified; the built-in rules unless said.
+    /// Sets the classifier of paths. Defaults to the built-in rules.
     pub fn classifier(mut self, classifier: Classifier) -> Self {
         self.classifier = classifier;
         self
     }
 
-    /// How often the change feed is asked; 500 ms unless said.
+    /// Sets the interval of polling the change feed. Defaults to 500 ms; at most `max_staleness`.
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.poll_every = every;
         self
     }
 
-    /// A thread of the caller's own calls [`Resolver::sync`] this often: requests leave the
-    /// polling to it. They poll when it is late by as much again, so that a thread that died
-    /// is missed by nobody; and in time for `max_staleness`, however seldom it syncs. Defaults
-    /// to none: requests poll after `poll_every`.
+    /// Sets the interval at which a thread calls [`Resolver::sync`], so that requests leave
+    /// polling to it. Requests poll when the thread is late by another interval, as it may have
+    /// ended, and always in time for `max_staleness`. Defaults to none: requests poll after
+    /// `poll_every`.
     pub fn synced_every(mut self, every: Duration) -> Self {
         self.upkeep = Some(every);
         self
     }
 
-    /// How old an answer from memory may be; 2 s unless said. Without a feed, how
-    /// long an answer is kept.
+    /// Sets the bound on the age of an answer from memory. Without a change feed it is the time
+    /// that an answer is cached. Defaults to 2 s.
     pub fn max_staleness(mut self, age: Duration) -> Self {
         self.max_staleness = age;
         self
     }
 
-    /// How old an answer may be while the catalog cannot be asked; no older than
-    /// [`max_staleness`](Self::max_staleness) unless said.
+    /// Sets the bound on the age of an answer while the catalog cannot be read. Defaults to
+    /// [`max_staleness`](Self::max_staleness), which is also its minimum.
     pub fn serve_stale_for(mut self, age: Duration) -> Self {
         self.serve_stale_for = age;
         self
     }
 
-    /// Up to this many tenants at the first load the whole catalog is copied; a
-    /// larger one is cached in part. 1,000,000 unless said. A copy that was begun
-    /// grows with its catalog.
+    /// Sets the number of tenants at the first load up to which the whole catalog is kept in
+    /// memory. A larger catalog is cached in part. A replica grows with its catalog later.
+    /// Defaults to 1,000,000.
     pub fn max_tenants(mut self, tenants: usize) -> Self {
         self.max_tenants = tenants;
         self
     }
 
-    /// How many names are cached of a catalog that is not copied, and an eighth of
-    /// that of names that nobody has. 100,000 unless said.
+    /// Sets the bound on cached names with a tenant, for a catalog that is cached in part. The
+    /// bound on names without a tenant is an eighth of it. Defaults to 100,000.
     pub fn max_cached(mut self, names: usize) -> Self {
         self.max_cached = names;
         self
     }
 
-    /// The clock that freshness is measured with; the system's unless said.
+    /// Sets the clock that freshness is measured with. Defaults to that of the system.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
@@ -159,10 +177,10 @@ impl ResolverBuilder {
         self
     }
 
-    /// The resolver. The catalog is not asked yet.
+    /// Returns the resolver. The catalog is not read yet.
     ///
     /// # Errors
-    /// On every contradiction and every parameter that is malformed.
+    /// Returns an error if the configuration contradicts itself, or a parameter is malformed.
     pub fn build(self) -> Result<Resolver, InvalidResolver> {
         let (hosts, sources) = self.check_rules()?;
         let proxies = self.parse_proxies()?;
@@ -230,7 +248,7 @@ impl ResolverBuilder {
         Ok((hosts, sources))
     }
 
-    /// The central hosts and the reserved labels.
+    /// Returns the central hosts and the reserved labels.
     fn own_hosts(&self) -> Result<Hosts, InvalidResolver> {
         let mut hosts = Hosts::default();
         for central in &self.central {

@@ -14,8 +14,8 @@ use crate::path::BadPath;
 use crate::tenant::Tenant;
 use crate::text::Excerpt;
 
-/// A request that is refused. [`reason`](Self::reason) and
-/// [`status`](Self::status) are the same words and codes for every adapter.
+/// A request that is refused. Every adapter answers with its [`reason`](Self::reason) and
+/// [`status`](Self::status), or sends its [`refusal`](Self::refusal).
 ///
 /// ```
 /// use tenancy_core::{MemoryCatalog, Method, Reason, RequestHead, Resolver, Rule};
@@ -31,10 +31,10 @@ use crate::text::Excerpt;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
-    /// The host breaks the grammar, or there is none.
+    /// The host breaks the grammar or is missing.
     #[error(transparent)]
     BadHost(BadHost),
-    /// More than one Host, or a Host that differs from the authority.
+    /// There are several Host headers, or the Host differs from the authority.
     #[error("the request names more than one host; send one Host, equal to the authority")]
     AmbiguousHost,
     /// The path is ambiguous or malformed.
@@ -43,76 +43,76 @@ pub enum ResolveError {
     /// The host is neither central nor a tenant's.
     #[error("host {host} is neither central nor a tenant's; {advice}")]
     NoTenant {
-        /// The host.
+        /// The host that was sent.
         host: Excerpt,
-        /// What an operator can do.
+        /// Advice to the operator.
         advice: &'static str,
     },
-    /// The label that names a tenant is reserved, whether or not a tenant has it.
+    /// The label is reserved, even if a tenant has it.
     #[error(
         "label {name}, named by {rule}, is reserved and no tenant's; take it off `reserved`, or use another"
     )]
     Reserved {
-        /// What it was named by.
+        /// The rule that found the label.
         rule: RuleKind,
-        /// The label.
+        /// The reserved label.
         name: Excerpt,
     },
-    /// A tenant is named that is not in the catalog.
+    /// The named tenant is not in the catalog.
     #[error("{name}, named by {rule}, is no tenant; check the spelling, or create it")]
     UnknownTenant {
-        /// What it was named by.
+        /// The rule that found the name.
         rule: RuleKind,
-        /// The name.
+        /// The name without a tenant.
         name: Excerpt,
     },
-    /// A tenant's route on a central host, or a central route for a tenant.
+    /// The route belongs to tenants and the host is central, or the other way round.
     #[error("{}", wrong_side(*class, *mode))]
     WrongSide {
         /// The class of the path.
         class: PathClass,
-        /// Who may serve it.
+        /// The side that serves the path.
         mode: RouteMode,
     },
-    /// Two names in one request.
+    /// The request names two tenants.
     #[error("{first} and {second} name different tenants; send one name")]
     AmbiguousTenant {
-        /// What named the first.
+        /// The rule that found the first name.
         first: RuleKind,
-        /// What named another.
+        /// The rule that found the second name.
         second: RuleKind,
     },
-    /// Two tenants own one name.
+    /// Two tenants own the name.
     #[error("{name} belongs to two tenants; unbind it from one of them")]
     ContestedName {
-        /// The name.
+        /// The name with two owners.
         name: Excerpt,
     },
-    /// The tenant is down for a while.
+    /// The tenant is in maintenance.
     #[error("tenant {} is down for maintenance; {}", tenant.id(), come_back(tenant))]
     Maintenance {
-        /// The tenant. Its [`maintenance`](Tenant::maintenance) holds the message, when to try
-        /// again, and the check of the secret that lets testers in.
+        /// The tenant that was found. Its [`maintenance`](Tenant::maintenance) holds the message, the time to try
+        /// again, and the check of the secret.
         tenant: Tenant,
-        /// The answer to serve instead for a request that brings the secret.
+        /// The answer to use instead for a request that brings the secret.
         resolved: Box<Resolved<'static>>,
     },
-    /// The tenant is shut out.
+    /// The tenant is suspended.
     #[error("tenant {} is suspended; resume it to let requests in", tenant.id())]
     Suspended {
-        /// The tenant.
+        /// The tenant that was found.
         tenant: Tenant,
     },
-    /// The tenant is being made, or on its way to the trash.
+    /// The tenant is being provisioned or retired.
     #[error("tenant {} is {} and not ready; try again when it is active", tenant.id(), tenant.status())]
     NotReady {
-        /// The tenant.
+        /// The tenant that was found.
         tenant: Tenant,
     },
-    /// The catalog cannot be asked, and what is known is too old.
-    #[error("the catalog cannot be asked and what is known is too old; try again")]
+    /// The catalog cannot be read, and the memory is too old.
+    #[error("the catalog cannot be read and the last answers are too old; try again")]
     CatalogUnavailable {
-        /// Why.
+        /// The catalog's error.
         source: Arc<CatalogError>,
     },
 }
@@ -138,14 +138,14 @@ fn come_back(tenant: &Tenant) -> String {
 }
 
 impl ResolveError {
-    /// The word for it.
+    /// Returns the reason in one word.
     pub fn reason(&self) -> Reason {
         match self {
             Self::BadHost(_) => Reason::BadHost,
             Self::AmbiguousHost => Reason::AmbiguousHost,
             Self::BadPath(_) => Reason::BadPath,
             Self::NoTenant { .. } => Reason::NoTenant,
-            // A host that nobody can have is an unknown one.
+            // A host that no tenant can have is an unknown host.
             Self::Reserved {
                 rule: RuleKind::Subdomain | RuleKind::Template,
                 ..
@@ -160,12 +160,12 @@ impl ResolveError {
         }
     }
 
-    /// The HTTP status for it.
+    /// Returns the HTTP status.
     pub fn status(&self) -> u16 {
         self.reason().status()
     }
 
-    /// The tenant that was found but may not be served.
+    /// Returns the tenant that was found but is not served.
     pub fn tenant(&self) -> Option<&Tenant> {
         match self {
             Self::Maintenance { tenant, .. }
@@ -175,7 +175,7 @@ impl ResolveError {
         }
     }
 
-    /// When to try again (HTTP `Retry-After`), where that was said.
+    /// Returns the time after which to try again (HTTP `Retry-After`), if the operator set one.
     pub fn retry_after(&self) -> Option<Duration> {
         self.tenant()?.maintenance()?.retry_after
     }

@@ -1,4 +1,4 @@
-//! [`Explanation`]: how an answer came about.
+//! [`Explanation`]: the steps to an answer.
 
 use std::fmt;
 
@@ -16,10 +16,10 @@ use crate::key::tail;
 use crate::path::NormalPath;
 use crate::text::Excerpt;
 
-/// The steps on the way to an answer, in order; it displays one a line.
+/// The steps to the answer for a request, in order. It displays one step a line.
 ///
 /// ```
-/// use tenancy_core::*;
+/// use tenancy_core::{MemoryCatalog, Method, RequestHead, Resolver, Rule};
 /// let resolver = Resolver::builder(MemoryCatalog::new())
 ///     .rule(Rule::subdomain_of("app.test"))
 ///     .build()?;
@@ -32,19 +32,19 @@ use crate::text::Excerpt;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// What was looked at and what was found there.
+    /// The steps, in order.
     pub steps: Vec<Step>,
-    /// How it ended.
+    /// The outcome or the refusal.
     pub outcome: String,
 }
 
-/// One step.
+/// A step of an [`Explanation`].
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Step {
-    /// What was looked at: `host`, `path`, a rule, `lookup`.
+    /// The subject of the step: `host`, `path`, a rule, `lookup`.
     pub what: &'static str,
-    /// What was found there.
+    /// The finding of the step.
     pub found: String,
 }
 

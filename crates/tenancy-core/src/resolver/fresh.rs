@@ -1,4 +1,4 @@
-//! How fresh the resolver's memory is, and whose turn it is to refresh it.
+//! The freshness of the resolver's memory, and the caller whose turn it is to sync.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,40 +8,41 @@ use crate::catalog::CatalogError;
 use crate::clock::nanos_of;
 use crate::sync::{AtomicBool, AtomicU64, Mutex};
 
-/// Bounds in nanoseconds, and the moments they are measured from.
+/// The bounds of freshness in nanoseconds, and the times that they count from.
 pub(crate) struct Fresh {
     pub(crate) poll_every: u64,
-    /// No answer from memory is older, while the catalog can be asked.
+    /// The bound on the age of an answer while the catalog can be read.
     pub(crate) max_staleness: u64,
-    /// No answer from memory is older, while the catalog cannot be asked.
+    /// The bound on the age of an answer while the catalog cannot be read.
     pub(crate) serve_stale_for: u64,
-    /// Everything up to here was applied.
+    /// The version up to which every change was applied.
     pub(crate) applied: AtomicU64,
-    /// When the last complete sync began.
+    /// The time at which the last complete sync began.
     pub(crate) synced_at: AtomicU64,
-    /// When a caller has to look whether it is its turn to sync; 0 where a sync is due now.
+    /// The time at which a caller checks whether it is its turn to sync. It is 0 if a sync is due.
     due_at: AtomicU64,
-    /// From the last sync until callers sync: `poll_every`, or later where a thread does.
+    /// The time from the last sync until callers sync: `poll_every`, or more if a thread syncs.
     due_after: u64,
-    /// Changes are known to be missing: the next caller claims a sync.
+    /// Whether changes are known to be missing, so that the next caller claims a sync.
     gap: AtomicBool,
     claimed_at: AtomicU64,
-    /// A `try_resolve` claimed a sync and left it to the next `resolve`.
+    /// Whether a `try_resolve` claimed a sync and left it to the next `resolve`.
     owed: AtomicBool,
-    /// Held by who applies changes; why the last sync failed, if it did.
+    /// The lock of syncs, with the error of the last one if it failed.
     pub(crate) syncing: Mutex<Option<Arc<CatalogError>>>,
-    /// How many syncs have ended, so that who waited for one need not try again.
+    /// The number of syncs that have ended, so that a thread that waited for one need not repeat
+    /// it.
     pub(crate) syncs: AtomicU64,
 }
 
-/// What a caller has to do before it may answer from memory.
+/// The duty of a caller before it answers from memory.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Turn {
-    /// Nothing: it is fresh enough, or another syncs.
+    /// Answer: the memory is fresh enough, or another caller syncs.
     Answer,
-    /// Sync, then answer even if that failed.
+    /// Sync, then answer even if the sync failed.
     Sync,
-    /// Sync, and refuse if that failed.
+    /// Sync, and refuse if the sync failed.
     MustSync,
 }
 
@@ -53,7 +54,7 @@ impl Fresh {
         upkeep: Option<Duration>,
     ) -> Self {
         let late = upkeep.unwrap_or_default().saturating_mul(2);
-        // Early enough for one caller to sync before the others may no longer be answered.
+        // Early enough for one caller to sync before the memory is too old for the others.
         let due_after = late.min(max_staleness.saturating_sub(poll_every));
         Self {
             due_after: nanos_of(due_after.max(poll_every)),
@@ -76,19 +77,19 @@ impl Fresh {
         now.saturating_sub(self.synced_at.load(Ordering::Acquire))
     }
 
-    /// Is it time to ask the feed again?
+    /// Returns whether it is time to read the feed.
     #[inline]
     pub(crate) fn is_due(&self, now: u64) -> bool {
         now >= self.due_at.load(Ordering::Acquire)
     }
 
-    /// Changes are missing. Call with the lock of the syncs.
+    /// Records that changes are missing. Call with the lock of the syncs.
     pub(crate) fn make_due(&self) {
         self.gap.store(true, Ordering::Release);
         self.due_at.store(0, Ordering::Release);
     }
 
-    /// Whose turn it is, for a caller that may block.
+    /// Returns the duty of a caller that may block.
     #[cold]
     pub(crate) fn turn(&self, now: u64) -> Turn {
         let age = self.age(now);
@@ -102,8 +103,8 @@ impl Fresh {
         }
     }
 
-    /// Whether a caller that may not block may answer; one that claims the sync may
-    /// not, nor may anybody when memory is too old.
+    /// Returns whether a caller that must not block may answer. It may not if it claims the sync,
+    /// or if the memory is too old.
     #[cold]
     pub(crate) fn may_answer(&self, now: u64) -> bool {
         if self.age(now) > self.max_staleness {
@@ -116,8 +117,8 @@ impl Fresh {
         true
     }
 
-    /// One caller in each `poll_every` gets the claim; who never keeps it loses it
-    /// to the next.
+    /// Claims the sync, for one caller in each `poll_every`. A claim without a sync passes to the
+    /// next caller.
     fn claim(&self, now: u64) -> bool {
         if self.gap.swap(false, Ordering::AcqRel) {
             return true;
@@ -130,7 +131,7 @@ impl Fresh {
                 .is_ok()
     }
 
-    /// Call with the lock of the syncs.
+    /// Records a complete sync. Call with the lock of the syncs.
     pub(crate) fn synced(&self, began: u64) {
         self.gap.store(false, Ordering::Release);
         self.synced_at.fetch_max(began, Ordering::AcqRel);

@@ -1,4 +1,4 @@
-//! What a host is: central, a tenant's by its form, or some other name.
+//! [`Hosts`]: the kinds of hosts, by the configuration alone.
 
 use std::net::Ipv6Addr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::key::{Kind, Suffix, tail};
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
     pub(crate) central: Vec<Suffix>,
-    /// A bit for each of their lengths modulo 64.
+    /// A bit for the length of each central host modulo 64.
     pub(crate) central_lens: u64,
     pub(crate) central_v6: Vec<Ipv6Addr>,
     pub(crate) patterns: Vec<Pattern>,
@@ -30,27 +30,25 @@ pub(crate) struct Pattern {
     pub(crate) rule: RuleKind,
     pub(crate) prefix: Box<[u8]>,
     pub(crate) suffix: Suffix,
-    /// The longest label that fits: what stands beside it is in the same label, and
-    /// all of it in the host.
+    /// The bound on the label: with the text beside it it is one label of the host.
     pub(crate) max_label: usize,
-    /// Its last label is a number or the tenant, so that an address might match.
+    /// Whether the last label is a number or the tenant, so that an address might match.
     pub(crate) numeric: bool,
 }
 
-/// What a host is, before the catalog is asked. Nothing of it is validated yet but
-/// what is central.
+/// The kind of a host. Only central hosts are validated yet.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum HostKind<'h> {
     Central,
-    /// This label under a base domain or in a template.
+    /// A label under a base domain or in a template.
     Label(&'h [u8], RuleKind),
-    /// Some full name.
+    /// A full name of another form.
     Name(&'h [u8]),
     /// An IPv6 address that is not central.
     Address,
 }
 
-/// The name by which a host may be a tenant's.
+/// The name by which a host may belong to a tenant.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Named<'h> {
     pub(crate) rule: RuleKind,
@@ -59,7 +57,7 @@ pub(crate) struct Named<'h> {
 }
 
 impl Hosts {
-    /// What this host is, [split](host::split) off its port.
+    /// Returns the kind of a host that was [split](host::split) from its port.
     pub(crate) fn kind<'h>(&self, host: &'h [u8]) -> HostKind<'h> {
         let tail = tail(host);
         if self.is_central(host, tail) {
@@ -73,8 +71,8 @@ impl Hosts {
         }
     }
 
-    /// [`kind`](Self::kind), but what it says is a label may hold dots. No label in
-    /// the index does, so that it is enough to look for them when none is found.
+    /// Returns [`kind`](Self::kind), except that a label may hold dots. No label in the index
+    /// does, so that dots are looked for only after a miss.
     #[inline(always)]
     pub(crate) fn guess<'h>(&self, host: &'h [u8]) -> HostKind<'h> {
         let tail = tail(host);
@@ -95,7 +93,7 @@ impl Hosts {
         }
     }
 
-    /// The name by which a host of this kind may be a tenant's.
+    /// Returns the name by which a host of this kind may belong to a tenant.
     #[inline(always)]
     pub(crate) fn named<'h>(&self, kind: HostKind<'h>) -> Option<Named<'h>> {
         let (rule, kind, name) = match kind {
@@ -106,7 +104,7 @@ impl Hosts {
         Some(Named { rule, kind, name })
     }
 
-    /// The label under a base domain or in a template, of a host with this tail.
+    /// Returns the label under a base domain or in a template, of a host with this tail.
     fn label<'h>(&self, host: &'h [u8], tail: u64) -> Option<(&'h [u8], RuleKind)> {
         self.patterns.iter().find_map(|pattern| {
             let label = pattern.label(host, tail)?;
@@ -124,7 +122,7 @@ impl Hosts {
         self.central_lens |= 1 << (host.len() % 64);
     }
 
-    /// How a name binds, central or not.
+    /// Returns the name to bind for a domain, central or not.
     pub(crate) fn name_for(&self, domain: &Domain) -> Name {
         let host = domain.as_str().as_bytes();
         let label = self.label(host, tail(host)).map(|(label, _)| label);
@@ -163,8 +161,8 @@ impl Pattern {
         }
     }
 
-    /// What stands where the tenant's label does, perhaps with dots, of a host with
-    /// this tail.
+    /// Returns the text in the place of the tenant's label, perhaps with dots, of a host with this
+    /// tail.
     #[inline(always)]
     pub(crate) fn label<'h>(&self, host: &'h [u8], tail: u64) -> Option<&'h [u8]> {
         let before = self.suffix.before(host, tail)?;

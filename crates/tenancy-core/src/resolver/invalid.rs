@@ -1,106 +1,106 @@
-//! [`InvalidResolver`]: what a builder refuses.
+//! [`InvalidResolver`]: the refusals of a builder.
 
 use std::time::Duration;
 
 use super::rule::RuleKind;
 
-/// A resolver that cannot be built.
+/// A configuration of which no resolver can be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidResolver {
     /// There is no rule.
     #[error("there is no rule; add at least one, for example domain")]
     NoRules,
-    /// A rule that is read on central hosts, and there is none.
+    /// There is a rule for central hosts, and no central host.
     #[error(
-        "rule {rule} is read on central domains and there is none; add one, or leave the rule out"
+        "rule {rule} is read on central domains and there is none; add one, or remove the rule"
     )]
     NoCentralDomain {
-        /// The rule.
+        /// The rule for central hosts.
         rule: RuleKind,
     },
-    /// A host is none.
+    /// A host is malformed.
     #[error(
         "host {host} is no host name; write it as app.example.com, without scheme, port and final dot"
     )]
     Host {
-        /// The text, quoted.
+        /// The parameter, quoted.
         host: Box<str>,
     },
     /// A base domain is an address.
     #[error("base domain {base} is an address, which has no subdomains; name a domain")]
     AddressAsBase {
-        /// The text, quoted.
+        /// The parameter, quoted.
         base: Box<str>,
     },
     /// A template is malformed.
     #[error("host template {template} {problem}; write it as {{tenant}}-api.example.com")]
     Template {
-        /// The text, quoted.
+        /// The parameter, quoted.
         template: Box<str>,
-        /// What is wrong with it.
+        /// The rule that it breaks.
         problem: &'static str,
     },
-    /// Some host would fit both.
+    /// Some hosts would fit two base domains or templates.
     #[error(
         "{first} and {second} fit some of the same hosts; change one so that a host names one tenant"
     )]
     Overlap {
-        /// A base domain or template, as a template.
+        /// The first of the two, as a template.
         first: String,
-        /// Another.
+        /// The second of the two, as a template.
         second: String,
     },
     /// The path prefix is malformed.
     #[error("path_prefix {prefix} {problem}; write one plain segment, for example /t")]
     PathPrefix {
-        /// The text, quoted.
+        /// The parameter, quoted.
         prefix: Box<str>,
-        /// What is wrong with it.
+        /// The rule that it breaks.
         problem: &'static str,
     },
     /// The name of a header, parameter or cookie is malformed.
     #[error("{rule} {name} is no name; use letters, digits and hyphens, for example x-tenant")]
     ParameterName {
-        /// The rule.
+        /// The rule with this parameter.
         rule: RuleKind,
-        /// The text, quoted.
+        /// The parameter, quoted.
         name: Box<str>,
     },
-    /// The rule `header` reads a header that means something else already.
-    #[error("header {header} has a meaning of its own; name another, for example x-tenant")]
+    /// The rule `header` names a header with another meaning.
+    #[error("header {header} has another meaning; name another, for example x-tenant")]
     TakenHeader {
-        /// The text, quoted.
+        /// The parameter, quoted.
         header: Box<str>,
     },
-    /// The header of forwarded hosts is none, or `host` itself.
+    /// The header of forwarded hosts is malformed, or `host`.
     #[error(
-        "forwarded_host {header} is no header of a proxy's own; write x-forwarded-host or forwarded"
+        "forwarded_host {header} is no header that a proxy adds; write x-forwarded-host or forwarded"
     )]
     ForwardedHost {
-        /// The text, quoted.
+        /// The parameter, quoted.
         header: Box<str>,
     },
-    /// A reserved label is none.
+    /// A reserved label is malformed.
     #[error("reserved label {label} is no label; use lowercase letters, digits and inner hyphens")]
     Reserved {
-        /// The text, quoted.
+        /// The parameter, quoted.
         label: Box<str>,
     },
     /// A trusted proxy is neither an address nor a network.
     #[error("trusted proxy {network} is no address or network; write it as 10.0.0.1 or 10.0.0.0/8")]
     Proxy {
-        /// The text, quoted.
+        /// The parameter, quoted.
         network: Box<str>,
     },
-    /// The feed would be asked never, or too rarely.
+    /// The interval of polling is 0, or longer than answers may be old.
     #[error(
         "poll_every is {poll_every:?} and max_staleness {max_staleness:?}; poll at least that often, and not every 0 s"
     )]
     PollEvery {
-        /// How often the feed would be asked.
+        /// The interval of polling.
         poll_every: Duration,
-        /// How old an answer may be.
+        /// The bound on the age of an answer.
         max_staleness: Duration,
     },
 }

@@ -1,4 +1,4 @@
-//! The resolver's memory, and how it is kept up to date.
+//! [`Memory`]: the names that a resolver knows, kept up to date with the catalog.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::index::cache::Cache;
 use crate::index::replica::{Conflict, Replica};
 use crate::index::{Found, Probe};
 
-/// Changes asked for at a time: a few megabytes.
+/// The number of changes to read at a time: a few megabytes.
 const PAGE: usize = 10_000;
 
 pub(super) enum Store {
@@ -27,9 +27,8 @@ pub(super) enum Store {
 const GONE: &str = "its change feed is gone";
 const STARTED_OVER: &str = "its change feed started over while it was read";
 
-/// Asks for the changes after `since`, and does not trust the answer: one that leaves changes
-/// out would lose them for good, and one that says "more" without getting further would be
-/// asked for ever.
+/// Reads the changes after `since`, and checks the answer: one with a gap would lose changes for
+/// good, and one that promises more without progress would be read for ever.
 fn ask(catalog: &dyn Catalog, since: Version) -> Result<Option<Changes>, CatalogError> {
     let Some(changes) = catalog.changes(since, PAGE)? else {
         return Ok(None);
@@ -40,19 +39,19 @@ fn ask(catalog: &dyn Catalog, since: Version) -> Result<Option<Changes>, Catalog
     };
     if changes.since > from {
         return Err(CatalogError::new(format!(
-            "its change feed was asked for what follows version {from} and starts after version {}",
+            "its change feed was read from version {from} on and starts after version {}",
             changes.since
         )));
     }
     if changes.more && changes.upto <= from {
         return Err(CatalogError::new(format!(
-            "its change feed says that there is more after version {from} and does not get beyond it"
+            "its change feed promises more after version {from} and does not get beyond it"
         )));
     }
     Ok(Some(changes))
 }
 
-/// Whether a catalog tells what changed.
+/// The change feed of a catalog, if it has one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Feed {
     Changes,
@@ -71,14 +70,14 @@ impl Store {
     }
 }
 
-/// What was applied, to be told once no lock is held.
+/// The changes that were applied, to notify observers of once no lock is held.
 #[derive(Default)]
 struct Applied {
     batches: Vec<Changes>,
     conflicts: Vec<Conflict>,
 }
 
-/// What a resolver knows of its catalog.
+/// The part of a catalog that a resolver knows, and its freshness.
 pub(super) struct Memory {
     pub(super) catalog: Arc<dyn Catalog>,
     pub(super) reserved: Arc<Reserved>,
@@ -99,7 +98,7 @@ impl fmt::Debug for Memory {
     }
 }
 
-/// The catalog cannot be asked, and what is known is too old.
+/// The catalog cannot be read, and the memory is too old.
 pub(super) struct Unavailable(Arc<CatalogError>);
 
 impl From<Unavailable> for ResolveError {
@@ -129,7 +128,7 @@ impl Memory {
         let applied = self.sync_locked(store, &mut syncing);
         let failed = syncing.clone();
         drop(syncing);
-        self.tell(&applied);
+        self.notify(&applied);
         failed.map_or_else(|| Ok(self.applied()), Err)
     }
 
@@ -161,7 +160,7 @@ impl Memory {
             self.fresh.make_due();
         }
         drop(syncing);
-        self.tell(&applied);
+        self.notify(&applied);
     }
 
     /// Returns the version up to which every change was applied.
@@ -175,7 +174,7 @@ impl Memory {
             .map_err(|error| self.unavailable(Arc::new(error)))
     }
 
-    /// Loads what the catalog holds. One caller does it, the others wait for it.
+    /// Loads the catalog. One caller does it, and the others wait for it.
     fn load(&self) -> Result<&Store, CatalogError> {
         let _syncing = self.fresh.syncing.lock();
         match self.store.get() {
@@ -209,8 +208,8 @@ impl Memory {
             let is_tenant = |change: &&Change| matches!(change, Change::Tenant(_));
             tenants += changes.items.iter().filter(is_tenant).count();
             if tenants > self.max_tenants {
-                // Nothing is cached yet, so any version will do to begin with:
-                // the one that a look-up is answered at.
+                // Nothing is cached yet, so any version will do, for example that of a
+                // look-up.
                 let now = self.catalog.lookup(TenantKey::Label("tenancy"))?.as_of;
                 self.fresh.applied.store(now.0, Ordering::Release);
                 self.fresh.synced(began);
@@ -229,7 +228,7 @@ impl Memory {
         Ok(Store::Replica(Box::new(replica)))
     }
 
-    /// Memory is older than `poll_every`: sync if it is this caller's turn.
+    /// Syncs a memory that is older than `poll_every`, if it is this caller's turn.
     #[cold]
     pub(super) fn refresh(&self, store: &Store, now: u64) -> Result<(), Unavailable> {
         if !store.has_feed() {
@@ -252,7 +251,7 @@ impl Memory {
         }
         let failed = syncing.clone();
         drop(syncing);
-        self.tell(&applied);
+        self.notify(&applied);
         match failed {
             Some(error) if turn == Turn::MustSync || age > self.fresh.serve_stale_for => {
                 Err(self.unavailable(error))
@@ -311,15 +310,15 @@ impl Memory {
                 }
             }
         }
-        // After the changes: who reads this version has them.
+        // After the changes, so that a thread that reads this version has them.
         self.fresh
             .applied
             .fetch_max(changes.upto.0, Ordering::AcqRel);
         applied.batches.push(changes);
     }
 
-    /// The feed starts over. What it no longer holds goes only after all that it
-    /// holds is in, so that no tenant is missing meanwhile.
+    /// Applies a feed that starts over. The names that it lacks are removed after its changes
+    /// were applied, so that no tenant is missing meanwhile.
     fn start_over(
         &self,
         store: &Store,
@@ -345,7 +344,7 @@ impl Memory {
                     let owners = bound.entry(name.clone()).or_default();
                     owners.push(id.clone());
                     if owners.len() == 1 {
-                        // An owner from before is no second one.
+                        // It replaces an owner from before the feed started over.
                         *change = Change::Moved { name, id };
                     }
                 }
@@ -377,7 +376,7 @@ impl Memory {
         }
         let mut buffer = [0; 32];
         let Some(key) = name.as_key(&mut buffer) else {
-            // No name at all: the catalog is not asked.
+            // The catalog is never read for a text that is no name.
             return Ok(Found::Nobody);
         };
         if matches!(key, TenantKey::Label(label) if self.reserved.contains(label.as_bytes())) {
@@ -399,7 +398,7 @@ impl Memory {
         Unavailable(source)
     }
 
-    fn tell(&self, applied: &Applied) {
+    fn notify(&self, applied: &Applied) {
         for conflict in &applied.conflicts {
             self.observers.emit(&Event::NameConflict {
                 name: &conflict.name,

@@ -1,4 +1,4 @@
-//! [`Resolver`]: which tenant is this request for?
+//! [`Resolver`]: the tenant of a request.
 
 mod answer;
 mod builder;
@@ -49,14 +49,17 @@ use engine::Engine;
 use explain::Steps;
 use hosts::HostKind;
 
-/// Finds the tenant of a request, and what its path is.
+/// The resolver: it finds the tenant of a request and the class of its path.
 ///
-/// One function of method, hosts, authority, peer, path, headers, catalog and
-/// configuration; no other input. The answer comes from memory: a full copy of the
-/// catalog that its change feed keeps up to date, or a bounded cache of it.
+/// Its answer depends on nothing but the [head](RequestHead) of the request, the catalog and the
+/// configuration. It comes from memory: a replica of the catalog that the change feed keeps up to
+/// date, or a bounded cache.
 ///
 /// ```
-/// use tenancy_core::*;
+/// use tenancy_core::{
+///     Actor, CatalogWriter, MemoryCatalog, Method, NewTenant, PathClass, RequestHead, Resolution,
+///     Resolver, Rule,
+/// };
 /// let catalog = std::sync::Arc::new(MemoryCatalog::new());
 /// catalog.insert(NewTenant::new("acme".parse()?), &Actor::new("docs"))?;
 /// let resolver = Resolver::builder(catalog)
@@ -73,19 +76,21 @@ use hosts::HostKind;
 /// assert_eq!(resolver.resolve(&asset)?.resolution, Resolution::Skip(PathClass::Asset));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[doc(alias = "identify")]
+#[doc(alias = "routing")]
 pub struct Resolver(Engine);
 
 impl Resolver {
-    /// Starts a resolver that asks this catalog.
+    /// Starts a resolver over this catalog.
     pub fn builder(catalog: impl Catalog) -> ResolverBuilder {
         ResolverBuilder::new(Arc::new(catalog))
     }
 
-    /// Whose request this is and what its path is. Blocks only when the catalog has
-    /// to be asked: the first time, and when what is known may be out of date.
+    /// Returns the tenant of a request and the class of its path. Blocks only while the catalog is
+    /// read: at the first call, and when the memory may be out of date.
     ///
     /// # Errors
-    /// When the request is refused; see [`Reason`].
+    /// Returns an error if the request is refused; see [`Reason`].
     #[inline]
     pub fn resolve<'p>(&self, head: &RequestHead<'p, '_>) -> Result<Resolved<'p>, ResolveError> {
         match hot::run(&self.0, head, &mut Blocking) {
@@ -94,11 +99,13 @@ impl Resolver {
         }
     }
 
-    /// [`resolve`](Self::resolve) for callers that must not block: `None` when the
-    /// catalog would have to be asked. Then call `resolve` where blocking is fine.
+    /// Resolves as [`resolve`](Self::resolve) does, but never blocks: returns `None` if the catalog
+    /// would have to be read. Then call `resolve` on a thread that may block.
     ///
     /// ```
-    /// use tenancy_core::*;
+    /// use tenancy_core::{
+    ///     Actor, CatalogWriter, MemoryCatalog, Method, NewTenant, RequestHead, Resolver, Rule,
+    /// };
     /// let catalog = std::sync::Arc::new(MemoryCatalog::new());
     /// catalog.insert(NewTenant::new("acme".parse()?), &Actor::new("docs"))?;
     /// let resolver = Resolver::builder(catalog)
@@ -107,7 +114,7 @@ impl Resolver {
     /// let head = RequestHead::new(Method::Get, "/").host("acme.app.test");
     /// let answer = match resolver.try_resolve(&head) {
     ///     Some(answer) => answer,
-    ///     // The first one of all, here. In async code: on a thread that may block.
+    ///     // The first call, here. In async code: on a thread that may block.
     ///     None => resolver.resolve(&head),
     /// };
     /// assert!(answer?.tenant().is_some());
@@ -125,7 +132,7 @@ impl Resolver {
         }
     }
 
-    /// Tells the observers of a refusal.
+    /// Notifies the observers of a refusal.
     #[cold]
     #[inline(never)]
     fn refused(&self, error: ResolveError) -> ResolveError {
@@ -136,17 +143,16 @@ impl Resolver {
         error
     }
 
-    /// Every step on the way to the answer, the rules that were tried, which one
-    /// won and why. It resolves as [`resolve`](Self::resolve) does, by the same code.
+    /// Explains the answer to a request: the rules that were tried and what each found. It
+    /// resolves by the code of [`resolve`](Self::resolve).
     pub fn explain(&self, head: &RequestHead<'_, '_>) -> Explanation {
         let mut steps = Steps::default();
         let outcome = hot::run(&self.0, head, &mut steps);
         steps.finish(outcome)
     }
 
-    /// Returns the host that the request is for, as links to it are written: lower case,
-    /// without a final dot, with its port if one was sent. From a trusted proxy it is the
-    /// forwarded one.
+    /// Returns the host of a request in the form for links: lower case, without a final dot, with
+    /// its port if one was sent. For a request from a trusted proxy it is the forwarded host.
     ///
     /// # Errors
     /// Returns an error if the request has no host, several, or one that breaks the grammar.
@@ -170,44 +176,44 @@ impl Resolver {
         Ok(host)
     }
 
-    /// How a name is to be bound: one label under a base domain, or what stands for
-    /// the tenant in a template, as a label; everything else as a domain.
+    /// Returns the name to bind for a domain: a label if the domain is one label under a base
+    /// domain or fits a template, else the domain.
     pub fn name_for(&self, domain: &Domain) -> Name {
         self.0.hosts.name_for(domain)
     }
 
-    /// Whether this host is of the central application, and so never a tenant's.
+    /// Returns whether a host belongs to the central application, and so never to a tenant.
     pub fn is_central(&self, domain: &Domain) -> bool {
         self.0.hosts.kind(domain.as_str().as_bytes()) == HostKind::Central
     }
 
-    /// Whether this label is never a tenant.
+    /// Returns whether a label never names a tenant.
     pub fn is_reserved(&self, label: &TenantId) -> bool {
         self.0.hosts.reserved.contains(label.as_str().as_bytes())
     }
 
-    /// Applies everything that the catalog has changed since the last time. Afterwards no
-    /// answer is older than this call.
+    /// Applies all changes that the catalog has made since the last sync. Answers after this call
+    /// are no older than the call.
     ///
-    /// Without a feed there is nothing to ask: each answer is kept as long as `max_staleness`
-    /// allows, and [`apply`](Self::apply) forgets those that are known to have changed.
+    /// A catalog without a change feed has no changes to apply: each answer is cached for
+    /// `max_staleness`, and [`apply`](Self::apply) removes answers that have changed.
     ///
     /// # Errors
-    /// When the catalog cannot be asked; what was known stays.
+    /// Returns an error if the catalog cannot be read. The memory stays.
     pub fn sync(&self) -> Result<Version, Arc<CatalogError>> {
         self.0.memory.sync()
     }
 
-    /// Applies a stretch of the change feed that came by another way than
-    /// [`sync`](Self::sync), for example in a message.
+    /// Applies a stretch of the change feed that did not come from [`sync`](Self::sync), for
+    /// example one in a message.
     ///
-    /// It is applied only if it starts where the last one ended. One that was applied before
-    /// is passed over. Any other (changes before it are missing, it says that there are more,
-    /// or that the feed starts over) makes a sync due, which the next
-    /// [`resolve`](Self::resolve) does. Before the first load there is nothing to apply it to.
+    /// A stretch is applied if it starts at the version that was applied last, and ignored if it
+    /// was applied before. Any other stretch makes a sync due, which the next
+    /// [`resolve`](Self::resolve) does: changes before it are missing, more follow, or the feed
+    /// starts over. Before the first load this does nothing.
     ///
-    /// A catalog without a feed has no stretches: here the items tell what to forget, so that
-    /// the next answer about it is read anew, whatever their versions.
+    /// A catalog without a change feed has no stretches. Here the answers that the items are about
+    /// are removed, whatever the versions.
     pub fn apply(&self, changes: &Changes) {
         self.0.memory.apply(changes);
     }

@@ -12,7 +12,7 @@ use crate::text::is_token;
 #[derive(Debug)]
 pub(crate) struct Proxies {
     networks: Vec<Network>,
-    /// In lower case.
+    /// The name of the header in lower case.
     header: Box<str>,
 }
 
@@ -32,7 +32,7 @@ impl Proxies {
         &self.header
     }
 
-    /// What the header of a request from a trusted proxy says.
+    /// Returns the hosts in the header of a request from a trusted proxy.
     pub(crate) fn forwarded(&self, head: &RequestHead<'_, '_>) -> Forwarded {
         let mut forwarded = Forwarded::default();
         let rfc_7239 = &*self.header == "forwarded";
@@ -46,7 +46,7 @@ impl Proxies {
     }
 }
 
-/// An address, or all that share its first bits.
+/// An address, or all addresses with the same first bits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Network {
     address: IpAddr,
@@ -95,7 +95,7 @@ impl FromStr for Network {
     }
 }
 
-/// The hosts that are forwarded. A host and its port fit, what is longer is none.
+/// The hosts that a proxy forwards. A host with its port fits; a longer text is no host.
 pub(crate) struct Forwarded {
     values: usize,
     /// Whether a header breaks its grammar.

@@ -1,38 +1,39 @@
-//! [`Reason`]: why a request is refused, in one word.
+//! [`Reason`]: the reason of a refusal.
 
 use std::fmt;
 
-/// Why a request is refused, in a word.
+/// The reason of a refusal in one word, with its HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Reason {
-    /// 400: no host, or one that breaks the grammar.
+    /// 400: the host is missing or breaks the grammar.
     BadHost,
-    /// 400: several hosts, or host and authority differ.
+    /// 400: there are several hosts, or host and authority differ.
     AmbiguousHost,
-    /// 400: an ambiguous or malformed path.
+    /// 400: the path is ambiguous or malformed.
     BadPath,
     /// 404: the host is neither central nor a tenant's.
     NoTenant,
-    /// 404: a tenant is named that is not in the catalog.
+    /// 404: the named tenant is not in the catalog.
     UnknownTenant,
-    /// 404: a tenant's route on a central host, or a central route for a tenant.
+    /// 404: the route belongs to tenants and the host is central, or the other way round.
     WrongSide,
-    /// 400: two names for different tenants.
+    /// 400: the request names two tenants, or two tenants own the name.
     AmbiguousTenant,
-    /// 503: down for a while.
+    /// 503: the tenant is in maintenance.
     Maintenance,
-    /// 403: shut out.
+    /// 403: the tenant is suspended.
     Suspended,
-    /// 503: being made, or on its way to the trash.
+    /// 503: the tenant is being provisioned or retired.
     NotReady,
-    /// 503: the catalog cannot be asked.
+    /// 503: the catalog cannot be read.
     CatalogUnavailable,
 }
 
 impl Reason {
-    /// Every reason.
-    pub const ALL: [Self; 11] = [
+    /// The list of all reasons.
+    // `CatalogUnavailable` stays last, so that a reason that is missing here does not compile.
+    pub const ALL: [Self; Self::CatalogUnavailable as usize + 1] = [
         Self::BadHost,
         Self::AmbiguousHost,
         Self::BadPath,
@@ -46,7 +47,7 @@ impl Reason {
         Self::CatalogUnavailable,
     ];
 
-    /// The word that stands in logs and answers.
+    /// Returns the word for this reason in logs and answers.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BadHost => "bad_host",
@@ -63,8 +64,8 @@ impl Reason {
         }
     }
 
-    /// The heading of a page for it. Strangers may read it: it tells neither names nor what
-    /// the operator could do.
+    /// Returns the heading of a page for this reason. It holds no name and no advice to the
+    /// operator, as any visitor may read it.
     pub const fn title(self) -> &'static str {
         match self {
             Self::BadHost | Self::AmbiguousHost | Self::BadPath | Self::AmbiguousTenant => {
@@ -77,7 +78,7 @@ impl Reason {
         }
     }
 
-    /// A sentence below the heading.
+    /// Returns the sentence below the heading.
     pub(super) const fn advice(self) -> &'static str {
         match self.status() {
             400 => "The address of this page is malformed. Check it and try again.",
@@ -87,7 +88,7 @@ impl Reason {
         }
     }
 
-    /// The HTTP status for it.
+    /// Returns the HTTP status for this reason.
     pub const fn status(self) -> u16 {
         match self {
             Self::BadHost | Self::AmbiguousHost | Self::BadPath | Self::AmbiguousTenant => 400,

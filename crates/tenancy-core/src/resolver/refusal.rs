@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::reason::Reason;
 use crate::maintenance::Maintenance;
 
-/// The response to a refused request, ready to be sent: no text in it comes from the request,
-/// and the one sentence of the operator's is escaped.
+/// The response to a refused request. It holds no text of the request, and the message of the
+/// operator is escaped.
 ///
 /// ```
 /// use tenancy_core::{MemoryCatalog, Method, RequestHead, Resolver, Rule};
@@ -22,15 +22,15 @@ use crate::maintenance::Maintenance;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// Why, in a word.
+    /// The reason of the refusal.
     pub reason: Reason,
-    /// The HTTP status.
+    /// The HTTP status of the response.
     pub status: u16,
     /// The media type of the body.
     pub content_type: &'static str,
-    /// When to try again, where the operator said it.
+    /// The time after which to try again, if the operator set one.
     pub retry_after: Option<Duration>,
-    /// The body; leave it out of the answer to a HEAD request.
+    /// The body, which a response to a HEAD request leaves out.
     pub body: String,
 }
 
@@ -51,9 +51,8 @@ impl Refusal {
         }
     }
 
-    /// Returns all headers of the response, with `Retry-After` in whole seconds, rounded up,
-    /// where it is known. The response is never stored, and no browser guesses another type
-    /// for it.
+    /// Returns all headers of the response. `Retry-After`, if known, is in whole seconds, rounded
+    /// up. The others keep caches from storing the response and browsers from guessing its type.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, Cow<'static, str>)> {
         let seconds = |after: Duration| after.as_secs() + u64::from(after.subsec_nanos() > 0);
         let retry = self.retry_after.map(seconds);
@@ -88,15 +87,15 @@ fn page(reason: Reason, message: Option<&str>) -> String {
     )
 }
 
-/// Where a text is put.
+/// The format that a text is written in.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum In {
     Html,
     Json,
 }
 
-/// Escapes a text for where it is put. Control characters other than a line's end are left
-/// out of HTML, as it has no way to write them.
+/// Escapes a text. HTML cannot express control characters other than the end of a line, so they
+/// are skipped there.
 fn escape(text: &str, place: In) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -116,14 +115,14 @@ fn escape(text: &str, place: In) -> String {
     out
 }
 
-/// Whether an `Accept` header prefers JSON to HTML (RFC 9110 §12.5.1).
+/// Returns whether an `Accept` header prefers JSON to HTML (RFC 9110 §12.5.1).
 fn prefers_json(accept: &str) -> bool {
     let json = ["application/problem+json", "application/json"];
     let json = json.iter().map(|kind| quality(accept, kind)).max();
     json > Some(quality(accept, "text/html"))
 }
 
-/// The quality of a type in thousandths, by the most specific range that it is in.
+/// Returns the quality of a type in thousandths, by the most specific range that it is in.
 fn quality(accept: &str, kind: &str) -> u16 {
     let whole = kind.split('/').next().unwrap_or_default();
     let ranges = accept.split(',').filter_map(|range| {

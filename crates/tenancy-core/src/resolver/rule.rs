@@ -24,6 +24,7 @@ use crate::request::RequestHead;
 /// assert_eq!(Rule::header("x-tenant").kind(), RuleKind::Header);
 /// # Ok::<(), tenancy_core::InvalidResolver>(())
 /// ```
+#[doc(alias = "identification")]
 #[derive(Debug, Clone)]
 pub struct Rule(pub(super) RuleParts);
 

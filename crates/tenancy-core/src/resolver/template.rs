@@ -1,4 +1,4 @@
-//! Host templates, and which of them fit the same hosts.
+//! [`Template`]: a form of hosts, and its overlap with another.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::text::quote;
 
 const TOKEN: &str = "{tenant}";
 
-/// `prefix{tenant}suffix`: one label's worth of a host is the tenant.
+/// A template of hosts, `prefix{tenant}suffix`, in which one label or a part of it is the tenant.
 #[derive(Debug, PartialEq)]
 pub(super) struct Template {
     pub(super) prefix: String,
@@ -16,7 +16,7 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// Every label under a base domain.
+    /// Returns the template of every label under a base domain.
     pub(super) fn under(base: &str) -> Self {
         Self {
             prefix: String::new(),
@@ -52,8 +52,8 @@ impl Template {
         })
     }
 
-    /// What stands before and after the token in each label; nothing after it where
-    /// a label is a fixed text.
+    /// Returns the text before and after the token in each label. A fixed label has no text after
+    /// it.
     fn labels(&self) -> Vec<(&str, Option<&str>)> {
         let mut before: Vec<_> = self.prefix.split('.').collect();
         let mut after = self.suffix.split('.');
@@ -71,7 +71,7 @@ impl Template {
     }
 }
 
-/// Is there a label that fits both?
+/// Returns whether some label fits both.
 fn fit_together(a: (&str, Option<&str>), b: (&str, Option<&str>)) -> bool {
     match (a, b) {
         ((a, None), (b, None)) => a == b,
@@ -94,7 +94,7 @@ impl fmt::Display for Template {
     }
 }
 
-/// Two that fit some of the same hosts.
+/// Returns two templates that fit some of the same hosts.
 pub(super) fn overlap<'t>(
     templates: impl Iterator<Item = &'t Template> + Clone,
 ) -> Option<(&'t Template, &'t Template)> {

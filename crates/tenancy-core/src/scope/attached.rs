@@ -1,4 +1,4 @@
-//! [`Attached`]: a value that is only ever polled and dropped in a scope.
+//! [`Attached`]: a value that is polled and dropped in a scope.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,11 +8,20 @@ use crate::scope::stack::{self, Key, Keys};
 use crate::tenant::Tenant;
 
 pin_project_lite::pin_project! {
-    /// A value with a tenant of its own, or with none: a future, a stream, a body.
+    /// A future, a stream or a body that is attached to a tenant, or detached from all tenants.
     /// Made by [`Tenant::attach`] and [`detached`].
     ///
-    /// Its tenant is current during every poll and while the value is dropped, on
-    /// whichever thread. In between nothing of it is current anywhere.
+    /// Its tenant is current during every poll and while the value is dropped, on any thread, and
+    /// nowhere in between.
+    ///
+    /// ```
+    /// use tenancy_core::Tenant;
+    /// let acme = Tenant::builder("acme".parse()?).build()?;
+    /// let task = acme.attach(async { Tenant::current() });
+    /// assert_eq!(Tenant::current(), None);
+    /// assert_eq!(smol::block_on(task), Some(acme));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// **Scopes over an `.await`.** A [`Scope`](crate::Scope) that is entered inside
     /// and still open when a poll ends is taken off the thread with it, and comes back
@@ -32,14 +41,16 @@ pin_project_lite::pin_project! {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// A scope that is dropped elsewhere in the meantime is gone at the next poll, and
-    /// one that outlives the value ends with it. A value that is polled on another
-    /// thread than before gets none back: only scopes that were leaked, or left in a
-    /// thread-local, can have stayed behind. Branches of one attached future (`join!`,
+    /// A scope that is dropped elsewhere between two polls is gone at the next one, and a scope
+    /// that outlives the value ends with it. A value that is polled on another thread than
+    /// before gets no scope back: only scopes that were leaked, or kept in a thread-local, can
+    /// have stayed on the thread before. Branches of one attached future (`join!`,
     /// `select!`) share its scopes; attach each branch to keep them apart.
     ///
-    /// Where another tenant is current, a poll counts as a [switch](Tenant::switch):
-    /// observers are told from which tenant and to which.
+    /// While another tenant is current, a poll counts as a [switch](Tenant::switch), and
+    /// observers are notified.
+    #[doc(alias = "instrument")]
+    #[doc(alias = "task_local")]
     #[must_use = "futures do nothing unless polled"]
     pub struct Attached<T> {
         // Fields are dropped in this order, so the value is dropped inside its scope.
@@ -65,8 +76,8 @@ impl<T> Attached<T> {
         }
     }
 
-    /// Calls `f` with the value, in its scope: for what is polled otherwise than a
-    /// future, such as a body or a stream.
+    /// Calls `f` with the value in its scope, for a body or a stream, which are not polled as a
+    /// future is.
     ///
     /// ```
     /// # use std::pin::pin;
@@ -89,7 +100,7 @@ impl<T> Attached<T> {
         &self.value
     }
 
-    /// Returns the tenant it is attached to; `None` if it is [detached].
+    /// Returns the tenant of the value, or `None` if it is [detached].
     pub fn tenant(&self) -> Option<&Tenant> {
         self.home.tenant.as_ref()
     }
@@ -111,11 +122,11 @@ impl<F: Future> Future for Attached<F> {
     }
 }
 
-/// Detaches a future, or any other value that is polled, from whichever tenant is
-/// current where it is polled: inside it nobody is, until it enters a tenant itself.
+/// Detaches a future, or any other value that is polled, from the tenant that is current at a
+/// poll: inside no tenant is current, until the future enters one.
 ///
 /// A web adapter wraps every request in this or in [`Tenant::attach`]: then a scope that
-/// a handler keeps over an `.await` stays in its own request.
+/// a handler keeps over an `.await` stays in its request.
 ///
 /// ```
 /// # use tenancy_core::{Tenant, scope};
@@ -135,8 +146,8 @@ pub fn detached<T>(value: T) -> Attached<T> {
     Attached::new(None, value)
 }
 
-/// Where a value is at home, and which scopes it has parked. Dropping it opens the
-/// scope that the value is dropped in, for [`End`] to close.
+/// The tenant of a value, and the scopes that it has parked. Dropping it opens the scope that the
+/// value is dropped in, which [`End`] closes.
 struct Home {
     key: Key,
     tenant: Option<Tenant>,
@@ -159,7 +170,7 @@ impl Drop for Home {
     }
 }
 
-/// A poll; parks what is still open at its end, also when that is a panic.
+/// A poll of the value. It parks the scopes that are open at its end, also when that is a panic.
 struct Open<'a>(&'a mut Home);
 
 impl Drop for Open<'_> {
@@ -168,7 +179,7 @@ impl Drop for Open<'_> {
     }
 }
 
-/// Ends the scope of a value that has been dropped, and all that it left.
+/// The end of the scope of a value that was dropped, and of the scopes that it left open.
 struct End(Key);
 
 impl Drop for End {

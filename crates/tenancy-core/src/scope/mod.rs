@@ -1,4 +1,4 @@
-//! [`Scope`]: the stretch in which a tenant is current.
+//! [`Scope`]: the context guard, while which a tenant is current.
 
 mod attached;
 mod stack;
@@ -10,12 +10,24 @@ use crate::tenant::Tenant;
 pub use attached::{Attached, detached};
 use stack::Key;
 
-/// The context guard: a tenant is current on this thread until it is dropped.
+/// The context guard: a tenant is current on this thread until the guard is dropped.
+///
+/// ```
+/// use tenancy_core::Tenant;
+/// let acme = Tenant::builder("acme".parse()?).build()?;
+/// let beta = Tenant::builder("beta".parse()?).build()?;
+/// let scope = acme.enter()?;
+/// assert_eq!(Tenant::current(), Some(acme));
+/// assert!(beta.enter().is_err(), "acme is current");
+/// drop(scope);
+/// assert_eq!(Tenant::current(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// **In async code use [`Tenant::attach`] or [`Tenant::run`] instead.** A scope belongs to
 /// its thread, not to its task. Kept over an `.await` in a future that is not
 /// [attached](Attached), it stays current for every other task that the thread polls in
-/// between, and nothing can see that. Inside an attached future it is taken along.
+/// between, and no code can notice that. Inside an attached future it moves with the future.
 /// Clippy finds such scopes with these lines in `clippy.toml`:
 ///
 /// ```toml
@@ -24,12 +36,12 @@ use stack::Key;
 /// ]
 /// ```
 ///
-/// Dropping restores whoever was current before, also on panic and when guards are
-/// dropped out of order: the last entered of those still alive is current.
+/// Dropping it restores the tenant that was current before, also on panic. If guards are
+/// dropped out of order, the last one entered of those alive is current.
 ///
-/// It stays on its thread. Threads and tasks that are spawned inside inherit
-/// nothing; a thread, or a task of a runtime with several threads, that would carry a
-/// `Scope` along does not compile:
+/// A scope stays on its thread. Threads and tasks that are spawned inside inherit no tenant. A
+/// thread, or a task of a runtime with several threads, that would hold a `Scope` does not
+/// compile:
 ///
 /// ```compile_fail,E0277
 /// # use tenancy_core::Tenant;
@@ -39,7 +51,7 @@ use stack::Key;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The tenant itself may go, and be entered there:
+/// The tenant may move to another thread, and be entered there:
 ///
 /// ```
 /// # use tenancy_core::Tenant;
@@ -49,9 +61,9 @@ use stack::Key;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A scope that is leaked with `std::mem::forget` stays current until what it was
-/// entered in has ended: [`Tenant::run`], [`Tenant::switch_to`], [`Tenant::outside`] or an
-/// attached value. Outside all of them it stays current on its thread.
+/// A scope that is leaked with `std::mem::forget` stays current until the end of the
+/// [`Tenant::run`], [`Tenant::switch_to`], [`Tenant::outside`] or attached value around it.
+/// Without one of them it stays current on its thread.
 #[doc(alias = "context")]
 #[doc(alias = "guard")]
 #[must_use = "the tenant is current only until the scope is dropped"]
@@ -77,7 +89,7 @@ impl Drop for Scope {
     }
 }
 
-/// An entry that ends with everything that was left above it.
+/// An entry that ends together with all entries above it.
 struct Restore(Key);
 
 impl Drop for Restore {
@@ -86,7 +98,7 @@ impl Drop for Restore {
     }
 }
 
-/// Makes this tenant, or nobody, current for a call.
+/// Makes this tenant, or none, current for a call.
 fn within<R>(tenant: Option<&Tenant>, f: impl FnOnce() -> R) -> R {
     let key = stack::new_key();
     let crossing = stack::cross(key, tenant, None);
@@ -96,8 +108,8 @@ fn within<R>(tenant: Option<&Tenant>, f: impl FnOnce() -> R) -> R {
 }
 
 impl Tenant {
-    /// Makes this tenant current until the scope is dropped. Entering the tenant that is
-    /// current already is fine.
+    /// Makes this tenant current until the scope is dropped. The tenant that is current may be
+    /// entered again.
     ///
     /// **Not over an `.await`:** on a single-threaded executor the tenant would be current
     /// for other tasks, too; see [`Scope`]. Use [`attach`](Self::attach) for the whole
@@ -141,9 +153,9 @@ impl Tenant {
         }
     }
 
-    /// Makes this tenant current, whichever is, until the scope is dropped: with
-    /// [`switch_to`](Self::switch_to) the one way to cross from one tenant to another on
-    /// purpose. Observers see it.
+    /// Makes this tenant current until the scope is dropped, even if another tenant is current.
+    /// This and [`switch_to`](Self::switch_to) are the only ways to cross from one tenant to
+    /// another. Observers are notified.
     ///
     /// **Not over an `.await`:** on a single-threaded executor the tenant would be current
     /// for other tasks, too; see [`Scope`]. Attach the future that is to run for the other
@@ -170,11 +182,11 @@ impl Tenant {
         scope
     }
 
-    /// Calls `f` with this tenant current. What was current before is restored
-    /// whatever happens inside, a leaked [`Scope`] included.
+    /// Calls `f` with this tenant current. The tenant that was current before is restored in any
+    /// case, also after a panic or a leaked [`Scope`].
     ///
     /// # Errors
-    /// As [`enter`](Self::enter).
+    /// Returns an error as [`enter`](Self::enter) does.
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> Result<R, OtherTenant> {
         let key = stack::new_key();
         if let Err(current) = stack::enter(key, self) {
@@ -184,15 +196,15 @@ impl Tenant {
         Ok(f())
     }
 
-    /// Calls `f` with this tenant current, whichever is: crosses as
+    /// Calls `f` with this tenant current, even if another tenant is current. It crosses as
     /// [`switch`](Self::switch) does, and restores as [`run`](Self::run) does.
     pub fn switch_to<R>(&self, f: impl FnOnce() -> R) -> R {
         within(Some(self), f)
     }
 
-    /// Calls `f` with no tenant current: for central work that is called inside a tenant's
-    /// scope. Any tenant can be entered in there. What was current before is restored
-    /// whatever happens inside. For futures there is [`detached`].
+    /// Calls `f` with no tenant current, for central work inside the scope of a tenant. Any tenant
+    /// can be entered inside. The tenant that was current before is restored in any case. For
+    /// futures there is [`detached`].
     ///
     /// ```
     /// # use tenancy_core::Tenant;
@@ -210,9 +222,9 @@ impl Tenant {
         within(None, f)
     }
 
-    /// Makes this tenant current during every poll of a future, on any executor and
-    /// whichever thread polls it, and while it is dropped; see [`Attached`]. Takes any
-    /// other value that is polled, too: a stream, or a response's body.
+    /// Makes this tenant current during every poll of a future, on any executor and thread, and
+    /// while the future is dropped; see [`Attached`]. Other values that are polled can be attached
+    /// as well: a stream, or the body of a response.
     ///
     /// ```
     /// # use tenancy_core::Tenant;
@@ -243,14 +255,14 @@ impl Tenant {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", refusal(wanted, current))]
 pub struct OtherTenant {
-    /// Who was to be entered.
+    /// The tenant that was to be entered.
     pub wanted: Tenant,
-    /// Who is current.
+    /// The tenant that is current.
     pub current: Tenant,
 }
 
 fn refusal(wanted: &Tenant, current: &Tenant) -> String {
-    // Two incarnations of one tenant are told apart by their epochs.
+    // Two incarnations of one tenant differ in their epochs.
     let name = |tenant: &Tenant| match wanted.id() == current.id() {
         true => tenant.to_ref().to_string(),
         false => tenant.id().to_string(),

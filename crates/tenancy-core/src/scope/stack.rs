@@ -11,12 +11,12 @@ use hashbrown::HashMap;
 use crate::event::{Event, emit};
 use crate::tenant::Tenant;
 
-/// The name of one entry; unique in the process, so that it is found on no other
-/// thread than its own.
+/// The key of an entry. It is unique in the process, so that an entry is found only on its
+/// thread.
 pub(super) type Key = u64;
 
-/// The keys of parked entries, from bottom to top. Whoever parked them holds this;
-/// entries whose keys are dropped are garbage.
+/// The keys of parked entries, from bottom to top, which the parked value holds. Entries whose keys
+/// are dropped are garbage.
 pub(super) type Keys = Arc<[Key]>;
 
 /// A change of the current tenant from one to another.
@@ -34,7 +34,7 @@ pub(super) fn notify(crossing: Option<Crossing>) {
 
 struct Entry {
     key: Key,
-    /// None: nobody is current, whatever stands below.
+    /// `None` means that no tenant is current, also if there is one below.
     tenant: Option<Tenant>,
 }
 
@@ -44,8 +44,8 @@ struct Parked {
 }
 
 thread_local! {
-    /// The last one is current. Keys do not rise: a restored entry stands above
-    /// younger ones.
+    /// The entries, of which the last is current. Keys do not rise: a restored entry is above
+    /// newer ones.
     static STACK: RefCell<Vec<Entry>> = const { RefCell::new(Vec::new()) };
     static PARKED: RefCell<HashMap<Key, Parked, FixedState>> =
         const { RefCell::new(HashMap::with_hasher(FixedState::with_seed(0))) };
@@ -68,8 +68,8 @@ pub(super) fn new_key() -> Key {
     })
 }
 
-// While a thread's locals are being destroyed nothing can be entered any more; then
-// nobody is current. So no function here fails for it.
+// While the locals of a thread are destroyed, no tenant can be entered and none is current. So no
+// function here fails for it.
 
 /// Applies `f` to the current tenant.
 pub(super) fn with_current<R>(f: impl FnOnce(Option<&Tenant>) -> R) -> Option<R> {
@@ -81,7 +81,10 @@ fn current(stack: &[Entry]) -> Option<&Tenant> {
     stack.last()?.tenant.as_ref()
 }
 
-/// Makes `tenant` current unless another one is, which is returned then.
+/// Makes `tenant` current.
+///
+/// # Errors
+/// Returns the current tenant if it is another one.
 pub(super) fn enter(key: Key, tenant: &Tenant) -> Result<(), Tenant> {
     let entered = STACK.try_with(|stack| {
         let mut stack = stack.borrow_mut();
@@ -95,7 +98,7 @@ pub(super) fn enter(key: Key, tenant: &Tenant) -> Result<(), Tenant> {
     entered.unwrap_or(Ok(()))
 }
 
-/// Makes `tenant` current whichever is, and above it what was parked under `keys`.
+/// Makes `tenant` current in any case, and restores the entries parked under `keys` above it.
 pub(super) fn cross(key: Key, tenant: Option<&Tenant>, keys: Option<Keys>) -> Option<Crossing> {
     let crossed = STACK.try_with(|stack| {
         let mut stack = stack.borrow_mut();
@@ -114,7 +117,7 @@ pub(super) fn cross(key: Key, tenant: Option<&Tenant>, keys: Option<Keys>) -> Op
     crossed.ok().flatten()
 }
 
-/// Those whose guard was dropped since are gone, and on another thread all are.
+/// Entries whose guard was dropped since are gone, and on another thread all are.
 fn restore(keys: &[Key], stack: &mut Vec<Entry>) {
     let _ = PARKED.try_with(|parked| {
         let mut parked = parked.borrow_mut();
@@ -126,7 +129,7 @@ fn restore(keys: &[Key], stack: &mut Vec<Entry>) {
     });
 }
 
-/// Takes one entry out, wherever it is.
+/// Removes an entry from the stack or from the parked ones.
 pub(super) fn remove(key: Key) {
     let found = STACK.try_with(|stack| {
         let mut stack = stack.borrow_mut();
@@ -140,12 +143,12 @@ pub(super) fn remove(key: Key) {
     }
 }
 
-/// Takes the entry out, and returns what stood above it.
+/// Removes the entry, and returns the entries above it.
 fn cut(key: Key) -> Vec<Entry> {
     let above = STACK.try_with(|stack| {
         let mut stack = stack.borrow_mut();
         if let Some(own) = stack.pop_if(|entry| entry.key == key) {
-            // Nothing was left, as nearly always: without an allocation.
+            // There are nearly never entries above it, so this does not allocate.
             return (Some(own), Vec::new());
         }
         let Some(at) = stack.iter().rposition(|entry| entry.key == key) else {
@@ -157,12 +160,13 @@ fn cut(key: Key) -> Vec<Entry> {
     above.map(|(_own, above)| above).unwrap_or_default()
 }
 
-/// Puts the stack back as it was before this entry, whatever was left on it since.
+/// Restores the stack from before this entry, without the entries above it.
 pub(super) fn end(key: Key) {
     drop(cut(key));
 }
 
-/// As [`end`], but keeps what was left until it is [restored](cross) or removed.
+/// Ends an entry as [`end`] does, but keeps the entries above it until they are
+/// [restored](cross) or removed.
 pub(super) fn park(key: Key) -> Option<Keys> {
     let left = cut(key);
     if left.is_empty() {
@@ -172,8 +176,8 @@ pub(super) fn park(key: Key) -> Option<Keys> {
     let parking = PARKED.try_with(|parked| {
         let mut parked = parked.borrow_mut();
         if parked.len() + left.len() > parked.capacity() {
-            // Before it grows: scopes that were left on this thread by values that
-            // have moved on to another.
+            // Before it grows: scopes that values left on this thread when they moved to
+            // another.
             parked.retain(|_, entry| entry.keys.strong_count() > 0);
         }
         parked.extend(left.into_iter().map(|Entry { key, tenant }| {

@@ -244,7 +244,7 @@ fn a_feed_that_says_more_and_does_not_move_is_an_error_and_no_endless_loop() {
                 let source = std::error::Error::source(&*error).unwrap().to_string();
                 assert_eq!(
                     source,
-                    "its change feed says that there is more after version 0 and does not get beyond it"
+                    "its change feed promises more after version 0 and does not get beyond it"
                 );
             }
         }
@@ -348,7 +348,7 @@ fn a_feed_that_leaves_out_changes_is_an_error() {
         let source = std::error::Error::source(&*error).unwrap().to_string();
         assert_eq!(
             source,
-            "its change feed was asked for what follows version 1 and starts after version 7"
+            "its change feed was read from version 1 on and starts after version 7"
         );
         w.resolver.sync().unwrap();
         assert_eq!(w.get("acme.app.test"), Err(Reason::Suspended));
