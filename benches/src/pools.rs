@@ -13,7 +13,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
 use scheduled_thread_pool::ScheduledThreadPool;
 use tenancy_core::{Tenant, TenantId};
-use tenancy_pool::{Descriptors, Driver};
+use tenancy_pool::Driver;
 
 /// So many tenants, numbered from 0.
 pub fn tenants(count: usize) -> Vec<Tenant> {
@@ -81,11 +81,8 @@ impl Driver for Memory {
         }
     }
 
-    fn descriptors(&self) -> Descriptors {
-        Descriptors {
-            first: 0,
-            further: 0,
-        }
+    fn descriptors(&self) -> u32 {
+        0
     }
 }
 
@@ -160,11 +157,8 @@ impl Driver for Files {
         })
     }
 
-    fn descriptors(&self) -> Descriptors {
-        Descriptors {
-            first: 3,
-            further: 2,
-        }
+    fn descriptors(&self) -> u32 {
+        3
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use r2d2::ManageConnection;
 use tenancy_core::Tenant;
-use tenancy_pool::{Descriptors, Driver};
+use tenancy_pool::Driver;
 
 use crate::rng::Rng;
 use crate::size;
@@ -135,7 +135,7 @@ impl<D: Driver> Driver for Counting<D> {
         }
     }
 
-    fn descriptors(&self) -> Descriptors {
+    fn descriptors(&self) -> u32 {
         self.inner.descriptors()
     }
 }

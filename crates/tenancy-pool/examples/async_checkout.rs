@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use r2d2_sqlite::SqliteConnectionManager;
 use tenancy_core::Tenant;
-use tenancy_pool::{Connection, Descriptors, Driver, TenantPools};
+use tenancy_pool::{Connection, Driver, TenantPools};
 
 /// A SQLite file for each tenant, over r2d2_sqlite's own manager.
 struct Files {
@@ -31,11 +31,8 @@ impl Driver for Files {
         connection.execute_batch("CREATE TABLE IF NOT EXISTS notes (text TEXT NOT NULL)")
     }
 
-    fn descriptors(&self) -> Descriptors {
-        Descriptors {
-            first: 3,
-            further: 2,
-        }
+    fn descriptors(&self) -> u32 {
+        3
     }
 }
 

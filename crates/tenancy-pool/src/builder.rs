@@ -7,7 +7,7 @@ use rustix::process::{Resource, getrlimit};
 use tenancy_core::{Clock, Observer, Observers, Tenant};
 
 use crate::config::{Config, MaxPerTenant, Timing};
-use crate::driver::{Descriptors, Driver};
+use crate::driver::Driver;
 use crate::pools::TenantPools;
 use crate::sched::Limits;
 
@@ -265,7 +265,7 @@ impl Builder {
         Ok(TenantPools::new(driver, config))
     }
 
-    fn check(mut self, descriptors: Descriptors) -> Result<Config, InvalidPools> {
+    fn check(mut self, descriptors: u32) -> Result<Config, InvalidPools> {
         let allowed = Allowed::by(getrlimit(Resource::Nofile).current, descriptors);
         self.limits.max = allowed.check(self.max)?;
         let max_per_tenant = self.max_per_tenant.unwrap_or(Self::MAX_PER_TENANT);
@@ -346,8 +346,8 @@ struct Allowed {
 impl Allowed {
     /// Computes it from the soft limit, if there is one, and the descriptors of a first connection:
     /// every connection may be the first of its tenant.
-    fn by(limit: Option<u64>, descriptors: Descriptors) -> Self {
-        let (limit, each) = (limit.unwrap_or(u64::MAX), descriptors.first);
+    fn by(limit: Option<u64>, descriptors: u32) -> Self {
+        let (limit, each) = (limit.unwrap_or(u64::MAX), descriptors);
         let left = limit.saturating_sub(Builder::SPARE_DESCRIPTORS);
         let max = match each {
             0 => u32::MAX,

@@ -18,7 +18,7 @@ pub type DriverError<D> = <<D as Driver>::Manager as r2d2::ManageConnection>::Er
 /// use std::path::PathBuf;
 ///
 /// use tenancy_core::Tenant;
-/// use tenancy_pool::{Descriptors, Driver};
+/// use tenancy_pool::Driver;
 ///
 /// /// A log file for each tenant.
 /// struct Logs {
@@ -46,10 +46,6 @@ pub type DriverError<D> = <<D as Driver>::Manager as r2d2::ManageConnection>::Er
 ///
 ///     fn manager(&self, tenant: &Tenant) -> Log {
 ///         Log(self.directory.join(tenant.id().as_str()))
-///     }
-///
-///     fn descriptors(&self) -> Descriptors {
-///         Descriptors { first: 1, further: 1 }
 ///     }
 /// }
 /// ```
@@ -203,12 +199,12 @@ pub trait Driver: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Returns the number of file descriptors that connections take. Defaults to 1 each.
-    fn descriptors(&self) -> Descriptors {
-        Descriptors {
-            first: 1,
-            further: 1,
-        }
+    /// Returns the number of file descriptors that the first connection of a tenant takes. Defaults to 1.
+    ///
+    /// The default of [`max_connections`](crate::Builder::max_connections) follows from it: every connection
+    /// may be the first of its tenant.
+    fn descriptors(&self) -> u32 {
+        1
     }
 }
 
@@ -229,13 +225,4 @@ pub enum Eviction {
     Complete,
     /// [`Driver::upkeep`] has to be called for the tenant.
     NeedsUpkeep,
-}
-
-/// The number of file descriptors that connections take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Descriptors {
-    /// Descriptors of a tenant's first connection.
-    pub first: u32,
-    /// Descriptors of each further connection of the same tenant.
-    pub further: u32,
 }

@@ -98,7 +98,7 @@ mod timer;
 
 pub use builder::{Builder, InvalidPools};
 pub use checkout::Checkout;
-pub use driver::{Access, Connection, Descriptors, Driver, DriverError, Eviction};
+pub use driver::{Access, Connection, Driver, DriverError, Eviction};
 pub use error::{CheckoutError, CheckoutStep, CloseAllError, CloseError, PreviousFailure};
 pub use handle::TenantPool;
 pub use holders::{Activity, Holder, Holders};

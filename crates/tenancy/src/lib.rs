@@ -105,9 +105,9 @@ pub mod event {
 pub mod pool {
     pub use tenancy_pool::{
         Access, Activity, Builder, Checkout, CheckoutError, CheckoutStep, CloseAllError,
-        CloseError, Connection, Counters, Descriptors, Driver, DriverError, Eviction, Holder,
-        Holders, InvalidPools, Label, PoolStats, PreviousFailure, Seat, SeatFuture, TenantPool,
-        TenantPools, TenantStats,
+        CloseError, Connection, Counters, Driver, DriverError, Eviction, Holder, Holders,
+        InvalidPools, Label, PoolStats, PreviousFailure, Seat, SeatFuture, TenantPool, TenantPools,
+        TenantStats,
     };
 }
 

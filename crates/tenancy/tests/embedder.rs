@@ -10,7 +10,7 @@ use tenancy::catalog::{
     Provisioned, Provisioner, SchemaTarget, TenantChange, TenantKey, Version, Versioned,
     WriteError,
 };
-use tenancy::pool::{Descriptors, Driver};
+use tenancy::pool::Driver;
 use tenancy::resolve::{Clock, ResolverBuilder};
 use tenancy::sqlite::{SqliteDriver, SqliteManager, SqliteStorage};
 use tenancy::{
@@ -201,7 +201,7 @@ impl Driver for OddDriver {
         self.0.manager(tenant)
     }
 
-    fn descriptors(&self) -> Descriptors {
+    fn descriptors(&self) -> u32 {
         self.0.descriptors()
     }
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tenancy::catalog::{
     Migrated, Placement, ProvisionError, Provisioned, Provisioner, SchemaTarget,
 };
-use tenancy::pool::{Checkout, Descriptors, Driver};
+use tenancy::pool::{Checkout, Driver};
 use tenancy::resolve::{ResolveError, ResolverBuilder};
 use tenancy::sqlite::{
     Durability, Migration, Migrations, SqliteDriver, SqliteManager, SqliteStorage,
@@ -74,7 +74,7 @@ impl Driver for FailingDriver {
         self.inner.manager(tenant)
     }
 
-    fn descriptors(&self) -> Descriptors {
+    fn descriptors(&self) -> u32 {
         self.inner.descriptors()
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tenancy_core::Tenant;
-use tenancy_pool::{Access, Descriptors, Driver, Eviction};
+use tenancy_pool::{Access, Driver, Eviction};
 
 use crate::disk::place::Place;
 use crate::driver::connection::SqliteConnection;
@@ -176,11 +176,8 @@ impl Driver for SqliteDriver {
         connection.readmit(&self.shared, tenant)
     }
 
-    /// The file, its `-wal` and its `-shm`; a further connection shares the `-shm`.
-    fn descriptors(&self) -> Descriptors {
-        Descriptors {
-            first: 3,
-            further: 2,
-        }
+    /// Returns 3: the database file, its `-wal` and its `-shm`.
+    fn descriptors(&self) -> u32 {
+        3
     }
 }
