@@ -130,7 +130,7 @@ class Crate:
         public = module.imports[alias][1]
         if not public:
             return True
-        code = re.sub(r"\buse [^;]+;", "", module.code)
+        code = re.sub(r"\b(use|mod) [^;{]+(\{[^;]*\})?;", "", module.code)
         return re.search(rf"\b{re.escape(alias)}\b", code) is not None
 
     def arrow(self, module, targets, parts, counts):

@@ -1,57 +1,21 @@
 //! What can go wrong, one type for each operation.
 
+mod file;
+mod io_error;
 mod migrate;
 mod seed;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
-use std::{fmt, io};
 
-use tenancy_core::{CatalogError, TenantRef, WriteError};
+use tenancy_core::{CatalogError, WriteError};
 use tenancy_fleet::{InvalidJobs, RunHolder};
 
-pub use migrate::{MigrateError, MigrationsError};
-pub use seed::{InvalidStock, SeedError, SeedsError};
-
-/// A call to the operating system that failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{} could not be {done}; see the cause", path.display())]
-pub struct IoError {
-    /// The file or directory.
-    pub path: PathBuf,
-    /// What was to be done, as a participle: `created`, `renamed`, …
-    pub done: &'static str,
-    source: io::Error,
-}
-
-impl IoError {
-    pub(crate) fn new(path: impl AsRef<Path>, done: &'static str, source: io::Error) -> Self {
-        Self {
-            path: path.as_ref().to_owned(),
-            done,
-            source,
-        }
-    }
-
-    /// For `map_err`.
-    pub(crate) fn at(path: &Path, done: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::new(path, done, source)
-    }
-
-    /// The same for another of those whom one call was for.
-    pub(crate) fn again(&self) -> Self {
-        let source = match self.source.raw_os_error() {
-            Some(code) => io::Error::from_raw_os_error(code),
-            None => io::Error::new(self.source.kind(), self.source.to_string()),
-        };
-        Self::new(&self.path, self.done, source)
-    }
-
-    /// What the operating system said.
-    pub fn cause(&self) -> &io::Error {
-        &self.source
-    }
-}
+pub(crate) use file::sqlite;
+pub use file::{FileError, MigrateError, OpenError, SeedError};
+pub use io_error::IoError;
+pub use migrate::MigrationsError;
+pub use seed::{InvalidStock, SeedsError};
 
 /// The storage root or its catalog cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -245,141 +209,6 @@ pub enum StorageError {
     },
 }
 
-/// A tenant's database that cannot be opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The placement was not drawn by this driver.
-    #[error("tenant {tenant}: placement {found} is none of this driver's; draw one with `place`")]
-    Placement {
-        /// Whose.
-        tenant: TenantRef,
-        /// The placement, as `kind:shard:locator`.
-        found: Box<str>,
-    },
-    /// There is no file. It is never made anew on the way: that would hand out
-    /// an empty database as if it were the tenant's.
-    #[error("tenant {tenant}: {} is missing; provision or restore it", path.display())]
-    Missing {
-        /// Whose.
-        tenant: TenantRef,
-        /// Where it should be.
-        path: PathBuf,
-    },
-    /// A link or a directory stands where the file belongs.
-    #[error("tenant {tenant}: {} is {found}; links are not followed, put the file itself there", path.display())]
-    NotAFile {
-        /// Whose.
-        tenant: TenantRef,
-        /// Where.
-        path: PathBuf,
-        /// What stands there.
-        found: &'static str,
-    },
-    /// The file says that it is another's, or is none of ours.
-    #[error("tenant {tenant}: {} is {found}; restore the tenant's own file", path.display())]
-    WrongDatabase {
-        /// Whose it should be.
-        tenant: TenantRef,
-        /// The file.
-        path: PathBuf,
-        /// What it says it is.
-        found: Box<str>,
-    },
-    /// The file was closed when its tenant was retired.
-    #[error("tenant {tenant}: {} was closed when its tenant was retired; revive the tenant", path.display())]
-    Retired {
-        /// Whose.
-        tenant: TenantRef,
-        /// The file.
-        path: PathBuf,
-    },
-    /// A rollback has made a copy the tenant's file.
-    #[error(
-        "tenant {tenant}: {} is no longer its file, as a copy was restored; resolve the tenant again",
-        path.display()
-    )]
-    Superseded {
-        /// Who had it.
-        tenant: TenantRef,
-        /// The file.
-        path: PathBuf,
-    },
-    /// The schema is older than the program.
-    #[error("tenant {tenant}: schema version {found}, the program needs {newest}; migrate it")]
-    Behind {
-        /// Whose.
-        tenant: TenantRef,
-        /// The schema version of the file.
-        found: u32,
-        /// The newest migration.
-        newest: u32,
-    },
-    /// The schema is newer than the program.
-    #[error(
-        "tenant {tenant}: schema version {found}, the program knows {newest}; use a newer program or roll back"
-    )]
-    TooNew {
-        /// Whose.
-        tenant: TenantRef,
-        /// The schema version of the file.
-        found: u32,
-        /// The newest migration.
-        newest: u32,
-    },
-    /// Migrating it on the way failed.
-    #[error("tenant {tenant}: its database could not be migrated before its use; see the cause")]
-    Migrate {
-        /// Whose.
-        tenant: TenantRef,
-        /// Why.
-        source: Box<FileError>,
-    },
-    /// SQLite failed.
-    #[error("tenant {tenant}: its database cannot be opened; see the cause")]
-    Sqlite {
-        /// Whose.
-        tenant: TenantRef,
-        /// Why.
-        source: rusqlite::Error,
-    },
-}
-
-/// A tenant's file that could not be made, migrated, retired or removed: the cause in a
-/// [`ProvisionError`](tenancy_core::ProvisionError).
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FileError {
-    /// The operating system refused something.
-    #[error(transparent)]
-    Io(#[from] IoError),
-    /// What is there cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// A migration failed.
-    #[error(transparent)]
-    Migrate(#[from] MigrateError),
-    /// A seed failed.
-    #[error(transparent)]
-    Seed(#[from] SeedError),
-    /// Someone still has it open.
-    #[error("{} is still in use{}; close its connections first", path.display(), Processes(by))]
-    InUse {
-        /// The file.
-        path: PathBuf,
-        /// The processes that have it open, as far as the system tells.
-        by: Box<[u32]>,
-    },
-    /// SQLite failed.
-    #[error("SQLite failed on {}; see the cause", path.display())]
-    Sqlite {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: rusqlite::Error,
-    },
-}
-
 /// What an operator does to files and rows together, and what stopped it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -438,28 +267,4 @@ pub enum RebuildError {
     /// The new catalog refused the rows.
     #[error(transparent)]
     Write(#[from] WriteError),
-}
-
-/// ` by process 7 and 9`, or nothing.
-struct Processes<'p>(&'p [u32]);
-
-impl fmt::Display for Processes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, id) in self.0.iter().enumerate() {
-            f.write_str(if at == 0 { " by process " } else { " and " })?;
-            match *id == std::process::id() {
-                true => write!(f, "{id} (this one)")?,
-                false => write!(f, "{id}")?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Returns the error of SQLite on a file.
-pub(crate) fn sqlite(path: &Path, source: rusqlite::Error) -> FileError {
-    FileError::Sqlite {
-        path: path.to_owned(),
-        source,
-    }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
-use crate::disk::root::{Lock, Root};
+use crate::disk::locks::Lock;
+use crate::disk::root::Root;
 use crate::disk::steps::Steps;
 use crate::error::{FileError, IoError};
 use crate::guard::Hardening;

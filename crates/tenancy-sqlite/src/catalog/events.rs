@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tenancy_core::{CatalogError, Version};
 
 use super::SqliteCatalog;
-use super::rows::{at_most, unsigned};
+use crate::catalog::columns::{at_most, unsigned};
 
 /// One write to the catalog, as its audit trail keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,10 @@
 use rusqlite::{Connection, Result, Row, params};
 use tenancy_core::{Change, Changes, Epoch, Name, Version};
 
-use super::rows::{at_most, domain, parsed, tenant_columns, unsigned};
-use super::{rows, snapshot};
+use super::rows;
+use super::rows::tenant_columns;
+use crate::catalog::columns::{at_most, domain, parsed, unsigned};
+use crate::catalog::rows::snapshot;
 
 /// Reads changes on a connection of its own.
 pub(super) struct Feed {

@@ -7,8 +7,8 @@ use tenancy_fleet::{
 };
 
 use super::lease::{NoLease, RunLease};
-use super::write::Synced;
 use super::{SqliteCatalog, runs, schemas, undo};
+use crate::catalog::transaction::Synced;
 
 impl SqliteCatalog {
     /// Takes the lease for a run over many tenants, with this crate's own error.

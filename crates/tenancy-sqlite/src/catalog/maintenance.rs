@@ -6,7 +6,7 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, Result, Row};
 use tenancy_core::{Maintenance, Secret};
 
-use super::rows::odd;
+use crate::catalog::columns::odd;
 
 /// Reads columns 9 to 12 of a tenant's row.
 pub(super) fn read(row: &Row<'_>) -> Result<Option<Maintenance>> {

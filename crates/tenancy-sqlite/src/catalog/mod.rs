@@ -1,5 +1,6 @@
 //! [`SqliteCatalog`]: the list of all tenants in one file, for several processes.
 
+mod columns;
 mod events;
 mod feed;
 mod journal;
@@ -13,6 +14,7 @@ mod scan;
 mod schemas;
 mod stock;
 mod storage;
+mod transaction;
 mod undo;
 mod write;
 
@@ -26,7 +28,9 @@ use tenancy_core::{
     Catalog, CatalogError, Changes, Tenant, TenantId, TenantKey, TenantStatus, Version, Versioned,
 };
 
-use crate::disk::root::{Root, RootLock};
+use crate::catalog::rows::snapshot;
+use crate::disk::locks::RootLock;
+use crate::disk::root::Root;
 use crate::disk::steps::Steps;
 use crate::error::StorageError;
 
@@ -160,17 +164,6 @@ impl SqliteCatalog {
         }
         out.map_err(CatalogError::new)
     }
-}
-
-/// Runs `f` in a read transaction: all that it reads is of one version.
-fn snapshot<T>(connection: &Connection, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
-    let out = f(connection);
-    // Nothing was written; a rollback ends it whatever happened in between.
-    let ended = connection.prepare_cached("ROLLBACK")?.execute([]);
-    let out = out?;
-    ended?;
-    Ok(out)
 }
 
 impl fmt::Debug for SqliteCatalog {

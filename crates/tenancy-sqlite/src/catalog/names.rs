@@ -3,8 +3,8 @@
 use rusqlite::{OptionalExtension, params};
 use tenancy_core::{CLAIM_TTL, Challenge, Domain, Name, Proof, TenantId, Version, WriteError};
 
-use super::rows;
-use super::write::{Done, Fault, Write};
+use crate::catalog::columns;
+use crate::catalog::transaction::{Done, Fault, Write};
 
 /// Claims that began at this moment or earlier have expired.
 pub(super) fn expired_at(now_ms: i64) -> i64 {
@@ -186,7 +186,7 @@ impl Write<'_> {
             ),
         };
         let mut read = self.transaction.prepare_cached(sql)?;
-        let owner = read.query_row([name], |row| rows::parsed(row, 0));
+        let owner = read.query_row([name], |row| columns::parsed(row, 0));
         Ok(owner.optional()?)
     }
 }

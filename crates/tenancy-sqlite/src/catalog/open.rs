@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Result, TransactionBehavior};
 
-use super::write::Fault;
 use super::{maintenance, storage};
+use crate::catalog::transaction::Fault;
 use crate::disk::files::{Found, look, sync_dir};
+use crate::disk::locks::RootLock;
 use crate::disk::owner::create_new;
-use crate::disk::root::{Root, RootLock, holds_files};
+use crate::disk::root::{Root, holds_files};
 use crate::error::{IoError, StorageError};
 use crate::raw::enter_wal;
 use crate::schema::stamp::CATALOG_FILE;

@@ -1,13 +1,13 @@
 //! Reading rows into the types of `tenancy_core`.
 
-use rusqlite::types::Type;
-use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use tenancy_core::{
-    Attributes, Binding, Challenge, Domain, Epoch, Name, Placement, Tenant, TenantId, TenantKey,
+    Attributes, Binding, Challenge, Epoch, Name, Placement, Tenant, TenantId, TenantKey,
     TenantStatus, Version,
 };
 
 use super::maintenance;
+use crate::catalog::columns::{at_most, domain, odd, parsed, unsigned};
 
 /// The columns that [`tenant`] reads, in its order.
 macro_rules! tenant_columns {
@@ -154,37 +154,16 @@ fn attributes(connection: &Connection, id: &TenantId) -> Result<Attributes> {
     Ok(attributes)
 }
 
-/// A column whose text is one of our types.
-pub(super) fn parsed<T>(row: &Row<'_>, column: usize) -> Result<T>
-where
-    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
-{
-    let text = row.get_ref(column)?.as_str()?;
-    text.parse().map_err(|error| odd(column, error))
-}
-
-/// A stored domain is canonical already: as a key it needs no registration again.
-pub(super) fn domain(row: &Row<'_>, column: usize) -> Result<Domain> {
-    let text = row.get_ref(column)?.as_str()?;
-    match TenantKey::Domain(text).to_name() {
-        Some(Name::Domain(domain)) => Ok(domain),
-        _ => Err(odd(column, "no domain")),
-    }
-}
-
-pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
-    let number: i64 = row.get(column)?;
-    u64::try_from(number).map_err(|error| odd(column, error))
-}
-
-/// A bound as SQLite's integer.
-pub(super) fn at_most(max: usize) -> i64 {
-    i64::try_from(max).unwrap_or(i64::MAX)
-}
-
-pub(super) fn odd(
-    column: usize,
-    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> Error {
-    Error::FromSqlConversionFailure(column, Type::Text, error.into())
+/// Runs `f` in a read transaction: all that it reads is of one version.
+pub(super) fn snapshot<T>(
+    connection: &Connection,
+    f: impl FnOnce(&Connection) -> Result<T>,
+) -> Result<T> {
+    connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
+    let out = f(connection);
+    // Nothing was written; a rollback ends it whatever happened in between.
+    let ended = connection.prepare_cached("ROLLBACK")?.execute([]);
+    let out = out?;
+    ended?;
+    Ok(out)
 }

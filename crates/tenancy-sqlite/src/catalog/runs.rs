@@ -4,9 +4,9 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use tenancy_core::Tenant;
 use tenancy_fleet::{NewRun, Run, RunOutcome, Task, TaskState, Unfinished};
 
-use super::rows;
-use super::rows::{at_most, unsigned};
-use super::write::{Done, Write};
+use crate::catalog::columns;
+use crate::catalog::columns::{at_most, unsigned};
+use crate::catalog::transaction::{Done, Write};
 
 /// The number of runs whose tasks are kept, beside those of the last migration and of the runs
 /// that undid it; of older ones only the run itself is kept.
@@ -40,7 +40,7 @@ pub(super) fn unfinished(
          WHERE run = ?1 AND state IN ('pending', 'failed')";
     let mut read = connection.prepare_cached(sql)?;
     let rows = read.query_map([run.cast_signed()], |row| {
-        Ok((rows::parsed(row, 0)?, row.get(1)?))
+        Ok((columns::parsed(row, 0)?, row.get(1)?))
     })?;
     let left = rows.collect::<Result<_>>()?;
     Ok(Some(Unfinished { version, left }))

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Result, Row, params};
 use tenancy_core::{CatalogError, Domain, Epoch, Placement, Tenant, TenantId, Version};
 
 use super::SqliteCatalog;
-use super::rows::{at_most, domain, parsed, unsigned};
+use crate::catalog::columns::{at_most, domain, parsed, unsigned};
 use crate::disk::place::{KIND, Place};
 
 impl SqliteCatalog {

@@ -5,7 +5,8 @@ use tenancy_core::{Tenant, TenantId};
 use tenancy_fleet::{KnownSchema, SchemaCounts, SchemaStatus, Selection, TaskFailure};
 
 use super::rows;
-use super::rows::{at_most, tenant_columns, unsigned};
+use super::rows::tenant_columns;
+use crate::catalog::columns::{at_most, unsigned};
 
 /// The number of columns of a tenant, before the others of a row.
 const AFTER_TENANT: usize = 13;

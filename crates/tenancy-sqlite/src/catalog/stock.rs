@@ -4,8 +4,8 @@ use rusqlite::{OptionalExtension, Result, Row, params};
 use tenancy_core::{Actor, CatalogError, Epoch, NewTenant, Placement, WriteError};
 
 use super::SqliteCatalog;
-use super::rows::unsigned;
-use super::write::{Done, Synced, Write};
+use crate::catalog::columns::unsigned;
+use crate::catalog::transaction::{Done, Synced, Write};
 use crate::disk::place::{KIND, Place};
 
 /// A database of the stock.

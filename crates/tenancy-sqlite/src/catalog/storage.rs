@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Result};
 use tenancy_core::WriteError;
 
-use super::write::{Done, Fault};
+use crate::catalog::transaction::{Done, Fault};
 
 /// Records the id of a storage root, if none is recorded, and refuses every other.
 pub(super) fn record(connection: &Connection, id: &str) -> Done<()> {

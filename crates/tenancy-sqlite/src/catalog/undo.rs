@@ -4,8 +4,8 @@ use rusqlite::{Connection, OptionalExtension, Result, Row};
 use tenancy_core::Epoch;
 use tenancy_fleet::{PastRun, PastTask};
 
-use super::rows::{parsed, unsigned};
 use super::runs::state;
+use crate::catalog::columns::{parsed, unsigned};
 
 /// Returns the run of this number, or the last migration.
 pub(super) fn past_run(connection: &Connection, number: Option<u64>) -> Result<Option<PastRun>> {

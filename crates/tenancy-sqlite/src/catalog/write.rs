@@ -2,91 +2,17 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rusqlite::{
-    Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
-};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tenancy_core::{
     Actor, Binding, CatalogError, CatalogWriter, Domain, Epoch, Name, NewTenant, Proof, Tenant,
-    TenantChange, TenantId, TenantStatus, Version, WriteError,
+    TenantChange, TenantId, Version, WriteError,
 };
 
 use super::events::AuditEvent;
 use super::names::expired_at;
 use super::{SqliteCatalog, events, maintenance, rows, storage};
-
-/// Why a write was not done.
-pub(super) enum Fault {
-    Refused(WriteError),
-    Sqlite(rusqlite::Error),
-}
-
-impl Fault {
-    /// Could another row be written all the same?
-    fn is_about_the_row(&self) -> bool {
-        match self {
-            Self::Refused(_) => true,
-            Self::Sqlite(error) => {
-                error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
-            }
-        }
-    }
-}
-
-impl From<WriteError> for Fault {
-    fn from(error: WriteError) -> Self {
-        Self::Refused(error)
-    }
-}
-
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
-}
-
-impl From<Fault> for WriteError {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Refused(error) => error,
-            Fault::Sqlite(error) => CatalogError::new(error).into(),
-        }
-    }
-}
-
-pub(super) type Done<T> = Result<T, Fault>;
-
-/// A write transaction with its clock.
-pub(super) struct Write<'w> {
-    pub(super) transaction: Transaction<'w>,
-    pub(super) version: Version,
-    pub(super) actor: &'w Actor,
-    pub(super) at_ms: i64,
-}
-
-/// When a write is on the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Synced {
-    /// Before it returns.
-    Now,
-    /// With the next one that is synced now: both stand in one log.
-    WithTheNext,
-}
-
-impl Synced {
-    /// A tenant that is `provisioning` is nobody's yet: when a power cut takes the row,
-    /// its file is found unlisted, and the caller was never told of a tenant. The write
-    /// that makes it active carries both to the disk, so a create waits once less. A file
-    /// of the stock would be taken a second time.
-    pub(super) fn of(new: &[NewTenant]) -> Self {
-        let is_begun = |new: &NewTenant| {
-            new.from_warm_pool.is_none() && new.status == TenantStatus::Provisioning
-        };
-        match new.iter().all(is_begun) {
-            true => Self::WithTheNext,
-            false => Self::Now,
-        }
-    }
-}
+use crate::catalog::columns;
+use crate::catalog::transaction::{Done, Fault, Synced, Write};
 
 impl SqliteCatalog {
     pub(super) fn write<T>(
@@ -411,7 +337,7 @@ impl<'w> Write<'w> {
     fn next_epoch(&self, id: &TenantId) -> Done<Epoch> {
         let sql = "SELECT epoch FROM removed WHERE id = ?1";
         let mut read = self.transaction.prepare_cached(sql)?;
-        let last = read.query_row([id.as_str()], |row| rows::unsigned(row, 0));
+        let last = read.query_row([id.as_str()], |row| columns::unsigned(row, 0));
         let last = last.optional()?.and_then(Epoch::new);
         Ok(last.map_or(Epoch::FIRST, Epoch::next))
     }

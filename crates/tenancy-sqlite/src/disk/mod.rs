@@ -5,6 +5,7 @@ pub(crate) mod flock;
 pub(crate) mod hex;
 pub(crate) mod holders;
 pub(crate) mod image;
+pub(crate) mod locks;
 pub(crate) mod marker;
 pub(crate) mod mounts;
 pub(crate) mod network;

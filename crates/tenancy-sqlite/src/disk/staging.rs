@@ -17,9 +17,10 @@ use tenancy_core::Epoch;
 use crate::disk::files::{Found, look, remove_if_there, remove_sidecars, sync_dir};
 use crate::disk::hex::random_hex;
 use crate::disk::image::{Image, sum};
+use crate::disk::locks::DirLock;
 use crate::disk::owner::create_new;
 use crate::disk::place::Place;
-use crate::disk::root::{DirLock, Root};
+use crate::disk::root::Root;
 use crate::error::IoError;
 use crate::hazards::{Hazard, guarded};
 

@@ -8,8 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tenancy_core::Epoch;
 
 use crate::disk::files::{remove_file, remove_sidecars, sync_dir};
+use crate::disk::locks::DirLock;
 use crate::disk::place::Place;
-use crate::disk::root::{DirLock, Root};
+use crate::disk::root::Root;
 use crate::error::IoError;
 
 /// A file in the trash: `<32 hex>.<epoch>.<seconds since 1970>.db`. The time stands in

@@ -1,10 +1,10 @@
 //! Owners and modes: a file that root has made, or that was copied in, may be closed to the
 //! application that the root belongs to, or open to others.
 
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use tenancy_core::Tenant;
 

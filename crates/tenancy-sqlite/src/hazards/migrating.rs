@@ -3,7 +3,6 @@
 #![cfg(test)]
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
 use std::path::Path;
 
 use r2d2::ManageConnection;
@@ -223,10 +222,4 @@ fn a_header_does_not_know_what_stands_in_the_log() {
         ),
         "{error}"
     );
-}
-
-/// `user_version` as a file's header has it, 60 bytes in.
-pub(crate) fn version_in_header(connection: &Connection) -> u32 {
-    let bytes = fs::read(connection.path().unwrap()).unwrap();
-    u32::from_be_bytes(bytes[60..64].try_into().unwrap())
 }

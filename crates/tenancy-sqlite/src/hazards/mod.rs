@@ -45,12 +45,10 @@ pub(crate) const fn guarded(_: Hazard) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) use switch::{guarded, without};
+pub(crate) use switch::{guarded, version_in_header, without};
 
 mod files;
 mod migrating;
-#[cfg(test)]
-pub(crate) use migrating::version_in_header;
 
 #[cfg(test)]
 mod switch {
@@ -76,5 +74,11 @@ mod switch {
         }
         let _restore = Restore(OFF.replace(hazards.to_vec()));
         f()
+    }
+
+    /// `user_version` as a file's header has it, 60 bytes in.
+    pub(crate) fn version_in_header(connection: &rusqlite::Connection) -> u32 {
+        let bytes = std::fs::read(connection.path().expect("a file")).expect("a readable file");
+        u32::from_be_bytes(bytes[60..64].try_into().expect("four bytes"))
     }
 }

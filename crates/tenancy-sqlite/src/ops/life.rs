@@ -11,8 +11,8 @@ use tenancy_core::Tenant;
 
 use crate::disk::files::{Found, look};
 use crate::disk::holders::processes_with;
+use crate::disk::locks::DirLock;
 use crate::disk::place::Place;
-use crate::disk::root::DirLock;
 use crate::disk::trash::Trashed;
 use crate::error::{FileError, IoError, OpenError, sqlite};
 use crate::hazards::{Hazard, guarded};

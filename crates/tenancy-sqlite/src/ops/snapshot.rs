@@ -19,9 +19,10 @@ use tenancy_fleet::{Keep, Snapshot};
 
 use crate::disk::files::{Found, look, remove_file, remove_if_there, sync_dir};
 use crate::disk::hex::random_hex;
+use crate::disk::locks::DirLock;
 use crate::disk::owner::create_new;
 use crate::disk::place::Place;
-use crate::disk::root::{DirLock, Root};
+use crate::disk::root::Root;
 use crate::error::{FileError, IoError, OpenError, sqlite};
 use crate::guard as harden;
 use crate::guard::deadline::Late;

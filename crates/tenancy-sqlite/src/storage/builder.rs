@@ -10,8 +10,9 @@ use tenancy_core::{Event, Tenant, emit};
 
 use super::SqliteStorage;
 use crate::catalog::SqliteCatalog;
+use crate::disk::locks::RootLock;
 use crate::disk::network::FileSystems;
-use crate::disk::root::{Root, RootLock, holds_files};
+use crate::disk::root::{Root, holds_files};
 use crate::disk::steps::Steps;
 use crate::driver::SqliteDriver;
 use crate::error::{IoError, StorageError};

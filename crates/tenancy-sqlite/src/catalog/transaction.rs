@@ -1,0 +1,78 @@
+//! A write transaction of the catalog, and its failures.
+
+use rusqlite::{ErrorCode, Transaction};
+use tenancy_core::{Actor, CatalogError, NewTenant, TenantStatus, Version, WriteError};
+
+/// Why a write was not done.
+pub(super) enum Fault {
+    Refused(WriteError),
+    Sqlite(rusqlite::Error),
+}
+
+impl Fault {
+    /// Could another row be written all the same?
+    pub(super) fn is_about_the_row(&self) -> bool {
+        match self {
+            Self::Refused(_) => true,
+            Self::Sqlite(error) => {
+                error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+            }
+        }
+    }
+}
+
+impl From<WriteError> for Fault {
+    fn from(error: WriteError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<Fault> for WriteError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Refused(error) => error,
+            Fault::Sqlite(error) => CatalogError::new(error).into(),
+        }
+    }
+}
+
+pub(super) type Done<T> = Result<T, Fault>;
+
+/// A write transaction with its clock.
+pub(super) struct Write<'w> {
+    pub(super) transaction: Transaction<'w>,
+    pub(super) version: Version,
+    pub(super) actor: &'w Actor,
+    pub(super) at_ms: i64,
+}
+
+/// When a write is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Synced {
+    /// Before it returns.
+    Now,
+    /// With the next one that is synced now: both stand in one log.
+    WithTheNext,
+}
+
+impl Synced {
+    /// A tenant that is `provisioning` is nobody's yet: when a power cut takes the row,
+    /// its file is found unlisted, and the caller was never told of a tenant. The write
+    /// that makes it active carries both to the disk, so a create waits once less. A file
+    /// of the stock would be taken a second time.
+    pub(super) fn of(new: &[NewTenant]) -> Self {
+        let is_begun = |new: &NewTenant| {
+            new.from_warm_pool.is_none() && new.status == TenantStatus::Provisioning
+        };
+        match new.iter().all(is_begun) {
+            true => Self::WithTheNext,
+            false => Self::Now,
+        }
+    }
+}

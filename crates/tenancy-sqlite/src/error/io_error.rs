@@ -1,0 +1,44 @@
+//! The error of an operation on a file or directory.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A call to the operating system that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{} could not be {done}; see the cause", path.display())]
+pub struct IoError {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// What was to be done, as a participle: `created`, `renamed`, …
+    pub done: &'static str,
+    source: io::Error,
+}
+
+impl IoError {
+    pub(crate) fn new(path: impl AsRef<Path>, done: &'static str, source: io::Error) -> Self {
+        Self {
+            path: path.as_ref().to_owned(),
+            done,
+            source,
+        }
+    }
+
+    /// For `map_err`.
+    pub(crate) fn at(path: &Path, done: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::new(path, done, source)
+    }
+
+    /// The same for another of those whom one call was for.
+    pub(crate) fn again(&self) -> Self {
+        let source = match self.source.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(self.source.kind(), self.source.to_string()),
+        };
+        Self::new(&self.path, self.done, source)
+    }
+
+    /// What the operating system said.
+    pub fn cause(&self) -> &io::Error {
+        &self.source
+    }
+}
