@@ -15,7 +15,7 @@ use crate::sync::Moment;
 
 type Watcher = Arc<Mailbox<()>>;
 
-/// The connections whose close was deferred, and the ones that are open unless none is.
+/// The connections whose close was deferred, and the open ones; `None` if no connection is open.
 type Remaining<D> = (Vec<(u32, BoxedLive<D>)>, Option<Vec<HeldConnection>>);
 
 /// Closes a tenant to check-outs, and waits until no connection to it is open.
@@ -87,7 +87,7 @@ pub(crate) fn close_all<D: Driver>(
     Ok(())
 }
 
-/// Closes the connections whose close was deferred, and waits until the watcher sees none open.
+/// Closes the connections whose close was deferred, and waits until no connection is open.
 ///
 /// # Errors
 /// Returns the connections that are open at the deadline, or that only this thread could give back.

@@ -95,8 +95,8 @@ impl<D: Driver> Shared<D> {
         }
     }
 
-    /// Lets `work` decide under the lock, and wakes the waiters that it granted something afterwards.
-    /// It returns what has to be dropped: the lock is free by then.
+    /// Runs `work` under the lock, and afterwards wakes the waiters that it granted something. `work`
+    /// returns what is to be dropped, so that it is dropped outside the lock.
     #[inline]
     pub(crate) fn decide<T>(&self, work: impl FnOnce(&mut Scheduler<D>) -> T) -> T {
         let mut sched = self.sched.lock();

@@ -145,7 +145,7 @@ fn a_hot_tenant_yields_to_a_waiting_one() {
 
 #[test]
 fn a_failed_connect_serves_the_next() {
-    // Acme's second connection fails and gives its seat to beta, who waits for it.
+    // The second connection of acme fails and gives its seat to beta, which waits for it.
     let driver = ConnectWith(|tenant, attempt| {
         if attempt == 0 || tenant.id().as_str() == "beta" {
             return Ok(());

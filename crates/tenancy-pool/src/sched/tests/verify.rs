@@ -123,7 +123,7 @@ impl Harness {
         }
     }
 
-    /// Checks that every waiter waits for a reason, and that those who can be served know it.
+    /// Checks that every waiter waits for a reason, and that each one that can be served is woken.
     fn verify_tickets(&self) {
         let sched = &self.sched;
         let mut waiters = 0;
