@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_system_was_suspended_for_stands_still_while_it_runs() {
+    fn the_suspended_time_stands_still_while_the_system_runs() {
         let clock = Clock::system();
         let (before, began) = (clock.suspended(), std::time::Instant::now());
         std::thread::sleep(Duration::from_millis(20));

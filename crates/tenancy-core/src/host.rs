@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_quick_way_says_yes_to_nothing_that_the_slow_way_refuses() {
+    fn the_fast_check_accepts_no_path_that_the_full_check_refuses() {
         let names: [&[u8]; 6] = [
             b"",
             b"a",

@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suffix_is_found_at_the_end_whatever_the_case() {
+    fn a_suffix_is_found_at_the_end_in_any_case() {
         for suffix in [
             ".t",
             ".app.test",

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn serialized_values_are_read_back() {
         fn check<T>(value: T, json: &str)
         where
             T: Serialize + for<'de> Deserialize<'de> + PartialEq + std::fmt::Debug,
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused_with_its_own_error() {
+    fn a_malformed_name_is_refused_with_the_error_of_its_parser() {
         let error = serde_json::from_str::<TenantId>("\"Acme\"").expect_err("upper case");
         assert!(
             error

@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_a_tenant_from_being_served_is_a_warning() {
+    fn events_that_affect_a_tenant_are_warnings() {
         let levels = Arc::default();
         let acme = Tenant::builder("acme".parse().expect("an id"))
             .build()

@@ -93,7 +93,7 @@ impl Request {
     }
 }
 
-/// In the scope of the tenant, or in nobody's.
+/// A future in the scope of a tenant, or of none.
 fn scoped<T>(tenant: Option<&Tenant>, value: T) -> Attached<T> {
     match tenant {
         Some(tenant) => tenant.attach(value),
@@ -107,7 +107,7 @@ impl<S: Service<Body = Body>> Service for Tenanted<S> {
     async fn call(&self, mut request: Request) -> Response<Attached<Body>> {
         let mut routed = route(&self.resolver, &request, Resolver::try_resolve);
         if routed.is_none() {
-            // The catalog has to be asked, on a thread that may block.
+            // The catalog has to be read, on a thread that may block.
             let resolver = self.resolver.clone();
             (request, routed) = smol::unblock(move || {
                 let routed = route(&resolver, &request, |resolver, head| {
@@ -149,7 +149,7 @@ impl<S: Service<Body = Body>> Service for Tenanted<S> {
 
 // And ends here.
 
-/// The application: it knows nothing of hosts. Each part of its body says whose it is.
+/// The application, which knows nothing of hosts. Each part of its body names its tenant.
 struct Application;
 
 impl Service for Application {
@@ -295,7 +295,7 @@ fn resolver(catalog: Arc<MemoryCatalog>) -> Resolver {
 }
 
 #[test]
-fn an_adapter_over_a_socket_serves_every_tenant_its_own_and_strangers_nothing() {
+fn an_adapter_over_a_socket_serves_each_tenant_and_refuses_strangers() {
     let (catalog, by) = (Arc::new(MemoryCatalog::new()), Actor::new("test"));
     for id in ["acme", "beta"] {
         catalog
@@ -425,7 +425,7 @@ fn an_adapter_over_a_socket_serves_every_tenant_its_own_and_strangers_nothing() 
         ask(address, &request("/css/a.css")),
         "200 nobody /css/a.css asset"
     );
-    // Down: who brings the secret gets what the request would have got, behind a prefix, too.
+    // In maintenance: a request with the secret is served, also behind a prefix.
     let mut up = TenantChange::status(TenantStatus::Active);
     let mut down = Maintenance::default();
     down.message = Some("<b>Back</b> at noon".into());
@@ -439,7 +439,7 @@ fn an_adapter_over_a_socket_serves_every_tenant_its_own_and_strangers_nothing() 
     let with = |word: &str| ask(address, &format!("{prefixed}X-Maintenance: {word}\r\n"));
     assert_eq!(with("open sesame"), "200 acme /a?b below /t/acme");
     assert_eq!(with("open"), "503 maintenance");
-    // A browser is told in HTML, in which the message is text.
+    // A browser gets HTML, in which the message is text.
     let (head, body) = exchange(address, &format!("{}\r\n", request("/")));
     for line in [
         "HTTP/1.1 503 x",

@@ -27,7 +27,7 @@ fn an_ascii_name_is_stored_in_lower_case() {
 }
 
 #[test]
-fn a_unicode_name_is_refused_with_the_ways_to_write_it() {
+fn a_unicode_name_is_refused_with_advice() {
     let error = "Bücher.example".parse::<Domain>().unwrap_err().to_string();
     assert!(
         error.contains("is not ASCII; write its A-labels (xn--…), or build with feature idn"),

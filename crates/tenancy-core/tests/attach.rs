@@ -27,7 +27,7 @@ fn stays(want: Option<Tenant>, times: usize) -> impl Future<Output = usize> + Se
     })
 }
 
-/// Remembers who was current when it was dropped.
+/// Records the current tenant when it is dropped.
 struct Witness(Arc<Mutex<Option<Option<Tenant>>>>);
 
 impl Drop for Witness {
@@ -57,7 +57,7 @@ async fn story(acme: Tenant, beta: Tenant) {
 }
 
 #[test]
-fn tasks_of_tokio_keep_to_their_tenant_on_every_worker() {
+fn tasks_of_tokio_keep_their_tenant_on_every_worker() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .build()
@@ -87,7 +87,7 @@ fn tasks_of_tokio_keep_to_their_tenant_on_every_worker() {
 }
 
 #[test]
-fn tasks_of_smol_keep_to_their_tenant() {
+fn tasks_of_smol_keep_their_tenant() {
     let executor = Arc::new(smol::Executor::new());
     let (stop, stopped) = smol::channel::bounded::<()>(1);
     let workers: Vec<_> = (0..3)
@@ -163,7 +163,7 @@ fn a_hand_written_executor_may_move_and_drop_futures() {
                     n => queue.swap_remove(rng.below(n)),
                 }
             };
-            // Polled by nobody, by its own tenant, or by another (a switch).
+            // Polled with no tenant current, with its tenant, or with another (a switch).
             let around = [None, Some(acme.clone()), Some(tenant("gamma"))];
             let around = rng.pick(&around).as_ref().map(Tenant::switch);
             let before = Tenant::current();
@@ -203,7 +203,7 @@ fn the_inner_future_is_dropped_inside_its_scope() {
 }
 
 #[test]
-fn a_panicking_poll_leaves_nobody_current() {
+fn a_panicking_poll_leaves_no_tenant_current() {
     let acme = tenant("acme");
     let (witness, seen) = witness();
     let mut future = Box::pin(acme.attach(async move {
@@ -234,7 +234,7 @@ fn in_turns<F: Future>(mut future: Pin<Box<F>>, mut other: impl FnMut()) -> F::O
     }
 }
 
-fn nobody_is_current() {
+fn no_tenant_is_current() {
     assert_eq!(Tenant::current(), None);
 }
 
@@ -260,14 +260,14 @@ fn a_scope_over_an_await_stays_in_its_own_future() {
         Tenant::current()
     };
     let attached = Box::pin(acme.attach(held()));
-    assert_eq!(in_turns(attached, nobody_is_current), Some(acme));
+    assert_eq!(in_turns(attached, no_tenant_is_current), Some(acme));
     let detached = Box::pin(detached(held()));
-    assert_eq!(in_turns(detached, nobody_is_current), None);
+    assert_eq!(in_turns(detached, no_tenant_is_current), None);
 }
 
 #[expect(clippy::await_holding_invalid_type)]
 #[test]
-fn what_a_parked_future_holds_is_dropped_in_the_scope_it_was_in() {
+fn values_of_a_parked_future_are_dropped_in_its_scope() {
     let (acme, beta) = (tenant("acme"), tenant("beta"));
     let (witness, seen) = witness();
     let mut future = Box::pin(acme.attach(async move {
@@ -277,7 +277,7 @@ fn what_a_parked_future_holds_is_dropped_in_the_scope_it_was_in() {
     }));
     assert!(poll_once(future.as_mut()).is_pending());
     drop(future);
-    nobody_is_current();
+    no_tenant_is_current();
     assert_eq!(*seen.lock().unwrap(), Some(Some(tenant("beta"))));
 }
 
@@ -298,7 +298,7 @@ fn a_scope_dropped_elsewhere_is_gone_at_the_next_poll() {
     });
     let mut turns = 0;
     let seen = in_turns(Box::pin(future), || {
-        nobody_is_current();
+        no_tenant_is_current();
         turns += 1;
         if turns == 2 {
             drawer.take();
@@ -314,13 +314,13 @@ fn a_scope_that_outlives_its_future_ends_with_it() {
     let Poll::Ready(scope) = poll_once(future.as_mut()) else {
         panic!("it waits for nothing");
     };
-    nobody_is_current();
+    no_tenant_is_current();
     drop(future);
     let gamma = tenant("gamma").enter().unwrap();
     drop(scope);
     assert_eq!(Tenant::current(), Some(tenant("gamma")));
     drop(gamma);
-    nobody_is_current();
+    no_tenant_is_current();
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn a_future_polled_on_another_thread_gets_nothing_back() {
     }
     future = std::thread::spawn(move || {
         assert!(poll_once(future.as_mut()).is_pending());
-        nobody_is_current();
+        no_tenant_is_current();
         future
     })
     .join()
@@ -365,7 +365,7 @@ fn anything_can_be_attached_and_polled() {
             body.1.pop()
         });
         assert_eq!(polled, Some(left));
-        nobody_is_current();
+        no_tenant_is_current();
     }
     drop(body);
     assert_eq!(*seen.lock().unwrap(), Some(Some(acme)));
@@ -373,7 +373,7 @@ fn anything_can_be_attached_and_polled() {
 }
 
 #[test]
-fn nobody_is_current_in_what_is_detached() {
+fn no_tenant_is_current_in_a_detached_future() {
     let (acme, beta) = (tenant("acme"), tenant("beta"));
     let switches = Switches::on_this_thread();
     let (witness, seen) = witness();
@@ -381,7 +381,7 @@ fn nobody_is_current_in_what_is_detached() {
     let central = detached(async move {
         let _witness = witness;
         stays(None, 1).await;
-        // Any tenant can be entered: nobody is current.
+        // Any tenant can be entered, as none is current.
         assert_eq!(entered.run(Tenant::current), Ok(Some(entered.clone())));
         entered.attach(stays(Some(entered.clone()), 1)).await;
         stays(None, 1).await;
@@ -402,7 +402,7 @@ fn a_poll_inside_another_tenants_scope_is_a_switch_and_is_seen() {
     let switches = Switches::on_this_thread();
     let crossing = ("beta@1".to_owned(), "acme@1".to_owned());
     let mut future = Box::pin(acme.attach(stays(Some(acme.clone()), 2)));
-    // By nobody and by its own tenant: no switch.
+    // With no tenant current or with its tenant: no switch.
     assert!(poll_once(future.as_mut()).is_pending());
     acme.run(|| assert!(poll_once(future.as_mut()).is_pending()))
         .unwrap();

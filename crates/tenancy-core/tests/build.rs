@@ -36,7 +36,7 @@ pub fn classifier(config: &Config) -> Result<Classifier, String> {
     builder.build().map_err(|error| error.to_string())
 }
 
-/// A catalog that cannot be asked.
+/// A catalog that cannot be read.
 struct DownCatalog;
 
 impl Catalog for DownCatalog {
@@ -104,7 +104,7 @@ fn apply(config: &Config, mut builder: ResolverBuilder) -> Result<ResolverBuilde
         let rules = rules_of(config, kind);
         if listed(kind.as_str()) == rules.is_empty() {
             return Err(format!(
-                "{kind} is listed without its parameter, or the other way round"
+                "{kind} is listed without its parameter, or the reverse"
             ));
         }
     }

@@ -27,7 +27,7 @@ pub struct Config {
     pub trusted_proxies: Vec<String>,
     pub forwarded_host: Option<String>,
     pub paths: Vec<PathRule>,
-    /// Of tests only: how the catalog is asked.
+    /// The access to the catalog, for tests only.
     pub catalog: Access,
     /// Of tests only: the closure names what this header carries.
     pub custom: Option<String>,

@@ -72,7 +72,7 @@ pub fn run(cases: u64, mut each: impl FnMut(&World, &Request) -> bool) {
 }
 
 #[test]
-fn every_planted_mutant_is_told_apart() {
+fn every_planted_mutant_is_detected() {
     let cases = env("TENANCY_CASES", 100_000);
     let mut alive = Mutant::ALL.to_vec();
     let mut seen = 0;

@@ -40,7 +40,7 @@ fn a_domain_has_one_stored_form() {
 }
 
 #[test]
-fn what_is_no_domain_is_refused_and_nothing_is_trimmed() {
+fn a_malformed_domain_is_refused_and_never_trimmed() {
     let long_label = "a".repeat(64);
     let long = ["a".repeat(63).as_str(); 4].join(".");
     for text in [
@@ -104,7 +104,7 @@ fn errors_show_the_name_and_say_how_to_write_it() {
 }
 
 #[test]
-fn a_refused_domain_is_told_which_rule_it_breaks() {
+fn a_refused_domain_names_the_rule_it_breaks() {
     for (text, says) in [
         ("", "is empty"),
         ("https://shop.example", "has a scheme"),
@@ -273,7 +273,7 @@ fn the_web_platforms_names_are_stored_alike_or_refused_for_a_reason() {
 }
 
 #[test]
-fn unicodes_own_test_names_are_stored_alike_or_refused_for_a_reason() {
+fn test_names_of_unicode_are_stored_alike_or_refused_for_a_reason() {
     walk("host_idnatestv2.jsonl");
 }
 
@@ -420,7 +420,7 @@ fn every_rule_of_the_published_list_holds() {
 /// `checkPublicSuffix(name, registrable)`: the name is refused when nothing can be
 /// registered by it, and bound when it is registrable itself.
 #[test]
-fn the_lists_own_tests_hold_but_for_the_implicit_rule() {
+fn the_tests_of_the_list_hold_but_for_the_implicit_rule() {
     let file = "psl_test_psl.txt";
     let (Some(suffixes), Some(lines)) = (published(), shared_lines(&format!("corpora/{file}")))
     else {

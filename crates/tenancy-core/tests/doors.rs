@@ -9,7 +9,7 @@ use crate::reference::{
 };
 use crate::util::env;
 
-/// What each of them said, in the order they were asked.
+/// The answer of each of them, in the order of the calls.
 #[derive(Clone, Debug)]
 pub struct Doors {
     /// `try_resolve`, before `resolve` had the chance to ask for anything.
@@ -61,7 +61,7 @@ impl Doors {
     }
 }
 
-/// Whatever is in the catalog, and whether it can be asked or not.
+/// For any catalog, whether it can be read or not.
 fn needs_no_catalog(answer: &Answer) -> bool {
     let by_syntax = [BAD_HOST, BAD_PATH, Reason("ambiguous_host", 400)];
     match answer {
@@ -143,7 +143,7 @@ const PLANTED: [(&str, Planted); 8] = [
 ];
 
 #[test]
-fn a_door_that_says_something_else_is_told_apart() {
+fn a_door_with_another_answer_is_detected() {
     let mut alive = PLANTED.to_vec();
     let mut seen = 0;
     run(env("TENANCY_CASES", 100_000), |world, request| {

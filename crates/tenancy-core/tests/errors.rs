@@ -115,7 +115,7 @@ const CONTRADICTIONS: [(Say, &str); 19] = [
 ];
 
 #[test]
-fn a_contradiction_is_refused_when_built_and_named_with_the_way_out() {
+fn a_contradiction_is_refused_by_build_with_advice() {
     for (say, want) in CONTRADICTIONS {
         let built = say(Resolver::builder(MemoryCatalog::new())).build();
         let error = built.map(drop).expect_err(want);
@@ -292,7 +292,7 @@ const REFUSALS: [(&str, &str, &str); 22] = [
 ];
 
 #[test]
-fn a_refused_request_is_told_what_was_sent_and_what_to_send() {
+fn a_refused_request_names_the_fault_and_the_remedy() {
     let resolver = resolver();
     for (host, target, want) in REFUSALS {
         let head = RequestHead::new(Method::Get, target).host(host);

@@ -114,7 +114,7 @@ fn a_rule_may_be_given_several_times() {
     assert!(text.contains("/tenants names acme"), "{text}");
 }
 
-/// Tenants of this id, whose label may be reserved; one is in maintenance.
+/// A resolver over two tenants, of which one has a reserved label and one is in maintenance.
 fn with_reserved(
     build: fn(tenancy_core::ResolverBuilder) -> tenancy_core::ResolverBuilder,
 ) -> Resolver {
@@ -140,7 +140,7 @@ fn with_reserved(
 
 /// The advice fits the cause: what is reserved is not to be bound or created.
 #[test]
-fn a_refusal_says_what_helps() {
+fn a_refusal_gives_advice_that_fits() {
     let with_domains = |b: tenancy_core::ResolverBuilder| b.rule(Rule::domain());
     let reserved = "label admin: reserved, so it names nobody, whether or not a tenant has it";
     let headers = |name: &str, each: &mut dyn FnMut(&[u8])| {
@@ -197,7 +197,7 @@ fn a_refusal_says_what_helps() {
 
 /// By `resolve` and `try_resolve`, once each; what is served or explained is no refusal.
 #[test]
-fn observers_are_told_of_every_refusal() {
+fn observers_are_notified_of_every_refusal() {
     let told: Arc<Mutex<Vec<String>>> = Arc::default();
     let told_to = told.clone();
     let observer = move |event: &Event<'_>| {

@@ -12,7 +12,7 @@ use crate::corpora::Tally;
 use crate::reference::{self, Answer, BAD_HOST, Host, NO_TENANT};
 use crate::util::{shared_lines, shared_rows};
 
-/// Does this reason explain this row, whose authority this is?
+/// Returns whether this reason explains this row with this authority.
 type Fits = fn(&str, &Value) -> bool;
 
 /// Why a Host header is read otherwise than the source reads a URL or an authority.
@@ -122,7 +122,7 @@ fn jettys_authorities_are_read_alike_or_refused_for_a_reason() {
     walk("host_jetty_hostport.jsonl");
 }
 
-/// Every domain that can be registered, bound, and asked for in several spellings.
+/// Every domain that can be registered, bound and looked up in several spellings.
 #[test]
 fn real_domains_route_to_their_tenants_in_every_spelling() {
     let file = "domains_disposable_quarter.txt";
@@ -172,7 +172,7 @@ fn real_domains_route_to_their_tenants_in_every_spelling() {
                 "{host}"
             );
         }
-        // The name of a neighbour is nobody's, unless it is bound itself.
+        // The name of a neighbour has no owner, unless it is bound, too.
         for host in [
             format!("x-{domain}"),
             format!("www.{domain}"),

@@ -123,7 +123,7 @@ fn random_texts_are_ids_exactly_when_the_rule_says_so() {
 }
 
 #[test]
-fn what_is_no_id_is_told_which_byte_is_wrong() {
+fn a_malformed_id_is_refused_with_the_wrong_byte() {
     let long = "a".repeat(64);
     let endless = "é".repeat(2_000);
     for (text, want) in [
@@ -210,7 +210,7 @@ fn a_reference_has_one_spelling() {
 }
 
 #[test]
-fn a_reference_survives_the_way_through_text() {
+fn a_reference_survives_its_text_form() {
     let seed = env("TENANCY_SEED", 1);
     let mut rng = Rng::new(seed);
     println!("seed {seed}");
@@ -335,7 +335,7 @@ fn a_secret_stays_out_of_debug_output() {
     }
     down.secret = Some(tenancy_core::Secret::new(""));
     assert!(!down.admits(b""));
-    // A hash is no word: who reads the catalog is not let in by what stands there.
+    // A hash is no word: a reader of the catalog is not admitted with it.
     let secret = tenancy_core::Secret::new("let me in");
     down.secret = Some(secret.clone());
     assert!(!down.admits(secret.hash()));

@@ -38,7 +38,7 @@ fn a_path_has_one_spelling() {
 }
 
 #[test]
-fn a_path_that_can_be_read_in_two_ways_is_refused() {
+fn an_ambiguous_path_is_refused() {
     use BadPath::*;
     for (target, want) in [
         ("", NoLeadingSlash),
@@ -144,7 +144,7 @@ fn the_segment_behind_a_prefix_is_taken_off() {
 }
 
 #[test]
-fn errors_name_the_byte_and_say_what_to_do() {
+fn errors_name_the_byte_and_the_remedy() {
     for (target, want) in [
         (
             "a",
@@ -261,7 +261,7 @@ const PIECES: [&[u8]; 40] = [
 
 proptest! {
     #[test]
-    fn a_path_of_odd_pieces_is_read_as_the_reference_reads_it(
+    fn a_path_of_unusual_pieces_is_read_as_by_the_reference(
         pieces in proptest::collection::vec(0..PIECES.len(), 0..24),
     ) {
         let mut target = b"/".to_vec();
@@ -273,7 +273,7 @@ proptest! {
     /// One odd byte at any place of a path of any length that the quick way looks at
     /// in another manner.
     #[test]
-    fn an_odd_byte_is_found_wherever_it_stands(len in 1..120usize, at in 0..120usize, odd: u8) {
+    fn a_special_byte_is_found_at_any_place(len in 1..120usize, at in 0..120usize, odd: u8) {
         let mut target = vec![b'a'; len];
         target[0] = b'/';
         let at = at % len;

@@ -11,7 +11,7 @@ pub fn tenant(id: &str) -> Tenant {
     Tenant::builder(id.parse().unwrap()).build().unwrap()
 }
 
-/// The switches that observers are told of on this thread, until it is dropped.
+/// The switches that observers see on this thread, until it is dropped.
 pub struct Switches {
     seen: Arc<Mutex<Vec<(String, String)>>>,
     _observing: Observing,
@@ -43,7 +43,7 @@ impl Switches {
     }
 }
 
-/// The real thing and its model: a list of who entered, the last one is current.
+/// The scopes and their model: a list of the entered tenants, of which the last is current.
 struct World {
     tenants: Vec<Tenant>,
     guards: Vec<(u64, Scope)>,
@@ -102,7 +102,7 @@ impl World {
         assert_eq!(Tenant::current(), want, "after {:?}", self.did);
     }
 
-    /// `what` crossed from whoever is current to `who`: observers saw exactly that.
+    /// `what` crossed from the current tenant to `who`, and observers saw exactly that.
     #[track_caller]
     fn check_switch(&self, from: Option<usize>, who: usize) {
         let name = |who: usize| self.tenants[who].to_ref().to_string();
@@ -305,7 +305,7 @@ impl Counts {
 }
 
 #[test]
-fn entering_another_tenant_names_both_and_the_way_across() {
+fn entering_another_tenant_names_both_and_how_to_switch() {
     let (acme, beta) = (tenant("acme"), tenant("beta"));
     let reborn = acme
         .to_builder()
@@ -341,7 +341,7 @@ fn the_newer_handle_of_the_same_incarnation_is_the_same_tenant() {
     let switches = Switches::on_this_thread();
     let _outer = acme.enter().unwrap();
     let inner = suspended.enter().unwrap();
-    // Whoever asks gets the handle that was entered last.
+    // The current handle is the one that was entered last.
     assert_eq!(Tenant::current().unwrap().status(), suspended.status());
     drop(inner);
     let _again = suspended.switch();
@@ -361,7 +361,7 @@ fn a_scope_may_outlive_the_run_it_was_entered_in() {
 }
 
 #[test]
-fn outside_and_switch_to_restore_whatever_was_left_inside() {
+fn outside_and_switch_to_restore_over_leaked_scopes() {
     let (acme, beta) = (tenant("acme"), tenant("beta"));
     let switches = Switches::on_this_thread();
     let scope = acme.enter().unwrap();
@@ -413,7 +413,7 @@ fn an_observer_that_panics_or_switches_changes_nothing() {
             *depth == 1
         };
         if first {
-            // Told again of this switch, and called without any lock held.
+            // Notified of this switch as well, without any lock held.
             drop(gamma.switch());
             resume_unwind(Box::new(Planted));
         }

@@ -100,7 +100,7 @@ fn without_rule(config: &mut Config, at: usize) {
 }
 
 #[test]
-fn a_case_shrinks_to_what_makes_it_fail() {
+fn a_case_shrinks_to_the_parts_that_fail() {
     let mut case = Case::default();
     case.config.rules = ["domain", "header", "query"].map(str::to_owned).to_vec();
     case.config.header = Some("x-tenant".to_owned());

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_stays_longer_than_what_is_not() {
+    fn read_entries_stay_longer_than_unread_ones() {
         let map = Bounded::new(8);
         let hot = "hot";
         let hot = Probe::of(TenantKey::Label(hot));

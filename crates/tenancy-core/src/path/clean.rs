@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_quick_ways_say_nothing_that_the_slow_way_does_not() {
+    fn the_fast_checks_agree_with_the_full_check() {
         let long = b"/a-segment/another.one/and/a-third~of_them/99";
         let (mut clean, mut encoded) = (0, 0);
         for len in 0..=long.len() {
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quick_way_finds_exactly_the_paths_whose_encoded_characters_are_utf8() {
+    fn a_fast_check_accepts_exactly_the_paths_whose_encoded_characters_are_utf8() {
         let long = b"/a-segment/another.one/and/a-third~of_them/99";
         let mut found = 0;
         for text in [

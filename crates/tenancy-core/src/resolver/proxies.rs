@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused() {
+    fn a_malformed_network_is_refused() {
         for text in [
             "",
             "10.0.0.0/33",

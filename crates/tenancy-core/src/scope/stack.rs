@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_value_has_parked_goes_with_it() {
+    fn parked_scopes_end_with_their_value() {
         {
             let mut value = pin!(acme().attach(()));
             for left in 1..=3 {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moved_values_left_behind_does_not_pile_up() {
+    fn scopes_that_moved_values_left_behind_are_collected() {
         let (send, there) = channel();
         let (done, gone) = channel();
         let drops = move || {

@@ -1,5 +1,5 @@
 //! Random trees of futures against a model in which each has a stack of its own: at every
-//! point the current tenant is the one that the model says, and nobody is outside.
+//! point the current tenant is the one that the model says, and none is outside.
 //!
 //! `TENANCY_PROGRAMS` programs (default 50,000) from `TENANCY_SEED`, on a hand-written
 //! executor of one thread and of three, on tokio and on smol.
@@ -46,13 +46,13 @@ fn run(share: u64, name: &str, threads: usize, drive: impl Fn(&World)) {
 }
 
 #[test]
-fn futures_keep_to_themselves_on_one_thread() {
+fn futures_do_not_interfere_on_one_thread() {
     let threads = Threads::new(0);
     run(56, "one thread", 1, |world| drive::by_hand(world, &threads));
 }
 
 #[test]
-fn futures_keep_to_themselves_on_three_threads() {
+fn futures_do_not_interfere_on_three_threads() {
     let threads = Threads::new(3);
     run(12, "three threads", 3, |world| {
         drive::by_hand(world, &threads)
@@ -60,7 +60,7 @@ fn futures_keep_to_themselves_on_three_threads() {
 }
 
 #[test]
-fn futures_keep_to_themselves_on_tokio() {
+fn futures_do_not_interfere_on_tokio() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -68,6 +68,6 @@ fn futures_keep_to_themselves_on_tokio() {
 }
 
 #[test]
-fn futures_keep_to_themselves_on_smol() {
+fn futures_do_not_interfere_on_smol() {
     run(16, "smol", 1, drive::on_smol);
 }

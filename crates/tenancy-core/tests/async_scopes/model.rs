@@ -12,7 +12,7 @@ pub type Frame = u64;
 
 /// The stack of one future or call.
 struct Stack {
-    /// Current where no guard is open; none: nobody.
+    /// The tenant that is current without an open guard, if any.
     base: Option<Who>,
     open: Vec<(Guard, Who)>,
     /// The thread that polled it last.
@@ -22,12 +22,12 @@ struct Stack {
 pub struct Model {
     stacks: BTreeMap<Frame, Stack>,
     /// What is being polled or called on each thread, from outside to inside. The first
-    /// is the thread itself, where nobody ever is current.
+    /// is the thread itself, where no tenant is ever current.
     running: Vec<Vec<Frame>>,
     /// On which thread everything happens at the moment.
     pub thread: usize,
     next: u64,
-    /// The crossings that observers are to be told of.
+    /// The crossings that observers have to see.
     crossed: Vec<(Who, Who)>,
     pub counts: Counts,
 }
@@ -49,7 +49,7 @@ impl Model {
         model
     }
 
-    /// A new future, or call, of this tenant or of nobody.
+    /// A new future or call, of this tenant or of none.
     pub fn frame(&mut self, base: Option<Who>) -> Frame {
         self.next += 1;
         let stack = Stack {
@@ -109,7 +109,7 @@ impl Model {
         may.then(|| self.push(who))
     }
 
-    /// A guard is made, whoever is current.
+    /// A guard is made, whatever tenant is current.
     pub fn switch(&mut self, who: Who) -> Guard {
         let from = self.current();
         let guard = self.push(who);

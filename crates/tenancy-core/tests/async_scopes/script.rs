@@ -1,4 +1,4 @@
-//! Random futures: what they do at each step, told to the library and to the model alike.
+//! Random futures, whose steps the library and the model take alike.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -14,7 +14,7 @@ use super::world::{Held, Task, World};
 /// What a planted panic carries; `resume_unwind` prints nothing.
 struct Planted;
 
-/// An attached value, whose polls and whose end are told to the model.
+/// An attached value, whose polls and end the model follows.
 struct Watched<T> {
     frame: Frame,
     /// Empty only while it is being dropped.
@@ -72,7 +72,7 @@ impl<F: Future<Output = ()> + Unpin> Future for Watched<F> {
     }
 }
 
-/// Asks who is current when it is dropped.
+/// Checks the current tenant when it is dropped.
 struct Witness(World);
 
 impl Drop for Witness {
@@ -119,7 +119,7 @@ fn life(world: World, depth: usize, outside: bool) -> Task {
     })
 }
 
-/// Waits for its second poll, woken at once or by whoever finds the waker.
+/// Waits for its second poll, woken at once or by any holder of the waker.
 async fn pause(world: &World) {
     world.step("pause", 0);
     let mut polled = false;
@@ -205,7 +205,7 @@ fn pick(world: &World, step: &'static str, held: &mut Vec<Held>) -> Option<Held>
     Some(held.swap_remove(at))
 }
 
-/// A call that makes a tenant, or nobody, current; it may leave guards, and panic.
+/// A call that makes a tenant, or none, current. It may leave guards, and panic.
 fn within(world: &World, held: &mut Vec<Held>, depth: usize) {
     let planted = world.chance(10);
     let inside = |world: &World, held: &mut Vec<Held>| {
@@ -268,7 +268,7 @@ fn caught(world: &World, panic: Option<Box<dyn std::any::Any + Send>>) {
     }
 }
 
-/// A future of a tenant, of nobody, or of whichever is current.
+/// A future of a tenant, of none, or of the current one.
 fn child(world: &World, depth: usize, outside: bool) -> Task {
     match depth < 4 && world.chance(30) {
         true => {
@@ -345,7 +345,7 @@ async fn branches(world: &World, depth: usize, outside: bool) {
         if left.is_empty() {
             return Poll::Ready(());
         }
-        // Those that were not polled have not asked to be woken.
+        // Futures that were not polled have no waker.
         cx.waker().wake_by_ref();
         Poll::Pending
     });

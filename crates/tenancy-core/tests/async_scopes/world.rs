@@ -19,11 +19,11 @@ thread_local! {
     /// The guards of this thread. Futures hold their numbers only, so that they can be sent
     /// to another thread, as they can when a guard was left in a thread-local.
     static DRAWER: RefCell<Vec<(Guard, Scope)>> = const { RefCell::new(Vec::new()) };
-    /// The crossings that observers of this thread were told of.
+    /// The crossings that observers of this thread saw.
     static TOLD: RefCell<Vec<(Tenant, Tenant)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Tells every thread's crossings to its own [`World::check`], from now on.
+/// Hands the crossings of every thread to its [`World::check`], from now on.
 pub fn listen() {
     static OBSERVING: OnceLock<Observing> = OnceLock::new();
     OBSERVING.get_or_init(|| {
@@ -100,7 +100,7 @@ impl World {
         self.below(self.tenants.len())
     }
 
-    /// Nobody, or a tenant.
+    /// A tenant, or none.
     pub fn anyone(&self) -> Option<Who> {
         self.chance(70).then(|| self.who())
     }

@@ -1,4 +1,4 @@
-//! Who owns a name, as every catalog has to answer it: cases for any that can be written.
+//! The owners of names, as every catalog has to answer: cases for any that can be written.
 
 use std::error::Error;
 use std::sync::Barrier;
@@ -28,7 +28,7 @@ pub const CASES: [(&str, Case); 9] = [
     ("a domain that is claimed anew does not route", claimed_anew),
     ("a claim ends with its tenant", removed_claimant),
     ("a name moves in one write", moves),
-    ("no error names another tenant", nothing_is_told),
+    ("no error names another tenant", errors_name_no_other_tenant),
     ("of two proofs at once one wins", proofs_at_once),
 ];
 
@@ -238,7 +238,7 @@ fn moves(subject: &dyn Subject) {
         // To itself it is a write like another.
         rebind(&name, &beta, &beta).unwrap();
         assert_eq!(subject.owner(&name), Some(beta.clone()));
-        // Whoever follows the feed, in stretches of any size, never sees it nobody's.
+        // A reader of the feed, in stretches of any size, always sees an owner.
         for max in 1..4 {
             feed_has_an_owner(subject, &name, before, max);
         }
@@ -281,7 +281,7 @@ fn feed_has_an_owner(subject: &dyn Subject, name: &Name, since: Version, max: us
 }
 
 /// Everything that a tenant can be refused because another is there.
-fn nothing_is_told(subject: &dyn Subject) {
+fn errors_name_no_other_tenant(subject: &dyn Subject) {
     let catalog = subject.catalog();
     let other = subject.add("zzsecretzz");
     let beta = subject.add("beta");

@@ -368,7 +368,7 @@ fn of_two_writers_that_saw_the_same_row_one_wins() {
 }
 
 #[test]
-fn a_refusal_says_who_has_what_and_what_to_do() {
+fn a_refusal_names_the_tenant_the_fact_and_the_remedy() {
     let (catalog, by) = (MemoryCatalog::new(), Actor::new("test"));
     let id = |text: &str| text.parse::<TenantId>().unwrap();
     let domain = |text: &str| text.parse::<Domain>().unwrap();

@@ -196,7 +196,7 @@ impl Model {
             .collect()
     }
 
-    /// What a change of the feed means to whoever keeps a copy.
+    /// The effect of a change of the feed on a replica.
     pub fn replay(&mut self, change: &Change) {
         match change {
             Change::Tenant(tenant) => {

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_cache_asks_once_for_a_name_and_once_for_nobody() {
+fn a_cache_reads_a_name_once_with_or_without_a_tenant() {
     for w in [feedless(), too_large()] {
         w.catalog.add("acme");
         assert!(w.get("acme.app.test").is_ok());
@@ -41,7 +41,7 @@ fn without_a_feed_an_answer_is_kept_no_longer_than_the_bound() {
 }
 
 #[test]
-fn a_cache_never_asks_for_what_is_no_name_or_reserved() {
+fn a_cache_never_reads_a_malformed_or_reserved_name() {
     let w = world(|builder| builder.reserved("www").max_tenants(0));
     w.catalog.feedless.store(true, Ordering::SeqCst);
     for (host, reason) in [
@@ -93,7 +93,7 @@ fn one_load_a_name_at_a_time() {
 }
 
 #[test]
-fn a_catalog_that_panics_wedges_nobody() {
+fn a_catalog_that_panics_blocks_no_other_caller() {
     let w = feedless();
     w.catalog.add("acme");
     w.get("other.app.test").ok();
@@ -122,7 +122,7 @@ fn an_answer_read_before_a_change_is_not_stored_after_it() {
             let reader = scope.spawn(|| w.get("acme.app.test"));
             // The reader has read and is on its way back.
             thread::sleep(Duration::from_millis(100));
-            w.told_of(w.catalog.set("acme", TenantStatus::Suspended));
+            w.apply_write(w.catalog.set("acme", TenantStatus::Suspended));
             reader.join().unwrap().ok();
         });
         assert_eq!(w.get("acme.app.test"), Err(Reason::Suspended));
@@ -130,7 +130,7 @@ fn an_answer_read_before_a_change_is_not_stored_after_it() {
 }
 
 #[test]
-fn who_asks_after_a_change_is_not_given_what_others_asked_before() {
+fn a_caller_after_a_change_never_gets_an_answer_from_before() {
     for w in [feedless(), too_large()] {
         w.catalog.add("acme");
         w.get("other.app.test").ok();
@@ -138,7 +138,7 @@ fn who_asks_after_a_change_is_not_given_what_others_asked_before() {
         thread::scope(|scope| {
             scope.spawn(|| w.get("acme.app.test"));
             thread::sleep(Duration::from_millis(100));
-            w.told_of(w.catalog.set("acme", TenantStatus::Suspended));
+            w.apply_write(w.catalog.set("acme", TenantStatus::Suspended));
             assert_eq!(w.get("acme.app.test"), Err(Reason::Suspended));
         });
     }
@@ -167,7 +167,7 @@ fn without_a_feed_stale_answers_are_served_as_long_as_that_was_allowed() {
 }
 
 #[test]
-fn without_a_feed_stale_answers_are_not_served_while_the_catalog_can_be_asked() {
+fn without_a_feed_stale_answers_are_not_served_while_the_catalog_can_be_read() {
     let w = world(|builder| builder.serve_stale_for(Duration::from_secs(60)));
     w.catalog.feedless.store(true, Ordering::SeqCst);
     let acme = w.catalog.add("acme");
@@ -178,7 +178,7 @@ fn without_a_feed_stale_answers_are_not_served_while_the_catalog_can_be_asked() 
         .unwrap();
     w.clock.advance(T + Duration::from_nanos(1));
     assert_eq!(w.get("acme.app.test"), Err(Reason::UnknownTenant));
-    // The newer answer is the one that is served when the catalog is away, and asked for once.
+    // The newer answer is served while the catalog is down, and was read once.
     let asked = w.catalog.lookups();
     assert_eq!(w.get("acme.app.test"), Err(Reason::UnknownTenant));
     assert_eq!(w.catalog.lookups(), asked);
@@ -205,7 +205,7 @@ fn without_a_feed_a_sync_forgets_nothing_that_is_young_enough() {
 }
 
 #[test]
-fn without_a_feed_what_is_told_is_forgotten_and_nothing_else() {
+fn without_a_feed_apply_removes_the_changed_answers_alone() {
     let w = feedless();
     let (acme, beta) = (w.catalog.add("acme"), w.catalog.add("beta"));
     let shop = Name::Domain("shop.test".parse().unwrap());

@@ -70,7 +70,7 @@ fn changes_that_were_delivered_are_applied_once_and_in_order() {
 }
 
 #[test]
-fn a_name_of_two_tenants_is_refused_and_told() {
+fn a_name_of_two_tenants_is_refused_and_observed() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = told.clone();
     let observer = move |event: &Event<'_>| {
@@ -97,7 +97,7 @@ fn a_name_of_two_tenants_is_refused_and_told() {
 }
 
 #[test]
-fn observers_are_told_of_what_was_applied_outside_every_lock() {
+fn observers_are_notified_of_applied_changes_outside_every_lock() {
     let log = Arc::new(Mutex::new(Vec::new()));
     let resolver: Arc<std::sync::OnceLock<Arc<Resolver>>> = Arc::default();
     let (tell, inside) = (log.clone(), resolver.clone());
@@ -133,7 +133,7 @@ fn observers_are_told_of_what_was_applied_outside_every_lock() {
 /// Readers against writers: an answer is never older than what was applied when it
 /// was asked for.
 #[test]
-fn no_answer_is_older_than_what_was_applied() {
+fn no_answer_is_older_than_the_applied_changes() {
     for (name, w) in [("copy", world(|b| b)), ("cache", too_large())] {
         let ids: Vec<String> = (0..4).map(|number| format!("t{number}")).collect();
         // Every version that each tenant ever had.
@@ -180,7 +180,7 @@ fn no_answer_is_older_than_what_was_applied() {
 }
 
 #[test]
-fn what_is_wrong_whatever_the_catalog_says_is_told_while_it_is_away() {
+fn malformed_requests_are_refused_while_the_catalog_is_down() {
     let w = world(|builder| {
         let builder = builder.reserved("www");
         builder.rule(Rule::template("{tenant}-api.tpl.test"))
@@ -266,7 +266,7 @@ fn stretch(w: &World, since: u64, upto: u64) -> Changes {
 
 /// A delivery in disorder never loses what it leaves out: the next request asks the feed.
 #[test]
-fn a_stretch_that_does_not_follow_what_was_applied_makes_a_sync_due() {
+fn a_stretch_after_a_gap_makes_a_sync_due() {
     type Deliver = fn(&World) -> Vec<Changes>;
     let cases: [(&str, Deliver, bool); 8] = [
         ("nothing", |_| vec![], false),

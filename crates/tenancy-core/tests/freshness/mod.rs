@@ -17,7 +17,7 @@ use tenancy_core::{
 const POLL: Duration = Duration::from_millis(500);
 const T: Duration = Duration::from_secs(2);
 
-/// A memory catalog that counts who asks, and can be made to fail.
+/// A memory catalog that counts its reads, and can be made to fail.
 #[derive(Default)]
 struct Counting {
     inner: MemoryCatalog,
@@ -120,14 +120,14 @@ fn feedless() -> World {
     world
 }
 
-/// A catalog with a feed that is too large to be copied: a cache that is told.
+/// A catalog with a feed that is too large for a replica: a cache with changes.
 fn too_large() -> World {
     world(|builder| builder.max_tenants(0))
 }
 
 impl World {
-    /// Tells the resolver of a write, as its writer does.
-    fn told_of(&self, written: Tenant) {
+    /// Applies a write to the resolver, as its writer does.
+    fn apply_write(&self, written: Tenant) {
         self.resolver.sync().unwrap();
         self.resolver.apply(&Changes {
             items: vec![Change::Tenant(written)],
@@ -170,16 +170,16 @@ fn a_change_that_is_synced_shows_in_the_next_resolve() {
     for w in [world(|builder| builder), feedless(), too_large()] {
         w.catalog.add("acme");
         assert!(w.get("acme.app.test").is_ok());
-        w.told_of(w.catalog.set("acme", TenantStatus::Suspended));
+        w.apply_write(w.catalog.set("acme", TenantStatus::Suspended));
         assert_eq!(w.get("acme.app.test"), Err(Reason::Suspended));
         assert_eq!(w.get("beta.app.test"), Err(Reason::UnknownTenant));
-        w.told_of(w.catalog.add("beta"));
+        w.apply_write(w.catalog.add("beta"));
         assert!(w.get("beta.app.test").is_ok());
     }
 }
 
 #[test]
-fn memory_is_no_older_than_the_bound_when_the_catalog_is_away() {
+fn memory_is_no_older_than_the_bound_while_the_catalog_is_down() {
     let w = world(|builder| builder);
     w.catalog.add("acme");
     assert!(w.get("acme.app.test").is_ok());
@@ -209,7 +209,7 @@ fn stale_answers_are_served_as_long_as_that_was_allowed() {
 }
 
 #[test]
-fn stale_answers_are_not_served_while_the_catalog_can_be_asked() {
+fn stale_answers_are_not_served_while_the_catalog_can_be_read() {
     let w = world(|builder| builder.serve_stale_for(Duration::from_secs(60)));
     w.catalog.add("acme");
     assert!(w.get("acme.app.test").is_ok());
@@ -255,7 +255,7 @@ fn unavailable_names_its_cause_and_is_observed() {
 }
 
 #[test]
-fn try_resolve_never_asks_the_catalog() {
+fn try_resolve_never_reads_the_catalog() {
     let w = world(|builder| builder);
     w.catalog.add("acme");
     assert_eq!(
@@ -313,14 +313,14 @@ fn a_claim_that_is_never_kept_goes_to_the_next_caller() {
     assert_eq!(try_get(&w.resolver, "acme.app.test"), Some(Ok(())));
     w.clock.advance(Duration::from_nanos(1));
     assert_eq!(try_get(&w.resolver, "acme.app.test"), None);
-    // Beyond the bound nobody is answered from memory.
+    // Beyond the bound no request is answered from memory.
     w.clock.advance(T);
     assert_eq!(try_get(&w.resolver, "acme.app.test"), None);
     assert_eq!(try_get(&w.resolver, "acme.app.test"), None);
 }
 
 #[test]
-fn a_flood_of_unknown_hosts_never_asks_a_copied_catalog() {
+fn a_flood_of_unknown_hosts_never_reads_a_catalog_with_a_replica() {
     let w = world(|builder| builder);
     w.catalog.add("acme");
     assert!(w.get("acme.app.test").is_ok());

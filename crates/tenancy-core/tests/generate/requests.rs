@@ -106,7 +106,7 @@ impl Maker<'_> {
         (*method).to_owned()
     }
 
-    /// An id or a label that a tenant has, or nobody.
+    /// An id or a label, with or without a tenant.
     fn name(&mut self) -> String {
         if self.rng.chance(60) {
             return self.favourite.clone();

@@ -80,7 +80,7 @@ pub enum Key {
 enum Kind {
     Central,
     Named(&'static str, Key),
-    /// By a label that is reserved: it names nobody, so the host is an unknown one.
+    /// By a reserved label, which names no tenant, so that the host is unknown.
     Reserved(Key),
     Unknown,
 }
@@ -270,7 +270,7 @@ impl<'a> Reference<'a> {
         Ok((Some(Key::Label(id.to_owned())), rest))
     }
 
-    /// Point 7. A name that is in nobody's hands makes its host an unknown one.
+    /// Point 7. A name without an owner makes its host unknown.
     fn unknown_host(&self, class: String, mode: String, path: String) -> Result<Answer, Reason> {
         match mode.as_str() {
             "skip" => Ok(Answer::Skip { class, path }),
@@ -296,7 +296,7 @@ impl<'a> Reference<'a> {
         }
         let tenant = match self.owners(key)?.as_slice() {
             [one] => *one,
-            // A domain that nobody bound: the host is an unknown one.
+            // A domain that is not bound: the host is unknown.
             [] if rule == "domain" => return self.unknown_host(class, mode, path),
             // Named but not in the catalog, in every mode but skip.
             [] => return Err(UNKNOWN_TENANT),
@@ -339,10 +339,10 @@ impl<'a> Reference<'a> {
         }
     }
 
-    /// Who owns a name: one table of labels holds every id and every further label;
+    /// The owner of a name: one table of labels holds every id and every further label;
     /// a name that is one label under a base binds as a label, else as a domain.
     fn owners(&self, key: &Key) -> Result<Vec<&'a TenantRow>, Reason> {
-        // What is no label, or never a tenant (cli.md), is not asked for.
+        // A malformed or reserved label is never looked up.
         if let Key::Label(label) = key {
             let reserved = self.config.reserved.contains(label);
             if !config::is_label(label) || reserved && !self.planted(Mutant::ReservedResolves) {

@@ -132,7 +132,7 @@ impl Reference<'_> {
         }
     }
 
-    /// `null` names nobody that there is; an Origin counts by its host, scheme or not.
+    /// `null` names no tenant that exists; an Origin counts by its host, scheme or not.
     fn read_origin(&self, request: &Request, said: &mut Vec<(&'static str, Said)>) {
         if !self.config.origin || !self.switched_on("origin") {
             return;
@@ -147,13 +147,13 @@ impl Reference<'_> {
                 _ => Kind::Unknown,
             };
             match kind {
-                // A central Origin names nobody.
+                // A central Origin names no tenant.
                 Kind::Central => {}
                 // What a template's token spells need not be a label.
                 Kind::Named(_, Key::Label(label)) if !is_label(&label) => {
                     said.push(("origin", Said::Nothing));
                 }
-                // A reserved label is a name like any other, which nobody has.
+                // A reserved label is a name that no tenant has.
                 Kind::Named(_, key) | Kind::Reserved(key) => said.push(("origin", Said::Name(key))),
                 Kind::Unknown if self.planted(Mutant::UnknownOriginIsNobody) => {}
                 Kind::Unknown => said.push(("origin", Said::Nothing)),

@@ -119,7 +119,7 @@ fn same(a: &Found, b: &Found) -> bool {
 }
 
 #[test]
-fn a_replica_finds_what_was_fed_to_it_in_any_order() {
+fn a_replica_finds_changes_fed_in_any_order() {
     for seed in 0..300 {
         let (mut random, mut model) = (Random(seed), Model::default());
         let replica = Replica::new();
@@ -180,7 +180,7 @@ fn retaining_a_snapshot_leaves_nothing_else() {
 }
 
 #[test]
-fn a_name_with_two_owners_is_told_once() {
+fn a_name_with_two_owners_is_observed_once() {
     let replica = Replica::new();
     let tenant = |text| Change::Tenant(Tenant::builder(id(text)).build().expect("a tenant"));
     let name = names()[7].clone();
