@@ -85,7 +85,6 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         let mut chosen: HashMap<TenantId, KnownSchema> = chosen
             .map(|known| (known.tenant.id().clone(), known))
             .collect();
-        let unfinished = self.catalog.unfinished("rollback", &draft.target)?;
         let (mut deeds, mut open) = (HashMap::new(), Vec::new());
         let mut any_undone = false;
         for task in &past.tasks {
@@ -101,14 +100,14 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
                     draft.skipped.push((known, Skipped::FailedInRun(run)));
                 }
                 None => draft.current += 1,
-                Some(deed) if deed.is_of(&known) || begun(&unfinished, &known).is_some() => {
+                Some(deed) => {
                     deeds.insert(task.tenant.clone(), deed);
                     open.push(known);
                 }
-                Some(_) => draft.skipped.push((known, Skipped::Gone)),
             }
         }
         let any_open = !open.is_empty();
+        let unfinished = self.catalog.unfinished("rollback", &draft.target)?;
         let open = self.choose(&mut draft, open, options);
         let all_skipped = any_open && open.is_empty();
         for known in open {
@@ -154,12 +153,6 @@ impl PastRun {
     }
 }
 
-/// Returns the version at which an unfinished rollback found a tenant that it has not recorded as
-/// done; `None` if there is none.
-fn begun(unfinished: &Option<Unfinished>, known: &KnownSchema) -> Option<Option<u32>> {
-    unfinished.as_ref()?.left.get(known.tenant.id()).copied()
-}
-
 /// Adds a tenant to the draft, and returns whether it is rolled back already.
 fn place(
     draft: &mut Draft,
@@ -169,19 +162,20 @@ fn place(
     unfinished: &Option<Unfinished>,
 ) -> bool {
     let (found, left) = (deed.found, deed.left);
-    let begun = begun(unfinished, &known);
+    let open = unfinished.as_ref();
+    let begun = open.and_then(|rollback| rollback.left.get(known.tenant.id()).copied());
     // A rollback that was killed or failed between two steps has left it on the way.
     let is_on_the_way =
         |now| begun.is_some_and(|began| found < now && now <= began.unwrap_or(left.version()));
+    // A new incarnation was created since the run, unless that rollback restored it.
+    let is_gone =
+        !deed.is_of(&known) && (begun.is_none() || known.schema.is_some_and(|now| now != found));
     match known.schema {
+        _ if is_gone => draft.skipped.push((known, Skipped::Gone)),
         // A rollback that was killed before it recorded this tenant records it now.
         Some(now) if now == found && begun.is_none() => {
             draft.current += 1;
             return matches!(left, Left::At(_));
-        }
-        // Not the incarnation to which that rollback restored a snapshot.
-        Some(now) if now != found && !deed.is_of(&known) => {
-            draft.skipped.push((known, Skipped::Gone));
         }
         Some(now) if now != found && !left.may_be(found, now) && !is_on_the_way(now) => {
             let error = TenantError::MovedSince {

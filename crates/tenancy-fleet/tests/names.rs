@@ -200,6 +200,8 @@ impl FleetDriver for Names {
             SchemaTarget::Version(to) => to,
         };
         let found = self.schema_of(tenant)?;
+        let keeps_always = matches!(keep, Keep::OfRun(_));
+        assert!(from != to || !keeps_always, "a snapshot for nothing");
         if found == to {
             return Ok(Migrated { from: to, to });
         }

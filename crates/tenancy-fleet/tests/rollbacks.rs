@@ -1,7 +1,7 @@
 //! Rollbacks: what is undone, what stays, what is refused.
 
 use tenancy_core::{CatalogWriter, TenantChange};
-use tenancy_fleet::{FleetError, RollbackRefusal, RollbackTo, Skipped, TenantError};
+use tenancy_fleet::{FleetError, RollbackRefusal, RollbackTo, RunJournal, Skipped, TenantError};
 
 use crate::names::live;
 use crate::steps::{Fault, Steps};
@@ -90,15 +90,20 @@ fn a_run_is_undone_once_and_only_for_the_tenants_that_it_changed() {
 }
 
 #[test]
-fn a_run_that_changed_nothing_and_one_that_was_forgotten_are_not_undone() {
-    let world = World::new(1);
-    world.add("t00", "block 2");
-    let fleet = world.fleet(release(2));
-    fleet.migrate(&options(), |_| {}).unwrap();
-    let report = fleet.rollback(RollbackTo::LastRun, &options(), |_| {});
-    let report = report.unwrap_err();
-    let expected = FleetError::Refused(RollbackRefusal::DidNothing { run: 1 });
-    assert_eq!(report.to_string(), expected.to_string());
+fn a_run_that_changed_nothing_is_not_undone() {
+    // It failed for the first, and found the second at its target.
+    for blocked in [true, false] {
+        let world = World::new(1);
+        match blocked {
+            true => world.add("t00", "block 2"),
+            false => world.migrate_alone("t00", 2),
+        }
+        let fleet = world.fleet(release(2));
+        fleet.migrate(&options(), |_| {}).unwrap();
+        let text = refusal(&fleet, RollbackTo::LastRun);
+        let expected = RollbackRefusal::DidNothing { run: 1 };
+        assert_eq!(text, expected.to_string());
+    }
 }
 
 #[test]
@@ -147,6 +152,72 @@ fn a_step_without_a_script_needs_a_snapshot_that_leads_around_it() {
         1,
         "the old database is kept"
     );
+    let known = fleet.catalog().known_schema(&"t00".parse().unwrap());
+    let schema = known.unwrap().unwrap().schema;
+    assert_eq!(schema, Some(1), "of the new incarnation");
+}
+
+#[test]
+fn the_latest_snapshot_that_leads_to_the_version_is_restored() {
+    let world = World::new(1);
+    world.add("t00", "row 1 early");
+    world
+        .fleet(irreversible(2, 2))
+        .migrate(&options(), |_| {})
+        .unwrap();
+    world.add("t00", "row 1 late");
+    // A script undoes the second step now, so that both snapshots lead to the first.
+    let release = || irreversible(3, 3);
+    world.fleet(release()).migrate(&options(), |_| {}).unwrap();
+    let fleet = world.fleet(release());
+    assert_eq!(
+        fleet.snapshots_of(world.tenant("t00").id()).unwrap().len(),
+        2
+    );
+    let options = options().restore_snapshots();
+    fleet
+        .rollback(RollbackTo::Version(1), &options, |_| {})
+        .unwrap();
+    let names = world.set().of(&live(&world.tenant("t00")));
+    assert_eq!(names, ["exists", "row 1 early", "row 1 late", "step 1 A"]);
+}
+
+#[test]
+fn a_tenant_at_the_version_or_beyond_the_program_is_not_rolled_back() {
+    let world = World::new(2);
+    let only = options().only(["t01".parse().unwrap()]);
+    world.fleet(release(3)).migrate(&only, |_| {}).unwrap();
+    let all = world.tenants().into_iter().map(|t| t.id().clone());
+    let options = options().only(all).keep_going();
+    let report = world
+        .fleet(release(2))
+        .rollback(RollbackTo::Version(1), &options, |_| {});
+    let report = report.unwrap();
+    assert_eq!((report.done[0].from, report.done[0].to), (1, 1));
+    let error = &report.failed[0].error;
+    let newer = matches!(
+        error,
+        TenantError::TooNew {
+            found: 3,
+            newest: 2
+        }
+    );
+    assert!(newer, "{error:?}");
+    assert_eq!(world.versions(), [1, 3]);
+}
+
+#[test]
+fn a_tenant_that_is_undone_and_moved_again_outside_of_a_run_stays() {
+    let world = World::new(2);
+    let fleet = world.fleet(release(3));
+    fleet.migrate(&options(), |_| {}).unwrap();
+    let only = options().only(["t00".parse().unwrap()]);
+    fleet.rollback(RollbackTo::LastRun, &only, |_| {}).unwrap();
+    world.migrate_alone("t00", 3);
+    let report = fleet
+        .rollback(RollbackTo::LastRun, &options(), |_| {})
+        .unwrap();
+    assert_eq!((report.done.len(), world.versions()), (1, vec![3, 1]));
 }
 
 #[test]
@@ -174,19 +245,28 @@ fn a_snapshot_is_kept_of_each_database_unless_the_options_say_no() {
 }
 
 #[test]
-fn a_rollback_by_steps_that_was_killed_goes_to_the_same_version() {
-    let world = World::new(4);
-    world.fleet(release(4)).migrate(&options(), |_| {}).unwrap();
-    let steps = Steps::with_fault("commit the migration", 4, Fault::Killed);
-    let options = options().jobs(1);
-    let cut = world.fleet_with(release(4), steps);
-    cut.rollback(RollbackTo::Steps(2), &options, |_| {})
-        .unwrap_err();
-    let report = world
-        .fleet(release(4))
-        .rollback(RollbackTo::Steps(2), &options, |_| {});
-    assert!(report.unwrap().is_complete());
-    assert_eq!(world.versions(), [2, 2, 2, 2]);
+fn a_rollback_by_steps_that_was_interrupted_goes_to_the_same_version() {
+    for fault in [Fault::Killed, Fault::Failed] {
+        let world = World::new(4);
+        let four = || release(4);
+        world.fleet(four()).migrate(&options(), |_| {}).unwrap();
+        // At the second step of the second tenant.
+        let steps = Steps::with_fault("commit the migration", 4, fault);
+        let (options, to) = (options().jobs(1), RollbackTo::Steps(2));
+        let cut = world
+            .fleet_with(four(), steps)
+            .rollback(to, &options, |_| {});
+        assert_eq!(cut.is_ok(), fault == Fault::Failed);
+        assert_eq!(world.versions(), [2, 3, 4, 4]);
+        let report = world.fleet(four()).rollback(to, &options, |_| {}).unwrap();
+        assert_eq!((report.run, report.is_complete()), (Some(2), true));
+        // A tenant that is recorded as done is not worked on again.
+        assert!(
+            fault == Fault::Killed || report.done.len() == 3,
+            "{report:?}"
+        );
+        assert_eq!(world.versions(), [2, 2, 2, 2]);
+    }
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl Bed {
         bed
     }
 
-    /// As a facade creates one.
+    /// Creates a tenant as the facade does.
     pub fn create(&self, id: &str) -> Tenant {
         let mut new = NewTenant::new(id.parse().unwrap());
         new.status = TenantStatus::Provisioning;
@@ -72,7 +72,7 @@ impl Bed {
         builder.open().unwrap().fleet()
     }
 
-    /// By a connection that knows nothing of us.
+    /// A connection without any of the library's settings.
     pub fn raw(&self, tenant: &Tenant) -> rusqlite::Connection {
         rusqlite::Connection::open(self.root.path(tenant)).unwrap()
     }
@@ -83,7 +83,7 @@ impl Bed {
         version.unwrap()
     }
 
-    /// Makes the second step of [`notes`] fail for this one.
+    /// Makes the second step of [`notes`] fail for this tenant.
     fn break_it(&self, id: &str) {
         let sql = "ALTER TABLE notes ADD COLUMN mark TEXT";
         self.raw(&self.tenant(id)).execute_batch(sql).unwrap();
@@ -119,7 +119,7 @@ fn ids<'r>(refs: impl IntoIterator<Item = &'r tenancy_core::TenantRef>) -> Vec<S
 }
 
 #[test]
-fn a_fleet_is_migrated_and_then_nothing_is_opened() {
+fn a_second_migration_opens_no_file() {
     let bed = Bed::new(20);
     let fleet = bed.fleet(notes());
     let counts = fleet.check().unwrap();
@@ -140,7 +140,7 @@ fn a_fleet_is_migrated_and_then_nothing_is_opened() {
     assert!(fleet.check().unwrap().all_current());
     for tenant in bed.tenants() {
         assert_eq!(bed.version(&tenant), 2);
-        // Whoever opened one now would fail.
+        // Opening one of them would fail now.
         fs::remove_file(bed.root.path(&tenant)).unwrap();
     }
     let again = fleet
@@ -169,7 +169,7 @@ fn a_fleet_is_migrated_and_then_nothing_is_opened() {
 }
 
 #[test]
-fn a_failure_stops_the_run_and_the_next_goes_on_with_it() {
+fn a_failure_stops_the_run_and_the_next_one_resumes_it() {
     let bed = Bed::new(12);
     bed.break_it("t03");
     let fleet = bed.fleet(notes());
@@ -226,7 +226,7 @@ fn a_failure_stops_the_run_and_the_next_goes_on_with_it() {
 }
 
 #[test]
-fn as_many_tenants_may_fail_as_is_said() {
+fn a_run_stops_after_more_failures_than_may_be() {
     let broken = ["t02", "t04", "t06", "t08"];
     for (max, failed, done, end) in [
         (0, 1, 2, RunEnd::Failures),
@@ -248,7 +248,7 @@ fn as_many_tenants_may_fail_as_is_said() {
 }
 
 #[test]
-fn the_first_few_go_alone() {
+fn a_canary_that_fails_spares_the_others() {
     for (broken, reached, end) in [("t01", 3, RunEnd::Canary), ("t09", 10, RunEnd::Through)] {
         let bed = Bed::new(10);
         bed.break_it(broken);
@@ -258,7 +258,7 @@ fn the_first_few_go_alone() {
         assert_eq!((found, report.end), (reached, end), "{broken}");
         assert_eq!(report.not_reached as usize, 10 - reached, "{broken}");
     }
-    // The canary is all there is.
+    // The canary has all tenants.
     let bed = Bed::new(2);
     let report = bed
         .fleet(notes())
@@ -268,7 +268,7 @@ fn the_first_few_go_alone() {
 }
 
 #[test]
-fn a_run_that_is_asked_to_stop_finishes_what_it_is_at() {
+fn a_run_that_is_stopped_finishes_the_tenants_that_it_works_on() {
     let bed = Bed::new(12);
     let stop = Stop::new();
     let (asked, seen) = (stop.clone(), AtomicUsize::new(0));
@@ -294,7 +294,7 @@ fn a_run_that_is_asked_to_stop_finishes_what_it_is_at() {
 }
 
 #[test]
-fn tenants_in_other_hands_are_left_out_and_named() {
+fn tenants_that_another_operation_owns_are_skipped_and_named() {
     let bed = Bed::new(4);
     let mut new = NewTenant::new("begun".parse().unwrap());
     new.status = TenantStatus::Provisioning;
@@ -328,7 +328,7 @@ fn tenants_in_other_hands_are_left_out_and_named() {
         ]
     );
     assert_eq!(fleet.runs(1).unwrap()[0].skipped, 3);
-    // What nobody asked to migrate is still behind.
+    // A tenant that was not chosen is still behind.
     assert!(!fleet.check().unwrap().all_current());
     let only = options().only(["t03".parse().unwrap()]);
     assert_eq!(fleet.migrate(&only, |_| {}).unwrap().done.len(), 1);
@@ -357,7 +357,7 @@ fn migrations_that_fail_on_an_empty_database_touch_no_tenant() {
 }
 
 #[test]
-fn a_plan_says_what_would_run_and_changes_nothing() {
+fn a_plan_shows_the_steps_of_each_tenant_and_changes_nothing() {
     let bed = Bed::new(3);
     let late = bed.tenant("t01");
     bed.fleet(notes())
@@ -388,9 +388,9 @@ fn a_plan_says_what_would_run_and_changes_nothing() {
     );
 }
 
-/// The catalog's knowledge is a cache: what it is wrong about costs one look.
+/// The catalog's versions are a cache: a wrong one costs one look at the file.
 #[test]
-fn a_file_that_others_migrated_is_looked_at_once() {
+fn a_file_that_was_migrated_outside_of_a_run_is_read_once() {
     let bed = Bed::new(3);
     let fleet = bed.fleet(notes());
     let tenant = bed.tenant("t01");
@@ -402,7 +402,7 @@ fn a_file_that_others_migrated_is_looked_at_once() {
     let report = fleet.migrate(&options(), |_| {}).unwrap();
     let moved: Vec<_> = report.done.iter().map(|d| (d.from, d.to)).collect();
     assert_eq!(moved, [(1, 2), (2, 2), (1, 2)]);
-    // A file that went back is found by asking the files, or by its name.
+    // A file of an older version is found if all files are read, or if its tenant is named.
     let down = tenancy_core::SchemaTarget::Version(1);
     fleet.driver().migrate(&tenant, down).unwrap();
     assert_eq!(fleet.migrate(&options(), |_| {}).unwrap().done.len(), 0);
@@ -434,7 +434,7 @@ fn a_tenant_ahead_of_the_program_fails_and_is_counted() {
 }
 
 #[test]
-fn of_another_incarnation_no_schema_is_known() {
+fn the_schema_of_another_incarnation_is_unknown() {
     let bed = Bed::new(1);
     let tenant = bed.tenant("t00");
     let tenant = bed.change(&tenant, TenantChange::status(TenantStatus::Suspended));
@@ -450,11 +450,11 @@ fn of_another_incarnation_no_schema_is_known() {
 }
 
 #[test]
-fn steps_that_can_share_a_transaction_do_and_a_failed_one_does_not_take_the_others_with_it() {
+fn steps_share_a_transaction_and_one_that_fails_undoes_no_other() {
     let bed = Bed::with(1, Migrations::default());
     let steps = ["a", "b", "c", "b", "d"]
         .map(|name| Migration::new(name, format!("CREATE TABLE {name} (x)")));
-    // The fourth fails on a file, and on the template: the runner itself is asked.
+    // The fourth fails on a file and on the template, so the runner is called directly.
     let driver = at(bed.root.dir.path())
         .migrations(Migrations::new(steps).unwrap())
         .open_driver()

@@ -1,4 +1,4 @@
-//! A run over many tenants that is killed or fails at any of its steps, or has company.
+//! Runs over many tenants that are killed or fail at any step, or meet another process.
 
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
@@ -14,7 +14,7 @@ use crate::migrate::{assert_counted_once, counting};
 use crate::rollback::with_irreversible;
 use crate::util::{at, child, files_below};
 
-/// Few enough that every step of every one is killed at.
+/// Few, as the process is killed at every step of each.
 const TENANTS: usize = 2;
 
 const PHASES: [&str; 4] = ["migrate", "seed", "rollback", "undo"];
@@ -60,7 +60,7 @@ fn prepared(phase: &str) -> Bed {
     bed
 }
 
-/// The steps of a phase, each with how often it was reached until then.
+/// The steps of a phase, each with the number of times that it was reached until then.
 fn steps(phase: &str) -> Vec<(&'static str, usize)> {
     let bed = prepared(phase);
     let root = bed.root.dir.path().to_str().unwrap();
@@ -77,12 +77,12 @@ fn steps(phase: &str) -> Vec<(&'static str, usize)> {
         let count = steps[..=at].iter().filter(|s| *s == step).count();
         (*step, count)
     });
-    // Whether two results are recorded at once or one by one is chance.
+    // It depends on timing whether two results are recorded at once or one by one.
     let counted = counted.filter(|step| *step != ("record what was done", 2));
     counted.collect()
 }
 
-/// A hook that does `what` at the step of that name when it is reached so often.
+/// A hook that does `what` when the step of that name is reached for the n-th time.
 fn at_step(
     step: &str,
     count: usize,
@@ -99,7 +99,7 @@ fn at_step(
     }
 }
 
-/// Each tenant went through the phase once, and nothing is left over.
+/// Each tenant went through the phase once, and no other file is left.
 #[track_caller]
 fn assert_through(bed: &Bed, phase: &str, case: &str) {
     let (version, epoch, texts, in_trash) = match phase {
@@ -139,7 +139,7 @@ fn assert_through(bed: &Bed, phase: &str, case: &str) {
     bed.catalog.check_events().unwrap().unwrap();
 }
 
-/// Nobody's data is out of reach, whatever was half done.
+/// Every tenant has its data, in the file that its row names.
 #[track_caller]
 fn assert_usable(bed: &Bed, case: &str) {
     for id in ["t00", "t01"] {
@@ -175,7 +175,7 @@ pub fn run_and_die(arguments: &[String]) {
 }
 
 #[test]
-fn a_run_killed_at_any_step_is_gone_on_with_by_the_next() {
+fn a_run_that_is_killed_at_any_step_is_resumed_by_the_next() {
     let mut names = BTreeSet::new();
     let mut kills = 0;
     for phase in PHASES {
@@ -238,7 +238,7 @@ fn a_run_killed_at_any_step_is_gone_on_with_by_the_next() {
 
 /// The same steps, but the call fails where the process died.
 #[test]
-fn a_run_that_fails_at_any_step_is_gone_on_with_by_the_next() {
+fn a_run_that_fails_at_any_step_is_resumed_by_the_next() {
     for phase in PHASES {
         for (step, count) in steps(phase) {
             let bed = prepared(phase);
@@ -253,7 +253,7 @@ fn a_run_that_fails_at_any_step_is_gone_on_with_by_the_next() {
             let fleet = fleet(driver);
             let failed = run(&fleet, phase);
             let case = format!("failed at {step} {count}");
-            // The old file was put away too late for anybody to care.
+            // The old file is put away after the tenant is done.
             let too_late = [
                 "close",
                 "close the stamp",
@@ -279,8 +279,8 @@ fn a_run_that_fails_at_any_step_is_gone_on_with_by_the_next() {
     }
 }
 
-/// The child: migrates the fleet once both are ready. Who comes second is refused until
-/// the first is through.
+/// The child: migrates the fleet once both are ready. The second one is refused until the first
+/// has ended.
 pub fn migrate_together(arguments: &[String]) {
     let [root] = arguments else { panic!("root") };
     let driver = at(root).migrations(counting());
@@ -295,7 +295,7 @@ pub fn migrate_together(arguments: &[String]) {
 }
 
 #[test]
-fn two_processes_migrate_one_fleet_and_every_step_once() {
+fn two_processes_that_migrate_one_fleet_apply_every_step_once() {
     let bed = Bed::with(60, Migrations::default());
     let root = bed.root.dir.path().to_str().unwrap();
     let children = [(); 2].map(|()| child::start("fleets", &[root]));

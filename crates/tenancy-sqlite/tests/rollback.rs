@@ -1,4 +1,4 @@
-//! Going back, by scripts and to copies.
+//! Rollbacks by scripts and to snapshots.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tenancy_sqlite::{Migration, Migrations, SqliteDriver, ValidateOptions};
 use crate::fleet::{Bed, by, first_step, options};
 use crate::util::{at, files_below, notes};
 
-/// The steps of [`notes`], one that has no way back, and one that has.
+/// The steps of [`notes`], one that no script undoes, and one more.
 pub fn with_irreversible() -> Migrations {
     let later = [
         Migration::new("shout", "UPDATE notes SET text = upper(text)"),
@@ -46,7 +46,7 @@ fn in_trash(bed: &Bed) -> usize {
 }
 
 #[test]
-fn a_fleet_goes_back_by_its_scripts() {
+fn a_fleet_is_rolled_back_by_its_scripts() {
     let bed = Bed::with(6, notes());
     let fleet = bed.fleet(notes());
     let only = options().only(["t00".parse().unwrap()]);
@@ -66,7 +66,7 @@ fn a_fleet_goes_back_by_its_scripts() {
         .rollback(RollbackTo::Version(1), &options(), |_| {})
         .unwrap();
     assert_eq!((again.done.len(), again.current, again.run), (0, 6, None));
-    // Beyond the first there is nothing.
+    // No version is below the first.
     let error = fleet.rollback(RollbackTo::Steps(2), &options(), |_| {});
     assert!(
         matches!(
@@ -97,7 +97,7 @@ fn a_fleet_goes_back_by_its_scripts() {
 }
 
 #[test]
-fn a_copy_is_kept_before_a_step_without_a_way_back() {
+fn a_snapshot_is_kept_before_a_step_that_no_script_undoes() {
     let bed = Bed::with(2, first_step());
     let fleet = bed.fleet(with_irreversible());
     let id = |n: usize| format!("t{n:02}").parse().unwrap();
@@ -108,7 +108,7 @@ fn a_copy_is_kept_before_a_step_without_a_way_back() {
     let kept = fleet.snapshots_of(&id(0)).unwrap();
     assert_eq!((kept.len(), kept[0].schema, kept[0].epoch.get()), (1, 1, 1));
     assert_eq!(copies(&bed).len(), 1, "and nothing beside it");
-    // Whoever migrates keeps it: here one that is opened.
+    // Any migration keeps it: here that of a file which is opened.
     let beta = bed.create("beta");
     let driver = at(bed.root.dir.path()).migrations(with_irreversible());
     let driver = driver
@@ -124,7 +124,7 @@ fn a_copy_is_kept_before_a_step_without_a_way_back() {
 }
 
 #[test]
-fn without_being_told_no_copy_takes_the_place_of_a_file() {
+fn a_snapshot_is_restored_only_on_request() {
     let bed = Bed::with(1, first_step());
     let fleet = bed.fleet(with_irreversible());
     fleet.migrate(&options(), |_| {}).unwrap();
@@ -142,7 +142,7 @@ fn without_being_told_no_copy_takes_the_place_of_a_file() {
         (1, 4),
         "not half-way either"
     );
-    // The last step has a way back.
+    // A script undoes the last step.
     let report = fleet
         .rollback(RollbackTo::Steps(1), &options(), |_| {})
         .unwrap();
@@ -150,8 +150,8 @@ fn without_being_told_no_copy_takes_the_place_of_a_file() {
 }
 
 #[test]
-fn a_copy_becomes_the_file_of_the_next_incarnation() {
-    // Where to, and what the copy of version 1 is brought to on its way.
+fn a_snapshot_becomes_the_file_of_the_next_incarnation() {
+    // The target, and the text that the snapshot of version 1 has after its migration to it.
     for to in [0, 1, 2] {
         let bed = Bed::with(2, first_step());
         let tenant = bed.tenant("t00");
@@ -160,7 +160,7 @@ fn a_copy_becomes_the_file_of_the_next_incarnation() {
         fleet.migrate(&options(), |_| {}).unwrap();
         write(&bed, &tenant, "after");
         if to == 1 {
-            // A copy of before the stamp held the locator.
+            // A snapshot from before stamps had the locator.
             let copy = bed.root.dir.path().join("snapshots").join(&copies(&bed)[0]);
             let copy = rusqlite::Connection::open(copy).unwrap();
             let sql = "ALTER TABLE _tenancy_stamp DROP COLUMN locator";
@@ -169,8 +169,8 @@ fn a_copy_becomes_the_file_of_the_next_incarnation() {
         let pools = TenantPools::<SqliteDriver>::builder();
         let pools = pools.build(fleet.driver().clone()).unwrap();
         drop(pools.checkout(&tenant).unwrap());
-        // What the pools have idle of the old one is closed when they hear of the new:
-        // here, at once.
+        // Pools close their idle connections to the old one when they see the new one: here,
+        // at once.
         pools.close(tenant.id(), Duration::ZERO).unwrap();
         pools.reopen(tenant.id());
 
@@ -189,17 +189,17 @@ fn a_copy_becomes_the_file_of_the_next_incarnation() {
         }
         assert_eq!(in_trash(&bed), 2, "the old files");
         assert!(files_below(&bed.root.dir.path().join("staging")).is_empty());
-        // Nothing of it looks like a mistake.
+        // A validation finds no fault in it.
         let validation = fleet.validate(&ValidateOptions::new(), |_| {});
         let findings = validation.unwrap().findings;
         assert!(findings.is_empty(), "{findings:?}");
-        // The catalog knows the schema without looking.
+        // The catalog has the schema of the new file.
         let counts = bed.fleet(with_irreversible()).check().unwrap();
         assert_eq!((counts.behind, counts.unknown), (2, 0));
         let old = pools.checkout(&tenant).unwrap_err();
         assert!(!matches!(old, CheckoutError::Timeout { .. }), "{old}");
 
-        // And up again, over the same copy.
+        // And up again, past the same snapshot.
         assert_eq!(fleet.migrate(&options(), |_| {}).unwrap().done.len(), 2);
         let connection = pools.checkout(&now).unwrap();
         let sql = "SELECT count(*) FROM notes WHERE text = 'BEFORE'";
@@ -240,7 +240,7 @@ fn a_file_that_is_in_use_is_put_away_by_the_next_call() {
 }
 
 #[test]
-fn without_a_copy_the_tenant_is_named_and_stays() {
+fn a_tenant_without_a_snapshot_fails_and_stays() {
     let bed = Bed::with(1, with_irreversible());
     let fleet = bed.fleet(with_irreversible());
     let restoring = options().restore_snapshots();
@@ -254,9 +254,9 @@ fn without_a_copy_the_tenant_is_named_and_stays() {
     assert_eq!(bed.version(&bed.tenant("t00")), 4);
 }
 
-/// "One step back" said twice is two steps, unless the first did not come to its end.
+/// Two rollbacks by one step are two steps, unless the first was interrupted.
 #[test]
-fn an_interrupted_rollback_takes_nobody_back_twice() {
+fn an_interrupted_rollback_undoes_no_step_twice() {
     let bed = Bed::with(6, notes());
     let begun = AtomicUsize::new(0);
     let driver = at(bed.root.dir.path()).migrations(notes());
@@ -274,7 +274,7 @@ fn an_interrupted_rollback_takes_nobody_back_twice() {
         .rollback(RollbackTo::Steps(1), &one_at_a_time, |_| {})
         .unwrap();
     assert_eq!((report.done.len(), report.end), (3, RunEnd::Failures));
-    // One of those that were not reached goes back by other hands.
+    // Another operation rolls back one of the tenants that were not reached.
     fleet
         .driver()
         .migrate(&bed.tenant("t05"), SchemaTarget::Version(1))
@@ -284,7 +284,7 @@ fn an_interrupted_rollback_takes_nobody_back_twice() {
         .unwrap();
     assert_eq!((report.run, report.done.len()), (Some(1), 3));
     assert!(bed.tenants().iter().all(|t| bed.version(t) == 1));
-    // That one has come to its end.
+    // That run is done.
     let report = fleet
         .rollback(RollbackTo::Steps(1), &options(), |_| {})
         .unwrap();
@@ -293,7 +293,7 @@ fn an_interrupted_rollback_takes_nobody_back_twice() {
 }
 
 #[test]
-fn who_is_destroyed_leaves_no_copy_and_who_comes_after_gets_none() {
+fn a_destroyed_tenant_leaves_no_snapshot_for_its_successor() {
     let bed = Bed::with(1, first_step());
     let tenant = bed.tenant("t00");
     write(&bed, &tenant, "secret");

@@ -1,4 +1,4 @@
-//! What a new tenant starts with: each seed once.
+//! Seeds: each runs once in a tenant's life.
 
 use std::fs;
 
@@ -53,12 +53,12 @@ fn each_seed_runs_once_in_a_tenants_life() {
         .map(|t| texts(&bed, t))
         .collect::<Vec<_>>();
     assert_eq!(found, ["a b hello", "b hello new", "a b hello"]);
-    // It is no schema.
+    // Seeds change no schema.
     assert!(fleet(&bed, &[]).check().unwrap().all_current());
 }
 
 #[test]
-fn a_seed_that_fails_leaves_nothing_and_the_next_call_goes_on() {
+fn a_seed_that_fails_leaves_nothing_and_the_next_call_runs_the_others() {
     let bed = Bed::with(1, notes());
     let tenant = bed.tenant("t00");
     let seed = |sql: &str| {

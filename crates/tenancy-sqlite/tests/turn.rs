@@ -1,4 +1,4 @@
-//! A copy is restored while the tenant is used, by this process and by another.
+//! Snapshots that are restored while the tenant is used, by this process and by another.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::fleet::{Bed, by, first_step, options};
 use crate::rollback::with_irreversible;
 use crate::util::{at, catalog, child};
 
-/// Nothing here takes longer.
+/// The bound of every wait.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn current(catalog: &SqliteCatalog) -> Tenant {
@@ -25,7 +25,7 @@ fn current(catalog: &SqliteCatalog) -> Tenant {
     found.value.expect("it is there")
 }
 
-/// What somebody does who writes as long as he may, and then asks again whose file it is.
+/// A writer that writes until it is refused, and then resolves the tenant again.
 struct Traffic<'t> {
     pools: &'t TenantPools<SqliteDriver>,
     catalog: &'t SqliteCatalog,
@@ -42,8 +42,9 @@ impl Traffic<'_> {
         self.seed % below
     }
 
-    /// Writes until `done`; how many rows were acknowledged, in the old file and the new.
-    /// A row that was begun after the turn and acknowledged in the old one is a panic.
+    /// Writes until `done`; returns the number of rows that were acknowledged in the old file and
+    /// in the new one. Panics at a row that was begun after the cutover and acknowledged in the
+    /// old file.
     fn run(&mut self, done: impl Fn(usize) -> bool) -> [usize; 2] {
         let mut tenant = current(self.catalog);
         let mut acknowledged = [0, 0];
@@ -58,7 +59,7 @@ impl Traffic<'_> {
                 }
             };
             let epoch = tenant.epoch().get();
-            // Some keep what was lent to them for long.
+            // Some keep a connection for long.
             for _ in 0..=self.random(40) {
                 let turned = current(self.catalog).epoch().get() > epoch;
                 let which = &mut acknowledged[usize::from(epoch > 1)];
@@ -84,7 +85,7 @@ impl Traffic<'_> {
     }
 }
 
-/// The child: writes until it has some rows in the new file; says how many.
+/// The child: writes until it has some rows in the new file; prints their number.
 pub fn traffic(arguments: &[String]) {
     let [root, seed] = arguments else {
         panic!("root and seed")
@@ -105,7 +106,7 @@ pub fn traffic(arguments: &[String]) {
     println!("\nROWS {new}");
 }
 
-/// A fleet whose driver migrates on open, as the copy is of an older schema.
+/// A fleet whose driver migrates on open, as the snapshot has an older schema.
 fn fleet(bed: &Bed) -> SqliteFleet {
     let builder = at(bed.root.dir.path()).migrations(with_irreversible());
     let builder = builder.behind(tenancy_sqlite::Behind::Migrate);
@@ -117,7 +118,7 @@ fn driver(bed: &Bed) -> SqliteDriver {
 }
 
 #[test]
-fn no_write_that_was_acknowledged_after_the_turn_is_in_the_old_file() {
+fn no_write_that_was_acknowledged_after_the_cutover_is_in_the_old_file() {
     let seed = match std::env::var("TENANCY_SEED") {
         Ok(seed) => seed.parse().expect("a number"),
         Err(_) => 1 + u64::from(std::process::id()),
@@ -158,7 +159,7 @@ fn no_write_that_was_acknowledged_after_the_turn_is_in_the_old_file() {
             .unwrap();
         assert!(report.failed.is_empty(), "{report:?}");
         assert_eq!(report.done[0].tenant.to_string(), "t00@2");
-        // Who comes with what he knew before is told so.
+        // A caller with the old handle is refused.
         let opened = fleet.driver().manager(&old).connect().unwrap_err();
         let gone = matches!(
             opened,
@@ -173,7 +174,7 @@ fn no_write_that_was_acknowledged_after_the_turn_is_in_the_old_file() {
     assert!(theirs.status.success(), "{theirs:?}");
     let theirs = said.lines().find_map(|line| line.strip_prefix("ROWS "));
     let theirs: usize = theirs.unwrap().parse().unwrap();
-    // All that was acknowledged is in the new file, and the old one is in nobody's way.
+    // All acknowledged rows are in the new file, and the old one is put away.
     let sql = "SELECT count(*) FROM notes WHERE text GLOB '*.2.*'";
     let now = bed.raw(&bed.tenant("t00"));
     let count: i64 = now.query_row(sql, [], |row| row.get(0)).unwrap();
@@ -185,10 +186,10 @@ fn no_write_that_was_acknowledged_after_the_turn_is_in_the_old_file() {
     assert!(validation.as_ref().unwrap().is_sound(), "{validation:?}");
 }
 
-/// Who keeps a connection to the old file reads on in it, is refused his writes, and is
-/// told when the connection is looked at; a repair waits for him.
+/// A connection to the old file can still read, is refused writes, and is superseded at its next
+/// check; a repair leaves the file until the connection is closed.
 #[test]
-fn the_old_file_stays_closed_and_in_place_for_whoever_still_has_it() {
+fn the_old_file_stays_closed_and_in_place_while_a_connection_has_it() {
     let bed = Bed::with(1, first_step());
     let fleet = fleet(&bed);
     fleet.migrate(&options(), |_| {}).unwrap();
@@ -231,7 +232,7 @@ fn the_old_file_stays_closed_and_in_place_for_whoever_still_has_it() {
     let in_use = matches!(fixed, Err(RepairError::File(FileError::InUse { .. })));
     assert!(in_use, "{fixed:?}");
     assert!(bed.root.path(&old).exists());
-    // The tenant itself is in nobody's way.
+    // The tenant itself is usable.
     let now = bed.tenant("t00");
     fleet
         .driver()
@@ -246,10 +247,10 @@ fn the_old_file_stays_closed_and_in_place_for_whoever_still_has_it() {
     assert!(look().is_sound() && !bed.root.path(&old).exists());
 }
 
-/// A process that dies between the new file and the turn, or whose turn fails, leaves the
-/// tenant as it was: it is written to, and the next attempt succeeds.
+/// A process that dies between the new file and the cutover, or whose cutover fails, leaves the
+/// tenant as it was: it can be written, and the next attempt succeeds.
 #[test]
-fn a_file_that_nobody_turned_to_refuses_nothing() {
+fn a_new_file_without_a_cutover_refuses_no_write() {
     let bed = Bed::with(1, first_step());
     bed.fleet(with_irreversible())
         .migrate(&options(), |_| {})

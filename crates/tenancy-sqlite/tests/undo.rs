@@ -1,5 +1,5 @@
-//! Taking back a run: against a model, beside somebody who moves a tenant, beside another
-//! process.
+//! Rollbacks that undo a run: against a model, beside an operation that moves a tenant, beside
+//! another process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -15,10 +15,10 @@ use crate::util::{at, child, notes};
 
 const TENANTS: usize = 4;
 const STEPS: u32 = 4;
-/// So many random programs of 40 operations; each opens some hundred files.
+/// The number of random programs of 40 operations; each opens some hundred files.
 const GAMES: u64 = 12;
 
-/// The notes, and so many further tables; the k-th refuses a note `block k`.
+/// The notes, and further tables up to this number; the k-th refuses a note `block k`.
 fn tables(upto: u32) -> Migrations {
     let table = |k| {
         let up = format!(
@@ -44,13 +44,13 @@ impl Random {
     }
 }
 
-/// What the last migration is known to have done.
+/// The effect of the last migration, as far as it is known.
 #[derive(Debug, Default)]
 struct Last {
     run: u64,
-    /// Where it found those that it moved.
+    /// The versions at which it found the tenants that it moved.
     found: BTreeMap<String, u32>,
-    /// Those that it has failed for, which stay; in doubt where it was cut off.
+    /// The tenants for which it failed, which stay, and those of which that is not known.
     failed: BTreeSet<String>,
     doubt: BTreeSet<String>,
 }
@@ -59,7 +59,7 @@ struct Model {
     bed: Bed,
     newest: u32,
     last: Option<Last>,
-    /// Rows that were acknowledged, by tenant and table; a step back takes its table's.
+    /// The acknowledged rows by tenant and table; undoing a step drops those of its table.
     rows: BTreeMap<(String, u32), BTreeSet<String>>,
     written: u64,
 }
@@ -82,13 +82,13 @@ impl Model {
             .collect()
     }
 
-    /// A fleet of the newest release, which is cut off at its n-th step if it comes to it.
+    /// A fleet of the newest release that ends at its n-th step, if it is reached.
     fn fleet(&self, cut_off_at: Option<usize>) -> SqliteFleet {
         let steps = AtomicUsize::new(0);
         let driver = at(self.bed.root.dir.path());
         let driver = driver.migrations(tables(self.newest)).on_step(move |_| {
             let at = steps.fetch_add(1, Ordering::Relaxed);
-            // What comes after it does not happen either, as if the process had died.
+            // No later step is reached either, as if the process had died.
             match cut_off_at.is_some_and(|cut| at >= cut) {
                 true => Err(std::io::Error::other("cut off")),
                 false => Ok(()),
@@ -134,7 +134,7 @@ impl Model {
             .fleet(cut_off_at)
             .migrate(&options().keep_going(), |_| {});
         let after = self.versions();
-        // Which run it was is asked; what that run did is not.
+        // The number of the run is taken from the catalog; its effect is not.
         let runs = self.fleet(None).runs(1).unwrap();
         let Some(run) = runs.first().filter(|run| *run.what == *"migrate") else {
             return assert_eq!(before, after);
@@ -204,7 +204,7 @@ impl Model {
         self.rows.retain(|(owner, table), _| !gone(owner, *table));
     }
 
-    /// Every acknowledged row is there, unless a script for the way back took its table.
+    /// Every acknowledged row is there, unless a script has dropped its table.
     fn verify(&self) {
         for ((id, table), rows) in &self.rows {
             let name = match table {
@@ -267,10 +267,10 @@ fn runs_and_rollbacks_leave_every_tenant_where_a_model_says() {
     }
 }
 
-/// One that a run has failed for half-way and is then through with goes back to where the
-/// first attempt found it; one that was moved in between is not guessed at.
+/// A tenant for which a run failed half-way, and which the resumed run completed, is rolled back
+/// to where the first attempt found it; one that was moved in between is a conflict.
 #[test]
-fn a_run_that_is_gone_on_with_began_where_its_first_attempt_did() {
+fn a_resumed_run_began_where_its_first_attempt_did() {
     let bed = Bed::with(2, first_step());
     let fleet = bed.fleet(tables(3));
     let run = |sql| bed.raw(&bed.tenant("t01")).execute(sql, []).unwrap();
@@ -281,7 +281,7 @@ fn a_run_that_is_gone_on_with_began_where_its_first_attempt_did() {
     run("DELETE FROM notes");
     let report = fleet.migrate(&options(), |_| {}).unwrap();
     assert_eq!((report.run, report.is_complete()), (Some(1), true));
-    // Its only change that is nobody's run.
+    // A change outside of any run.
     let moved = bed.tenant("t00");
     let driver = fleet.driver();
     driver.migrate(&moved, SchemaTarget::Version(2)).unwrap();
@@ -305,9 +305,9 @@ fn a_run_that_is_gone_on_with_began_where_its_first_attempt_did() {
     assert_eq!(versions, [2, 1]);
 }
 
-/// What a run that died had done and not written down is taken back, too.
+/// The changes of a killed run that it did not record are undone, too.
 #[test]
-fn what_a_killed_run_did_not_write_down_is_taken_back() {
+fn unrecorded_changes_of_a_killed_run_are_undone() {
     let bed = Bed::with(2, first_step());
     let driver = at(bed.root.dir.path()).migrations(notes());
     let driver = driver.on_step(|name| match name {
@@ -318,7 +318,7 @@ fn what_a_killed_run_did_not_write_down_is_taken_back() {
     cut.migrate(&options(), |_| {}).unwrap_err();
     let fleet = bed.fleet(notes());
     let counts = fleet.check().unwrap();
-    // The second may not have been begun when the first could not be written down.
+    // The second may not have been begun when the first could not be recorded.
     assert!(counts.current >= 1 && counts.unknown == 0, "{counts:?}");
     let back = fleet
         .rollback(RollbackTo::LastRun, &options(), |_| {})
@@ -330,8 +330,8 @@ fn what_a_killed_run_did_not_write_down_is_taken_back() {
     assert!(matches!(again, Err(FleetError::Refused(_))), "{again:?}");
 }
 
-/// Somebody moves a tenant between the survey and its step: neither is it taken further than
-/// was meant, nor is it guessed what was meant.
+/// Another operation moves a tenant between the survey and its step: the tenant is neither moved
+/// further than was planned, nor to a version that was not planned.
 #[test]
 fn a_tenant_that_is_moved_between_the_survey_and_its_step_is_a_conflict() {
     let bed = Bed::with(2, tables(3));
@@ -402,7 +402,7 @@ fn a_rollback_that_ended_between_two_steps_is_resumed() {
 }
 
 #[test]
-fn what_was_shown_is_what_is_done_or_nothing() {
+fn a_plan_is_carried_out_as_shown_or_not_at_all() {
     let bed = Bed::with(2, first_step());
     let fleet = bed.fleet(notes());
     fleet.migrate(&options(), |_| {}).unwrap();
@@ -422,9 +422,9 @@ fn what_was_shown_is_what_is_done_or_nothing() {
     );
 }
 
-/// A tenant that leaves while a run has it chosen is nobody's failure.
+/// A tenant that is retired after it was chosen is no failure.
 #[test]
-fn a_tenant_that_is_retired_meanwhile_is_left_out() {
+fn a_tenant_that_is_retired_during_a_run_is_skipped() {
     let bed = Bed::with(2, first_step());
     let leaving = bed.tenant("t01");
     let (catalog, other) = (bed.catalog.clone(), bed.root.driver.clone());
@@ -451,7 +451,7 @@ fn a_tenant_that_is_retired_meanwhile_is_left_out() {
     assert!(fleet.check().unwrap().all_current());
 }
 
-/// The child: goes up or down, again and again; refused while the other runs.
+/// The child: migrates or rolls back repeatedly; it is refused while the other runs.
 pub fn race(arguments: &[String]) {
     let [root, way] = arguments else {
         panic!("root, way")
@@ -466,7 +466,7 @@ pub fn race(arguments: &[String]) {
         };
         match report {
             Ok(report) => assert!(report.is_complete(), "{report:?}"),
-            // It is the other's turn.
+            // The other has the lease, or nothing is left to undo.
             Err(FleetError::RunGoesOn(_) | FleetError::Refused(_)) => {}
             Err(error) => panic!("{error}"),
         }
@@ -475,7 +475,7 @@ pub fn race(arguments: &[String]) {
 }
 
 #[test]
-fn two_processes_that_go_up_and_down_take_nobody_further_than_a_run_was_to() {
+fn two_processes_that_migrate_and_roll_back_move_no_tenant_too_far() {
     let bed = Bed::with(20, first_step());
     let root = bed.root.dir.path().to_str().unwrap();
     let children = ["up", "down"].map(|way| child::start("runs", &[root, way]));

@@ -133,7 +133,7 @@ pub mod fleet {
         PlannedRollback, Progress, RollbackPlan, RollbackRefusal, RollbackTo, Run, RunEnd,
         RunHolder, RunJournal, RunOutcome, SchemaCounts, SchemaStatus, SchemaStep, Seeded,
         Selection, Skipped, Snapshot, Stop, Task, TaskFailure, TaskState, TenantDone, TenantError,
-        TenantFailed, TenantSkipped, Unfinished, with_causes,
+        TenantFailed, TenantSkipped, Unfinished,
     };
 }
 
