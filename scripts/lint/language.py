@@ -1,13 +1,14 @@
-"""The language of doc comments and comments: plain sentences with a named subject, in the field's words.
+"""The language of doc comments, comments and pages: plain sentences with a named subject, in the field's words.
 
-`python3 scripts/lint/language.py [CRATE…]` lists what breaks a rule; `--test` checks the rules themselves.
+`python3 scripts/lint/language.py [CRATE…]` lists what breaks a rule, without a crate in the pages too; `--docs` lists
+the pages alone; `--test` checks the rules themselves.
 """
 
 import re
 import sys
 from pathlib import Path
 
-from source import ROOT, comments, doc_blocks, sources, without_tests
+from source import ROOT, comments, doc_blocks, sources, tracked, without_tests
 
 HEADLESS = re.compile(
     r"(What|Whatever|Who|Whoever|Whose|Whichever|So many|So much|So long|So it|None|Nobody|Nothing|Somebody|"
@@ -70,6 +71,35 @@ def faults(path):
             yield number, reason
 
 
+def pages():
+    """The Markdown files that are written for people."""
+    return tracked("*.md")
+
+
+def prose(text):
+    """The text of a page with its lines in place, without code, the targets of links, and past releases."""
+    def blank(match):
+        return "\n" * match.group().count("\n")
+
+    text = re.sub(r"^ *```.*?^ *```$", blank, text, flags=re.M | re.S)
+    text = re.sub(r"<!--.*?-->", blank, text, flags=re.S)
+    # Inline code may be wrapped, but it ends in its paragraph.
+    text = re.sub(r"`[^`]*?`", lambda match: "``" + blank(match), text)
+    text = re.sub(r"\]\([^)\s]*\)", "]", text)
+    unreleased = re.search(r"^## \[Unreleased\]$.*?(?=^## \[|\Z)", text, re.M | re.S)
+    if unreleased:
+        before = text[:unreleased.start()].count("\n")
+        text = "\n" * before + unreleased.group()
+    return text
+
+
+def faults_of_page(path):
+    """What is wrong with a page: pairs of a line and a reason. Summaries are a matter of doc comments alone."""
+    for number, line in enumerate(prose(path.read_text()).splitlines(), 1):
+        for reason in faults_of_line(line):
+            yield number, reason
+
+
 def sentence_is_flagged(sentence):
     block = sentence.split("\n")
     return any(faults_of_block(block)) or any(any(faults_of_line(line)) for line in block)
@@ -83,6 +113,11 @@ def test():
             if sentence and sentence_is_flagged(sentence) != wanted:
                 print(f"{name}: {'not flagged' if wanted else 'flagged'}: {sentence}", file=sys.stderr)
                 wrong += 1
+    page = "The `stock` is [told](told.md).\n\n```sh\ncat stock\n```\n`a\nstock` is in\nstock"
+    flagged = [number for number, line in enumerate(prose(page).splitlines(), 1) if any(faults_of_line(line))]
+    if flagged != [1, 8]:
+        print(f"a page: flagged are the lines {flagged}, not 1 and 8", file=sys.stderr)
+        wrong += 1
     return wrong
 
 
@@ -90,11 +125,15 @@ def main(arguments):
     if arguments == ["--test"]:
         return test()
     found = 0
-    for crate in arguments or ["*"]:
-        for path in sources(crate):
-            for number, reason in faults(path):
-                print(f"{path.relative_to(ROOT)}:{number}: {reason}")
-                found += 1
+    files = [] if arguments else [(path, faults_of_page) for path in pages()]
+    if arguments == ["--docs"]:
+        arguments, files = [], [(path, faults_of_page) for path in pages()]
+    else:
+        files += [(path, faults) for crate in arguments or ["*"] for path in sources(crate)]
+    for path, rules in files:
+        for number, reason in rules(path):
+            print(f"{path.relative_to(ROOT)}:{number}: {reason}")
+            found += 1
     print(f"language: {found} faults", file=sys.stderr)
     return found
 

@@ -1,6 +1,8 @@
 //! One operation over many tenants: migrations, rollbacks and seeds, with workers, a canary, a
 //! bound on failures, progress, a report, and resumption after a crash.
 //!
+//! Decisions and their reasons: `docs/design/fleet.md` in the repository.
+//!
 //! A [`Fleet`] is generic over a [`FleetDriver`], which works on one tenant's database, and a
 //! [`RunJournal`], the catalog that lists the tenants and records the runs. A new kind of
 //! database implements the two and gets everything else.

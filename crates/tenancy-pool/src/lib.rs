@@ -1,6 +1,8 @@
 //! A bounded pool of connections per tenant, under one strict bound for all tenants, over any `r2d2`
 //! manager.
 //!
+//! Decisions and their reasons: `docs/design/pool.md` in the repository.
+//!
 //! - A [`Driver`] connects to a tenant's database; any r2d2 manager makes one.
 //! - [`TenantPools`], built by a [`Builder`], checks connections out; a [`TenantPool`] is a handle to the
 //!   pool of one tenant.

@@ -1,6 +1,9 @@
 //! One SQLite database file per tenant: made from a migrated template, stamped with
 //! whose it is, opened hardened, and listed in a catalog that is SQLite, too.
 //!
+//! Decisions and their reasons: `docs/design/sqlite.md` in the repository; files and tables:
+//! `docs/storage-format.md`.
+//!
 //! ```
 //! use tenancy_core::{Actor, CatalogWriter, NewTenant, Provisioner, TenantChange, TenantStatus};
 //! use tenancy_pool::TenantPools;

@@ -1,4 +1,6 @@
 //! [`Resolver`]: the tenant of a request.
+//!
+//! Decisions and their reasons: `docs/design/resolver.md`.
 
 mod answer;
 mod builder;

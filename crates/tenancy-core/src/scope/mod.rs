@@ -1,4 +1,6 @@
 //! [`Scope`]: the context guard, while which a tenant is current.
+//!
+//! Decisions and their reasons: `docs/design/scope.md`.
 
 mod attached;
 mod stack;

@@ -1,4 +1,6 @@
 //! What SQL text on a lent connection may do: limits, flags and the authorizer.
+//!
+//! Decisions and their reasons: `docs/design/hostile-sql.md`.
 
 pub(crate) mod commits;
 pub(crate) mod cutover;
