@@ -1,5 +1,4 @@
-//! The pools from outside. What is promised, what proves it and what breaks it stands in
-//! `proofs.rs`.
+//! Tests of the public interface. `proofs.rs` lists the invariants with their tests and their mutants.
 #![cfg(not(shuttle))]
 
 mod admin;
