@@ -81,9 +81,9 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         1 => t.clone().prop_map(Step::Forget),
         1 => (t, 1..4_u32).prop_map(|(t, cap)| Step::SetMax(t, cap)),
         1 => Just(Step::Reap),
-        3 => Just(Step::Maintain),
-        3 => (n, soundness).prop_map(|(n, sound)| Step::EndMaintenance(n, sound)),
-        2 => Just(Step::Advance),
+        4 => Just(Step::Maintain),
+        6 => (n, soundness).prop_map(|(n, sound)| Step::EndMaintenance(n, sound)),
+        6 => Just(Step::Advance),
         2 => Just(Step::Patience),
     ]
 }
