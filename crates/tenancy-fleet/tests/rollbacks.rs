@@ -189,6 +189,16 @@ fn a_tenant_at_the_version_or_beyond_the_program_is_not_rolled_back() {
     world.fleet(release(3)).migrate(&only, |_| {}).unwrap();
     let all = world.tenants().into_iter().map(|t| t.id().clone());
     let options = options().only(all).keep_going();
+    let fleet = world.fleet(release(2));
+    let plan = fleet
+        .plan_rollback(RollbackTo::Version(1), &options)
+        .unwrap();
+    let planned: Vec<_> = plan
+        .tenants
+        .iter()
+        .map(|p| (p.from, p.problem.is_some()))
+        .collect();
+    assert_eq!(planned, [(Some(3), true)]);
     let report = world
         .fleet(release(2))
         .rollback(RollbackTo::Version(1), &options, |_| {});
@@ -249,15 +259,19 @@ fn a_rollback_by_steps_that_was_interrupted_goes_to_the_same_version() {
     for fault in [Fault::Killed, Fault::Failed] {
         let world = World::new(4);
         let four = || release(4);
+        let all = |order: [&str; 4]| options().jobs(1).only(order.map(|id| id.parse().unwrap()));
         world.fleet(four()).migrate(&options(), |_| {}).unwrap();
         // At the second step of the second tenant.
         let steps = Steps::with_fault("commit the migration", 4, fault);
-        let (options, to) = (options().jobs(1), RollbackTo::Steps(2));
+        let to = RollbackTo::Steps(2);
+        let options = all(["t03", "t02", "t01", "t00"]);
         let cut = world
             .fleet_with(four(), steps)
             .rollback(to, &options, |_| {});
         assert_eq!(cut.is_ok(), fault == Fault::Failed);
         assert_eq!(world.versions(), [2, 3, 4, 4]);
+        // The same tenants in another order are the same run.
+        let options = all(["t00", "t01", "t02", "t03"]);
         let report = world.fleet(four()).rollback(to, &options, |_| {}).unwrap();
         assert_eq!((report.run, report.is_complete()), (Some(2), true));
         // A tenant that is recorded as done is not worked on again.
@@ -301,18 +315,20 @@ fn a_plan_is_carried_out_as_shown_or_not_at_all() {
 
 #[test]
 fn a_tenant_that_was_created_anew_since_the_run_is_not_touched() {
-    let world = World::new(2);
-    let fleet = world.fleet(release(2));
-    fleet.migrate(&options(), |_| {}).unwrap();
-    let old = world.tenant("t01");
-    let journal = world.journal(Steps::new());
-    journal.remove(old.id(), old.version(), &by()).unwrap();
-    world.create("t01", 2);
-    let report = fleet
-        .rollback(RollbackTo::LastRun, &options(), |_| {})
-        .unwrap();
-    assert_eq!(report.skipped[0].why, Skipped::Gone);
-    assert_eq!(world.versions(), [1, 2]);
+    // At the version that the run left, and at the one that it found.
+    for version in [2, 1] {
+        let world = World::new(2);
+        let fleet = world.fleet(release(2));
+        fleet.migrate(&options(), |_| {}).unwrap();
+        let old = world.tenant("t01");
+        let journal = world.journal(Steps::new());
+        journal.remove(old.id(), old.version(), &by()).unwrap();
+        world.create("t01", version);
+        let report = fleet.rollback(RollbackTo::LastRun, &options(), |_| {});
+        let report = report.unwrap();
+        assert_eq!(report.skipped[0].why, Skipped::Gone);
+        assert_eq!(world.versions(), [1, version]);
+    }
 }
 
 #[test]

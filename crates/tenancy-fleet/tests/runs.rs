@@ -318,6 +318,27 @@ fn a_database_that_another_operation_moves_after_the_survey_is_a_conflict() {
 }
 
 #[test]
+fn a_database_that_can_be_read_only_after_the_survey_is_a_conflict() {
+    let world = World::new(1);
+    world.add("t00", "damaged");
+    let other = world.clone();
+    let steps = Steps::with_hook(move |step| {
+        if step == "begin a run" {
+            other.remove("t00", "damaged");
+        }
+    });
+    let report = world
+        .fleet_with(release(2), steps)
+        .migrate(&options(), |_| {});
+    let error = &report.unwrap().failed[0].error;
+    assert!(
+        matches!(error, TenantError::NotSurveyed { .. }),
+        "{error:?}"
+    );
+    assert_eq!(world.versions(), [1]);
+}
+
+#[test]
 fn a_plan_shows_what_a_migration_does_and_changes_nothing() {
     let world = World::new(3);
     world.migrate_alone("t01", 3);
