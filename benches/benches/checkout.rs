@@ -1,8 +1,8 @@
-//! Checking a connection out and giving it back: these pools, one r2d2 pool a tenant,
-//! one deadpool a tenant, and the bare operation.
+//! The check-out of a connection and its return: these pools, one r2d2 pool per tenant, one deadpool per tenant,
+//! and the bare operation.
 //!
-//! Where it is about the pool, connections are numbers in memory; `cold`, `cold-reclaim`
-//! and `select` open SQLite files with r2d2_sqlite's own manager. The rivals get the same
+//! Connections are numbers in memory; `cold`, `cold-reclaim` and `select` open SQLite files with the manager of
+//! r2d2_sqlite. The rivals get the same
 //! manager, and their fastest configuration.
 
 use std::cell::Cell;
@@ -82,7 +82,7 @@ fn warm(c: &mut Criterion) {
     });
 }
 
-/// A random walk over so many tenants, the same for all.
+/// Returns a random walk over a number of tenants, the same for all contenders.
 struct Walk {
     order: Vec<usize>,
     at: Cell<usize>,
@@ -179,7 +179,7 @@ fn by_name_of(c: &mut Criterion, name: &str, count: usize) {
     });
 }
 
-/// Times `work` alone, `clean` its result outside of the clock.
+/// Times `work` alone, and cleans its result up with `clean` outside of the measured time.
 fn timed<T>(
     iterations: u64,
     mut work: impl FnMut(usize) -> T,
@@ -195,7 +195,7 @@ fn timed<T>(
     total
 }
 
-/// The first connection to a file: nothing of the tenant is open.
+/// Measures the first connection to a file: the tenant has none open.
 fn cold(c: &mut Criterion) {
     let tenants = tenants(256);
     let directory = tempfile::tempdir().expect("a directory");
@@ -269,7 +269,7 @@ fn cold(c: &mut Criterion) {
     });
 }
 
-/// As cold, but another tenant's idle connection has to be closed first.
+/// Measures a cold check-out that first evicts an idle connection of another tenant.
 fn cold_reclaim(c: &mut Criterion) {
     const OPEN: usize = 8;
     let tenants = tenants(256);
@@ -316,8 +316,8 @@ fn cold_reclaim(c: &mut Criterion) {
     });
 }
 
-/// A tenant whose database is away. r2d2 tells it at its time-out, 30 s unless said;
-/// here 20 ms, for patience.
+/// Measures a tenant whose database does not connect. r2d2 returns its error at its time-out, which defaults to
+/// 30 s; here it is 20 ms.
 fn failing(c: &mut Criterion) {
     let acme = &tenants(1)[0];
     let memory = Memory::default();
@@ -341,7 +341,7 @@ fn failing(c: &mut Criterion) {
     group.bench_function("r2d2", |b| b.iter(|| assert!(pool.get().is_err())));
 }
 
-/// A check-out and a cached point SELECT.
+/// Measures a check-out and a cached point SELECT.
 fn select(c: &mut Criterion) {
     let tenants = tenants(1);
     let acme = &tenants[0];
@@ -370,8 +370,8 @@ fn select(c: &mut Criterion) {
     });
 }
 
-/// A check-out of `SqliteDriver` and a cached point SELECT, against the same SELECT on a
-/// connection that is held: the difference is what the pool and the examination on return cost.
+/// Measures a check-out of `SqliteDriver` and a cached point SELECT, against the same SELECT on a connection that
+/// is held: the difference is the cost of the pool and of the checks on return.
 fn sqlite_select(c: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a directory");
     let sql = "CREATE TABLE rows (id INTEGER PRIMARY KEY, v INTEGER) STRICT";

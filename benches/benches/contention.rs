@@ -1,12 +1,12 @@
 //! `contention [SCENARIO…] [--seconds N] [--runs N]`: many threads on few connections.
 //!
 //! Prints a JSON line for each scenario and contender: the medians of several runs, which
-//! are interleaved so that noise of the machine meets all of them. A wait is what one
-//! check-out took, from asking to having; those of the threads in question are counted.
+//! are interleaved so that noise of the machine meets all of them. A wait is the time of one
+//! check-out; those of the threads in question are counted.
 //! `slowest_over_fastest` compares these threads' check-outs.
 //!
 //! The rivals get the same manager, threads, holds and SQLite flags, and their fastest
-//! configuration. With `--test` each runs for a moment, and only counts are looked at.
+//! configuration. With `--test` each runs for a moment, and only counts are checked.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -97,8 +97,8 @@ fn crowd(scenario: &str, hold: Hold, options: &Options) {
     report(scenario, options, &contenders);
 }
 
-/// 64 threads, each on the tenant that it draws: few tenants get most of it, and 256
-/// connections are not enough for all. Against a cache of the 256 pools used last.
+/// 64 threads, each on the tenant that it draws: few tenants get most check-outs, and 256 connections are not
+/// enough for all. The rival is a cache of the 256 most recently used pools.
 fn zipf(scenario: &str, options: &Options) {
     const BOUND: u32 = 256;
     let tenants = tenants(size(10_000, 500));
@@ -167,8 +167,8 @@ fn zipf(scenario: &str, options: &Options) {
     report(scenario, options, &contenders);
 }
 
-/// A tenant that comes now and then, while 16 threads keep all 4 connections busy with
-/// another; its waits are counted. No rival has one bound for several tenants.
+/// A tenant with few check-outs, while 16 threads keep all 4 connections busy with another one; its waits are
+/// counted. No rival has one bound for several tenants.
 fn cold_beside_hot(scenario: &str, options: &Options) {
     const HOLD: Hold = Hold::Sleep(200);
     let tenants = tenants(2);
@@ -198,7 +198,7 @@ fn cold_beside_hot(scenario: &str, options: &Options) {
     report(scenario, options, &contenders);
 }
 
-/// One thread of a tenant that nobody else uses, beside so many that loop on another.
+/// One thread of a tenant that no other thread uses, beside threads that loop on another tenant.
 fn quiet(scenario: &str, noisy: usize, options: &Options) {
     const HOLD: Hold = Hold::Sleep(200);
     let tenants = tenants(2);

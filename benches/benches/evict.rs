@@ -18,7 +18,7 @@ use tenancy_core::{Provisioner, Tenant};
 use tenancy_pool::{Driver, TenantPools};
 use tenancy_sqlite::{Migration, Migrations, SqliteDriver, SqliteStorage};
 
-/// A storage root with a small tenant and one whose WAL has so many MB.
+/// A storage root with a small tenant, and one with a WAL of a given size.
 struct Bed {
     _dir: TempDir,
     driver: SqliteDriver,
@@ -78,7 +78,7 @@ impl Bed {
     }
 }
 
-/// Writes a WAL of so many MB, and leaves it.
+/// Writes a WAL of a given size in MB, and leaves it.
 fn fill(path: &Path, megabytes: usize) {
     let connection = plain(path);
     let unbounded = "PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = OFF";
@@ -98,7 +98,7 @@ fn plain(path: &Path) -> Connection {
     connection
 }
 
-/// The first read of a file recovers its WAL.
+/// Counts the tables: the first read of a file recovers its WAL.
 fn tables(connection: &Connection) -> i64 {
     let sql = "SELECT count(*) FROM sqlite_schema";
     let tables = connection.query_row(sql, [], |row| row.get(0));

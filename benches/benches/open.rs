@@ -1,8 +1,8 @@
-//! Opening a tenant's database: open, one query, close, each on a file that nobody has open.
+//! The open of a tenant's database: open, one query, close, each on a file that is not open elsewhere.
 //!
 //! `raw` is rusqlite with the same flags and pragmas, `raw-checked` is that with the reads of
-//! the stamp and the version, `raw-plain` is rusqlite as it comes. What the checks cost is
-//! `raw-checked` less `raw`; what the guard around the connection costs is the rest.
+//! the stamp and the version, `raw-plain` is rusqlite with its defaults. The cost of the checks is `raw-checked`
+//! less `raw`; the remainder is the cost of the guard around the connection.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -84,7 +84,7 @@ fn connect(path: &Path) -> Connection {
     Connection::open_with_flags(path, flags).expect("a connection")
 }
 
-/// What an open asks the file before it trusts it.
+/// Runs the reads that an open makes before it trusts a file.
 fn check(connection: &Connection) {
     let number = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let id = number("PRAGMA main.application_id").expect("a number");
@@ -124,7 +124,7 @@ fn open(c: &mut Criterion) {
     group.finish();
 }
 
-/// All contenders in turns, which is fairer than one after the other.
+/// Runs all contenders in turns, which is fairer than one after the other.
 fn ratios(_: &mut Criterion) {
     let bed = Bed::new();
     let rounds = size(5_000, 2);

@@ -1,8 +1,8 @@
-//! `registered [TENANTS]`: what the pools keep for a tenant that has no connection.
+//! `registered [TENANTS]`: the memory of a tenant without a connection.
 //!
-//! Prints a JSON line; fails above 400 bytes, or with a thread or a descriptor of its own.
-//! Counted are the pools' own bytes, not the application's handle of the tenant, with
-//! `handle` for one that was never connected to, and again after each had a connection.
+//! Prints a JSON line; fails above 400 bytes, or if a tenant takes a thread or a descriptor. It counts the bytes of
+//! the pools, not those of the application's handle: after `handle` for a tenant that was never connected to, and
+//! again after each had a connection.
 
 use std::alloc::System;
 
@@ -13,7 +13,7 @@ use tenancy_pool::TenantPools;
 #[global_allocator]
 static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// The most that a tenant may take.
+/// The highest number of bytes that a tenant may take.
 const MAX_BYTES: f64 = 400.0;
 
 fn main() {
@@ -55,7 +55,7 @@ fn main() {
     assert_eq!((threads, descriptors), (0, 0));
 }
 
-/// The threads and the descriptors of this process.
+/// Returns the threads and the descriptors of this process.
 fn held() -> (usize, usize) {
     let count = |of: &str| std::fs::read_dir(of).map_or(0, Iterator::count);
     (count("/proc/self/task"), count("/proc/self/fd"))

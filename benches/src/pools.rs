@@ -1,4 +1,4 @@
-//! Shared by the benchmarks of the pools: tenants, what they connect to, and the rivals.
+//! The tenants, the drivers and the rivals of the benchmarks of the pools.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use scheduled_thread_pool::ScheduledThreadPool;
 use tenancy_core::{Tenant, TenantId};
 use tenancy_pool::Driver;
 
-/// So many tenants, numbered from 0.
+/// Returns a number of tenants, numbered from 0.
 pub fn tenants(count: usize) -> Vec<Tenant> {
     let tenant = |n| {
         let id: TenantId = format!("tenant-{n}").parse().expect("digits are in order");
@@ -24,13 +24,13 @@ pub fn tenants(count: usize) -> Vec<Tenant> {
     (0..count).map(tenant).collect()
 }
 
-/// The number that stands for a tenant's connection.
+/// Returns the number that stands for a tenant's connection.
 pub fn number(tenant: &Tenant) -> u64 {
     let digits = tenant.id().as_str().trim_start_matches("tenant-");
     digits.parse().expect("every tenant has a number")
 }
 
-/// Connects to a number in memory, while it may.
+/// A driver whose connections are numbers in memory.
 #[derive(Clone)]
 pub struct Memory {
     /// Whether attempts to connect succeed.
@@ -86,17 +86,17 @@ impl Driver for Memory {
     }
 }
 
-/// SQLite files, one a tenant, each with a table that says whose it is.
+/// A driver of SQLite files, one per tenant, each with a table that has the number of its tenant.
 #[derive(Clone)]
 pub struct Files {
     root: PathBuf,
 }
 
 impl Files {
-    /// Stands in the template where a file has its tenant's number.
+    /// The number in the template that is replaced by that of the tenant.
     const MARK: i64 = 0x5eed_0000_5eed_0000;
 
-    /// Makes a file for each of these.
+    /// Creates a file for each of these tenants.
     pub fn new(root: &Path, tenants: &[Tenant]) -> Self {
         let files = Self { root: root.into() };
         let template = Self::template(&root.join("template"));
@@ -135,7 +135,7 @@ impl Files {
         self.root.join(tenant.id().as_str())
     }
 
-    /// A point SELECT by a cached statement: the number of the tenant whose file it is.
+    /// Runs a point SELECT by a cached statement; returns the number of the tenant.
     pub fn whose(connection: &Connection, id: i64) -> u64 {
         let mut query = connection
             .prepare_cached("SELECT whose FROM item WHERE id = ?1")
@@ -162,7 +162,7 @@ impl Driver for Files {
     }
 }
 
-/// r2d2 as fast as it goes: no test on check-out, no idle minimum, shared threads.
+/// Returns the fastest configuration of r2d2: no test on check-out, no idle minimum, shared threads.
 pub fn r2d2_builder<M: ManageConnection>(threads: &Arc<ScheduledThreadPool>) -> r2d2::Builder<M> {
     r2d2::Pool::builder()
         .max_size(4)
@@ -171,13 +171,13 @@ pub fn r2d2_builder<M: ManageConnection>(threads: &Arc<ScheduledThreadPool>) -> 
         .thread_pool(threads.clone())
 }
 
-/// The threads that r2d2's pools share.
+/// Returns the threads that the pools of r2d2 share.
 pub fn threads() -> Arc<ScheduledThreadPool> {
     Arc::new(ScheduledThreadPool::new(3))
 }
 
-/// Lets deadpool manage what any r2d2 manager connects to. It connects where it is asked
-/// to, on the caller's thread; the adapters for SQLite go through another one.
+/// An adapter of an r2d2 manager to deadpool. It connects on the thread of the caller; the adapters for SQLite
+/// use another one.
 pub struct Deadpool<M>(pub M);
 
 impl<M: ManageConnection<Error: Send>> deadpool::managed::Manager for Deadpool<M> {
@@ -197,7 +197,7 @@ impl<M: ManageConnection<Error: Send>> deadpool::managed::Manager for Deadpool<M
     }
 }
 
-/// A deadpool of at most four.
+/// Returns a deadpool of at most four connections.
 pub fn deadpool<M: ManageConnection<Error: Send>>(
     manager: M,
 ) -> deadpool::managed::Pool<Deadpool<M>> {
@@ -214,7 +214,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
         }
     }
     let mut future = pin!(future);
-    // What is ready is ready without anybody to wake: that is the case that is timed.
+    // The future is ready at its first poll: that is the case that is timed.
     if let Poll::Ready(value) = future
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()))

@@ -1,4 +1,4 @@
-//! Threads that compete for connections, and what each of them waited.
+//! Threads that compete for connections, and the waits of each.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};
@@ -11,18 +11,18 @@ use tenancy_pool::Driver;
 use crate::rng::Rng;
 use crate::size;
 
-/// What the command line says.
+/// The arguments of the command line.
 pub struct Options {
-    /// The scenarios asked for; all if none is.
+    /// The requested scenarios; all if empty.
     pub only: Vec<String>,
-    /// How long a run takes.
+    /// The duration of a run.
     pub run: Duration,
-    /// How many of them.
+    /// The number of runs.
     pub runs: usize,
 }
 
 impl Options {
-    /// Reads it.
+    /// Reads the command line.
     pub fn read() -> Self {
         let mut options = Self {
             only: Vec::new(),
@@ -46,14 +46,14 @@ impl Options {
     }
 }
 
-/// How long a connection is held.
+/// The time for which a connection is held.
 #[derive(Clone, Copy)]
 pub enum Hold {
-    /// Microseconds asleep, as if a server worked.
+    /// Microseconds asleep, as for a server that works.
     Sleep(u64),
     /// Microseconds busy.
     Spin(u64),
-    /// One point SELECT.
+    /// The time of a point SELECT.
     Query,
 }
 
@@ -72,22 +72,22 @@ impl Hold {
     }
 }
 
-/// Connections that are alive now, and the most that ever were.
+/// The number of open connections, and its highest value.
 #[derive(Default)]
 pub struct Gauge {
     live: AtomicU32,
     peak: AtomicU32,
 }
 
-/// Counts what a driver opens.
+/// A manager that counts the connections of another one.
 #[derive(Clone)]
 pub struct Counting<T> {
     inner: T,
-    /// What is open.
+    /// The counts of open connections.
     pub gauge: Arc<Gauge>,
 }
 
-/// A connection that is counted. Fields are dropped in order: it is counted until it is gone.
+/// A connection that is counted. Fields are dropped in order: it is counted until it is dropped.
 pub struct Counted<C> {
     /// The connection itself.
     pub connection: C,
@@ -140,7 +140,7 @@ impl<D: Driver> Driver for Counting<D> {
     }
 }
 
-/// A driver that counts.
+/// A driver that counts its connections.
 pub fn counting<D>(inner: D) -> Counting<D> {
     Counting {
         inner,
@@ -148,20 +148,20 @@ pub fn counting<D>(inner: D) -> Counting<D> {
     }
 }
 
-/// What one thread does, over and over.
+/// The repeated work of one thread.
 pub struct Role {
-    /// Draws whose connection it takes.
+    /// Draws the tenant of the next check-out.
     pub who: Box<dyn Fn(&mut Rng) -> usize + Send + Sync>,
-    /// For how long it keeps it.
+    /// The time for which it holds the connection.
     pub hold: Hold,
-    /// Between two check-outs.
+    /// The pause between two check-outs.
     pub pause: Option<Duration>,
-    /// Do its waits count?
+    /// Whether its waits are counted.
     pub counts: bool,
 }
 
 impl Role {
-    /// Always this tenant, without a pause.
+    /// Returns a role that always uses this tenant, without a pause.
     pub fn of(tenant: usize, hold: Hold) -> Self {
         Self {
             who: Box::new(move |_| tenant),
@@ -172,7 +172,7 @@ impl Role {
     }
 }
 
-/// What was measured in one run.
+/// The measurements of one run.
 pub struct Measured {
     ops_per_s: f64,
     /// Median, 99 %, 99.9 % and longest, in microseconds.
@@ -181,8 +181,8 @@ pub struct Measured {
     peak: u32,
 }
 
-/// Lets every role have a thread of its own for a while. `take` checks out a connection of
-/// this tenant and says how long it took; what it returns is given back by dropping it.
+/// Runs every role on a thread for a while. `take` checks out a connection of a tenant and returns its wait;
+/// the connection is given back when it is dropped.
 pub fn race<G>(
     roles: &[Role],
     time: Duration,
@@ -252,19 +252,19 @@ impl Measured {
     }
 }
 
-/// Whoever is measured: a name, the bound it was given if it has one, and a run.
+/// A contender: its name, its bound if it has one, and a run.
 pub struct Contender<'a> {
-    /// Its name.
+    /// The name of the contender.
     pub who: &'static str,
-    /// So many connections it may have.
+    /// The bound of its connections.
     pub bound: u32,
-    /// Must it keep that?
+    /// Whether it has to keep that bound.
     pub is_strict: bool,
-    /// Runs it once.
+    /// The function that runs it once.
     pub run: Box<dyn Fn() -> Measured + 'a>,
 }
 
-/// Runs all and prints their medians, a JSON line for each.
+/// Runs all contenders, and prints the medians of each as a JSON line.
 pub fn report(scenario: &str, options: &Options, contenders: &[Contender<'_>]) {
     let mut measured: Vec<Vec<Measured>> = contenders.iter().map(|_| Vec::new()).collect();
     for _ in 0..options.runs {

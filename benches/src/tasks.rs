@@ -11,7 +11,7 @@ use tenancy_pool::TenantPools;
 use crate::pools::Memory;
 use crate::race::Options;
 
-/// How a task comes by its connection.
+/// The way in which a task gets its connection.
 #[derive(Debug, Clone, Copy)]
 pub enum How {
     /// It waits for a seat, and opens that on a blocking thread.
@@ -24,7 +24,7 @@ const HOLD: Duration = Duration::from_millis(2);
 const PAUSE: Duration = Duration::from_millis(1);
 const QUIET: usize = 0;
 
-/// Uses a connection once; what it waited for it.
+/// Uses a connection once; returns its wait.
 async fn use_one(pools: &TenantPools<Memory>, tenant: &Tenant, how: How) -> Duration {
     let asked = Instant::now();
     let hold = move |connection: &u64| {
@@ -48,8 +48,8 @@ async fn use_one(pools: &TenantPools<Memory>, tenant: &Tenant, how: How) -> Dura
     held.await.expect("no panic")
 }
 
-/// The quiet tenant's waits in microseconds, in order, beside so many tasks of each of four
-/// others. The runtime is tokio's as it comes: 512 blocking threads.
+/// Returns the waits of the quiet tenant in microseconds, in order, beside `noisy` tasks of each of four other
+/// tenants. The runtime is tokio's default: 512 blocking threads.
 fn waits(
     pools: &TenantPools<Memory>,
     tenants: &[Tenant],
