@@ -86,7 +86,9 @@ pub trait FleetDriver: Send + Sync {
     fn schema_of(&self, tenant: &Tenant) -> Result<u32, TenantError>;
 
     /// Brings a database from the version `from` to `target`, up or down, one step after the
-    /// other, and keeps a snapshot first as `keep` says.
+    /// other, and keeps a snapshot first as `keep` says. A database that is at the target already,
+    /// as another operation brought it there, needs nothing: both versions of the answer are the
+    /// target then.
     ///
     /// # Errors
     /// Returns an error if the database is not at `from`, compared where the first step is
