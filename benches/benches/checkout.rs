@@ -1,9 +1,8 @@
-//! The check-out of a connection and its return: these pools, one r2d2 pool per tenant, one deadpool per tenant,
-//! and the bare operation.
+//! The check-out of a connection and its return: these pools, one r2d2 pool per tenant, one
+//! deadpool per tenant, and the bare operation.
 //!
-//! Connections are numbers in memory; `cold`, `cold-reclaim` and `select` open SQLite files with the manager of
-//! r2d2_sqlite. The rivals get the same
-//! manager, and their fastest configuration.
+//! Connections are numbers in memory; `cold`, `cold-reclaim` and `select` open SQLite files with
+//! the manager of r2d2_sqlite. The rivals get the same manager, and their fastest configuration.
 
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
@@ -316,8 +315,8 @@ fn cold_reclaim(c: &mut Criterion) {
     });
 }
 
-/// Measures a tenant whose database does not connect. r2d2 returns its error at its time-out, which defaults to
-/// 30 s; here it is 20 ms.
+/// Measures a tenant whose database does not connect. r2d2 returns its error at its time-out, which
+/// defaults to 30 s; here it is 20 ms.
 fn failing(c: &mut Criterion) {
     let acme = &tenants(1)[0];
     let memory = Memory::default();
@@ -370,8 +369,8 @@ fn select(c: &mut Criterion) {
     });
 }
 
-/// Measures a check-out of `SqliteDriver` and a cached point SELECT, against the same SELECT on a connection that
-/// is held: the difference is the cost of the pool and of the checks on return.
+/// Measures a check-out of `SqliteDriver` and a cached point SELECT, against the same SELECT on a
+/// connection that is held: the difference is the cost of the pool and of the checks on return.
 fn sqlite_select(c: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a directory");
     let sql = "CREATE TABLE rows (id INTEGER PRIMARY KEY, v INTEGER) STRICT";

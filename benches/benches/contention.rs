@@ -97,8 +97,8 @@ fn crowd(scenario: &str, hold: Hold, options: &Options) {
     report(scenario, options, &contenders);
 }
 
-/// 64 threads, each on the tenant that it draws: few tenants get most check-outs, and 256 connections are not
-/// enough for all. The rival is a cache of the 256 most recently used pools.
+/// 64 threads, each on the tenant that it draws: few tenants get most check-outs, and 256
+/// connections are not enough for all. The rival is a cache of the 256 most recently used pools.
 fn zipf(scenario: &str, options: &Options) {
     const BOUND: u32 = 256;
     let tenants = tenants(size(10_000, 500));
@@ -167,8 +167,8 @@ fn zipf(scenario: &str, options: &Options) {
     report(scenario, options, &contenders);
 }
 
-/// A tenant with few check-outs, while 16 threads keep all 4 connections busy with another one; its waits are
-/// counted. No rival has one bound for several tenants.
+/// A tenant with few check-outs, while 16 threads keep all 4 connections busy with another one; its
+/// waits are counted. No rival has one bound for several tenants.
 fn cold_beside_hot(scenario: &str, options: &Options) {
     const HOLD: Hold = Hold::Sleep(200);
     let tenants = tenants(2);

@@ -1,8 +1,9 @@
-//! The open of a tenant's database: open, one query, close, each on a file that is not open elsewhere.
+//! The open of a tenant's database: open, one query, close, each on a file that is not open
+//! elsewhere.
 //!
-//! `raw` is rusqlite with the same flags and pragmas, `raw-checked` is that with the reads of
-//! the stamp and the version, `raw-plain` is rusqlite with its defaults. The cost of the checks is `raw-checked`
-//! less `raw`; the remainder is the cost of the guard around the connection.
+//! `raw` is rusqlite with the same flags and pragmas, `raw-checked` is that with the reads of the
+//! stamp and the version, `raw-plain` is rusqlite with its defaults. The cost of the checks is
+//! `raw-checked` less `raw`; the remainder is the cost of the guard around the connection.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

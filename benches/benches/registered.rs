@@ -1,8 +1,8 @@
 //! `registered [TENANTS]`: the memory of a tenant without a connection.
 //!
-//! Prints a JSON line; fails above 400 bytes, or if a tenant takes a thread or a descriptor. It counts the bytes of
-//! the pools, not those of the application's handle: after `handle` for a tenant that was never connected to, and
-//! again after each had a connection.
+//! Prints a JSON line; fails above 400 bytes, or if a tenant takes a thread or a descriptor. It
+//! counts the bytes of the pools, not those of the application's handle: after `handle` for a
+//! tenant that was never connected to, and again after each had a connection.
 
 use std::alloc::System;
 

@@ -162,7 +162,8 @@ impl Driver for Files {
     }
 }
 
-/// Returns the fastest configuration of r2d2: no test on check-out, no idle minimum, shared threads.
+/// Returns the fastest configuration of r2d2: no test on check-out, no idle minimum, shared
+/// threads.
 pub fn r2d2_builder<M: ManageConnection>(threads: &Arc<ScheduledThreadPool>) -> r2d2::Builder<M> {
     r2d2::Pool::builder()
         .max_size(4)
@@ -176,8 +177,8 @@ pub fn threads() -> Arc<ScheduledThreadPool> {
     Arc::new(ScheduledThreadPool::new(3))
 }
 
-/// An adapter of an r2d2 manager to deadpool. It connects on the thread of the caller; the adapters for SQLite
-/// use another one.
+/// An adapter of an r2d2 manager to deadpool. It connects on the thread of the caller; the adapters
+/// for SQLite use another one.
 pub struct Deadpool<M>(pub M);
 
 impl<M: ManageConnection<Error: Send>> deadpool::managed::Manager for Deadpool<M> {

@@ -181,8 +181,8 @@ pub struct Measured {
     peak: u32,
 }
 
-/// Runs every role on a thread for a while. `take` checks out a connection of a tenant and returns its wait;
-/// the connection is given back when it is dropped.
+/// Runs every role on a thread for a while. `take` checks out a connection of a tenant and returns
+/// its wait; the connection is given back when it is dropped.
 pub fn race<G>(
     roles: &[Role],
     time: Duration,

@@ -48,8 +48,8 @@ async fn use_one(pools: &TenantPools<Memory>, tenant: &Tenant, how: How) -> Dura
     held.await.expect("no panic")
 }
 
-/// Returns the waits of the quiet tenant in microseconds, in order, beside `noisy` tasks of each of four other
-/// tenants. The runtime is tokio's default: 512 blocking threads.
+/// Returns the waits of the quiet tenant in microseconds, in order, beside `noisy` tasks of each of
+/// four other tenants. The runtime is tokio's default: 512 blocking threads.
 fn waits(
     pools: &TenantPools<Memory>,
     tenants: &[Tenant],

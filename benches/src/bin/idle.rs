@@ -1,9 +1,10 @@
-//! `idle [TENANTS [TABLES]]`: the cost of an idle connection, and of its close after a write, with and without
-//! idle maintenance. Each case runs in a process of its own, over tenants that another process created. Defaults
-//! to 400 tenants with 20 tables; a table has an index.
+//! `idle [TENANTS [TABLES]]`: the cost of an idle connection, and of its close after a write, with
+//! and without idle maintenance. Each case runs in a process of its own, over tenants that another
+//! process created. Defaults to 400 tenants with 20 tables; a table has an index.
 //!
-//! Prints the means per connection (KiB of private memory, KiB of mapped files, which are the index of the WAL in
-//! the cache of the system, and descriptors), and the median and 95th percentile of a close in microseconds.
+//! Prints the means per connection (KiB of private memory, KiB of mapped files, which are the index
+//! of the WAL in the cache of the system, and descriptors), and the median and 95th percentile of a
+//! close in microseconds.
 
 use std::error::Error;
 use std::path::Path;

@@ -1,6 +1,6 @@
-//! Connections in async code: a task waits for a seat, which holds no thread. Opening the seat and the calls
-//! of a connection block, so both happen on a thread that may block. The blocking thread enters the scope of
-//! the request again.
+//! Connections in async code: a task waits for a seat, which holds no thread. Opening the seat and
+//! the calls of a connection block, so both happen on a thread that may block. The blocking thread
+//! enters the scope of the request again.
 //!
 //! `cargo run -p tenancy-pool --example async_checkout`
 
@@ -38,8 +38,8 @@ impl Driver for Files {
 
 type Failed = Box<dyn Error + Send + Sync>;
 
-/// Runs `work` with a connection of the current tenant, on a thread that may block. The tenant is current
-/// there until `work` has ended.
+/// Runs `work` with a connection of the current tenant, on a thread that may block. The tenant is
+/// current there until `work` has ended.
 async fn with_connection<T: Send + 'static>(
     pools: &TenantPools<Files>,
     work: impl FnOnce(&mut Connection<Files>) -> T + Send + 'static,

@@ -43,8 +43,8 @@ impl Builder {
     pub const MAX_CONNECTIONS: u32 = 256;
     /// The default of [`max_per_tenant`](Self::max_per_tenant).
     pub const MAX_PER_TENANT: u32 = 4;
-    /// The lowest age at which connections can be closed or validated. The clock for ages steps about
-    /// every 4 ms; with a lower age no connection would be checked out again.
+    /// The lowest age at which connections can be closed or validated. The clock for ages steps
+    /// about every 4 ms; with a lower age no connection would be checked out again.
     pub const MIN_AGE: Duration = Duration::from_millis(10);
     /// The longest backoff after a failed connect.
     pub const MAX_FAILURE_TTL: Duration = Duration::from_secs(60);
@@ -79,8 +79,8 @@ impl Builder {
         }
     }
 
-    /// Sets the bound of connections to all tenants together, at every instant. Defaults to 256, or to
-    /// the number that the soft limit on descriptors allows if that is less.
+    /// Sets the bound of connections to all tenants together, at every instant. Defaults to 256, or
+    /// to the number that the soft limit on descriptors allows if that is less.
     #[doc(alias = "connection limit")]
     #[doc(alias = "max_size")]
     pub fn max_connections(mut self, max: u32) -> Self {
@@ -97,10 +97,11 @@ impl Builder {
     /// Sets a function from a tenant to its bound, for example by its plan, in place of
     /// [`max_per_tenant`](Self::max_per_tenant). Its result is clamped to `1..=max_connections`.
     ///
-    /// It is called when an incarnation is first connected to, and, if the pools observe a resolver,
-    /// whenever the resolver applies a change of the tenant. A higher bound takes effect at once. After
-    /// a lower one surplus idle connections are closed at once, on the thread that applies the change,
-    /// and those that are out as they come back. It is called outside every lock and should be quick.
+    /// It is called when an incarnation is first connected to, and, if the pools observe a
+    /// resolver, whenever the resolver applies a change of the tenant. A higher bound takes effect
+    /// at once. After a lower one surplus idle connections are closed at once, on the thread that
+    /// applies the change, and those that are out as they come back. It is called outside every
+    /// lock and should be quick.
     ///
     /// ```
     /// # use tenancy_pool::{Driver, InvalidPools, TenantPools};
@@ -122,8 +123,8 @@ impl Builder {
         self
     }
 
-    /// Sets the number of connections that are opened or closed at a time. Defaults to the number of
-    /// processors, but at least 2.
+    /// Sets the number of connections that are opened or closed at a time. Defaults to the number
+    /// of processors, but at least 2.
     pub fn max_opening(mut self, max: u32) -> Self {
         self.max_opening = Some(max);
         self
@@ -131,9 +132,9 @@ impl Builder {
 
     /// Sets the bound of check-outs that wait for one tenant; at least 1. Defaults to 64.
     ///
-    /// Each further check-out is refused at once. Check-outs that wait on threads of a shared pool, such
-    /// as the blocking threads of an async runtime, take them from all tenants: this bounds the share of
-    /// one tenant.
+    /// Each further check-out is refused at once. Check-outs that wait on threads of a shared pool,
+    /// such as the blocking threads of an async runtime, take them from all tenants: this bounds
+    /// the share of one tenant.
     pub fn max_waiters(mut self, max: usize) -> Self {
         self.limits.max_waiters = max;
         self
@@ -145,10 +146,11 @@ impl Builder {
         self
     }
 
-    /// Sets the wait after which a check-out is handed the next connection directly. Defaults to 2 ms.
+    /// Sets the wait after which a check-out is handed the next connection directly. Defaults to 2
+    /// ms.
     ///
-    /// Until then a thread that is awake may be faster. With zero the waiters are served strictly in the
-    /// order of their arrival, at a lower throughput.
+    /// Until then a thread that is awake may be faster. With zero the waiters are served strictly
+    /// in the order of their arrival, at a lower throughput.
     pub fn handoff_after(mut self, wait: Duration) -> Self {
         self.limits.handoff_after = wait;
         self
@@ -162,61 +164,64 @@ impl Builder {
         self
     }
 
-    /// Sets the age after which a connection is closed, when it comes back, at the next check-out or
-    /// [`reap`](TenantPools::reap); at least [`MIN_AGE`](Self::MIN_AGE). Defaults to never.
+    /// Sets the age after which a connection is closed, when it comes back, at the next check-out
+    /// or [`reap`](TenantPools::reap); at least [`MIN_AGE`](Self::MIN_AGE). Defaults to never.
     pub fn max_lifetime(mut self, lifetime: Duration) -> Self {
         self.limits.max_lifetime = Some(lifetime);
         self
     }
 
-    /// Sets the bound by which lifetimes are shorter than [`max_lifetime`](Self::max_lifetime), each by
-    /// a different amount, so that connections opened together are not closed together; less than
-    /// `max_lifetime`, zero for none. Defaults to a tenth of it.
+    /// Sets the bound by which lifetimes are shorter than [`max_lifetime`](Self::max_lifetime),
+    /// each by a different amount, so that connections opened together are not closed together;
+    /// less than `max_lifetime`, zero for none. Defaults to a tenth of it.
     pub fn lifetime_jitter(mut self, jitter: Duration) -> Self {
         self.lifetime_jitter = Some(jitter);
         self
     }
 
-    /// Sets the idle time after which a connection is validated (`is_valid`) before it is checked out;
-    /// at least [`MIN_AGE`](Self::MIN_AGE). Defaults to never; 1 s suits a database behind a network.
+    /// Sets the idle time after which a connection is validated (`is_valid`) before it is checked
+    /// out; at least [`MIN_AGE`](Self::MIN_AGE). Defaults to never; 1 s suits a database behind a
+    /// network.
     ///
-    /// [`try_checkout`](TenantPools::try_checkout) validates nothing, and ignores such a connection.
+    /// [`try_checkout`](TenantPools::try_checkout) validates nothing, and ignores such a
+    /// connection.
     pub fn validate_after(mut self, idle: Duration) -> Self {
         self.limits.validate_after = Some(idle);
         self
     }
 
-    /// Sets the idle time after which the next [`reap`](TenantPools::reap) does the
-    /// [idle maintenance](Driver::maintain_idle) of a connection, once until it is used again;
-    /// `Duration::MAX` for never. Defaults to 5 s: a check-out within that time finds its cache filled.
+    /// Sets the idle time after which the next [`reap`](TenantPools::reap) does the [idle
+    /// maintenance](Driver::maintain_idle) of a connection, once until it is used again;
+    /// `Duration::MAX` for never. Defaults to 5 s: a check-out within that time finds its cache
+    /// filled.
     pub fn idle_maintenance_after(mut self, idle: Duration) -> Self {
         self.limits.idle_maintenance_after = idle;
         self
     }
 
-    /// Sets the backoff after a failed connect; at most [`MAX_FAILURE_TTL`](Self::MAX_FAILURE_TTL), zero
-    /// for none. Defaults to 100 ms.
+    /// Sets the backoff after a failed connect; at most [`MAX_FAILURE_TTL`](Self::MAX_FAILURE_TTL),
+    /// zero for none. Defaults to 100 ms.
     ///
     /// During the backoff a check-out that would have to connect is refused with
-    /// [`Backoff`](crate::CheckoutError::Backoff). Waiters try again afterwards, unless a connection of
-    /// their tenant comes back sooner.
+    /// [`Backoff`](crate::CheckoutError::Backoff). Waiters try again afterwards, unless a
+    /// connection of their tenant comes back sooner.
     pub fn failure_ttl(mut self, ttl: Duration) -> Self {
         self.limits.failure_ttl = ttl;
         self
     }
 
-    /// Sets the wait of a check-out that observers are [notified](tenancy_core::Event::WaitedLong) of.
-    /// Defaults to 1 s.
+    /// Sets the wait of a check-out that observers are [notified](tenancy_core::Event::WaitedLong)
+    /// of. Defaults to 1 s.
     pub fn long_wait(mut self, wait: Duration) -> Self {
         self.timing.long_wait = wait;
         self
     }
 
-    /// Sets the time after which a connection that is out counts as a leak; `Duration::MAX` for never.
-    /// Defaults to 1 minute.
+    /// Sets the time after which a connection that is out counts as a leak; `Duration::MAX` for
+    /// never. Defaults to 1 minute.
     ///
-    /// [`reap`](TenantPools::reap) [notifies](tenancy_core::Event::HeldLong) observers of each leak once.
-    /// [`TenantPools::holders`] lists all connections that are out.
+    /// [`reap`](TenantPools::reap) [notifies](tenancy_core::Event::HeldLong) observers of each leak
+    /// once. [`TenantPools::holders`] lists all connections that are out.
     ///
     /// ```
     /// # use std::{sync::Arc, time::Duration};
@@ -246,8 +251,8 @@ impl Builder {
         self
     }
 
-    /// Sets the clock that measures the ages of idle connections, failures and check-outs. Defaults to
-    /// the clock of the system, which counts the time for which the machine was suspended.
+    /// Sets the clock that measures the ages of idle connections, failures and check-outs. Defaults
+    /// to the clock of the system, which counts the time for which the machine was suspended.
     ///
     /// Waits are always measured by the clock of the system.
     pub fn clock(mut self, clock: Clock) -> Self {

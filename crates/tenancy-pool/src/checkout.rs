@@ -18,13 +18,13 @@ use crate::sync::held;
 
 /// A tenant's connection, checked out until it is dropped.
 ///
-/// It dereferences to the connection of the driver's manager. Dropping it gives the connection back; a
-/// connection that is broken, or was out during a panic, is closed instead.
+/// It dereferences to the connection of the driver's manager. Dropping it gives the connection
+/// back; a connection that is broken, or was out during a panic, is closed instead.
 ///
-/// It stays on its thread (`!Send`): the pools count what a thread holds, and so refuse a check-out that
-/// would wait for its own thread ([`WouldDeadlock`](CheckoutError::WouldDeadlock)). The calls of a
-/// connection block, so none is held over an `.await`. Async code waits for a [`Seat`](crate::Seat),
-/// which is `Send`, and opens it where blocking is allowed.
+/// It stays on its thread (`!Send`): the pools count what a thread holds, and so refuse a check-out
+/// that would wait for its own thread ([`WouldDeadlock`](CheckoutError::WouldDeadlock)). The calls
+/// of a connection block, so none is held over an `.await`. Async code waits for a
+/// [`Seat`](crate::Seat), which is `Send`, and opens it where blocking is allowed.
 ///
 /// ```
 /// # use tenancy_pool::{Checkout, CheckoutError, Driver, DriverError, TenantPools};

@@ -9,8 +9,8 @@ use crate::sched::Stamp;
 
 /// A coarse clock that counts suspended time.
 ///
-/// The suspended time is read only where the coarse clock has advanced since its last reading, which
-/// it always has after a suspension. So a check-out pays for one comparison.
+/// The suspended time is read only where the coarse clock has advanced since its last reading,
+/// which it always has after a suspension. So a check-out pays for one comparison.
 pub(crate) struct CoarseClock {
     clock: Clock,
     /// The last reading of the clock.

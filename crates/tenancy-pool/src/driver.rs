@@ -50,16 +50,16 @@ pub type DriverError<D> = <<D as Driver>::Manager as r2d2::ManageConnection>::Er
 /// }
 /// ```
 pub trait Driver: Send + Sync + 'static {
-    /// The manager that opens and checks connections. Its errors can be sent to another thread, such as
-    /// the one that responds to the request.
+    /// The manager that opens and checks connections. Its errors can be sent to another thread,
+    /// such as the one that responds to the request.
     type Manager: r2d2::ManageConnection<Error: Send + Sync>;
 
-    /// Returns the manager of this incarnation of a tenant. It is made once for each incarnation, and
-    /// must not connect yet.
+    /// Returns the manager of this incarnation of a tenant. It is made once for each incarnation,
+    /// and must not connect yet.
     fn manager(&self, tenant: &Tenant) -> Self::Manager;
 
-    /// Prepares the database before its first use in this process, for example by migrating it. It is
-    /// called for each tenant and epoch until it succeeds once, never twice at a time.
+    /// Prepares the database before its first use in this process, for example by migrating it. It
+    /// is called for each tenant and epoch until it succeeds once, never twice at a time.
     ///
     /// Defaults to nothing.
     ///
@@ -78,11 +78,11 @@ pub trait Driver: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Restricts a connection to `access` before it is checked out, or lifts the restriction of one that
-    /// came back sound. Returns the access that the connection has now.
+    /// Restricts a connection to `access` before it is checked out, or lifts the restriction of one
+    /// that came back sound. Returns the access that the connection has now.
     ///
-    /// No statement sent through the connection may lift the restriction. A connection that cannot be
-    /// restricted is never checked out; one whose restriction cannot be lifted is closed.
+    /// No statement sent through the connection may lift the restriction. A connection that cannot
+    /// be restricted is never checked out; one whose restriction cannot be lifted is closed.
     ///
     /// Defaults to no change and [`Access::ReadWrite`]: read-only check-outs are refused.
     ///
@@ -101,8 +101,8 @@ pub trait Driver: Send + Sync + 'static {
         Ok(Access::ReadWrite)
     }
 
-    /// Maintains a connection that has been idle for a while: it releases memory, or checkpoints a WAL,
-    /// before the connection is needed or closed.
+    /// Maintains a connection that has been idle for a while: it releases memory, or checkpoints a
+    /// WAL, before the connection is needed or closed.
     ///
     /// [`TenantPools::reap`] calls it once in each idle period, outside every lock. Meanwhile the
     /// connection is out, so it should take milliseconds.
@@ -126,9 +126,9 @@ pub trait Driver: Send + Sync + 'static {
     /// whether work is left to [`upkeep`](Self::upkeep).
     ///
     /// It is called before the close of a connection that is evicted for another tenant's, or is
-    /// surplus, expired or broken at a check-out or its return. It is not called where the close was
-    /// requested: by [`close`](crate::TenantPools::close), by [`reap`](crate::TenantPools::reap), and
-    /// when the pools are dropped.
+    /// surplus, expired or broken at a check-out or its return. It is not called where the close
+    /// was requested: by [`close`](crate::TenantPools::close), by
+    /// [`reap`](crate::TenantPools::reap), and when the pools are dropped.
     ///
     /// Defaults to nothing, and leaves no work.
     fn evict(&self, connection: &mut Connection<Self>) -> Eviction
@@ -141,16 +141,17 @@ pub trait Driver: Send + Sync + 'static {
 
     /// Does the work that [`evict`](Self::evict) left.
     ///
-    /// [`reap`](crate::TenantPools::reap) calls it, unless the tenant was connected to meanwhile, and so
-    /// does the drop of the pools. It opens the connections that it needs itself. They do not count
-    /// against the bounds of the pools, but [`close`](crate::TenantPools::close) waits until it has
-    /// returned.
+    /// [`reap`](crate::TenantPools::reap) calls it, unless the tenant was connected to meanwhile,
+    /// and so does the drop of the pools. It opens the connections that it needs itself. They do
+    /// not count against the bounds of the pools, but [`close`](crate::TenantPools::close) waits
+    /// until it has returned.
     ///
     /// Defaults to nothing.
     ///
     /// # Errors
-    /// Returns an error if the work could not be done: [observers](tenancy_core::Event::UpkeepFailed) are
-    /// notified. It is not tried again before the next eviction.
+    /// Returns an error if the work could not be done:
+    /// [observers](tenancy_core::Event::UpkeepFailed) are notified. It is not tried again before
+    /// the next eviction.
     fn upkeep(&self, tenant: &Tenant) -> Result<(), DriverError<Self>>
     where
         Self: Sized,
@@ -159,14 +160,14 @@ pub trait Driver: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Inspects every connection that is about to be checked out, the most recently used one too: it is
-    /// on the path of every check-out.
+    /// Inspects every connection that is about to be checked out, the most recently used one too:
+    /// it is on the path of every check-out.
     ///
     /// Defaults to nothing, at no cost.
     ///
     /// # Errors
-    /// Returns an error if the connection must not be checked out: it is closed. The error becomes that
-    /// of the check-out ([`Rejected`](crate::CheckoutError::Rejected)).
+    /// Returns an error if the connection must not be checked out: it is closed. The error becomes
+    /// that of the check-out ([`Rejected`](crate::CheckoutError::Rejected)).
     #[inline]
     fn on_checkout(
         &self,
@@ -199,10 +200,11 @@ pub trait Driver: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Returns the number of file descriptors that the first connection of a tenant takes. Defaults to 1.
+    /// Returns the number of file descriptors that the first connection of a tenant takes. Defaults
+    /// to 1.
     ///
-    /// The default of [`max_connections`](crate::Builder::max_connections) follows from it: every connection
-    /// may be the first of its tenant.
+    /// The default of [`max_connections`](crate::Builder::max_connections) follows from it: every
+    /// connection may be the first of its tenant.
     fn descriptors(&self) -> u32 {
         1
     }

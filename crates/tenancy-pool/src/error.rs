@@ -174,8 +174,8 @@ impl<E: Error + 'static> CheckoutError<E> {
         }
     }
 
-    /// Returns the HTTP status of a response: 503 for a condition that passes, 500 for a mistake of the
-    /// program.
+    /// Returns the HTTP status of a response: 503 for a condition that passes, 500 for a mistake of
+    /// the program.
     pub fn status(&self) -> u16 {
         match self {
             Self::Connect { .. }
@@ -196,8 +196,8 @@ impl<E: Error + 'static> CheckoutError<E> {
         }
     }
 
-    /// Returns the HTTP `Retry-After` of a response: the end of the backoff after a failed connect, and
-    /// 1 s where connections are busy or the tenant was resolved too long ago.
+    /// Returns the HTTP `Retry-After` of a response: the end of the backoff after a failed connect,
+    /// and 1 s where connections are busy or the tenant was resolved too long ago.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Backoff { retry_in, .. } => Some(*retry_in),
@@ -359,8 +359,8 @@ impl<E: Error + 'static> Error for CheckoutError<E> {
 #[error("{0}")]
 pub struct PreviousFailure(pub(crate) Arc<str>);
 
-/// The error of [`close_all`](crate::TenantPools::close_all): connections are still open. All tenants
-/// stay closed to check-outs.
+/// The error of [`close_all`](crate::TenantPools::close_all): connections are still open. All
+/// tenants stay closed to check-outs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "connections are still open after {waited:?}: {holders}; wait for them, all tenants stay closed"
@@ -373,8 +373,8 @@ pub struct CloseAllError {
     pub holders: Holders,
 }
 
-/// The error of [`close`](crate::TenantPools::close): connections of the tenant are still open. It stays
-/// closed to check-outs.
+/// The error of [`close`](crate::TenantPools::close): connections of the tenant are still open. It
+/// stays closed to check-outs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "tenant {tenant} has open connections after {waited:?}: {holders}; wait for them, the tenant stays closed"

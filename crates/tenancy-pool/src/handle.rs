@@ -50,8 +50,8 @@ impl<D: Driver> TenantPool<D> {
         &self.tenant
     }
 
-    /// Returns a handle whose check-outs are read-only: the driver restricts each connection before it
-    /// is checked out, and lifts the restriction when it comes back.
+    /// Returns a handle whose check-outs are read-only: the driver restricts each connection before
+    /// it is checked out, and lifts the restriction when it comes back.
     ///
     /// The first connection prepares the database all the same.
     pub fn read_only(&self) -> Self {

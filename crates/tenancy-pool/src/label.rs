@@ -16,7 +16,8 @@ pub enum Label {
 }
 
 impl Label {
-    /// The label of a connection during its idle maintenance, and afterwards until it is used again.
+    /// The label of a connection during its idle maintenance, and afterwards until it is used
+    /// again.
     pub(crate) const IDLE_MAINTENANCE: Self = Self::Named("the pools, for idle maintenance");
 
     #[track_caller]

@@ -1,13 +1,13 @@
-//! A bounded pool of connections per tenant, under one strict bound for all tenants, over any `r2d2`
-//! manager.
+//! A bounded pool of connections per tenant, under one strict bound for all tenants, over any
+//! `r2d2` manager.
 //!
 //! Decisions and their reasons: `docs/design/pool.md` in the repository.
 //!
 //! - A [`Driver`] connects to a tenant's database; any r2d2 manager makes one.
-//! - [`TenantPools`], built by a [`Builder`], checks connections out; a [`TenantPool`] is a handle to the
-//!   pool of one tenant.
-//! - A [`Checkout`] is a connection in use. A [`Seat`] is the right to open one, which async code waits for
-//!   without a thread.
+//! - [`TenantPools`], built by a [`Builder`], checks connections out; a [`TenantPool`] is a handle
+//!   to the pool of one tenant.
+//! - A [`Checkout`] is a connection in use. A [`Seat`] is the right to open one, which async code
+//!   waits for without a thread.
 //! - A [`CheckoutError`] names the tenant, the fact and the remedy.
 //!
 //! ```
@@ -64,8 +64,9 @@
 //! # }
 //! ```
 //!
-//! The crate starts no thread, except one that keeps deadlines once async code waits for a seat. Expiry and
-//! maintenance are due at [`TenantPools::reap`], which the application calls every few seconds.
+//! The crate starts no thread, except one that keeps deadlines once async code waits for a seat.
+//! Expiry and maintenance are due at [`TenantPools::reap`], which the application calls every few
+//! seconds.
 
 #![deny(missing_docs)]
 

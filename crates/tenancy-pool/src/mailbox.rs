@@ -7,8 +7,8 @@ use crate::sync::{Moment, Mutex, Signal};
 
 /// Room for one message, with a reader that waits for it: a thread, or a task that left its waker.
 ///
-/// The message is written first, and the reader is woken later, outside the scheduler's lock: a wake-up
-/// is a system call.
+/// The message is written first, and the reader is woken later, outside the scheduler's lock: a
+/// wake-up is a system call.
 pub(crate) struct Mailbox<T> {
     inside: Mutex<Inside<T>>,
     signal: Signal,
@@ -46,8 +46,8 @@ impl<T> Mailbox<T> {
         free
     }
 
-    /// Wakes the reader. A waker is foreign code: it is called outside every lock, and a panic in it
-    /// ends here, so that other readers are woken.
+    /// Wakes the reader. A waker is foreign code: it is called outside every lock, and a panic in
+    /// it ends here, so that other readers are woken.
     pub(crate) fn wake(&self) {
         let reader = self.inside.lock().reader.take();
         match reader {

@@ -23,9 +23,9 @@ use crate::stats::{PoolStats, TenantStats};
 
 /// A bounded pool of connections per tenant, under one bound for all tenants. Cloning is cheap.
 ///
-/// Every check-out names a tenant, or takes the one that is current on its thread. The functions come
-/// in three forms: `checkout` waits for the configured time-out, `checkout_timeout` for its own, and
-/// `try_checkout` does not wait.
+/// Every check-out names a tenant, or takes the one that is current on its thread. The functions
+/// come in three forms: `checkout` waits for the configured time-out, `checkout_timeout` for its
+/// own, and `try_checkout` does not wait.
 ///
 /// ```
 /// # use tenancy_core::Tenant;
@@ -60,15 +60,15 @@ impl<D: Driver> TenantPools<D> {
         Self(Arc::new(Shared::new(driver, config)))
     }
 
-    /// Checks out a connection of a tenant: an idle one, or else a new one, or else the next one that
-    /// comes back within the configured [`checkout_timeout`](Builder::checkout_timeout).
+    /// Checks out a connection of a tenant: an idle one, or else a new one, or else the next one
+    /// that comes back within the configured [`checkout_timeout`](Builder::checkout_timeout).
     ///
-    /// The time-out bounds the whole check-out: waiting for other check-outs, closing a connection that
-    /// has expired or is evicted, validating, connecting and preparing. No step begins after it
-    /// ([`StepTimeout`](CheckoutError::StepTimeout)). A step that has begun cannot be interrupted: the
-    /// manager's `connect` and `is_valid`, the driver's `evict`, `prepare`, `restrict` and
-    /// `on_checkout`, and the drop of a connection have to keep time-outs themselves. A connection that
-    /// was opened and prepared is checked out, however late.
+    /// The time-out bounds the whole check-out: waiting for other check-outs, closing a connection
+    /// that has expired or is evicted, validating, connecting and preparing. No step begins after
+    /// it ([`StepTimeout`](CheckoutError::StepTimeout)). A step that has begun cannot be
+    /// interrupted: the manager's `connect` and `is_valid`, the driver's `evict`, `prepare`,
+    /// `restrict` and `on_checkout`, and the drop of a connection have to keep time-outs
+    /// themselves. A connection that was opened and prepared is checked out, however late.
     ///
     /// # Errors
     /// Returns a [`CheckoutError`]; at once, unless it is [`Timeout`](CheckoutError::Timeout).
@@ -79,8 +79,8 @@ impl<D: Driver> TenantPools<D> {
         self.checkout_timeout(tenant, self.0.timing.checkout_timeout)
     }
 
-    /// Checks out a connection within `timeout`, as [`checkout`](Self::checkout) does. A time-out of
-    /// zero waits for no other check-out, but does every step.
+    /// Checks out a connection within `timeout`, as [`checkout`](Self::checkout) does. A time-out
+    /// of zero waits for no other check-out, but does every step.
     ///
     /// # Errors
     /// Returns the errors of [`checkout`](Self::checkout).
@@ -97,8 +97,8 @@ impl<D: Driver> TenantPools<D> {
     /// validated or waited for.
     ///
     /// # Errors
-    /// Returns an error if the tenant is closed or superseded, if another tenant is current, or if the
-    /// driver rejects the connection.
+    /// Returns an error if the tenant is closed or superseded, if another tenant is current, or if
+    /// the driver rejects the connection.
     #[track_caller]
     pub fn try_checkout(
         &self,
@@ -118,11 +118,13 @@ impl<D: Driver> TenantPools<D> {
         self.checkout(&tenant)
     }
 
-    /// Waits for a seat of a tenant within the configured time-out, without holding a thread: for async
-    /// code on any runtime. The part of a check-out that blocks is [`Seat::open`](crate::Seat::open).
+    /// Waits for a seat of a tenant within the configured time-out, without holding a thread: for
+    /// async code on any runtime. The part of a check-out that blocks is
+    /// [`Seat::open`](crate::Seat::open).
     ///
-    /// Seats and check-outs wait in one queue with one bound, [`max_waiters`](Builder::max_waiters). The
-    /// first future that has to wait starts a thread that keeps deadlines; it ends with the pools.
+    /// Seats and check-outs wait in one queue with one bound,
+    /// [`max_waiters`](Builder::max_waiters). The first future that has to wait starts a thread
+    /// that keeps deadlines; it ends with the pools.
     ///
     /// ```
     /// # use tenancy_pool::{Connection, Driver, TenantPools};
@@ -140,9 +142,9 @@ impl<D: Driver> TenantPools<D> {
     ///
     /// # Errors
     /// The future returns the errors of [`checkout`](Self::checkout), except those of
-    /// [`Seat::open`](crate::Seat::open) and [`WouldDeadlock`](CheckoutError::WouldDeadlock): a task
-    /// that waits blocks no thread. It returns [`NoTimer`](CheckoutError::NoTimer) if the thread cannot
-    /// be started.
+    /// [`Seat::open`](crate::Seat::open) and [`WouldDeadlock`](CheckoutError::WouldDeadlock): a
+    /// task that waits blocks no thread. It returns [`NoTimer`](CheckoutError::NoTimer) if the
+    /// thread cannot be started.
     #[track_caller]
     pub fn seat_async(&self, tenant: &Tenant) -> SeatFuture<D> {
         self.seat_async_timeout(tenant, self.0.timing.checkout_timeout)
@@ -157,7 +159,8 @@ impl<D: Driver> TenantPools<D> {
         SeatFuture::new(&self.0, tenant, None, timeout, Label::here())
     }
 
-    /// Returns a handle to the pool of a tenant, to be kept: its check-outs do not look the tenant up.
+    /// Returns a handle to the pool of a tenant, to be kept: its check-outs do not look the tenant
+    /// up.
     ///
     /// It stays valid when the tenant is closed, reopened or forgotten, and is
     /// [superseded](CheckoutError::Superseded) with its epoch.
@@ -165,10 +168,11 @@ impl<D: Driver> TenantPools<D> {
         TenantPool::new(self.0.clone(), tenant.clone())
     }
 
-    /// Opens connections of a tenant ahead of its first requests, until `count` of them are idle, or as
-    /// many as the tenant may have. Returns how many it found or opened.
+    /// Opens connections of a tenant ahead of its first requests, until `count` of them are idle,
+    /// or as many as the tenant may have. Returns how many it found or opened.
     ///
-    /// It checks them out together and gives them back, so it waits and evicts as those check-outs do.
+    /// It checks them out together and gives them back, so it waits and evicts as those check-outs
+    /// do.
     ///
     /// ```
     /// # use tenancy_pool::{CheckoutError, Driver, DriverError, TenantPools};
@@ -182,7 +186,8 @@ impl<D: Driver> TenantPools<D> {
     /// ```
     ///
     /// # Errors
-    /// Returns the errors of [`checkout`](Self::checkout). The connections opened until then stay open.
+    /// Returns the errors of [`checkout`](Self::checkout). The connections opened until then stay
+    /// open.
     #[track_caller]
     pub fn warm(&self, tenant: &Tenant, count: u32) -> Result<u32, CheckoutError<DriverError<D>>> {
         let (label, timeout) = (Label::here(), self.0.timing.checkout_timeout);
@@ -203,18 +208,19 @@ impl<D: Driver> TenantPools<D> {
     /// refused, its idle connections are closed, those that are out when they come back.
     ///
     /// After it has returned `Ok` no connection to the tenant exists, and none is opened before
-    /// [`reopen`](Self::reopen), even if the tenant was never seen before. A closed tenant takes memory
-    /// until it is reopened, [removed](Event::TenantRemoved) or [forgotten](Self::forget).
+    /// [`reopen`](Self::reopen), even if the tenant was never seen before. A closed tenant takes
+    /// memory until it is reopened, [removed](Event::TenantRemoved) or [forgotten](Self::forget).
     ///
     /// # Errors
-    /// Returns an error if a connection is still open at the end of the time-out, or is held by this
-    /// thread. The tenant stays closed.
+    /// Returns an error if a connection is still open at the end of the time-out, or is held by
+    /// this thread. The tenant stays closed.
     pub fn close(&self, id: &TenantId, timeout: Duration) -> Result<(), CloseError> {
         closing::close(&self.0, id, timeout)
     }
 
-    /// Closes all tenants to check-outs for good, and waits until no connection is open: for the end of
-    /// a program. Then it does the [upkeep](Driver::upkeep) that is due, while there is time.
+    /// Closes all tenants to check-outs for good, and waits until no connection is open: for the
+    /// end of a program. Then it does the [upkeep](Driver::upkeep) that is due, while there is
+    /// time.
     ///
     /// [`reopen`](Self::reopen) has no effect afterwards.
     ///
@@ -229,8 +235,8 @@ impl<D: Driver> TenantPools<D> {
     /// ```
     ///
     /// # Errors
-    /// Returns an error if a connection is still open at the end of the time-out, or is held by this
-    /// thread. All tenants stay closed.
+    /// Returns an error if a connection is still open at the end of the time-out, or is held by
+    /// this thread. All tenants stay closed.
     #[doc(alias = "shutdown")]
     pub fn close_all(&self, timeout: Duration) -> Result<(), CloseAllError> {
         closing::close_all(&self.0, timeout)
@@ -256,9 +262,9 @@ impl<D: Driver> TenantPools<D> {
         forgotten.is_some()
     }
 
-    /// Raises the current epoch of a tenant. Handles of earlier epochs are refused from now on; their
-    /// idle connections are closed by the next check-out or [`reap`](Self::reap), those that are out
-    /// when they come back.
+    /// Raises the current epoch of a tenant. Handles of earlier epochs are refused from now on;
+    /// their idle connections are closed by the next check-out or [`reap`](Self::reap), those that
+    /// are out when they come back.
     ///
     /// It closes nothing itself, and never blocks. A lower epoch than the current one is ignored.
     pub fn raise_epoch(&self, id: &TenantId, epoch: Epoch) {
@@ -295,14 +301,15 @@ impl<D: Driver> TenantPools<D> {
         self.0.close_discarded(surplus, CloseMode::Evict);
     }
 
-    /// Does the work that is due now and then; returns how many connections it closed. Call it every few
-    /// seconds.
+    /// Does the work that is due now and then; returns how many connections it closed. Call it
+    /// every few seconds.
     ///
-    /// - It closes idle connections that have expired, or are of a past epoch or of a retiring tenant.
-    /// - It does the [idle maintenance](Driver::maintain_idle) of up to 32 connections, one after the
-    ///   other. Meanwhile each of them is out: a check-out uses another one or waits.
-    /// - It does the [upkeep](Driver::upkeep) that evictions left, one tenant after the other, until
-    ///   250 ms have passed.
+    /// - It closes idle connections that have expired, or are of a past epoch or of a retiring
+    ///   tenant.
+    /// - It does the [idle maintenance](Driver::maintain_idle) of up to 32 connections, one after
+    ///   the other. Meanwhile each of them is out: a check-out uses another one or waits.
+    /// - It does the [upkeep](Driver::upkeep) that evictions left, one tenant after the other,
+    ///   until 250 ms have passed.
     /// - It frees the memory of removed tenants.
     /// - It notifies observers of connections that are [out for long](Builder::leak_after).
     pub fn reap(&self) -> usize {
@@ -348,10 +355,10 @@ impl<D: Driver> TenantPools<D> {
 /// Pools observe a resolver, and apply the changes of tenants that it reports.
 ///
 /// The epoch of a changed tenant is [raised](TenantPools::raise_epoch), and its bound is
-/// [determined again](Builder::max_per_tenant_by). A retiring tenant keeps no idle connection beyond the
-/// next [`reap`](TenantPools::reap): another process may wait for its file. The handles of a removed tenant
-/// are superseded until a `reap` finds it unused and forgets it; from then on they are refused because its
-/// database is gone.
+/// [determined again](Builder::max_per_tenant_by). A retiring tenant keeps no idle connection
+/// beyond the next [`reap`](TenantPools::reap): another process may wait for its file. The handles
+/// of a removed tenant are superseded until a `reap` finds it unused and forgets it; from then on
+/// they are refused because its database is gone.
 impl<D: Driver> Observer for TenantPools<D> {
     fn observe(&self, event: &Event<'_>) {
         match event {

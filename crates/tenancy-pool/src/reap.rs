@@ -12,8 +12,8 @@ use crate::sched::Stamp;
 use crate::shared::{CloseMode, Shared};
 use crate::sync::{Moment, this_thread};
 
-/// The most connections that a round maintains: the calling thread has other work, too. A checkpoint
-/// takes 1 to 2 ms, and ten times as long at times.
+/// The most connections that a round maintains: the calling thread has other work, too. A
+/// checkpoint takes 1 to 2 ms, and ten times as long at times.
 const MAX_MAINTAINED: usize = 32;
 
 /// The time after which a round begins no further upkeep: a large WAL takes seconds.

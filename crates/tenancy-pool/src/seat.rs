@@ -16,15 +16,16 @@ use crate::sched::{Caller, Reservation};
 use crate::shared::{CloseMode, Shared};
 use crate::sync::{spawn, this_thread};
 
-/// The right to open one connection of a tenant, until it is opened or dropped. Any thread may have it.
+/// The right to open one connection of a tenant, until it is opened or dropped. Any thread may have
+/// it.
 ///
-/// Dropping it gives the place back, and never closes a connection on this thread: the close is deferred
-/// to the next check-out that needs the place, to [`close`](crate::TenantPools::close) or to
-/// [`reap`](crate::TenantPools::reap).
+/// Dropping it gives the place back, and never closes a connection on this thread: the close is
+/// deferred to the next check-out that needs the place, to [`close`](crate::TenantPools::close) or
+/// to [`reap`](crate::TenantPools::reap).
 ///
-/// A seat belongs to no thread: a check-out on another thread may wait for it, and is never refused with
-/// [`WouldDeadlock`](CheckoutError::WouldDeadlock) on its account. Once it is opened, its connection
-/// counts as held by the thread that opened it.
+/// A seat belongs to no thread: a check-out on another thread may wait for it, and is never refused
+/// with [`WouldDeadlock`](CheckoutError::WouldDeadlock) on its account. Once it is opened, its
+/// connection counts as held by the thread that opened it.
 ///
 /// ```
 /// # use tenancy_pool::{CheckoutError, Connection, Driver, DriverError, Seat};
@@ -68,15 +69,15 @@ impl<D: Driver> Seat<D> {
         &self.tenant
     }
 
-    /// Checks the connection out. It closes an evicted connection, connects, prepares the database and
-    /// validates, as far as needed.
+    /// Checks the connection out. It closes an evicted connection, connects, prepares the database
+    /// and validates, as far as needed.
     ///
     /// All of that blocks: call it where blocking is allowed. It waits for no other check-out, and
     /// begins no step once [`checkout_timeout`](crate::Builder::checkout_timeout) has passed.
     ///
     /// # Errors
-    /// Returns an error if the connection cannot be opened, prepared or restricted, if the tenant was
-    /// closed or superseded meanwhile, or if another tenant is current on this thread.
+    /// Returns an error if the connection cannot be opened, prepared or restricted, if the tenant
+    /// was closed or superseded meanwhile, or if another tenant is current on this thread.
     pub fn open(mut self) -> Result<Checkout<D>, CheckoutError<DriverError<D>>> {
         self.pools.refuse_other(&self.tenant)?;
         let deadline = Deadline::after(self.pools.timing.checkout_timeout);

@@ -23,9 +23,9 @@ use crate::timer::AlarmId;
 
 /// The wait for a [`Seat`]; see [`TenantPools::seat_async`](crate::TenantPools::seat_async).
 ///
-/// It requests the seat at its first poll, where its time-out begins. Neither polling nor dropping it
-/// blocks, connects, validates, prepares or closes anything. Once it was granted a seat, it holds it
-/// until it is polled or dropped: do not keep it unpolled.
+/// It requests the seat at its first poll, where its time-out begins. Neither polling nor dropping
+/// it blocks, connects, validates, prepares or closes anything. Once it was granted a seat, it
+/// holds it until it is polled or dropped: do not keep it unpolled.
 #[must_use = "a future does nothing until it is polled"]
 pub struct SeatFuture<D: Driver> {
     pools: NonBlockingRef<D>,

@@ -65,7 +65,8 @@ pub(crate) enum CloseMode {
 }
 
 impl CloseMode {
-    /// Returns the mode for a connection whose check-out was refused. A closed tenant leaves no work.
+    /// Returns the mode for a connection whose check-out was refused. A closed tenant leaves no
+    /// work.
     pub(crate) fn for_refusal(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::Closed => Self::Complete,
@@ -95,8 +96,8 @@ impl<D: Driver> Shared<D> {
         }
     }
 
-    /// Runs `work` under the lock, and afterwards wakes the waiters that it granted something. `work`
-    /// returns what is to be dropped, so that it is dropped outside the lock.
+    /// Runs `work` under the lock, and afterwards wakes the waiters that it granted something.
+    /// `work` returns what is to be dropped, so that it is dropped outside the lock.
     #[inline]
     pub(crate) fn decide<T>(&self, work: impl FnOnce(&mut Scheduler<D>) -> T) -> T {
         let mut sched = self.sched.lock();
@@ -136,8 +137,8 @@ impl<D: Driver> Shared<D> {
         })
     }
 
-    /// Returns the request of this thread for a connection of a tenant. `key` is the tenant's slot if
-    /// the caller knows it.
+    /// Returns the request of this thread for a connection of a tenant. `key` is the tenant's slot
+    /// if the caller knows it.
     ///
     /// # Errors
     /// Returns an error if another tenant is current on this thread.
@@ -293,8 +294,8 @@ impl<D: Driver> Shared<D> {
         });
     }
 
-    /// Drops a connection. A panic in its destructor ends here: the thread that drops it may be that
-    /// of another tenant.
+    /// Drops a connection. A panic in its destructor ends here: the thread that drops it may be
+    /// that of another tenant.
     #[expect(clippy::boxed_local, reason = "connections travel in boxes")]
     fn drop_connection(&self, live: BoxedLive<D>) {
         let Live { connection, source } = *live;

@@ -1,7 +1,7 @@
 //! Scenarios for the model checker: `scripts/shuttle` runs each in many schedules.
 //!
-//! A deadline under a minute is random there, a longer one never passes: a wait for ever is reported as a
-//! deadlock.
+//! A deadline under a minute is random there, a longer one never passes: a wait for ever is
+//! reported as a deadlock.
 
 mod seats;
 

@@ -28,8 +28,8 @@ pub struct PoolStats {
     pub tenants: usize,
     /// Tenants that wait for a connection of another tenant, because the bound is reached.
     pub tickets: usize,
-    /// The time that check-outs waited for their connections, opening included, added up. A check-out
-    /// that found an idle connection adds nothing.
+    /// The time that check-outs waited for their connections, opening included, added up. A
+    /// check-out that found an idle connection adds nothing.
     pub waited: Duration,
     /// The time that connections were out, added up when they came back.
     pub held: Duration,

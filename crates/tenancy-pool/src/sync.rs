@@ -25,8 +25,8 @@ mod real {
             self.0.notify_one();
         }
 
-        /// Releases the lock until it is notified or the deadline passes. Returns whether the deadline
-        /// passed.
+        /// Releases the lock until it is notified or the deadline passes. Returns whether the
+        /// deadline passed.
         pub(crate) fn wait_until<'a, T>(
             &self,
             mut guard: MutexGuard<'a, T>,
@@ -102,8 +102,8 @@ mod real {
         NUMBER.try_with(number).unwrap_or(0)
     }
 
-    /// Changes the number of connections that this thread holds, and returns the number before. A guard
-    /// may outlive the locals of its thread: then the number is of no use any more.
+    /// Changes the number of connections that this thread holds, and returns the number before. A
+    /// guard may outlive the locals of its thread: then the number is of no use any more.
     #[inline]
     pub(crate) fn held(change: isize) -> usize {
         let change = |held: &Cell<usize>| held.replace(held.get().wrapping_add_signed(change));
@@ -158,8 +158,8 @@ mod model {
 
     /// A condition variable with one waiter, whose deadlines are random.
     ///
-    /// The `wait_timeout` of `shuttle` never times out, so a deadline passes either at once or never.
-    /// A thread that waits for ever has lost a wake-up, and `shuttle` reports the deadlock.
+    /// The `wait_timeout` of `shuttle` never times out, so a deadline passes either at once or
+    /// never. A thread that waits for ever has lost a wake-up, and `shuttle` reports the deadlock.
     #[derive(Default)]
     pub(crate) struct Signal(shuttle::sync::Condvar);
 

@@ -32,8 +32,8 @@ impl Hanging {
         Self { driver, fail }
     }
 
-    /// Lets the second connect fail beside `waiting` waiters, and returns how long each of them took from
-    /// then on. One connection is out all the time.
+    /// Lets the second connect fail beside `waiting` waiters, and returns how long each of them
+    /// took from then on. One connection is out all the time.
     fn waits(&self, pools: &TenantPools<Fake>, acme: &Tenant, waiting: usize) -> Vec<Duration> {
         let _out = pools.checkout(acme).expect("a connection");
         let take = || pools.checkout_timeout(acme, LONG).map(drop);

@@ -1,4 +1,5 @@
-//! A driver's `on_checkout` and `on_return`: the connections that they get, and the effect of their errors.
+//! A driver's `on_checkout` and `on_return`: the connections that they get, and the effect of their
+//! errors.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,5 @@
-//! Tests of the public interface. `proofs.rs` lists the invariants with their tests and their mutants.
+//! Tests of the public interface. `proofs.rs` lists the invariants with their tests and their
+//! mutants.
 #![cfg(not(shuttle))]
 
 mod admin;

@@ -1,5 +1,5 @@
-//! One thread with a model that predicts the connection or the error of every check-out: invariants 1–4, 8,
-//! 11, 13, 15, 17, 19.
+//! One thread with a model that predicts the connection or the error of every check-out: invariants
+//! 1–4, 8, 11, 13, 15, 17, 19.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

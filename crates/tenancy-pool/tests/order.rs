@@ -226,8 +226,8 @@ fn a_changed_plan_changes_the_bound() {
         builder.max_per_tenant_by(move |tenant| plan(tenant).unwrap_or(2))
     });
     let mut out = Vec::new();
-    // The plan that the resolver reports, and the number of connections that can be out then. The bounds 0
-    // and 99 are clamped.
+    // The plan that the resolver reports, and the number of connections that can be out then. The
+    // bounds 0 and 99 are clamped.
     for (max, wanted) in [("2", 2), ("4", 4), ("1", 4), ("0", 4), ("99", 8)] {
         let acme = Tenant::builder("acme".parse().expect("an id")).attribute("max", max);
         let acme = acme.build().expect("a tenant");

@@ -1,9 +1,10 @@
-//! The invariants of the pools: each with the tests that prove it, and the mutants of `tests/mutants/` that
-//! break it. `scripts/mutants` applies each mutant to a copy of the crate and expects a test to fail.
+//! The invariants of the pools: each with the tests that prove it, and the mutants of
+//! `tests/mutants/` that break it. `scripts/mutants` applies each mutant to a copy of the crate and
+//! expects a test to fail.
 //!
-//! `sched` is `src/sched/tests/mod.rs`: the scheduler alone, driven in any order, with everything counted
-//! anew after every step. It asserts nearly all invariants on the way. `shuttled` (`src/shuttled.rs`, by
-//! `scripts/shuttle`) asserts them under thousands of schedules.
+//! `sched` is `src/sched/tests/mod.rs`: the scheduler alone, driven in any order, with everything
+//! counted anew after every step. It asserts nearly all invariants on the way. `shuttled`
+//! (`src/shuttled.rs`, by `scripts/shuttle`) asserts them under thousands of schedules.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -453,8 +453,8 @@ fn a_seat_belongs_to_no_thread() {
     drop((out, other));
 }
 
-/// A stand-in for a synchronous client of PostgreSQL: each connection has a runtime, so that using one where
-/// tasks are polled panics.
+/// A stand-in for a synchronous client of PostgreSQL: each connection has a runtime, so that using
+/// one where tasks are polled panics.
 struct Blocking {
     id: String,
     wrong: Arc<AtomicUsize>,

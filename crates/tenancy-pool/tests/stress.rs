@@ -1,5 +1,5 @@
-//! Many threads and every kind of fault. `TENANCY_POOL_OPS` is the number of operations; `TENANCY_POOL_SEED`
-//! repeats the choices of a run, though not its timing.
+//! Many threads and every kind of fault. `TENANCY_POOL_OPS` is the number of operations;
+//! `TENANCY_POOL_SEED` repeats the choices of a run, though not its timing.
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -430,7 +430,8 @@ impl Run {
         for n in 0..TENANTS {
             assert!(world.peak_of(&Self::name(n)) <= CAP as usize);
         }
-        // A connection that could not be restricted or was rejected counts as checked out and returned.
+        // A connection that could not be restricted or was rejected counts as checked out and
+        // returned.
         let back = |fault: usize| self.faults.0[fault].load(Ordering::Relaxed);
         let expected = self.checkouts.load(Ordering::Relaxed) + back(10) + back(15);
         let counters = stats.counters;
@@ -522,8 +523,8 @@ fn descriptors() -> HashSet<(PathBuf, PathBuf)> {
     open.collect()
 }
 
-/// Checks that no thread and no further descriptor is left. It waits for other tests of this process: when
-/// all are done there are this thread and the one that waits for it.
+/// Checks that no thread and no further descriptor is left. It waits for other tests of this
+/// process: when all are done there are this thread and the one that waits for it.
 fn nothing_is_left(before: &HashSet<(PathBuf, PathBuf)>) {
     let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
     let began = Instant::now();

@@ -250,7 +250,8 @@ fn bounds_at_their_limits_are_accepted() {
     }
 }
 
-/// A condition that passes is 503, a mistake of the program is 500; no two kinds share a reason by chance.
+/// A condition that passes is 503, a mistake of the program is 500; no two kinds share a reason by
+/// chance.
 #[test]
 fn a_refused_check_out_has_a_reason_a_status_and_a_retry_time() {
     let acme = tenant("acme");

@@ -1,4 +1,5 @@
-//! The administration of slots: tenants are closed, reopened and superseded, idle connections expire.
+//! The administration of slots: tenants are closed, reopened and superseded, idle connections
+//! expire.
 
 use std::sync::Arc;
 
@@ -30,8 +31,8 @@ impl<C, S: Clone> Sched<C, S> {
         SlotKey { index, generation }
     }
 
-    /// Releases a slot with its epoch and whether it is closed. Returns `None`, and does nothing, if
-    /// the tenant has a connection or a waiter.
+    /// Releases a slot with its epoch and whether it is closed. Returns `None`, and does nothing,
+    /// if the tenant has a connection or a waiter.
     pub(crate) fn forget(&mut self, key: SlotKey) -> Option<Discarded<C, S>> {
         if self.slot(key)?.in_use() {
             return None;
@@ -48,9 +49,9 @@ impl<C, S: Clone> Sched<C, S> {
         })
     }
 
-    /// Raises the current epoch of a tenant. Waiters of an older epoch are refused; its idle connections
-    /// are closed by the next check-out or [`reap`](Self::reap), those that are out when they come
-    /// back.
+    /// Raises the current epoch of a tenant. Waiters of an older epoch are refused; its idle
+    /// connections are closed by the next check-out or [`reap`](Self::reap), those that are out
+    /// when they come back.
     ///
     /// # Errors
     /// Returns the current epoch if that is higher.
@@ -186,8 +187,8 @@ impl<C, S: Clone> Sched<C, S> {
         close.collect()
     }
 
-    /// Returns whether nothing is open; otherwise `watcher` is woken when nothing is, or a close was
-    /// deferred.
+    /// Returns whether nothing is open; otherwise `watcher` is woken when nothing is, or a close
+    /// was deferred.
     pub(crate) fn all_drained_or_watch(&mut self, watcher: &Arc<Mailbox<()>>) -> bool {
         self.unwatch_all(watcher);
         let drained = self.seats.counts.total() == 0;
@@ -203,8 +204,8 @@ impl<C, S: Clone> Sched<C, S> {
             .retain(|other| !Arc::ptr_eq(other, watcher));
     }
 
-    /// Returns whether nothing of a tenant is open; otherwise `watcher` is woken when nothing is, or a
-    /// close was deferred.
+    /// Returns whether nothing of a tenant is open; otherwise `watcher` is woken when nothing is,
+    /// or a close was deferred.
     pub(crate) fn drained_or_watch(&mut self, key: SlotKey, watcher: &Arc<Mailbox<()>>) -> bool {
         self.unwatch(key, watcher);
         let drained = self.slot(key).is_none_or(Slot::is_drained);
@@ -225,8 +226,8 @@ impl<C, S: Clone> Sched<C, S> {
         }
     }
 
-    /// Takes the connections whose close was deferred, and the idle connections that have expired, or
-    /// are of a past epoch or of a retiring tenant.
+    /// Takes the connections whose close was deferred, and the idle connections that have expired,
+    /// or are of a past epoch or of a retiring tenant.
     pub(crate) fn reap(&mut self, now: Stamp) -> Discarded<C, S> {
         let due = |seat: &u32| {
             let owner = &self.slots[self.seats[*seat].slot as usize];

@@ -7,8 +7,8 @@ use super::state::Sched;
 use crate::label::Label;
 
 impl<C, S: Clone> Sched<C, S> {
-    /// Takes the connection that is due for idle maintenance and has been idle for longest. Returns it
-    /// with its seat and the time since which it has been idle.
+    /// Takes the connection that is due for idle maintenance and has been idle for longest. Returns
+    /// it with its seat and the time since which it has been idle.
     ///
     /// It counts as out, but not as checked out.
     pub(crate) fn begin_idle_maintenance(
@@ -32,8 +32,9 @@ impl<C, S: Clone> Sched<C, S> {
         Some((seat, connection, since))
     }
 
-    /// Puts a connection back after its maintenance, as [`put_back`](Self::put_back) does. Maintenance
-    /// is no use: the connection stays idle since `since`, at its place among the others.
+    /// Puts a connection back after its maintenance, as [`put_back`](Self::put_back) does.
+    /// Maintenance is no use: the connection stays idle since `since`, at its place among the
+    /// others.
     pub(crate) fn end_idle_maintenance(
         &mut self,
         seat: u32,

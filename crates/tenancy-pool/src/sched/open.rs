@@ -52,8 +52,8 @@ impl<C, S: Clone> Sched<C, S> {
         Ok(())
     }
 
-    /// Records that a connection was not opened. The attempt failed for `reason`, or panicked without
-    /// one.
+    /// Records that a connection was not opened. The attempt failed for `reason`, or panicked
+    /// without one.
     pub(crate) fn open_failed(
         &mut self,
         seat: u32,

@@ -51,8 +51,8 @@ impl<C, S: Clone> Sched<C, S> {
         blocking.all(|seat| !concerns(seat.slot, seat.successor()) || seat.is_held_by(thread))
     }
 
-    /// Serves a waiter that was woken to retry: with an idle connection if it is the first waiter and
-    /// there is one. If a backoff has ended since, its tenant gets its ticket back.
+    /// Serves a waiter that was woken to retry: with an idle connection if it is the first waiter
+    /// and there is one. If a backoff has ended since, its tenant gets its ticket back.
     pub(crate) fn retry(&mut self, request: &Request, waiting: &Arc<Waiting<C, S>>) -> Retried<C> {
         let index = request.key.index;
         let slot = self.at(index);
@@ -142,7 +142,8 @@ impl<C, S: Clone> Sched<C, S> {
         Some(next)
     }
 
-    /// Grants something to a waiter that was removed from the queue. A pending retry is overwritten.
+    /// Grants something to a waiter that was removed from the queue. A pending retry is
+    /// overwritten.
     pub(super) fn grant(&mut self, waiting: Arc<Waiting<C, S>>, grant: Grant<C, S>) {
         let before = waiting.mail.put(grant);
         debug_assert!(matches!(before, None | Some(Grant::Retry)));

@@ -35,8 +35,8 @@ impl<C, S: Clone> Sched<C, S> {
         }
     }
 
-    /// Releases the unused slots of removed tenants, and those without any state: of a tenant that was
-    /// never connected to, in its first epoch or none, not closed and not in backoff.
+    /// Releases the unused slots of removed tenants, and those without any state: of a tenant that
+    /// was never connected to, in its first epoch or none, not closed and not in backoff.
     pub(crate) fn release_slots(&mut self, now: Stamp) -> Vec<ReleasedSlot<C, S>> {
         let releasable: Vec<u32> = self.releasable.iter().collect();
         let release = |index| self.release_slot(index, now);

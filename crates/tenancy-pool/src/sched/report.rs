@@ -59,8 +59,8 @@ impl<C, S: Clone> Sched<C, S> {
         self.seats[seat].since
     }
 
-    /// Lists the connections that a check-out of this tenant would wait for: its own if it may open no
-    /// other, all otherwise.
+    /// Lists the connections that a check-out of this tenant would wait for: its own if it may open
+    /// no other, all otherwise.
     pub(crate) fn holders(&self, key: SlotKey) -> Vec<HeldConnection> {
         let own = self.slot(key).is_some() && !self.may_open(key.index);
         self.held(own.then_some(key.index))

@@ -60,8 +60,8 @@ impl<C, S: Clone> Sched<C, S> {
         }
     }
 
-    /// Defers the close of a seat's connection to the next thread that needs a seat and may block, to
-    /// `close`, or to [`reap`](Self::reap).
+    /// Defers the close of a seat's connection to the next thread that needs a seat and may block,
+    /// to `close`, or to [`reap`](Self::reap).
     fn defer_close(&mut self, seat: u32, connection: C, now: Stamp) {
         debug_assert_eq!(self.seats[seat].state, SeatState::Closing);
         self.seats[seat].connection = Some(connection);
@@ -100,7 +100,8 @@ impl<C, S: Clone> Sched<C, S> {
         std::iter::from_fn(|| next(self)).collect()
     }
 
-    /// Returns whether a tenant may have another connection, if only in the seat of a deferred close.
+    /// Returns whether a tenant may have another connection, if only in the seat of a deferred
+    /// close.
     pub(super) fn may_open(&self, index: u32) -> bool {
         let slot = &self.slots[index as usize];
         slot.may_open()
@@ -127,8 +128,8 @@ impl<C, S: Clone> Sched<C, S> {
         self.issue_permit(index, seat, Some(connection))
     }
 
-    /// Permits to replace a broken connection that was out, unless its tenant was closed or superseded
-    /// meanwhile: then it has to be closed.
+    /// Permits to replace a broken connection that was out, unless its tenant was closed or
+    /// superseded meanwhile: then it has to be closed.
     pub(crate) fn replace_broken(
         &mut self,
         seat: u32,

@@ -32,8 +32,8 @@ impl SeatCounts {
         self.idle + self.out + self.opening + self.closing
     }
 
-    /// Returns the number of connections that stay open. A tenant with more than its bound keeps none
-    /// idle.
+    /// Returns the number of connections that stay open. A tenant with more than its bound keeps
+    /// none idle.
     #[inline]
     pub(crate) fn staying(&self) -> u32 {
         self.idle + self.out + self.opening
@@ -74,8 +74,8 @@ pub(crate) struct SeatEntry<C> {
     pub(crate) state: SeatState,
     /// The slot of the tenant that the connection is of.
     pub(crate) slot: u32,
-    /// While idle, the idle connection below; while closing, the slot that gets the seat afterwards;
-    /// while free, the next free seat.
+    /// While idle, the idle connection below; while closing, the slot that gets the seat
+    /// afterwards; while free, the next free seat.
     pub(crate) link: u32,
     pub(crate) epoch: Epoch,
     pub(crate) born: Stamp,
@@ -109,8 +109,8 @@ impl<C> SeatEntry<C> {
 
 /// The seats for connections.
 ///
-/// Invariant: `seats.len() <= max`, and a connection is open only in a seat that is not free; so at no
-/// time are more than `max` open.
+/// Invariant: `seats.len() <= max`, and a connection is open only in a seat that is not free; so at
+/// no time are more than `max` open.
 pub(crate) struct Seats<C> {
     seats: Vec<SeatEntry<C>>,
     free: u32,
@@ -134,8 +134,8 @@ impl<C> Seats<C> {
         }
     }
 
-    /// Returns the highest number of seats that were occupied at one time: a seat is added only when none
-    /// is free.
+    /// Returns the highest number of seats that were occupied at one time: a seat is added only
+    /// when none is free.
     pub(crate) fn peak(&self) -> u32 {
         self.seats.len() as u32
     }

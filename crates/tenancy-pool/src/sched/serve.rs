@@ -124,8 +124,8 @@ impl<C, S: Clone> Sched<C, S> {
         }
     }
 
-    /// Finds a seat for one more connection of a tenant: that of its own deferred close, a free one,
-    /// that of another tenant's deferred close, or else that of the eviction candidate.
+    /// Finds a seat for one more connection of a tenant: that of its own deferred close, a free
+    /// one, that of another tenant's deferred close, or else that of the eviction candidate.
     pub(super) fn permit_for(
         &mut self,
         index: u32,
@@ -166,8 +166,8 @@ impl<C, S: Clone> Sched<C, S> {
         Some((candidate, self.remove_idle(candidate)))
     }
 
-    /// Transfers a seat to `successor`, once its connection is closed. Until then both tenants count
-    /// it, so that neither exceeds its own bound.
+    /// Transfers a seat to `successor`, once its connection is closed. Until then both tenants
+    /// count it, so that neither exceeds its own bound.
     fn transfer(
         &mut self,
         seat: u32,

@@ -117,8 +117,8 @@ impl<C, S> Slot<C, S> {
         })
     }
 
-    /// Returns whether the tenant may have another connection. Until the database is prepared it may
-    /// have one, so that simultaneous first requests share one connect and one preparation.
+    /// Returns whether the tenant may have another connection. Until the database is prepared it
+    /// may have one, so that simultaneous first requests share one connect and one preparation.
     pub(super) fn may_open(&self) -> bool {
         self.preparation != Preparation::Running && self.counts.total() < self.cap
     }

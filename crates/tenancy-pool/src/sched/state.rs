@@ -57,8 +57,8 @@ pub(crate) struct NewSource<S> {
     pub(crate) max: u32,
 }
 
-/// The state of the scheduler. `C` is a connection, `S` is the way to make one; the scheduler neither looks into
-/// them nor drops them.
+/// The state of the scheduler. `C` is a connection, `S` is the way to make one; the scheduler
+/// neither looks into them nor drops them.
 pub(crate) struct Sched<C, S> {
     pub(crate) limits: Limits,
     pub(super) idle_timeout: Age,
@@ -177,8 +177,8 @@ impl<C, S: Clone> Sched<C, S> {
         (seat, self.remove_idle(seat))
     }
 
-    /// Takes an idle connection out of its owner's stack and out of the queue for eviction; its seat
-    /// stays idle until it is shifted.
+    /// Takes an idle connection out of its owner's stack and out of the queue for eviction; its
+    /// seat stays idle until it is shifted.
     pub(super) fn remove_idle(&mut self, seat: u32) -> C {
         self.seats.lru.remove(seat);
         let at = &mut self.seats[seat];

@@ -25,8 +25,8 @@ pub(crate) enum TakeOutcome<C, S> {
 }
 
 impl<C, S: Clone> Sched<C, S> {
-    /// Takes an idle connection that can be used without a check, of a tenant without waiters. This is
-    /// the hot path.
+    /// Takes an idle connection that can be used without a check, of a tenant without waiters. This
+    /// is the hot path.
     #[inline]
     pub(crate) fn try_take(&mut self, request: &Request) -> Option<(u32, C)> {
         let slot = self.slots.get_mut(request.key.index as usize)?;
@@ -99,8 +99,8 @@ impl<C, S: Clone> Sched<C, S> {
         }
     }
 
-    /// Returns whether a new request may be served before the waiters. It may until the first of them
-    /// has waited for `handoff_after`: its thread is awake already.
+    /// Returns whether a new request may be served before the waiters. It may until the first of
+    /// them has waited for `handoff_after`: its thread is awake already.
     pub(super) fn may_barge(&self, index: u32) -> bool {
         let first = self.slots[index as usize].first_waiter();
         first.is_none_or(|first| !first.since.is_older_than(self.limits.handoff_after))
@@ -121,8 +121,8 @@ impl<C, S: Clone> Sched<C, S> {
         }
     }
 
-    /// Puts back a connection that was out. Returns one that may not be kept: it is to be dropped and
-    /// then reported as [`closed`](Self::closed).
+    /// Puts back a connection that was out. Returns one that may not be kept: it is to be dropped
+    /// and then reported as [`closed`](Self::closed).
     #[expect(clippy::inline_always, reason = "the other callers are cold")]
     #[inline(always)]
     pub(crate) fn put_back(

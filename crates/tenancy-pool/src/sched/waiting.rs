@@ -63,8 +63,8 @@ pub(crate) enum Retried<C> {
     },
 }
 
-/// A check-out that waits. Its grant is written under the scheduler's lock before it is woken, so that
-/// the grant can be neither missed nor lost to a time-out.
+/// A check-out that waits. Its grant is written under the scheduler's lock before it is woken, so
+/// that the grant can be neither missed nor lost to a time-out.
 pub(crate) struct Waiting<C, S> {
     pub(crate) mail: Mailbox<Grant<C, S>>,
     pub(crate) since: Moment,
@@ -92,8 +92,8 @@ pub(crate) struct HeldConnection {
 }
 
 impl HeldConnection {
-    /// Returns whether the connection stays as it is until this thread acts. One that is being closed
-    /// waits for no thread.
+    /// Returns whether the connection stays as it is until this thread acts. One that is being
+    /// closed waits for no thread.
     pub(crate) fn is_held_by(&self, thread: u32) -> bool {
         self.activity != Activity::Closing && self.thread == thread
     }

@@ -1,9 +1,9 @@
-//! The scheduler with a harness that carries its decisions out in any order: opens fail, panic or succeed,
-//! waiters retry or time out, tenants are closed and superseded. After every step the invariants of the
-//! scheduler are counted anew.
+//! The scheduler with a harness that carries its decisions out in any order: opens fail, panic or
+//! succeed, waiters retry or time out, tenants are closed and superseded. After every step the
+//! invariants of the scheduler are counted anew.
 //!
-//! `handoff_after` is either zero or for ever, so that no clock decides. It changes from one to the other,
-//! as if the waiters had waited that long.
+//! `handoff_after` is either zero or for ever, so that no clock decides. It changes from one to the
+//! other, as if the waiters had waited that long.
 
 mod reservations;
 mod steps;
@@ -149,8 +149,8 @@ impl Harness {
         }
     }
 
-    /// Returns the connection that is evicted for a tenant: the least recently used idle one of another
-    /// tenant without waiters.
+    /// Returns the connection that is evicted for a tenant: the least recently used idle one of
+    /// another tenant without waiters.
     fn eviction_candidate_for(&self, tenant: usize) -> Option<u32> {
         let idle = self.sched.seats.occupied();
         let idle = idle.filter(|seat| seat.state == SeatState::Idle);

@@ -3,8 +3,9 @@
 use super::*;
 
 impl Harness {
-    /// Returns the connection that is closed for another one of this tenant: that of its own deferred
-    /// close, none if a seat is free, that of another deferred close, or else the eviction candidate.
+    /// Returns the connection that is closed for another one of this tenant: that of its own
+    /// deferred close, none if a seat is free, that of another deferred close, or else the eviction
+    /// candidate.
     pub(super) fn closed_for(&self, tenant: usize) -> Option<u32> {
         let seats = &self.sched.seats;
         let index = self.keys[tenant].index;
