@@ -1,0 +1,129 @@
+"""The pages in docs/: their length, their links, and that they name what the code has.
+
+`python3 scripts/lint/pages.py` lists what is wrong.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from language import pages
+from source import ROOT, sources, without_comments, without_tests
+
+DOCS = ROOT / "docs"
+# Words of prose; pages that are looked up, not read, have no bound.
+WORDS = {"architecture.md": 1000, "design": 1200}
+OTHERS = 1500
+LOOKED_UP = {"storage-format.md", "measurements.md", "troubleshooting.md", "configuration.md", "commands.md"}
+# A piece of a message that is shorter proves nothing.
+PIECE = 12
+
+
+def words(text):
+    text = re.sub(r"```.*?```", "", text, flags=re.S)
+    return len(re.findall(r"\S*\w\S*", text))
+
+
+def bound(path):
+    inside = path.relative_to(DOCS).parts
+    if inside[0] in LOOKED_UP:
+        return None
+    return WORDS.get(inside[0], OTHERS)
+
+
+def too_long():
+    for path in sorted(DOCS.rglob("*.md")):
+        most, found = bound(path), words(path.read_text())
+        if most and found > most:
+            yield f"{path.relative_to(ROOT)}: {found} words (at most {most})"
+
+
+def anchors(path):
+    """The anchors of a page's headings, as they are made for links."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.M | re.S)
+    for heading in re.findall(r"^#+ (.*)$", text, re.M):
+        plain = re.sub(r"[^\w\- ]", "", heading.lower())
+        yield plain.strip().replace(" ", "-")
+
+
+def broken_links():
+    for page in pages():
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            if re.match(r"[a-z]+:", target):
+                continue
+            name, _, anchor = target.partition("#")
+            path = (page.parent / name).resolve() if name else page
+            where = page.relative_to(ROOT)
+            if not path.exists():
+                yield f"{where}: {target} is not there"
+            elif anchor and anchor not in anchors(path):
+                yield f"{where}: {target} has no such heading"
+
+
+def code(name):
+    return (ROOT / "crates" / name).read_text()
+
+
+def words_of(name, function):
+    """The words that a function of this name returns for the variants of an enum."""
+    body = re.search(rf"fn {function}\(.*?\n    \}}\n", code(name), re.S)
+    return set(re.findall(r'"(\w+)"', body.group()))
+
+
+def named(text):
+    return set(re.findall(r"`([^`]+)`", text))
+
+
+def missing():
+    """What the code has and its page does not name."""
+    page = (DOCS / "troubleshooting.md").read_text()
+    for name, function in (
+        ("tenancy-core/src/resolver/reason.rs", "as_str"),
+        ("tenancy-pool/src/error.rs", "reason"),
+        ("tenancy-sqlite/src/fleet/findings.rs", "code"),
+    ):
+        for word in sorted(words_of(name, function) - named(page)):
+            yield f"docs/troubleshooting.md: {word} of {name}"
+    page = (DOCS / "configuration.md").read_text()
+    types = re.sub(r"#\[serde\(skip\)\]\s*pub \w+", "", code("tenancy/src/config/mod.rs"))
+    for table, fields in re.findall(r"^pub struct (\w+) \{\n(.*?)^\}", types, re.M | re.S):
+        if table == "Config":
+            continue
+        for key in sorted(set(re.findall(r"^    pub (\w+):", fields, re.M)) - named(page)):
+            yield f"docs/configuration.md: the key {key} of {table}"
+    page = (DOCS / "commands.md").read_text()
+    commands = re.search(r"^pub enum Command \{\n(.*?)^\}", code("tenancy-cli/src/args/mod.rs"), re.M | re.S).group(1)
+    for variant in re.findall(r"^    ([A-Z]\w*)", commands, re.M):
+        command = re.sub(r"(?<!^)(?=[A-Z])", "-", variant).lower()
+        hidden = re.search(rf"hide = true\)\]\s*{variant}\b", commands)
+        if not hidden and not any(re.match(rf"{command}\b", name) for name in named(page)):
+            yield f"docs/commands.md: the command {command}"
+
+
+def strange_messages():
+    """Messages in the tables of troubleshooting that no source has."""
+    strings = []
+    for path in sources():
+        text = without_tests(path.read_text())
+        strings += re.findall(r'"((?:\\.|[^"\\])*)"', text, re.S)
+    known = " ".join(re.sub(r"\\\n\s*", "", string).replace('\\"', '"') for string in strings)
+    known = re.sub(r"\s+", " ", known)
+    page = (DOCS / "troubleshooting.md").read_text()
+    for table in re.findall(r"^\| message \|.*?(?=^\n|\Z)", page, re.M | re.S):
+        for row in table.splitlines()[2:]:
+            for message in named(row.split(" | ")[0]):
+                for piece in re.split(r"…|\bN\b|\bM\b|\bT\b|\bX\b|\"Y\"|\bNAME\b|\bNFS\b|30s", message):
+                    piece = piece.strip(" ;,:()")
+                    if len(piece) >= PIECE and piece not in known:
+                        yield f"docs/troubleshooting.md: no source has the message {piece!r}"
+
+
+def all_faults():
+    for check in (too_long, broken_links, missing, strange_messages):
+        yield from check()
+
+
+if __name__ == "__main__":
+    found = list(all_faults())
+    print("\n".join(found))
+    sys.exit(1 if found else 0)
