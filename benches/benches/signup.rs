@@ -1,4 +1,4 @@
-//! A sign-up through the facade: with a database from the stock, without one, and what
+//! A sign-up through the facade: with a database from the warm pool, without one, and what
 //! it costs to write and sync as many bytes. The disk's latency is most of it.
 
 use std::cell::Cell;
@@ -23,7 +23,7 @@ struct Bed {
 }
 
 impl Bed {
-    /// With or without a stock.
+    /// With or without a warm pool.
     fn new(ready: Option<usize>) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let step = |n: u32| {
@@ -36,7 +36,7 @@ impl Bed {
         let migrations = Migrations::new((1..=20).map(step)).expect("no script is empty");
         let mut storage = SqliteStorage::builder(dir.path()).migrations(migrations);
         if let Some(ready) = ready {
-            storage = storage.stock(ready);
+            storage = storage.warm_pool(ready);
         }
         let tenancy = Tenancy::builder(storage.create().expect("a root"))
             .resolver(|resolver| resolver.rule(Rule::domain()))
@@ -60,7 +60,7 @@ impl Bed {
         began.elapsed()
     }
 
-    /// So many creations, each with one that is ready if there is a stock at all.
+    /// So many creations, each with one that is ready if there is a warm pool at all.
     fn create_each(&self, count: u64) -> Duration {
         let each = (0..count).map(|n| {
             if n % READY as u64 == 0 {
@@ -83,31 +83,31 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Duration {
 }
 
 fn signup(c: &mut Criterion) {
-    let (stocked, bare) = (Bed::new(Some(READY)), Bed::new(None));
+    let (filled, bare) = (Bed::new(Some(READY)), Bed::new(None));
     let path = bare.dir.path().join("raw");
     let bytes = vec![1; 128 << 10];
     let mut group = c.benchmark_group("signup");
     group.sample_size(10);
-    group.bench_function("tenancy-stock", |b| {
-        b.iter_custom(|n| stocked.create_each(n))
+    group.bench_function("tenancy-warm-pool", |b| {
+        b.iter_custom(|n| filled.create_each(n))
     });
     group.bench_function("tenancy", |b| b.iter_custom(|n| bare.create_each(n)));
     group.bench_function("raw", |b| {
         b.iter_custom(|n| (0..n).map(|_| write_synced(&path, &bytes)).sum());
     });
     group.finish();
-    in_turns(&stocked, &bare, || write_synced(&path, &bytes));
+    in_turns(&filled, &bare, || write_synced(&path, &bytes));
 }
 
 /// Medians of what was taken in turns: the disk's latency drifts.
-fn in_turns(stocked: &Bed, bare: &Bed, raw: impl Fn() -> Duration) {
+fn in_turns(filled: &Bed, bare: &Bed, raw: impl Fn() -> Duration) {
     let rounds = size(400, 2);
     let mut times = [const { Vec::new() }; 3];
     for round in 0..rounds {
         if round % (READY / 2) == 0 {
-            stocked.tenancy.maintain();
+            filled.tenancy.maintain();
         }
-        times[0].push(stocked.create());
+        times[0].push(filled.create());
         times[1].push(bare.create());
         times[2].push(raw());
     }
@@ -115,7 +115,7 @@ fn in_turns(stocked: &Bed, bare: &Bed, raw: impl Fn() -> Duration) {
         times.sort_unstable();
         times[rounds / 2]
     });
-    for (name, median) in ["tenancy-stock", "tenancy", "raw"].iter().zip(medians) {
+    for (name, median) in ["tenancy-warm-pool", "tenancy", "raw"].iter().zip(medians) {
         let ratio = median.as_secs_f64() / medians[2].as_secs_f64();
         println!("signup/{name}: {median:.1?}, {ratio:.2} of raw (median of {rounds})");
     }

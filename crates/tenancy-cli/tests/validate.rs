@@ -52,7 +52,7 @@ fn what_fits_is_said_to_fit() {
         let counts = [
             &report["tenants"],
             &report["files"],
-            &report["stock"],
+            &report["warm_pool"],
             &report["opened"],
             &report["left"],
         ];
@@ -63,10 +63,10 @@ fn what_fits_is_said_to_fit() {
         );
     }
     let shown = tenancy(dir.path(), &["validate"]).ok().stdout;
-    let counts = "tenants      3\nfiles        3\nstock        0\nother stock  0\n";
+    let counts = "tenants          3\nfiles            3\nwarm pool        0\nother warm pool  0\n";
     assert!(shown.starts_with(counts), "{shown}");
     assert!(
-        shown.ends_with("findings     0\nwarnings     0\nleft         0\n"),
+        shown.ends_with("findings         0\nwarnings         0\nleft             0\n"),
         "{shown}"
     );
     assert_eq!(

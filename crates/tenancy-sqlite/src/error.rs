@@ -15,7 +15,7 @@ pub(crate) use file::sqlite;
 pub use file::{FileError, MigrateError, OpenError, SeedError};
 pub use io_error::IoError;
 pub use migrate::MigrationsError;
-pub use seed::{InvalidStock, SeedsError};
+pub use seed::{InvalidWarmPool, SeedsError};
 
 /// The storage root or its catalog cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ pub enum StorageError {
     },
     /// The warm pool is out of bounds.
     #[error(transparent)]
-    Stock(#[from] InvalidStock),
+    WarmPool(#[from] InvalidWarmPool),
     /// Something else stands where a directory of ours belongs.
     #[error("{} is {found}; a plain directory is needed there", path.display())]
     NotADirectory {
@@ -221,7 +221,7 @@ pub enum RepairError {
     Jobs(#[from] InvalidJobs),
     /// More databases are to be kept ready than there may be; nothing was begun.
     #[error(transparent)]
-    Stock(#[from] InvalidStock),
+    WarmPool(#[from] InvalidWarmPool),
     /// The operating system refused something.
     #[error(transparent)]
     Io(#[from] IoError),

@@ -83,11 +83,11 @@ pub use crate::store::{Behind, Durability};
 pub use catalog::{AuditEvent, BrokenChain, RunLease, SqliteCatalog};
 pub use driver::SqliteDriver;
 pub use error::{
-    FileError, InvalidStock, IoError, MigrateError, MigrationsError, OpenError, RebuildError,
+    FileError, InvalidWarmPool, IoError, MigrateError, MigrationsError, OpenError, RebuildError,
     RepairError, SeedError, SeedsError, StorageError,
 };
 pub use fleet::{
-    Depth, Finding, Fixed, Problem, Rebuilt, Recovered, Repair, SnapshotFile, SqliteFleet, Stock,
-    TrashedFile, ValidateOptions, Validation,
+    Depth, Finding, Fixed, Problem, Rebuilt, Recovered, Repair, SnapshotFile, SqliteFleet,
+    TrashedFile, ValidateOptions, Validation, WarmPool,
 };
 pub use storage::{SqliteStorage, SqliteStorageBuilder};

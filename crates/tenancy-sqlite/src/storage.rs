@@ -36,7 +36,7 @@ pub(crate) use builder::refuse_empty;
 pub struct SqliteStorage {
     driver: SqliteDriver,
     catalog: SqliteCatalog,
-    stock: Option<usize>,
+    warm_pool: Option<usize>,
 }
 
 impl SqliteStorage {
@@ -78,9 +78,9 @@ impl SqliteStorage {
     }
 
     /// How many databases are kept ready for tenants yet to come; see
-    /// [`SqliteStorageBuilder::stock`].
-    pub fn stock(&self) -> Option<usize> {
-        self.stock
+    /// [`SqliteStorageBuilder::warm_pool`].
+    pub fn warm_pool(&self) -> Option<usize> {
+        self.warm_pool
     }
 }
 

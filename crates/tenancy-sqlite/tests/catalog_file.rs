@@ -151,8 +151,8 @@ fn an_older_catalog_gets_what_it_lacks_when_it_is_opened() {
             let root = dir.path();
             scope.spawn(move || {
                 let fleet = at(root).open().unwrap().fleet();
-                fleet.fill_stock(2, &by()).unwrap();
-                let new = crate::stock::asking(&fleet, &format!("new{n}"));
+                fleet.fill_warm_pool(2, &by()).unwrap();
+                let new = crate::warm_pool::asking(&fleet, &format!("new{n}"));
                 fleet.catalog().insert(new, &by()).unwrap();
             });
         }

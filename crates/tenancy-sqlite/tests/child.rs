@@ -1,8 +1,8 @@
 //! What a child process of a test does; on its own it has no role and passes.
 
 use crate::{
-    bounds, crash, disk, fleet_crash, migrate, options_traced, owners, recover, retire,
-    stock_crash, turn, undo, wal_bound,
+    bounds, crash, disk, fleet_crash, migrate, options_traced, owners, recover, retire, turn, undo,
+    wal_bound, warm_pool_crash,
 };
 
 #[test]
@@ -21,8 +21,8 @@ fn plays_its_role() {
         "recover" => recover::recover_and_die(&arguments),
         "open" => crate::provision::open_and_say(&arguments),
         "upgrade" => crate::upgrade::open_and_die(&arguments),
-        "stock" => stock_crash::fill_and_die(&arguments),
-        "sign-ups" => stock_crash::sign_up(&arguments),
+        "warm_pool" => warm_pool_crash::fill_and_die(&arguments),
+        "sign-ups" => warm_pool_crash::sign_up(&arguments),
         "runs" => undo::race(&arguments),
         "read" => wal_bound::read(&arguments),
         "owner" => owners::make_tenants(&arguments),

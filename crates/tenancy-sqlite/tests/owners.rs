@@ -112,7 +112,7 @@ fn work(root: &Path) {
         .rollback(RollbackTo::Version(1), &options, |_| {})
         .unwrap();
     fleet.migrate(&options, |_| {}).unwrap();
-    fleet.fill_stock(2, &by()).unwrap();
+    fleet.fill_warm_pool(2, &by()).unwrap();
     let stray = root.join("trash/stray.txt");
     fs::write(&stray, "x").unwrap();
     chown(&stray, Some(USER), Some(USER)).unwrap();

@@ -114,12 +114,12 @@ fn assert_whole(storage: &SqliteStorage) {
     assert_eq!(notes_of(storage, &find("gamma")), ["gamma"]);
     assert!(
         notes_of(storage, &find("zeta")).is_empty(),
-        "from the stock, never opened"
+        "from the warm pool, never opened"
     );
     let options = ValidateOptions::new().depth(Depth::Full);
     let validation = storage.fleet().validate(&options, |_| {}).unwrap();
     assert!(validation.is_sound(), "{:?}", validation.findings);
-    assert_eq!(validation.stock + validation.other_stock, 1);
+    assert_eq!(validation.warm_pool + validation.other_warm_pool, 1);
 }
 
 fn marker(root: &Path) -> Option<String> {

@@ -29,7 +29,7 @@ pub struct TenancyBuilder<D: Driver + Provisioner> {
     actor: Actor,
     upkeep: Upkeep,
     observers: Observers,
-    pub(crate) stock: Option<Fill>,
+    pub(crate) warm_pool: Option<Fill>,
 }
 
 impl<D: Driver + Provisioner, C: CatalogWriter> From<(D, C)> for TenancyBuilder<D> {
@@ -49,7 +49,7 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
             actor: Actor::new("tenancy"),
             upkeep: Upkeep::default(),
             observers: Observers::default(),
-            stock: None,
+            warm_pool: None,
         }
     }
 
@@ -142,7 +142,7 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
         }
         let resolver = Arc::new(resolver.build()?);
         let (actor, observers) = (self.actor.clone(), self.observers);
-        let stock = self.stock.map(|fill| -> Arc<dyn Fn() + Send + Sync> {
+        let warm_pool = self.warm_pool.map(|fill| -> Arc<dyn Fn() + Send + Sync> {
             Arc::new(move || {
                 if let Err(error) = fill(&actor) {
                     observers.emit(&Event::WarmPoolFailed { error: &*error });
@@ -154,7 +154,7 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
             let (resolver, pools) = (resolver.clone(), pools.clone());
             upkeep.push(Thread::start(every, move || maintain(&resolver, &pools))?);
             // Apart, as the resolver must not wait for a disk.
-            if let Some(fill) = stock.clone() {
+            if let Some(fill) = warm_pool.clone() {
                 upkeep.push(Thread::start(every, move || fill())?);
             }
         }
@@ -165,7 +165,7 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
             suffixes: self.suffixes,
             actor: self.actor,
             history_compared: AtomicBool::new(false),
-            stock,
+            warm_pool,
             _upkeep: upkeep,
         }))
     }

@@ -164,7 +164,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
                     Some(placement) => new.placement = placement.clone(),
                     None => {
                         new.placement = self.driver().place(id)?;
-                        new.from_warm_pool = self.stock_for(spec);
+                        new.from_warm_pool = self.warm_pool_for(spec);
                     }
                 }
                 Ok(Begin::New(new))
@@ -190,7 +190,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
 
     /// Returns the request for a database of the warm pool. It makes a tenant active at once,
     /// except if the tenant is to be seeded.
-    fn stock_for(&self, spec: &TenantSpec) -> Option<FromWarmPool> {
+    fn warm_pool_for(&self, spec: &TenantSpec) -> Option<FromWarmPool> {
         let status = match spec.seeded {
             true => TenantStatus::Provisioning,
             false => TenantStatus::Active,

@@ -116,12 +116,12 @@ pub mod pool {
 pub mod sqlite {
     pub use tenancy_sqlite::{
         AuditEvent, Behind, BrokenChain, Check, Checkpointed, Deadline, Depth, Durability,
-        FileError, FileSystems, Finding, Fixed, Hardening, InvalidStock, IoError, MigrateError,
+        FileError, FileSystems, Finding, Fixed, Hardening, InvalidWarmPool, IoError, MigrateError,
         Migration, Migrations, MigrationsError, OpenError, Problem, RebuildError, Rebuilt,
         Recovered, Refusal, Repair, RepairError, RunLease, SeedError, Seeds, SeedsError,
         SnapshotFile, SqliteCatalog, SqliteConnection, SqliteDriver, SqliteFleet, SqliteManager,
-        SqliteStorage, SqliteStorageBuilder, Stock, StorageError, TrashedFile, Vacuumed,
-        ValidateOptions, Validation,
+        SqliteStorage, SqliteStorageBuilder, StorageError, TrashedFile, Vacuumed, ValidateOptions,
+        Validation, WarmPool,
     };
 }
 

@@ -91,9 +91,9 @@ impl Config {
         if let Some(retention) = self.retention.snapshots {
             storage = storage.snapshot_retention(retention);
         }
-        Ok(match self.storage.stock {
+        Ok(match self.storage.warm_pool {
             0 => storage,
-            ready => storage.stock(ready),
+            ready => storage.warm_pool(ready),
         })
     }
 }
@@ -102,10 +102,10 @@ impl Config {
 impl From<SqliteStorage> for TenancyBuilder<SqliteDriver> {
     fn from(storage: SqliteStorage) -> Self {
         let mut builder = Self::from((storage.driver().clone(), storage.catalog().clone()));
-        if let Some(ready) = storage.stock() {
+        if let Some(ready) = storage.warm_pool() {
             let fleet = storage.fleet();
-            let fill: Fill = Box::new(move |by| Ok(fleet.fill_stock(ready, by).map(drop)?));
-            builder.stock = Some(fill);
+            let fill: Fill = Box::new(move |by| Ok(fleet.fill_warm_pool(ready, by).map(drop)?));
+            builder.warm_pool = Some(fill);
         }
         builder
     }

@@ -31,7 +31,7 @@ pub(crate) struct Inner<D: Driver + Provisioner> {
     /// Whether the migrations were compared with those of a tenant, and equal.
     pub(crate) history_compared: AtomicBool,
     /// The work that fills the warm pool of databases.
-    pub(crate) stock: Option<Arc<dyn Fn() + Send + Sync>>,
+    pub(crate) warm_pool: Option<Arc<dyn Fn() + Send + Sync>>,
     /// The threads of the upkeep, which end when this is dropped.
     pub(crate) _upkeep: Vec<Thread>,
 }
@@ -132,7 +132,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// call this, except with [`Upkeep::Manual`](crate::Upkeep).
     pub fn maintain(&self) {
         maintain(&self.0.resolver, &self.0.pools);
-        if let Some(fill) = &self.0.stock {
+        if let Some(fill) = &self.0.warm_pool {
             fill();
         }
     }

@@ -16,9 +16,9 @@ struct Report {
     tenants: u64,
     files: u64,
     /// The number of files in the warm pool.
-    stock: u64,
+    warm_pool: u64,
     /// The number of warm files being made or removed, or of another release.
-    other_stock: u64,
+    other_warm_pool: u64,
     /// The number of files opened.
     opened: u64,
     /// The number of events in the audit trail.
@@ -135,8 +135,8 @@ impl Report {
         Self {
             tenants: validation.tenants,
             files: validation.files,
-            stock: validation.stock,
-            other_stock: validation.other_stock,
+            warm_pool: validation.warm_pool,
+            other_warm_pool: validation.other_warm_pool,
             opened: validation.opened,
             events: validation.events,
             unfinished: validation

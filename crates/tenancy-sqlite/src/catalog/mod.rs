@@ -12,10 +12,10 @@ mod rows;
 mod runs;
 mod scan;
 mod schemas;
-mod stock;
 mod storage;
 mod transaction;
 mod undo;
+mod warm_pool;
 mod write;
 
 use std::fmt;
@@ -36,7 +36,7 @@ use crate::error::StorageError;
 
 pub use events::{AuditEvent, BrokenChain};
 pub use lease::RunLease;
-pub(crate) use stock::Waiting;
+pub(crate) use warm_pool::Waiting;
 
 /// The catalog of a storage root: `catalog.db`, out of a
 /// [`SqliteStorage`](crate::SqliteStorage). Several processes may have it open, and several

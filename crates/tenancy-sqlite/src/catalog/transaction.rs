@@ -65,7 +65,7 @@ impl Synced {
     /// A tenant that is `provisioning` is nobody's yet: when a power cut takes the row,
     /// its file is found unlisted, and the caller was never told of a tenant. The write
     /// that makes it active carries both to the disk, so a create waits once less. A file
-    /// of the stock would be taken a second time.
+    /// of the warm pool would be taken a second time.
     pub(super) fn of(new: &[NewTenant]) -> Self {
         let is_begun = |new: &NewTenant| {
             new.from_warm_pool.is_none() && new.status == TenantStatus::Provisioning

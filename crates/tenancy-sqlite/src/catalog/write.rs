@@ -93,14 +93,14 @@ impl CatalogWriter for SqliteCatalog {
     }
 
     fn insert(&self, mut new: NewTenant, by: &Actor) -> Result<Tenant, WriteError> {
-        self.look_into_stock(std::slice::from_mut(&mut new))?;
+        self.look_into_warm_pool(std::slice::from_mut(&mut new))?;
         let synced = Synced::of(std::slice::from_ref(&new));
         self.write(synced, by, |write| write.insert(new))
     }
 
     fn insert_many(&self, mut new: Vec<NewTenant>, by: &Actor) -> Vec<Result<Tenant, WriteError>> {
         // Who cannot be asked answers so to each.
-        let _ = self.look_into_stock(&mut new);
+        let _ = self.look_into_warm_pool(&mut new);
         self.write_each(Synced::of(&new), by, new, |write, new| write.insert(new))
     }
 
@@ -264,9 +264,9 @@ impl<'w> Write<'w> {
         let mut row = Tenant::builder(id.clone()).status(new.status);
         row = row.placement(new.placement).attributes(new.attributes);
         let (epoch, mut schema) = (self.next_epoch(&id)?, new.schema);
-        // The files in stock are of first incarnations, by their names.
+        // The files in warm pool are of first incarnations, by their names.
         if let Some(from) = new.from_warm_pool.filter(|_| epoch == Epoch::FIRST)
-            && let Some(taken) = self.take_from_stock(&from.fingerprint)?
+            && let Some(taken) = self.take_from_warm_pool(&from.fingerprint)?
         {
             row = row.status(from.status).placement(taken.placement);
             schema = Some(taken.schema);
@@ -274,7 +274,7 @@ impl<'w> Write<'w> {
         let row = row.epoch(epoch).version(self.version).build();
         let tenant = row.map_err(WriteError::from)?;
         self.store(&tenant, schema)?;
-        // Who was given a place of the stock by its name has it, too.
+        // Who was given a place of the warm pool by its name has it, too.
         let sql = "DELETE FROM stock WHERE locator = ?1";
         self.run(sql, [&tenant.placement().locator])?;
         let sql = "INSERT INTO labels VALUES (?1, ?1, NULL)";

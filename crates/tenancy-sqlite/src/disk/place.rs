@@ -48,7 +48,7 @@ impl Place {
         })
     }
 
-    /// Who has the file until a tenant takes it from the stock: a name that says no more
+    /// Who has the file until a tenant takes it from the warm pool: a name that says no more
     /// than where it is.
     pub(crate) fn nobody(&self) -> Tenant {
         let id = format!("stock-{}", self.locator).parse();

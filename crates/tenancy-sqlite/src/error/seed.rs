@@ -1,4 +1,4 @@
-//! Errors of seeds, and of the stock.
+//! Errors of seeds, and of the warm pool.
 
 use std::path::PathBuf;
 
@@ -6,9 +6,9 @@ use super::IoError;
 
 /// So many databases cannot be kept ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a stock of {found} databases is out of bounds; use 0 to 10000")]
+#[error("a warm pool of {found} databases is out of bounds; use 0 to 10000")]
 #[non_exhaustive]
-pub struct InvalidStock {
+pub struct InvalidWarmPool {
     /// What was asked for.
     pub found: usize,
 }

@@ -69,7 +69,7 @@ impl Comparison<'_> {
                 Ok::<(), RepairError>(())
             },
         )?;
-        self.open_stock()?;
+        self.open_warm_pool()?;
         self.claims();
         // Rows without a file were not looked into.
         self.tell(self.at.total);
@@ -78,15 +78,15 @@ impl Comparison<'_> {
 
     /// Whether what waits for tenants is nobody's: a catalog that was restored has as
     /// waiting what was taken since.
-    fn open_stock(&mut self) -> Result<(), RepairError> {
+    fn open_warm_pool(&mut self) -> Result<(), RepairError> {
         let fleet = self.fleet;
-        for Waiting { place, .. } in fleet.catalog().stock()? {
+        for Waiting { place, .. } in fleet.catalog().warm_pool()? {
             let path = fleet.driver().shared.root.file(&place);
             let Some(claim) = self.claim_of(&path) else {
                 continue;
             };
             // It may have been taken since.
-            if claim.id != *place.nobody().id() && fleet.catalog().is_in_stock(&place)? {
+            if claim.id != *place.nobody().id() && fleet.catalog().is_in_warm_pool(&place)? {
                 let found = format!("stamped {}@{}", claim.id, claim.epoch).into();
                 self.find(None, Some(&path), Problem::Foreign { found });
             }

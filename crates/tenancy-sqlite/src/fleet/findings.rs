@@ -14,10 +14,10 @@ pub struct Validation {
     /// How many databases there are, those in the trash too.
     pub files: u64,
     /// How many of them are ready for tenants yet to come, made by the driver's own
-    /// migrations; see [`SqliteFleet::fill_stock`](crate::SqliteFleet::fill_stock).
-    pub stock: u64,
-    /// How many others are listed as stock: being made or removed, or of another release.
-    pub other_stock: u64,
+    /// migrations; see [`SqliteFleet::fill_warm_pool`](crate::SqliteFleet::fill_warm_pool).
+    pub warm_pool: u64,
+    /// How many others are listed as warm pool: being made or removed, or of another release.
+    pub other_warm_pool: u64,
     /// How many files were opened.
     pub opened: u64,
     /// How many events the audit trail has, all of them following from each other

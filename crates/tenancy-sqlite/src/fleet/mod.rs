@@ -8,10 +8,10 @@ mod fix;
 mod owners;
 mod rebuild;
 mod recover;
-mod stock;
 mod survey;
 mod trash;
 mod validate;
+mod warm_pool;
 
 use std::fmt;
 use std::ops::Deref;
@@ -25,8 +25,8 @@ pub use findings::{Finding, Problem, Validation};
 pub use fix::{Fixed, Repair};
 pub use rebuild::Rebuilt;
 pub use recover::Recovered;
-pub use stock::Stock;
 pub use trash::{SnapshotFile, TrashedFile};
+pub use warm_pool::WarmPool;
 
 /// All tenants of a storage root, for operators: a [`Fleet`] of SQLite files, to which it
 /// dereferences, and the operations on files and rows together that a server's databases do not

@@ -229,7 +229,7 @@ fn look_at_all(
             path: path.clone(),
             place: place.clone(),
             // A file whose name says something else was put there by hand.
-            // One from the stock, taken or not, never was in use.
+            // One from the warm pool, taken or not, never was in use.
             claim: Some(claim)
                 .filter(|claim| claim.fits(place) && claim.id != *place.nobody().id())?,
             schema,

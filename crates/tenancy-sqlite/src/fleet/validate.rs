@@ -48,7 +48,7 @@ impl SqliteFleet {
         // Before the files: what is made meanwhile has a row that is found later.
         let rows = self.catalog().all()?;
         let mut comparison = Comparison::new(self, &rows, options, &mut progress)?;
-        comparison.stock()?;
+        comparison.warm_pool()?;
         comparison.files()?;
         comparison.trash()?;
         comparison.rows()?;
@@ -146,12 +146,12 @@ impl<'v> Comparison<'v> {
         (self.progress)(self.at);
     }
 
-    fn stock(&mut self) -> Result<(), RepairError> {
+    fn warm_pool(&mut self) -> Result<(), RepairError> {
         let fingerprint = &self.fleet.driver().shared.fingerprint;
-        for waiting in self.fleet.catalog().stock()? {
+        for waiting in self.fleet.catalog().warm_pool()? {
             match waiting.ready && waiting.fingerprint == *fingerprint {
-                true => self.out.stock += 1,
-                false => self.out.other_stock += 1,
+                true => self.out.warm_pool += 1,
+                false => self.out.other_warm_pool += 1,
             }
         }
         Ok(())
@@ -378,8 +378,8 @@ impl<'v> Comparison<'v> {
 impl SqliteFleet {
     /// Does no row name this place, and is the file still there?
     pub(super) fn is_orphan(&self, place: &Place, path: &Path) -> Result<bool, RepairError> {
-        // The stock first: who takes a file from it has it before it is off the list.
-        if self.catalog().is_in_stock(place)? {
+        // The warm pool first: who takes a file from it has it before it is off the list.
+        if self.catalog().is_in_warm_pool(place)? {
             return Ok(false);
         }
         let owner = self.catalog().at_place(place)?;

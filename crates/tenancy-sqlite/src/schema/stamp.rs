@@ -116,7 +116,7 @@ pub(crate) enum Stamp {
     Own { schema: u32 },
     /// It is this incarnation's, and was made before the stamp held its place.
     Unplaced { schema: u32 },
-    /// It came from the stock, and nobody has opened it since.
+    /// It came from the warm pool, and nobody has opened it since.
     Untaken { schema: u32 },
     /// It is this incarnation's, and closed: the tenant was retired.
     Closed,
@@ -166,7 +166,7 @@ fn read_all(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
         Err(error) => return Err(error),
     };
     let own = *found == *tenant.id().as_str();
-    if !own && !is_from_stock(&found, tenant) || epoch != epoch_of(tenant) {
+    if !own && !is_from_warm_pool(&found, tenant) || epoch != epoch_of(tenant) {
         let found: String = found.escape_debug().take(80).collect();
         return Ok(Stamp::Foreign(format!("stamped {found}@{epoch}").into()));
     }
@@ -191,13 +191,13 @@ fn read_all(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
     })
 }
 
-/// Is that what the file at this tenant's place was called in the stock? The stamp
+/// Is that what the file at this tenant's place was called in the warm pool? The stamp
 /// names the place, so that no file is taken that was moved to another's.
-fn is_from_stock(found: &str, tenant: &Tenant) -> bool {
+fn is_from_warm_pool(found: &str, tenant: &Tenant) -> bool {
     Place::of(tenant).is_ok_and(|place| found == place.nobody().id().as_str())
 }
 
-/// Puts the tenant's name on a file from the stock. It is not waited for: whatever
+/// Puts the tenant's name on a file from the warm pool. It is not waited for: whatever
 /// becomes durable of the file later comes after it in the log.
 fn take(connection: &Connection, tenant: &Tenant) -> Result<()> {
     let Ok(place) = Place::of(tenant) else {
@@ -297,7 +297,7 @@ pub(crate) fn own_wal(connection: &Connection) {
     let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
 }
 
-/// The same for who is going to use the file: one from the stock is the tenant's then.
+/// The same for who is going to use the file: one from the warm pool is the tenant's then.
 pub(crate) fn check_and_take(
     connection: &Connection,
     tenant: &Tenant,

@@ -16,7 +16,7 @@ use crate::disk::root::{Root, holds_files};
 use crate::disk::steps::Steps;
 use crate::driver::SqliteDriver;
 use crate::error::{IoError, StorageError};
-use crate::fleet::Stock;
+use crate::fleet::WarmPool;
 use crate::guard::limits::Limits;
 use crate::guard::quota::Quota;
 use crate::guard::{Hardening, memory};
@@ -75,7 +75,7 @@ pub struct SqliteStorageBuilder {
     max_wal_bytes: u64,
     on_connect: Option<Box<OnConnect>>,
     steps: Steps,
-    stock: Option<usize>,
+    warm_pool: Option<usize>,
 }
 
 impl SqliteStorageBuilder {
@@ -98,7 +98,7 @@ impl SqliteStorageBuilder {
             quota: Quota::default(),
             on_connect: None,
             steps: Steps::default(),
-            stock: None,
+            warm_pool: None,
         }
     }
 
@@ -320,9 +320,9 @@ impl SqliteStorageBuilder {
     /// Keeps this many databases, 0 to 10,000, ready for tenants yet to come: a creation
     /// takes one and is one write to the catalog then. 0 removes those that are there;
     /// defaults to leaving them as they are. The facade's upkeep makes them by
-    /// [`SqliteFleet::fill_stock`](crate::SqliteFleet::fill_stock); nothing else reads this.
-    pub fn stock(mut self, ready: usize) -> Self {
-        self.stock = Some(ready);
+    /// [`SqliteFleet::fill_warm_pool`](crate::SqliteFleet::fill_warm_pool); nothing else reads this.
+    pub fn warm_pool(mut self, ready: usize) -> Self {
+        self.warm_pool = Some(ready);
         self
     }
 
@@ -408,11 +408,11 @@ impl SqliteStorageBuilder {
     }
 
     fn storage(self, root: Root, catalog: SqliteCatalog) -> Result<SqliteStorage, StorageError> {
-        let stock = self.stock;
+        let warm_pool = self.warm_pool;
         Ok(SqliteStorage {
             driver: self.driver(root)?,
             catalog,
-            stock,
+            warm_pool,
         })
     }
 
@@ -447,7 +447,7 @@ impl SqliteStorageBuilder {
     }
 
     fn check(&self) -> Result<(), StorageError> {
-        self.stock.map_or(Ok(()), Stock::check)?;
+        self.warm_pool.map_or(Ok(()), WarmPool::check)?;
         self.limits.check()?;
         self.max_memory.map_or(Ok(()), memory::check)?;
         let found = self.page_size;

@@ -75,7 +75,7 @@ pub struct StorageConfig {
     pub seeds: Option<PathBuf>,
     /// The number of databases provisioned in advance, at most 10,000, each a file. Defaults to
     /// 0. Databases that are ready stay, and are used, if this becomes 0 again.
-    pub stock: usize,
+    pub warm_pool: usize,
 }
 
 impl Default for StorageConfig {
@@ -84,7 +84,7 @@ impl Default for StorageConfig {
             root: "data".into(),
             migrations: None,
             seeds: None,
-            stock: 0,
+            warm_pool: 0,
         }
     }
 }

@@ -106,7 +106,7 @@ fn open(root: &Path, release: usize, die_at: String, count: u64) -> (Facade, Sql
             }
             Ok(())
         })
-        .stock(3)
+        .warm_pool(3)
         .open()
         .expect("a root");
     let fleet = storage.fleet();

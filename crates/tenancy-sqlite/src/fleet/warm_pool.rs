@@ -1,4 +1,4 @@
-//! The stock: databases that are ready before their tenants come.
+//! The warm pool: databases that are ready before their tenants come.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,18 +8,18 @@ use super::SqliteFleet;
 use crate::catalog::Waiting;
 use crate::disk::place::Place;
 use crate::driver::provisioner::BATCH;
-use crate::error::{FileError, InvalidStock, RepairError};
+use crate::error::{FileError, InvalidWarmPool, RepairError};
 
-/// Who has not made or removed a database of the stock by then was killed.
+/// Who has not made or removed a database of the warm pool by then was killed.
 const LAPSE_MS: i64 = 60_000;
-/// When a stock goes that no older migrations made: its release was taken back by then,
+/// When a warm pool goes that no older migrations made: its release was taken back by then,
 /// or has had its turn.
 const TURN_MS: i64 = 60 * LAPSE_MS;
 
-/// What [`SqliteFleet::fill_stock`] left.
+/// What [`SqliteFleet::fill_warm_pool`] left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct Stock {
+pub struct WarmPool {
     /// Databases that a new tenant can take now.
     pub ready: usize,
     /// How many of them were made by this call.
@@ -29,17 +29,17 @@ pub struct Stock {
 }
 
 /// A file each, and a row that every filler reads twice a second.
-const MAX_STOCK: usize = 10_000;
+const MAX_WARM_POOL: usize = 10_000;
 
-impl Stock {
+impl WarmPool {
     /// Whether so many may be kept ready: 0 to 10,000.
     ///
     /// # Errors
     /// When there are more.
-    pub fn check(wanted: usize) -> Result<(), InvalidStock> {
+    pub fn check(wanted: usize) -> Result<(), InvalidWarmPool> {
         match wanted {
-            0..=MAX_STOCK => Ok(()),
-            found => Err(InvalidStock { found }),
+            0..=MAX_WARM_POOL => Ok(()),
+            found => Err(InvalidWarmPool { found }),
         }
     }
 }
@@ -50,7 +50,7 @@ impl SqliteFleet {
     /// one of them, if it was made by the same migrations, in the write that inserts the
     /// tenant's row: nothing else is left to be done before its first request.
     ///
-    /// The facade's upkeep calls this where a stock is asked for; several processes may.
+    /// The facade's upkeep calls this where a warm pool is asked for; several processes may.
     /// What was made by older migrations is removed. While there are databases of newer
     /// or other ones nothing is made, so that two releases that run side by side do not
     /// remove each other's; an hour after they were made they go, too, as their release
@@ -67,8 +67,8 @@ impl SqliteFleet {
     /// # use tenancy_sqlite::SqliteStorage;
     /// # let root = tempfile::tempdir()?;
     /// # let fleet = SqliteStorage::create(root.path())?.fleet();
-    /// let stock = fleet.fill_stock(3, &Actor::new("start"))?;
-    /// assert_eq!((stock.ready, stock.made), (3, 3));
+    /// let warm_pool = fleet.fill_warm_pool(3, &Actor::new("start"))?;
+    /// assert_eq!((warm pool.ready, warm pool.made), (3, 3));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -76,11 +76,11 @@ impl SqliteFleet {
     /// When `wanted` is out of bounds, the catalog cannot be asked or written, or a file
     /// cannot be made or removed: the others are all the same. What was begun is taken up
     /// by a later call.
-    pub fn fill_stock(&self, wanted: usize, by: &Actor) -> Result<Stock, RepairError> {
-        Stock::check(wanted)?;
+    pub fn fill_warm_pool(&self, wanted: usize, by: &Actor) -> Result<WarmPool, RepairError> {
+        WarmPool::check(wanted)?;
         let shared = &*self.driver().shared;
         let newest = self.driver().migrations().newest();
-        let waiting = self.catalog().stock()?;
+        let waiting = self.catalog().warm_pool()?;
         let now_ms = now_ms();
         // What is in the future was begun before the clock was set back.
         let is_over = |w: &Waiting, ms: i64| w.at_ms.abs_diff(now_ms) > ms.unsigned_abs();
@@ -92,22 +92,27 @@ impl SqliteFleet {
         };
         let old = waiting.iter().filter(is_old).filter(is_free);
         let old: Vec<&Place> = old.map(|w| &w.place).collect();
-        let mut stock = Stock {
-            removed: self.remove_stock(&old, by)?,
-            ..Stock::default()
+        let mut warm_pool = WarmPool {
+            removed: self.remove_warm_pool(&old, by)?,
+            ..WarmPool::default()
         };
         let own: Vec<&Waiting> = waiting.iter().filter(is_own).collect();
-        stock.ready = own.iter().filter(|w| w.ready).count();
+        warm_pool.ready = own.iter().filter(|w| w.ready).count();
         let is_due = own.len() < wanted || own.iter().any(|w| !w.ready && is_free(w));
         let is_others = waiting.iter().any(|w| !is_own(&w) && !is_old(&w));
         if is_due && !is_others {
-            stock.made = self.make_stock(wanted, own.len(), by)?;
-            stock.ready += stock.made;
+            warm_pool.made = self.make_warm_pool(wanted, own.len(), by)?;
+            warm_pool.ready += warm_pool.made;
         }
-        Ok(stock)
+        Ok(warm_pool)
     }
 
-    fn make_stock(&self, wanted: usize, there: usize, by: &Actor) -> Result<usize, RepairError> {
+    fn make_warm_pool(
+        &self,
+        wanted: usize,
+        there: usize,
+        by: &Actor,
+    ) -> Result<usize, RepairError> {
         let shared = &*self.driver().shared;
         let draw = |_| Place::draw();
         let drawn = (there..wanted).take(BATCH).map(draw);
@@ -116,21 +121,21 @@ impl SqliteFleet {
         // Listed first: whatever happens next, its file is not an unknown one.
         let begun = self
             .catalog()
-            .begin_stock(like, (wanted, &drawn), LAPSE_MS, by)?;
-        shared.step("make the stock")?;
+            .begin_warm_pool(like, (wanted, &drawn), LAPSE_MS, by)?;
+        shared.step("make the warm pool")?;
         let nobodies: Vec<Tenant> = begun.iter().map(Place::nobody).collect();
         let made = shared.provision_batch(&nobodies);
         let is_made = |(place, made): (_, &Result<_, FileError>)| made.is_ok().then_some(place);
         let ready: Vec<&Place> = begun.iter().zip(&made).filter_map(is_made).collect();
-        shared.step("list the stock")?;
-        self.catalog().end_stock(&ready, by)?;
+        shared.step("list the warm pool")?;
+        self.catalog().end_warm_pool(&ready, by)?;
         let failed = made.into_iter().find_map(Result::err);
         failed.map_or(Ok(ready.len()), |error| Err(error.into()))
     }
 
-    fn remove_stock(&self, places: &[&Place], by: &Actor) -> Result<usize, RepairError> {
+    fn remove_warm_pool(&self, places: &[&Place], by: &Actor) -> Result<usize, RepairError> {
         // Who took one meanwhile has it; the others nobody can take any more.
-        let mut gone = self.catalog().withdraw_stock(places, by)?;
+        let mut gone = self.catalog().withdraw_warm_pool(places, by)?;
         let shared = &*self.driver().shared;
         let mut failed = None;
         gone.retain(|place| match shared.destroy(&place.nobody()) {
@@ -143,11 +148,11 @@ impl SqliteFleet {
             }
         });
         if !gone.is_empty() {
-            shared.step("strike off the stock")?;
+            shared.step("strike off the warm pool")?;
             // What a killed one staged would come back.
             shared.root.clear_staged(&gone.iter().collect())?;
         }
-        self.catalog().forget_stock(&gone, by)?;
+        self.catalog().forget_warm_pool(&gone, by)?;
         failed.map_or(Ok(gone.len()), |error| Err(error.into()))
     }
 }

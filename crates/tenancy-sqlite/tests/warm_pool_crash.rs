@@ -1,4 +1,4 @@
-//! Filling the stock and taking from it, killed at any step.
+//! Filling the warm pool and taking from it, killed at any step.
 
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use tenancy_core::{CatalogWriter, TenantStatus};
 use tenancy_sqlite::{Migrations, SqliteStorage};
 
-use crate::stock::{Shop, asking, by};
 use crate::util::{Root, at, child, files_below, notes};
+use crate::warm_pool::{Shop, asking, by};
 
 /// What is filled up, and what an older release had left, which is removed first.
 const WANTED: usize = 3;
@@ -18,11 +18,11 @@ fn old() -> Migrations {
     Migrations::new(notes().iter().take(1).cloned()).unwrap()
 }
 
-/// A root with the stock of an older release.
+/// A root with the warm pool of an older release.
 fn prepared() -> Root {
     let root = Root::with(|builder| builder.migrations(old()));
     let shop = Shop::of(root);
-    assert_eq!(shop.fleet.fill_stock(OLD, &by()).unwrap().made, OLD);
+    assert_eq!(shop.fleet.fill_warm_pool(OLD, &by()).unwrap().made, OLD);
     shop.root
 }
 
@@ -42,7 +42,7 @@ fn steps() -> Vec<&'static str> {
         seen.lock().unwrap().push(name);
         Ok(())
     });
-    storage.fleet().fill_stock(WANTED, &by()).unwrap();
+    storage.fleet().fill_warm_pool(WANTED, &by()).unwrap();
     let steps = steps.lock().unwrap();
     steps.clone()
 }
@@ -62,7 +62,7 @@ pub fn fill_and_die(arguments: &[String]) {
         *left -= 1;
         Ok(())
     });
-    storage.fleet().fill_stock(WANTED, &by()).unwrap();
+    storage.fleet().fill_warm_pool(WANTED, &by()).unwrap();
 }
 
 /// What was begun lapses after a minute; here at once.
@@ -71,11 +71,11 @@ fn let_lapse(dir: &std::path::Path) {
     raw.execute("UPDATE stock SET at_ms = 0", []).unwrap();
 }
 
-/// All that there is fits together, and the stock is full.
+/// All that there is fits together, and the warm pool is full.
 fn assert_full(root: Root, context: &str) {
     let shop = Shop::of(root);
     let fleet = open(shop.root.dir.path().to_str().unwrap(), |_| Ok(())).fleet();
-    let filled = fleet.fill_stock(WANTED, &by()).unwrap();
+    let filled = fleet.fill_warm_pool(WANTED, &by()).unwrap();
     assert_eq!((filled.ready, filled.made), (WANTED, 0), "{context}");
     assert_eq!(shop.files().len(), WANTED, "{context}: {:?}", shop.files());
     let staged = files_below(&shop.root.dir.path().join("staging"));
@@ -111,12 +111,12 @@ fn a_filling_that_is_killed_at_any_step_is_taken_up_by_the_next() {
         "clear what others staged",
         "close",
         "close the stamp",
-        "list the stock",
-        "make the stock",
+        "list the warm pool",
+        "make the warm pool",
         "put in place",
         "remove",
         "stage",
-        "strike off the stock",
+        "strike off the warm pool",
         "sync the staged batch",
     ];
     assert!(names.iter().eq(&expected), "{names:?}");
@@ -124,7 +124,7 @@ fn a_filling_that_is_killed_at_any_step_is_taken_up_by_the_next() {
     for (at, step) in steps.iter().enumerate() {
         let dir = prepared().close();
         let path = dir.path().to_str().unwrap().to_owned();
-        let child = child::start("stock", &[&path, &at.to_string()]);
+        let child = child::start("warm_pool", &[&path, &at.to_string()]);
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.signal(), Some(9), "{step}: {output:?}");
         // Nothing that a validation would complain of, at any moment.
@@ -133,7 +133,7 @@ fn a_filling_that_is_killed_at_any_step_is_taken_up_by_the_next() {
         let validation = shop.validate();
         assert!(validation.is_sound(), "{step}: {:?}", validation.findings);
         let_lapse(shop.root.dir.path());
-        shop.fleet.fill_stock(WANTED, &by()).unwrap();
+        shop.fleet.fill_warm_pool(WANTED, &by()).unwrap();
         assert_full(shop.root, step);
     }
 }
@@ -153,9 +153,9 @@ fn a_filling_that_fails_at_any_step_is_taken_up_by_the_next() {
             }
         });
         let fleet = failing.fleet();
-        assert!(fleet.fill_stock(WANTED, &by()).is_err(), "{step}");
+        assert!(fleet.fill_warm_pool(WANTED, &by()).is_err(), "{step}");
         let_lapse(dir.path());
-        fleet.fill_stock(WANTED, &by()).unwrap();
+        fleet.fill_warm_pool(WANTED, &by()).unwrap();
         drop(fleet);
         assert_full(Root::of(failing, dir), step);
     }
@@ -167,12 +167,12 @@ fn what_a_killed_filling_staged_does_not_come_back_once_it_is_removed() {
     let root = prepared();
     let path = root.dir.path().to_str().unwrap().to_owned();
     let at = steps().iter().position(|step| *step == "put in place");
-    let child = child::start("stock", &[&path, &at.unwrap().to_string()]);
+    let child = child::start("warm_pool", &[&path, &at.unwrap().to_string()]);
     child.wait_with_output().unwrap();
     let_lapse(root.dir.path());
     let shop = Shop::of(root);
     assert!(!files_below(&shop.root.dir.path().join("staging")).is_empty());
-    assert_eq!(shop.fleet.fill_stock(0, &by()).unwrap().removed, WANTED);
+    assert_eq!(shop.fleet.fill_warm_pool(0, &by()).unwrap().removed, WANTED);
     let Shop { root, fleet } = shop;
     drop(fleet);
     let dir = root.close();
@@ -188,14 +188,14 @@ fn what_another_process_is_making_is_left_to_it() {
     let dir = prepared().close();
     let path = dir.path().to_str().unwrap().to_owned();
     let at = steps().iter().position(|step| *step == "stage").unwrap();
-    let child = child::start("stock", &[&path, &at.to_string()]);
+    let child = child::start("warm_pool", &[&path, &at.to_string()]);
     child.wait_with_output().unwrap();
     let fleet = open(&path, |_| Ok(())).fleet();
-    let filled = fleet.fill_stock(WANTED, &by()).unwrap();
+    let filled = fleet.fill_warm_pool(WANTED, &by()).unwrap();
     assert_eq!((filled.ready, filled.made), (0, 0));
 }
 
-/// Children that sign up tenants as fast as they can, all from one stock.
+/// Children that sign up tenants as fast as they can, all from one warm pool.
 pub fn sign_up(arguments: &[String]) {
     let [root, name, count] = arguments else {
         panic!("root, name, count")
@@ -212,7 +212,7 @@ pub fn sign_up(arguments: &[String]) {
 fn two_processes_never_take_the_same() {
     let root = Root::new();
     let shop = Shop::of(root);
-    shop.fleet.fill_stock(50, &by()).unwrap();
+    shop.fleet.fill_warm_pool(50, &by()).unwrap();
     let path = shop.root.dir.path().to_str().unwrap().to_owned();
     let children = ["a", "b"].map(|name| child::start("sign-ups", &[&path, name, "30"]));
     for child in children {

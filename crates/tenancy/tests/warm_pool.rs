@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tenancy::catalog::{Actor, MemoryCatalog};
 use tenancy::event::Event;
 use tenancy::sqlite::{
-    Migration, Migrations, Seeds, SqliteCatalog, SqliteDriver, SqliteFleet, SqliteStorage, Stock,
+    Migration, Migrations, Seeds, SqliteCatalog, SqliteDriver, SqliteFleet, SqliteStorage, WarmPool,
 };
 use tenancy::{Config, Tenancy, Tenant, TenantSpec, TenantStatus, Upkeep};
 
@@ -37,7 +37,7 @@ fn world(upkeep: Upkeep) -> World {
             seen.lock().expect("no panic").push(step);
             Ok(())
         })
-        .stock(3)
+        .warm_pool(3)
         .create()
         .expect("a root");
     let (catalog, fleet) = (storage.catalog().clone(), storage.fleet());
@@ -62,9 +62,9 @@ fn world(upkeep: Upkeep) -> World {
 }
 
 impl World {
-    fn stock(&self) -> Stock {
+    fn warm_pool(&self) -> WarmPool {
         let by = Actor::new("test");
-        self.fleet.fill_stock(3, &by).expect("filled")
+        self.fleet.fill_warm_pool(3, &by).expect("filled")
     }
 
     fn each_file(&self, f: impl Fn(&Path) -> std::io::Result<()>) {
@@ -101,7 +101,7 @@ fn a_sign_up_is_one_write_to_the_catalog_and_no_step_of_a_file() {
     assert_eq!(world.events_of("acme"), ["insert"]);
     assert_eq!(world.notes(&acme), 0);
     world.tenancy.maintain();
-    assert_eq!(world.stock().made, 0, "the upkeep has filled it up");
+    assert_eq!(world.warm_pool().made, 0, "the upkeep has filled it up");
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn when_none_is_left_each_makes_its_own() {
 }
 
 #[test]
-fn a_database_from_the_stock_is_seeded_before_its_tenant_is_active() {
+fn a_database_from_the_warm_pool_is_seeded_before_its_tenant_is_active() {
     let world = world(Upkeep::Manual);
     world.tenancy.maintain();
     let acme = TenantSpec::new(id("acme"))
@@ -131,13 +131,13 @@ fn a_database_from_the_stock_is_seeded_before_its_tenant_is_active() {
         (world.notes(&acme), acme.attribute("plan")),
         (1, Some("pro"))
     );
-    assert_eq!(world.stock().made, 1, "it came from the stock");
+    assert_eq!(world.warm_pool().made, 1, "it came from the warm pool");
     assert_eq!(world.events_of("acme"), ["insert", "update"]);
 }
 
 /// What an operator removed by hand is made anew, as nobody has been told of it.
 #[test]
-fn a_file_of_the_stock_that_is_gone_is_made_anew() {
+fn a_file_of_the_warm_pool_that_is_gone_is_made_anew() {
     let world = world(Upkeep::Manual);
     world.tenancy.maintain();
     world.each_file(|file| std::fs::remove_file(file));
@@ -163,7 +163,7 @@ fn a_creation_whose_file_cannot_be_looked_at_can_be_repeated() {
 
 /// It keeps none, and who asks for one waits for its own.
 #[test]
-fn a_catalog_in_memory_has_no_stock() {
+fn a_catalog_in_memory_has_no_warm_pool() {
     let world = world(Upkeep::Manual);
     let driver = world.tenancy.pools().driver().clone();
     let tenancy = Tenancy::builder((driver, MemoryCatalog::new()))
@@ -175,11 +175,11 @@ fn a_catalog_in_memory_has_no_stock() {
     let acme = tenancy.create(id("acme")).expect("a tenant");
     assert_eq!(acme.status(), TenantStatus::Active);
     drop(tenancy.checkout(&acme).expect("a connection"));
-    assert_eq!(world.stock().ready, 3);
+    assert_eq!(world.warm_pool().ready, 3);
 }
 
 #[test]
-fn a_placement_that_was_asked_for_is_no_place_of_the_stock() {
+fn a_placement_that_was_asked_for_is_no_place_of_the_warm_pool() {
     let world = world(Upkeep::Manual);
     world.tenancy.maintain();
     let mut spec = TenantSpec::new(id("acme"));
@@ -187,11 +187,11 @@ fn a_placement_that_was_asked_for_is_no_place_of_the_stock() {
     spec.placement = Some(place.clone());
     let acme = world.tenancy.create(spec).expect("a tenant");
     assert_eq!(acme.placement(), &place);
-    assert_eq!(world.stock().ready, 3);
+    assert_eq!(world.warm_pool().ready, 3);
 }
 
 #[test]
-fn the_librarys_own_thread_fills_the_stock_and_tells_what_stops_it() {
+fn the_librarys_own_thread_fills_the_warm_pool_and_tells_what_stops_it() {
     let world = world(Upkeep::Every(Duration::from_millis(5)));
     let wait = |what: &str, until: &dyn Fn() -> bool| {
         let began = Instant::now();
@@ -200,11 +200,11 @@ fn the_librarys_own_thread_fills_the_stock_and_tells_what_stops_it() {
             std::thread::sleep(Duration::from_millis(5));
         }
     };
-    let is_stocked = || {
+    let is_filled = || {
         let created = world.events_of("");
         !created.is_empty()
     };
-    wait("nobody fills it", &is_stocked);
+    wait("nobody fills it", &is_filled);
     // Two events a filling: begun, ready.
     wait("it is not made", &|| world.events_of("").len() == 2);
     let acme = world.tenancy.create(id("acme")).expect("a tenant");
@@ -226,24 +226,24 @@ fn the_librarys_own_thread_fills_the_stock_and_tells_what_stops_it() {
 fn the_config_says_how_many_are_kept_ready() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("tenancy.toml");
-    let text = "[storage]\nroot = \"data\"\nstock = 2\n";
+    let text = "[storage]\nroot = \"data\"\nwarm_pool = 2\n";
     let config = Config::parse(text, &file).expect("a config");
-    assert_eq!(Config::default().storage.stock, 0);
+    assert_eq!(Config::default().storage.warm_pool, 0);
     let storage = config.sqlite().expect("options").create().expect("a root");
     let tenancy = tenancy::TenancyBuilder::from_config(&config).expect("a builder");
     let tenancy = tenancy.upkeep(Upkeep::Manual).build().expect("a tenancy");
     tenancy.maintain();
-    let stock = storage
+    let warm_pool = storage
         .fleet()
-        .fill_stock(2, &Actor::new("test"))
+        .fill_warm_pool(2, &Actor::new("test"))
         .expect("filled");
-    assert_eq!((stock.ready, stock.made), (2, 0));
+    assert_eq!((warm_pool.ready, warm_pool.made), (2, 0));
 }
 
 #[test]
-fn a_stock_that_would_fill_the_disk_is_refused() {
+fn a_warm_pool_that_would_fill_the_disk_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
-    let text = "[storage]\nroot = \"data\"\nstock = 10001\n";
+    let text = "[storage]\nroot = \"data\"\nwarm_pool = 10001\n";
     let file = dir.path().join("tenancy.toml");
     let config = Config::parse(text, &file).expect("a config");
     let error = config
@@ -251,7 +251,7 @@ fn a_stock_that_would_fill_the_disk_is_refused() {
         .expect("options")
         .create()
         .expect_err("too many");
-    let want = "a stock of 10001 databases is out of bounds; use 0 to 10000";
+    let want = "a warm pool of 10001 databases is out of bounds; use 0 to 10000";
     assert_eq!(error.to_string(), want);
     assert!(!config.storage.root.exists(), "nothing was made");
 }

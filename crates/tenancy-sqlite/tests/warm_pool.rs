@@ -12,8 +12,8 @@ use tenancy_sqlite::{
     Depth, Migration, Migrations, OpenError, SqliteDriver, SqliteFleet, ValidateOptions, Validation,
 };
 
-use crate::stock_releases::more;
 use crate::util::{Root, at, files_below, notes};
+use crate::warm_pool_releases::more;
 
 /// A storage root with its fleet.
 pub struct Shop {
@@ -41,7 +41,7 @@ impl Shop {
         driver.migrations(migrations).open().unwrap().fleet()
     }
 
-    /// Lets so much time go by for the stock.
+    /// Lets so much time go by for the warm pool.
     pub fn turn_back(&self, ms: i64) {
         let raw = rusqlite::Connection::open(self.fleet.catalog().path()).unwrap();
         raw.execute("UPDATE stock SET at_ms = at_ms - ?1", [ms])
@@ -86,12 +86,12 @@ pub fn sign_up(fleet: &SqliteFleet, id: &str) -> Tenant {
 #[test]
 fn what_is_ready_is_taken_in_the_write_that_inserts_the_tenant() {
     let shop = Shop::new();
-    let filled = shop.fleet.fill_stock(3, &by()).unwrap();
+    let filled = shop.fleet.fill_warm_pool(3, &by()).unwrap();
     assert_eq!((filled.ready, filled.made, filled.removed), (3, 3, 0));
     let files = shop.files();
     assert_eq!(files.len(), 3);
     // What is there is no reason to make more.
-    let again = shop.fleet.fill_stock(3, &by()).unwrap();
+    let again = shop.fleet.fill_warm_pool(3, &by()).unwrap();
     assert_eq!((again.ready, again.made), (3, 0));
 
     let acme = sign_up(&shop.fleet, "acme");
@@ -106,14 +106,14 @@ fn what_is_ready_is_taken_in_the_write_that_inserts_the_tenant() {
     let status = shop.fleet.status(None, 10).unwrap();
     assert_eq!(status[0].schema, Some(2), "it is known to be migrated");
 
-    let refilled = shop.fleet.fill_stock(3, &by()).unwrap();
+    let refilled = shop.fleet.fill_warm_pool(3, &by()).unwrap();
     assert_eq!((refilled.ready, refilled.made), (3, 1));
     let validation = shop.validate();
     let counts = (
         validation.tenants,
         validation.files,
-        validation.stock,
-        validation.other_stock,
+        validation.warm_pool,
+        validation.other_warm_pool,
     );
     assert_eq!(counts, (1, 4, 3, 0));
     assert!(validation.is_sound(), "{:?}", validation.findings);
@@ -123,7 +123,7 @@ fn what_is_ready_is_taken_in_the_write_that_inserts_the_tenant() {
 #[test]
 fn a_tenant_that_is_never_opened_is_sound_and_can_be_ended() {
     let shop = Shop::new();
-    shop.fleet.fill_stock(2, &by()).unwrap();
+    shop.fleet.fill_warm_pool(2, &by()).unwrap();
     let acme = sign_up(&shop.fleet, "acme");
     let validation = shop.validate();
     assert!(validation.is_sound(), "{:?}", validation.findings);
@@ -145,7 +145,7 @@ fn a_tenant_that_is_never_opened_is_sound_and_can_be_ended() {
 #[test]
 fn a_tenant_that_was_never_opened_can_be_read_checkpointed_and_restored_from_a_copy() {
     let shop = Shop::new();
-    shop.fleet.fill_stock(4, &by()).unwrap();
+    shop.fleet.fill_warm_pool(4, &by()).unwrap();
     let [read, moved, kept, named] = [
         "read",
         "moved",
@@ -161,7 +161,7 @@ fn a_tenant_that_was_never_opened_can_be_read_checkpointed_and_restored_from_a_c
     shop.root.driver.checkpoint(&moved).unwrap();
     shop.root.driver.vacuum(&moved).unwrap();
     assert_eq!(shop.stamp(&moved).0, "moved");
-    // A name like those of the stock is a name.
+    // A name like those of the warm pool is a name.
     shop.root.connect(&named).unwrap();
     assert_eq!(shop.stamp(&named).0, named.id().as_str());
 
@@ -193,7 +193,7 @@ fn a_tenant_that_was_never_opened_can_be_read_checkpointed_and_restored_from_a_c
 #[test]
 fn a_waiting_file_that_was_moved_to_anothers_place_is_not_taken() {
     let shop = Shop::new();
-    shop.fleet.fill_stock(2, &by()).unwrap();
+    shop.fleet.fill_warm_pool(2, &by()).unwrap();
     let (acme, beta) = (sign_up(&shop.fleet, "acme"), sign_up(&shop.fleet, "beta"));
     let stamp = shop.stamp(&beta);
     std::fs::rename(shop.root.path(&beta), shop.root.path(&acme)).unwrap();
@@ -206,7 +206,7 @@ fn a_waiting_file_that_was_moved_to_anothers_place_is_not_taken() {
 #[test]
 fn a_file_that_was_taken_is_nobody_elses() {
     let shop = Shop::new();
-    shop.fleet.fill_stock(1, &by()).unwrap();
+    shop.fleet.fill_warm_pool(1, &by()).unwrap();
     let acme = sign_up(&shop.fleet, "acme");
     let thief = Tenant::builder("beta".parse().unwrap())
         .placement(acme.placement().clone())
@@ -229,7 +229,7 @@ fn who_finds_none_that_fits_waits_for_its_own() {
         (row.status(), row.placement()),
         (TenantStatus::Provisioning, &want)
     );
-    shop.fleet.fill_stock(1, &by()).unwrap();
+    shop.fleet.fill_warm_pool(1, &by()).unwrap();
     // One of another release.
     let other = shop.release(more());
     let row = sign_up(&other, "other");
@@ -238,7 +238,7 @@ fn who_finds_none_that_fits_waits_for_its_own() {
     let old = sign_up(&shop.fleet, "old");
     let catalog = shop.fleet.catalog();
     catalog.remove(old.id(), old.version(), &by()).unwrap();
-    shop.fleet.fill_stock(1, &by()).unwrap();
+    shop.fleet.fill_warm_pool(1, &by()).unwrap();
     let row = sign_up(&shop.fleet, "old");
     assert_eq!(
         (row.status(), row.epoch().get()),
@@ -257,7 +257,7 @@ fn who_finds_none_that_fits_waits_for_its_own() {
 #[test]
 fn a_place_that_was_asked_for_is_off_the_list() {
     let shop = Shop::new();
-    shop.fleet.fill_stock(1, &by()).unwrap();
+    shop.fleet.fill_warm_pool(1, &by()).unwrap();
     let catalog = shop.fleet.catalog();
     let raw = rusqlite::Connection::open(catalog.path()).unwrap();
     let sql = "SELECT locator FROM stock";
@@ -267,14 +267,14 @@ fn a_place_that_was_asked_for_is_off_the_list() {
     let acme = catalog.insert(new, &by()).unwrap();
     let row = sign_up(&shop.fleet, "beta");
     assert_eq!(row.status(), TenantStatus::Provisioning);
-    assert_eq!(shop.fleet.fill_stock(0, &by()).unwrap().removed, 0);
+    assert_eq!(shop.fleet.fill_warm_pool(0, &by()).unwrap().removed, 0);
     shop.root.connect(&acme).unwrap();
 }
 
 #[test]
-fn a_sign_up_that_is_refused_leaves_the_stock_as_it_is() {
+fn a_sign_up_that_is_refused_leaves_the_warm_pool_as_it_is() {
     let shop = Shop::new();
-    shop.fleet.fill_stock(2, &by()).unwrap();
+    shop.fleet.fill_warm_pool(2, &by()).unwrap();
     let acme = sign_up(&shop.fleet, "acme");
     let label = Name::Label("shop".parse().unwrap());
     let catalog = shop.fleet.catalog();
@@ -289,7 +289,7 @@ fn a_sign_up_that_is_refused_leaves_the_stock_as_it_is() {
             if gamma.status() == TenantStatus::Active),
         "{answers:?}"
     );
-    let filled = shop.fleet.fill_stock(2, &by()).unwrap();
+    let filled = shop.fleet.fill_warm_pool(2, &by()).unwrap();
     assert_eq!((filled.ready, filled.made), (2, 2));
 }
 
@@ -297,7 +297,7 @@ fn a_sign_up_that_is_refused_leaves_the_stock_as_it_is() {
 fn threads_and_handles_never_take_the_same() {
     const EACH: usize = 20;
     let shop = Shop::new();
-    shop.fleet.fill_stock(60, &by()).unwrap();
+    shop.fleet.fill_warm_pool(60, &by()).unwrap();
     let taken: Vec<Tenant> = std::thread::scope(|scope| {
         let hands: Vec<_> = ["a", "b", "c", "d"]
             .into_iter()
@@ -338,7 +338,7 @@ fn who_fill_it_at_once_make_no_more_than_is_wanted() {
                 let together = &together;
                 scope.spawn(move || {
                     together.wait();
-                    fleet.fill_stock(wanted, &by()).unwrap().made
+                    fleet.fill_warm_pool(wanted, &by()).unwrap().made
                 })
             });
             hands.map(|hand| hand.join().unwrap()).into()
@@ -353,7 +353,7 @@ fn who_fill_it_at_once_make_no_more_than_is_wanted() {
 fn a_file_is_taken_once_by_many_connections() {
     let shop = Shop::new();
     for round in 0..20 {
-        shop.fleet.fill_stock(1, &by()).unwrap();
+        shop.fleet.fill_warm_pool(1, &by()).unwrap();
         let tenant = sign_up(&shop.fleet, &format!("t{round}"));
         std::thread::scope(|scope| {
             for _ in 0..4 {
@@ -374,7 +374,7 @@ fn a_file_is_taken_once_by_many_connections() {
 #[test]
 fn an_older_catalog_that_was_restored_does_not_hide_a_tenants_file() {
     let Shop { root, fleet } = Shop::new();
-    fleet.fill_stock(2, &by()).unwrap();
+    fleet.fill_warm_pool(2, &by()).unwrap();
     let (old, new) = (
         root.dir.path().join("old.db"),
         fleet.catalog().path().to_owned(),
@@ -401,7 +401,7 @@ fn an_older_catalog_that_was_restored_does_not_hide_a_tenants_file() {
         let path = Some(shop.root.path(&taken));
         assert_eq!(said, [("foreign", &path)], "{round}");
         assert!(findings[0].to_string().contains("stamped acme@1"));
-        assert!(shop.fleet.fill_stock(0, &by()).is_err() || round == "withdrawn");
+        assert!(shop.fleet.fill_warm_pool(0, &by()).is_err() || round == "withdrawn");
         assert_eq!(shop.files().len(), 1, "it is not removed");
     }
 }
@@ -409,7 +409,7 @@ fn an_older_catalog_that_was_restored_does_not_hide_a_tenants_file() {
 #[test]
 fn a_catalog_that_is_made_anew_says_which_files_nobody_used() {
     let shop = Shop::new();
-    shop.fleet.fill_stock(3, &by()).unwrap();
+    shop.fleet.fill_warm_pool(3, &by()).unwrap();
     let (acme, _unused) = (sign_up(&shop.fleet, "acme"), sign_up(&shop.fleet, "beta"));
     shop.root.connect(&acme).unwrap();
     let Shop { root, fleet } = shop;

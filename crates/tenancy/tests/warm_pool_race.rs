@@ -1,4 +1,4 @@
-//! Two releases fill one stock, take from it and end tenants, and are killed wherever they
+//! Two releases fill one warm pool, take from it and end tenants, and are killed wherever they
 //! are; meanwhile a third process validates, mends and recovers. Then the same with a
 //! clock that jumps. Nobody's file may be lost, crossed or put away.
 //!
@@ -23,8 +23,8 @@ use tenancy::{Error, Tenancy, Tenant, TenantStatus, Upkeep};
 use crate::kills::{from_env, quick_dir};
 use crate::util::{Rng, at, id, rules};
 
-const ROLE: &str = "TENANCY_STOCK_RACE";
-const STOCK: usize = 4;
+const ROLE: &str = "TENANCY_WARM_POOL_RACE";
+const WARM_POOL: usize = 4;
 /// How long the end of a tenant waits for the mender, who has its file for a moment.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -35,7 +35,7 @@ fn open(root: &Path, release: usize) -> (Tenancy<SqliteDriver>, SqliteFleet) {
     let storage = at(root)
         .migrations(migrations.expect("scripts"))
         .behind(Behind::Migrate)
-        .stock(STOCK)
+        .warm_pool(WARM_POOL)
         .open()
         .expect("a root");
     let fleet = storage.fleet();
@@ -44,7 +44,7 @@ fn open(root: &Path, release: usize) -> (Tenancy<SqliteDriver>, SqliteFleet) {
         .upkeep(Upkeep::Manual)
         .observer(Arc::new(|event: &Event<'_>| {
             if let Event::WarmPoolFailed { error } = event {
-                println!("STOCK {error:?}");
+                println!("WARM_POOL {error:?}");
             }
         }))
         .build();
@@ -116,7 +116,7 @@ fn start(root: &Path, log: &Path, release: usize, seed: u64) -> Child {
     let log = || log.as_ref().expect("a log").try_clone().expect("it again");
     let root = root.to_str().expect("a path in UTF-8");
     Command::new(std::env::current_exe().expect("this binary"))
-        .args(["--exact", "stock_race::plays_its_role", "--nocapture"])
+        .args(["--exact", "warm_pool_race::plays_its_role", "--nocapture"])
         .env(ROLE, format!("{root}\n{release}\n{seed}"))
         .stdin(Stdio::null())
         .stdout(log())
@@ -133,7 +133,7 @@ enum Clock {
 }
 
 #[test]
-fn nothing_is_lost_while_two_releases_and_a_mender_share_a_stock() {
+fn nothing_is_lost_while_two_releases_and_a_mender_share_a_warm_pool() {
     let seed = from_env("TENANCY_SEED", u64::from(std::process::id()));
     let time = Duration::from_millis(from_env("TENANCY_RACE_MS", 2_500));
     println!("TENANCY_SEED={seed} TENANCY_RACE_MS={}", time.as_millis());
@@ -171,7 +171,10 @@ fn race(clock: Clock, time: Duration, rng: &mut Rng) {
     let checked = check(root, clock, &said);
     println!("{clock:?}: {kills} kills, {rounds} validations, {checked} tenants with a mark");
     assert!(checked > 0 && rounds > 0, "{said}");
-    let failed: Vec<_> = said.lines().filter(|l| l.starts_with("STOCK ")).collect();
+    let failed: Vec<_> = said
+        .lines()
+        .filter(|l| l.starts_with("WARM_POOL "))
+        .collect();
     assert!(clock == Clock::Jumps || failed.is_empty(), "{failed:?}");
 }
 
@@ -238,9 +241,9 @@ fn check(root: &Path, clock: Clock, said: &str) -> usize {
     let sql = "UPDATE stock SET at_ms = 0";
     raw.execute(sql, []).expect("what was begun lapses");
     for _ in 0..3 {
-        let filled = fleet.fill_stock(STOCK, &by);
-        assert_eq!(filled.expect("a stock").ready, STOCK);
-        for n in 0..STOCK {
+        let filled = fleet.fill_warm_pool(WARM_POOL, &by);
+        assert_eq!(filled.expect("a warm pool").ready, WARM_POOL);
+        for n in 0..WARM_POOL {
             let name = format!("late-{n}");
             let tenant = tenancy.create(id(&name)).expect("a tenant");
             assert!(marks(&tenancy, &tenant).is_empty());

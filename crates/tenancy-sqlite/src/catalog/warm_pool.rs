@@ -1,4 +1,4 @@
-//! The stock: places of databases that wait for tenants yet to come.
+//! The warm pool: places of databases that wait for tenants yet to come.
 
 use rusqlite::{OptionalExtension, Result, Row, params};
 use tenancy_core::{Actor, CatalogError, Epoch, NewTenant, Placement, WriteError};
@@ -8,7 +8,7 @@ use crate::catalog::columns::unsigned;
 use crate::catalog::transaction::{Done, Synced, Write};
 use crate::disk::place::{KIND, Place};
 
-/// A database of the stock.
+/// A database of the warm pool.
 #[derive(Debug, Clone)]
 pub(crate) struct Waiting {
     pub(crate) place: Place,
@@ -32,8 +32,8 @@ pub(super) struct Taken {
 }
 
 impl SqliteCatalog {
-    /// All of the stock.
-    pub(crate) fn stock(&self) -> Result<Vec<Waiting>, CatalogError> {
+    /// All of the warm pool.
+    pub(crate) fn warm_pool(&self) -> Result<Vec<Waiting>, CatalogError> {
         self.read(|connection| {
             let sql = "SELECT locator, fingerprint, schema, ready, at_ms FROM stock";
             let mut all = connection.prepare_cached(sql)?;
@@ -43,8 +43,8 @@ impl SqliteCatalog {
         })
     }
 
-    /// Whether a file of the stock is, or is to be, at this place.
-    pub(crate) fn is_in_stock(&self, place: &Place) -> Result<bool, CatalogError> {
+    /// Whether a file of the warm pool is, or is to be, at this place.
+    pub(crate) fn is_in_warm_pool(&self, place: &Place) -> Result<bool, CatalogError> {
         self.read(|connection| {
             let sql = "SELECT 1 FROM stock WHERE locator = ?1";
             let mut find = connection.prepare_cached(sql)?;
@@ -55,7 +55,7 @@ impl SqliteCatalog {
     /// Lists `drawn` places as being made, no more than until there are `wanted` of
     /// this fingerprint, and takes over those that somebody has been making for longer
     /// than `lapse_ms`.
-    pub(crate) fn begin_stock(
+    pub(crate) fn begin_warm_pool(
         &self,
         (fingerprint, schema): (&str, u32),
         (wanted, drawn): (usize, &[Placement]),
@@ -78,7 +78,7 @@ impl SqliteCatalog {
                 )?;
                 begun.push(place.locator.clone());
             }
-            write.tell_of_stock("begun", begun.len())?;
+            write.tell_of_warm_pool("begun", begun.len())?;
             let begun = begun.iter();
             Ok(begun
                 .filter_map(|locator| Place::parse(locator, Epoch::FIRST))
@@ -87,8 +87,8 @@ impl SqliteCatalog {
     }
 
     /// Lists places as ready to be taken.
-    pub(crate) fn end_stock(&self, places: &[&Place], by: &Actor) -> Result<(), WriteError> {
-        self.each_of_stock(
+    pub(crate) fn end_warm_pool(&self, places: &[&Place], by: &Actor) -> Result<(), WriteError> {
+        self.each_of_warm_pool(
             "ready",
             places,
             by,
@@ -99,20 +99,20 @@ impl SqliteCatalog {
 
     /// Keeps places from being taken, for good: without a fingerprint nobody makes them
     /// ready again, however long their removal takes. Those that are still there.
-    pub(crate) fn withdraw_stock(
+    pub(crate) fn withdraw_warm_pool(
         &self,
         places: &[&Place],
         by: &Actor,
     ) -> Result<Vec<Place>, WriteError> {
         let sql = "UPDATE stock SET ready = 0, fingerprint = '', at_ms = unixepoch() * 1000
             WHERE locator = ?1";
-        self.each_of_stock("withdrawn", places, by, sql)
+        self.each_of_warm_pool("withdrawn", places, by, sql)
     }
 
     /// Strikes places from the list, whose files are gone.
-    pub(crate) fn forget_stock(&self, places: &[Place], by: &Actor) -> Result<(), WriteError> {
+    pub(crate) fn forget_warm_pool(&self, places: &[Place], by: &Actor) -> Result<(), WriteError> {
         let places: Vec<&Place> = places.iter().collect();
-        self.each_of_stock(
+        self.each_of_warm_pool(
             "forgotten",
             &places,
             by,
@@ -122,7 +122,7 @@ impl SqliteCatalog {
     }
 
     /// Runs `sql` for each place; those for which it found a row.
-    fn each_of_stock(
+    fn each_of_warm_pool(
         &self,
         what: &str,
         places: &[&Place],
@@ -139,13 +139,13 @@ impl SqliteCatalog {
                     found.push((*place).clone());
                 }
             }
-            write.tell_of_stock(what, found.len())?;
+            write.tell_of_warm_pool(what, found.len())?;
             Ok(found)
         })
     }
 
-    /// Who may take from the stock waits for the disk, so nobody asks it in vain.
-    pub(super) fn look_into_stock(&self, new: &mut [NewTenant]) -> Result<(), CatalogError> {
+    /// Who may take from the warm pool waits for the disk, so nobody asks it in vain.
+    pub(super) fn look_into_warm_pool(&self, new: &mut [NewTenant]) -> Result<(), CatalogError> {
         if new.iter().all(|new| new.from_warm_pool.is_none()) {
             return Ok(());
         }
@@ -165,8 +165,8 @@ impl SqliteCatalog {
 }
 
 impl Write<'_> {
-    /// One of the stock for a new tenant, which has it from now on.
-    pub(super) fn take_from_stock(&self, fingerprint: &str) -> Done<Option<Taken>> {
+    /// One of the warm pool for a new tenant, which has it from now on.
+    pub(super) fn take_from_warm_pool(&self, fingerprint: &str) -> Done<Option<Taken>> {
         let sql = "DELETE FROM stock WHERE locator = (SELECT locator FROM stock
                 WHERE fingerprint = ?1 AND ready = 1 LIMIT 1) RETURNING locator, schema";
         let mut take = self.transaction.prepare_cached(sql)?;
@@ -189,7 +189,7 @@ impl Write<'_> {
         all.collect()
     }
 
-    fn tell_of_stock(&mut self, what: &str, count: usize) -> Done<()> {
+    fn tell_of_warm_pool(&mut self, what: &str, count: usize) -> Done<()> {
         if count == 0 {
             return Ok(());
         }
@@ -223,7 +223,7 @@ mod tests {
     fn begin(catalog: &SqliteCatalog, wanted: usize, lapse_ms: i64) -> Vec<Place> {
         let drawn = (0..wanted).map(|_| Place::draw().expect("random bytes"));
         let (like, drawn) = (("like this", 1), drawn.collect::<Vec<_>>());
-        let begun = catalog.begin_stock(like, (wanted, &drawn), lapse_ms, &Actor::new("test"));
+        let begun = catalog.begin_warm_pool(like, (wanted, &drawn), lapse_ms, &Actor::new("test"));
         begun.expect("a write")
     }
 
@@ -241,7 +241,7 @@ mod tests {
     }
 
     /// The file is stamped and seeded durably before the row is active: a power cut that
-    /// took the row back would leave it in the stock, for another.
+    /// took the row back would leave it in the warm pool, for another.
     #[test]
     fn who_takes_a_file_waits_for_the_row() -> Tested {
         let mut new = NewTenant::new("acme".parse()?);
@@ -265,10 +265,10 @@ mod tests {
         );
         let begun = begin(&catalog, 1, 60_000);
         let places: Vec<&Place> = begun.iter().collect();
-        catalog.end_stock(&places, &by)?;
-        assert_eq!(catalog.withdraw_stock(&places, &by)?, begun);
+        catalog.end_warm_pool(&places, &by)?;
+        assert_eq!(catalog.withdraw_warm_pool(&places, &by)?, begun);
         assert_ne!(begin(&catalog, 1, -1), begun);
-        catalog.end_stock(&places, &by)?;
+        catalog.end_warm_pool(&places, &by)?;
         let mut new = [NewTenant::new("acme".parse()?)];
         new[0].from_warm_pool = Some(FromWarmPool {
             fingerprint: "".into(),
