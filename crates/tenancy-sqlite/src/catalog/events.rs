@@ -9,26 +9,26 @@ use tenancy_core::{CatalogError, Version};
 use super::SqliteCatalog;
 use crate::catalog::columns::{at_most, unsigned};
 
-/// One write to the catalog, as its audit trail keeps it.
+/// A write to the catalog, as its audit trail keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuditEvent {
-    /// The catalog's version after it.
+    /// The version of the catalog after the write.
     pub version: Version,
-    /// When, in milliseconds since 1970 by the writer's clock.
+    /// The time of the write, in milliseconds since 1970 by the writer's clock.
     pub at_ms: i64,
-    /// Who.
+    /// The actor of the write.
     pub actor: Box<str>,
-    /// What was done: `insert`, `update`, `remove`, `bind`, `verify`, `rebind`, `unbind`, `rebuild`; of a run over
-    /// many tenants `begin` and `end`.
+    /// The kind of write: `insert`, `update`, `remove`, `bind`, `verify`, `rebind`, `unbind`,
+    /// `rebuild`; of a run over many tenants `begin` and `end`.
     pub what: Box<str>,
-    /// To which tenant; `*` where it was many.
+    /// The tenant that was changed; `*` for several.
     pub tenant: Box<str>,
-    /// What exactly; never a secret.
+    /// The change in detail, without secrets.
     pub detail: Box<str>,
 }
 
-/// The audit trail was tampered with.
+/// An audit trail that was tampered with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the event at version {at} does not follow from those before it; restore the catalog from a backup"
@@ -39,8 +39,8 @@ pub struct BrokenChain {
 }
 
 impl AuditEvent {
-    /// The hash of this event after `before`: each field with its length, so that no
-    /// two events have the same bytes.
+    /// Returns the hash of this event after `before`. Each field is hashed with its length, so that
+    /// no two events have the same bytes.
     fn hash(&self, before: &[u8]) -> [u8; 32] {
         let mut hash = Sha256::new();
         let numbers = [self.version.0.to_be_bytes(), self.at_ms.to_be_bytes()];
@@ -67,7 +67,7 @@ impl AuditEvent {
 
 const COLUMNS: &str = "SELECT version, at_ms, actor, what, tenant, detail, hash FROM events";
 
-/// Appends an event, in the writer's transaction.
+/// Appends an event in the transaction of the writer.
 pub(super) fn append(connection: &Connection, event: &AuditEvent) -> Result<()> {
     let sql = "SELECT hash FROM events ORDER BY version DESC LIMIT 1";
     let mut last = connection.prepare_cached(sql)?;
@@ -87,10 +87,10 @@ pub(super) fn append(connection: &Connection, event: &AuditEvent) -> Result<()> 
 }
 
 impl SqliteCatalog {
-    /// Events after a version, oldest first, at most `max`.
+    /// Returns the events after a version, oldest first, at most `max`.
     ///
     /// # Errors
-    /// When the catalog cannot be asked.
+    /// Returns an error if the catalog cannot be read.
     pub fn events(&self, after: Version, max: usize) -> Result<Vec<AuditEvent>, CatalogError> {
         self.read(|connection| {
             let sql = format!("{COLUMNS} WHERE version > ?1 ORDER BY version LIMIT ?2");
@@ -112,14 +112,14 @@ impl SqliteCatalog {
         })
     }
 
-    /// Recomputes the chain of hashes; how many events there are.
+    /// Recomputes the chain of hashes, and returns the number of events.
     ///
-    /// It shows that a row was changed, added or taken out of the middle by hand. Who
-    /// can write the file can also write a whole new chain: keep a copy of the last
-    /// hash elsewhere where that matters.
+    /// It shows that a row was changed, added or removed by hand, except at the end. A program that
+    /// can write the file can also write a whole new chain: keep a copy of the last hash elsewhere
+    /// if that matters.
     ///
     /// # Errors
-    /// When the catalog cannot be asked. A broken chain is an answer.
+    /// Returns an error if the catalog cannot be read. A broken chain is no error of the call.
     pub fn check_events(&self) -> Result<Result<u64, BrokenChain>, CatalogError> {
         self.read(|connection| {
             let mut read = connection.prepare(&format!("{COLUMNS} ORDER BY version"))?;

@@ -1,4 +1,4 @@
-//! How a row of the catalog holds a [`Maintenance`].
+//! [`Maintenance`] in the columns of a row of the catalog.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tenancy_core::{Maintenance, Secret};
 
 use crate::catalog::columns::odd;
 
-/// Reads columns 9 to 12 of a tenant's row.
+/// Reads the columns 9 to 12 of a tenant's row.
 pub(super) fn read(row: &Row<'_>) -> Result<Option<Maintenance>> {
     if !row.get::<_, bool>(9)? {
         return Ok(None);
@@ -24,7 +24,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<Option<Maintenance>> {
     Ok(Some(maintenance))
 }
 
-/// The column `secret` for this secret.
+/// Returns the column `secret` for this secret.
 pub(super) fn hex(secret: &Secret) -> String {
     use std::fmt::Write;
     let mut out = String::with_capacity(64);
@@ -47,9 +47,9 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
     Some(hash)
 }
 
-/// Gives this connection the function with which an older catalog's secrets are hashed.
+/// Registers the function that hashes the secrets of an older catalog.
 pub(super) fn add_hash(connection: &Connection) -> Result<()> {
-    // What is overwritten is not to be found in the file.
+    // The overwritten secrets are not to be found in the file.
     connection.execute_batch("PRAGMA secure_delete = ON")?;
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
     connection.create_scalar_function("sha256_hex", 1, flags, |context| {

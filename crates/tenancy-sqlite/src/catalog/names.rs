@@ -1,4 +1,4 @@
-//! Who has which name: claiming, binding, proving, moving, letting go.
+//! The names of tenants: claims, bindings, proofs, moves and releases.
 
 use rusqlite::{OptionalExtension, params};
 use tenancy_core::{CLAIM_TTL, Challenge, Domain, Name, Proof, TenantId, Version, WriteError};
@@ -6,7 +6,7 @@ use tenancy_core::{CLAIM_TTL, Challenge, Domain, Name, Proof, TenantId, Version,
 use crate::catalog::columns;
 use crate::catalog::transaction::{Done, Fault, Write};
 
-/// Claims that began at this moment or earlier have expired.
+/// Returns the time of the latest claim that has expired.
 pub(super) fn expired_at(now_ms: i64) -> i64 {
     now_ms.saturating_sub(CLAIM_TTL.as_millis() as i64)
 }
@@ -34,11 +34,11 @@ impl Write<'_> {
         Ok(self.version)
     }
 
-    /// Makes a name route to a tenant, whoever had it, and ends every claim of it.
+    /// Makes a name route to a tenant instead of any other, and ends every claim of it.
     fn route(&mut self, name: &Name, id: &TenantId) -> Done<()> {
         let version = self.next();
         match name {
-            // Its own id is bound as long as it exists.
+            // The tenant's own id is bound as long as the tenant exists.
             Name::Label(label) if label == id => {}
             Name::Label(label) => {
                 let sql = "INSERT OR REPLACE INTO labels VALUES (?1, ?2, ?3)";
@@ -46,7 +46,7 @@ impl Write<'_> {
             }
             Name::Domain(domain) => {
                 self.run("DELETE FROM claims WHERE domain = ?1", [domain.as_str()])?;
-                // It stays the primary one of the tenant that has it.
+                // A primary domain stays primary if it stays with its tenant.
                 let sql = "INSERT INTO domains VALUES (?1, ?2, ?3, 0) ON CONFLICT (domain)
                     DO UPDATE SET tenant = ?2, version = ?3,
                     is_primary = is_primary AND tenant = ?2";
@@ -57,7 +57,7 @@ impl Write<'_> {
     }
 
     fn claim(&mut self, domain: &Domain, id: &TenantId, challenge: &Challenge) -> Done<()> {
-        // It does not route while it is claimed, also where it did before.
+        // A claimed domain does not route, even if it did before.
         let name = Name::Domain(domain.clone());
         match self.owner(&name)? {
             Some(_) => self.let_go(&name)?,
@@ -71,7 +71,7 @@ impl Write<'_> {
         Ok(())
     }
 
-    /// What a tenant has to prove, if it claims this domain.
+    /// Returns the challenge of a tenant that claims this domain.
     fn claimed(&self, domain: &Domain, id: &TenantId) -> Done<Option<Challenge>> {
         let sql = "SELECT challenge FROM claims WHERE domain = ?1 AND tenant = ?2 AND at_ms > ?3";
         let mut read = self.transaction.prepare_cached(sql)?;
@@ -109,7 +109,7 @@ impl Write<'_> {
         let version = self.next();
         let sql = "UPDATE domains SET is_primary = 0 WHERE tenant = ?1 AND is_primary = 1";
         self.run(sql, [id.as_str()])?;
-        // A version, so that the feed says this again rather than leave one out.
+        // A version of its own: the feed may repeat a change, and must not omit one.
         let sql = "UPDATE domains SET is_primary = 1, version = ?2 WHERE domain = ?1";
         self.run(sql, params![domain.as_str(), version])?;
         self.event("primary", id, domain.as_str())?;
@@ -160,7 +160,7 @@ impl Write<'_> {
         }
     }
 
-    /// Takes a name away from whoever has it, and says so in the feed.
+    /// Unbinds a name from the tenant that has it, and feeds that.
     pub(super) fn let_go(&mut self, name: &Name) -> Done<()> {
         let version = self.next();
         let (delete, is_domain, name) = match name {

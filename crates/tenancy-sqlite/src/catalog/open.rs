@@ -1,4 +1,4 @@
-//! Making and opening `catalog.db`.
+//! Creating and opening `catalog.db`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::error::{IoError, StorageError};
 use crate::raw::enter_wal;
 use crate::schema::stamp::CATALOG_FILE;
 
-/// What each format, in `user_version`, adds to the one before.
+/// The script of each format, in `user_version`, which adds to the format before it.
 const FORMATS: [&str; 6] = [
     include_str!("schema.sql"),
     include_str!("stock.sql"),
@@ -28,26 +28,26 @@ const FORMAT: u32 = FORMATS.len() as u32;
 /// The format since which a catalog records its storage root.
 const STORAGE_FORMAT: u32 = 4;
 
-/// How long a write waits for another process's.
+/// The time that a write waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Statements that are kept prepared; there are about 40.
+/// The number of statements that are kept prepared; there are about 40.
 const STATEMENTS: usize = 64;
 
-/// What to do about a catalog without rows beside tenants' files, which is lost.
+/// The treatment of a lost catalog: one without rows beside tenants' files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lost {
     Refuse,
     Fill,
 }
 
-/// Makes the catalog of a root if there is none, brings an older one up to date, and
-/// connects to it. Refuses what is no catalog.
+/// Creates the catalog of a root if there is none, upgrades an older one, and connects to it.
+/// Refuses a file that is no catalog.
 pub(super) fn open(
     root: &Root,
     path: &Path,
     lost: Lost,
-    // One after the other: a change to WAL mode does not wait for who reads at that moment.
+    // One process after the other: the change to WAL mode does not wait for readers.
     _lock: &RootLock,
 ) -> Result<Connection, StorageError> {
     if lost == Lost::Refuse && is_lost(root.path(), path)? {
@@ -66,14 +66,14 @@ pub(super) fn open(
     }
 }
 
-/// Whether the catalog has no rows though there are tenants' files. The files are looked at
-/// first: a tenant's row is there before its file.
+/// Returns whether the catalog has no rows though there are tenants' files. The files are looked
+/// at first, as the row of a tenant is older than its file.
 fn is_lost(root: &Path, path: &Path) -> Result<bool, StorageError> {
     Ok(holds_files(root) && !has_rows(path)?)
 }
 
-/// Whether anything was ever written to a catalog; `false` if there is none. One that is
-/// damaged or no catalog is an error, and not touched.
+/// Returns whether a catalog was ever written to; `false` if there is none. A damaged file, or one
+/// that is no catalog, is an error, and is not changed.
 fn has_rows(path: &Path) -> Result<bool, StorageError> {
     if look(path).map_err(IoError::at(path, "looked at"))? != Found::File {
         return Ok(false);
@@ -81,14 +81,14 @@ fn has_rows(path: &Path) -> Result<bool, StorageError> {
     let connection = connect(path)?;
     let read = || match format_of(&connection)? {
         Ok(0) => Ok(false),
-        // Whose it is instead is said by who opens it.
+        // The open that follows tells what the file is instead.
         Err(_) => Ok(true),
         Ok(_) => connection.query_row("SELECT version > 0 FROM clock", [], |row| row.get(0)),
     };
     read().map_err(|source| failed(path, source))
 }
 
-/// The error for a lost catalog.
+/// Returns the error for a lost catalog.
 fn lost_catalog(root: &Path) -> StorageError {
     StorageError::LostCatalog {
         catalog: root.join("catalog.db"),
@@ -109,7 +109,7 @@ pub(super) fn refuse_unmarked(root: &Path) -> Result<Option<Box<str>>, StorageEr
     }
 }
 
-/// The id of the root that the catalog has recorded, if there is one that has.
+/// Returns the id of the root that the catalog has recorded, if there is such a catalog.
 pub(super) fn recorded(root: &Path) -> Result<Option<Box<str>>, StorageError> {
     let path = root.join("catalog.db");
     if look(&path).map_err(IoError::at(&path, "looked at"))? != Found::File {
@@ -123,7 +123,7 @@ pub(super) fn recorded(root: &Path) -> Result<Option<Box<str>>, StorageError> {
     read().map_err(|source| failed(&path, source))
 }
 
-/// Whether an older version of this library made the catalog.
+/// Returns whether an older version of this library made the catalog.
 pub(super) fn is_old(path: &Path) -> Result<bool, StorageError> {
     if look(path).map_err(IoError::at(path, "looked at"))? != Found::File {
         return Ok(false);
@@ -132,10 +132,10 @@ pub(super) fn is_old(path: &Path) -> Result<bool, StorageError> {
     Ok(format.is_ok_and(|format| (1..FORMAT).contains(&format)))
 }
 
-/// Makes an empty file with our mode, if there is none.
+/// Creates an empty file with the library's mode, if there is none.
 fn make(root: &Root, path: &Path) -> Result<(), StorageError> {
-    // Under the lock even if it is there: its maker has closed it then. Closing a
-    // descriptor of a database drops the locks that this process has on it.
+    // Under the lock even if it exists: its creator has closed it then. Closing a descriptor
+    // of a database drops the locks that this process has on it.
     match look(path).map_err(IoError::at(path, "looked at"))? {
         Found::File => Ok(()),
         Found::Nothing => {
@@ -163,7 +163,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StorageError> {
     connect().map_err(|source| failed(path, source))
 }
 
-/// Writes the schema into an empty file, and what it lacks into an older one.
+/// Writes the schema into an empty file, and the missing formats into an older one.
 fn prepare(connection: &Connection, path: &Path) -> Result<(), StorageError> {
     let found = format_of(connection).map_err(|source| failed(path, source))?;
     let found = found.map_err(|id| StorageError::NotACatalog {
@@ -194,7 +194,7 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), StorageError> {
     write().map_err(|source| failed(path, source))
 }
 
-/// The format of a catalog, 0 of an empty file; else whose it is.
+/// Returns the format of a catalog, 0 of an empty file; an error tells what another file is.
 fn format_of(connection: &Connection) -> Result<std::result::Result<u32, i64>> {
     if is_empty(connection)? {
         return Ok(Ok(0));

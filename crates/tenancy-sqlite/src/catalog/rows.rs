@@ -1,4 +1,4 @@
-//! Reading rows into the types of `tenancy_core`.
+//! Rows of the catalog as the types of `tenancy_core`.
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use tenancy_core::{
@@ -81,7 +81,7 @@ pub(super) fn page_of_status(
     after: Option<&TenantId>,
     max: usize,
 ) -> Result<Vec<Tenant>> {
-    // The partial index serves only a query that says its condition.
+    // The partial index serves only a query that has its condition.
     let sql = match status {
         TenantStatus::Active => concat!(
             "SELECT ",
@@ -102,7 +102,8 @@ pub(super) fn page_of_status(
     rows.collect()
 }
 
-/// A tenant's further names and its claims, without those that began at `expired` or before.
+/// Returns the further names of a tenant and its claims, without claims that began at `expired`
+/// or before.
 pub(super) fn names(connection: &Connection, id: &TenantId, expired: i64) -> Result<Vec<Binding>> {
     let sql = "SELECT label FROM labels WHERE tenant = ?1 AND label <> ?1 ORDER BY label";
     let mut labels = connection.prepare_cached(sql)?;
@@ -123,7 +124,7 @@ pub(super) fn names(connection: &Connection, id: &TenantId, expired: i64) -> Res
     labels.chain(domains).collect()
 }
 
-/// The tenant of a row of [`tenant_columns`].
+/// Returns the tenant of a row of [`tenant_columns`].
 pub(super) fn tenant(connection: &Connection, row: &Row<'_>) -> Result<Tenant> {
     let id: TenantId = parsed(row, 0)?;
     let epoch = Epoch::new(unsigned(row, 1)?).ok_or_else(|| odd(1, "epoch 0"))?;
@@ -154,14 +155,14 @@ fn attributes(connection: &Connection, id: &TenantId) -> Result<Attributes> {
     Ok(attributes)
 }
 
-/// Runs `f` in a read transaction: all that it reads is of one version.
+/// Runs `f` in a read transaction, so that all its reads are of one version.
 pub(super) fn snapshot<T>(
     connection: &Connection,
     f: impl FnOnce(&Connection) -> Result<T>,
 ) -> Result<T> {
     connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
     let out = f(connection);
-    // Nothing was written; a rollback ends it whatever happened in between.
+    // Nothing was written; a rollback ends the transaction also after an error.
     let ended = connection.prepare_cached("ROLLBACK")?.execute([]);
     let out = out?;
     ended?;

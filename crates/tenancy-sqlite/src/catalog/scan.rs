@@ -1,4 +1,4 @@
-//! Reading the whole list: ids page by page, and rows for who compares them with files.
+//! Reads of the whole list: ids page by page, and rows that are compared with files.
 
 use rusqlite::{OptionalExtension, Result, Row, params};
 use tenancy_core::{CatalogError, Domain, Epoch, Placement, Tenant, TenantId, Version};
@@ -8,8 +8,8 @@ use crate::catalog::columns::{at_most, domain, parsed, unsigned};
 use crate::disk::place::{KIND, Place};
 
 impl SqliteCatalog {
-    /// Ids in their order, at most `max`, after this one: the cheapest list of all
-    /// tenants. [`page`](tenancy_core::CatalogWriter::page) has the tenants themselves.
+    /// Returns ids in their order, at most `max`, those after `after`: the cheapest list of all
+    /// tenants. [`page`](tenancy_core::CatalogWriter::page) returns the tenants themselves.
     ///
     /// ```
     /// use tenancy_sqlite::SqliteStorage;
@@ -24,7 +24,7 @@ impl SqliteCatalog {
     /// ```
     ///
     /// # Errors
-    /// When the catalog cannot be asked.
+    /// Returns an error if the catalog cannot be read.
     pub fn ids(&self, after: Option<&TenantId>, max: usize) -> Result<Vec<TenantId>, CatalogError> {
         self.read(|connection| {
             let sql = "SELECT id FROM tenants WHERE id > ?1 ORDER BY id LIMIT ?2";
@@ -36,7 +36,7 @@ impl SqliteCatalog {
         })
     }
 
-    /// All tenants of one snapshot by id, without attributes and notices.
+    /// Returns all tenants of one snapshot by id, without attributes and notices.
     pub(crate) fn all(&self) -> Result<Vec<Tenant>, CatalogError> {
         self.read(|connection| {
             let sql = "SELECT id, epoch, version, status, kind, shard, locator FROM tenants \
@@ -47,7 +47,7 @@ impl SqliteCatalog {
         })
     }
 
-    /// The tenant whose row names this place now, whatever its epoch.
+    /// Returns the tenant whose row names this place now, of any epoch.
     pub(crate) fn at_place(&self, place: &Place) -> Result<Option<Tenant>, CatalogError> {
         self.read(|connection| {
             let sql = "SELECT id, epoch, version, status, kind, shard, locator FROM tenants \
@@ -58,7 +58,7 @@ impl SqliteCatalog {
         })
     }
 
-    /// Every label with its tenant, ids among them, and every domain.
+    /// Returns every label, ids too, and every domain, each with its tenant.
     pub(crate) fn all_names(&self) -> Result<Names, CatalogError> {
         self.read(|connection| {
             let mut labels = connection.prepare_cached("SELECT label, tenant FROM labels")?;
@@ -73,7 +73,7 @@ impl SqliteCatalog {
     }
 }
 
-/// Whose every name is.
+/// All names, each with its tenant.
 pub(crate) struct Names {
     pub(crate) labels: Vec<(TenantId, TenantId)>,
     pub(crate) domains: Vec<(Domain, TenantId)>,

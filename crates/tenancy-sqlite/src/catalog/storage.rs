@@ -1,4 +1,4 @@
-//! Which storage root a catalog belongs to.
+//! The storage root that a catalog belongs to.
 
 use rusqlite::{Connection, OptionalExtension, Result};
 use tenancy_core::WriteError;

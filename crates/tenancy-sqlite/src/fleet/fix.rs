@@ -1,4 +1,4 @@
-//! Mending what a validation found, without deleting data.
+//! Repairs of the findings of a validation, without deleting data.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,17 +17,17 @@ use crate::disk::quarantine;
 use crate::disk::trash::Trashed;
 use crate::error::RepairError;
 
-/// What became of a finding.
+/// A finding, and the result of its repair.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Fixed {
-    /// The finding.
+    /// The finding that was to be repaired.
     pub finding: Finding,
-    /// What was done about it, or why that failed.
+    /// The repair, or the error that prevented it.
     pub result: Result<Repair, RepairError>,
 }
 
-/// What was done about a finding.
+/// The repair of a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Repair {
@@ -37,13 +37,13 @@ pub enum Repair {
     Retired,
     /// The tenant's file was put back into its place, or opened again.
     Revived,
-    /// The file or directory has the owner or the mode now that it should have.
+    /// The file or directory has the expected owner or mode now.
     Given,
-    /// Somebody was faster, or it was never wrong: nothing was done.
+    /// No repair was needed: the fault was repaired meanwhile, or was never one.
     Nothing,
 }
 
-/// The path of a sidecar's database.
+/// Returns the path of a sidecar's database.
 fn main_of(sidecar: &Path) -> PathBuf {
     let main = sidecar.file_name().and_then(quarantine::main_of);
     sidecar.with_file_name(main.unwrap_or_default())
@@ -122,7 +122,7 @@ impl SqliteFleet {
         }
     }
 
-    /// Moves a database that is no tenant's out of the way.
+    /// Moves a database of no tenant to quarantine.
     fn quarantine_orphan(&self, path: &Path) -> Result<Repair, RepairError> {
         let name = path.file_name().unwrap_or_default();
         let place = Place::key_of(name).map(|key: PlaceKey| key.place());
@@ -130,7 +130,7 @@ impl SqliteFleet {
         let Some(place) = place else {
             return self.quarantine(path);
         };
-        // Whoever puts a file in place has its row first, and this lock then.
+        // A process that puts a file in place writes its row first, and takes this lock then.
         let _dir = self.driver().shared.root.lock_dir(&place)?;
         match self.is_orphan(&place, path)? {
             true => self.quarantine(path),
@@ -152,7 +152,7 @@ impl SqliteFleet {
         let Some(tenant) = self.of_status(id, |status| status == TenantStatus::Retiring)? else {
             return Ok(Repair::Nothing);
         };
-        // Whoever revives it at this moment is told of the conflict, or has won.
+        // A concurrent revival gets a conflict, or was faster.
         let retiring = TenantChange::status(TenantStatus::Retiring);
         let tenant = match self.catalog().update(id, tenant.version(), retiring, by) {
             Err(WriteError::Conflict { .. } | WriteError::Unknown { .. }) => {
@@ -175,7 +175,7 @@ impl SqliteFleet {
         Ok(Repair::Revived)
     }
 
-    /// The tenant as the catalog knows it now, if it is of such a status.
+    /// Returns the tenant as it is in the catalog now, if it has such a status.
     fn of_status(
         &self,
         id: &TenantId,

@@ -1,4 +1,4 @@
-//! Taking up what killed processes left half done.
+//! Completion of operations that killed processes left unfinished.
 
 use tenancy_core::{Actor, TenantRef, TenantStatus};
 
@@ -9,40 +9,40 @@ use super::validate::is_nothing;
 use crate::disk::place::Place;
 use crate::error::RepairError;
 
-/// How many rows are read at a time.
+/// The number of rows that are read at a time.
 const PAGE: usize = 1_000;
 
-/// What [`SqliteFleet::recover`] found half done.
+/// The unfinished operations that [`SqliteFleet::recover`] found.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Recovered {
-    /// Retirements, destructions and revivals that were cut off: their files are in the
-    /// trash now, or it is said why not.
+    /// Retirements, destructions and revivals that were interrupted: each with its file in the
+    /// trash now, or with the reason that it is not.
     pub retired: Vec<Fixed>,
-    /// Retired tenants whose file is gone, because their destruction was cut off after
-    /// that: destroying them again removes their rows, too.
+    /// Retired tenants whose file is gone, as their destruction was interrupted after that:
+    /// destroying them again removes their rows, too.
     pub gone: Vec<TenantRef>,
-    /// Creations that were cut off: creating them again completes them, as only who
-    /// asked for one knows its names; destroying them clears them away.
+    /// Creations that were interrupted: creating the tenant again completes one, as only the caller
+    /// knows its names; destroying it removes it.
     pub unfinished: Vec<TenantRef>,
 }
 
 impl Recovered {
-    /// Whether nothing was half done.
+    /// Returns whether nothing was unfinished.
     pub fn is_empty(&self) -> bool {
         self.retired.is_empty() && self.gone.is_empty() && self.unfinished.is_empty()
     }
 }
 
 impl SqliteFleet {
-    /// Takes up what killed processes left half done. Whatever end of a tenant was cut
-    /// off, it is a retired tenant afterwards: nothing of it is deleted, and its file is
-    /// in the trash. A file that somebody has open is left alone.
+    /// Completes the retirements that killed processes left unfinished, and lists their other
+    /// unfinished operations. A tenant whose retirement, destruction or revival was interrupted is a
+    /// retired tenant afterwards: nothing of it is deleted, and its file is in the trash. A file
+    /// that a process has open is left alone.
     ///
-    /// It costs a look at the unfinished rows and at the places of the retired ones, no
-    /// file is opened when all is well. `from_config` of the facade calls it where its
-    /// process is [the only one](crate::SqliteDriver::was_alone); else whoever is at
-    /// work is not to be disturbed.
+    /// It reads the rows of unfinished and retired tenants, and looks for the files of the latter; it
+    /// opens a file only if one is unfinished. `from_config` of the facade calls it if its process is
+    /// [the only one](crate::SqliteDriver::was_alone), so that it disturbs no other.
     ///
     /// ```
     /// use tenancy_core::Actor;
@@ -54,14 +54,14 @@ impl SqliteFleet {
     /// ```
     ///
     /// # Errors
-    /// When the catalog cannot be asked. What a file refuses is in the answer.
+    /// Returns an error if the catalog cannot be read. The error of a file is in the answer.
     pub fn recover(&self, by: &Actor) -> Result<Recovered, RepairError> {
         let mut recovered = Recovered::default();
         self.each_of(TenantStatus::Provisioning, |tenant| {
             recovered.unfinished.push(tenant.to_ref());
             Ok(())
         })?;
-        // Only what is to be touched is kept: there may be many retired tenants.
+        // Only the unfinished ones are kept: there may be many retired tenants.
         let mut half = Vec::new();
         let root = &self.driver().shared.root;
         let mut trashed = None;

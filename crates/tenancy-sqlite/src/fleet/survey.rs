@@ -1,4 +1,4 @@
-//! What is in the directories of a storage root, by name alone: nothing is opened.
+//! The entries of a storage root's directories, by name alone: no file is opened.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,14 +11,14 @@ use crate::disk::root::Root;
 use crate::disk::trash::Trashed;
 use crate::error::IoError;
 
-/// What stands in one directory of tenants' files.
+/// The entries of one directory of tenants' files.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// Databases, each with what it is if that is no plain file.
+    /// Databases, each with the kind of entry if it is no plain file.
     pub(super) databases: Vec<(PlaceKey, Option<&'static str>)>,
     /// Sidecars, each with the path of its database.
     pub(super) sidecars: Vec<(PathBuf, PathBuf)>,
-    /// What is none of ours.
+    /// Entries that the library did not make.
     pub(super) strays: Vec<PathBuf>,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Survey {
 #[derive(Debug, Default)]
 pub(super) struct Shards {
     pub(super) dirs: Vec<PathBuf>,
-    /// Entries with the name of such a directory that are something else, with what they are.
+    /// Entries with the name of such a directory that are none, each with its kind.
     pub(super) unexpected: Vec<(PathBuf, &'static str)>,
     /// Entries with other names.
     pub(super) strays: Vec<PathBuf>,
@@ -51,13 +51,13 @@ pub(super) fn shards(root: &Root) -> Result<Shards, IoError> {
     Ok(shards)
 }
 
-/// What stands in one of them.
+/// Returns the entries of one of them.
 pub(super) fn survey(shard: &Path) -> Result<Survey, IoError> {
     let mut survey = Survey::default();
     let name = shard.file_name().and_then(OsStr::to_str);
     let number = name.and_then(|name| u8::from_str_radix(name, 16).ok());
     each(shard, |name, kind| {
-        // A file in another's directory is never found there.
+        // A file in the directory of another place is never found by its place.
         let here = |key: &PlaceKey| Some(key.shard()) == number;
         if let Some(key) = Place::key_of(name).filter(here) {
             survey.databases.push((key, odd(kind)));
@@ -70,16 +70,16 @@ pub(super) fn survey(shard: &Path) -> Result<Survey, IoError> {
     Ok(survey)
 }
 
-/// A file of the trash, with what it is if that is no plain file.
+/// A file of the trash, with the kind of entry if it is no plain file.
 pub(super) type InTrash = (Trashed, Option<&'static str>);
 
-/// What is in the trash: retired files, and what is none of ours.
+/// Returns the entries of the trash: retired files, and those that the library did not make.
 pub(super) fn survey_trash(root: &Root) -> Result<(Vec<InTrash>, Vec<PathBuf>), IoError> {
     let dir = root.trash();
     let (mut trashed, mut strays) = (Vec::new(), Vec::new());
     each(&dir, |name, kind| {
         let path = dir.join(name);
-        // SQLite makes a sidecar when somebody looks into a file.
+        // SQLite makes a sidecar when a program looks into a file.
         let is_sidecar = || main_of(name).is_some_and(|main| dir.join(main).exists());
         match Trashed::parse(path.clone()) {
             Some(found) => trashed.push((found, odd(kind))),

@@ -199,8 +199,8 @@ impl SqliteFleet {
         Ok(removed)
     }
 
-    /// Returns a file of the trash with the tenant that has its place; `None` for the
-    /// file of nobody, and of a tenant that is back in use.
+    /// Returns a file of the trash with the tenant that has its place; `None` for the file of no
+    /// tenant, and of a tenant that is back in use.
     pub(super) fn look_up(
         &self,
         trashed: &Trashed,
