@@ -49,7 +49,7 @@
 //! # Features
 //!
 //! - `idn` (default): domains in Unicode, and checks of A-labels. Without it domains are ASCII, and
-//!   26 dependencies are not needed.
+//!   25 dependencies are not needed.
 //! - `serde`: serialization of ids, domains, statuses and the other names and words.
 //! - `tracing`: `TracingObserver`, which writes events to `tracing`.
 
