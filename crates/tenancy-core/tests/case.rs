@@ -177,6 +177,22 @@ impl Config {
         config
     }
 
+    /// Sets the parameter of a rule to a usual one, or removes it.
+    pub fn set_parameter(&mut self, rule: &str, on: bool) {
+        let text = |text: &str| on.then(|| text.to_owned());
+        match rule {
+            "path" => self.path_prefix = text("/t"),
+            "header" => self.header = text("x-tenant"),
+            "query" => self.query = text("tenant"),
+            "cookie" => self.cookie = text("tenant"),
+            "origin" => self.origin = on,
+            "custom" => self.custom = text("x-custom"),
+            "subdomain" if !on => self.subdomains_of.clear(),
+            "template" if !on => self.host_templates.clear(),
+            _ => {}
+        }
+    }
+
     fn set(&mut self, key: &str, value: &Value) {
         match key {
             "central_domains" => self.central_domains = strings(value),

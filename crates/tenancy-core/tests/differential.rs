@@ -99,10 +99,7 @@ fn every_planted_mutant_is_detected() {
         });
         !alive.is_empty()
     });
-    assert!(
-        alive.is_empty(),
-        "not told apart in {seen} cases: {alive:?}"
-    );
+    assert!(alive.is_empty(), "not detected in {seen} cases: {alive:?}");
 }
 
 #[test]

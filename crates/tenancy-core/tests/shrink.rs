@@ -84,19 +84,10 @@ impl Steps<'_> {
     }
 }
 
-/// A rule goes with its parameter.
+/// Removes a rule with its parameter.
 fn without_rule(config: &mut Config, at: usize) {
-    match config.rules.remove(at).as_str() {
-        "subdomain" => config.subdomains_of.clear(),
-        "template" => config.host_templates.clear(),
-        "path" => config.path_prefix = None,
-        "header" => config.header = None,
-        "query" => config.query = None,
-        "cookie" => config.cookie = None,
-        "origin" => config.origin = false,
-        "custom" => config.custom = None,
-        _ => {}
-    }
+    let rule = config.rules.remove(at);
+    config.set_parameter(&rule, false);
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 
 use tenancy_core::Domain;
 
+use tenancy_core::RuleKind;
+
 use crate::case::{Access, Config, PathRule, TenantRow};
 use crate::reference::{Key, Reference};
 use crate::util::{Rng, shared_lines};
@@ -192,19 +194,18 @@ fn central(rng: &mut Rng, corpora: &Corpora, bases: &[String]) -> Vec<String> {
 fn rules(rng: &mut Rng, config: &mut Config) {
     let mut rules = Vec::new();
     let anywhere = !config.central_domains.is_empty();
-    for (rule, on) in [
-        ("subdomain", !config.subdomains_of.is_empty()),
-        ("template", !config.host_templates.is_empty()),
-        ("domain", rng.chance(75)),
-        ("path", anywhere && rng.chance(50)),
-        ("header", anywhere && rng.chance(40)),
-        ("query", anywhere && rng.chance(40)),
-        ("cookie", anywhere && rng.chance(40)),
-        ("origin", anywhere && rng.chance(40)),
-        ("custom", anywhere && rng.chance(25)),
-    ] {
+    for rule in RuleKind::ALL.map(RuleKind::as_str) {
+        let on = match rule {
+            "subdomain" => !config.subdomains_of.is_empty(),
+            "template" => !config.host_templates.is_empty(),
+            "domain" => rng.chance(75),
+            "path" => anywhere && rng.chance(50),
+            "custom" => anywhere && rng.chance(25),
+            _ => anywhere && rng.chance(40),
+        };
         if on {
             rules.push(rule.to_owned());
+            config.set_parameter(rule, true);
         }
     }
     if rules.is_empty() {
@@ -212,14 +213,8 @@ fn rules(rng: &mut Rng, config: &mut Config) {
     }
     shuffle(rng, &mut rules);
     config.rules = rules;
-    let on = |rule: &str| config.rules.iter().any(|listed| listed == rule);
     let prefix = *rng.pick(&["/t", "/tenant-42", "/v1.0", "/app", "/assets"]);
-    config.path_prefix = on("path").then(|| prefix.to_owned());
-    config.header = on("header").then(|| "x-tenant".to_owned());
-    config.query = on("query").then(|| "tenant".to_owned());
-    config.cookie = on("cookie").then(|| "tenant".to_owned());
-    config.custom = on("custom").then(|| "x-custom".to_owned());
-    config.origin = on("origin");
+    config.path_prefix = config.path_prefix.take().map(|_| prefix.to_owned());
 }
 
 fn paths(rng: &mut Rng, corpora: &Corpora) -> Vec<PathRule> {
