@@ -76,7 +76,7 @@ pub use crate::guard::Hardening;
 pub use crate::guard::deadline::Deadline;
 pub use crate::ops::checkpoint::Checkpointed;
 pub use crate::ops::maintenance::{Check, Vacuumed};
-pub use crate::refusal::{Refusal, Rule};
+pub use crate::refusal::{DenyRule, Refusal};
 pub use crate::schema::migrate::{Migration, Migrations};
 pub use crate::schema::seeds::Seeds;
 pub use crate::store::{Behind, Durability};

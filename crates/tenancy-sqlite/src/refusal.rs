@@ -5,7 +5,7 @@ use std::fmt;
 /// Which rule refused a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Rule {
+pub enum DenyRule {
     /// ATTACH and DETACH; VACUUM attaches, too.
     Attach,
     /// A PRAGMA that is not on the list, or whose value may only be read.
@@ -27,7 +27,7 @@ pub enum Rule {
     /// older state keeps it from being moved into the database.
     ///
     /// [`max_wal_bytes`]: crate::SqliteStorageBuilder::max_wal_bytes
-    Log,
+    Wal,
     /// A commit into a file that is no longer the tenant's, as a copy was restored.
     Superseded,
     /// The deadline passed while a statement was prepared, or while it ran.
@@ -44,7 +44,7 @@ pub enum Rule {
     Unknown,
 }
 
-impl Rule {
+impl DenyRule {
     const fn why(self) -> &'static str {
         match self {
             Self::Attach => {
@@ -60,7 +60,7 @@ impl Rule {
             Self::VirtualTable => "only fts3, fts4, fts5, fts5vocab and rtree are allowed",
             Self::Reserved => "names that begin with _tenancy_ belong to the library",
             Self::Transaction => "a migration already runs in a transaction",
-            Self::Log => {
+            Self::Wal => {
                 "the log is longer than `max_wal_bytes`, and who reads an older state keeps it from being moved; end transactions that stay open, then try again"
             }
             Self::Superseded => {
@@ -87,13 +87,13 @@ impl Rule {
 #[non_exhaustive]
 pub struct Refusal {
     /// By which rule.
-    pub rule: Rule,
+    pub rule: DenyRule,
     /// What was refused, for example `PRAGMA hard_heap_limit`.
     pub what: Box<str>,
 }
 
 impl Refusal {
-    pub(crate) fn new(rule: Rule, what: impl Into<Box<str>>) -> Self {
+    pub(crate) fn new(rule: DenyRule, what: impl Into<Box<str>>) -> Self {
         Self {
             rule,
             what: what.into(),

@@ -44,7 +44,7 @@ pub enum Behind {
 }
 
 /// What the driver and its managers share.
-pub(crate) struct Shared {
+pub(crate) struct Store {
     pub(crate) root: Root,
     pub(crate) migrations: Migrations,
     pub(crate) seeds: Seeds,
@@ -66,7 +66,7 @@ pub(crate) struct Shared {
     pub(crate) lock: Lock,
 }
 
-impl Shared {
+impl Store {
     /// One batch, so that an open pays for one. The cache is small because there are
     /// hundreds of connections: 256 KiB holds the hot pages of a small database. A log
     /// that a stuck reader made long is cut back to 4 MiB, which is about what it has

@@ -7,7 +7,7 @@ use rusqlite::functions::FunctionFlags;
 use tenancy_core::{Provisioner, Tenant};
 use tenancy_pool::{Access, Driver};
 use tenancy_sqlite::{
-    Check, Hardening, Migration, Migrations, Rule, SqliteConnection, SqliteStorage,
+    Check, DenyRule, Hardening, Migration, Migrations, SqliteConnection, SqliteStorage,
     SqliteStorageBuilder,
 };
 
@@ -21,7 +21,7 @@ fn made(options: impl FnOnce(SqliteStorageBuilder) -> SqliteStorageBuilder) -> (
 }
 
 /// The rule behind the error of a statement; none if it runs.
-fn rule(connection: &SqliteConnection, sql: &str) -> Option<Rule> {
+fn rule(connection: &SqliteConnection, sql: &str) -> Option<DenyRule> {
     let error = run(connection, sql).err()?;
     let refusal = connection.refusal_of(&error);
     Some(refusal.unwrap_or_else(|| panic!("{sql:.80}: {error}")).rule)
@@ -42,10 +42,13 @@ fn what_is_too_long_is_refused_by_its_name() {
     let connection = root.connect(&acme).unwrap();
     for (sql, expected) in [
         ("SELECT zeroblob(16777216)".to_owned(), None),
-        ("SELECT zeroblob(16777217)".to_owned(), Some(Rule::Length)),
+        (
+            "SELECT zeroblob(16777217)".to_owned(),
+            Some(DenyRule::Length),
+        ),
         (
             "SELECT hex(zeroblob(9000000))".to_owned(),
-            Some(Rule::Length),
+            Some(DenyRule::Length),
         ),
         (
             "SELECT replace(zeroblob(65536), x'00', 'x')".to_owned(),
@@ -53,15 +56,15 @@ fn what_is_too_long_is_refused_by_its_name() {
         ),
         (
             "SELECT replace(printf('%.65536c', 'a'), 'a', printf('%.65536c', 'b'))".to_owned(),
-            Some(Rule::Length),
+            Some(DenyRule::Length),
         ),
         (
             format!("SELECT '{}'", "x".repeat(2 << 20)),
-            Some(Rule::Length),
+            Some(DenyRule::Length),
         ),
         (format!("SELECT {}", columns(200)), None),
         (values(8_000), None),
-        (values(40_000), Some(Rule::Steps)),
+        (values(40_000), Some(DenyRule::Steps)),
     ] {
         assert_eq!(rule(&connection, &sql), expected, "{sql:.80}");
     }
@@ -111,7 +114,7 @@ fn the_bounds_are_options() {
     let connection = root.connect(&acme).unwrap();
     assert_eq!(
         rule(&connection, "SELECT zeroblob(1048577)"),
-        Some(Rule::Length)
+        Some(DenyRule::Length)
     );
     assert_eq!(rule(&connection, &format!("SELECT {}", columns(300))), None);
     assert!(run(&connection, &format!("SELECT {}", columns(301))).is_err());
@@ -196,7 +199,7 @@ fn functions_without_a_bound_are_for_trusted_sql() {
         ] {
             run(&connection, sql).unwrap();
         }
-        let expected = (hardening == Hardening::Strict).then_some(Rule::Cost);
+        let expected = (hardening == Hardening::Strict).then_some(DenyRule::Cost);
         for access in [Access::ReadWrite, Access::ReadOnly] {
             root.driver.restrict(&mut connection, access).unwrap();
             for sql in COSTLY {
@@ -263,7 +266,7 @@ fn a_deadline_ends_what_took_minutes() {
         if let Err(error) = done {
             let rule = connection.refusal_of(&error).map(|refusal| refusal.rule);
             assert!(
-                matches!(rule, Some(Rule::Deadline | Rule::Steps)),
+                matches!(rule, Some(DenyRule::Deadline | DenyRule::Steps)),
                 "{sql:.60}: {error}"
             );
         }
@@ -280,7 +283,10 @@ fn the_deadline_is_asked_before_the_first_step() {
         .prepare("SELECT text FROM notes")
         .map(drop)
         .unwrap_err();
-    assert_eq!(connection.refusal_of(&error).unwrap().rule, Rule::Deadline);
+    assert_eq!(
+        connection.refusal_of(&error).unwrap().rule,
+        DenyRule::Deadline
+    );
     drop(deadline);
     run(&connection, "SELECT text FROM notes").unwrap();
 }
@@ -346,13 +352,13 @@ pub fn fill_the_memory() {
     let beta = root.made("beta");
     let (connection, neighbour) = (root.connect(&acme).unwrap(), root.connect(&beta).unwrap());
     let sql = format!("SELECT {}", vec!["randomblob(9000000)"; 20].join(", "));
-    assert_eq!(rule(&connection, &sql), Some(Rule::Steps));
+    assert_eq!(rule(&connection, &sql), Some(DenyRule::Steps));
     // The memory is given back with the statement.
     assert_eq!(rule(&neighbour, "SELECT randomblob(9000000)"), None);
     // A driver with a larger one does not raise it.
     let (other, acme) = made(|b| b.max_memory(1 << 30));
     assert_eq!(
         rule(&other.connect(&acme).unwrap(), &sql),
-        Some(Rule::Steps)
+        Some(DenyRule::Steps)
     );
 }

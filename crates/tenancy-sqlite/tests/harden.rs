@@ -7,7 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthContext, Authorization};
 use rusqlite::limits::Limit;
 use tenancy_pool::Driver;
-use tenancy_sqlite::{Hardening, Rule, SqliteConnection};
+use tenancy_sqlite::{DenyRule, Hardening, SqliteConnection};
 
 use crate::util::Root;
 
@@ -29,7 +29,7 @@ fn a_trigger_cannot_write_what_its_writer_could_not() {
     connection.execute_batch(sql).unwrap();
     let fired = connection.execute("INSERT INTO notes (text) VALUES ('x')", []);
     assert!(fired.is_err());
-    assert_eq!(connection.refusal().unwrap().rule, Rule::Reserved);
+    assert_eq!(connection.refusal().unwrap().rule, DenyRule::Reserved);
     drop(connection);
     root.connect(&acme).unwrap();
 }

@@ -5,7 +5,7 @@ use std::fs;
 
 use tenancy_core::{Migrated, Placement, Provisioner, SchemaTarget, Tenant};
 use tenancy_sqlite::{
-    Behind, FileError, MigrateError, Migration, Migrations, MigrationsError, OpenError, Rule,
+    Behind, DenyRule, FileError, MigrateError, Migration, Migrations, MigrationsError, OpenError,
     SqliteDriver,
 };
 
@@ -25,7 +25,7 @@ fn again(root: &Root, migrations: Migrations) -> SqliteDriver {
 
 /// Which rule refused which statement of which migration.
 #[track_caller]
-fn refusal_of(driver: &SqliteDriver, tenant: &Tenant) -> (u32, usize, Rule) {
+fn refusal_of(driver: &SqliteDriver, tenant: &Tenant) -> (u32, usize, DenyRule) {
     let error = driver.migrate(tenant, LATEST).unwrap_err();
     match error.source().unwrap().downcast_ref() {
         Some(FileError::Migrate(MigrateError::Refused {
@@ -192,19 +192,19 @@ fn scripts_cannot_leave_their_transaction_or_their_file() {
     let root = Root::with(|builder| builder);
     let acme = root.made("acme");
     for (rule, sql) in [
-        (Rule::Transaction, "COMMIT"),
-        (Rule::Transaction, "END"),
-        (Rule::Transaction, "ROLLBACK"),
-        (Rule::Transaction, "BEGIN"),
-        (Rule::Transaction, "SAVEPOINT x"),
-        (Rule::Transaction, "RELEASE x"),
-        (Rule::Transaction, "ROLLBACK TO x"),
-        (Rule::Pragma, "PRAGMA user_version = 7"),
-        (Rule::Pragma, "PRAGMA foreign_keys = OFF"),
-        (Rule::Pragma, "PRAGMA journal_mode = DELETE"),
-        (Rule::Attach, "ATTACH ':memory:' AS m"),
-        (Rule::Reserved, "DELETE FROM _tenancy_migrations"),
-        (Rule::Reserved, "UPDATE _tenancy_stamp SET tenant = 'x'"),
+        (DenyRule::Transaction, "COMMIT"),
+        (DenyRule::Transaction, "END"),
+        (DenyRule::Transaction, "ROLLBACK"),
+        (DenyRule::Transaction, "BEGIN"),
+        (DenyRule::Transaction, "SAVEPOINT x"),
+        (DenyRule::Transaction, "RELEASE x"),
+        (DenyRule::Transaction, "ROLLBACK TO x"),
+        (DenyRule::Pragma, "PRAGMA user_version = 7"),
+        (DenyRule::Pragma, "PRAGMA foreign_keys = OFF"),
+        (DenyRule::Pragma, "PRAGMA journal_mode = DELETE"),
+        (DenyRule::Attach, "ATTACH ':memory:' AS m"),
+        (DenyRule::Reserved, "DELETE FROM _tenancy_migrations"),
+        (DenyRule::Reserved, "UPDATE _tenancy_stamp SET tenant = 'x'"),
     ] {
         let script = format!("CREATE TABLE half (x); {sql}; CREATE TABLE other (x)");
         let driver = again(&root, set([Migration::new("bad", script)]));

@@ -10,7 +10,8 @@ use tenancy_core::{Event, Provisioner, SchemaTarget, Tenant, observe};
 use tenancy_fleet::RollbackTo;
 use tenancy_pool::Driver;
 use tenancy_sqlite::{
-    Check, Depth, Migration, Migrations, Problem, Rule, Seeds, SqliteConnection, ValidateOptions,
+    Check, DenyRule, Depth, Migration, Migrations, Problem, Seeds, SqliteConnection,
+    ValidateOptions,
 };
 
 use crate::fleet::{Bed, options};
@@ -393,5 +394,5 @@ fn migrations_and_seeds_that_refer_to_the_librarys_tables_are_refused() {
         .unwrap();
     let refused = run(&connection, "SELECT name FROM _tenancy_migrations");
     assert!(refused.is_err());
-    assert_eq!(connection.refusal().unwrap().rule, Rule::Reserved);
+    assert_eq!(connection.refusal().unwrap().rule, DenyRule::Reserved);
 }

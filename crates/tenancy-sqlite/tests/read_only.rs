@@ -2,7 +2,7 @@
 
 use rusqlite::ErrorCode;
 use tenancy_pool::{Access, Driver, TenantPools};
-use tenancy_sqlite::{Hardening, Rule, SqliteConnection, SqliteDriver};
+use tenancy_sqlite::{DenyRule, Hardening, SqliteConnection, SqliteDriver};
 
 use crate::util::{Root, notes};
 
@@ -15,7 +15,7 @@ fn run(connection: &SqliteConnection, sql: &str) -> rusqlite::Result<()> {
 
 /// What would change something, or lift the restriction; which rule refuses it, or none
 /// where SQLite does.
-const WRITES: &[(Option<Rule>, &str)] = &[
+const WRITES: &[(Option<DenyRule>, &str)] = &[
     (None, "INSERT INTO notes (text) VALUES ('x')"),
     (None, "INSERT INTO notes (text) VALUES ('x') RETURNING id"),
     (None, "REPLACE INTO notes (id, text) VALUES (1, 'x')"),
@@ -41,16 +41,16 @@ const WRITES: &[(Option<Rule>, &str)] = &[
     (None, "ALTER TABLE notes RENAME TO gone"),
     (None, "ANALYZE"),
     (None, "REINDEX"),
-    (Some(Rule::Attach), "VACUUM"),
-    (Some(Rule::Pragma), "PRAGMA query_only = OFF"),
-    (Some(Rule::Pragma), "PRAGMA query_only(0)"),
-    (Some(Rule::Pragma), "PRAGMA main.query_only = 0"),
-    (Some(Rule::Pragma), "PRAGMA Query_Only = FALSE"),
-    (Some(Rule::Pragma), "PRAGMA writable_schema = ON"),
-    (Some(Rule::Pragma), "PRAGMA journal_mode = DELETE"),
-    (Some(Rule::Pragma), "PRAGMA user_version = 7"),
-    (Some(Rule::Pragma), "PRAGMA wal_checkpoint(TRUNCATE)"),
-    (Some(Rule::Pragma), "PRAGMA incremental_vacuum"),
+    (Some(DenyRule::Attach), "VACUUM"),
+    (Some(DenyRule::Pragma), "PRAGMA query_only = OFF"),
+    (Some(DenyRule::Pragma), "PRAGMA query_only(0)"),
+    (Some(DenyRule::Pragma), "PRAGMA main.query_only = 0"),
+    (Some(DenyRule::Pragma), "PRAGMA Query_Only = FALSE"),
+    (Some(DenyRule::Pragma), "PRAGMA writable_schema = ON"),
+    (Some(DenyRule::Pragma), "PRAGMA journal_mode = DELETE"),
+    (Some(DenyRule::Pragma), "PRAGMA user_version = 7"),
+    (Some(DenyRule::Pragma), "PRAGMA wal_checkpoint(TRUNCATE)"),
+    (Some(DenyRule::Pragma), "PRAGMA incremental_vacuum"),
     (None, "BEGIN IMMEDIATE"),
     (None, "BEGIN EXCLUSIVE"),
 ];

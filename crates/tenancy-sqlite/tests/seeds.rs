@@ -3,7 +3,7 @@
 use std::fs;
 
 use tenancy_core::{Provisioner, SchemaTarget, Tenant};
-use tenancy_sqlite::{FileError, OpenError, Rule, SeedError, Seeds, SeedsError, SqliteFleet};
+use tenancy_sqlite::{DenyRule, FileError, OpenError, SeedError, Seeds, SeedsError, SqliteFleet};
 
 use crate::fleet::{Bed, file_error, first_step, options};
 use crate::util::{at, notes};
@@ -69,11 +69,11 @@ fn a_seed_that_fails_leaves_nothing_and_the_next_call_runs_the_others() {
     };
     let half = "INSERT INTO notes (text) VALUES ('half');";
     let refused = [
-        ("COMMIT", Rule::Transaction),
-        ("SAVEPOINT x", Rule::Transaction),
-        ("ATTACH ':memory:' AS m", Rule::Attach),
-        ("DELETE FROM _tenancy_seeds", Rule::Reserved),
-        ("PRAGMA journal_mode = DELETE", Rule::Pragma),
+        ("COMMIT", DenyRule::Transaction),
+        ("SAVEPOINT x", DenyRule::Transaction),
+        ("ATTACH ':memory:' AS m", DenyRule::Attach),
+        ("DELETE FROM _tenancy_seeds", DenyRule::Reserved),
+        ("PRAGMA journal_mode = DELETE", DenyRule::Pragma),
     ];
     for (sql, rule) in refused {
         let error = seed(&format!("{half} {sql}")).unwrap();

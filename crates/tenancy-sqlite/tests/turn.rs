@@ -9,7 +9,7 @@ use tenancy_core::{Catalog, Tenant, TenantKey};
 use tenancy_fleet::RollbackTo;
 use tenancy_pool::{Driver, TenantPools};
 use tenancy_sqlite::{
-    FileError, OpenError, Repair, RepairError, Rule, SqliteCatalog, SqliteDriver, SqliteFleet,
+    DenyRule, FileError, OpenError, Repair, RepairError, SqliteCatalog, SqliteDriver, SqliteFleet,
     ValidateOptions,
 };
 
@@ -75,7 +75,7 @@ impl Traffic<'_> {
                         let rule = connection.refusal().map(|refusal| refusal.rule);
                         let code = error.sqlite_error_code();
                         assert_eq!(code, Some(ErrorCode::ConstraintViolation), "{error}");
-                        assert_eq!(rule, Some(Rule::Superseded), "{error}");
+                        assert_eq!(rule, Some(DenyRule::Superseded), "{error}");
                         break;
                     }
                 }

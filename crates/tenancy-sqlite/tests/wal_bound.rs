@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::ErrorCode;
 use tenancy_core::Tenant;
 use tenancy_pool::TenantPools;
-use tenancy_sqlite::{Rule, SqliteConnection, SqliteDriver, StorageError};
+use tenancy_sqlite::{DenyRule, SqliteConnection, SqliteDriver, StorageError};
 
 use crate::util::{Root, at, child, notes};
 
@@ -47,7 +47,7 @@ fn fill(root: &Root, connection: &SqliteConnection, acme: &Tenant) -> u32 {
             let code = error.sqlite_error_code();
             assert_eq!(code, Some(ErrorCode::ConstraintViolation), "{error}");
             let refusal = connection.refusal().unwrap();
-            assert_eq!(refusal.rule, Rule::Log);
+            assert_eq!(refusal.rule, DenyRule::Wal);
             let text = refusal.to_string();
             let says = "a commit is refused: the log is longer than `max_wal_bytes`";
             assert!(text.starts_with(says), "{text}");

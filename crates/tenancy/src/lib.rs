@@ -115,10 +115,10 @@ pub mod pool {
 #[cfg(feature = "sqlite")]
 pub mod sqlite {
     pub use tenancy_sqlite::{
-        AuditEvent, Behind, BrokenChain, Check, Checkpointed, Deadline, Depth, Durability,
-        FileError, FileSystems, Finding, Fixed, Hardening, InvalidWarmPool, IoError, MigrateError,
-        Migration, Migrations, MigrationsError, OpenError, Problem, RebuildError, Rebuilt,
-        Recovered, Refusal, Repair, RepairError, RunLease, SeedError, Seeds, SeedsError,
+        AuditEvent, Behind, BrokenChain, Check, Checkpointed, Deadline, DenyRule, Depth,
+        Durability, FileError, FileSystems, Finding, Fixed, Hardening, InvalidWarmPool, IoError,
+        MigrateError, Migration, Migrations, MigrationsError, OpenError, Problem, RebuildError,
+        Rebuilt, Recovered, Refusal, Repair, RepairError, RunLease, SeedError, Seeds, SeedsError,
         SnapshotFile, SqliteCatalog, SqliteConnection, SqliteDriver, SqliteFleet, SqliteManager,
         SqliteStorage, SqliteStorageBuilder, StorageError, TrashedFile, Vacuumed, ValidateOptions,
         Validation, WarmPool,

@@ -15,17 +15,17 @@ use tenancy_core::{Clock, Event, Observers, Tenant, TenantRef};
 use tenancy_pool::{Access, Eviction};
 
 use crate::error::OpenError;
-use crate::guard as harden;
-use crate::guard::deadline::{Deadline, Deadlines};
+use crate::guard::deadline::{ConnectionDeadline, Deadline};
 use crate::guard::hooks;
-use crate::guard::marks::{DEFERRED, TABLES};
+use crate::guard::is_intact;
 use crate::guard::references::planted;
-use crate::guard::seal::Seal;
+use crate::guard::settings::Settings;
+use crate::guard::side_effects::{DEFERRED, TABLES};
 use crate::guard::state::Guard;
 use crate::raw::{checkpoint, truncate_wal, wal_bytes};
 use crate::refusal::Refusal;
 use crate::schema::stamp;
-use crate::store::Shared;
+use crate::store::Store;
 
 /// For this long a connection is lent without its schema version being read again: 4 us,
 /// where a check-out with a point select takes 2.6 us.
@@ -58,8 +58,8 @@ const SCHEMA_TTL: Duration = Duration::from_millis(500);
 pub struct SqliteConnection {
     inner: Connection,
     pub(super) guard: Arc<Guard>,
-    deadlines: Deadlines,
-    seal: Seal,
+    deadline: ConnectionDeadline,
+    settings: Settings,
     tenant: TenantRef,
     pub(super) path: PathBuf,
     schema_read: Duration,
@@ -70,15 +70,15 @@ impl SqliteConnection {
     /// Wraps a connection that was prepared for check-outs.
     pub(super) fn new(
         (inner, path, schema): (Connection, PathBuf, u32),
-        (guard, deadlines, seal): (Arc<Guard>, Deadlines, Seal),
+        (guard, deadline, settings): (Arc<Guard>, ConnectionDeadline, Settings),
         tenant: TenantRef,
         schema_read: Duration,
     ) -> Self {
         Self {
             inner,
             guard,
-            deadlines,
-            seal,
+            deadline,
+            settings,
             tenant,
             path,
             schema_read,
@@ -89,7 +89,7 @@ impl SqliteConnection {
     /// Admits the file again by its schema version, as a new connection would: another process may
     /// have migrated the file, or rolled it back, since this connection was opened.
     #[inline]
-    pub(super) fn readmit(&mut self, shared: &Shared, tenant: &Tenant) -> Result<(), OpenError> {
+    pub(super) fn readmit(&mut self, store: &Store, tenant: &Tenant) -> Result<(), OpenError> {
         let now = Clock::system().now();
         if now.saturating_sub(self.schema_read) < SCHEMA_TTL {
             return Ok(());
@@ -99,7 +99,7 @@ impl SqliteConnection {
             tenant: tenant.to_ref(),
             source,
         })?;
-        self.schema = shared.admit(tenant, schema)?;
+        self.schema = store.admit(tenant, schema)?;
         self.schema_read = now;
         Ok(())
     }
@@ -132,9 +132,9 @@ impl SqliteConnection {
     /// # let acme = Tenant::builder(id).placement(place).build()?;
     /// # driver.provision(&acme)?;
     /// # let connection = driver.manager(&acme).connect()?;
-    /// use tenancy_sqlite::Rule;
+    /// use tenancy_sqlite::DenyRule;
     /// let error = connection.execute_batch("SELECT randomblob(100000000)").unwrap_err();
-    /// assert_eq!(connection.refusal_of(&error).unwrap().rule, Rule::Length);
+    /// assert_eq!(connection.refusal_of(&error).unwrap().rule, DenyRule::Length);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn refusal_of(&self, error: &rusqlite::Error) -> Option<Refusal> {
@@ -147,7 +147,7 @@ impl SqliteConnection {
     /// one step, like a function of a long value, ends by itself, within the driver's bounds;
     /// `DESIGN.md` has what each can cost. An earlier
     /// deadline stays; a connection that is given back with one is thrown away, and so is
-    /// one whose progress handler was replaced, which would end deadlines.
+    /// one whose progress handler was replaced, which would end deadline.
     ///
     /// ```
     /// # use tenancy_core::{Provisioner, Tenant};
@@ -172,7 +172,7 @@ impl SqliteConnection {
     /// # Errors
     /// None today; SQLite may one day refuse it.
     pub fn deadline(&self, after: Duration) -> rusqlite::Result<Deadline> {
-        Ok(self.deadlines.set(after))
+        Ok(self.deadline.set(after))
     }
 
     pub(crate) fn restrict(&mut self, access: Access) -> Result<Access, OpenError> {
@@ -227,10 +227,10 @@ impl SqliteConnection {
 
     pub(super) fn is_intact(&self) -> bool {
         self.inner.is_autocommit()
-            && self.deadlines.is_clear()
+            && self.deadline.is_clear()
             // Two connections can be swapped through `&mut`.
             && self.inner.path().map(OsStr::new) == Some(self.path.as_os_str())
-            && harden::is_intact(&self.inner, &self.guard, &self.seal)
+            && is_intact(&self.inner, &self.guard, &self.settings)
             // Rows that were forgotten in mid-step keep an old state of the database alive.
             && !self.inner.is_busy()
     }
@@ -261,10 +261,10 @@ impl SqliteConnection {
         tenant: &Tenant,
         busy_timeout: Duration,
     ) -> rusqlite::Result<()> {
-        if self.guard.marks.take(TABLES) {
+        if self.guard.side_effects.take(TABLES) {
             self.examine(tenant)?;
         }
-        if self.guard.marks.take(DEFERRED) {
+        if self.guard.side_effects.take(DEFERRED) {
             let end = "PRAGMA defer_foreign_keys = OFF";
             self.guard.ours(|| self.inner.execute_batch(end))?;
         }

@@ -11,32 +11,32 @@ use tenancy_core::{Clock, Tenant};
 use crate::disk::place::Place;
 use crate::driver::connection::{SqliteConnection, set_back};
 use crate::error::OpenError;
-use crate::guard as harden;
-use crate::guard::cutover::Turned;
-use crate::guard::deadline::{Deadlines, Late};
+use crate::guard::cutover::Cutover;
+use crate::guard::deadline::{ConnectionDeadline, DeadlineClock};
 use crate::guard::quota;
 use crate::guard::rules::Purpose;
-use crate::guard::seal::Seal;
+use crate::guard::settings::Settings;
 use crate::guard::wal_bound::WalBound;
+use crate::guard::{install, register_functions};
 use crate::ops::open::open;
 use crate::schema::stamp;
-use crate::store::Shared;
+use crate::store::Store;
 
 /// Opens connections to one incarnation of a tenant. Plugs into `tenancy_pool`, and
 /// into anything else that takes an `r2d2::ManageConnection`.
 pub struct SqliteManager {
-    shared: Arc<Shared>,
+    store: Arc<Store>,
     tenant: Tenant,
     /// `None` when the placement is not this driver's: then every connect says so.
     path: Option<Box<Path>>,
 }
 
 impl SqliteManager {
-    pub(crate) fn new(shared: Arc<Shared>, tenant: Tenant) -> Self {
+    pub(crate) fn new(store: Arc<Store>, tenant: Tenant) -> Self {
         let place = Place::of(&tenant).ok();
-        let path = place.map(|place| shared.root.file(&place).into());
+        let path = place.map(|place| store.root.file(&place).into());
         Self {
-            shared,
+            store,
             tenant,
             path,
         }
@@ -54,36 +54,40 @@ impl ManageConnection for SqliteManager {
     type Error = OpenError;
 
     fn connect(&self) -> Result<SqliteConnection, OpenError> {
-        let shared = &*self.shared;
-        let (mut connection, path, schema) = open(shared, &self.tenant)?;
+        let store = &*self.store;
+        let (mut connection, path, schema) = open(store, &self.tenant)?;
         let schema_read = Clock::system().now();
-        let schema = shared.admit(&self.tenant, schema)?;
+        let schema = store.admit(&self.tenant, schema)?;
         let tenant = || self.tenant.to_ref();
         let prepare = |connection: &mut Connection| {
-            let (on_connect, late) = (shared.on_connect.as_deref(), Late::default());
-            harden::equip(connection, on_connect, &late, shared.limits)?;
-            set_back(connection, shared.busy_timeout)?;
-            if let Some(bytes) = shared.quota.of(&self.tenant) {
+            let (on_connect, deadline) = (store.on_connect.as_deref(), DeadlineClock::default());
+            register_functions(connection, on_connect, &deadline, store.limits)?;
+            set_back(connection, store.busy_timeout)?;
+            if let Some(bytes) = store.quota.of(&self.tenant) {
                 quota::set(connection, bytes)?;
             }
             // Always, not only with the first deadline: a handler that replaces it is then
             // noticed.
-            late.watch(connection)?;
-            let (hardening, limits) = (shared.hardening, shared.limits);
-            let guard = harden::guard(connection, Purpose::Tenant, hardening, limits, &late)?;
-            if shared.max_wal_bytes < u64::MAX {
-                let (database, max) = (path.clone(), shared.max_wal_bytes);
-                guard.commits().bind(WalBound { database, max });
+            deadline.watch(connection)?;
+            let (hardening, limits) = (store.hardening, store.limits);
+            let guard = install(connection, Purpose::Tenant, hardening, limits, &deadline)?;
+            if store.max_wal_bytes < u64::MAX {
+                let (database, max) = (path.clone(), store.max_wal_bytes);
+                guard.commits().set_wal_bound(WalBound { database, max });
             }
-            guard.watch_for(Turned::of(&shared.root, &self.tenant, &path));
-            Ok((guard, Deadlines::of(late), Seal::of(connection)?))
+            guard.watch_for(Cutover::of(&store.root, &self.tenant, &path));
+            Ok((
+                guard,
+                ConnectionDeadline::of(deadline),
+                Settings::of(connection)?,
+            ))
         };
-        let (guard, deadlines, seal) =
+        let (guard, deadlines, settings) =
             prepare(&mut connection).map_err(|source| OpenError::Sqlite {
                 tenant: tenant(),
                 source,
             })?;
-        let (opened, prepared) = ((connection, path, schema), (guard, deadlines, seal));
+        let (opened, prepared) = ((connection, path, schema), (guard, deadlines, settings));
         Ok(SqliteConnection::new(
             opened,
             prepared,
@@ -116,7 +120,7 @@ impl ManageConnection for SqliteManager {
         let intact = own && connection.is_intact();
         let clean = intact
             && connection
-                .clean(&self.tenant, self.shared.busy_timeout)
+                .clean(&self.tenant, self.store.busy_timeout)
                 .is_ok();
         connection.guard.clear();
         !clean

@@ -19,7 +19,7 @@ use crate::ops::checkpoint::Checkpointed;
 use crate::ops::maintenance::{Check, Vacuumed};
 use crate::raw::wal_bytes;
 use crate::schema::migrate::Migrations;
-use crate::store::Shared;
+use crate::store::Store;
 
 /// One SQLite file per tenant, below a storage root, out of a
 /// [`SqliteStorage`](crate::SqliteStorage). Cloning is cheap.
@@ -45,25 +45,25 @@ use crate::store::Shared;
 /// ```
 #[derive(Clone)]
 pub struct SqliteDriver {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) store: Arc<Store>,
 }
 
 impl SqliteDriver {
     /// The migrations that tenants have.
     pub fn migrations(&self) -> &Migrations {
-        &self.shared.migrations
+        &self.store.migrations
     }
 
     /// Whether no other driver, in any process, used the storage root when this one was
     /// built: what is half done there was left by killed processes, and
     /// [`SqliteFleet::recover`](crate::SqliteFleet::recover) may take it up.
     pub fn was_alone(&self) -> bool {
-        self.shared.lock.was_alone
+        self.store.lock.was_alone
     }
 
     /// The storage root, canonical.
     pub fn root(&self) -> &Path {
-        self.shared.root.path()
+        self.store.root.path()
     }
 
     /// How many bytes a tenant's log, the `-wal` file, has. It does not count against
@@ -75,7 +75,7 @@ impl SqliteDriver {
     /// # Errors
     /// When the placement is not this driver's, or the file cannot be looked at.
     pub fn wal_bytes(&self, tenant: &Tenant) -> Result<u64, FileError> {
-        let path = self.shared.root.file(&Place::of(tenant)?);
+        let path = self.store.root.file(&Place::of(tenant)?);
         Ok(wal_bytes(&path)?)
     }
 
@@ -86,7 +86,7 @@ impl SqliteDriver {
     /// # Errors
     /// When the file cannot be opened, is another's, or the disk fails.
     pub fn checkpoint(&self, tenant: &Tenant) -> Result<Checkpointed, FileError> {
-        self.shared.checkpoint(tenant)
+        self.store.checkpoint(tenant)
     }
 
     /// Lets SQLite look for damage; what it found, in its words, at most 20 lines.
@@ -108,7 +108,7 @@ impl SqliteDriver {
     /// # Errors
     /// When the file cannot be opened or read.
     pub fn check(&self, tenant: &Tenant, check: Check) -> Result<Vec<Box<str>>, FileError> {
-        self.shared.check(tenant, check)
+        self.store.check(tenant, check)
     }
 
     /// Writes the file anew without the pages that nothing uses any more. Writers wait
@@ -119,7 +119,7 @@ impl SqliteDriver {
     /// When the file cannot be opened, somebody is writing, or the disk is full;
     /// nothing has changed then.
     pub fn vacuum(&self, tenant: &Tenant) -> Result<Vacuumed, FileError> {
-        self.shared.vacuum(tenant)
+        self.store.vacuum(tenant)
     }
 }
 
@@ -133,7 +133,7 @@ impl Driver for SqliteDriver {
     type Manager = SqliteManager;
 
     fn manager(&self, tenant: &Tenant) -> SqliteManager {
-        SqliteManager::new(self.shared.clone(), tenant.clone())
+        SqliteManager::new(self.store.clone(), tenant.clone())
     }
 
     /// `PRAGMA query_only`, which SQL can then not switch off.
@@ -150,7 +150,7 @@ impl Driver for SqliteDriver {
     /// do; then gives the page cache back. Waits for nobody. A checkpoint that failed costs
     /// the connection, as a commit does.
     fn maintain_idle(&self, connection: &mut SqliteConnection) -> Result<(), OpenError> {
-        connection.rest(self.shared.busy_timeout)
+        connection.rest(self.store.busy_timeout)
     }
 
     /// Leaves a WAL that is not empty where it is, whatever its size, to
@@ -162,7 +162,7 @@ impl Driver for SqliteDriver {
 
     /// Checkpoints the WAL of an evicted tenant and removes it, unless somebody uses it.
     fn upkeep(&self, tenant: &Tenant) -> Result<(), OpenError> {
-        self.shared.finish_eviction(tenant)
+        self.store.finish_eviction(tenant)
     }
 
     /// Reads the schema version again every 500 ms, so that a tenant that was migrated or
@@ -173,7 +173,7 @@ impl Driver for SqliteDriver {
         tenant: &Tenant,
         connection: &mut SqliteConnection,
     ) -> Result<(), OpenError> {
-        connection.readmit(&self.shared, tenant)
+        connection.readmit(&self.store, tenant)
     }
 
     /// Returns 3: the database file, its `-wal` and its `-shm`.

@@ -24,15 +24,15 @@ impl Provisioner for SqliteDriver {
     }
 
     fn provision(&self, tenant: &Tenant) -> Result<Provisioned, ProvisionError> {
-        let made = self.shared.provision(tenant);
+        let made = self.store.provision(tenant);
         made.map_err(|error| ProvisionError::new(tenant, "made", error))
     }
 
     /// With one wait for the disk a hundred of them.
     fn provision_many(&self, tenants: &[Tenant]) -> Vec<Result<Provisioned, ProvisionError>> {
         let batch = |tenants: &[Tenant]| match tenants {
-            [one] => vec![self.shared.provision(one)],
-            several => self.shared.provision_batch(several),
+            [one] => vec![self.store.provision(one)],
+            several => self.store.provision_batch(several),
         };
         let made = tenants.chunks(BATCH).flat_map(batch);
         let named = |(tenant, made): (&Tenant, Result<_, FileError>)| {
@@ -42,24 +42,24 @@ impl Provisioner for SqliteDriver {
     }
 
     fn migrate(&self, tenant: &Tenant, target: SchemaTarget) -> Result<Migrated, ProvisionError> {
-        let migrated = self.shared.migrate(tenant, target, Keep::IfIrreversible);
+        let migrated = self.store.migrate(tenant, target, Keep::IfIrreversible);
         migrated.map_err(|error| ProvisionError::new(tenant, "migrated", error))
     }
 
     fn seed(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
-        let seeded = self.shared.seed(tenant);
+        let seeded = self.store.seed(tenant);
         seeded
             .map(drop)
             .map_err(|error| ProvisionError::new(tenant, "seeded", error))
     }
 
     fn storage_id(&self) -> Option<Box<str>> {
-        Some(self.shared.root.id().into())
+        Some(self.store.root.id().into())
     }
 
     /// A file that cannot be opened tells of no difference.
     fn check_history(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
-        match self.shared.check_history(tenant) {
+        match self.store.check_history(tenant) {
             Err(error @ FileError::Migrate(MigrateError::Diverged { .. })) => {
                 let step = "taken for an example of the schema";
                 Err(ProvisionError::new(tenant, step, error))
@@ -73,16 +73,16 @@ impl Provisioner for SqliteDriver {
     }
 
     fn fingerprint(&self) -> Option<Box<str>> {
-        Some(self.shared.fingerprint.clone())
+        Some(self.store.fingerprint.clone())
     }
 
     fn exists(&self, tenant: &Tenant) -> Result<bool, ProvisionError> {
-        let there = self.shared.exists(tenant);
+        let there = self.store.exists(tenant);
         there.map_err(|error| ProvisionError::new(tenant, "found", error))
     }
 
     fn retire(&self, tenant: &Tenant, timeout: Duration) -> Result<(), ProvisionError> {
-        let retired = self.shared.retire(tenant, timeout);
+        let retired = self.store.retire(tenant, timeout);
         retired.map_err(|error| ProvisionError::new(tenant, "retired", error))
     }
 
@@ -93,19 +93,19 @@ impl Provisioner for SqliteDriver {
         tenant: &Tenant,
         timeout: Duration,
     ) -> Result<Option<Box<str>>, ProvisionError> {
-        let set_aside = self.shared.set_aside(tenant, timeout);
+        let set_aside = self.store.set_aside(tenant, timeout);
         let path = set_aside.map_err(|error| ProvisionError::new(tenant, "set aside", error))?;
         Ok(path.map(|path| path.to_string_lossy().into()))
     }
 
     fn revive(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
-        let revived = self.shared.revive(tenant);
+        let revived = self.store.revive(tenant);
         revived.map_err(|error| ProvisionError::new(tenant, "revived", error))
     }
 
     fn destroy(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
-        let removed = self.shared.destroy(tenant);
-        let removed = removed.and_then(|()| self.shared.remove_copies(tenant));
+        let removed = self.store.destroy(tenant);
+        let removed = removed.and_then(|()| self.store.remove_copies(tenant));
         removed.map_err(|error| ProvisionError::new(tenant, "removed", error))
     }
 }

@@ -12,27 +12,28 @@ use super::validate::{Comparison, Seen, is_nothing};
 use crate::catalog::Waiting;
 use crate::disk::place::Place;
 use crate::error::{FileError, RepairError, sqlite};
-use crate::guard::deadline::{Late, bounded};
+use crate::guard::deadline::{DeadlineClock, bounded};
 use crate::guard::references::planted;
+use crate::guard::register_functions;
 use crate::ops::maintenance::{Check, faults};
 use crate::ops::open::connect;
+use crate::raw;
 use crate::raw::is_wal;
 use crate::schema::drift::Expected;
 use crate::schema::stamp;
 use crate::schema::stamp::{Claim, Stamp};
-use crate::store::Shared;
-use crate::{guard as harden, raw};
+use crate::store::Store;
 
 impl Comparison<'_> {
     /// Opens the file of every row that has one, some at a time.
     pub(super) fn open_files(&mut self, options: &ValidateOptions<'_>) -> Result<(), RepairError> {
         let fleet = self.fleet;
-        let shared = &*fleet.driver().shared;
+        let store = &*fleet.driver().store;
         let seen = std::mem::take(&mut self.seen);
         let path = |(tenant, seen): (_, Seen)| {
             let path = match (seen.trashed, Place::of(tenant)) {
                 (Some(trashed), _) => trashed.path,
-                (None, Ok(place)) if seen.in_place => shared.root.file(&place),
+                (None, Ok(place)) if seen.in_place => store.root.file(&place),
                 _ => return None,
             };
             Some((tenant, path))
@@ -40,7 +41,7 @@ impl Comparison<'_> {
         let files: Vec<(&Tenant, PathBuf)> = self.rows.iter().zip(seen).filter_map(path).collect();
         let expected = Expected::default();
         let look = |(tenant, path): &(&Tenant, PathBuf)| {
-            let problem = shared.look_into(tenant, path, options.depth, &expected);
+            let problem = store.look_into(tenant, path, options.depth, &expected);
             let problem = match problem {
                 // Gone since it was listed: a retired tenant's was moved on, or destroyed.
                 Some(_) if is_nothing(path).unwrap_or(false) => {
@@ -81,7 +82,7 @@ impl Comparison<'_> {
     fn open_warm_pool(&mut self) -> Result<(), RepairError> {
         let fleet = self.fleet;
         for Waiting { place, .. } in fleet.catalog().warm_pool()? {
-            let path = fleet.driver().shared.root.file(&place);
+            let path = fleet.driver().store.root.file(&place);
             let Some(claim) = self.claim_of(&path) else {
                 continue;
             };
@@ -97,7 +98,7 @@ impl Comparison<'_> {
     /// Whose a file says that it is. What is gone or cannot be read says nothing.
     fn claim_of(&mut self, path: &Path) -> Option<Claim> {
         self.out.opened += 1;
-        let connection = raw::connect(path, self.fleet.driver().shared.busy_timeout);
+        let connection = raw::connect(path, self.fleet.driver().store.busy_timeout);
         stamp::claim(&connection.ok()?).ok()?
     }
 
@@ -123,7 +124,7 @@ impl Comparison<'_> {
     }
 }
 
-impl Shared {
+impl Store {
     /// The first thing that is wrong with a tenant's file.
     fn look_into(
         &self,
@@ -184,8 +185,8 @@ impl Shared {
         connection: &mut Connection,
         depth: Depth,
     ) -> rusqlite::Result<Option<Box<str>>> {
-        let (on_connect, late) = (self.on_connect.as_deref(), Late::default());
-        harden::equip(connection, on_connect, &late, self.limits)?;
+        let (on_connect, deadline) = (self.on_connect.as_deref(), DeadlineClock::default());
+        register_functions(connection, on_connect, &deadline, self.limits)?;
         let check = match depth {
             Depth::Full => Check::Full,
             _ => Check::Quick,

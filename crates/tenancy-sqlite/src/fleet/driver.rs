@@ -10,7 +10,7 @@ use crate::driver::SqliteDriver;
 use crate::error::{FileError, MigrateError};
 use crate::hazards::{Hazard, guarded};
 use crate::ops::snapshot::Copy;
-use crate::store::Shared;
+use crate::store::Store;
 
 /// The wait for the file that a snapshot replaced, before it is left to the next call: pools
 /// close theirs when they see the new incarnation.
@@ -24,28 +24,28 @@ impl From<FileError> for TenantError {
 
 impl FleetDriver for SqliteDriver {
     fn newest_schema(&self) -> u32 {
-        self.shared.migrations.newest()
+        self.store.migrations.newest()
     }
 
     fn step(&self, version: u32) -> Option<SchemaStep> {
-        let step = self.shared.migrations.step(version)?;
+        let step = self.store.migrations.step(version)?;
         Some(SchemaStep::new(version, step.name(), step.down_sql()))
     }
 
     /// Builds the template of new files, which is an empty database with all migrations.
     fn rehearse(&self) -> Result<(), TenantError> {
-        Ok(self.shared.template().map(drop)?)
+        Ok(self.store.template().map(drop)?)
     }
 
     fn compare_history(&self, tenant: &Tenant) -> Result<(), TenantError> {
-        match self.shared.check_history(tenant) {
+        match self.store.check_history(tenant) {
             Err(error @ FileError::Migrate(MigrateError::Diverged { .. })) => Err(error.into()),
             _ => Ok(()),
         }
     }
 
     fn schema_of(&self, tenant: &Tenant) -> Result<u32, TenantError> {
-        Ok(self.shared.schema_of(tenant)?)
+        Ok(self.store.schema_of(tenant)?)
     }
 
     fn migrate_from(
@@ -55,42 +55,42 @@ impl FleetDriver for SqliteDriver {
         target: SchemaTarget,
         keep: Keep,
     ) -> Result<Migrated, TenantError> {
-        Ok(self.shared.migrate_from(tenant, Some(from), target, keep)?)
+        Ok(self.store.migrate_from(tenant, Some(from), target, keep)?)
     }
 
     fn seed_set(&self) -> Option<Box<str>> {
-        let seeds = &self.shared.seeds;
+        let seeds = &self.store.seeds;
         let name = || format!("{} seeds {}", seeds.len(), seeds.sum()).into();
         (!seeds.is_empty()).then(name)
     }
 
     fn run_seeds(&self, tenant: &Tenant) -> Result<Seeded, TenantError> {
-        Ok(self.shared.seed(tenant)?)
+        Ok(self.store.seed(tenant)?)
     }
 
     fn snapshots_of(&self, tenant: &Tenant) -> Result<Vec<Snapshot>, TenantError> {
-        let copies = copies_of(&self.shared, tenant)?;
+        let copies = copies_of(&self.store, tenant)?;
         Ok(copies.iter().map(Copy::to_snapshot).collect())
     }
 
     /// Puts a copy of the snapshot in place of the next incarnation's file.
     fn restore(&self, snapshot: &Snapshot, cutover: &Cutover<'_>) -> Result<Tenant, TenantError> {
-        let shared = &*self.shared;
+        let store = &*self.store;
         let (tenant, next) = (cutover.tenant(), cutover.next());
-        let mut copies = copies_of(shared, tenant)?.into_iter();
+        let mut copies = copies_of(store, tenant)?.into_iter();
         let copy = copies.find(|copy| copy.to_snapshot() == *snapshot);
         let copy = copy.ok_or_else(|| TenantError::NoSnapshot {
             tenant: tenant.to_ref(),
             version: snapshot.schema + 1,
             to: cutover.to(),
         })?;
-        let staged = shared.stage_copy(&copy, tenant, next, cutover.to())?;
+        let staged = store.stage_copy(&copy, tenant, next, cutover.to())?;
         let place = Place::of(next).map_err(FileError::from)?;
-        let path = shared.root.file(&place);
-        let dir = shared.root.lock_dir(&place).map_err(FileError::from)?;
+        let path = store.root.file(&place);
+        let dir = store.root.lock_dir(&place).map_err(FileError::from)?;
         cutover.check()?;
         // No commit reaches the old file from here to its end.
-        let fence = shared.fence(tenant)?;
+        let fence = store.fence(tenant)?;
         let (seen, found) = (cutover.from(), fence.schema()?);
         if guarded(Hazard::SurveyNotChecked) && found != seen {
             let conflict = MigrateError::Conflict { seen, found };
@@ -105,26 +105,26 @@ impl FleetDriver for SqliteDriver {
         let _ = fence.close();
         drop(dir);
         // Its data is out of reach already; the next call waits for its connections.
-        let _ = shared.put_away(&next, PATIENCE);
+        let _ = store.put_away(&next, PATIENCE);
         Ok(next)
     }
 
     fn settle(&self, tenant: &Tenant) {
-        let _ = self.shared.put_away(tenant, Duration::ZERO);
+        let _ = self.store.put_away(tenant, Duration::ZERO);
     }
 }
 
 impl SqliteDriver {
     fn reach(&self, step: &'static str) -> Result<(), FileError> {
-        Ok(self.shared.step(step)?)
+        Ok(self.store.step(step)?)
     }
 }
 
 /// Returns the copies of a tenant's files, oldest first; none for the placement of another
 /// driver.
-fn copies_of(shared: &Shared, tenant: &Tenant) -> Result<Vec<Copy>, FileError> {
+fn copies_of(store: &Store, tenant: &Tenant) -> Result<Vec<Copy>, FileError> {
     match Place::of(tenant) {
-        Ok(place) => Ok(shared.root.copies_of(&place.locator)?),
+        Ok(place) => Ok(store.root.copies_of(&place.locator)?),
         Err(_) => Ok(Vec::new()),
     }
 }

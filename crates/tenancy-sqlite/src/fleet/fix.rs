@@ -103,7 +103,7 @@ impl SqliteFleet {
             (Problem::InTrash | Problem::Closed | Problem::NoWal, Some(id)) => self.reopen(id),
             (Problem::Superseded, Some(id)) => {
                 if let Some(tenant) = self.of_status(id, |_| true)? {
-                    self.driver().shared.put_away(&tenant, Duration::ZERO)?;
+                    self.driver().store.put_away(&tenant, Duration::ZERO)?;
                 }
                 Ok(Repair::Retired)
             }
@@ -111,7 +111,7 @@ impl SqliteFleet {
                 Ok(Repair::Nothing)
             }
             (Problem::Owner { .. }, _) => {
-                give_back(path, self.driver().shared.root.path())?;
+                give_back(path, self.driver().store.root.path())?;
                 Ok(Repair::Given)
             }
             (Problem::Mode { expected, .. }, _) => {
@@ -131,7 +131,7 @@ impl SqliteFleet {
             return self.quarantine(path);
         };
         // A process that puts a file in place writes its row first, and takes this lock then.
-        let _dir = self.driver().shared.root.lock_dir(&place)?;
+        let _dir = self.driver().store.root.lock_dir(&place)?;
         match self.is_orphan(&place, path)? {
             true => self.quarantine(path),
             false => Ok(Repair::Nothing),
@@ -142,9 +142,9 @@ impl SqliteFleet {
         if is_nothing(path)? {
             return Ok(Repair::Nothing);
         }
-        let shared = &self.driver().shared;
-        shared.step("move to quarantine")?;
-        Ok(Repair::Quarantined(shared.root.quarantine(path)?))
+        let store = &self.driver().store;
+        store.step("move to quarantine")?;
+        Ok(Repair::Quarantined(store.root.quarantine(path)?))
     }
 
     /// Completes the retirement of a tenant whose file is still in its place.
@@ -160,7 +160,7 @@ impl SqliteFleet {
             }
             touched => touched?,
         };
-        self.driver().shared.retire(&tenant, Duration::ZERO)?;
+        self.driver().store.retire(&tenant, Duration::ZERO)?;
         Ok(Repair::Retired)
     }
 
@@ -171,7 +171,7 @@ impl SqliteFleet {
         let Some(tenant) = self.of_status(id, in_use)? else {
             return Ok(Repair::Nothing);
         };
-        self.driver().shared.revive(&tenant)?;
+        self.driver().store.revive(&tenant)?;
         Ok(Repair::Revived)
     }
 

@@ -21,7 +21,7 @@ const FILES: [&str; 4] = ["tenancy.root", "tenancy.lock", "runs.lock", "catalog.
 impl Comparison<'_> {
     /// Looks at everything in a root but what tenants have in use or in the trash.
     pub(super) fn own_files(&mut self) -> Result<(), RepairError> {
-        let root = &self.fleet.driver().shared.root;
+        let root = &self.fleet.driver().store.root;
         if root.file_system.lacks_journal {
             self.out.warnings.push(Finding {
                 tenant: None,

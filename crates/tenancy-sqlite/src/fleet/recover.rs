@@ -63,7 +63,7 @@ impl SqliteFleet {
         })?;
         // Only the unfinished ones are kept: there may be many retired tenants.
         let mut half = Vec::new();
-        let root = &self.driver().shared.root;
+        let root = &self.driver().store.root;
         let mut trashed = None;
         self.each_of(TenantStatus::Retiring, |tenant| {
             let Ok(place) = Place::of(tenant) else {
@@ -91,7 +91,7 @@ impl SqliteFleet {
             let Some(tenant) = finding.tenant.clone() else {
                 continue;
             };
-            self.driver().shared.step("finish retiring")?;
+            self.driver().store.step("finish retiring")?;
             let result = self.finish_retiring(&tenant.id, by);
             if !matches!(result, Ok(Repair::Nothing)) {
                 recovered.retired.push(Fixed { finding, result });

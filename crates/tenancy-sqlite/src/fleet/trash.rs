@@ -88,7 +88,7 @@ impl SqliteFleet {
     /// Returns an error if the catalog or the trash cannot be read.
     pub fn trash(&self) -> Result<Vec<TrashedFile>, RepairError> {
         let mut files = Vec::new();
-        for trashed in self.driver().shared.root.trashed()? {
+        for trashed in self.driver().store.root.trashed()? {
             if let Some((_, file)) = self.look_up(&trashed)? {
                 files.push(file);
             }
@@ -120,17 +120,17 @@ impl SqliteFleet {
     /// Returns an error if the catalog or a file refuses; the tenants before it are
     /// destroyed, and the call may be repeated.
     pub fn empty_trash(&self, by: &Actor) -> Result<Vec<TenantRef>, RepairError> {
-        let shared = &self.driver().shared;
+        let store = &self.driver().store;
         let mut gone = Vec::new();
-        for trashed in shared.root.trashed()? {
+        for trashed in store.root.trashed()? {
             let Some((tenant, file)) = self.look_up(&trashed)? else {
                 continue;
             };
-            if !file.is_expired() || !shared.remove_if_trashed(&trashed)? {
+            if !file.is_expired() || !store.remove_if_trashed(&trashed)? {
                 continue;
             }
             if file.retired {
-                shared.remove_copies(&tenant)?;
+                store.remove_copies(&tenant)?;
                 self.catalog().remove(tenant.id(), tenant.version(), by)?;
                 gone.push(file.tenant);
             }
@@ -144,9 +144,9 @@ impl SqliteFleet {
     /// # Errors
     /// Returns an error if the catalog or a directory cannot be read.
     pub fn snapshots(&self) -> Result<Vec<SnapshotFile>, RepairError> {
-        let shared = &self.driver().shared;
+        let store = &self.driver().store;
         let mut snapshots = Vec::new();
-        for copy in shared.root.copies()? {
+        for copy in store.root.copies()? {
             let owner = self.catalog().at_place(&copy.place)?;
             let Some((times, bytes)) = look_at(&copy.path)? else {
                 continue;
@@ -156,7 +156,7 @@ impl SqliteFleet {
                 tenant: owner.map(|tenant| of_epoch(&tenant, copy.place.epoch)),
                 schema: copy.schema,
                 since,
-                until: since.checked_add(shared.snapshot_retention),
+                until: since.checked_add(store.snapshot_retention),
                 bytes,
                 path: copy.path,
             });
@@ -188,7 +188,7 @@ impl SqliteFleet {
     /// # Errors
     /// Returns an error if they cannot be listed or removed.
     pub fn remove_snapshots(&self, older_than: Duration) -> Result<u64, RepairError> {
-        let root = &self.driver().shared.root;
+        let root = &self.driver().store.root;
         let mut removed = 0;
         for copy in root.copies()? {
             if copy.made.elapsed().is_ok_and(|age| age >= older_than) {
@@ -224,7 +224,7 @@ impl SqliteFleet {
             tenant: of_epoch(&tenant, epoch),
             retired,
             since,
-            until: since.checked_add(self.driver().shared.trash_retention),
+            until: since.checked_add(self.driver().store.trash_retention),
             bytes,
             path: trashed.path.clone(),
         };

@@ -109,7 +109,7 @@ impl<'v> Comparison<'v> {
         options: &ValidateOptions<'_>,
         progress: &'v mut dyn FnMut(Progress),
     ) -> Result<Self, IoError> {
-        let root = fleet.driver().shared.root.path();
+        let root = fleet.driver().store.root.path();
         let meta = fs::metadata(root).map_err(IoError::at(root, "looked at"))?;
         let rounds = if options.depth > Depth::Names { 2 } else { 1 };
         let out = Validation {
@@ -147,7 +147,7 @@ impl<'v> Comparison<'v> {
     }
 
     fn warm_pool(&mut self) -> Result<(), RepairError> {
-        let fingerprint = &self.fleet.driver().shared.fingerprint;
+        let fingerprint = &self.fleet.driver().store.fingerprint;
         for waiting in self.fleet.catalog().warm_pool()? {
             match waiting.ready && waiting.fingerprint == *fingerprint {
                 true => self.out.warm_pool += 1,
@@ -166,7 +166,7 @@ impl<'v> Comparison<'v> {
                 Err(_) => self.find(Some(tenant), None, Problem::Placement),
             }
         }
-        let root = &self.fleet.driver().shared.root;
+        let root = &self.fleet.driver().store.root;
         let shards = shards(root)?;
         self.strays(shards.strays);
         for (path, found) in shards.unexpected {
@@ -271,7 +271,7 @@ impl<'v> Comparison<'v> {
     }
 
     fn trash(&mut self) -> Result<(), RepairError> {
-        let (trashed, strays) = survey_trash(&self.fleet.driver().shared.root)?;
+        let (trashed, strays) = survey_trash(&self.fleet.driver().store.root)?;
         self.strays(strays);
         self.out.files += trashed.len() as u64;
         for (trashed, odd) in trashed {
@@ -310,22 +310,22 @@ impl<'v> Comparison<'v> {
                 }
                 continue;
             }
-            let shared = &self.fleet.driver().shared;
+            let store = &self.fleet.driver().store;
             let retiring = tenant.status() == TenantStatus::Retiring;
             let seen = &self.seen[row];
             if seen.unexpected {
                 continue;
             }
             let (path, problem) = match (&seen.trashed, seen.in_place) {
-                (_, true) if retiring => (shared.root.file(&place), Problem::HalfRetired),
+                (_, true) if retiring => (store.root.file(&place), Problem::HalfRetired),
                 (_, true) => continue,
                 (Some(trashed), _) if !retiring => (trashed.path.clone(), Problem::InTrash),
                 (Some(trashed), _) => {
                     self.warn_if_expired(row, &trashed.clone())?;
                     continue;
                 }
-                (None, _) if retiring => (shared.root.file(&place), Problem::Gone),
-                (None, _) => (shared.root.file(&place), Problem::Missing),
+                (None, _) if retiring => (store.root.file(&place), Problem::Gone),
+                (None, _) => (store.root.file(&place), Problem::Missing),
             };
             // It may have been retired, revived or destroyed since.
             let there = problem.is_about_a_file_that_is_there();

@@ -78,14 +78,14 @@ impl SqliteFleet {
     /// by a later call.
     pub fn fill_warm_pool(&self, wanted: usize, by: &Actor) -> Result<WarmPool, RepairError> {
         WarmPool::check(wanted)?;
-        let shared = &*self.driver().shared;
+        let store = &*self.driver().store;
         let newest = self.driver().migrations().newest();
         let waiting = self.catalog().warm_pool()?;
         let now_ms = now_ms();
         // What is in the future was begun before the clock was set back.
         let is_over = |w: &Waiting, ms: i64| w.at_ms.abs_diff(now_ms) > ms.unsigned_abs();
         let is_free = |w: &&Waiting| w.ready || is_over(w, LAPSE_MS);
-        let is_own = |w: &&Waiting| wanted > 0 && w.fingerprint == shared.fingerprint;
+        let is_own = |w: &&Waiting| wanted > 0 && w.fingerprint == store.fingerprint;
         let is_old = |w: &&Waiting| {
             let older = w.schema < newest || w.is_withdrawn() || wanted == 0;
             !is_own(w) && (older || is_over(w, TURN_MS))
@@ -113,21 +113,21 @@ impl SqliteFleet {
         there: usize,
         by: &Actor,
     ) -> Result<usize, RepairError> {
-        let shared = &*self.driver().shared;
+        let store = &*self.driver().store;
         let draw = |_| Place::draw();
         let drawn = (there..wanted).take(BATCH).map(draw);
         let drawn: Vec<Placement> = drawn.collect::<Result<_, _>>()?;
-        let like = (&*shared.fingerprint, self.driver().migrations().newest());
+        let like = (&*store.fingerprint, self.driver().migrations().newest());
         // Listed first: whatever happens next, its file is not an unknown one.
         let begun = self
             .catalog()
             .begin_warm_pool(like, (wanted, &drawn), LAPSE_MS, by)?;
-        shared.step("make the warm pool")?;
+        store.step("make the warm pool")?;
         let nobodies: Vec<Tenant> = begun.iter().map(Place::nobody).collect();
-        let made = shared.provision_batch(&nobodies);
+        let made = store.provision_batch(&nobodies);
         let is_made = |(place, made): (_, &Result<_, FileError>)| made.is_ok().then_some(place);
         let ready: Vec<&Place> = begun.iter().zip(&made).filter_map(is_made).collect();
-        shared.step("list the warm pool")?;
+        store.step("list the warm pool")?;
         self.catalog().end_warm_pool(&ready, by)?;
         let failed = made.into_iter().find_map(Result::err);
         failed.map_or(Ok(ready.len()), |error| Err(error.into()))
@@ -136,9 +136,9 @@ impl SqliteFleet {
     fn remove_warm_pool(&self, places: &[&Place], by: &Actor) -> Result<usize, RepairError> {
         // Who took one meanwhile has it; the others nobody can take any more.
         let mut gone = self.catalog().withdraw_warm_pool(places, by)?;
-        let shared = &*self.driver().shared;
+        let store = &*self.driver().store;
         let mut failed = None;
-        gone.retain(|place| match shared.destroy(&place.nobody()) {
+        gone.retain(|place| match store.destroy(&place.nobody()) {
             Ok(()) => true,
             // A validation looks into it.
             Err(FileError::InUse { .. }) => false,
@@ -148,9 +148,9 @@ impl SqliteFleet {
             }
         });
         if !gone.is_empty() {
-            shared.step("strike off the warm pool")?;
+            store.step("strike off the warm pool")?;
             // What a killed one staged would come back.
-            shared.root.clear_staged(&gone.iter().collect())?;
+            store.root.clear_staged(&gone.iter().collect())?;
         }
         self.catalog().forget_warm_pool(&gone, by)?;
         failed.map_or(Ok(gone.len()), |error| Err(error.into()))

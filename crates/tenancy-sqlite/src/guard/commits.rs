@@ -28,7 +28,7 @@ impl Commits {
     }
 
     /// Bounds the log, for good.
-    pub(crate) fn bind(&self, bound: WalBound) {
+    pub(crate) fn set_wal_bound(&self, bound: WalBound) {
         let _ = self.bound.set(bound);
     }
 

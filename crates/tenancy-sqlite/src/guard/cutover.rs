@@ -11,7 +11,7 @@ use crate::disk::root::Root;
 
 /// What tells whether a tenant has turned to another file.
 #[derive(Debug)]
-pub(crate) struct Turned {
+pub(crate) struct Cutover {
     id: TenantId,
     epoch: u64,
     /// The file of the next incarnation, if that is made from this one.
@@ -19,7 +19,7 @@ pub(crate) struct Turned {
     catalog: PathBuf,
 }
 
-impl Turned {
+impl Cutover {
     pub(crate) fn of(root: &Root, tenant: &Tenant, path: &Path) -> Self {
         let next = Place::of(tenant).map(|place| Place {
             epoch: place.epoch.next(),
@@ -36,7 +36,7 @@ impl Turned {
 
     /// Whether the turn was made. A catalog that cannot be asked counts as yes: better a
     /// commit that is refused than one that is lost.
-    pub(crate) fn has_come(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         let there = !matches!(look(&self.next), Ok(Found::Nothing));
         there && self.current().is_none_or(|current| current > self.epoch)
     }

@@ -21,7 +21,7 @@ const NEVER: u64 = u64::MAX;
 #[must_use = "dropping it ends the deadline"]
 #[derive(Debug)]
 pub struct Deadline {
-    at: Late,
+    at: DeadlineClock,
     before: u64,
 }
 
@@ -33,19 +33,19 @@ impl Drop for Deadline {
 
 /// Whether the deadline of a connection has passed. Its callbacks own clones.
 #[derive(Debug, Clone)]
-pub(crate) struct Late(Arc<AtomicU64>);
+pub(crate) struct DeadlineClock(Arc<AtomicU64>);
 
-impl Default for Late {
+impl Default for DeadlineClock {
     /// No deadline is set.
     fn default() -> Self {
         Self(Arc::new(AtomicU64::new(NEVER)))
     }
 }
 
-impl Late {
+impl DeadlineClock {
     /// Must not panic: a progress handler that does lets the statement go on.
     #[inline]
-    pub(crate) fn has_come(&self) -> bool {
+    pub(crate) fn has_passed(&self) -> bool {
         match self.0.load(Ordering::Relaxed) {
             NEVER => false,
             at => now() >= at,
@@ -54,7 +54,7 @@ impl Late {
 
     /// Ends a function of SQL as an interrupt would.
     pub(crate) fn check(&self) -> Result<()> {
-        match self.has_come() {
+        match self.has_passed() {
             false => Ok(()),
             true => Err(Error::SqliteFailure(
                 ffi::Error::new(ffi::SQLITE_INTERRUPT),
@@ -66,41 +66,41 @@ impl Late {
     /// Interrupts statements of a connection once the deadline has passed.
     pub(crate) fn watch(&self, connection: &Connection) -> Result<()> {
         let watched = self.clone();
-        connection.progress_handler(STEPS, Some(move || watched.has_come()))
+        connection.progress_handler(STEPS, Some(move || watched.has_passed()))
     }
 }
 
 /// The deadline of a checked-out connection.
 #[derive(Debug)]
-pub(crate) struct Deadlines {
-    late: Late,
+pub(crate) struct ConnectionDeadline {
+    deadline: DeadlineClock,
     /// The number of clones when the connection was opened: a handler or function that is replaced
     /// drops its own.
     clones: usize,
 }
 
-impl Deadlines {
+impl ConnectionDeadline {
     /// Returns the deadline of a connection whose callbacks all have their clones.
-    pub(crate) fn of(late: Late) -> Self {
-        let clones = Arc::strong_count(&late.0);
-        Self { late, clones }
+    pub(crate) fn of(deadline: DeadlineClock) -> Self {
+        let clones = Arc::strong_count(&deadline.0);
+        Self { deadline, clones }
     }
 
     /// Sets one. An earlier one that is already set stays.
     pub(crate) fn set(&self, after: Duration) -> Deadline {
-        let before = self.late.0.load(Ordering::Relaxed);
+        let before = self.deadline.0.load(Ordering::Relaxed);
         let at = moment(after).min(before);
-        self.late.0.store(at, Ordering::Relaxed);
+        self.deadline.0.store(at, Ordering::Relaxed);
         Deadline {
-            at: self.late.clone(),
+            at: self.deadline.clone(),
             before,
         }
     }
 
     /// Returns whether none is set, and all callbacks are those of the opening.
     pub(crate) fn is_clear(&self) -> bool {
-        let set = self.late.0.load(Ordering::Relaxed);
-        set == NEVER && Arc::strong_count(&self.late.0) == self.clones
+        let set = self.deadline.0.load(Ordering::Relaxed);
+        set == NEVER && Arc::strong_count(&self.deadline.0) == self.clones
     }
 }
 

@@ -17,7 +17,7 @@ use rusqlite::{Connection, Result};
 use crate::guard::state::Guard;
 use crate::guard::wal_bound::WalBound;
 use crate::raw::is_busy;
-use crate::refusal::Rule;
+use crate::refusal::DenyRule;
 
 /// The hooks of a connection own so many counts of its guard.
 pub(crate) const HOOKS: usize = 2;
@@ -55,7 +55,7 @@ pub(crate) fn watch(connection: &Connection, guard: &Arc<Guard>) -> Result<()> {
             return true;
         }
         if begins.commits().passed().is_some_and(WalBound::is_held) {
-            begins.refuse(Rule::Log, "a commit");
+            begins.refuse(DenyRule::Wal, "a commit");
             // Rolls back, and that is no commit that failed.
             PENDING.set(Weak::new());
             return true;

@@ -8,12 +8,12 @@ pub(crate) mod deadline;
 pub(crate) mod functions;
 pub(crate) mod hooks;
 pub(crate) mod limits;
-pub(crate) mod marks;
 pub(crate) mod memory;
 pub(crate) mod quota;
 pub(crate) mod references;
 pub(crate) mod rules;
-pub(crate) mod seal;
+pub(crate) mod settings;
+pub(crate) mod side_effects;
 pub(crate) mod state;
 pub(crate) mod wal_bound;
 
@@ -24,16 +24,16 @@ use rusqlite::hooks::{AuthContext, Authorization};
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, Result};
 
-use crate::guard::deadline::Late;
+use crate::guard::deadline::DeadlineClock;
 use crate::guard::rules::Purpose;
 use crate::guard::state::Guard;
 use crate::hazards::{Hazard, guarded};
 use crate::raw::{OnConnect, set_switches};
-use crate::refusal::Rule;
+use crate::refusal::DenyRule;
 use rules::{Free, judge};
 
 pub(crate) use limits::Limits;
-pub(crate) use seal::Seal;
+pub(crate) use settings::Settings;
 
 /// How much is refused on a tenant's connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,7 +70,7 @@ const LIMITS: [(Limit, i32); 6] = [
 
 const SQL_LENGTH: i32 = 1 << 20;
 
-/// Makes the seal of each lent connection its own, so that two connections of one tenant that
+/// Makes the settings of each lent connection its own, so that two connections of one tenant that
 /// were swapped through `&mut` are told apart: their longest statements differ by some bytes.
 fn make_unique(connection: &Connection) -> Result<()> {
     static NEXT: AtomicI32 = AtomicI32::new(0);
@@ -80,12 +80,12 @@ fn make_unique(connection: &Connection) -> Result<()> {
 }
 
 /// Sets the bounds and the authorizer: when all that is ours was run.
-pub(crate) fn guard(
+pub(crate) fn install(
     connection: &Connection,
     purpose: Purpose,
     hardening: Hardening,
     limits: Limits,
-    late: &Late,
+    deadline: &DeadlineClock,
 ) -> Result<Arc<Guard>> {
     // Again, as `on_connect` may have changed them.
     set_switches(connection, true)?;
@@ -97,21 +97,21 @@ pub(crate) fn guard(
     }
     limits.set(connection, purpose)?;
     let guard = Arc::new(Guard::new(limits));
-    let late = late.clone();
-    let shared = guard.clone();
+    let deadline = deadline.clone();
+    let state = guard.clone();
     // Set once: setting it again would expire every prepared statement.
     connection.authorizer(Some(move |context: AuthContext<'_>| {
         crate::guard::hooks::forget();
-        if shared.is_ours() {
+        if state.is_ours() {
             return Authorization::Allow;
         }
         // Views and common table expressions are expanded before the first step.
-        if late.has_come() {
-            shared.refuse(Rule::Deadline, "preparing a statement");
+        if deadline.has_passed() {
+            state.refuse(DenyRule::Deadline, "preparing a statement");
             return Authorization::Deny;
         }
         // However trusted its SQL is, no pragma may lift a restriction to reading.
-        let reading = shared.is_reading();
+        let reading = state.is_reading();
         let pragmas_are_free = hardening == Hardening::Trusted && !reading;
         let free = Free {
             pragmas: purpose == Purpose::Tenant && pragmas_are_free,
@@ -119,11 +119,13 @@ pub(crate) fn guard(
         };
         match judge(purpose, free, &context.action) {
             Ok(()) => {
-                shared.marks.note(&context.action, context.database_name);
+                state
+                    .side_effects
+                    .note(&context.action, context.database_name);
                 Authorization::Allow
             }
             Err(refusal) => {
-                shared.note(refusal);
+                state.note(refusal);
                 Authorization::Deny
             }
         }
@@ -137,20 +139,23 @@ pub(crate) fn guard(
 
 /// Whether the connection is as it was checked out, or can be made so. Rust code can change
 /// anything; what it changed must not reach the next check-out.
-pub(crate) fn is_intact(connection: &Connection, guard: &Arc<Guard>, seal: &Seal) -> bool {
+pub(crate) fn is_intact(connection: &Connection, guard: &Arc<Guard>, settings: &Settings) -> bool {
     // The authorizer and the hooks own counts: replacing one drops that.
     let guarded = Arc::strong_count(guard) == 2 + crate::guard::hooks::HOOKS;
-    guarded && guard.marks.are_harmless() && !guard.commits().failed() && seal.holds(connection)
+    guarded
+        && guard.side_effects.are_harmless()
+        && !guard.commits().failed()
+        && settings.are_those_of(connection)
 }
 
 /// Registers what the SQL of a tenant's file may call: our own functions, then what `on_connect`
 /// adds, which may be another of the same name.
-pub(crate) fn equip(
+pub(crate) fn register_functions(
     connection: &mut Connection,
     on_connect: Option<&OnConnect>,
-    late: &Late,
+    deadline: &DeadlineClock,
     limits: Limits,
 ) -> Result<()> {
-    functions::register(connection, late, limits.value_bytes as usize)?;
+    functions::register(connection, deadline, limits.value_bytes as usize)?;
     on_connect.map_or(Ok(()), |on_connect| on_connect(connection))
 }

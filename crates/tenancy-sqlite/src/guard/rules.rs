@@ -5,7 +5,7 @@ use rusqlite::hooks::AuthAction;
 
 use crate::guard::references::{REFERABLE, is_reserved};
 use crate::hazards::{Hazard, guarded};
-use crate::refusal::{Refusal, Rule};
+use crate::refusal::{DenyRule, Refusal};
 
 /// Pragmas that even trusted SQL may only read: the first four write what this library keeps in
 /// the file, the others hold for every connection of the process.
@@ -93,19 +93,21 @@ pub(crate) fn judge(purpose: Purpose, free: Free, action: &AuthAction<'_>) -> Re
     use AuthAction as A;
     let refuse = |rule, what: String| Err(Refusal::new(rule, what));
     match *action {
-        A::Attach { .. } if guarded(Hazard::AttachAllowed) => refuse(Rule::Attach, "ATTACH".into()),
-        A::Detach { .. } => refuse(Rule::Attach, "DETACH".into()),
-        A::Unknown { code, .. } => refuse(Rule::Unknown, format!("action {code}")),
+        A::Attach { .. } if guarded(Hazard::AttachAllowed) => {
+            refuse(DenyRule::Attach, "ATTACH".into())
+        }
+        A::Detach { .. } => refuse(DenyRule::Attach, "DETACH".into()),
+        A::Unknown { code, .. } => refuse(DenyRule::Unknown, format!("action {code}")),
         A::Function { function_name } if reaches_out(function_name) => {
-            refuse(Rule::Function, format!("{function_name}()"))
+            refuse(DenyRule::Function, format!("{function_name}()"))
         }
         A::Function { function_name } if !free.functions && is_in(&COSTLY, function_name) => {
-            refuse(Rule::Cost, format!("{function_name}()"))
+            refuse(DenyRule::Cost, format!("{function_name}()"))
         }
         A::Transaction { .. } | A::Savepoint { .. }
             if purpose == Purpose::Migration && guarded(Hazard::CommitInScript) =>
         {
-            refuse(Rule::Transaction, "transaction control".into())
+            refuse(DenyRule::Transaction, "transaction control".into())
         }
         A::Pragma {
             pragma_name,
@@ -116,7 +118,7 @@ pub(crate) fn judge(purpose: Purpose, free: Free, action: &AuthAction<'_>) -> Re
             if is_free || pragma_is_allowed(pragma_name, pragma_value) {
                 Ok(())
             } else {
-                refuse(Rule::Pragma, format!("PRAGMA {pragma_name}"))
+                refuse(DenyRule::Pragma, format!("PRAGMA {pragma_name}"))
             }
         }
         A::CreateVtable {
@@ -127,7 +129,7 @@ pub(crate) fn judge(purpose: Purpose, free: Free, action: &AuthAction<'_>) -> Re
                 refuse_reserved(table_name)
             } else {
                 refuse(
-                    Rule::VirtualTable,
+                    DenyRule::VirtualTable,
                     format!("a virtual table of {module_name}"),
                 )
             }
@@ -170,7 +172,10 @@ pub(crate) fn is_setting(pragma: &str) -> bool {
 
 fn refuse_reserved(name: &str) -> Result<(), Refusal> {
     match is_reserved(name) {
-        true => Err(Refusal::new(Rule::Reserved, format!("writing {name:?}"))),
+        true => Err(Refusal::new(
+            DenyRule::Reserved,
+            format!("writing {name:?}"),
+        )),
         false => Ok(()),
     }
 }
@@ -183,7 +188,7 @@ fn refuse_read(table: &str, column: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     let what = format!("reading {table:?}");
-    Err(Refusal::new(Rule::Reserved, what))
+    Err(Refusal::new(DenyRule::Reserved, what))
 }
 
 /// The index or trigger that an action would make: an index keeps a table from being made that

@@ -8,11 +8,11 @@ use rusqlite::{Connection, Result};
 use tenancy_pool::Access;
 
 use crate::guard::commits::Commits;
-use crate::guard::cutover::Turned;
+use crate::guard::cutover::Cutover;
 use crate::guard::limits::Limits;
-use crate::guard::marks::Marks;
+use crate::guard::side_effects::SideEffects;
 use crate::raw::OF_THE_SCHEMA;
-use crate::refusal::{Refusal, Rule};
+use crate::refusal::{DenyRule, Refusal};
 
 /// What the authorizer shares with the owner of its connection.
 #[derive(Debug, Default)]
@@ -22,12 +22,12 @@ pub(crate) struct Guard {
     /// Set while the connection is lent for reading only.
     reading: AtomicBool,
     /// What SQL text left on the connection.
-    pub(crate) marks: Marks,
+    pub(crate) side_effects: SideEffects,
     limits: Limits,
     commits: Commits,
     last: Mutex<Option<Refusal>>,
     /// What says that the tenant has another file by now; none for connections of ours.
-    turned: OnceLock<Turned>,
+    cutover: OnceLock<Cutover>,
 }
 
 impl Guard {
@@ -94,24 +94,24 @@ impl Guard {
     }
 
     /// From now on what is committed is refused once the tenant has another file.
-    pub(crate) fn watch_for(&self, turned: Turned) {
-        let _ = self.turned.set(turned);
+    pub(crate) fn watch_for(&self, cutover: Cutover) {
+        let _ = self.cutover.set(cutover);
     }
 
     /// May this connection commit? Asked while it holds the lock of its file for writing.
     pub(crate) fn may_commit(&self) -> bool {
-        let turned = self.turned.get().is_some_and(Turned::has_come);
-        if turned {
-            self.refuse(Rule::Superseded, "a commit");
+        let cutover = self.cutover.get().is_some_and(Cutover::is_done);
+        if cutover {
+            self.refuse(DenyRule::Superseded, "a commit");
         }
-        !turned
+        !cutover
     }
 
     pub(crate) fn commits(&self) -> &Commits {
         &self.commits
     }
 
-    pub(crate) fn refuse(&self, rule: Rule, what: &str) {
+    pub(crate) fn refuse(&self, rule: DenyRule, what: &str) {
         self.note(Refusal::new(rule, what));
     }
 
@@ -130,15 +130,15 @@ impl Guard {
         let (rule, what) = match error.sqlite_error_code()? {
             E::AuthorizationForStatementDenied => return self.last(),
             E::ConstraintViolation if is_of_commit(error) => return self.last(),
-            E::OperationInterrupted => (Rule::Deadline, "a statement".to_owned()),
+            E::OperationInterrupted => (DenyRule::Deadline, "a statement".to_owned()),
             E::TooBig => {
                 let most = self.limits.value_bytes;
-                (Rule::Length, format!("more than {most} bytes"))
+                (DenyRule::Length, format!("more than {most} bytes"))
             }
             E::OutOfMemory => {
                 let most = self.limits.statement_steps;
                 (
-                    Rule::Steps,
+                    DenyRule::Steps,
                     format!("a statement of more than {most} steps"),
                 )
             }

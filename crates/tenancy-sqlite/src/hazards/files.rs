@@ -50,7 +50,7 @@ impl World {
     }
 
     fn path(&self, tenant: &Tenant) -> PathBuf {
-        self.driver.shared.root.file(&Place::of(tenant).unwrap())
+        self.driver.store.root.file(&Place::of(tenant).unwrap())
     }
 
     fn connect(&self, tenant: &Tenant) -> SqliteConnection {
@@ -111,11 +111,11 @@ fn who_has_a_file_open_does_not_see_what_was_put_over_it() {
         let (path, place) = (world.path(&acme), Place::of(&acme).unwrap());
         let user = world.connect(&acme);
         note(&user, "old").unwrap();
-        let shared = &world.driver.shared;
+        let store = &world.driver.store;
         // What is restored holds no note.
-        let image = shared.template().unwrap().stamped(&acme).unwrap();
-        let staged = shared.root.stage(&place, &image).unwrap();
-        let dir = shared.root.lock_dir(&place).unwrap();
+        let image = store.template().unwrap().stamped(&acme).unwrap();
+        let staged = store.root.stage(&place, &image).unwrap();
+        let dir = store.root.lock_dir(&place).unwrap();
         let put = without(off, || dir.put(staged, &path));
         (put.is_ok(), notes(&user))
     };
@@ -131,7 +131,7 @@ fn destroyed_under(off: &[Hazard]) -> (Result<(), FileError>, bool) {
     let acme = world.made("acme");
     let user = world.connect(&acme);
     assert!(notes(&user).is_empty());
-    let destroyed = without(off, || world.driver.shared.destroy(&acme));
+    let destroyed = without(off, || world.driver.store.destroy(&acme));
     note(&user, "acknowledged").unwrap();
     drop(user);
     let kept = world.path(&acme).exists() && notes(&world.connect(&acme)) == ["acknowledged"];

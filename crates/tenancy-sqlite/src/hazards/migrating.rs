@@ -47,7 +47,7 @@ fn made(root: &Path, migrations: Migrations) -> Tenant {
 /// By a connection that knows nothing of us.
 fn raw(root: &Path, tenant: &Tenant) -> Connection {
     let root = driver(root, Migrations::default());
-    Connection::open(root.shared.root.file(&Place::of(tenant).unwrap())).unwrap()
+    Connection::open(root.store.root.file(&Place::of(tenant).unwrap())).unwrap()
 }
 
 fn count(connection: &Connection, sql: &str) -> i64 {
@@ -56,7 +56,7 @@ fn count(connection: &Connection, sql: &str) -> i64 {
 
 fn migrate(driver: &SqliteDriver, tenant: &Tenant) -> Result<(), MigrateError> {
     match driver
-        .shared
+        .store
         .migrate(tenant, SchemaTarget::Latest, Keep::IfIrreversible)
     {
         Ok(_) => Ok(()),
@@ -115,8 +115,8 @@ fn a_target_that_was_chosen_by_an_earlier_look_takes_a_file_further_than_was_mea
         migrate(&driver, &acme).unwrap();
         let to = SchemaTarget::Version(0);
         let went = without(off, || {
-            let shared = &driver.shared;
-            shared.migrate_from(&acme, Some(1), to, Keep::Nothing)
+            let store = &driver.store;
+            store.migrate_from(&acme, Some(1), to, Keep::Nothing)
         });
         let tables = "SELECT count(*) FROM sqlite_schema WHERE name GLOB 't[0-9]'";
         (went, count(&raw(dir.path(), &acme), tables))

@@ -10,9 +10,9 @@ use crate::error::OpenError;
 use crate::ops::open::connect;
 use crate::raw::{checkpoint, truncate_wal};
 use crate::schema::stamp;
-use crate::store::{Behind, Shared};
+use crate::store::{Behind, Store};
 
-impl Shared {
+impl Store {
     /// Refuses a tenant whose schema is not the program's, or migrates it, or opens it as it
     /// is; the schema version then.
     pub(crate) fn admit(&self, tenant: &Tenant, schema: u32) -> Result<u32, OpenError> {

@@ -7,7 +7,7 @@ use crate::error::{FileError, sqlite};
 use crate::ops::open::connect;
 use crate::raw::{truncate_wal, wal_bytes};
 use crate::schema::stamp;
-use crate::store::Shared;
+use crate::store::Store;
 
 /// What a checkpoint did; see [`SqliteDriver::checkpoint`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Checkpointed {
     pub busy: bool,
 }
 
-impl Shared {
+impl Store {
     pub(crate) fn checkpoint(&self, tenant: &Tenant) -> Result<Checkpointed, FileError> {
         let path = self.root.file(&Place::of(tenant)?);
         let connection = connect(self, tenant, &path)?;

@@ -16,7 +16,7 @@ use crate::disk::place::Place;
 use crate::error::{FileError, sqlite};
 use crate::ops::open::connect;
 use crate::schema::stamp;
-use crate::store::Shared;
+use crate::store::Store;
 
 /// A tenant's old file, into which nobody commits while this lives.
 pub(crate) struct Fence {
@@ -24,7 +24,7 @@ pub(crate) struct Fence {
     path: PathBuf,
 }
 
-impl Shared {
+impl Store {
     /// Waits for who is committing at this moment, at most as long as the busy timeout.
     pub(crate) fn fence(&self, tenant: &Tenant) -> Result<Fence, FileError> {
         let path = self.root.file(&Place::of(tenant)?);

@@ -20,7 +20,7 @@ use crate::ops::open::connect;
 use crate::raw::{ensure_wal, is_busy, set_journal_mode};
 use crate::schema::stamp;
 use crate::schema::stamp::Stamp;
-use crate::store::Shared;
+use crate::store::Store;
 
 /// How often a file that is in use is tried again.
 const RETRY: Duration = Duration::from_millis(10);
@@ -29,7 +29,7 @@ const RETRY: Duration = Duration::from_millis(10);
 /// beside it has the lock for that long, and is no reason to give up.
 const MOMENT: Duration = Duration::from_millis(250);
 
-impl Shared {
+impl Store {
     /// Closes the file and moves it to the trash, waiting for who has it open.
     pub(crate) fn retire(&self, tenant: &Tenant, timeout: Duration) -> Result<(), FileError> {
         let place = Place::of(tenant)?;

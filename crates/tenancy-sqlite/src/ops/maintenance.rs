@@ -5,7 +5,7 @@ use tenancy_core::Tenant;
 
 use crate::error::{FileError, sqlite};
 use crate::raw::truncate_wal;
-use crate::store::Shared;
+use crate::store::Store;
 
 /// How thoroughly SQLite looks at a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct Vacuumed {
     pub now: u64,
 }
 
-impl Shared {
+impl Store {
     /// Checks a tenant's file for damage, and returns SQLite's findings.
     pub(crate) fn check(&self, tenant: &Tenant, check: Check) -> Result<Vec<Box<str>>, FileError> {
         let (connection, path) = self.open_to_maintain(tenant)?;

@@ -6,9 +6,9 @@ use tenancy_fleet::Keep;
 use crate::error::FileError;
 use crate::ops::open::{open, open_to_migrate};
 use crate::schema::migrate::{Order, check_history, run_order};
-use crate::store::Shared;
+use crate::store::Store;
 
-impl Shared {
+impl Store {
     /// Brings the schema of a tenant's file to `target`.
     pub(crate) fn migrate(
         &self,

@@ -9,46 +9,47 @@ use tenancy_core::Tenant;
 use crate::disk::files::{Found, look};
 use crate::disk::place::Place;
 use crate::error::{FileError, OpenError, sqlite};
-use crate::guard::cutover::Turned;
-use crate::guard::deadline::Late;
+use crate::guard::cutover::Cutover;
+use crate::guard::deadline::DeadlineClock;
 use crate::guard::rules::Purpose;
 use crate::guard::state::Guard;
+use crate::guard::{install, register_functions};
 use crate::hazards::{Hazard, guarded};
+use crate::raw;
 use crate::raw::ensure_wal;
 use crate::schema::stamp;
-use crate::store::Shared;
-use crate::{guard as harden, raw};
+use crate::store::Store;
 
 /// Connects to a file that is there, and reads nothing of it yet.
 pub(crate) fn connect(
-    shared: &Shared,
+    store: &Store,
     tenant: &Tenant,
     path: &Path,
 ) -> Result<Connection, OpenError> {
-    let connection = raw::connect(path, shared.busy_timeout);
+    let connection = raw::connect(path, store.busy_timeout);
     connection.map_err(|source| why_not_open(tenant, path, source))
 }
 
 /// Opens a tenant's file and checks that it is the tenant's; its schema version.
 /// The connection has its pragmas, but is not guarded yet.
 pub(crate) fn open(
-    shared: &Shared,
+    store: &Store,
     tenant: &Tenant,
 ) -> Result<(Connection, PathBuf, u32), OpenError> {
-    let path = shared.root.file(&Place::of(tenant)?);
-    let connection = connect(shared, tenant, &path)?;
+    let path = store.root.file(&Place::of(tenant)?);
+    let connection = connect(store, tenant, &path)?;
     // The stamp is read before anything else is written or set.
     let schema = match stamp::check_and_take(&connection, tenant, &path) {
         Err(OpenError::Retired {
             tenant: whose,
             path,
-        }) if Turned::of(&shared.root, tenant, &path).has_come() => {
+        }) if Cutover::of(&store.root, tenant, &path).is_done() => {
             let tenant = whose;
             return Err(OpenError::Superseded { tenant, path });
         }
         schema => schema?,
     };
-    let set = ensure_wal(&connection).and_then(|()| connection.execute_batch(shared.pragmas()));
+    let set = ensure_wal(&connection).and_then(|()| connection.execute_batch(store.pragmas()));
     set.map_err(|source| OpenError::Sqlite {
         tenant: tenant.to_ref(),
         source,
@@ -81,15 +82,15 @@ fn why_not_open(tenant: &Tenant, path: &Path, source: rusqlite::Error) -> OpenEr
 
 /// A connection that migrates, guarded for scripts; the schema version at its opening.
 pub(crate) fn open_to_migrate(
-    shared: &Shared,
+    store: &Store,
     tenant: &Tenant,
 ) -> Result<(Connection, Arc<Guard>, u32), FileError> {
-    let (mut connection, path, schema) = open(shared, tenant)?;
+    let (mut connection, path, schema) = open(store, tenant)?;
     let prepare = |connection: &mut Connection| {
-        let (on_connect, late) = (shared.on_connect.as_deref(), Late::default());
-        harden::equip(connection, on_connect, &late, shared.limits)?;
-        let (hardening, limits) = (shared.hardening, shared.limits);
-        harden::guard(connection, Purpose::Migration, hardening, limits, &late)
+        let (on_connect, deadline) = (store.on_connect.as_deref(), DeadlineClock::default());
+        register_functions(connection, on_connect, &deadline, store.limits)?;
+        let (hardening, limits) = (store.hardening, store.limits);
+        install(connection, Purpose::Migration, hardening, limits, &deadline)
     };
     match prepare(&mut connection) {
         Ok(guard) => Ok((connection, guard, schema)),
@@ -97,7 +98,7 @@ pub(crate) fn open_to_migrate(
     }
 }
 
-impl Shared {
+impl Store {
     /// A connection of our own to a tenant's file, never lent: it has what
     /// `on_connect` registers, as indexes may need it, and no authorizer.
     pub(crate) fn open_to_maintain(
@@ -105,16 +106,16 @@ impl Shared {
         tenant: &Tenant,
     ) -> Result<(Connection, PathBuf), FileError> {
         let (mut connection, path, _) = open(self, tenant)?;
-        let (on_connect, late) = (self.on_connect.as_deref(), Late::default());
-        harden::equip(&mut connection, on_connect, &late, self.limits)
+        let (on_connect, deadline) = (self.on_connect.as_deref(), DeadlineClock::default());
+        register_functions(&mut connection, on_connect, &deadline, self.limits)
             .map_err(|source| sqlite(&path, source))?;
         if !guarded(Hazard::MaintainedAsLent) {
-            let guard = harden::guard(
+            let guard = install(
                 &connection,
                 Purpose::Tenant,
                 self.hardening,
                 self.limits,
-                &late,
+                &deadline,
             );
             guard.map_err(|source| sqlite(&path, source))?;
         }

@@ -9,7 +9,7 @@ use crate::disk::place::Place;
 use crate::disk::staging::Staged;
 use crate::error::{FileError, IoError, OpenError, sqlite};
 use crate::ops::open::open;
-use crate::store::Shared;
+use crate::store::Store;
 
 /// A file that waits in staging for its place.
 struct New {
@@ -18,7 +18,7 @@ struct New {
     file: Staged,
 }
 
-impl Shared {
+impl Store {
     pub(crate) fn provision(&self, tenant: &Tenant) -> Result<Provisioned, FileError> {
         let Some(staged) = self.stage(tenant)? else {
             // It may be there since a crash that came before its directory was synced.

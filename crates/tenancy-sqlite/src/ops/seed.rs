@@ -6,9 +6,9 @@ use tenancy_fleet::Seeded;
 use crate::error::{FileError, OpenError};
 use crate::ops::open::open_to_migrate;
 use crate::schema::seeds::Seeding;
-use crate::store::Shared;
+use crate::store::Store;
 
-impl Shared {
+impl Store {
     /// Runs the seeds that have not been run in this tenant's database.
     pub(crate) fn seed(&self, tenant: &Tenant) -> Result<Seeded, FileError> {
         let (connection, guard, found) = open_to_migrate(self, tenant)?;

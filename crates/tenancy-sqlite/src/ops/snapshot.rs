@@ -24,14 +24,14 @@ use crate::disk::owner::create_new;
 use crate::disk::place::Place;
 use crate::disk::root::Root;
 use crate::error::{FileError, IoError, OpenError, sqlite};
-use crate::guard as harden;
-use crate::guard::deadline::Late;
+use crate::guard::deadline::DeadlineClock;
 use crate::guard::rules::Purpose;
+use crate::guard::{install, register_functions};
 use crate::ops::open::connect;
 use crate::raw::enter_wal;
 use crate::schema::stamp::Stamp;
 use crate::schema::{migrate, stamp};
-use crate::store::Shared;
+use crate::store::Store;
 
 /// Offset of the file format's write and read version in a database's header, and the
 /// value that means a rollback journal (SQLite file format, §1.3.3).
@@ -202,7 +202,7 @@ fn copies_in(dir: &Path) -> Result<Vec<Copy>, IoError> {
     Ok(found)
 }
 
-impl Shared {
+impl Store {
     /// Keeps a copy of a tenant's file as it is now, durable when this returns; its
     /// schema version.
     pub(crate) fn keep_copy(&self, tenant: &Tenant, keep: Keep) -> Result<u32, FileError> {
@@ -277,14 +277,14 @@ impl Shared {
             .and_then(|()| stamp::add_locator(&connection, next))
             .and_then(|()| stamp::write(&connection, next))
             .map_err(at)?;
-        let (on_connect, late) = (self.on_connect.as_deref(), Late::default());
-        harden::equip(&mut connection, on_connect, &late, self.limits).map_err(at)?;
-        let guard = harden::guard(
+        let (on_connect, deadline) = (self.on_connect.as_deref(), DeadlineClock::default());
+        register_functions(&mut connection, on_connect, &deadline, self.limits).map_err(at)?;
+        let guard = install(
             &connection,
             Purpose::Migration,
             self.hardening,
             self.limits,
-            &late,
+            &deadline,
         )
         .map_err(at)?;
         let target = SchemaTarget::Version(to);

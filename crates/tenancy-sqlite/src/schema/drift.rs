@@ -9,7 +9,7 @@ use tenancy_core::SchemaTarget;
 
 use crate::error::MigrateError;
 use crate::schema::template;
-use crate::store::Shared;
+use crate::store::Store;
 
 /// The number of differences that a finding names.
 const NAMED: usize = 3;
@@ -26,11 +26,11 @@ impl Expected {
     /// `None` when it does not.
     pub(crate) fn drift(
         &self,
-        shared: &Shared,
+        store: &Store,
         connection: &Connection,
         version: u32,
     ) -> Result<Option<Box<str>>, MigrateError> {
-        let expected = self.of(shared, version)?;
+        let expected = self.of(store, version)?;
         let found = objects(connection)?;
         let missing = expected.keys().filter(|key| !found.contains_key(*key));
         let added = found.keys().filter(|key| !expected.contains_key(*key));
@@ -48,16 +48,16 @@ impl Expected {
         Ok((!all.is_empty()).then(|| in_words(&all)))
     }
 
-    fn of(&self, shared: &Shared, version: u32) -> Result<Arc<Objects>, MigrateError> {
+    fn of(&self, store: &Store, version: u32) -> Result<Arc<Objects>, MigrateError> {
         let mut known = self.0.lock();
         if let Some(objects) = known.get(&version) {
             return Ok(objects.clone());
         }
         let (connection, guard) = template::migrated(
-            &shared.migrations,
-            shared.page_size,
-            shared.on_connect.as_deref(),
-            shared.limits,
+            &store.migrations,
+            store.page_size,
+            store.on_connect.as_deref(),
+            store.limits,
             SchemaTarget::Version(version),
         )?;
         let objects = Arc::new(guard.ours(|| objects(&connection))?);

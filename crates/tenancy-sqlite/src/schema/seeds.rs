@@ -10,8 +10,8 @@ use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
 use crate::error::{IoError, SeedError, SeedsError};
-use crate::guard::marks::TABLES;
 use crate::guard::references::{Planted, SEEDS_TABLE, planted};
+use crate::guard::side_effects::TABLES;
 use crate::guard::state::Guard;
 use crate::schema::migrate::{Fault, is_sql, run_script};
 
@@ -180,7 +180,7 @@ impl Seeding<'_> {
         }
         let known = self.planted()?;
         run_script(self.connection, self.guard, sql).map_err(|fault| self.error(fault))?;
-        if self.guard.marks.take(TABLES) {
+        if self.guard.side_effects.take(TABLES) {
             let mut found = self.planted()?.into_iter();
             if let Some(planted) = found.find(|planted| !known.contains(planted)) {
                 let (name, what) = (self.name.into(), planted.to_string().into());

@@ -11,12 +11,12 @@ use tenancy_core::{SchemaTarget, Tenant};
 use crate::disk::hex::hex;
 use crate::disk::image::{Image, sum, sum_from};
 use crate::error::MigrateError;
-use crate::guard as harden;
 use crate::guard::Hardening;
-use crate::guard::deadline::Late;
+use crate::guard::deadline::DeadlineClock;
 use crate::guard::limits::Limits;
 use crate::guard::rules::Purpose;
 use crate::guard::state::Guard;
+use crate::guard::{install, register_functions};
 use crate::raw::OnConnect;
 use crate::schema::migrate::Migrations;
 use crate::schema::{migrate, stamp};
@@ -111,10 +111,10 @@ pub(crate) fn migrated(
     target: SchemaTarget,
 ) -> Result<(Connection, Arc<Guard>), MigrateError> {
     let mut connection = empty(page_size)?;
-    let late = Late::default();
-    harden::equip(&mut connection, on_connect, &late, limits)?;
+    let deadline = DeadlineClock::default();
+    register_functions(&mut connection, on_connect, &deadline, limits)?;
     let (purpose, hardening) = (Purpose::Migration, Hardening::Strict);
-    let guard = harden::guard(&connection, purpose, hardening, limits, &late)?;
+    let guard = install(&connection, purpose, hardening, limits, &deadline)?;
     migrate::run(&connection, &guard, migrations, target, &|_| Ok(()))?;
     Ok((connection, guard))
 }

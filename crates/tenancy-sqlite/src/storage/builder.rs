@@ -24,7 +24,7 @@ use crate::raw::OnConnect;
 use crate::schema::migrate::Migrations;
 use crate::schema::seeds::Seeds;
 use crate::schema::template::fingerprint;
-use crate::store::{Behind, Durability, Shared};
+use crate::store::{Behind, Durability, Store};
 
 /// As long as a check-out waits for a connection by default: who got one waits no
 /// longer for a lock.
@@ -246,7 +246,7 @@ impl SqliteStorageBuilder {
     /// Beyond it, each commit on a lent connection that could not start the log over, after
     /// 250 ms for readers to end, is refused: it is rolled back with
     /// `SQLITE_CONSTRAINT_COMMITHOOK`, [`SqliteConnection::refusal`](crate::SqliteConnection::refusal) says
-    /// [`Rule::Log`](crate::Rule::Log), the connection stays good, reading goes on, and so does
+    /// [`DenyRule::Wal`](crate::DenyRule::Wal), the connection stays good, reading goes on, and so does
     /// writing once that reader has ended. Readers of other processes count. A
     /// transaction of each connection may pass the bound by its own size. Migrations are not bound by it.
     pub fn max_wal_bytes(mut self, bytes: u64) -> Self {
@@ -423,7 +423,7 @@ impl SqliteStorageBuilder {
         }
         self.max_memory.map_or(Ok(()), memory::bound)?;
         Ok(SqliteDriver {
-            shared: Arc::new(Shared {
+            store: Arc::new(Store {
                 root,
                 fingerprint: fingerprint(&self.migrations, self.page_size),
                 migrations: self.migrations,

@@ -2,7 +2,7 @@
 
 use rusqlite::Result;
 
-use crate::guard::deadline::Late;
+use crate::guard::deadline::DeadlineClock;
 
 /// The deadline is looked at once in so many characters.
 const CHARACTERS: usize = 4_096;
@@ -42,11 +42,15 @@ impl<'s> CharSet<'s> {
         Self { single, long }
     }
 
-    pub(crate) fn trim_start<'t>(&self, mut text: &'t [u8], late: &Late) -> Result<&'t [u8]> {
+    pub(crate) fn trim_start<'t>(
+        &self,
+        mut text: &'t [u8],
+        deadline: &DeadlineClock,
+    ) -> Result<&'t [u8]> {
         for n in 0_usize.. {
             let Some(&first) = text.first() else { break };
             if n % CHARACTERS == 0 {
-                late.check()?;
+                deadline.check()?;
             }
             let mut best = (self.single[usize::from(first)], 1);
             self.walk(text, |number, len| best = best.min((number, len)));
@@ -58,14 +62,18 @@ impl<'s> CharSet<'s> {
         Ok(text)
     }
 
-    pub(crate) fn trim_end<'t>(&self, mut text: &'t [u8], late: &Late) -> Result<&'t [u8]> {
+    pub(crate) fn trim_end<'t>(
+        &self,
+        mut text: &'t [u8],
+        deadline: &DeadlineClock,
+    ) -> Result<&'t [u8]> {
         // The character that ends here if it has more bytes: where it begins, and the number of
         // each length of it. Found once, and used while its continuation bytes go one by one.
         let (mut begin, mut numbers) = (usize::MAX, Vec::new());
         for n in 0_usize.. {
             let Some(&last) = text.last() else { break };
             if n % CHARACTERS == 0 {
-                late.check()?;
+                deadline.check()?;
             }
             let mut best = (self.single[usize::from(last)], 1);
             if is_continuation(last) {

@@ -15,7 +15,7 @@ use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Error, Result, ffi};
 
-use crate::guard::deadline::Late;
+use crate::guard::deadline::DeadlineClock;
 use crate::guard::functions::charset::is_continuation;
 use charset::CharSet;
 
@@ -23,16 +23,20 @@ use charset::CharSet;
 const MATCHES: usize = 1_024;
 
 /// Registers the functions. Their results have at most `longest` bytes.
-pub(crate) fn register(connection: &Connection, late: &Late, longest: usize) -> Result<()> {
+pub(crate) fn register(
+    connection: &Connection,
+    deadline: &DeadlineClock,
+    longest: usize,
+) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC
         | FunctionFlags::SQLITE_INNOCUOUS;
-    let own = late.clone();
+    let own = deadline.clone();
     connection.create_scalar_function("instr", 2, flags, move |c| {
         own.check()?;
         instr(c.get_raw(0), c.get_raw(1))
     })?;
-    let own = late.clone();
+    let own = deadline.clone();
     connection.create_scalar_function("replace", 3, flags, move |c| {
         own.check()?;
         replace(c, &own, longest)
@@ -43,7 +47,7 @@ pub(crate) fn register(connection: &Connection, late: &Late, longest: usize) -> 
         ("rtrim", false, true),
     ];
     for (name, left, right) in trims {
-        let own = late.clone();
+        let own = deadline.clone();
         connection.create_scalar_function(name, 2, flags, move |c| trim(c, &own, left, right))?;
     }
     Ok(())
@@ -113,7 +117,7 @@ fn instr(haystack: ValueRef<'_>, needle: ValueRef<'_>) -> Result<Option<i64>> {
     Ok(Some(at.map_or(0, number) as i64))
 }
 
-fn replace(context: &Context<'_>, late: &Late, longest: usize) -> Result<Text> {
+fn replace(context: &Context<'_>, deadline: &DeadlineClock, longest: usize) -> Result<Text> {
     let (Some(whole), Some(pattern)) = (text(context.get_raw(0))?, text(context.get_raw(1))?)
     else {
         return Ok(Text(None));
@@ -138,25 +142,25 @@ fn replace(context: &Context<'_>, late: &Late, longest: usize) -> Result<Text> {
             return Err(failure(ffi::SQLITE_TOOBIG));
         }
         if n % MATCHES == 0 {
-            late.check()?;
+            deadline.check()?;
         }
     }
     out.extend_from_slice(&whole[done..]);
     Ok(Text(Some(out)))
 }
 
-fn trim(context: &Context<'_>, late: &Late, left: bool, right: bool) -> Result<Text> {
-    late.check()?;
+fn trim(context: &Context<'_>, deadline: &DeadlineClock, left: bool, right: bool) -> Result<Text> {
+    deadline.check()?;
     let (Some(whole), Some(set)) = (text(context.get_raw(0))?, text(context.get_raw(1))?) else {
         return Ok(Text(None));
     };
     let set = CharSet::parse(&set);
     let mut rest = &*whole;
     if left {
-        rest = set.trim_start(rest, late)?;
+        rest = set.trim_start(rest, deadline)?;
     }
     if right {
-        rest = set.trim_end(rest, late)?;
+        rest = set.trim_end(rest, deadline)?;
     }
     Ok(Text(Some(rest.to_vec())))
 }

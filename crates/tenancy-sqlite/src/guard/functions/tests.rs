@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use crate::guard::deadline::Late;
+use crate::guard::deadline::DeadlineClock;
 use crate::guard::functions::register;
 
 const LONGEST: usize = 1_000_000_000;
@@ -54,7 +54,7 @@ fn call(connection: &Connection, name: &str, arguments: &[Argument]) -> (String,
 
 fn both() -> (Connection, Connection) {
     let [plain, ours] = [(), ()].map(|()| Connection::open_in_memory().unwrap());
-    register(&ours, &Late::default(), LONGEST).unwrap();
+    register(&ours, &DeadlineClock::default(), LONGEST).unwrap();
     (plain, ours)
 }
 

@@ -9,8 +9,8 @@ use tenancy_core::{Migrated, SchemaTarget};
 
 use crate::disk::hex::hex;
 use crate::error::{FileError, IoError, MigrateError};
-use crate::guard::marks::TABLES;
 use crate::guard::references::{Planted, planted};
+use crate::guard::side_effects::TABLES;
 use crate::guard::state::Guard;
 use crate::hazards::{Hazard, guarded};
 use crate::schema::migrate::script::{Fault, run_script};
@@ -304,7 +304,7 @@ impl<'r> Run<'r> {
 
     /// Refuses a step that makes a table refer to ours.
     fn check_references(&self, step: &Step<'_>, known: &[Planted]) -> Result<(), MigrateError> {
-        if !self.guard.marks.take(TABLES) {
+        if !self.guard.side_effects.take(TABLES) {
             return Ok(());
         }
         let mut found = self.guard.ours(|| planted(self.connection))?.into_iter();

@@ -1,4 +1,4 @@
-//! [`Seal`]: the limits and switches of a connection, which only Rust code can change.
+//! [`Settings`]: the limits and switches of a connection, which only Rust code can change.
 
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -48,12 +48,12 @@ const SWITCHES: [DbConfig; 20] = [
 
 /// How a connection was when it was opened. What `on_connect` chose is part of it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Seal {
+pub(crate) struct Settings {
     limits: [i32; LIMITS.len()],
     switches: u32,
 }
 
-impl Seal {
+impl Settings {
     pub(crate) fn of(connection: &Connection) -> Result<Self> {
         let mut limits = [0; LIMITS.len()];
         for (value, limit) in limits.iter_mut().zip(LIMITS) {
@@ -67,7 +67,7 @@ impl Seal {
     }
 
     /// Whether the connection still is so.
-    pub(crate) fn holds(&self, connection: &Connection) -> bool {
+    pub(crate) fn are_those_of(&self, connection: &Connection) -> bool {
         Self::of(connection).is_ok_and(|now| now == *self)
     }
 }

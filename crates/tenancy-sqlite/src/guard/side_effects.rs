@@ -1,4 +1,4 @@
-//! [`Marks`]: SQL that leaves something on its connection, as the authorizer sees it.
+//! [`SideEffects`]: SQL that leaves something on its connection, as the authorizer sees it.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -9,7 +9,7 @@ use crate::guard::rules::is_setting;
 /// What was prepared on a connection since it was checked out. A statement that was prepared
 /// and never run counts too.
 #[derive(Debug, Default)]
-pub(crate) struct Marks(AtomicU8);
+pub(crate) struct SideEffects(AtomicU8);
 
 /// Something in the `temp` database was made, changed or removed: it is the connection's own and
 /// ends with it. It would be found before an object of the file that has the same name.
@@ -22,8 +22,8 @@ pub(crate) const TABLES: u8 = 4;
 /// is the next check-out's.
 pub(crate) const DEFERRED: u8 = 8;
 
-impl Marks {
-    /// Marks what a statement would do.
+impl SideEffects {
+    /// SideEffects what a statement would do.
     pub(crate) fn note(&self, action: &AuthAction<'_>, database: Option<&str>) {
         let mark = mark_of(action, database);
         if mark != 0 {
