@@ -6,6 +6,7 @@ import sys
 import tomllib
 
 import language
+import pages
 from source import ROOT, functions, sources, tracked, without_comments, without_tests
 from structure import Crate, circles, is_type_and_builder
 
@@ -57,10 +58,11 @@ def doc_share():
 def words():
     print("language")
     gate(language.test() == 0, "the rules flag what they should, and nothing else")
-    found = [f"{path.relative_to(ROOT)}:{number}: {reason}" for path in sources() for number, reason in language.faults(path)]
-    for line in found[:20]:
-        print(f"        {line}")
-    gate(not found, f"faults in comments: {len(found)} (0; scripts/lint/language.py lists them)")
+    for what, files, rules in (("comments", sources(), language.faults), ("pages", language.pages(), language.faults_of_page)):
+        found = [f"{path.relative_to(ROOT)}:{number}: {reason}" for path in files for number, reason in rules(path)]
+        for line in found[:20]:
+            print(f"        {line}")
+        gate(not found, f"faults in {what}: {len(found)} (0; scripts/lint/language.py lists them)")
 
 
 def rooms():
@@ -139,7 +141,15 @@ def readme():
     gate(len(lines) <= README_EXAMPLE, f"the example: {len(lines)} lines (at most {README_EXAMPLE})")
 
 
-for measure in (sizes, doc_share, words, rooms, scattered, public_names, dependencies, readme):
+def documents():
+    print("pages in docs/: lengths, links, and what they have to name")
+    found = list(pages.all_faults())
+    for line in found[:20]:
+        print(f"        {line}")
+    gate(not found, f"faults: {len(found)} (0; scripts/lint/pages.py lists them)")
+
+
+for measure in (sizes, doc_share, words, rooms, scattered, public_names, dependencies, readme, documents):
     measure()
 if failed:
     sys.exit(f"house: {len(failed)} gates failed")

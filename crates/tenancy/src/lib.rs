@@ -1,6 +1,8 @@
 //! Embeddable multi-tenancy: resolves the tenant of a request, makes it current, and hands out
 //! connections to its own database, never to another tenant's.
 //!
+//! Decisions and their reasons: `docs/architecture.md` and `docs/design/facade.md` in the repository.
+//!
 //! ```
 //! use tenancy::{Method, RequestHead, Rule};
 //! use tenancy::sqlite::{Migration, Migrations, SqliteStorage};

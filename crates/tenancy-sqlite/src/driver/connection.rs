@@ -145,7 +145,7 @@ impl SqliteConnection {
     /// guard is dropped: for statements whose cost is not known beforehand. It stops
     /// scans, joins, sorts and endless recursion within some microseconds. What SQLite does in
     /// one step, like a function of a long value, ends by itself, within the driver's bounds;
-    /// `DESIGN.md` has what each can cost. An earlier
+    /// `docs/design/hostile-sql.md` has what each can cost. An earlier
     /// deadline stays; a connection that is given back with one is thrown away, and so is
     /// one whose progress handler was replaced, which would end deadline.
     ///

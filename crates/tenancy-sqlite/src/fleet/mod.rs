@@ -1,4 +1,6 @@
 //! [`SqliteFleet`]: all tenants of a storage root at once, for operators.
+//!
+//! Decisions and their reasons: `docs/design/file-life.md`.
 
 mod deep;
 mod depth;

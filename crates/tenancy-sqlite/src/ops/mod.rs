@@ -1,4 +1,6 @@
 //! The operations on one tenant's database, one per file.
+//!
+//! Decisions and their reasons: `docs/design/file-life.md`.
 
 pub(crate) mod admit;
 pub(crate) mod checkpoint;
