@@ -89,11 +89,11 @@ pub fn work(arguments: &[String]) {
         Err(error) => return println!("FAILED open: {}", chain(&error)),
     };
     let (catalog, driver) = (storage.catalog().clone(), storage.driver().clone());
-    let unrested = Arc::new(AtomicU32::new(0));
-    let count = unrested.clone();
+    let failed_maintenance = Arc::new(AtomicU32::new(0));
+    let count = failed_maintenance.clone();
     let observer = move |event: &Event<'_>| {
         if let Event::IdleMaintenanceFailed { tenant, error } = event {
-            println!("FAILED rest {}: {}", tenant.id(), chain(*error));
+            println!("FAILED maintain {}: {}", tenant.id(), chain(*error));
             count.fetch_add(1, Ordering::Relaxed);
         }
     };
@@ -123,8 +123,12 @@ pub fn work(arguments: &[String]) {
     }
     let idle = pools.stats().idle;
     pools.reap();
-    let kept = idle - unrested.load(Ordering::Relaxed);
-    assert_eq!(pools.stats().idle, kept, "what failed to rest is closed");
+    let kept = idle - failed_maintenance.load(Ordering::Relaxed);
+    assert_eq!(
+        pools.stats().idle,
+        kept,
+        "a connection whose maintenance failed is closed"
+    );
     println!("DONE");
 }
 
@@ -260,7 +264,7 @@ fn a_sync_that_fails_is_an_error_of_one_step_and_everything_else_goes_on() {
             }
         }
     }
-    let expected = ["create", "open", "rest", "write"];
+    let expected = ["create", "maintain", "open", "write"];
     assert!(failures.iter().eq(&expected), "{failures:?}");
 }
 

@@ -78,7 +78,7 @@ fn a_changed_epoch_is_marked_in_the_pools_at_once() {
 }
 
 #[test]
-fn the_thread_lets_idle_connections_rest() {
+fn the_upkeep_thread_maintains_idle_connections() {
     let root = tempfile::tempdir().expect("a directory");
     let driver = at(root.path()).open_driver().expect("a driver");
     let tenancy = Tenancy::builder((driver.clone(), MemoryCatalog::new()))

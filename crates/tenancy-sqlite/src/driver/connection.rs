@@ -192,12 +192,14 @@ impl SqliteConnection {
         }
     }
 
-    pub(crate) fn rest(&self, busy_timeout: Duration) -> Result<(), OpenError> {
-        let rest = || {
-            // A log that is there and empty is the usual case, and costs a look.
+    /// Checkpoints the WAL as far as readers allow, truncates it if there are none, and releases
+    /// the page cache. Waits for no lock.
+    pub(crate) fn maintain_idle(&self, busy_timeout: Duration) -> Result<(), OpenError> {
+        let maintain = || {
+            // An empty WAL is the usual case, and costs one `stat`.
             if wal_bytes(&self.path).is_ok_and(|bytes| bytes > 0) {
                 self.inner.busy_timeout(Duration::ZERO)?;
-                // Cutting holds up writers, if only to move what is left.
+                // To truncate the WAL delays writers, so nothing but its end may be left to copy.
                 if self.guard.ours(|| checkpoint(&self.inner))? {
                     self.guard.ours(|| truncate_wal(&self.inner))?;
                 }
@@ -205,7 +207,7 @@ impl SqliteConnection {
             }
             self.inner.release_memory()
         };
-        rest().map_err(|source| OpenError::Sqlite {
+        maintain().map_err(|source| OpenError::Sqlite {
             tenant: self.tenant.clone(),
             source,
         })
@@ -214,7 +216,7 @@ impl SqliteConnection {
     /// Keeps SQLite from a checkpoint when this connection is closed as the file's last: with a
     /// WAL of 400 MB that takes seconds. The next connection recovers the WAL.
     pub(super) fn skip_checkpoint_on_close(&self) -> Eviction {
-        // One that is there and empty is the usual case after a rest, and goes with the close.
+        // An empty WAL is the usual case after idle maintenance; the close removes it.
         if wal_bytes(&self.path).is_ok_and(|bytes| bytes == 0) {
             return Eviction::Complete;
         }

@@ -145,12 +145,11 @@ impl Driver for SqliteDriver {
         connection.restrict(access)
     }
 
-    /// Moves the log into the database, as far as nobody reads what stands there, and
-    /// empties it if nobody reads at all, so that closing the connection finds nothing to
-    /// do; then gives the page cache back. Waits for nobody. A checkpoint that failed costs
-    /// the connection, as a commit does.
+    /// Checkpoints the WAL as far as readers allow, and truncates it if there are none, so that
+    /// the close of the connection has no work left; then releases the page cache. Waits for no
+    /// lock. A failed checkpoint closes the connection, as a failed commit does.
     fn maintain_idle(&self, connection: &mut SqliteConnection) -> Result<(), OpenError> {
-        connection.rest(self.store.busy_timeout)
+        connection.maintain_idle(self.store.busy_timeout)
     }
 
     /// Leaves a WAL that is not empty where it is, whatever its size, to

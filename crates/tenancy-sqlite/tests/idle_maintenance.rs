@@ -1,4 +1,4 @@
-//! What a driver does to a connection that has been idle for a while.
+//! The idle maintenance of SQLite connections.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ fn count(connection: &SqliteConnection) -> usize {
 }
 
 #[test]
-fn the_log_of_an_idle_tenant_is_in_its_database() {
+fn the_wal_of_an_idle_tenant_is_checkpointed() {
     let root = Root::with(|builder| builder.migrations(notes()));
     let acme = root.made("acme");
     let pools = pools(&root);
@@ -43,7 +43,7 @@ fn the_log_of_an_idle_tenant_is_in_its_database() {
 }
 
 #[test]
-fn who_reads_an_older_state_delays_that_and_goes_on_reading_it() {
+fn a_reader_of_an_older_state_delays_the_checkpoint_and_keeps_its_state() {
     let root = Root::with(|builder| builder.migrations(notes()));
     let acme = root.made("acme");
     let pools = pools(&root);
@@ -65,7 +65,7 @@ fn who_reads_an_older_state_delays_that_and_goes_on_reading_it() {
 }
 
 #[test]
-fn a_rested_connection_waits_for_others_as_before() {
+fn idle_maintenance_keeps_the_busy_timeout() {
     let root = Root::with(|builder| {
         let builder = builder.migrations(notes());
         builder.busy_timeout(Duration::from_millis(1234))
