@@ -60,25 +60,24 @@ struct Inner {
     root: Root,
     steps: Steps,
     path: PathBuf,
-    /// One writer a process: SQLite has one a file.
+    /// The writer of this process: SQLite allows one for a file.
     writer: Mutex<Connection>,
     /// Idle readers, at most [`MAX_READERS`].
     readers: Mutex<Vec<Connection>>,
     feed: Mutex<feed::Feed>,
 }
 
-/// Readers that are kept open; a ninth thread opens one and closes it again.
+/// The number of readers that are kept open; a ninth thread opens one and closes it again.
 const MAX_READERS: usize = 8;
 
 impl SqliteCatalog {
-    /// Opens the catalog of a storage root, refuses one that is lost, and makes it if the
-    /// root is new. One that an older version of this library made is brought up to date;
-    /// older ones refuse it then.
+    /// Opens the catalog of a storage root, refuses a lost one, and creates it if the root is new. A
+    /// catalog of an older version of this library is upgraded; older versions refuse it then.
     pub(crate) fn open(root: &Root, lock: &RootLock, steps: &Steps) -> Result<Self, StorageError> {
         Self::connect(root, open::Lost::Refuse, lock, steps)
     }
 
-    /// Opens the catalog of a storage root to fill it, and makes one if there is none.
+    /// Opens the catalog of a storage root to fill it, and creates one if there is none.
     pub(crate) fn open_or_make(root: &Root, lock: &RootLock) -> Result<Self, StorageError> {
         Self::connect(root, open::Lost::Fill, lock, &Steps::default())
     }
@@ -89,12 +88,12 @@ impl SqliteCatalog {
         open::refuse_unmarked(root)
     }
 
-    /// The id of the root that the catalog below this path has recorded, if there is one.
+    /// Returns the id of the root that the catalog below this path has recorded, if there is one.
     pub(crate) fn recorded(root: &Path) -> Result<Option<Box<str>>, StorageError> {
         open::recorded(root)
     }
 
-    /// Whether an older version of this library made the catalog of this root.
+    /// Returns whether an older version of this library made the catalog of this root.
     pub(crate) fn is_old(root: &Root) -> Result<bool, StorageError> {
         open::is_old(&root.catalog())
     }
@@ -118,16 +117,16 @@ impl SqliteCatalog {
         })))
     }
 
-    /// The file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.0.path
     }
 
-    /// Tenants of one status by id, at most `max`, after this one: what recovery
-    /// asks for. An index holds those that are not active.
+    /// Returns the tenants of one status by id, at most `max`, those after `after`. An index has
+    /// those that are not active.
     ///
     /// # Errors
-    /// When the catalog cannot be asked.
+    /// Returns an error if the catalog cannot be read.
     pub fn page_of_status(
         &self,
         status: TenantStatus,
@@ -137,20 +136,20 @@ impl SqliteCatalog {
         self.read(|connection| rows::page_of_status(connection, status, after, max))
     }
 
-    /// The tenant of this id.
+    /// Returns the tenant of this id.
     pub(crate) fn by_id(&self, id: &TenantId) -> Result<Option<Tenant>, CatalogError> {
         self.read(|connection| rows::by_id(connection, id))
     }
 
-    /// The version of the last write.
+    /// Returns the version of the last write.
     ///
     /// # Errors
-    /// When the catalog cannot be asked.
+    /// Returns an error if the catalog cannot be read.
     pub fn version(&self) -> Result<Version, CatalogError> {
         self.read(rows::version)
     }
 
-    /// Runs `f` on a reader, in one snapshot.
+    /// Runs `f` on a reader in one snapshot.
     fn read<T>(&self, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T, CatalogError> {
         let idle = self.0.readers.lock().pop();
         let connection = match idle {

@@ -3,14 +3,14 @@
 use rusqlite::{ErrorCode, Transaction};
 use tenancy_core::{Actor, CatalogError, NewTenant, TenantStatus, Version, WriteError};
 
-/// Why a write was not done.
+/// The failure of a write.
 pub(super) enum Fault {
     Refused(WriteError),
     Sqlite(rusqlite::Error),
 }
 
 impl Fault {
-    /// Could another row be written all the same?
+    /// Returns whether another row can be written all the same.
     pub(super) fn is_about_the_row(&self) -> bool {
         match self {
             Self::Refused(_) => true,
@@ -52,20 +52,20 @@ pub(super) struct Write<'w> {
     pub(super) at_ms: i64,
 }
 
-/// When a write is on the disk.
+/// The time of a write's fsync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Synced {
     /// Before it returns.
     Now,
-    /// With the next one that is synced now: both stand in one log.
+    /// With the next write that is synced now: both are in one WAL.
     WithTheNext,
 }
 
 impl Synced {
-    /// A tenant that is `provisioning` is nobody's yet: when a power cut takes the row,
-    /// its file is found unlisted, and the caller was never told of a tenant. The write
-    /// that makes it active carries both to the disk, so a create waits once less. A file
-    /// of the warm pool would be taken a second time.
+    /// Returns the time for the rows of new tenants. A row that is `provisioning` may be lost in a
+    /// power cut: its file is found without a row, and no caller has seen the tenant. The write that
+    /// makes it active syncs both, so that a creation has one fsync less. The row of a file of the
+    /// warm pool is synced, else the file would be taken a second time.
     pub(super) fn of(new: &[NewTenant]) -> Self {
         let is_begun = |new: &NewTenant| {
             new.from_warm_pool.is_none() && new.status == TenantStatus::Provisioning

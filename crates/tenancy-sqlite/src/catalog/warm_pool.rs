@@ -1,4 +1,4 @@
-//! The warm pool: places of databases that wait for tenants yet to come.
+//! The warm pool: places of databases for later tenants.
 
 use rusqlite::{OptionalExtension, Result, Row, params};
 use tenancy_core::{Actor, CatalogError, Epoch, NewTenant, Placement, WriteError};
@@ -19,31 +19,31 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Is it to be removed, whoever comes to it?
+    /// Returns whether any process may remove it.
     pub(crate) fn is_withdrawn(&self) -> bool {
         self.fingerprint.is_empty()
     }
 }
 
-/// What a new tenant took.
+/// A database that a new tenant took.
 pub(super) struct Taken {
     pub(super) placement: Placement,
     pub(super) schema: u32,
 }
 
 impl SqliteCatalog {
-    /// All of the warm pool.
+    /// Returns all databases of the warm pool.
     pub(crate) fn warm_pool(&self) -> Result<Vec<Waiting>, CatalogError> {
         self.read(|connection| {
             let sql = "SELECT locator, fingerprint, schema, ready, at_ms FROM stock";
             let mut all = connection.prepare_cached(sql)?;
             let all = all.query_map([], waiting)?;
-            // What is none of ours was put there by hand.
+            // A row that cannot be read was written by hand.
             all.filter_map(Result::transpose).collect()
         })
     }
 
-    /// Whether a file of the warm pool is, or is to be, at this place.
+    /// Returns whether a file of the warm pool has, or will have, this place.
     pub(crate) fn is_in_warm_pool(&self, place: &Place) -> Result<bool, CatalogError> {
         self.read(|connection| {
             let sql = "SELECT 1 FROM stock WHERE locator = ?1";
@@ -52,9 +52,8 @@ impl SqliteCatalog {
         })
     }
 
-    /// Lists `drawn` places as being made, no more than until there are `wanted` of
-    /// this fingerprint, and takes over those that somebody has been making for longer
-    /// than `lapse_ms`.
+    /// Lists `drawn` places as being made, until there are `wanted` of this fingerprint, and takes
+    /// over those that another process has been making for longer than `lapse_ms`.
     pub(crate) fn begin_warm_pool(
         &self,
         (fingerprint, schema): (&str, u32),
@@ -97,8 +96,8 @@ impl SqliteCatalog {
         Ok(())
     }
 
-    /// Keeps places from being taken, for good: without a fingerprint nobody makes them
-    /// ready again, however long their removal takes. Those that are still there.
+    /// Withdraws places for good: without a fingerprint no process makes them ready again, however
+    /// long their removal takes. Returns those that were still listed.
     pub(crate) fn withdraw_warm_pool(
         &self,
         places: &[&Place],
@@ -109,7 +108,7 @@ impl SqliteCatalog {
         self.each_of_warm_pool("withdrawn", places, by, sql)
     }
 
-    /// Strikes places from the list, whose files are gone.
+    /// Removes places from the list, whose files are gone.
     pub(crate) fn forget_warm_pool(&self, places: &[Place], by: &Actor) -> Result<(), WriteError> {
         let places: Vec<&Place> = places.iter().collect();
         self.each_of_warm_pool(
@@ -121,7 +120,7 @@ impl SqliteCatalog {
         Ok(())
     }
 
-    /// Runs `sql` for each place; those for which it found a row.
+    /// Runs `sql` for each place, and returns those for which it found a row.
     fn each_of_warm_pool(
         &self,
         what: &str,
@@ -144,7 +143,8 @@ impl SqliteCatalog {
         })
     }
 
-    /// Who may take from the warm pool waits for the disk, so nobody asks it in vain.
+    /// Lets new tenants take from the warm pool only if it has a database for them: a write that
+    /// may take one has to be synced.
     pub(super) fn look_into_warm_pool(&self, new: &mut [NewTenant]) -> Result<(), CatalogError> {
         if new.iter().all(|new| new.from_warm_pool.is_none()) {
             return Ok(());
@@ -165,7 +165,7 @@ impl SqliteCatalog {
 }
 
 impl Write<'_> {
-    /// One of the warm pool for a new tenant, which has it from now on.
+    /// Takes a database of the warm pool for a new tenant.
     pub(super) fn take_from_warm_pool(&self, fingerprint: &str) -> Done<Option<Taken>> {
         let sql = "DELETE FROM stock WHERE locator = (SELECT locator FROM stock
                 WHERE fingerprint = ?1 AND ready = 1 LIMIT 1) RETURNING locator, schema";

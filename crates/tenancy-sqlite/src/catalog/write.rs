@@ -1,4 +1,4 @@
-//! Writing: one immediate transaction each, with the clock, the rows and the event.
+//! Writes: each one immediate transaction with the clock, the rows and the event.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -62,8 +62,8 @@ impl SqliteCatalog {
         })
     }
 
-    /// Several writes in one transaction, each with its own answer. If SQLite fails, it
-    /// is the answer to all.
+    /// Runs several writes in one transaction, each with its own result. An error of SQLite is the
+    /// result of all.
     fn write_each<I, T>(
         &self,
         synced: Synced,
@@ -99,7 +99,7 @@ impl CatalogWriter for SqliteCatalog {
     }
 
     fn insert_many(&self, mut new: Vec<NewTenant>, by: &Actor) -> Vec<Result<Tenant, WriteError>> {
-        // Who cannot be asked answers so to each.
+        // A catalog that cannot be written is the error of each.
         let _ = self.look_into_warm_pool(&mut new);
         self.write_each(Synced::of(&new), by, new, |write, new| write.insert(new))
     }
@@ -199,7 +199,7 @@ impl<'w> Write<'w> {
         Ok(self.transaction.commit()?)
     }
 
-    /// One of several writes: when it is refused, nothing of it stays.
+    /// Runs one of several writes: if it is refused, nothing of it stays.
     fn each<T>(&mut self, f: impl FnOnce(&mut Self) -> Done<T>) -> Done<Result<T, WriteError>> {
         let before = self.version;
         self.run("SAVEPOINT one", [])?;
@@ -216,7 +216,7 @@ impl<'w> Write<'w> {
         Ok(out)
     }
 
-    /// The version of the next row: each has its own, so that the feed can be paged.
+    /// Advances to the version of the next row: each has its own, so that the feed can be paged.
     pub(super) fn next(&mut self) -> i64 {
         self.version.0 += 1;
         self.version.0.cast_signed()
@@ -264,7 +264,7 @@ impl<'w> Write<'w> {
         let mut row = Tenant::builder(id.clone()).status(new.status);
         row = row.placement(new.placement).attributes(new.attributes);
         let (epoch, mut schema) = (self.next_epoch(&id)?, new.schema);
-        // The files in warm pool are of first incarnations, by their names.
+        // By their names, the files of the warm pool are of first incarnations.
         if let Some(from) = new.from_warm_pool.filter(|_| epoch == Epoch::FIRST)
             && let Some(taken) = self.take_from_warm_pool(&from.fingerprint)?
         {
@@ -274,7 +274,7 @@ impl<'w> Write<'w> {
         let row = row.epoch(epoch).version(self.version).build();
         let tenant = row.map_err(WriteError::from)?;
         self.store(&tenant, schema)?;
-        // Who was given a place of the warm pool by its name has it, too.
+        // A new row may name a place of the warm pool: it is taken, too.
         let sql = "DELETE FROM stock WHERE locator = ?1";
         self.run(sql, [&tenant.placement().locator])?;
         let sql = "INSERT INTO labels VALUES (?1, ?1, NULL)";
@@ -298,7 +298,7 @@ impl<'w> Write<'w> {
 
     fn remove(&mut self, id: &TenantId, seen: Version) -> Done<Version> {
         let epoch = self.get_seen(id, seen)?.epoch();
-        // Its names first: whoever gets one later must not look like a second owner.
+        // Its names first: a later owner of one must not look like a second owner.
         for binding in rows::names(&self.transaction, id, i64::MAX)? {
             self.let_go(&binding.name)?;
         }
@@ -342,8 +342,8 @@ impl<'w> Write<'w> {
         Ok(last.map_or(Epoch::FIRST, Epoch::next))
     }
 
-    /// Writes the tenant's row and attributes. Of another incarnation's schema nothing
-    /// is known unless it is said.
+    /// Writes the tenant's row and attributes. The schema of another incarnation is unknown if it is
+    /// not given.
     fn store(&self, tenant: &Tenant, schema: Option<u32>) -> Done<()> {
         let (id, place, down) = (
             tenant.id().as_str(),
@@ -387,13 +387,13 @@ impl<'w> Write<'w> {
     }
 }
 
-/// Milliseconds since 1970.
+/// Returns the milliseconds since 1970.
 fn now_ms() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// What the audit trail says of a tenant's row; no attribute, no secret.
+/// Returns the text of the audit trail for a tenant's row, without attributes and secrets.
 fn describe(tenant: &Tenant) -> String {
     let place = tenant.placement();
     let down = tenant.maintenance().map_or("", |_| " in maintenance");

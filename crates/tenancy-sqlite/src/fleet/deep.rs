@@ -1,4 +1,4 @@
-//! Looking into files: stamps, schemas, damage.
+//! The contents of files: stamps, schemas, damage.
 
 use std::path::{Path, PathBuf};
 
@@ -43,14 +43,14 @@ impl Comparison<'_> {
         let look = |(tenant, path): &(&Tenant, PathBuf)| {
             let problem = store.look_into(tenant, path, options.depth, &expected);
             let problem = match problem {
-                // Gone since it was listed: a retired tenant's was moved on, or destroyed.
+                // Gone since it was listed: the file of a retired tenant was moved, or destroyed.
                 Some(_) if is_nothing(path).unwrap_or(false) => {
                     let retiring = tenant.status() == TenantStatus::Retiring;
                     (!retiring).then_some(Problem::Missing)
                 }
                 problem => problem,
             };
-            // It may be another's affair by now.
+            // Another operation may own it by now.
             problem.filter(|_| fleet.is_as_it_was(tenant).unwrap_or(true))
         };
         Jobs::new(options.jobs)?.run(
@@ -72,13 +72,13 @@ impl Comparison<'_> {
         )?;
         self.open_warm_pool()?;
         self.claims();
-        // Rows without a file were not looked into.
+        // Rows without a file were not opened.
         self.tell(self.at.total);
         Ok(())
     }
 
-    /// Whether what waits for tenants is nobody's: a catalog that was restored has as
-    /// waiting what was taken since.
+    /// Reports files of the warm pool that are a tenant's: a restored catalog lists files that were
+    /// taken since.
     fn open_warm_pool(&mut self) -> Result<(), RepairError> {
         let fleet = self.fleet;
         for Waiting { place, .. } in fleet.catalog().warm_pool()? {
@@ -95,14 +95,14 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// Whose a file says that it is. What is gone or cannot be read says nothing.
+    /// Returns the owner of a file by its stamp; `None` if it is gone or cannot be read.
     fn claim_of(&mut self, path: &Path) -> Option<Claim> {
         self.out.opened += 1;
         let connection = raw::connect(path, self.fleet.driver().store.busy_timeout);
         stamp::claim(&connection.ok()?).ok()?
     }
 
-    /// Whose do the orphans say that they are?
+    /// Turns orphans that have the stamp of a tenant into duplicates.
     fn claims(&mut self) {
         let mut findings = std::mem::take(&mut self.out.findings);
         for finding in &mut findings {
@@ -125,7 +125,7 @@ impl Comparison<'_> {
 }
 
 impl Store {
-    /// The first thing that is wrong with a tenant's file.
+    /// Returns the first fault of a tenant's file.
     fn look_into(
         &self,
         tenant: &Tenant,
@@ -224,8 +224,8 @@ impl Store {
     }
 }
 
-/// Returns the schema version of a tenant's own file; `None` for one that is closed, as a
-/// retired tenant's is.
+/// Returns the schema version of a tenant's own file; `None` if its stamp is closed, as that of a
+/// retired tenant is.
 fn judge_stamp(stamp: Stamp, status: TenantStatus) -> Result<Option<u32>, Problem> {
     match stamp {
         Stamp::Own { schema } | Stamp::Untaken { schema } | Stamp::Unplaced { schema } => {

@@ -1,131 +1,162 @@
-//! What [`SqliteFleet::validate`](crate::SqliteFleet::validate) finds.
+//! The findings of [`SqliteFleet::validate`](crate::SqliteFleet::validate).
 
 use std::fmt;
 use std::path::PathBuf;
 
 use tenancy_core::{Domain, Name, TenantRef, Version};
 
-/// What was compared, and what does not fit.
+/// The result of a validation: what was compared, and the findings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Validation {
-    /// How many tenants the catalog has.
+    /// The number of tenants in the catalog.
     pub tenants: u64,
-    /// How many databases there are, those in the trash too.
+    /// The number of databases, those in the trash too.
     pub files: u64,
-    /// How many of them are ready for tenants yet to come, made by the driver's own
-    /// migrations; see [`SqliteFleet::fill_warm_pool`](crate::SqliteFleet::fill_warm_pool).
+    /// The number of them that are ready for later tenants, made by the driver's own migrations;
+    /// see [`SqliteFleet::fill_warm_pool`](crate::SqliteFleet::fill_warm_pool).
     pub warm_pool: u64,
-    /// How many others are listed as warm pool: being made or removed, or of another release.
+    /// The number of other databases of the warm pool: being made or removed, or of another release.
     pub other_warm_pool: u64,
-    /// How many files were opened.
+    /// The number of files that were opened.
     pub opened: u64,
-    /// How many events the audit trail has, all of them following from each other
-    /// unless a finding says otherwise.
+    /// The number of events of the audit trail. Their chain is unbroken unless a finding says
+    /// otherwise.
     pub events: u64,
-    /// Tenants whose creation is going on or was cut off, by id. Only who asked for
-    /// one can say which: creating it again completes it, destroying it clears it away.
+    /// Tenants whose creation is going on or was interrupted, by id; only their creator can tell
+    /// which. Creating such a tenant again completes it, destroying it removes it.
     pub unfinished: Vec<TenantRef>,
-    /// What does not fit, by tenant and path.
+    /// The faults, by tenant and path.
     pub findings: Vec<Finding>,
-    /// Facts that an operator should know and that are no fault: they do not make the
-    /// root unsound, and [`SqliteFleet::fix`](crate::SqliteFleet::fix) leaves them alone.
+    /// Facts for an operator that are no fault: they do not make the root unsound, and
+    /// [`SqliteFleet::fix`](crate::SqliteFleet::fix) does not repair them.
     pub warnings: Vec<Finding>,
 }
 
 impl Validation {
-    /// Whether everything fits.
+    /// Returns whether there are no findings.
     pub fn is_sound(&self) -> bool {
         self.findings.is_empty()
     }
 }
 
-/// One thing that does not fit. Its text names it and says what to do.
+/// A fault with its tenant and file. Its text names them and says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Whose; `None` when it is nobody's.
+    /// The tenant; `None` if it is about no tenant.
     pub tenant: Option<TenantRef>,
-    /// The file that it is about.
+    /// The file or directory.
     pub path: Option<PathBuf>,
-    /// What it is.
+    /// The kind of fault.
     pub problem: Problem,
 }
 
 impl Finding {
-    /// Its word, for scripts: see [`Problem::code`].
+    /// Returns its code for scripts; see [`Problem::code`].
     pub fn code(&self) -> &'static str {
         self.problem.code()
     }
 }
 
-/// What can be wrong with files and rows. More may come, so match with a last `_` arm.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// A fault of files and rows. Its text says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// `missing`: the tenant's file is nowhere. It is never made anew on the way.
+    /// `missing`: the tenant has no file. An open never makes a new one.
+    #[error("is missing; restore it, or destroy the tenant")]
     Missing,
     /// `in_trash`: a tenant that is not retired has its file in the trash.
+    #[error("is in the trash, though the tenant is not retired; a fix puts it back")]
     InTrash,
-    /// `half_retired`: a retirement, destruction or revival was cut off.
+    /// `half_retired`: a retirement, destruction or revival was interrupted.
+    #[error(
+        "is in its place, though the tenant is retiring; retire, revive or destroy it again, or a fix retires it"
+    )]
     HalfRetired,
-    /// `gone`: a retired tenant has no file any more: its destruction was cut off.
+    /// `gone`: a retired tenant has no file any more: its destruction was interrupted.
+    #[error("is gone, though the tenant is only retired; destroy it again")]
     Gone,
     /// `expired`, a warning: the retention of a file in the trash has ended: a retired
     /// tenant's, or of an incarnation before a rollback.
+    #[error(
+        "is past its retention; emptying the trash destroys it, and the tenant if it is retired"
+    )]
     Expired,
     /// `superseded`: a file of an incarnation before a rollback is still in its place.
+    #[error("is of an earlier incarnation; a fix moves it to the trash")]
     Superseded,
     /// `not_a_file`: a link or a directory stands where the file belongs.
+    #[error("is {found}; links are not followed, put the file itself there")]
     NotAFile {
-        /// What stands there.
+        /// The kind of entry that is there.
         found: &'static str,
     },
-    /// `placement`: the row names a place that is none of this driver's.
+    /// `placement`: the row names a place of another driver.
+    #[error("its place is none of this driver's; correct the row")]
     Placement,
     /// `orphan`: a database that no row names.
+    #[error("is no tenant's; a fix moves it to quarantine")]
     Orphan,
-    /// `duplicate`: a database that no row names says that it is this tenant's, which
-    /// has another.
+    /// `duplicate`: a database that no row names has the stamp of this tenant, which has another
+    /// file.
+    #[error("says it is this tenant's, which has another file; a fix moves it to quarantine")]
     Duplicate,
     /// `sidecar`: a `-wal`, `-shm` or `-journal` without its database.
+    #[error("has lost its database; a fix moves it to quarantine")]
     Sidecar,
-    /// `stray`: something among the files that is none of ours.
+    /// `stray`: an entry among the files that the library did not make.
+    #[error("is none of ours; a fix moves it to quarantine")]
     Stray,
-    /// `foreign`: the file says that it is another's.
+    /// `foreign`: the file has the stamp of another tenant.
+    #[error("is {found}; restore the tenant's own file")]
     Foreign {
-        /// What it says it is.
+        /// The owner by its stamp.
         found: Box<str>,
     },
-    /// `closed`: the file of a tenant that is not retired says that it is closed.
+    /// `closed`: the file of a tenant that is not retired has a closed stamp.
+    #[error("is closed, though the tenant is not retired; a fix opens it")]
     Closed,
     /// `no_wal`: the file is not in WAL mode: readers and writers block each other.
+    #[error(
+        "is in rollback-journal mode, where readers block writers; its next opening or a fix switches it to WAL"
+    )]
     NoWal,
     /// `behind`: the schema is older than the migrations.
+    #[error("is at schema version {found} of {newest}; migrate it")]
     Behind {
-        /// Its version.
+        /// The version of the file.
         found: u32,
         /// The newest migration.
         newest: u32,
     },
     /// `ahead`: the schema is newer than the migrations.
+    #[error(
+        "is at schema version {found}, the newest known is {newest}; use a newer program or roll back"
+    )]
     Ahead {
-        /// Its version.
+        /// The version of the file.
         found: u32,
         /// The newest migration.
         newest: u32,
     },
     /// `diverged`: a migration was applied by another script than this one.
+    #[error(
+        "was migrated to version {version} by another script; take back the edit and add a new migration"
+    )]
     Diverged {
-        /// Which.
+        /// The version that the migration leads to.
         version: u32,
     },
     /// `drifted`: the schema is not the one that its migrations make: an object was
-    /// dropped, added or changed by other SQL. Looked for at [`Depth::Quick`] and
+    /// dropped, added or changed by other SQL. Found at [`Depth::Quick`] and
     /// [`Depth::Full`].
     ///
     /// [`Depth::Quick`]: crate::Depth::Quick
     /// [`Depth::Full`]: crate::Depth::Full
+    #[error(
+        "has another schema than its migrations make for version {version} ({what}); undo that with SQL, or add a migration that makes it every tenant's"
+    )]
     Drifted {
         /// The schema version of the file.
         version: u32,
@@ -134,65 +165,83 @@ pub enum Problem {
     },
     /// `planted`: a table of the file refers to one of the library's, or bears a name of the
     /// library's.
+    #[error("has a {what}, which SQL of the tenant's made; drop it, and look who did it")]
     Planted {
-        /// Which, and how.
+        /// The table, and its reference or name.
         what: Box<str>,
     },
-    /// `damaged`: SQLite finds fault with the file.
+    /// `damaged`: SQLite's check finds faults in the file.
+    #[error("is damaged ({says}); restore a backup")]
     Damaged {
-        /// What it says first.
+        /// The first fault of the check.
         says: Box<str>,
     },
     /// `owner`: a file or directory belongs to another user than the root: it is closed to
     /// the application, or open to that user.
+    #[error(
+        "belongs to user {found}, the storage root to user {expected}; a fix by root gives it back"
+    )]
     Owner {
-        /// The id of the user that it belongs to.
+        /// The id of its owner.
         found: u32,
-        /// The id of the user that the root belongs to.
+        /// The id of the owner of the root.
         expected: u32,
     },
     /// `mode`: a file or directory has other permissions than its owner's alone.
+    #[error("has mode {found:04o}; a fix sets it to {expected:04o}")]
     Mode {
-        /// Its permissions.
+        /// The permissions that it has.
         found: u32,
-        /// Those that it should have, `0o600` or `0o700`.
+        /// The permissions that it should have, `0o600` or `0o700`.
         expected: u32,
     },
     /// `unreadable`: the file cannot be opened.
+    #[error("cannot be read ({why})")]
     Unreadable {
-        /// Why, with its causes.
+        /// The error with its causes.
         why: Box<str>,
     },
-    /// `reserved`: a label is reserved and so routes to nobody.
+    /// `reserved`: a label is reserved, so that it routes to no tenant.
+    #[error(
+        "label {label} is reserved and routes to nobody; unbind it, or take it off the reserved ones"
+    )]
     Reserved {
-        /// The label.
+        /// The label that is reserved.
         label: Box<str>,
     },
-    /// `central`: a domain is of the central application and so routes to nobody.
+    /// `central`: a domain is of the central application, so that it routes to no tenant.
+    #[error("domain {domain} is central and routes to nobody; unbind it")]
     Central {
-        /// The domain.
+        /// The domain that does not route.
         domain: Domain,
     },
     /// `shadowed`: a domain is looked up as a label, because it is below a base domain
     /// or fits a template.
+    #[error("domain {domain} is looked up as label {by}; bind it as that, and unbind the domain")]
     Shadowed {
-        /// The domain.
+        /// The domain that does not route.
         domain: Domain,
-        /// What it is looked up as.
+        /// The name by which it is looked up.
         by: Name,
     },
     /// `no_journal`, a warning: the storage root is on ext4 without a journal. A power cut may
     /// damage files there, and put rows of one tenant into the file of another.
+    #[error(
+        "is on ext4 without a journal: a power cut may damage files, and put rows of one tenant into the file of another; move it to a file system with a journal, or add one"
+    )]
     NoJournal,
     /// `broken_chain`: the audit trail was changed by hand.
+    #[error(
+        "the audit trail was changed by hand: the event at version {at} does not follow; restore the catalog from a backup"
+    )]
     BrokenChain {
-        /// The first event that does not follow.
+        /// The version of the first event that does not follow.
         at: Version,
     },
 }
 
 impl Problem {
-    /// Its word, for scripts.
+    /// Returns its code, a stable word for scripts.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -227,12 +276,12 @@ impl Problem {
         }
     }
 
-    /// Whether it is about a file that is where it should not be, or about none.
+    /// Returns whether it is about a file that exists, or about no file.
     pub(super) const fn is_about_a_file_that_is_there(&self) -> bool {
         !matches!(self, Self::Missing | Self::Gone)
     }
 
-    /// Whether [`SqliteFleet::fix`](crate::SqliteFleet::fix) knows what to do.
+    /// Returns whether [`SqliteFleet::fix`](crate::SqliteFleet::fix) repairs it.
     pub const fn is_fixable(&self) -> bool {
         matches!(
             self,
@@ -248,114 +297,6 @@ impl Problem {
                 | Self::Owner { .. }
                 | Self::Mode { .. }
         )
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self {
-            Self::Missing => "is missing; restore it, or destroy the tenant",
-            Self::InTrash => {
-                "is in the trash, though the tenant is not retired; a fix puts it back"
-            }
-            Self::HalfRetired => {
-                "is in its place, though the tenant is retiring; retire, revive or destroy it \
-                 again, or a fix retires it"
-            }
-            Self::Gone => "is gone, though the tenant is only retired; destroy it again",
-            Self::Expired => {
-                "is past its retention; emptying the trash destroys it, and the tenant if it is retired"
-            }
-            Self::Superseded => "is of an earlier incarnation; a fix moves it to the trash",
-            Self::NotAFile { found } => {
-                return write!(
-                    f,
-                    "is {found}; links are not followed, put the file itself there"
-                );
-            }
-            Self::NoJournal => {
-                "is on ext4 without a journal: a power cut may damage files, and put rows of one tenant \
-                 into the file of another; move it to a file system with a journal, or add one"
-            }
-            Self::Placement => "its place is none of this driver's; correct the row",
-            Self::Orphan => "is no tenant's; a fix moves it to quarantine",
-            Self::Duplicate => {
-                "says it is this tenant's, which has another file; a fix moves it to quarantine"
-            }
-            Self::Sidecar => "has lost its database; a fix moves it to quarantine",
-            Self::Stray => "is none of ours; a fix moves it to quarantine",
-            Self::Foreign { found } => {
-                return write!(f, "is {found}; restore the tenant's own file");
-            }
-            Self::Closed => "is closed, though the tenant is not retired; a fix opens it",
-            Self::NoWal => {
-                "is in rollback-journal mode, where readers block writers; its next opening or a fix switches it to WAL"
-            }
-            Self::Behind { found, newest } => {
-                return write!(f, "is at schema version {found} of {newest}; migrate it");
-            }
-            Self::Ahead { found, newest } => {
-                return write!(
-                    f,
-                    "is at schema version {found}, the newest known is {newest}; use a newer program or roll back"
-                );
-            }
-            Self::Diverged { version } => {
-                return write!(
-                    f,
-                    "was migrated to version {version} by another script; take back the edit and add a new migration"
-                );
-            }
-            Self::Drifted { version, what } => {
-                return write!(
-                    f,
-                    "has another schema than its migrations make for version {version} ({what}); \
-                     undo that with SQL, or add a migration that makes it every tenant's"
-                );
-            }
-            Self::Planted { what } => {
-                return write!(
-                    f,
-                    "has a {what}, which SQL of the tenant's made; drop it, and look who did it"
-                );
-            }
-            Self::Damaged { says } => return write!(f, "is damaged ({says}); restore a backup"),
-            Self::Owner { found, expected } => {
-                return write!(
-                    f,
-                    "belongs to user {found}, the storage root to user {expected}; a fix by root gives it back"
-                );
-            }
-            Self::Mode { found, expected } => {
-                return write!(f, "has mode {found:04o}; a fix sets it to {expected:04o}");
-            }
-            Self::Unreadable { why } => return write!(f, "cannot be read ({why})"),
-            Self::Reserved { label } => {
-                return write!(
-                    f,
-                    "label {label} is reserved and routes to nobody; unbind it, or take it off the reserved ones"
-                );
-            }
-            Self::Central { domain } => {
-                return write!(
-                    f,
-                    "domain {domain} is central and routes to nobody; unbind it"
-                );
-            }
-            Self::Shadowed { domain, by } => {
-                return write!(
-                    f,
-                    "domain {domain} is looked up as label {by}; bind it as that, and unbind the domain"
-                );
-            }
-            Self::BrokenChain { at } => {
-                return write!(
-                    f,
-                    "the audit trail was changed by hand: the event at version {at} does not follow; restore the catalog from a backup"
-                );
-            }
-        };
-        f.write_str(text)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A new catalog from what the files say of themselves.
+//! A new catalog from the stamps of the files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,12 +26,12 @@ use crate::schema::stamp;
 use crate::schema::stamp::{CATALOG_FILE, Claim};
 use crate::storage::refuse_empty;
 
-/// How many files are looked into at a time.
+/// The number of files that are open at a time.
 const JOBS: usize = 4;
-/// Nobody else is there whom one could wait for.
+/// Short, as no other process uses the root.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What [`SqliteFleet::rebuild_catalog`] made of a storage root.
+/// The result of [`SqliteFleet::rebuild_catalog`].
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Rebuilt {
@@ -39,17 +39,16 @@ pub struct Rebuilt {
     pub tenants: Vec<TenantRef>,
     /// Tenants that are retired, by id: their files are in the trash, or closed.
     pub retired: Vec<TenantRef>,
-    /// Where files are now that say they are of a tenant which has a better one.
+    /// The new paths of files with the stamp of a tenant that has a better file.
     pub quarantined: Vec<PathBuf>,
-    /// Files that say nothing of themselves or were made for another place, those that cannot
-    /// be read, and what is no file or has no name of a file. All is left where it is: an
-    /// [orphan](crate::Problem::Orphan) or a [stray](crate::Problem::Stray).
+    /// Files without a stamp, of another place, or that cannot be read, and entries of another kind
+    /// or name. They are left where they are: each is an [orphan](crate::Problem::Orphan) or a [stray](crate::Problem::Stray).
     pub silent: Vec<PathBuf>,
-    /// Where the catalog is now that was no catalog any more.
+    /// The new path of the damaged catalog, if there was one.
     pub damaged_catalog: Option<PathBuf>,
 }
 
-/// A file that says whose it is.
+/// A file with a stamp.
 struct Found {
     path: PathBuf,
     place: Place,
@@ -60,8 +59,8 @@ struct Found {
 }
 
 impl Found {
-    /// The better of two files of one tenant: the later incarnation; of one, that which
-    /// is in use; then the last that was written.
+    /// Returns the rank of a file among those of its tenant: a later incarnation is better, then a
+    /// file in use, then the last that was written.
     fn rank(&self) -> (Epoch, bool, bool, SystemTime) {
         let open = self.claim.open;
         (self.claim.epoch, !self.trashed, open, self.modified)
@@ -119,7 +118,7 @@ impl SqliteFleet {
     ) -> Result<Rebuilt, RebuildError> {
         let path = root.as_ref();
         let rebuild = |root: &Root, lock: &RootLock| rebuild(root, lock, by, &mut progress);
-        // On any file system, as nobody else is there.
+        // On any file system, as no other process uses the root.
         let (_, rebuilt) = Root::open(path, FileSystems::Any, &|_| Ok(()), refuse_empty, rebuild)?;
         Ok(rebuilt)
     }
@@ -160,13 +159,13 @@ fn rebuild(
     Ok(rebuilt)
 }
 
-/// Makes sure that there is no catalog, or an empty one; where a damaged one is now.
+/// Makes sure that there is no catalog, or an empty one; returns the new path of a damaged one.
 fn clear_the_way(root: &Root) -> Result<Option<PathBuf>, RebuildError> {
     let path = root.catalog();
     if is_nothing(&path)? {
         return Ok(None);
     }
-    // None of a damaged one, and of one that is another root's.
+    // `None` for a damaged catalog, and for one of another root.
     let tenants = || -> rusqlite::Result<Option<u64>> {
         let connection = raw::connect(&path, BUSY_TIMEOUT)?;
         let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
@@ -223,13 +222,13 @@ fn look_at_all(
         }
     }
     let look = |(path, place, trashed): &(PathBuf, Place, bool)| {
-        // What cannot be read says nothing.
+        // A file that cannot be read has no stamp.
         let (claim, schema) = look_at(path).ok().flatten()?;
         Some(Found {
             path: path.clone(),
             place: place.clone(),
-            // A file whose name says something else was put there by hand.
-            // One from the warm pool, taken or not, never was in use.
+            // A file whose name does not fit its stamp was put there by hand.
+            // A file of the warm pool, taken or not, was never in use.
             claim: Some(claim)
                 .filter(|claim| claim.fits(place) && claim.id != *place.nobody().id())?,
             schema,
@@ -275,7 +274,7 @@ fn look_at(path: &Path) -> rusqlite::Result<Option<(Claim, u32)>> {
     Ok(Some((claim, version)))
 }
 
-/// The best file of each tenant, by id, and the others.
+/// Returns the best file of each tenant, by id, and the others.
 fn choose(found: Vec<Found>) -> (Vec<Found>, Vec<Found>) {
     let (mut best, mut losers) = (BTreeMap::<TenantId, Found>::new(), Vec::new());
     for one in found {

@@ -1,4 +1,4 @@
-//! Comparing the catalog with the files.
+//! Comparison of the catalog with the files.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -45,7 +45,7 @@ impl SqliteFleet {
         mut progress: impl FnMut(Progress),
     ) -> Result<Validation, RepairError> {
         Jobs::new(options.jobs)?;
-        // Before the files: what is made meanwhile has a row that is found later.
+        // Read before the files: a file that is made meanwhile has a row that is looked up later.
         let rows = self.catalog().all()?;
         let mut comparison = Comparison::new(self, &rows, options, &mut progress)?;
         comparison.warm_pool()?;
@@ -69,19 +69,19 @@ impl SqliteFleet {
     }
 }
 
-/// Where a row's file was seen.
+/// The places at which the file of a row was seen.
 #[derive(Clone, Default)]
 pub(super) struct Seen {
     pub(super) in_place: bool,
     pub(super) trashed: Option<Trashed>,
-    /// Whether something else than a file stands there, which is a finding already.
+    /// Whether another kind of entry is in its place, which is a finding already.
     unexpected: bool,
 }
 
-/// Whose a file is, by its name.
+/// The owner of a file, by its name.
 enum Owner {
     Row(usize),
-    /// That of a later incarnation.
+    /// The row of a later incarnation.
     Later(usize),
     Nobody,
 }
@@ -91,10 +91,10 @@ pub(super) struct Comparison<'v> {
     pub(super) rows: &'v [Tenant],
     /// The row of each locator.
     places: HashMap<u128, usize>,
-    /// One for each row.
+    /// An entry for each row.
     pub(super) seen: Vec<Seen>,
     pub(super) out: Validation,
-    /// The user that the root belongs to.
+    /// The owner of the root.
     pub(super) owner: u32,
     /// Files and directories with another owner or mode, and the row of those that have one.
     pub(super) suspects: Vec<(Option<usize>, PathBuf)>,
@@ -216,7 +216,7 @@ impl<'v> Comparison<'v> {
             (Owner::Nobody, None) => {
                 match self.fleet.is_orphan(&key.place(), &path)? {
                     true => self.find(None, Some(&path), Problem::Orphan),
-                    // Of the warm pool.
+                    // A file of the warm pool.
                     false => self.access(None, &path)?,
                 }
             }
@@ -224,7 +224,7 @@ impl<'v> Comparison<'v> {
         Ok(())
     }
 
-    /// Looks at what SQLite has put beside the database of a row.
+    /// Looks at the sidecars of a row's database.
     fn sidecar(&mut self, sidecar: &Path, main: &Path) -> Result<(), RepairError> {
         let key = main.file_name().and_then(Place::key_of);
         match key.map(|key| self.row_of(key)) {
@@ -233,7 +233,7 @@ impl<'v> Comparison<'v> {
         }
     }
 
-    /// Whose a file is, by its name.
+    /// Returns the owner of a file, by its name.
     fn row_of(&self, key: PlaceKey) -> Owner {
         let Some(row) = self.places.get(&key.locator()).copied() else {
             return Owner::Nobody;
@@ -257,7 +257,7 @@ impl<'v> Comparison<'v> {
         Ok(())
     }
 
-    /// Something else than a file stands where a row's file belongs.
+    /// Reports another kind of entry in the place of a row's file.
     fn unexpected(&mut self, row: usize, path: &Path, found: &'static str) {
         self.seen[row].unexpected = true;
         let problem = Problem::NotAFile { found };
@@ -282,7 +282,7 @@ impl<'v> Comparison<'v> {
                     self.access(Some(row), &trashed.path)?;
                     self.seen[row].trashed = Some(trashed);
                 }
-                // A rollback has put it there.
+                // A rollback has moved it there.
                 (Owner::Later(row), None) => {
                     self.access(Some(row), &trashed.path)?;
                     self.warn_if_expired(row, &trashed)?;
@@ -290,14 +290,14 @@ impl<'v> Comparison<'v> {
                 _ if self.fleet.is_orphan(&trashed.place, &trashed.path)? => {
                     self.find(None, Some(&trashed.path), Problem::Orphan);
                 }
-                // Two of one place, or retired a moment ago.
+                // Two files of one place, or one that was retired a moment ago.
                 _ => {}
             }
         }
         Ok(())
     }
 
-    /// What each row has no file for, or has one where none should be.
+    /// Reports rows without a file, and rows with a file where none should be.
     fn rows(&mut self) -> Result<(), RepairError> {
         let rows = self.rows;
         for (row, tenant) in rows.iter().enumerate() {
@@ -327,7 +327,7 @@ impl<'v> Comparison<'v> {
                 (None, _) if retiring => (store.root.file(&place), Problem::Gone),
                 (None, _) => (store.root.file(&place), Problem::Missing),
             };
-            // It may have been retired, revived or destroyed since.
+            // The tenant may have been retired, revived or destroyed since.
             let there = problem.is_about_a_file_that_is_there();
             if self.fleet.is_as_it_was(tenant)? && is_nothing(&path)? != there {
                 self.find(Some(tenant), Some(&path), problem);
@@ -336,7 +336,7 @@ impl<'v> Comparison<'v> {
         Ok(())
     }
 
-    /// Names that route to nobody, or to somebody else.
+    /// Reports names that route to no tenant, or to another one.
     fn names(&mut self, resolver: &Resolver) -> Result<(), RepairError> {
         let names = self.fleet.catalog().all_names()?;
         let mut found = Vec::new();
@@ -355,7 +355,7 @@ impl<'v> Comparison<'v> {
         }
         for (id, problem) in found {
             let row = self.rows.binary_search_by(|tenant| tenant.id().cmp(&id));
-            // Who was created since is looked at the next time.
+            // A tenant that was created since is compared by the next validation.
             if let Ok(row) = row {
                 self.find(Some(&self.rows[row]), None, problem);
             }
@@ -376,9 +376,9 @@ impl<'v> Comparison<'v> {
 }
 
 impl SqliteFleet {
-    /// Does no row name this place, and is the file still there?
+    /// Returns whether the file still exists and no row names its place.
     pub(super) fn is_orphan(&self, place: &Place, path: &Path) -> Result<bool, RepairError> {
-        // The warm pool first: who takes a file from it has it before it is off the list.
+        // The warm pool first: a tenant that takes a file has it before the file is off the list.
         if self.catalog().is_in_warm_pool(place)? {
             return Ok(false);
         }
@@ -387,7 +387,7 @@ impl SqliteFleet {
         Ok(!owned && !is_nothing(path)?)
     }
 
-    /// Is the row still the one that was read?
+    /// Returns whether the row is still the one that was read.
     pub(super) fn is_as_it_was(&self, tenant: &Tenant) -> Result<bool, RepairError> {
         let now = self.catalog().by_id(tenant.id())?;
         Ok(now.is_some_and(|now| now.version() == tenant.version()))

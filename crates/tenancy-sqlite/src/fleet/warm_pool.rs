@@ -1,4 +1,4 @@
-//! The warm pool: databases that are ready before their tenants come.
+//! The warm pool: databases that are made before their tenants.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,32 +10,32 @@ use crate::disk::place::Place;
 use crate::driver::provisioner::BATCH;
 use crate::error::{FileError, InvalidWarmPool, RepairError};
 
-/// Who has not made or removed a database of the warm pool by then was killed.
+/// The time after which a process that makes or removes a database counts as killed.
 const LAPSE_MS: i64 = 60_000;
-/// When a warm pool goes that no older migrations made: its release was taken back by then,
-/// or has had its turn.
+/// The time after which databases of other, not older migrations are removed: their release was
+/// rolled back by then, or has filled its own pool.
 const TURN_MS: i64 = 60 * LAPSE_MS;
 
-/// What [`SqliteFleet::fill_warm_pool`] left.
+/// The state of the warm pool after [`SqliteFleet::fill_warm_pool`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct WarmPool {
     /// Databases that a new tenant can take now.
     pub ready: usize,
-    /// How many of them were made by this call.
+    /// The number of them that this call made.
     pub made: usize,
     /// Databases of other migrations that were removed.
     pub removed: usize,
 }
 
-/// A file each, and a row that every filler reads twice a second.
+/// The most databases: each has a file, and a row that every filler reads twice a second.
 const MAX_WARM_POOL: usize = 10_000;
 
 impl WarmPool {
-    /// Whether so many may be kept ready: 0 to 10,000.
+    /// Checks a number of databases: 0 to 10,000.
     ///
     /// # Errors
-    /// When there are more.
+    /// Returns an error if it is greater.
     pub fn check(wanted: usize) -> Result<(), InvalidWarmPool> {
         match wanted {
             0..=MAX_WARM_POOL => Ok(()),
@@ -45,22 +45,21 @@ impl WarmPool {
 }
 
 impl SqliteFleet {
-    /// Makes databases for tenants yet to come, until `wanted` (0 to 10,000) are ready, at
-    /// most a hundred a call, with about the waits for the disk of one. A creation takes
-    /// one of them, if it was made by the same migrations, in the write that inserts the
-    /// tenant's row: nothing else is left to be done before its first request.
+    /// Makes databases for later tenants until `wanted` (0 to 10,000) are ready, at most a hundred a
+    /// call, with about the fsyncs of one. A creation takes one of them, if it was made by the same
+    /// migrations, in the write that inserts the tenant's row: the tenant needs nothing else before
+    /// its first request.
     ///
-    /// The facade's upkeep calls this where a warm pool is asked for; several processes may.
-    /// What was made by older migrations is removed. While there are databases of newer
-    /// or other ones nothing is made, so that two releases that run side by side do not
-    /// remove each other's; an hour after they were made they go, too, as their release
-    /// may have been taken back. `wanted` 0 removes all. More than are wanted stay until
-    /// they are taken. What somebody began to make or remove, and has not in a minute, is
-    /// taken over.
+    /// The facade's upkeep calls this if a warm pool is configured; several processes may call it.
+    /// Databases of older migrations are removed. While there are databases of newer or other
+    /// migrations none are made, so that two releases that run side by side do not remove each
+    /// other's; an hour after they were made they are removed, too, as their release may have been
+    /// rolled back. `wanted` 0 removes all. A surplus stays until it is taken. A database that a
+    /// process began to make or remove more than a minute ago is taken over.
     ///
-    /// A database is an ordinary, empty file in its place. It is stamped with its place
-    /// and gets its tenant's name when it is first opened: until then it does not know
-    /// its tenant, and [`rebuild_catalog`](Self::rebuild_catalog) does not find it.
+    /// A database is an ordinary, empty file in its place. Its stamp has its place, and gets its
+    /// tenant at the first open: until then [`rebuild_catalog`](Self::rebuild_catalog) does not
+    /// find its tenant.
     ///
     /// ```
     /// use tenancy_core::Actor;
@@ -68,21 +67,21 @@ impl SqliteFleet {
     /// # let root = tempfile::tempdir()?;
     /// # let fleet = SqliteStorage::create(root.path())?.fleet();
     /// let warm_pool = fleet.fill_warm_pool(3, &Actor::new("start"))?;
-    /// assert_eq!((warm pool.ready, warm pool.made), (3, 3));
+    /// assert_eq!((warm_pool.ready, warm_pool.made), (3, 3));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
-    /// When `wanted` is out of bounds, the catalog cannot be asked or written, or a file
-    /// cannot be made or removed: the others are all the same. What was begun is taken up
-    /// by a later call.
+    /// Returns an error if `wanted` is out of bounds, the catalog cannot be read or written, or a
+    /// file cannot be made or removed; the other files are made and removed all the same, and a
+    /// later call completes what was begun.
     pub fn fill_warm_pool(&self, wanted: usize, by: &Actor) -> Result<WarmPool, RepairError> {
         WarmPool::check(wanted)?;
         let store = &*self.driver().store;
         let newest = self.driver().migrations().newest();
         let waiting = self.catalog().warm_pool()?;
         let now_ms = now_ms();
-        // What is in the future was begun before the clock was set back.
+        // A time in the future was written before the clock was set back.
         let is_over = |w: &Waiting, ms: i64| w.at_ms.abs_diff(now_ms) > ms.unsigned_abs();
         let is_free = |w: &&Waiting| w.ready || is_over(w, LAPSE_MS);
         let is_own = |w: &&Waiting| wanted > 0 && w.fingerprint == store.fingerprint;
@@ -118,7 +117,7 @@ impl SqliteFleet {
         let drawn = (there..wanted).take(BATCH).map(draw);
         let drawn: Vec<Placement> = drawn.collect::<Result<_, _>>()?;
         let like = (&*store.fingerprint, self.driver().migrations().newest());
-        // Listed first: whatever happens next, its file is not an unknown one.
+        // Listed first, so that its file is known whatever happens next.
         let begun = self
             .catalog()
             .begin_warm_pool(like, (wanted, &drawn), LAPSE_MS, by)?;
@@ -134,13 +133,13 @@ impl SqliteFleet {
     }
 
     fn remove_warm_pool(&self, places: &[&Place], by: &Actor) -> Result<usize, RepairError> {
-        // Who took one meanwhile has it; the others nobody can take any more.
+        // A tenant that took one meanwhile has it; no tenant can take the others any more.
         let mut gone = self.catalog().withdraw_warm_pool(places, by)?;
         let store = &*self.driver().store;
         let mut failed = None;
         gone.retain(|place| match store.destroy(&place.nobody()) {
             Ok(()) => true,
-            // A validation looks into it.
+            // A validation has it open.
             Err(FileError::InUse { .. }) => false,
             Err(error) => {
                 failed.get_or_insert(error);
@@ -149,7 +148,7 @@ impl SqliteFleet {
         });
         if !gone.is_empty() {
             store.step("strike off the warm pool")?;
-            // What a killed one staged would come back.
+            // A file that a killed process staged would be recovered.
             store.root.clear_staged(&gone.iter().collect())?;
         }
         self.catalog().forget_warm_pool(&gone, by)?;
