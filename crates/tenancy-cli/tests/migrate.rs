@@ -392,7 +392,7 @@ fn a_retired_tenant_is_not_behind_and_is_migrated_when_it_is_revived() {
     assert_eq!(versions(dir.path()), [Some(2), Some(2), Some(1)]);
     run(&["migrate", "--check"]).ok();
     // One that cannot be migrated is back all the same, and says what to do.
-    run(&["revive", "c"]).refused(1, "tenant c is active again, but its schema could not");
+    run(&["revive", "c"]).refused(1, "tenant c is active again, but its database could not");
     assert_eq!(run(&["migrate", "--check"]).code, 1);
     run(&["sql", "c", "DELETE FROM notes WHERE id > 1"]).ok();
     run(&["migrate", "--tenant", "c"]).ok();

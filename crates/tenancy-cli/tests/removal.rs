@@ -143,7 +143,10 @@ fn a_retired_tenant_is_in_the_trash_until_it_is_revived() {
     let run = |args: &[&str]| tenancy(dir.path(), args);
     run(&["create", "acme", "--domain", "shop.example"]).ok();
     run(&["sql", "acme", "INSERT INTO notes (text) VALUES ('kept')"]).ok();
-    run(&["revive", "acme"]).refused(1, "tenant acme has status active; this needs retiring");
+    run(&["revive", "acme"]).refused(
+        1,
+        "tenant acme has status active, but this operation needs status retiring",
+    );
 
     let retired = run(&["retire", "acme", "--json"]).ok();
     assert_eq!(retired.json()["status"], "retiring");

@@ -98,7 +98,7 @@ fn a_missing_config_is_said_with_what_to_do() {
     ] {
         tenancy(dir.path(), args).refused(
             2,
-            "tenancy.toml: the config cannot be read; write one with `tenancy init`",
+            "tenancy.toml: the config cannot be read; create one with `tenancy init`",
         );
     }
     assert!(files(dir.path()).is_empty(), "nothing is made");
@@ -145,11 +145,11 @@ fn a_config_that_is_wrong_is_refused_before_anything_is_made() {
         ),
         (
             "[pool]\ncheckout_timeout = \"5\"",
-            "\"5\" is no duration; write a whole number and ms, s, m, h or d",
+            "\"5\" is not a duration; write a whole number and ms, s, m, h or d",
         ),
         (
             "[resolve]\nheader = \"x-tenant\"",
-            "resolve.header is for rule \"header\", which resolve.rules does not list",
+            "resolve.header is a parameter of rule \"header\", which resolve.rules does not list",
         ),
         (
             "[resolve]\nrules = [\"subdomian\"]",

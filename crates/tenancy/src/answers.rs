@@ -1,4 +1,4 @@
-//! The answers of an embedder's catalog and driver, which are checked.
+//! Checks of the results that an embedder's catalog and driver return.
 
 use std::vec;
 
@@ -6,7 +6,7 @@ use tenancy_core::{Tenant, TenantId};
 
 use crate::error::{Error, Miscounted};
 
-/// Answers in the order of the questions, one for each question.
+/// The results of a call for several tenants, one for each tenant and in the same order.
 pub(crate) struct Answers<T> {
     left: vec::IntoIter<T>,
     count: Miscounted,
@@ -32,7 +32,7 @@ impl<T> Answers<T> {
     }
 }
 
-/// Refuses a tenant other than the one that the method was asked about.
+/// Returns an error if the method returned another tenant than the requested one.
 pub(crate) fn of_tenant(
     method: &'static str,
     id: &TenantId,

@@ -14,11 +14,11 @@ use crate::tenancy::{Inner, maintain};
 use crate::upkeep::{Thread, Upkeep};
 use crate::{Error, Tenancy};
 
-/// The work that fills the warm pool of databases.
+/// The function that fills the warm pool of databases.
 pub(crate) type Fill =
     Box<dyn Fn(&Actor) -> Result<(), Box<dyn StdError + Send + Sync>> + Send + Sync>;
 
-/// Builds a [`Tenancy`].
+/// A builder of a [`Tenancy`]; see [`Tenancy::builder`].
 #[must_use = "call `build`"]
 pub struct TenancyBuilder<D: Driver + Provisioner> {
     driver: D,
@@ -53,14 +53,13 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
         }
     }
 
-    /// Configures how requests find their tenant: rules, domains, path classes. Without a rule,
-    /// every host belongs to no tenant.
+    /// Configures the resolver: its rules, domains and path classes. At least one rule is required.
     pub fn resolver(mut self, say: impl FnOnce(ResolverBuilder) -> ResolverBuilder) -> Self {
         self.resolver = say(self.resolver);
         self
     }
 
-    /// As [`resolver`](Self::resolver), with a closure that may fail.
+    /// Configures the resolver like [`resolver`](Self::resolver), with a closure that may fail.
     #[cfg(feature = "sqlite")]
     pub(crate) fn try_resolver<E>(
         mut self,
@@ -70,7 +69,7 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
         Ok(self)
     }
 
-    /// Configures the bounds on connections and the time-outs of check-outs.
+    /// Configures the pools: their bounds on connections and their time-outs.
     pub fn pools(
         mut self,
         say: impl FnOnce(tenancy_pool::Builder) -> tenancy_pool::Builder,
@@ -79,7 +78,7 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
         self
     }
 
-    /// Adds an observer of what the resolver and the pools do.
+    /// Adds an observer, which receives the events of the resolver, the pools and the upkeep.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.resolver = self.resolver.observer(observer.clone());
         self.pools = self.pools.observer(observer.clone());
@@ -87,16 +86,16 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
         self
     }
 
-    /// Sets the public suffix list. No tenant may own one of its names, as strangers register
-    /// hosts under it. Labels under a base domain are not looked up in the list, as the base
-    /// domain is the application's. Without a list, no suffix is refused.
+    /// Sets the public suffix list. A name in the list cannot be bound to a tenant, as anyone can
+    /// register hosts under it. Labels under a base domain are not checked, as the application owns
+    /// the base domain. Without a list, no name is refused as a public suffix.
     ///
     /// ```
     /// use tenancy::sqlite::SqliteStorage;
     /// use tenancy::{Error, Rule, Tenancy};
     ///
     /// # let root = tempfile::tempdir()?;
-    /// // As it is published: std::fs::read_to_string("public_suffix_list.dat")?
+    /// // The published list: std::fs::read_to_string("public_suffix_list.dat")?
     /// let list = "com\nuk\nco.uk\n*.ck\n!www.ck";
     /// let tenancy = Tenancy::builder(SqliteStorage::create(root.path())?)
     ///     .resolver(|r| r.rule(Rule::domain()))
@@ -111,14 +110,14 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
         self
     }
 
-    /// Sets the actor that the catalog records for writes. Defaults to `tenancy`.
+    /// Sets the actor that the catalog's audit trail records for writes. Defaults to `tenancy`.
     pub fn actor(mut self, actor: Actor) -> Self {
         self.actor = actor;
         self
     }
 
-    /// Sets the caller of [`Tenancy::maintain`]. Defaults to a thread of the library, every
-    /// 500 ms.
+    /// Sets whether threads of the library or the application run the periodic work; see
+    /// [`Tenancy::maintain`]. Defaults to threads, every 500 ms.
     pub fn upkeep(mut self, upkeep: Upkeep) -> Self {
         self.upkeep = upkeep;
         self
@@ -127,15 +126,15 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
     /// Builds the resolver and the pools, and starts the upkeep.
     ///
     /// # Errors
-    /// Returns an error if the catalog belongs to another storage than the driver, if the rules
-    /// or the bounds contradict each other, or if a thread cannot be started.
+    /// Returns an error if the catalog belongs to another storage than the driver, if there is no
+    /// rule, if the rules or the bounds contradict each other, or if a thread cannot be started.
     pub fn build(self) -> Result<Tenancy<D>, Error> {
         if let Some(id) = self.driver.storage_id() {
             self.catalog.record_storage(&id)?;
         }
         let pools = self.pools.build(self.driver)?;
-        // A changed epoch or a removed tenant is marked in the pools as soon as the
-        // resolver knows of it.
+        // The pools observe the resolver, so that they learn of a changed epoch or a removed
+        // tenant at the same time.
         let mut resolver = self.resolver.observer(Arc::new(pools.clone()));
         if let Upkeep::Every(every) = self.upkeep {
             resolver = resolver.synced_every(every);
@@ -153,7 +152,7 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
         if let Upkeep::Every(every) = self.upkeep {
             let (resolver, pools) = (resolver.clone(), pools.clone());
             upkeep.push(Thread::start(every, move || maintain(&resolver, &pools))?);
-            // Apart, as the resolver must not wait for a disk.
+            // The warm pool has its own thread, as the resolver's sync must not wait for a disk.
             if let Some(fill) = warm_pool.clone() {
                 upkeep.push(Thread::start(every, move || fill())?);
             }

@@ -15,28 +15,29 @@ use crate::{Error, Tenancy, TenantSpec};
 /// The number of tenants that [`Tenancy::create_many`] creates with one fsync.
 const BATCH: usize = 100;
 
-/// The number of tenants among which one is chosen to compare its schema history.
+/// The number of tenants among which an active one is searched, to compare its schema history.
 const EXAMPLES: usize = 16;
 
-/// The start of a creation.
+/// The row with which a creation starts.
 enum Begin {
     /// A new row, to be inserted.
     New(NewTenant),
-    /// The row of an earlier attempt that did not finish.
+    /// The row of an earlier attempt that was not completed.
     Begun(Tenant),
 }
 
 impl<D: Driver + Provisioner> Tenancy<D> {
-    /// Creates a tenant: its row in the catalog, its names, its database. Requests
-    /// find it when this returns.
+    /// Creates a tenant: its row in the catalog, its names, and its database. Requests of this
+    /// process are resolved to the tenant as soon as the method returns.
     ///
-    /// A creation that failed or crashed half-way has left a row that is
-    /// `provisioning`; calling this again completes it.
+    /// If a creation fails or its process is killed, the tenant may keep the status `provisioning`.
+    /// A second call with the same id then completes the creation.
     ///
     /// # Errors
-    /// Returns an error without a change if the tenant exists, or if its id or a name of it is
-    /// reserved, central, or owned by another tenant. Returns an error if the database cannot be
-    /// made; the row stays `provisioning` then.
+    /// Returns an error and changes nothing if the tenant exists, if its id is reserved, or if one
+    /// of its names is reserved, central, in the public suffix list, or owned by another tenant.
+    /// Returns an error if the database cannot be created; the tenant keeps the status
+    /// `provisioning` then.
     pub fn create(&self, spec: impl Into<TenantSpec>) -> Result<Tenant, Error> {
         let spec = spec.into();
         let created = self.create_batch(slice::from_ref(&spec));
@@ -44,8 +45,9 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         Answers::new("create", 1, created).next()?
     }
 
-    /// Creates several tenants; a hundred of them cost about as many fsyncs as one. The results
-    /// are in the order of the specs.
+    /// Creates several tenants, in batches of 100. The catalog writes of a batch share their fsyncs,
+    /// and so do its databases as far as the driver allows. The results are in the order of the
+    /// specs.
     ///
     /// # Errors
     /// Each result is that of [`create`](Self::create) for its spec.
@@ -77,10 +79,10 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         let mut made = Answers::new("provision_many", begun.len(), made);
         let mut provisioned = |row: &Tenant| -> Result<(), Error> {
             if made.next()?? == Provisioned::AlreadyThere {
-                // The program that began it may have known fewer migrations.
+                // The program that began the creation may have had fewer migrations.
                 self.driver().migrate(row, SchemaTarget::Latest)?;
             }
-            // The pools keep an id closed that was destroyed in this process.
+            // If this process destroyed a tenant of this id, the pools have the id closed.
             self.pools().reopen(row.id());
             Ok(())
         };
@@ -94,7 +96,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
                 self.driver().seed(&row)?;
             }
             let mut active = TenantChange::status(TenantStatus::Active);
-            // The row may be that of an attempt with other attributes.
+            // The row may come from an earlier attempt with other attributes.
             active.attributes = Some(spec.attributes.clone());
             active.schema = self.driver().schema();
             Ok((row, Some(active)))
@@ -102,7 +104,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         self.activate(rows.into_iter().zip(specs).map(change).collect())
     }
 
-    /// Returns the rows of these tenants. New rows are inserted in one write.
+    /// Returns the rows of the tenants, and inserts the new ones in one write.
     fn rows(&self, specs: &[TenantSpec]) -> Vec<Result<Tenant, Error>> {
         let mut new = Vec::new();
         let plans: Vec<_> = specs
@@ -128,8 +130,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         plans.into_iter().zip(specs).map(row).collect()
     }
 
-    /// Checks that the file of a row that took a database from the warm pool exists. If an
-    /// operator removed it by hand, the row becomes `provisioning` again, so that it is made.
+    /// Checks that the database that a row took from the warm pool exists. If an operator has
+    /// removed its file, sets the row to `provisioning`, so that a new database is created.
     fn with_its_file(&self, row: Tenant) -> Result<Tenant, Error> {
         if is_begun(&row) || matches!(self.driver().exists(&row), Ok(true)) {
             return Ok(row);
@@ -172,8 +174,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         }
     }
 
-    /// Compares the migrations with those of an active tenant, once per process: an edited
-    /// migration would give new tenants another schema of the same version.
+    /// Compares the migrations with the schema history of an active tenant, once for each
+    /// [`Tenancy`]. An edited migration would give new tenants another schema with the same version.
     fn compare_history(&self) -> Result<(), Error> {
         let compared = self.history_compared();
         if compared.load(Ordering::Relaxed) {
@@ -188,8 +190,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         Ok(())
     }
 
-    /// Returns the request for a database of the warm pool. It makes a tenant active at once,
-    /// except if the tenant is to be seeded.
+    /// Returns the request for a database of the warm pool. A tenant with such a database is active
+    /// at once, except if it is to be seeded.
     fn warm_pool_for(&self, spec: &TenantSpec) -> Option<FromWarmPool> {
         let status = match spec.seeded {
             true => TenantStatus::Provisioning,
@@ -242,7 +244,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     }
 }
 
-/// Returns whether the database of a row has yet to be made.
+/// Returns whether the creation of a row's database is not complete.
 fn is_begun(row: &Tenant) -> bool {
     row.status() == TenantStatus::Provisioning
 }

@@ -10,13 +10,14 @@ use tenancy_pool::Driver;
 use crate::{Error, Tenancy};
 
 impl<D: Driver + Provisioner> Tenancy<D> {
-    /// Takes a tenant out of use and keeps its data. Requests are refused at once; then the call
-    /// waits at most `timeout` until the tenant's connections are returned, in every process, and
-    /// moves its database to the trash. [`revive`](Self::revive) brings it back until an operator
-    /// empties the trash. The tenant keeps its id and its names.
+    /// Takes a tenant out of use and keeps its data. The tenant becomes `retiring`, so that requests
+    /// are refused. Then the call waits at most `timeout` until the connections of all processes to
+    /// the tenant's database are closed, and moves the database to the trash. Until an operator
+    /// empties the trash, [`revive`](Self::revive) brings the tenant back. The tenant keeps its id
+    /// and its names.
     ///
-    /// Idle connections of other processes are closed by their [`maintain`](Self::maintain) once
-    /// they see the change: allow a second or two.
+    /// Other processes close their idle connections in their next [`maintain`](Self::maintain),
+    /// which takes up to a second or two. `timeout` should be longer.
     ///
     /// ```
     /// # use tenancy::{Rule, Tenancy, TenantId, TenantStatus};
@@ -37,16 +38,16 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// ```
     ///
     /// # Errors
-    /// Returns an error if the tenant is still `provisioning`, if connections are checked out
-    /// after `timeout`, or if a step fails. In the last two cases the tenant stays `retiring`:
-    /// repeat the call to complete it, or undo it by [`revive`](Self::revive).
+    /// Returns an error if the tenant is `provisioning`, if connections are still open after
+    /// `timeout`, or if a step fails. In the last two cases the tenant may be `retiring`: repeat the
+    /// call to complete the retirement, or call [`revive`](Self::revive) to undo it.
     pub fn retire(&self, id: &TenantId, timeout: Duration) -> Result<Tenant, Error> {
         let tenant = self.tenant(id)?;
         if tenant.status() == TenantStatus::Provisioning {
             return Err(Error::WrongStatus {
                 id: id.clone(),
                 status: tenant.status(),
-                needed: "any but provisioning",
+                needed: "active, suspended or retiring",
             });
         }
         let tenant = self.shut_out(&tenant, timeout, |tenant, left| {
@@ -56,13 +57,13 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         Ok(tenant)
     }
 
-    /// Brings a retired tenant back with all its data, migrates it, as migrations of all tenants
-    /// skip retired ones, and makes it active.
+    /// Brings a retired tenant back with all its data, migrates its database, and makes the tenant
+    /// active.
     ///
     /// # Errors
-    /// Returns an error if the tenant is not retired, its database is gone, or a step fails; the
-    /// call can be repeated. Returns [`Error::RevivedBehind`] if only the migration fails: the
-    /// tenant is active then, and refused until it is migrated.
+    /// Returns an error if the tenant is not `retiring`, its database no longer exists, or a step
+    /// fails. The call can be repeated. Returns [`Error::RevivedBehind`] if only the migration
+    /// fails: the tenant is active then, but its database is not opened until it is migrated.
     pub fn revive(&self, id: &TenantId) -> Result<Tenant, Error> {
         let tenant = self.tenant(id)?;
         if tenant.status() != TenantStatus::Retiring {
@@ -73,7 +74,7 @@ impl<D: Driver + Provisioner> Tenancy<D> {
             });
         }
         self.driver().revive(&tenant)?;
-        // A program without migrations has none to bring it up to.
+        // Runs of `migrate` skip retired tenants. A program without migrations has nothing to run.
         let newest = self.driver().schema().unwrap_or(0);
         let migrated = match newest {
             0 => Ok(None),
@@ -93,19 +94,20 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         }
     }
 
-    /// Removes a tenant and all its data at once, retired or not. Requests are refused first;
-    /// then the call waits at most `timeout` until the tenant's connections are returned, in
-    /// every process. A tenant created later with the same id has another epoch.
+    /// Removes a tenant and all its data permanently. The tenant may have any status. It becomes
+    /// `retiring`, so that requests are refused. Then the call waits at most `timeout` until the
+    /// connections of all processes to its database are closed. A tenant created later with the
+    /// same id has another epoch.
     ///
     /// # Errors
-    /// Returns an error if connections are checked out after `timeout`, or if a step fails. The
-    /// tenant stays `retiring` then, and the call can be repeated. For a database that is damaged
+    /// Returns an error if connections are still open after `timeout`, or if a step fails. The
+    /// tenant may be `retiring` then, and the call can be repeated. For a database that is damaged
     /// or belongs to another tenant, use [`force_destroy`](Self::force_destroy).
     pub fn destroy(&self, id: &TenantId, timeout: Duration) -> Result<(), Error> {
         let tenant = self.tenant(id)?;
         let tenant = self.shut_out(&tenant, timeout, |tenant, left| {
             let driver = self.driver();
-            // A file that is in the trash already, or lost, needs no step.
+            // A database that is already in the trash, or lost, need not be moved there.
             if driver.exists(tenant)? {
                 driver.retire(tenant, left)?;
             }
@@ -118,13 +120,13 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     }
 
     /// Removes a tenant that [`destroy`](Self::destroy) cannot remove, as its database is damaged
-    /// or belongs to another tenant. A sound database is destroyed. The driver moves any other
-    /// aside, with SQLite to the quarantine of the storage root, and the call returns its path
-    /// there. Snapshots of the database stay.
+    /// or belongs to another tenant. The driver does not delete such a database but moves it away,
+    /// with SQLite to the quarantine of the storage root; its snapshots are not deleted either.
+    /// Returns the new path. An intact database is destroyed, and the call returns `None`.
     ///
     /// # Errors
-    /// Returns an error if connections are still out after `timeout`, or if a step fails. The
-    /// tenant stays `retiring` then, and the call may be repeated.
+    /// Returns an error if connections are still open after `timeout`, or if a step fails. The
+    /// tenant may be `retiring` then, and the call can be repeated.
     pub fn force_destroy(
         &self,
         id: &TenantId,
@@ -152,8 +154,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         Ok(())
     }
 
-    /// Refuses requests, closes the tenant's pool, and then runs `rest` with the remaining time.
-    /// Returns the tenant as the catalog has it then.
+    /// Makes a tenant `retiring`, closes its pool, and then calls `rest` with the remaining time.
+    /// Returns the updated tenant.
     fn shut_out(
         &self,
         tenant: &Tenant,
@@ -161,8 +163,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         rest: impl FnOnce(&Tenant, Duration) -> Result<(), Error>,
     ) -> Result<Tenant, Error> {
         let began = Instant::now();
-        // Also if it is retiring already: a concurrent `revive` saw an older version, so that
-        // its write is a conflict.
+        // A tenant that is already `retiring` is written, too: a concurrent `revive` has seen an
+        // older version, so that its own write becomes a conflict.
         let retiring = TenantChange::status(TenantStatus::Retiring);
         let tenant = self.update(tenant, retiring)?;
         self.pools().close(tenant.id(), timeout)?;
@@ -170,8 +172,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         Ok(tenant)
     }
 
-    /// Returns a conflict, and brings the database back, if another process revived the tenant
-    /// while this one waited for its connections.
+    /// Checks whether another process has revived the tenant while this process waited for the
+    /// connections. If so, brings the database back and returns a conflict.
     fn refuse_revived(&self, tenant: &Tenant) -> Result<(), Error> {
         let id = tenant.id();
         match self.find(id)? {

@@ -48,28 +48,30 @@ pub enum Error {
     /// A text is no valid status.
     #[error(transparent)]
     Status(#[from] UnknownStatus),
-    /// More attributes than the bounds allow.
+    /// The tenant has more or longer attributes than the bounds allow.
     #[error(transparent)]
     Attributes(#[from] TooManyAttributes),
-    /// A reserved label, which can be no tenant's.
+    /// The label is reserved, so no tenant can have it.
     #[error(
-        "label {label} is reserved and never a tenant's; choose another, or take it off the reserved ones"
+        "label {label} is reserved, so no tenant can have it; choose another label, or remove it from `reserved`"
     )]
     Reserved {
         /// The reserved label.
         label: TenantId,
     },
-    /// A central domain, which can be no tenant's.
-    #[error("{domain} is a central domain and never a tenant's; choose another")]
+    /// The domain is central, so no tenant can have it.
+    #[error("{domain} is a central domain, so no tenant can have it; choose another domain")]
     Central {
         /// The central domain.
         domain: Domain,
     },
-    /// A domain under which strangers register names.
+    /// The domain is a public suffix, under which anyone can register names.
     #[error(transparent)]
     PublicSuffix(#[from] IsPublicSuffix),
-    /// The tenant is not in a state for this.
-    #[error("tenant {id} has status {status}; this needs {needed}, so nothing was changed")]
+    /// The operation is not possible in the tenant's status.
+    #[error(
+        "tenant {id} has status {status}, but this operation needs status {needed}; nothing was changed"
+    )]
     WrongStatus {
         /// The id of the tenant.
         id: TenantId,
@@ -78,44 +80,45 @@ pub enum Error {
         /// The statuses that the operation accepts.
         needed: &'static str,
     },
-    /// The request is refused.
+    /// The resolver refused the request.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
     /// The catalog refused a write.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// The catalog cannot be asked.
+    /// The catalog cannot be read.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
-    /// A tenant's database could not be made, migrated or removed.
+    /// The driver could not create, migrate, move or remove a tenant's database.
     #[error(transparent)]
     Provision(#[from] ProvisionError),
-    /// A revived tenant is active again and could not be migrated.
+    /// A revived tenant is active again, but its database could not be migrated.
     #[error(
-        "tenant {id} is active again, but its schema could not be brought up to date, so it is refused; mend what the cause says (`tenancy sql {id}`) and migrate it (`tenancy migrate --tenant {id}`)",
+        "tenant {id} is active again, but its database could not be migrated, so no connection to it is opened; correct what the cause names (`tenancy sql {id}`), then run `tenancy migrate --tenant {id}`",
         id = source.tenant
     )]
     RevivedBehind {
         /// The error of the migration, which names the tenant.
         source: ProvisionError,
     },
-    /// An embedder's catalog or driver gave too few or too many answers.
+    /// An embedder's catalog or driver returned too few or too many results.
     #[error(transparent)]
     Miscounted(#[from] Miscounted),
-    /// An embedder's catalog answered with another tenant than it was asked about.
+    /// An embedder's catalog returned another tenant than the requested one.
     #[error(
-        "the catalog's `{method}` answered with another tenant than {id}; correct it, nothing was done with the answer"
+        "the catalog's `{method}` returned another tenant than {id}; correct the method; its result was not used"
     )]
     WrongTenant {
         /// The method of the catalog.
         method: &'static str,
-        /// The tenant that it was asked about.
+        /// The requested tenant.
         id: TenantId,
     },
-    /// No connection was handed out: a [`CheckoutError`] of some driver.
+    /// No connection could be checked out. The content is a [`CheckoutError`] with the error type
+    /// of the driver.
     #[error(transparent)]
     Checkout(Box<dyn std::error::Error + Send + Sync>),
-    /// Connections of a tenant that is to be closed are still out.
+    /// The tenant could not be closed, as its connections are still checked out.
     #[error(transparent)]
     Close(#[from] CloseError),
     /// Another tenant is current.
@@ -128,18 +131,18 @@ pub enum Error {
     Thread(#[source] std::io::Error),
 }
 
-/// A method of an embedder's catalog or driver gave another number of answers than it was
-/// asked for, so that no answer can be assigned to a tenant.
+/// The wrong number of results from a method of an embedder's catalog or driver. No result can be
+/// assigned to a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{method}` was asked about {asked} tenants and gave {given} answers; correct it, then create them again, which completes what was begun"
+    "`{method}` was called for {asked} tenants and returned {given} results; correct the method, then create the tenants again, which completes them"
 )]
 pub struct Miscounted {
     /// The method of the catalog or driver.
     pub method: &'static str,
-    /// The number of tenants that it was asked about.
+    /// The number of tenants in the call.
     pub asked: usize,
-    /// The number of answers.
+    /// The number of results.
     pub given: usize,
 }
 

@@ -1,5 +1,5 @@
-//! Embeddable multi-tenancy: resolves the tenant of a request, makes it current, and hands out
-//! connections to its own database, never to another tenant's.
+//! Embeddable multi-tenancy: finds the tenant of a request, makes this tenant current, and checks
+//! out connections to the tenant's own database, never to another tenant's.
 //!
 //! Decisions and their reasons: `docs/architecture.md` and `docs/design/facade.md` in the repository.
 //!
@@ -10,7 +10,7 @@
 //!
 //! let root = tempfile::tempdir()?;
 //! let notes = Migration::new("notes", "CREATE TABLE notes (text TEXT NOT NULL) STRICT");
-//! // Once; from then on `open` in the place of `create`.
+//! // `create` is called once for a storage root; later starts call `open`.
 //! let storage =
 //!     SqliteStorage::builder(root.path()).migrations(Migrations::new([notes])?).create()?;
 //! let tenancy = Tenancy::builder(storage)
@@ -20,28 +20,30 @@
 //! // A tenant is a row in the catalog and a database of its own.
 //! tenancy.create("acme".parse::<TenantId>()?)?;
 //!
-//! // The host of a request names its tenant. A request for an asset would be skipped.
+//! // The host of a request names its tenant.
 //! let head = RequestHead::new(Method::from("POST"), "/notes?draft=1").host("acme.app.test:8080");
 //! let resolved = tenancy.resolve(&head)?;
 //! assert_eq!(resolved.path, "/notes");
 //!
-//! // While a tenant is current, connections are its own, and no other tenant can be entered.
+//! // While a tenant is current, all connections go to its database, and entering another tenant
+//! // is an error.
 //! let acme = resolved.tenant().expect("the host is acme's");
 //! let scope = acme.enter()?;
 //! let connection = tenancy.checkout_current()?;
 //! connection.execute("INSERT INTO notes VALUES ('hello')", [])?;
 //! drop((connection, scope));
-//! assert!(tenancy.checkout_current().is_err(), "nobody is current");
+//! assert!(tenancy.checkout_current().is_err(), "no tenant is current");
 //!
-//! // A suspended tenant is refused by the very next request.
+//! // After `suspend` returns, requests for the tenant are refused.
 //! tenancy.suspend(acme.id())?;
 //! assert_eq!(tenancy.resolve(&head).unwrap_err().status(), 403);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The parts can be used without this facade: `tenancy-core` has the resolver and the scopes,
-//! `tenancy-pool` hands out connections of any r2d2 manager, `tenancy-sqlite` keeps one file per
-//! tenant. The modules here re-export their public names.
+//! This crate is a facade over crates that can also be used alone: `tenancy-core` has the resolver
+//! and the scopes, `tenancy-pool` the pools over any r2d2 manager, `tenancy-fleet` the operations
+//! on many tenants, `tenancy-sqlite` the storage with one file per tenant. The modules here
+//! re-export their public names.
 
 mod answers;
 mod builder;
@@ -68,7 +70,7 @@ pub use tenancy_core::{
     Method, RequestHead, Resolution, Resolved, Rule, Scope, Tenant, TenantId, TenantStatus,
 };
 
-/// The resolver and the path classifier: which tenant is a request for, and what is its path?
+/// The resolver, which finds the tenant of a request, and the classifier of paths.
 pub mod resolve {
     pub use tenancy_core::{
         BadHost, BadPath, Classified, Classifier, ClassifierBuilder, Clock, Excerpt, Explanation,
@@ -78,12 +80,13 @@ pub mod resolve {
     };
 }
 
-/// Scopes: the stretch of code or the future in which a tenant is current.
+/// Scopes: the stretches of code, and the futures, in which a tenant is current.
 pub mod scope {
     pub use tenancy_core::scope::*;
 }
 
-/// The catalog of all tenants: its rows, its traits, and what a driver answers.
+/// The catalog of all tenants: its rows, its traits, and the driver trait that provisions
+/// databases.
 pub mod catalog {
     pub use crate::error::Miscounted;
     pub use tenancy_core::{
@@ -96,7 +99,7 @@ pub mod catalog {
     };
 }
 
-/// Events, and the observers that are notified of them.
+/// Events and the observers that receive them.
 pub mod event {
     #[cfg(feature = "tracing")]
     pub use tenancy_core::TracingObserver;
@@ -113,7 +116,7 @@ pub mod pool {
     };
 }
 
-/// One SQLite file per tenant.
+/// The storage with one SQLite file per tenant.
 #[cfg(feature = "sqlite")]
 pub mod sqlite {
     pub use tenancy_sqlite::{
@@ -127,7 +130,7 @@ pub mod sqlite {
     };
 }
 
-/// One operation over many tenants: migrate, roll back, seed.
+/// Operations on many tenants: migrate, roll back, seed.
 pub mod fleet {
     pub use tenancy_fleet::{
         Cutover, Fleet, FleetDriver, FleetError, FleetOptions, FleetReport, InvalidJobs, Jobs,

@@ -1,5 +1,5 @@
-//! The life of a tenant: suspension and maintenance, which are two separate facts. `create` holds
-//! its beginning, `end` its end.
+//! Suspension and maintenance of tenants. The two are independent: a tenant can be suspended, in
+//! maintenance, both or neither.
 
 use tenancy_core::{
     Maintenance, Provisioner, Tenant, TenantChange, TenantId, TenantKey, TenantStatus, WriteError,
@@ -9,10 +9,10 @@ use tenancy_pool::Driver;
 use crate::{Error, Tenancy};
 
 impl<D: Driver + Provisioner> Tenancy<D> {
-    /// Returns the tenant as the catalog has it now, in any status.
+    /// Reads a tenant from the catalog. The tenant may have any status.
     ///
     /// # Errors
-    /// Returns an error if there is no tenant of this id, or the catalog cannot be read.
+    /// Returns an error if no tenant has this id, or if the catalog cannot be read.
     pub fn tenant(&self, id: &TenantId) -> Result<Tenant, Error> {
         let tenant = self.find(id)?;
         tenant.ok_or_else(|| WriteError::Unknown { id: id.clone() }.into())
@@ -20,33 +20,36 @@ impl<D: Driver + Provisioner> Tenancy<D> {
 
     pub(crate) fn find(&self, id: &TenantId) -> Result<Option<Tenant>, Error> {
         let found = self.catalog().lookup(TenantKey::Label(id.as_str()))?.value;
-        // Another tenant's further label finds that tenant.
+        // The lookup also finds a tenant by a further label, which is not its id.
         Ok(found.filter(|tenant| tenant.id() == id))
     }
 
-    /// Suspends a tenant: its next request is refused. Has no effect on a suspended tenant. Does
-    /// not change maintenance.
+    /// Suspends an active tenant, so that requests for it are refused. Has no effect on a suspended
+    /// tenant. Does not change maintenance.
     ///
     /// # Errors
-    /// Returns an error if it is neither active nor suspended, or the catalog refuses.
+    /// Returns an error if the tenant is neither active nor suspended, or if the catalog cannot be
+    /// written.
     pub fn suspend(&self, id: &TenantId) -> Result<Tenant, Error> {
         self.set_status(id, TenantStatus::Suspended)
     }
 
-    /// Makes a suspended tenant active again. Has no effect on an active tenant. Does not change
-    /// maintenance: [`up`](Self::up) ends it.
+    /// Makes a suspended tenant active again. Has no effect on an active tenant. Does not end
+    /// maintenance; [`up`](Self::up) does.
     ///
     /// # Errors
-    /// Returns an error if it is neither active nor suspended, or the catalog refuses.
+    /// Returns an error if the tenant is neither active nor suspended, or if the catalog cannot be
+    /// written.
     pub fn resume(&self, id: &TenantId) -> Result<Tenant, Error> {
         self.set_status(id, TenantStatus::Active)
     }
 
-    /// Puts an active or suspended tenant into maintenance. A tenant that is in maintenance gets
-    /// the new message, time and secret.
+    /// Puts an active or suspended tenant into maintenance. If the tenant is already in maintenance,
+    /// replaces its message, retry time and secret.
     ///
     /// # Errors
-    /// Returns an error if it is neither active nor suspended, or the catalog refuses.
+    /// Returns an error if the tenant is neither active nor suspended, or if the catalog cannot be
+    /// written.
     pub fn down(&self, id: &TenantId, maintenance: Maintenance) -> Result<Tenant, Error> {
         self.set_maintenance(id, Some(maintenance))
     }
@@ -55,7 +58,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// in maintenance. A suspended tenant stays suspended until [`resume`](Self::resume).
     ///
     /// # Errors
-    /// Returns an error if it is neither active nor suspended, or the catalog refuses.
+    /// Returns an error if the tenant is neither active nor suspended, or if the catalog cannot be
+    /// written.
     pub fn up(&self, id: &TenantId) -> Result<Tenant, Error> {
         self.set_maintenance(id, None)
     }

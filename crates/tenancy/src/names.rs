@@ -1,4 +1,4 @@
-//! The names of tenants: binding domains and labels.
+//! The domains and labels of tenants.
 
 use tenancy_core::{Change, Domain, Name, Proof, Provisioner, TenantId};
 use tenancy_pool::Driver;
@@ -6,12 +6,12 @@ use tenancy_pool::Driver;
 use crate::{Error, Tenancy};
 
 impl<D: Driver + Provisioner> Tenancy<D> {
-    /// Returns the name that a text registers: a label if it is one label under a base domain or
-    /// fits a template, else a domain.
+    /// Parses a host name into the name that [`bind`](Self::bind) would bind: a label if the host
+    /// is one label under a base domain or fits a template, else a domain.
     ///
     /// # Errors
-    /// Returns an error if the text is no domain, or is a central domain, a reserved label, or in
-    /// the [public suffix list](crate::TenancyBuilder::public_suffixes).
+    /// Returns an error if the text is not a domain, or if it is a central domain, a reserved label,
+    /// or in the [public suffix list](crate::TenancyBuilder::public_suffixes).
     pub fn name(&self, text: &str) -> Result<Name, Error> {
         let domain: Domain = text.parse()?;
         if self.resolver().is_central(&domain) {
@@ -34,12 +34,14 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         }
     }
 
-    /// Binds a further name to a tenant; see [`name`](Self::name). A domain bound with
-    /// [`Proof::Pending`] is a claim, and routes once it is [verified](Self::verify). Other
-    /// tenants may claim it meanwhile.
+    /// Binds a further name to a tenant; [`name`](Self::name) describes the names. With
+    /// [`Proof::Trusted`], requests for the name are routed to the tenant. A domain bound with
+    /// [`Proof::Pending`] is a claim: requests for it are not routed until it is
+    /// [verified](Self::verify), and other tenants may claim it, too.
     ///
     /// # Errors
-    /// Returns an error if no tenant may have the name, or if it routes to another tenant.
+    /// Returns the errors of [`name`](Self::name), and an error if the name is bound to another
+    /// tenant, or if the tenant does not exist.
     pub fn bind(&self, name: &str, id: &TenantId, proof: Proof) -> Result<Name, Error> {
         let name = self.name(name)?;
         let routes = proof == Proof::Trusted;
@@ -48,23 +50,25 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         Ok(name)
     }
 
-    /// Makes a claimed domain route. `txt` is the value of its TXT record, as the caller read it
-    /// from the DNS. Claims of other tenants for the domain end.
+    /// Verifies a tenant's claim of a domain, so that requests for the domain are routed to the
+    /// tenant. `txt` is the value of the domain's TXT record, which the caller has read from the
+    /// DNS. Claims of other tenants to the domain are removed.
     ///
     /// # Errors
-    /// Returns an error if the value is not that of the last attempt, or if the tenant has no
-    /// claim of the domain: a claim expires after [`CLAIM_TTL`](crate::catalog::CLAIM_TTL).
+    /// Returns an error if `txt` is not the value that the tenant's latest claim requires, or if the
+    /// tenant has no claim to the domain. A claim expires after
+    /// [`CLAIM_TTL`](crate::catalog::CLAIM_TTL).
     pub fn verify(&self, domain: &Domain, id: &TenantId, txt: &str) -> Result<(), Error> {
         self.catalog().verify(domain, id, txt, self.actor())?;
         self.show_name(&Name::Domain(domain.clone()), Some(id));
         Ok(())
     }
 
-    /// Makes a domain the tenant's primary one, which links to the tenant use: the catalog
-    /// decides, never the host of a request.
+    /// Makes a domain the tenant's primary domain: the one that the application uses in links to
+    /// the tenant, whatever the host of the request.
     ///
     /// # Errors
-    /// Returns an error if the domain is not this tenant's, or is not verified yet.
+    /// Returns an error if the domain is not bound to this tenant, or is not verified.
     pub fn make_primary(&self, domain: &Domain, id: &TenantId) -> Result<(), Error> {
         self.catalog().make_primary(domain, id, self.actor())?;
         self.show_name(&Name::Domain(domain.clone()), Some(id));
@@ -87,19 +91,19 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// Unbinds a name from its tenant.
     ///
     /// # Errors
-    /// Returns an error if the name is not this tenant's, or is the tenant's id.
+    /// Returns an error if the name is not bound to this tenant, or if it is the tenant's id.
     pub fn unbind(&self, name: &Name, id: &TenantId) -> Result<(), Error> {
         self.catalog().unbind(name, id, self.actor())?;
         self.show_name(name, None);
         Ok(())
     }
 
-    /// Moves a name that routes from one tenant to another, in one write: a request finds one
-    /// tenant or the other, never none. No proof is required; the operator vouches for the name.
+    /// Moves a name from the tenant `from` to the tenant `to` in one write, so that a request is
+    /// always routed to one of the two. No proof of ownership is required.
     ///
     /// # Errors
-    /// Returns an error if the name does not route to `from`, is the id of `from`, or if there
-    /// is no tenant `to`.
+    /// Returns an error if the name is not bound to `from` or not verified, if it is the id of
+    /// `from`, or if the tenant `to` does not exist.
     pub fn rebind(&self, name: &Name, from: &TenantId, to: &TenantId) -> Result<(), Error> {
         self.catalog().rebind(name, from, to, self.actor())?;
         self.show_name(name, Some(to));

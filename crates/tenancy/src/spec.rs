@@ -15,21 +15,22 @@ use tenancy_core::{Attributes, Placement, TenantId};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "pass it to `Tenancy::create`"]
 pub struct TenantSpec {
-    /// The id, which is permanent.
+    /// The permanent id.
     pub id: TenantId,
     /// The attributes that the application stores with the tenant.
     pub attributes: Attributes,
-    /// Further names that route to the tenant: domains, or labels under a base domain. The caller
-    /// vouches for them.
+    /// The further names that route to the tenant: domains, or labels under a base domain. They
+    /// route without a proof of ownership.
     pub names: Vec<String>,
-    /// The placement of the tenant's data. Defaults to one that the driver draws.
+    /// The placement of the tenant's data. Defaults to a placement that the driver chooses.
     pub placement: Option<Placement>,
-    /// Whether its database is filled with the driver's seeds before it is active.
+    /// Whether the driver's seeds run on the database before the tenant becomes active. Defaults to
+    /// `false`.
     pub seeded: bool,
 }
 
 impl TenantSpec {
-    /// Returns a specification with an id only.
+    /// Returns a specification with this id and defaults for everything else.
     pub fn new(id: TenantId) -> Self {
         Self {
             id,
@@ -40,7 +41,7 @@ impl TenantSpec {
         }
     }
 
-    /// Fills its database with the driver's seeds before it is active.
+    /// Runs the driver's seeds on the database before the tenant becomes active.
     pub fn seeded(mut self) -> Self {
         self.seeded = true;
         self

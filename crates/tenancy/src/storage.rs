@@ -7,7 +7,7 @@ use crate::builder::Fill;
 use crate::{Config, Error, Tenancy, TenancyBuilder};
 
 impl Tenancy<SqliteDriver> {
-    /// Opens the storage and builds the tenancy that a config describes.
+    /// Opens the storage that a config describes, and builds the tenancy.
     ///
     /// ```
     /// use tenancy::{Config, Tenancy, TenantId};
@@ -31,7 +31,7 @@ impl Tenancy<SqliteDriver> {
 
 impl TenancyBuilder<SqliteDriver> {
     /// Returns a builder with the settings of a config and the storage that
-    /// [`Config::open_sqlite`] opens. Settings that the config has no keys for can be added.
+    /// [`Config::open_sqlite`] opens. Settings without a key in the config can be added to it.
     ///
     /// # Errors
     /// Returns the errors of [`Config::open_sqlite`].
@@ -39,7 +39,8 @@ impl TenancyBuilder<SqliteDriver> {
         Self::configured(config.open_sqlite()?, config)
     }
 
-    /// Returns a builder with a storage that is open already and the other settings of a config.
+    /// Returns a builder with an open storage and with all settings of a config except those of
+    /// the storage.
     ///
     /// # Errors
     /// Returns an error if the keys contradict each other.
@@ -60,14 +61,15 @@ impl Config {
     pub fn open_sqlite(&self) -> Result<SqliteStorage, Error> {
         let storage = self.sqlite()?.open()?;
         if storage.driver().was_alone() {
-            // `validate` finds files that refuse: they are no reason to refuse the others.
+            // A file that cannot be repaired is reported by `validate`, and does not keep the
+            // storage from being opened.
             storage.fleet().recover(&Actor::new("recovery"))?;
         }
         Ok(storage)
     }
 
-    /// Returns the storage that the config describes, to be
-    /// [created](SqliteStorageBuilder::create) or [opened](SqliteStorageBuilder::open).
+    /// Returns a builder of the storage that the config describes. The caller then
+    /// [creates](SqliteStorageBuilder::create) or [opens](SqliteStorageBuilder::open) the storage.
     ///
     /// # Errors
     /// Returns an error if keys contradict each other, or if the migrations or seeds cannot be
@@ -98,7 +100,7 @@ impl Config {
     }
 }
 
-/// The upkeep fills the warm pool of the storage, if it has one.
+/// Converts a storage to a builder. If the storage has a warm pool, the upkeep fills it.
 impl From<SqliteStorage> for TenancyBuilder<SqliteDriver> {
     fn from(storage: SqliteStorage) -> Self {
         let mut builder = Self::from((storage.driver().clone(), storage.catalog().clone()));

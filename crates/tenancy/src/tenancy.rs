@@ -16,8 +16,9 @@ use crate::builder::TenancyBuilder;
 use crate::upkeep::Thread;
 
 /// The multi-tenancy of one application: the resolver that finds the tenant of a request, the
-/// pools that hand out its connections, the catalog of all tenants and the driver that makes
-/// their databases. Cloning is cheap.
+/// pools of connections, the catalog of all tenants, and the driver that creates their databases.
+///
+/// A clone is a cheap handle to the same resolver, pools, catalog and driver.
 ///
 /// See the [crate](crate) for an example.
 pub struct Tenancy<D: Driver + Provisioner>(Arc<Inner<D>>);
@@ -28,22 +29,23 @@ pub(crate) struct Inner<D: Driver + Provisioner> {
     pub(crate) catalog: Arc<dyn CatalogWriter>,
     pub(crate) suffixes: Option<PublicSuffixes>,
     pub(crate) actor: Actor,
-    /// Whether the migrations were compared with those of a tenant, and equal.
+    /// Whether the migrations have been compared with the history of a tenant and were equal.
     pub(crate) history_compared: AtomicBool,
-    /// The work that fills the warm pool of databases.
+    /// The function that fills the warm pool of databases.
     pub(crate) warm_pool: Option<Arc<dyn Fn() + Send + Sync>>,
-    /// The threads of the upkeep, which end when this is dropped.
+    /// The threads of the upkeep, which end when this struct is dropped.
     pub(crate) _upkeep: Vec<Thread>,
 }
 
 impl<D: Driver + Provisioner> Tenancy<D> {
-    /// Returns a builder for a storage, for example a `SqliteStorage`, or for a driver and the
-    /// catalog of its tenants: `Tenancy::builder((driver, catalog))`.
+    /// Returns a builder over a storage, for example a `SqliteStorage`, or over a pair of a driver
+    /// and the catalog of its tenants: `Tenancy::builder((driver, catalog))`.
     pub fn builder(storage: impl Into<TenancyBuilder<D>>) -> TenancyBuilder<D> {
         storage.into()
     }
 
-    /// Whether the migrations were compared with those of a tenant, and equal.
+    /// Returns whether the migrations have been compared with the history of a tenant and were
+    /// equal.
     pub(crate) fn history_compared(&self) -> &AtomicBool {
         &self.0.history_compared
     }
@@ -55,15 +57,18 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// Resolves a request to its tenant and its path class; see [`Resolver::resolve`].
     ///
     /// # Errors
-    /// Returns an error if the request is refused; [`ResolveError::reason`] is the reason as one
-    /// word.
+    /// Returns an error if the request is refused. [`ResolveError::reason`] returns the reason as
+    /// one word.
     pub fn resolve<'p>(&self, head: &RequestHead<'p, '_>) -> Result<Resolved<'p>, ResolveError> {
         self.0.resolver.resolve(head)
     }
 
-    /// Resolves without blocking: `None` when the catalog would have to be asked; see
-    /// [`Resolver::try_resolve`]. It needs no runtime, and [`resolve`](Self::resolve) gives the
-    /// answer where blocking is fine.
+    /// Resolves a request without blocking. Returns `None` if the answer requires a read of the
+    /// catalog; then call [`resolve`](Self::resolve) on a thread that may block. See
+    /// [`Resolver::try_resolve`].
+    ///
+    /// # Errors
+    /// Returns an error if the request is refused.
     pub fn try_resolve<'p>(
         &self,
         head: &RequestHead<'p, '_>,
@@ -71,12 +76,12 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         self.0.resolver.try_resolve(head)
     }
 
-    /// Takes an idle connection to this tenant's database, or `None` if there is none; see
-    /// [`TenantPools::try_checkout`].
+    /// Checks out an idle connection to this tenant's database. Returns `None` if there is no idle
+    /// connection. See [`TenantPools::try_checkout`].
     ///
     /// # Errors
-    /// Returns an error if the tenant is closed, the handle superseded, or another tenant
-    /// current.
+    /// Returns an error if the tenant is closed, if `tenant` has an outdated epoch, if another
+    /// tenant is current, or if the driver rejects the connection.
     #[track_caller]
     pub fn try_checkout(
         &self,
@@ -89,14 +94,15 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// `checkout_timeout`.
     ///
     /// # Errors
-    /// Returns an error if the database cannot be opened, the tenant is closed, the handle is of
-    /// an earlier epoch, or no connection comes free in time.
+    /// Returns an error if the database cannot be opened, the tenant is closed, `tenant` has an
+    /// outdated epoch, another tenant is current, or no connection becomes free in time.
     pub fn checkout(&self, tenant: &Tenant) -> Result<Checkout<D>, CheckoutError<DriverError<D>>> {
         self.0.pools.checkout(tenant)
     }
 
-    /// Waits for a seat, a place for a connection to this tenant's database, without blocking a
-    /// thread; for async code. See [`TenantPools::seat_async`].
+    /// Waits for a seat without blocking a thread, for async code. A seat is a reserved place in
+    /// the pools, with which a connection to this tenant's database can be opened. See
+    /// [`TenantPools::seat_async`].
     ///
     /// # Errors
     /// The future returns the errors of [`TenantPools::seat_async`].
@@ -113,11 +119,11 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         self.0.pools.checkout_current()
     }
 
-    /// Enters the scope of a tenant by its id, for work outside a request: a job, a console. The
-    /// status of the tenant does not matter here; only the resolver checks it.
+    /// Makes the tenant of this id current, for work outside a request, like a job or a console.
+    /// The tenant may have any status: only the resolver checks it.
     ///
-    /// **Not over an `.await`:** see [`Scope`]. In async code take the
-    /// [tenant](Self::tenant) and [attach](Tenant::attach) the future.
+    /// **The scope must not be held over an `.await`;** see [`Scope`]. In async code, get the
+    /// tenant with [`tenant`](Self::tenant) and wrap the future with [`Tenant::attach`].
     ///
     /// # Errors
     /// Returns an error if there is no such tenant, the catalog cannot be read, or another tenant
@@ -126,10 +132,11 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         Ok(self.tenant(id)?.enter()?)
     }
 
-    /// Runs the periodic work once: applies changes of the catalog, closes connections that have
-    /// idled too long, runs [idle maintenance](tenancy_pool::Driver::maintain_idle) on others (with
-    /// SQLite a checkpoint), and fills the warm pool, if there is one. The library's own threads
-    /// call this, except with [`Upkeep::Manual`](crate::Upkeep).
+    /// Runs the periodic work once: applies changes of the catalog to the resolver, closes
+    /// connections that have been idle for too long, runs
+    /// [idle maintenance](tenancy_pool::Driver::maintain_idle) (with SQLite a checkpoint), and fills
+    /// the warm pool, if there is one. Threads of the library do this work, except with
+    /// [`Upkeep::Manual`](crate::Upkeep).
     pub fn maintain(&self) {
         maintain(&self.0.resolver, &self.0.pools);
         if let Some(fill) = &self.0.warm_pool {
@@ -147,8 +154,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         &self.0.pools
     }
 
-    /// Returns the catalog of all tenants. The resolver sees writes through it at its next sync,
-    /// and writes by the methods of this type at once.
+    /// Returns the catalog of all tenants. The resolver sees a write to it at its next sync. Writes
+    /// by the methods of `Tenancy` are visible to the resolver at once.
     pub fn catalog(&self) -> &dyn CatalogWriter {
         &*self.0.catalog
     }
@@ -166,9 +173,9 @@ impl<D: Driver + Provisioner> Tenancy<D> {
         &self.0.actor
     }
 
-    /// Applies this process's own writes to the resolver at once. If the catalog cannot be read at
-    /// this moment, the resolver's next poll finds them.
+    /// Applies writes of this process to the resolver at once.
     pub(crate) fn show_writes(&self, written: impl IntoIterator<Item = Change>) {
+        // If the catalog cannot be read now, the resolver's next poll reads the writes.
         let _ = self.0.resolver.sync();
         // For a catalog without a feed, which `sync` does not poll.
         self.0.resolver.apply(&Changes {

@@ -1,4 +1,4 @@
-//! The upkeep: periodic work, and the thread that does it.
+//! The upkeep: periodic work, and the threads that run it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -11,8 +11,9 @@ use crate::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Upkeep {
-    /// A thread of the library, at this interval, which ends with the last handle. A warm pool has
-    /// a second thread. The default, every 500 ms.
+    /// A thread of the library calls it at this interval. The thread ends when the last
+    /// [`Tenancy`](crate::Tenancy) is dropped. A second thread fills the warm pool, if there is
+    /// one. This is the default, with 500 ms.
     Every(Duration),
     /// The application calls it.
     Manual,
@@ -54,12 +55,13 @@ impl Drop for Thread {
     fn drop(&mut self) {
         self.stop = None;
         let own = std::thread::current().id();
-        // An observer may hold the last handle: then this is the thread itself.
+        // If an observer held the last handle, this code runs on the thread itself, which cannot
+        // join itself.
         let thread = self
             .thread
             .take()
             .filter(|thread| thread.thread().id() != own);
-        // A round that panicked has ended the thread already.
+        // A panic of the thread is not passed on.
         let _ = thread.map(JoinHandle::join);
     }
 }

@@ -127,19 +127,19 @@ fn mistakes_name_the_file_the_key_the_fact_and_what_to_do() {
         ),
         (
             "[resolve]\ncookie = \"tenant\"",
-            "etc/tenancy.toml: resolve.cookie is for rule \"cookie\", which resolve.rules does not list; list it, or remove cookie",
+            "etc/tenancy.toml: resolve.cookie is a parameter of rule \"cookie\", which resolve.rules does not list; list the rule, or remove cookie",
         ),
         (
             "[resolve]\norigin = true",
-            "etc/tenancy.toml: resolve.origin is for rule \"origin\", which resolve.rules does not list; list it, or remove origin",
+            "etc/tenancy.toml: resolve.origin is a parameter of rule \"origin\", which resolve.rules does not list; list the rule, or remove origin",
         ),
         (
             "[resolve]\nrules = [\"subdomain\"]",
-            "etc/tenancy.toml: resolve.rules lists \"subdomain\", which needs resolve.subdomains_of; set it, or remove the rule",
+            "etc/tenancy.toml: resolve.rules lists \"subdomain\", which needs resolve.subdomains_of; set subdomains_of, or remove the rule",
         ),
         (
             "[resolve]\nrules = [\"header\"]\ncentral_domains = [\"app.test\"]",
-            "etc/tenancy.toml: resolve.rules lists \"header\", which needs resolve.header; set it, or remove the rule",
+            "etc/tenancy.toml: resolve.rules lists \"header\", which needs resolve.header; set header, or remove the rule",
         ),
         (
             "[resolve]\nrules = [\"domain\", \"domain\"]",
@@ -151,11 +151,11 @@ fn mistakes_name_the_file_the_key_the_fact_and_what_to_do() {
         ),
         (
             "\n[pool]\ncheckout_timeout = \"5 s\"",
-            "etc/tenancy.toml line 3 (checkout_timeout = \"5 s\"): \"5 s\" is no duration; write a whole number and ms, s, m, h or d, like \"500ms\" or \"5s\"",
+            "etc/tenancy.toml line 3 (checkout_timeout = \"5 s\"): \"5 s\" is not a duration; write a whole number and ms, s, m, h or d, like \"500ms\" or \"5s\"",
         ),
         (
             "[resolve]\nrules = [\"custom\"]",
-            "etc/tenancy.toml line 2 (rules = [\"custom\"]): rule \"custom\" is code; add it with `Rule::custom`",
+            "etc/tenancy.toml line 2 (rules = [\"custom\"]): rule \"custom\" cannot be configured in a file; add it in code with `Rule::custom`",
         ),
         (
             "[resolve]\npreset = \"rails\"",

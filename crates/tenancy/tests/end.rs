@@ -64,11 +64,11 @@ fn only_a_retired_tenant_is_revived_and_only_a_made_one_retired() {
     for (result, says) in [
         (
             world.revive(acme.id()),
-            "tenant acme has status active; this needs retiring",
+            "tenant acme has status active, but this operation needs status retiring",
         ),
         (
             world.retire(&id("begun"), SOON),
-            "tenant begun has status provisioning; this needs any but provisioning",
+            "tenant begun has status provisioning, but this operation needs status active, suspended or retiring",
         ),
         (
             world.retire(&id("nobody"), SOON),

@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 
 use tenancy_core::{InvalidResolver, InvalidRule, RuleKind};
 
-/// A config that cannot be used: the file, the key, the fault and its cure.
+/// The fault that makes a config unusable. The text names the file, the key and the correction.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{}: the config cannot be read; write one with `tenancy init`, or name another", file.display())]
+    #[error("{}: the config cannot be read; create one with `tenancy init`, or name another file", file.display())]
     Unreadable {
         /// The config file.
         file: PathBuf,
         /// The cause of the failure.
         source: io::Error,
     },
-    /// The text is no TOML, or a value does not fit its key.
+    /// The text is not TOML, or a value does not fit its key.
     #[error("{} line {line} ({text}): {problem}", file.display())]
     Value {
         /// The config file.
@@ -26,22 +26,22 @@ pub enum ConfigError {
         line: usize,
         /// The text of the line, at most 60 bytes.
         text: Box<str>,
-        /// The fault in the line, in words.
+        /// The description of the fault.
         problem: Box<str>,
     },
-    /// There is no such key.
+    /// The config has a key that is not known.
     #[error("{}: key {key} is not known; the nearest known key is {nearest}", file.display())]
     UnknownKey {
         /// The config file.
         file: PathBuf,
-        /// The key, with its table.
+        /// The unknown key, with its table.
         key: String,
         /// The known key that resembles it most.
         nearest: String,
     },
-    /// A parameter is given for a rule that is not switched on.
+    /// A parameter is set whose rule is not listed in `resolve.rules`.
     #[error(
-        "{}: resolve.{key} is for rule {:?}, which resolve.rules does not list; list it, or remove {key}",
+        "{}: resolve.{key} is a parameter of rule {:?}, which resolve.rules does not list; list the rule, or remove {key}",
         file.display(), rule.as_str()
     )]
     RuleNotListed {
@@ -54,7 +54,7 @@ pub enum ConfigError {
     },
     /// A rule is listed without its parameter.
     #[error(
-        "{}: resolve.rules lists {:?}, which needs resolve.{key}; set it, or remove the rule",
+        "{}: resolve.rules lists {:?}, which needs resolve.{key}; set {key}, or remove the rule",
         file.display(), rule.as_str()
     )]
     NoParameter {
@@ -65,7 +65,7 @@ pub enum ConfigError {
         /// The rule without a parameter.
         rule: RuleKind,
     },
-    /// `origin = false` stands beside a list of rules with `"origin"` in it.
+    /// `resolve.origin` is `false`, but `resolve.rules` lists `"origin"`.
     #[error(
         "{}: resolve.origin is false and resolve.rules lists \"origin\"; remove one of them",
         file.display()
@@ -74,8 +74,8 @@ pub enum ConfigError {
         /// The config file.
         file: PathBuf,
     },
-    /// A `[[path]]` table is no valid rule.
-    #[error("{}: a [[path]] is no rule; see the cause", file.display())]
+    /// A `[[path]]` table is not a valid path rule.
+    #[error("{}: a [[path]] table is not a valid path rule; see the cause", file.display())]
     Path {
         /// The config file.
         file: PathBuf,
@@ -83,7 +83,7 @@ pub enum ConfigError {
         source: InvalidRule,
     },
     /// The keys of `[resolve]` contradict each other.
-    #[error("{}: [resolve] makes no resolver; see the cause", file.display())]
+    #[error("{}: the keys of [resolve] contradict each other; see the cause", file.display())]
     Resolve {
         /// The config file.
         file: PathBuf,
@@ -93,7 +93,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// Returns the error of the TOML parser or of serde about `text`, on one line.
+    /// Converts an error of the TOML parser about `text`, and puts its message on one line.
     pub(super) fn value(file: &Path, text: &str, error: &toml::de::Error) -> Self {
         let at = error.span().map_or(0, |span| span.start.min(text.len()));
         let before = &text.as_bytes()[..at];

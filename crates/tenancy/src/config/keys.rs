@@ -1,4 +1,4 @@
-//! The known keys of a config, and the known key that resembles an unknown one.
+//! The known keys of a config, and the search for the one most similar to an unknown key.
 
 use std::fmt;
 use std::path::Path;
@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use super::error::ConfigError;
 
-/// Refuses the first key that is not known.
+/// Returns an error for the first key that is not known.
 pub(super) fn check(config: &Table, known: &[Key<'_>], file: &Path) -> Result<(), ConfigError> {
     for (table, value) in config {
         let inner: Vec<&Table> = match value {
@@ -32,7 +32,7 @@ pub(super) fn check(config: &Table, known: &[Key<'_>], file: &Path) -> Result<()
     Ok(())
 }
 
-/// A table (empty for the top) and a key in it.
+/// A table and a key in it. The table is empty for the keys outside tables.
 pub(super) type Key<'a> = (&'a str, &'a str);
 
 fn dotted((table, key): Key<'_>) -> String {
@@ -40,8 +40,8 @@ fn dotted((table, key): Key<'_>) -> String {
     format!("{table}{dot}{key}")
 }
 
-/// Returns the known key with the smallest edit distance. A part of a key counts as one edit; a
-/// key in the same table is preferred.
+/// Returns the known key with the smallest edit distance. A known key that contains the unknown
+/// one has distance 1. Among equal distances, a key in the same table is preferred.
 fn nearest<'k>((table, key): Key<'_>, known: &[Key<'k>]) -> Key<'k> {
     let distance = |other: &&Key<'_>| {
         let part = key.len() > 3 && other.1.contains(key);
@@ -67,8 +67,8 @@ fn edits(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// Returns the names that serde's derive reads into a struct, so that no list of keys has to be
-/// kept in step with the types.
+/// Returns the field names of a struct that derives `Deserialize`, so that no list of keys has to
+/// be kept in step with the types.
 pub(super) fn fields<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     match T::deserialize(Ask) {
         Err(Fields(fields)) => fields,
@@ -76,7 +76,7 @@ pub(super) fn fields<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     }
 }
 
-/// A deserializer that holds no value: its error lists the fields that a type wants.
+/// A deserializer without a value. Its error lists the fields of the type to deserialize.
 struct Ask;
 
 #[derive(Debug)]

@@ -18,8 +18,8 @@ pub use error::ConfigError;
 /// The config in `tenancy.toml`: the storage root, the rules that resolve requests, the bounds on
 /// connections, the retention.
 ///
-/// Every key is optional. An unknown key is an error that names the known key nearest to it.
-/// Relative paths are relative to the file.
+/// Every key is optional. An unknown key is an error, which names the most similar known key.
+/// Relative paths start at the directory of the file.
 ///
 /// ```
 /// use std::path::Path;
@@ -46,19 +46,19 @@ pub use error::ConfigError;
 #[serde(default)]
 #[non_exhaustive]
 pub struct Config {
-    /// The file that this was read from.
+    /// The file that the config was read from.
     #[serde(skip)]
     pub file: PathBuf,
-    /// `[storage]`
+    /// The table `[storage]`.
     pub storage: StorageConfig,
-    /// `[resolve]`
+    /// The table `[resolve]`.
     pub resolve: ResolveConfig,
-    /// `[[path]]`
+    /// The tables `[[path]]`.
     #[serde(rename = "path")]
     pub paths: Vec<PathRule>,
-    /// `[pool]`
+    /// The table `[pool]`.
     pub pool: PoolConfig,
-    /// `[retention]`
+    /// The table `[retention]`.
     pub retention: RetentionConfig,
 }
 
@@ -69,12 +69,13 @@ pub struct Config {
 pub struct StorageConfig {
     /// The directory of `catalog.db` and the tenants' files. Defaults to `data`.
     pub root: PathBuf,
-    /// The directory of `0001_name.sql` files. Without it a tenant's database starts empty.
+    /// The directory of the migrations, files like `0001_name.sql`. Without this key, a new
+    /// tenant's database is empty.
     pub migrations: Option<PathBuf>,
     /// The directory of the seeds for new tenants.
     pub seeds: Option<PathBuf>,
-    /// The number of databases provisioned in advance, at most 10,000, each a file. Defaults to
-    /// 0. Databases that are ready stay, and are used, if this becomes 0 again.
+    /// The number of databases provisioned in advance, each a file: at most 10,000. Defaults to 0.
+    /// If the number is set back to 0, databases that are ready remain and are used.
     pub warm_pool: usize,
 }
 
@@ -111,19 +112,20 @@ pub struct ResolveConfig {
     pub query: Option<String>,
     /// The cookie that names a tenant on central domains.
     pub cookie: Option<String>,
-    /// Whether the Origin header names a tenant on central domains.
+    /// Whether the Origin header names a tenant on central domains. Defaults to whether `rules`
+    /// lists `"origin"`; a value that contradicts `rules` is refused.
     pub origin: Option<bool>,
-    /// Labels that are never a tenant.
+    /// The labels that no tenant can have.
     pub reserved: Vec<String>,
     /// Whether the built-in path classes apply. Defaults to `true`.
     pub builtin_paths: bool,
-    /// A framework whose tool paths are added to the path classes.
+    /// The framework whose tool paths are added to the path classes, like `laravel`.
     #[serde(deserialize_with = "value::maybe_word")]
     pub preset: Option<Preset>,
-    /// Addresses and networks (CIDR) of proxies whose forwarded host counts.
+    /// The addresses and networks (CIDR) of the proxies whose forwarded host is trusted.
     pub trusted_proxies: Vec<String>,
-    /// The header with the forwarded host: `x-forwarded-host`, `forwarded`, or a header that is
-    /// particular to the proxy. Defaults to `x-forwarded-host`.
+    /// The header with the forwarded host: `x-forwarded-host`, `forwarded`, or another header that
+    /// the proxy sets. Defaults to `x-forwarded-host`.
     pub forwarded_host: Option<String>,
 }
 
@@ -152,7 +154,7 @@ impl Default for ResolveConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct PathRule {
-    /// The prefix in whole segments, like `/assets`.
+    /// The prefix, which consists of whole path segments, like `/assets`.
     pub prefix: String,
     /// The class of the paths.
     #[serde(deserialize_with = "value::word")]
@@ -167,26 +169,26 @@ pub struct PathRule {
 #[serde(default)]
 #[non_exhaustive]
 pub struct PoolConfig {
-    /// The bound for all tenants together. Defaults to the number that the process's file
-    /// descriptors allow, at most 256.
+    /// The largest number of connections of all tenants together. Defaults to the number that the
+    /// process's file descriptors allow, at most 256.
     pub max_connections: Option<NonZeroU32>,
-    /// The bound for one tenant. Defaults to 4.
+    /// The largest number of connections of one tenant. Defaults to 4.
     pub max_per_tenant: Option<NonZeroU32>,
     /// The time-out of a check-out. Defaults to 5 s.
     #[serde(deserialize_with = "value::maybe_duration")]
     pub checkout_timeout: Option<Duration>,
 }
 
-/// The table `[retention]`: the time for which retired tenants and snapshots are kept at least.
-/// Files past it are marked, never destroyed: an operator removes them.
+/// The table `[retention]`: the minimum time for which retired tenants and snapshots are kept.
+/// Nothing is removed automatically when the time has passed: an operator removes the files.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct RetentionConfig {
-    /// The retention of retired tenants in the trash. Defaults to 30 days.
+    /// The retention of retired tenants' databases in the trash. Defaults to 30 days.
     #[serde(deserialize_with = "value::maybe_duration")]
     pub trash: Option<Duration>,
-    /// The retention of the snapshots that runs keep. Defaults to 30 days.
+    /// The retention of the snapshots that migrations and rollbacks take. Defaults to 30 days.
     #[serde(deserialize_with = "value::maybe_duration")]
     pub snapshots: Option<Duration>,
 }
@@ -212,8 +214,9 @@ impl Config {
     /// opened.
     ///
     /// # Errors
-    /// Returns an error if the text is no TOML, has a key that is not known or a value that does
-    /// not fit, or if `rules` and the parameters of rules do not agree.
+    /// Returns an error if the text is not TOML, if a key is not known or a value does not fit its
+    /// key, if a listed rule lacks its parameter, or if a parameter is set whose rule is not
+    /// listed.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
         let wrong = |error| ConfigError::value(file, text, &error);
         keys::check(&toml::from_str(text).map_err(wrong)?, &known_keys(), file)?;
@@ -242,8 +245,9 @@ impl Config {
     /// Applies `[resolve]` and `[[path]]` to a resolver's builder.
     ///
     /// # Errors
-    /// Returns an error if a path rule is invalid, or `rules` and the parameters of rules do not
-    /// agree. The builder's `build` refuses all other contradictions.
+    /// Returns an error if a path rule is invalid, a listed rule lacks its parameter, or a
+    /// parameter is set whose rule is not listed. The builder's `build` refuses all other
+    /// contradictions.
     pub fn configure(&self, builder: ResolverBuilder) -> Result<ResolverBuilder, ConfigError> {
         let resolve = &self.resolve;
         let mut builder = builder.classifier(self.classifier()?);
@@ -284,7 +288,7 @@ impl Config {
 }
 
 impl PoolConfig {
-    /// Applies the bounds and time-outs that are set here to a builder of pools.
+    /// Applies the values that are set to a builder of pools.
     pub fn configure(&self, mut pools: tenancy_pool::Builder) -> tenancy_pool::Builder {
         if let Some(max) = self.max_connections {
             pools = pools.max_connections(max.get());
@@ -323,7 +327,7 @@ impl ResolveConfig {
             let Some(key) = parameter_of(rule) else {
                 continue;
             };
-            // A parameter says how a rule works, not that it is on: `rules` alone does.
+            // Only `rules` switches a rule on; a parameter does not.
             match (self.rules.contains(&rule), self.rules_of(rule).is_empty()) {
                 (false, false) => {
                     let file = file();
@@ -383,7 +387,7 @@ fn parameter_of(rule: RuleKind) -> Option<&'static str> {
         RuleKind::Subdomain => Some("subdomains_of"),
         RuleKind::Template => Some("host_templates"),
         RuleKind::Path => Some("path_prefix"),
-        // The others have a key of their own name; `custom` has none, and is refused.
+        // The key has the name of the rule. `custom` has no key, but is refused before.
         _ => Some(rule.as_str()),
     }
 }

@@ -1,4 +1,4 @@
-//! Values of the file that TOML has no type for: words and durations.
+//! The values for which TOML has no type: words and durations.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error};
 use tenancy_core::{PathClass, Preset, RouteMode, RuleKind};
 
-/// A type whose values are a few words.
+/// A type whose values are written as one of a few words.
 pub(super) trait Word: Sized {
     fn from_word(word: &str) -> Result<Self, String>;
 }
@@ -31,7 +31,7 @@ impl Word for RouteMode {
 impl Word for RuleKind {
     fn from_word(word: &str) -> Result<Self, String> {
         if word == Self::Custom.as_str() {
-            return Err("rule \"custom\" is code; add it with `Rule::custom`".into());
+            return Err("rule \"custom\" cannot be configured in a file; add it in code with `Rule::custom`".into());
         }
         let listed: Vec<_> = Self::ALL
             .into_iter()
@@ -90,12 +90,12 @@ pub(super) fn maybe_duration<'de, D: Deserializer<'de>>(
     let text = String::deserialize(from)?;
     duration(&text).map(Some).ok_or_else(|| {
         D::Error::custom(format!(
-            "{text:?} is no duration; write a whole number and ms, s, m, h or d, like \"500ms\" or \"5s\""
+            "{text:?} is not a duration; write a whole number and ms, s, m, h or d, like \"500ms\" or \"5s\""
         ))
     })
 }
 
-/// `500ms`, `5s`, `2m`, `1h`, `30d`.
+/// Parses a duration like `500ms`, `5s`, `2m`, `1h` or `30d`.
 fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     let number: u64 = number.parse().ok()?;
