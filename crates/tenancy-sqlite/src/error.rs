@@ -1,4 +1,4 @@
-//! What can go wrong, one type for each operation.
+//! The errors, one type for each operation.
 
 mod file;
 mod io_error;
@@ -17,7 +17,7 @@ pub use io_error::IoError;
 pub use migrate::MigrationsError;
 pub use seed::{InvalidWarmPool, SeedsError};
 
-/// The storage root or its catalog cannot be used.
+/// An error of opening or creating a storage root and its catalog.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
@@ -30,7 +30,7 @@ pub enum StorageError {
         path.display()
     )]
     NoRoot {
-        /// Where it should be.
+        /// The path at which it should be.
         path: PathBuf,
     },
     /// The directory has no marker, so it is no storage root.
@@ -39,27 +39,27 @@ pub enum StorageError {
         path.display()
     )]
     NotARoot {
-        /// The directory.
+        /// The path of the directory.
         path: PathBuf,
     },
-    /// A storage root is there, so none is made.
+    /// The directory is a storage root already.
     #[error("{} is a storage root already; open it with `SqliteStorage::open`", path.display())]
     RootExists {
-        /// The root.
+        /// The path of the storage root.
         path: PathBuf,
     },
     /// The marker of the root cannot be read.
     #[error("{} is {found}; restore it from a backup of the root", path.display())]
     DamagedMarker {
-        /// The marker.
+        /// The path of the marker.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault of the marker.
         found: &'static str,
     },
     /// The storage root was made by a newer version of this library.
     #[error("{} has root format {found}, this program knows {known}; use a newer program", path.display())]
     NewerRoot {
-        /// The root.
+        /// The path of the storage root.
         path: PathBuf,
         /// The format of the root.
         found: u32,
@@ -69,12 +69,12 @@ pub enum StorageError {
     /// The warm pool is out of bounds.
     #[error(transparent)]
     WarmPool(#[from] InvalidWarmPool),
-    /// Something else stands where a directory of ours belongs.
+    /// Another kind of entry is in the place of a directory of the root.
     #[error("{} is {found}; a plain directory is needed there", path.display())]
     NotADirectory {
-        /// Where.
+        /// The path of the entry.
         path: PathBuf,
-        /// What stands there.
+        /// The kind of entry that is there.
         found: &'static str,
     },
     /// The root is on a network, where SQLite loses commits.
@@ -83,35 +83,35 @@ pub enum StorageError {
         path.display()
     )]
     NetworkFileSystem {
-        /// The root.
+        /// The path of the storage root.
         path: PathBuf,
-        /// What it is on.
+        /// The file system of the root.
         found: &'static str,
     },
-    /// The catalog is missing or has no rows where tenants are. A new, empty one would give their ids
-    /// away a second time, and take every file for nobody's.
+    /// The catalog is missing or has no rows, but there are tenants' files. A new, empty one would
+    /// give their ids to other tenants, and treat every file as that of no tenant.
     #[error(
         "{} is missing or empty, but there are tenants' files in {}; restore it, or make a new one from them with `SqliteFleet::rebuild_catalog` (`tenancy validate --rebuild`)",
         catalog.display(),
         tenants.display()
     )]
     LostCatalog {
-        /// Where it was.
+        /// The path at which it was.
         catalog: PathBuf,
-        /// Where there are files.
+        /// The directory of tenants' files.
         tenants: PathBuf,
     },
     /// A directory of the root is on another file system than the root, so that no file can be
     /// renamed into it.
     #[error("{} is on another file system than its storage root; mount the whole root instead", path.display())]
     OtherMount {
-        /// The directory.
+        /// The path of the directory.
         path: PathBuf,
     },
-    /// SQLite takes paths as text.
+    /// The path is no UTF-8, and SQLite takes paths as text.
     #[error("{} is no UTF-8; choose a storage root with a plain name", path.display())]
     NotUtf8 {
-        /// The root.
+        /// The path of the storage root.
         path: PathBuf,
     },
     /// This SQLite corrupts files under many connections.
@@ -120,62 +120,62 @@ pub enum StorageError {
         /// The version that is linked.
         found: &'static str,
     },
-    /// A bound on statements or memory that is none.
+    /// A bound on statements or memory is out of range.
     #[error("{option} {found} is out of bounds; use {least} to {most}")]
     Limit {
-        /// The option of the driver.
+        /// The name of the option.
         option: &'static str,
-        /// What was asked for.
+        /// The value that was given.
         found: u64,
-        /// The least that is taken.
+        /// The least value.
         least: u64,
-        /// The most that is taken.
+        /// The greatest value.
         most: u64,
     },
-    /// SQLite did not take the bound on its memory.
+    /// SQLite refused the bound on its memory.
     #[error("max_memory could not be set; see the cause")]
     MaxMemory {
-        /// Why.
+        /// The cause of the failure.
         source: rusqlite::Error,
     },
-    /// A page size that SQLite does not have.
+    /// The page size is none of SQLite's.
     #[error("page size {found} is none; use a power of two from 512 to 65536")]
     PageSize {
-        /// What was asked for.
+        /// The value that was given.
         found: u32,
     },
-    /// A busy timeout that SQLite cannot count.
+    /// The busy timeout is longer than SQLite can count.
     #[error("a busy timeout of {found:?} is too long; use at most 24 days")]
     BusyTimeout {
-        /// What was asked for.
+        /// The value that was given.
         found: Duration,
     },
-    /// A bound on databases that no database can keep.
+    /// The bound on databases is less than a page.
     #[error(
         "max_bytes {found} is less than one page of {page_size} bytes; say how many bytes a tenant may have"
     )]
     MaxBytes {
-        /// What was asked for.
+        /// The value that was given.
         found: u64,
         /// The page size of new files.
         page_size: u32,
     },
-    /// A bound on logs that every busy tenant would reach.
+    /// The bound on WALs is so small that every busy tenant would reach it.
     #[error(
         "max_wal_bytes {found} is less than 2,000 pages, {least} bytes; a log has half of that between two checkpoints"
     )]
     MaxWalBytes {
-        /// What was asked for.
+        /// The value that was given.
         found: u64,
-        /// The least that is taken.
+        /// The least value.
         least: u64,
     },
     /// The file is no catalog.
     #[error("{} is {found}, not a catalog; move it away or choose another root", path.display())]
     NotACatalog {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What it is instead.
+        /// The kind of file that it is.
         found: Box<str>,
     },
     /// The catalog was written by a newer version of this library.
@@ -184,32 +184,32 @@ pub enum StorageError {
         path.display()
     )]
     NewerCatalog {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
         /// The format of the file.
         found: u32,
         /// The newest format that is known.
         known: u32,
     },
-    /// The catalog was put here from another storage root.
+    /// The catalog is that of another storage root.
     #[error("{} is the catalog of another storage root; put this root's own one back", path.display())]
     OtherCatalog {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Which two do not belong together.
+        /// The two ids that differ.
         source: Box<WriteError>,
     },
-    /// SQLite failed on the catalog.
+    /// SQLite reported an error of the catalog.
     #[error("the catalog {} cannot be opened; see the cause", path.display())]
     Catalog {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The cause of the failure.
         source: rusqlite::Error,
     },
 }
 
-/// What an operator does to files and rows together, and what stopped it.
+/// An error of an operation on files and rows together.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RepairError {
@@ -219,16 +219,16 @@ pub enum RepairError {
     /// An option is out of bounds; nothing was begun.
     #[error(transparent)]
     Jobs(#[from] InvalidJobs),
-    /// More databases are to be kept ready than there may be; nothing was begun.
+    /// The size of the warm pool is out of bounds; nothing was begun.
     #[error(transparent)]
     WarmPool(#[from] InvalidWarmPool),
     /// The operating system refused something.
     #[error(transparent)]
     Io(#[from] IoError),
-    /// A tenant's file refused.
+    /// An operation on a tenant's file failed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The catalog cannot be asked.
+    /// The catalog cannot be read.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     /// The catalog refused a write.
@@ -236,23 +236,23 @@ pub enum RepairError {
     Write(#[from] WriteError),
 }
 
-/// A catalog that was not rebuilt; nothing was changed but that a damaged one may be
-/// in quarantine.
+/// An error of rebuilding a catalog; nothing was changed, except that a damaged one may be in
+/// quarantine.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RebuildError {
-    /// Somebody uses the root.
+    /// A process uses the root.
     #[error("{} is in use; stop every process that has it open, and drop its drivers in this one", root.display())]
     InUse {
         /// The storage root.
         root: PathBuf,
     },
-    /// There is a catalog already.
+    /// The root has a sound catalog.
     #[error("{} is a sound catalog of {tenants} tenants; move it away to make a new one", path.display())]
     CatalogIsSound {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// How many tenants it has.
+        /// The number of tenants in it.
         tenants: u64,
     },
     /// The storage root cannot be used.
@@ -261,7 +261,7 @@ pub enum RebuildError {
     /// The operating system refused something.
     #[error(transparent)]
     Io(#[from] IoError),
-    /// The files or the new catalog refused.
+    /// An operation on the files or the new catalog failed.
     #[error(transparent)]
     Repair(#[from] RepairError),
     /// The new catalog refused the rows.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Which rule refused a statement.
+/// A rule that refuses statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DenyRule {
@@ -10,8 +10,8 @@ pub enum DenyRule {
     Attach,
     /// A PRAGMA that is not on the list, or whose value may only be read.
     Pragma,
-    /// A function that reaches out of the database: it loads code, or writes the log of
-    /// the process.
+    /// A function that reaches out of the database: it loads code, or writes to the log of the
+    /// process.
     Function,
     /// A function whose time or memory grows with the square of its arguments, where no
     /// deadline is looked at: `json_patch`, `jsonb_patch`, and `highlight`, `snippet`, `offsets` and
@@ -23,12 +23,12 @@ pub enum DenyRule {
     Reserved,
     /// Transaction control inside a migration.
     Transaction,
-    /// A commit while the log is longer than [`max_wal_bytes`], and somebody who reads an
-    /// older state keeps it from being moved into the database.
+    /// A commit while the WAL is longer than [`max_wal_bytes`] and a reader of an older state
+    /// prevents the checkpoint.
     ///
     /// [`max_wal_bytes`]: crate::SqliteStorageBuilder::max_wal_bytes
     Wal,
-    /// A commit into a file that is no longer the tenant's, as a copy was restored.
+    /// A commit into a file that is no longer the tenant's, as a snapshot was restored.
     Superseded,
     /// The deadline passed while a statement was prepared, or while it ran.
     Deadline,
@@ -40,7 +40,7 @@ pub enum DenyRule {
     ///
     /// [`max_statement_steps`]: crate::SqliteStorageBuilder::max_statement_steps
     Steps,
-    /// Something SQLite asks about in a way that this library does not know.
+    /// An action of a kind that this library does not know.
     Unknown,
 }
 
@@ -80,15 +80,15 @@ impl DenyRule {
     }
 }
 
-/// A statement that was refused, as [`SqliteConnection::refusal`] tells it.
+/// A statement that was refused; see [`SqliteConnection::refusal`].
 ///
 /// [`SqliteConnection::refusal`]: crate::SqliteConnection::refusal
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// By which rule.
+    /// The rule that refused it.
     pub rule: DenyRule,
-    /// What was refused, for example `PRAGMA hard_heap_limit`.
+    /// The refused action, for example `PRAGMA hard_heap_limit`.
     pub what: Box<str>,
 }
 

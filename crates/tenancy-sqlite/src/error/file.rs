@@ -12,66 +12,66 @@ use crate::refusal::Refusal;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The placement was not drawn by this driver.
+    /// The placement is of another driver.
     #[error("tenant {tenant}: placement {found} is none of this driver's; draw one with `place`")]
     Placement {
-        /// Whose.
+        /// The tenant of the database.
         tenant: TenantRef,
         /// The placement, as `kind:shard:locator`.
         found: Box<str>,
     },
-    /// There is no file. It is never made anew on the way: that would hand out
-    /// an empty database as if it were the tenant's.
+    /// There is no file. An open never makes a new one: that would be an empty database in the place
+    /// of the tenant's.
     #[error("tenant {tenant}: {} is missing; provision or restore it", path.display())]
     Missing {
-        /// Whose.
+        /// The tenant of the database.
         tenant: TenantRef,
-        /// Where it should be.
+        /// The path at which it should be.
         path: PathBuf,
     },
-    /// A link or a directory stands where the file belongs.
+    /// A link or a directory is in the place of the file.
     #[error("tenant {tenant}: {} is {found}; links are not followed, put the file itself there", path.display())]
     NotAFile {
-        /// Whose.
+        /// The tenant of the database.
         tenant: TenantRef,
-        /// Where.
+        /// The path of the entry.
         path: PathBuf,
-        /// What stands there.
+        /// The kind of entry that is there.
         found: &'static str,
     },
-    /// The file says that it is another's, or is none of ours.
+    /// The file has the stamp of another tenant, or none.
     #[error("tenant {tenant}: {} is {found}; restore the tenant's own file", path.display())]
     WrongDatabase {
-        /// Whose it should be.
+        /// The tenant that it should belong to.
         tenant: TenantRef,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What it says it is.
+        /// The owner by its stamp.
         found: Box<str>,
     },
     /// The file was closed when its tenant was retired.
     #[error("tenant {tenant}: {} was closed when its tenant was retired; revive the tenant", path.display())]
     Retired {
-        /// Whose.
+        /// The tenant of the database.
         tenant: TenantRef,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// A rollback has made a copy the tenant's file.
+    /// A rollback has replaced the file by a restored snapshot.
     #[error(
         "tenant {tenant}: {} is no longer its file, as a copy was restored; resolve the tenant again",
         path.display()
     )]
     Superseded {
-        /// Who had it.
+        /// The incarnation that had it.
         tenant: TenantRef,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
     /// The schema is older than the program.
     #[error("tenant {tenant}: schema version {found}, the program needs {newest}; migrate it")]
     Behind {
-        /// Whose.
+        /// The tenant of the database.
         tenant: TenantRef,
         /// The schema version of the file.
         found: u32,
@@ -83,32 +83,32 @@ pub enum OpenError {
         "tenant {tenant}: schema version {found}, the program knows {newest}; use a newer program or roll back"
     )]
     TooNew {
-        /// Whose.
+        /// The tenant of the database.
         tenant: TenantRef,
         /// The schema version of the file.
         found: u32,
         /// The newest migration.
         newest: u32,
     },
-    /// Migrating it on the way failed.
+    /// The migration before the open failed.
     #[error("tenant {tenant}: its database could not be migrated before its use; see the cause")]
     Migrate {
-        /// Whose.
+        /// The tenant of the database.
         tenant: TenantRef,
-        /// Why.
+        /// The cause of the failure.
         source: Box<FileError>,
     },
-    /// SQLite failed.
+    /// SQLite reported an error.
     #[error("tenant {tenant}: its database cannot be opened; see the cause")]
     Sqlite {
-        /// Whose.
+        /// The tenant of the database.
         tenant: TenantRef,
-        /// Why.
+        /// The cause of the failure.
         source: rusqlite::Error,
     },
 }
 
-/// A tenant's file that could not be made, migrated, retired or removed: the cause in a
+/// An error of making, migrating, retiring or removing a tenant's file; the cause in a
 /// [`ProvisionError`](tenancy_core::ProvisionError).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -116,35 +116,35 @@ pub enum FileError {
     /// The operating system refused something.
     #[error(transparent)]
     Io(#[from] IoError),
-    /// What is there cannot be opened.
+    /// The file cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// A migration failed.
+    /// A migration of the file failed.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
-    /// A seed failed.
+    /// A seed of the file failed.
     #[error(transparent)]
     Seed(#[from] SeedError),
-    /// Someone still has it open.
+    /// A process still has it open.
     #[error("{} is still in use{}; close its connections first", path.display(), Processes(by))]
     InUse {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
         /// The processes that have it open, as far as the system tells.
         by: Box<[u32]>,
     },
-    /// SQLite failed.
+    /// SQLite reported an error.
     #[error("SQLite failed on {}; see the cause", path.display())]
     Sqlite {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The cause of the failure.
         source: rusqlite::Error,
     },
 }
 
-/// Migrations that could not be applied; the transaction of the one that failed
-/// was rolled back, those before it stay.
+/// An error of migrations: the transaction of the one that failed was rolled back, those before it
+/// stay.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrateError {
@@ -153,11 +153,11 @@ pub enum MigrateError {
         "migration {version} was applied as {applied:?}, but {known:?} is at hand; take back the edit and add a new migration"
     )]
     Diverged {
-        /// Which.
+        /// The version that the migration leads to.
         version: u32,
-        /// What the database's history says: name and checksum.
+        /// The name and checksum in the history of the database.
         applied: Box<str>,
-        /// What is known now: name and checksum.
+        /// The name and checksum of the script at hand.
         known: Box<str>,
     },
     /// The database is at another version than the one by which the step was chosen.
@@ -170,7 +170,7 @@ pub enum MigrateError {
         /// The version that it is at.
         found: u32,
     },
-    /// The database is ahead of the program.
+    /// The database is newer than the program.
     #[error(
         "schema version {found} is newer than {newest}, the newest migration; use a newer program"
     )]
@@ -183,41 +183,41 @@ pub enum MigrateError {
     /// There is no migration of that number.
     #[error("there is no schema version {wanted}; the newest migration is {newest}")]
     NoSuchVersion {
-        /// What was asked for.
+        /// The version that was requested.
         wanted: u32,
         /// The newest migration.
         newest: u32,
     },
-    /// There is no script for the way back.
+    /// No script undoes the migration.
     #[error("migration {version} {name} has no way back; write {version:04}_{name}.down.sql")]
     Irreversible {
-        /// Which.
+        /// The version that the migration leads to.
         version: u32,
-        /// Its name.
+        /// The name of the migration.
         name: Box<str>,
     },
-    /// A statement failed.
+    /// A statement of the script failed.
     #[error("migration {version} {name} failed in statement {statement}; see the cause")]
     Statement {
-        /// Which.
+        /// The version that the migration leads to.
         version: u32,
-        /// Its name.
+        /// The name of the migration.
         name: Box<str>,
         /// The statement of the script, counted from 1.
         statement: usize,
-        /// Why.
+        /// The cause of the failure.
         source: rusqlite::Error,
     },
-    /// A statement that no migration may run.
+    /// A statement is refused in migrations.
     #[error("migration {version} {name}, statement {statement}: {refusal}")]
     Refused {
-        /// Which.
+        /// The version that the migration leads to.
         version: u32,
-        /// Its name.
+        /// The name of the migration.
         name: Box<str>,
         /// The statement of the script, counted from 1.
         statement: usize,
-        /// What was refused, and why.
+        /// The statement, and the rule that refuses it.
         refusal: Refusal,
     },
     /// A table that a script made refers to a table of this library, or bears the name of one.
@@ -225,11 +225,11 @@ pub enum MigrateError {
         "migration {version} {name}: {what}, which belongs to the library; refer to no table but _tenancy_users(id)"
     )]
     Reserved {
-        /// Which.
+        /// The version that the migration leads to.
         version: u32,
-        /// Its name.
+        /// The name of the migration.
         name: Box<str>,
-        /// What it made.
+        /// The table, and its reference or name.
         what: Box<str>,
     },
     /// A script ended the transaction that it runs in.
@@ -237,28 +237,28 @@ pub enum MigrateError {
         "migration {version} {name} left its transaction in statement {statement}; take transaction control out of it"
     )]
     LeftTransaction {
-        /// Which.
+        /// The version that the migration leads to.
         version: u32,
-        /// Its name.
+        /// The name of the migration.
         name: Box<str>,
         /// The statement of the script, counted from 1.
         statement: usize,
     },
-    /// Rows point at rows that are not there.
+    /// Rows refer to rows that do not exist.
     #[error(
         "migration {version} {name} leaves {rows} rows of {table} without the row they refer to; mend them in the script"
     )]
     ForeignKeys {
-        /// Which.
+        /// The version that the migration leads to.
         version: u32,
-        /// Its name.
+        /// The name of the migration.
         name: Box<str>,
-        /// A table with such rows.
+        /// The name of a table with such rows.
         table: Box<str>,
-        /// How many rows in it.
+        /// The number of such rows.
         rows: i64,
     },
-    /// No copy could be kept before the first step.
+    /// No snapshot could be kept before the first step.
     #[error("no copy of it could be kept, so nothing was changed; see the cause")]
     NoCopyKept(#[source] Box<FileError>),
     /// The operating system refused something.
@@ -269,28 +269,28 @@ pub enum MigrateError {
     Sqlite(#[from] rusqlite::Error),
 }
 
-/// A seed that could not be run; its transaction was rolled back, those before it stay.
+/// An error of a seed: its transaction was rolled back, the seeds before it stay.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SeedError {
-    /// A statement failed.
+    /// A statement of the script failed.
     #[error("seed {name} failed in statement {statement}; see the cause")]
     Statement {
-        /// Which.
+        /// The name of the script.
         name: Box<str>,
         /// The statement of the script, counted from 1.
         statement: usize,
-        /// Why.
+        /// The cause of the failure.
         source: rusqlite::Error,
     },
-    /// A statement that no seed may run.
+    /// A statement is refused in seeds.
     #[error("seed {name}, statement {statement}: {refusal}")]
     Refused {
-        /// Which.
+        /// The name of the script.
         name: Box<str>,
         /// The statement of the script, counted from 1.
         statement: usize,
-        /// What was refused, and why.
+        /// The statement, and the rule that refuses it.
         refusal: Refusal,
     },
     /// A script ended the transaction that it runs in.
@@ -298,7 +298,7 @@ pub enum SeedError {
         "seed {name} left its transaction in statement {statement}; take transaction control out of it"
     )]
     LeftTransaction {
-        /// Which.
+        /// The name of the script.
         name: Box<str>,
         /// The statement of the script, counted from 1.
         statement: usize,
@@ -308,25 +308,25 @@ pub enum SeedError {
         "seed {name}: {what}, which belongs to the library; refer to no table but _tenancy_users(id)"
     )]
     Reserved {
-        /// Which.
+        /// The name of the script.
         name: Box<str>,
-        /// What it made.
+        /// The table, and its reference or name.
         what: Box<str>,
     },
-    /// A statement of the tenant's put another table in the place of ours.
+    /// SQL of the tenant replaced the table of seeds by another.
     #[error(
         "seed {name} cannot be recorded, as another table was renamed to _tenancy_seeds; rename it back with a tool of your own, and look who did it"
     )]
     NotOurs {
-        /// Which.
+        /// The name of the script.
         name: Box<str>,
     },
     /// SQLite failed outside the script.
     #[error("seed {name} could not be begun or recorded; see the cause")]
     Sqlite {
-        /// Which.
+        /// The name of the script.
         name: Box<str>,
-        /// Why.
+        /// The cause of the failure.
         source: rusqlite::Error,
     },
 }
@@ -340,7 +340,7 @@ pub(crate) fn sqlite(path: &Path, source: rusqlite::Error) -> FileError {
 }
 
 impl MigrateError {
-    /// Whether it is about what a script did, not about getting to run it.
+    /// Returns whether the script itself failed, not the preparation of its run.
     pub(crate) fn is_of_a_step(&self) -> bool {
         match self {
             Self::Statement { .. }
@@ -357,7 +357,7 @@ impl MigrateError {
     }
 }
 
-/// ` by process 7 and 9`, or nothing.
+/// The text ` by process 7 and 9`, or nothing.
 struct Processes<'p>(&'p [u32]);
 
 impl fmt::Display for Processes<'_> {

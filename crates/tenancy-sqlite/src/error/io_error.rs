@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[error("{} could not be {done}; see the cause", path.display())]
 pub struct IoError {
-    /// The file or directory.
+    /// The path of the file or directory.
     pub path: PathBuf,
-    /// What was to be done, as a participle: `created`, `renamed`, …
+    /// The operation as a participle: `created`, `renamed`, …
     pub done: &'static str,
     source: io::Error,
 }
@@ -23,12 +23,12 @@ impl IoError {
         }
     }
 
-    /// For `map_err`.
+    /// Returns a function for `map_err`.
     pub(crate) fn at(path: &Path, done: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::new(path, done, source)
     }
 
-    /// The same for another of those whom one call was for.
+    /// Returns a copy, for another result of the same call.
     pub(crate) fn again(&self) -> Self {
         let source = match self.source.raw_os_error() {
             Some(code) => io::Error::from_raw_os_error(code),
@@ -37,7 +37,7 @@ impl IoError {
         Self::new(&self.path, self.done, source)
     }
 
-    /// What the operating system said.
+    /// Returns the error of the operating system.
     pub fn cause(&self) -> &io::Error {
         &self.source
     }

@@ -1,51 +1,51 @@
-//! What is wrong with migrations, and why one could not be applied.
+//! The errors of a set of migrations.
 
 use std::path::PathBuf;
 
 use super::IoError;
 
-/// Migrations that are no set of migrations.
+/// An error of a set of migrations.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrationsError {
     /// The directory or a file of it cannot be read.
     #[error(transparent)]
     Io(#[from] IoError),
-    /// A file whose name is no migration's.
+    /// The name of a file is not that of a migration.
     #[error(
         "{} is no name of a migration; use 0001_name.sql and 0001_name.down.sql, letters, digits, - and _",
         path.display()
     )]
     FileName {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// Two migrations of one number.
+    /// Two migrations have one number.
     #[error("migration {version} is there twice, as {first} and {second}; renumber one")]
     Twice {
-        /// The number.
+        /// The number of both.
         version: u32,
-        /// One name.
+        /// The name of one of them.
         first: Box<str>,
-        /// The other.
+        /// The name of the other.
         second: Box<str>,
     },
-    /// A number is left out.
+    /// A number is missing.
     #[error("migration {missing} is missing; number them from 1 without gaps")]
     Gap {
-        /// The first that is missing.
+        /// The first number that is missing.
         missing: u32,
     },
-    /// A way back without a way there.
+    /// A script that undoes a migration has no migration beside it.
     #[error("{} has no 0001_name.sql of the same number and name beside it", path.display())]
     DownAlone {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// A script without a statement.
+    /// A script has no statement.
     #[error("migration {name} is empty; write its statements or delete it")]
     Empty {
-        /// Which.
+        /// The name of the script.
         name: Box<str>,
     },
 }

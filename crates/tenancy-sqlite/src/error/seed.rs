@@ -4,44 +4,44 @@ use std::path::PathBuf;
 
 use super::IoError;
 
-/// So many databases cannot be kept ready.
+/// An error for a size of the warm pool out of bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a warm pool of {found} databases is out of bounds; use 0 to 10000")]
 #[non_exhaustive]
 pub struct InvalidWarmPool {
-    /// What was asked for.
+    /// The value that was given.
     pub found: usize,
 }
 
-/// Seeds that are no set of seeds.
+/// An error of a set of seeds.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SeedsError {
     /// The directory or a file of it cannot be read.
     #[error(transparent)]
     Io(#[from] IoError),
-    /// A file whose name does not end as a seed's does.
+    /// The name of a file does not end in `.sql`.
     #[error("{} is no name of a seed; let it end in .sql", path.display())]
     FileName {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// A name with other characters.
+    /// A name has other characters than it may.
     #[error("{name:?} is no name of a seed; use letters, digits, - and _")]
     Name {
-        /// The name.
+        /// The name that was given.
         name: Box<str>,
     },
-    /// Two of one name.
+    /// Two seeds have one name.
     #[error("seed {name} is there twice; rename one")]
     Twice {
-        /// The name.
+        /// The name that was given.
         name: Box<str>,
     },
-    /// A script without a statement.
+    /// A script has no statement.
     #[error("seed {name} is empty; write its statements or delete it")]
     Empty {
-        /// Which.
+        /// The name of the script.
         name: Box<str>,
     },
 }
