@@ -79,7 +79,7 @@ pub enum StorageError {
     },
     /// The root is on a network, where SQLite loses commits.
     #[error(
-        "{} is on {found}, where locks and store memory do not hold; use a local disk, or allow it by `FileSystems::Any`",
+        "{} is on {found}, where locks and shared memory do not hold; use a local disk, or allow it by `FileSystems::Any`",
         path.display()
     )]
     NetworkFileSystem {

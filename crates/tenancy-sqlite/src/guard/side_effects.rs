@@ -23,7 +23,7 @@ pub(crate) const TABLES: u8 = 4;
 pub(crate) const DEFERRED: u8 = 8;
 
 impl SideEffects {
-    /// SideEffects what a statement would do.
+    /// Notes the side effects of a statement.
     pub(crate) fn note(&self, action: &AuthAction<'_>, database: Option<&str>) {
         let mark = mark_of(action, database);
         if mark != 0 {
