@@ -1,13 +1,13 @@
 //! The invariants of the pools: each with the tests that prove it, and the mutants of
 //! `tests/mutants/` that break it. `scripts/mutants` applies each mutant to a copy of the crate and
-//! expects a test to fail.
+//! expects a test to fail; `scripts/mutate.py --check` finds those that no longer apply.
 //!
 //! `sched` is `src/sched/tests/mod.rs`: the scheduler alone, driven in any order, with everything
 //! counted anew after every step. It asserts nearly all invariants on the way. `shuttled`
 //! (`src/shuttled.rs`, by `scripts/shuttle`) asserts them under thousands of schedules.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 struct Proof {
     number: u32,
@@ -397,36 +397,6 @@ fn source(of: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The lines of all sources without their indentation, with an empty line after each file.
-fn source_lines() -> Vec<String> {
-    fn add(directory: &Path, lines: &mut Vec<String>) {
-        for entry in std::fs::read_dir(directory).expect("a directory") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                add(&path, lines);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = std::fs::read_to_string(&path).expect("a source");
-                lines.extend(text.lines().map(|line| line.trim().to_owned()));
-                lines.push(String::new());
-            }
-        }
-    }
-    let mut lines = Vec::new();
-    add(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
-        &mut lines,
-    );
-    lines
-}
-
-/// The lines that each hunk of a mutant replaces, as `scripts/mutate.py` reads them.
-fn replaced(hunks: &str) -> impl Iterator<Item = Vec<&str>> {
-    hunks.split("@@\n").map(|hunk| {
-        let old = hunk.lines().filter(|line| line.starts_with([' ', '-']));
-        old.map(|line| line[1..].trim()).collect()
-    })
-}
-
 #[test]
 fn each_promise_has_a_test_and_a_mutant_that_breaks_it() {
     let mutants = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/mutants");
@@ -464,20 +434,4 @@ fn each_promise_has_a_test_and_a_mutant_that_breaks_it() {
     let there = there.map(|entry| entry.expect("an entry").file_name().into_string());
     let there: BTreeSet<String> = there.map(|name| name.expect("a name")).collect();
     assert_eq!(there, used, "a mutant that proves nothing");
-}
-
-#[test]
-fn each_mutant_applies_to_one_place_of_the_sources() {
-    let lines = source_lines();
-    let mutants = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/mutants");
-    for entry in std::fs::read_dir(mutants).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        let text = std::fs::read_to_string(&path).expect("a mutant");
-        let (_, hunks) = text.split_once('\n').expect("a head and hunks");
-        for old in replaced(hunks) {
-            assert!(!old.is_empty(), "{}: an empty hunk", path.display());
-            let places = lines.windows(old.len()).filter(|lines| *lines == old);
-            assert_eq!(places.count(), 1, "{}: {old:?}", path.display());
-        }
-    }
 }

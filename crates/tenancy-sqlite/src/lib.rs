@@ -61,6 +61,7 @@ mod driver;
 mod error;
 mod fleet;
 mod guard;
+#[cfg(test)]
 mod hazards;
 mod ops;
 mod raw;

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use crate::error::IoError;
-use crate::hazards::{Hazard, guarded};
 
 /// What SQLite may leave beside a database. They belong to the main file of the
 /// same name and to no other: a `-wal` left behind would put its rows into it.
@@ -22,11 +21,6 @@ pub(crate) enum Found {
 }
 
 pub(crate) fn look(path: &Path) -> io::Result<Found> {
-    if !guarded(Hazard::OpenedByItself) {
-        for path in [path.to_owned(), beside(path, "-shm")] {
-            drop(File::open(path)?);
-        }
-    }
     match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_file() => Ok(Found::File),
         Ok(meta) if meta.is_symlink() => Ok(Found::Other("a symbolic link")),

@@ -22,7 +22,6 @@ use crate::disk::owner::create_new;
 use crate::disk::place::Place;
 use crate::disk::root::Root;
 use crate::error::IoError;
-use crate::hazards::{Hazard, guarded};
 
 impl Root {
     pub(crate) fn staging(&self) -> PathBuf {
@@ -103,16 +102,14 @@ impl Root {
 
 impl DirLock {
     /// Puts a staged, durable file in place, where none may be.
-    pub(crate) fn put(&self, staged: Staged, path: &Path) -> Result<(), IoError> {
+    pub(crate) fn move_into_place(&self, staged: Staged, path: &Path) -> Result<(), IoError> {
         // Who has the one that is there open would go on seeing it.
         let there = look(path).map_err(IoError::at(path, "looked at"))?;
-        if guarded(Hazard::PutOverAFile) && there != Found::Nothing {
+        if there != Found::Nothing {
             let error = ErrorKind::AlreadyExists.into();
             return Err(IoError::new(path, "put in place", error));
         }
-        if guarded(Hazard::LogLeftBehind) {
-            remove_sidecars(path)?;
-        }
+        remove_sidecars(path)?;
         fs::rename(&staged.path, path).map_err(IoError::at(path, "put in place"))?;
         staged.settle();
         Ok(())

@@ -8,7 +8,6 @@ use tenancy_fleet::{Cutover, FleetDriver, Keep, SchemaStep, Seeded, Snapshot, Te
 use crate::disk::place::Place;
 use crate::driver::SqliteDriver;
 use crate::error::{FileError, MigrateError};
-use crate::hazards::{Hazard, guarded};
 use crate::ops::snapshot::Copy;
 use crate::store::Store;
 
@@ -92,7 +91,7 @@ impl FleetDriver for SqliteDriver {
         // No commit reaches the old file from here to its end.
         let fence = store.fence(tenant)?;
         let (seen, found) = (cutover.from(), fence.schema()?);
-        if guarded(Hazard::SurveyNotChecked) && found != seen {
+        if found != seen {
             let conflict = MigrateError::Conflict { seen, found };
             return Err(FileError::from(conflict).into());
         }

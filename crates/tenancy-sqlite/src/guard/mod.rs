@@ -27,7 +27,6 @@ use rusqlite::{Connection, Result};
 use crate::guard::deadline::DeadlineClock;
 use crate::guard::rules::Purpose;
 use crate::guard::state::Guard;
-use crate::hazards::{Hazard, guarded};
 use crate::raw::{OnConnect, set_switches};
 use crate::refusal::DenyRule;
 use rules::{Free, judge};
@@ -90,9 +89,6 @@ pub(crate) fn install(
     // Again, as `on_connect` may have changed them.
     set_switches(connection, true)?;
     for (limit, value) in LIMITS {
-        if matches!(limit, Limit::SQLITE_LIMIT_ATTACHED) && !guarded(Hazard::AttachUnlimited) {
-            continue;
-        }
         connection.set_limit(limit, value)?;
     }
     limits.set(connection, purpose)?;

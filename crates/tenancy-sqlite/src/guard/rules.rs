@@ -4,7 +4,6 @@ use rusqlite::Result;
 use rusqlite::hooks::AuthAction;
 
 use crate::guard::references::{REFERABLE, is_reserved};
-use crate::hazards::{Hazard, guarded};
 use crate::refusal::{DenyRule, Refusal};
 
 /// Pragmas that even trusted SQL may only read: the first four write what this library keeps in
@@ -93,9 +92,7 @@ pub(crate) fn judge(purpose: Purpose, free: Free, action: &AuthAction<'_>) -> Re
     use AuthAction as A;
     let refuse = |rule, what: String| Err(Refusal::new(rule, what));
     match *action {
-        A::Attach { .. } if guarded(Hazard::AttachAllowed) => {
-            refuse(DenyRule::Attach, "ATTACH".into())
-        }
+        A::Attach { .. } => refuse(DenyRule::Attach, "ATTACH".into()),
         A::Detach { .. } => refuse(DenyRule::Attach, "DETACH".into()),
         A::Unknown { code, .. } => refuse(DenyRule::Unknown, format!("action {code}")),
         A::Function { function_name } if reaches_out(function_name) => {
@@ -104,9 +101,7 @@ pub(crate) fn judge(purpose: Purpose, free: Free, action: &AuthAction<'_>) -> Re
         A::Function { function_name } if !free.functions && is_in(&COSTLY, function_name) => {
             refuse(DenyRule::Cost, format!("{function_name}()"))
         }
-        A::Transaction { .. } | A::Savepoint { .. }
-            if purpose == Purpose::Migration && guarded(Hazard::CommitInScript) =>
-        {
+        A::Transaction { .. } | A::Savepoint { .. } if purpose == Purpose::Migration => {
             refuse(DenyRule::Transaction, "transaction control".into())
         }
         A::Pragma {

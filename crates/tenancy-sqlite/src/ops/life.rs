@@ -15,7 +15,6 @@ use crate::disk::locks::DirLock;
 use crate::disk::place::Place;
 use crate::disk::trash::Trashed;
 use crate::error::{FileError, IoError, OpenError, sqlite};
-use crate::hazards::{Hazard, guarded};
 use crate::ops::open::connect;
 use crate::raw::{ensure_wal, is_busy, set_journal_mode};
 use crate::schema::stamp;
@@ -176,15 +175,12 @@ impl Store {
     fn close(&self, tenant: &Tenant, path: &Path) -> Result<(), FileError> {
         self.step("close")?;
         let (connection, _) = self.own_stamp(tenant, path)?;
-        let alone = match guarded(Hazard::RemovedWhileOpen) {
-            true => leave_wal(&connection),
-            false => Ok(true),
-        };
+        let alone = leave_wal(&connection);
         if let Ok(true) = alone {
             self.step("close the stamp")?;
         }
         let alone = alone.and_then(|alone| {
-            if alone && guarded(Hazard::RemovedWhileOpen) {
+            if alone {
                 stamp::close(&connection)?;
             }
             Ok(alone)
@@ -207,10 +203,6 @@ impl Store {
 fn leave_wal(connection: &Connection) -> rusqlite::Result<bool> {
     // A caller that waits does so without the directory's lock.
     connection.busy_timeout(Duration::ZERO)?;
-    if !guarded(Hazard::AloneByALock) {
-        connection.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
-        return Ok(true);
-    }
     // Only the last connection to a WAL database, in any process, can leave WAL mode.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     Ok(set_journal_mode(connection, "PRAGMA journal_mode = DELETE")? == "delete")

@@ -14,7 +14,6 @@ use crate::guard::deadline::DeadlineClock;
 use crate::guard::rules::Purpose;
 use crate::guard::state::Guard;
 use crate::guard::{install, register_functions};
-use crate::hazards::{Hazard, guarded};
 use crate::raw;
 use crate::raw::ensure_wal;
 use crate::schema::stamp;
@@ -109,16 +108,6 @@ impl Store {
         let (on_connect, deadline) = (self.on_connect.as_deref(), DeadlineClock::default());
         register_functions(&mut connection, on_connect, &deadline, self.limits)
             .map_err(|source| sqlite(&path, source))?;
-        if !guarded(Hazard::MaintainedAsLent) {
-            let guard = install(
-                &connection,
-                Purpose::Tenant,
-                self.hardening,
-                self.limits,
-                &deadline,
-            );
-            guard.map_err(|source| sqlite(&path, source))?;
-        }
         Ok((connection, path))
     }
 }

@@ -93,7 +93,7 @@ impl Store {
             // Another process was faster; its file may be in use already.
             return Ok(Provisioned::AlreadyThere);
         }
-        dir.put(new.file, &new.path)?;
+        dir.move_into_place(new.file, &new.path)?;
         Ok(Provisioned::Made)
     }
 

@@ -13,9 +13,6 @@ use crate::disk::place::Place;
 use crate::error::OpenError;
 use crate::guard::deadline::bounded;
 
-#[cfg(test)]
-use crate::hazards::{Hazard, guarded};
-
 /// `application_id` of a tenant's file: "tnt1".
 pub(crate) const TENANT_FILE: i32 = i32::from_be_bytes(*b"tnt1");
 /// `application_id` of a catalog: "tnc1".
@@ -177,11 +174,6 @@ fn read_all(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
     }
     if !open {
         return Ok(Stamp::Closed);
-    }
-    #[cfg(test)]
-    if !guarded(Hazard::VersionFromHeader) {
-        let schema = crate::hazards::version_in_header(connection);
-        return Ok(Stamp::Own { schema });
     }
     let schema = schema(connection)?;
     Ok(match (own, locator) {

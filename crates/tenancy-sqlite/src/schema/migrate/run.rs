@@ -12,7 +12,6 @@ use crate::error::{FileError, IoError, MigrateError};
 use crate::guard::references::{Planted, planted};
 use crate::guard::side_effects::TABLES;
 use crate::guard::state::Guard;
-use crate::hazards::{Hazard, guarded};
 use crate::schema::migrate::script::{Fault, run_script};
 use crate::schema::migrate::{ForeignKeys, Migration, Migrations};
 
@@ -84,7 +83,7 @@ pub(crate) fn run_order(
         return Ok(Migrated { from: to, to });
     }
     let from = order.surveyed.unwrap_or(found);
-    if guarded(Hazard::SurveyNotChecked) && found != from {
+    if found != from {
         return Err(MigrateError::Conflict { seen: from, found });
     }
     run.check_history(found)?;
@@ -139,9 +138,7 @@ impl<'r> Run<'r> {
         let step = self.plan(seen, to)?;
         (self.on_step)("migrate")?;
         // Inside a transaction this switch would do nothing.
-        if guarded(Hazard::ForeignKeysInside) {
-            self.enforce_foreign_keys(step.migration.foreign_keys == ForeignKeys::On)?;
-        }
+        self.enforce_foreign_keys(step.migration.foreign_keys == ForeignKeys::On)?;
         let done = self.transact(seen, step, to, together);
         if !self.connection.is_autocommit() {
             self.ours("ROLLBACK")?;
@@ -195,13 +192,11 @@ impl<'r> Run<'r> {
     ) -> Result<u32, MigrateError> {
         self.ours("BEGIN IMMEDIATE")?;
         let begun = Instant::now();
-        if guarded(Hazard::VersionReadOutside) {
-            // The version that was read outside may be another process's past:
-            // applying by it runs a migration twice.
-            let now = self.version()?;
-            if now != seen {
-                return self.moved(seen, now, to);
-            }
+        // Another process may have migrated since the version was read outside of the
+        // transaction; a step chosen by that version would run twice.
+        let now = self.version()?;
+        if now != seen {
+            return self.moved(seen, now, to);
         }
         self.check_history(seen)?;
         if !self.committed.get() {
@@ -240,7 +235,7 @@ impl<'r> Run<'r> {
     fn moved(&self, seen: u32, found: u32, to: u32) -> Result<u32, MigrateError> {
         let on_the_way = seen.min(to)..=seen.max(to);
         let as_surveyed = self.order.surveyed.is_none() && on_the_way.contains(&found);
-        match as_surveyed || !guarded(Hazard::SurveyNotChecked) {
+        match as_surveyed {
             true => Ok(found),
             false => Err(MigrateError::Conflict { seen, found }),
         }

@@ -4,7 +4,6 @@ use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::{Batch, Connection, ErrorCode};
 
 use crate::guard::state::Guard;
-use crate::hazards::{Hazard, guarded};
 use crate::refusal::Refusal;
 
 /// Why a script failed, and in which statement, counted from 1.
@@ -28,7 +27,7 @@ pub(crate) fn run_script(connection: &Connection, guard: &Guard, sql: &str) -> R
             Ok(true)
         };
         let more = { run }().map_err(|source| fault(guard, statement, source))?;
-        if guarded(Hazard::CommitUnnoticed) && connection.is_autocommit() {
+        if connection.is_autocommit() {
             return Err(Fault::LeftTransaction(statement));
         }
         if !more {
@@ -43,5 +42,26 @@ fn fault(guard: &Guard, statement: usize, source: rusqlite::Error) -> Fault {
     match guard.last().filter(|_| denied) {
         Some(refusal) => Fault::Refused(statement, refusal),
         None => Fault::Statement(statement, source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::limits::Limits;
+
+    /// The authorizer refuses transaction control; without it the script is stopped, too.
+    #[test]
+    fn a_script_that_ends_its_transaction_is_stopped() -> rusqlite::Result<()> {
+        let connection = Connection::open_in_memory()?;
+        connection.execute_batch("BEGIN")?;
+        let guard = Guard::new(Limits::default());
+        let script = "CREATE TABLE half (x); COMMIT; CREATE TABLE whole (x)";
+        let fault = run_script(&connection, &guard, script);
+        assert!(matches!(fault, Err(Fault::LeftTransaction(2))));
+        let sql = "SELECT count(*) FROM sqlite_schema";
+        let tables: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+        assert_eq!(tables, 1);
+        Ok(())
     }
 }
