@@ -46,10 +46,10 @@ impl SqliteStorage {
         SqliteStorageBuilder::new(root.as_ref())
     }
 
-    /// Makes a storage root and opens it, with the defaults of every option.
+    /// Creates a storage root and opens it, with the defaults of every option.
     ///
     /// # Errors
-    /// As [`SqliteStorageBuilder::create`].
+    /// Returns the errors of [`SqliteStorageBuilder::create`].
     pub fn create(root: impl AsRef<Path>) -> Result<Self, StorageError> {
         Self::builder(root).create()
     }
@@ -57,27 +57,27 @@ impl SqliteStorage {
     /// Opens a storage root with the defaults of every option.
     ///
     /// # Errors
-    /// As [`SqliteStorageBuilder::open`].
+    /// Returns the errors of [`SqliteStorageBuilder::open`].
     pub fn open(root: impl AsRef<Path>) -> Result<Self, StorageError> {
         Self::builder(root).open()
     }
 
-    /// The driver of the tenants' files.
+    /// Returns the driver of the tenants' files.
     pub fn driver(&self) -> &SqliteDriver {
         &self.driver
     }
 
-    /// The catalog that lists the tenants.
+    /// Returns the catalog that lists the tenants.
     pub fn catalog(&self) -> &SqliteCatalog {
         &self.catalog
     }
 
-    /// All tenants at once, for operators.
+    /// Returns the fleet of all tenants, for operators.
     pub fn fleet(&self) -> SqliteFleet {
         SqliteFleet::new(self.driver.clone(), self.catalog.clone())
     }
 
-    /// How many databases are kept ready for tenants yet to come; see
+    /// Returns the size of the warm pool; see
     /// [`SqliteStorageBuilder::warm_pool`].
     pub fn warm_pool(&self) -> Option<usize> {
         self.warm_pool

@@ -16,34 +16,34 @@ use crate::schema::migrate::Migrations;
 use crate::schema::seeds::Seeds;
 use crate::schema::template::Template;
 
-/// When a commit is on the disk. New files, migrations' steps before they are recorded
-/// and the catalog are always waited for.
+/// The durability of a commit. New files, steps of migrations before they are recorded and the
+/// catalog are always synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Durability {
-    /// Before it returns: `synchronous = FULL`, one sync of the log a commit.
+    /// Durable when it returns: `synchronous = FULL`, one fsync of the WAL a commit.
     #[default]
     Full,
-    /// At the next checkpoint: `synchronous = NORMAL`, no sync a commit. A power cut, and
-    /// nothing less, may lose the last commits; nothing is torn.
+    /// Durable at the next checkpoint: `synchronous = NORMAL`, no fsync a commit. Only a power cut may
+    /// lose the last commits; no commit is torn.
     Normal,
 }
 
-/// What to do with a tenant whose schema is older than the migrations.
+/// The treatment of a tenant whose schema is older than the migrations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Behind {
-    /// Refuse to open it: somebody migrates all tenants.
+    /// Refuse to open it: an operator migrates all tenants.
     #[default]
     Refuse,
     /// Migrate it when it is opened.
     Migrate,
-    /// Open it as it is: for a tool with which a person looks at a tenant's rows, and mends
-    /// those over which a migration fails. See [`SqliteConnection::schema`].
+    /// Open it: for a tool with which a person looks at a tenant's rows, and corrects those at which
+    /// a migration fails. See [`SqliteConnection::schema`](crate::SqliteConnection::schema).
     Open,
 }
 
-/// What the driver and its managers share.
+/// The open storage root, which the driver and its managers share.
 pub(crate) struct Store {
     pub(crate) root: Root,
     pub(crate) migrations: Migrations,
@@ -59,7 +59,7 @@ pub(crate) struct Store {
     pub(crate) max_wal_bytes: u64,
     pub(crate) durability: Durability,
     pub(crate) page_size: u32,
-    /// What new files are like.
+    /// The fingerprint of new files.
     pub(crate) fingerprint: Box<str>,
     pub(crate) template: OnceCell<Template>,
     pub(crate) steps: Steps,
@@ -68,9 +68,9 @@ pub(crate) struct Store {
 
 impl Store {
     /// One batch, so that an open pays for one. The cache is small because there are
-    /// hundreds of connections: 256 KiB holds the hot pages of a small database. A log
-    /// that a stuck reader made long is cut back to 4 MiB, which is about what it has
-    /// between two checkpoints.
+    /// hundreds of connections: 256 KiB holds the hot pages of a small database. A WAL
+    /// that a stuck reader made long is truncated to 4 MiB, about its length between two
+    /// checkpoints.
     pub(crate) fn pragmas(&self) -> &'static str {
         match self.durability {
             Durability::Full => {
@@ -84,7 +84,7 @@ impl Store {
         }
     }
 
-    /// The template, built at its first use.
+    /// Returns the template, and builds it at its first use.
     pub(crate) fn template(&self) -> Result<&Template, FileError> {
         let build = || {
             let on_connect = self.on_connect.as_deref();

@@ -27,8 +27,8 @@ use crate::refusal::Refusal;
 use crate::schema::stamp;
 use crate::store::Store;
 
-/// For this long a connection is lent without its schema version being read again: 4 us,
-/// where a check-out with a point select takes 2.6 us.
+/// The time for which a connection is checked out without reading its schema version again, which
+/// takes 4 us; a check-out with a point select takes 2.6 us.
 const SCHEMA_TTL: Duration = Duration::from_millis(500);
 
 /// A connection to one tenant's file: a `rusqlite::Connection` (it derefs to one) that
@@ -104,14 +104,14 @@ impl SqliteConnection {
         Ok(())
     }
 
-    /// Returns the schema version that the file had when this was lent. It is below the
-    /// newest only if the driver was told to [open](crate::Behind::Open) such tenants.
+    /// Returns the schema version that the file had at the check-out. It is below the newest only if
+    /// the driver [opens](crate::Behind::Open) such tenants.
     pub fn schema(&self) -> u32 {
         self.schema
     }
 
-    /// The last statement that a rule refused since the connection was lent, and by
-    /// which rule. SQLite's own error says no more than "not authorized".
+    /// Returns the last statement that a rule refused since the check-out, with the rule. SQLite's own
+    /// error says no more than "not authorized".
     pub fn refusal(&self) -> Option<Refusal> {
         self.guard.last()
     }
@@ -170,7 +170,7 @@ impl SqliteConnection {
     /// ```
     ///
     /// # Errors
-    /// None today; SQLite may one day refuse it.
+    /// Returns an error if SQLite refuses it, which it does not today.
     pub fn deadline(&self, after: Duration) -> rusqlite::Result<Deadline> {
         Ok(self.deadline.set(after))
     }
@@ -178,7 +178,7 @@ impl SqliteConnection {
     pub(crate) fn restrict(&mut self, access: Access) -> Result<Access, OpenError> {
         match self.guard.restrict(&self.inner, access) {
             Ok(()) => {
-                // `BEGIN IMMEDIATE` is refused to who may only read.
+                // `BEGIN IMMEDIATE` is refused on a connection for reading only.
                 self.inner.set_transaction_behavior(match access {
                     Access::ReadOnly => TransactionBehavior::Deferred,
                     _ => TransactionBehavior::Immediate,
@@ -237,8 +237,8 @@ impl SqliteConnection {
             && !self.inner.is_busy()
     }
 
-    /// Looks for tables that get in the way of the library's, after statements that may have made
-    /// one; an error if there is any, which is told to the observers of the process.
+    /// Looks for tables that conflict with the library's, after statements that may have made one.
+    /// Returns an error if there is any, and emits it as an event.
     fn examine(&self, tenant: &Tenant) -> rusqlite::Result<()> {
         // A statement that makes a table would make it in a later check-out without being
         // prepared again.
@@ -274,7 +274,7 @@ impl SqliteConnection {
     }
 }
 
-/// Sets what Rust code can set and nobody can read.
+/// Resets the settings that Rust code can change and no function returns.
 pub(super) fn set_back(
     connection: &mut Connection,
     busy_timeout: Duration,

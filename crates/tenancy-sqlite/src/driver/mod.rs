@@ -1,4 +1,4 @@
-//! [`SqliteDriver`]: where the files are and how they are opened.
+//! [`SqliteDriver`]: the places of files, and their connections.
 
 pub(crate) mod connection;
 pub(crate) mod manager;
@@ -49,48 +49,47 @@ pub struct SqliteDriver {
 }
 
 impl SqliteDriver {
-    /// The migrations that tenants have.
+    /// Returns the migrations of tenants.
     pub fn migrations(&self) -> &Migrations {
         &self.store.migrations
     }
 
-    /// Whether no other driver, in any process, used the storage root when this one was
-    /// built: what is half done there was left by killed processes, and
-    /// [`SqliteFleet::recover`](crate::SqliteFleet::recover) may take it up.
+    /// Returns whether no other driver, in any process, used the storage root when this one was built:
+    /// unfinished operations there are those of killed processes, and
+    /// [`SqliteFleet::recover`](crate::SqliteFleet::recover) may complete them.
     pub fn was_alone(&self) -> bool {
         self.store.lock.was_alone
     }
 
-    /// The storage root, canonical.
+    /// Returns the canonical path of the storage root.
     pub fn root(&self) -> &Path {
         self.store.root.path()
     }
 
-    /// How many bytes a tenant's log, the `-wal` file, has. It does not count against
-    /// [`max_bytes`](crate::SqliteStorageBuilder::max_bytes), and one reader that stays in
-    /// a transaction keeps it growing, up to
+    /// Returns the length of a tenant's WAL in bytes. It does not count against
+    /// [`max_bytes`](crate::SqliteStorageBuilder::max_bytes), and a reader that stays in a transaction
+    /// lets it grow, up to
     /// [`max_wal_bytes`](crate::SqliteStorageBuilder::max_wal_bytes): watch it, and end such
     /// readers.
     ///
     /// # Errors
-    /// When the placement is not this driver's, or the file cannot be looked at.
+    /// Returns an error if the placement is of another driver, or the file cannot be looked at.
     pub fn wal_bytes(&self, tenant: &Tenant) -> Result<u64, FileError> {
         let path = self.store.root.file(&Place::of(tenant)?);
         Ok(wal_bytes(&path)?)
     }
 
-    /// Moves a tenant's log into its database and empties it, on a connection of its
-    /// own, without waiting for anybody: for tenants that are idle, so that closing their
-    /// last connection has nothing left to do.
+    /// Checkpoints and truncates a tenant's WAL on a separate connection, without waiting for other
+    /// connections: for idle tenants, so that the close of their last connection has no work left.
     ///
     /// # Errors
-    /// When the file cannot be opened, is another's, or the disk fails.
+    /// Returns an error if the file cannot be opened, is another tenant's, or the disk fails.
     pub fn checkpoint(&self, tenant: &Tenant) -> Result<Checkpointed, FileError> {
         self.store.checkpoint(tenant)
     }
 
-    /// Lets SQLite look for damage; what it found, in its words, at most 20 lines.
-    /// Empty says that the file is sound. Readers and writers go on meanwhile.
+    /// Lets SQLite look for damage, and returns its findings, at most 20 lines; none for a sound file.
+    /// Readers and writers are not blocked.
     ///
     /// ```
     /// # use tenancy_core::{Provisioner, Tenant};
@@ -106,18 +105,17 @@ impl SqliteDriver {
     /// ```
     ///
     /// # Errors
-    /// When the file cannot be opened or read.
+    /// Returns an error if the file cannot be opened or read.
     pub fn check(&self, tenant: &Tenant, check: Check) -> Result<Vec<Box<str>>, FileError> {
         self.store.check(tenant, check)
     }
 
-    /// Writes the file anew without the pages that nothing uses any more. Writers wait
-    /// meanwhile, for as long as their busy timeout; it needs as much free space as
-    /// the file has bytes, twice.
+    /// Rewrites the file without its free pages. Writers wait meanwhile, for as long as their busy
+    /// timeout. It needs twice the size of the file as free space.
     ///
     /// # Errors
-    /// When the file cannot be opened, somebody is writing, or the disk is full;
-    /// nothing has changed then.
+    /// Returns an error if the file cannot be opened, a connection is writing, or the disk is full;
+    /// nothing is changed then.
     pub fn vacuum(&self, tenant: &Tenant) -> Result<Vacuumed, FileError> {
         self.store.vacuum(tenant)
     }
@@ -136,7 +134,7 @@ impl Driver for SqliteDriver {
         SqliteManager::new(self.store.clone(), tenant.clone())
     }
 
-    /// `PRAGMA query_only`, which SQL can then not switch off.
+    /// Sets `PRAGMA query_only`, which SQL cannot switch off then.
     fn restrict(
         &self,
         connection: &mut SqliteConnection,
@@ -159,7 +157,7 @@ impl Driver for SqliteDriver {
         connection.skip_checkpoint_on_close()
     }
 
-    /// Checkpoints the WAL of an evicted tenant and removes it, unless somebody uses it.
+    /// Checkpoints the WAL of an evicted tenant and removes it, unless the file is in use.
     fn upkeep(&self, tenant: &Tenant) -> Result<(), OpenError> {
         self.store.finish_eviction(tenant)
     }

@@ -11,7 +11,7 @@ use crate::disk::place::Place;
 use crate::driver::SqliteDriver;
 use crate::error::{FileError, MigrateError};
 
-/// How many files [`SqliteDriver::provision_many`] makes durable at once.
+/// The number of files that [`SqliteDriver::provision_many`] makes durable at once.
 pub(crate) const BATCH: usize = 100;
 
 impl Provisioner for SqliteDriver {
@@ -28,7 +28,7 @@ impl Provisioner for SqliteDriver {
         made.map_err(|error| ProvisionError::new(tenant, "made", error))
     }
 
-    /// With one wait for the disk a hundred of them.
+    /// Syncs a hundred files at once.
     fn provision_many(&self, tenants: &[Tenant]) -> Vec<Result<Provisioned, ProvisionError>> {
         let batch = |tenants: &[Tenant]| match tenants {
             [one] => vec![self.store.provision(one)],
@@ -57,7 +57,7 @@ impl Provisioner for SqliteDriver {
         Some(self.store.root.id().into())
     }
 
-    /// A file that cannot be opened tells of no difference.
+    /// A file that cannot be opened is no difference.
     fn check_history(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
         match self.store.check_history(tenant) {
             Err(error @ FileError::Migrate(MigrateError::Diverged { .. })) => {
@@ -86,8 +86,8 @@ impl Provisioner for SqliteDriver {
         retired.map_err(|error| ProvisionError::new(tenant, "retired", error))
     }
 
-    /// Moves a file that is damaged or another's to the quarantine, with its sidecars. Copies
-    /// and files of earlier incarnations stay where they are.
+    /// Moves a file that is damaged or another tenant's to the quarantine, with its sidecars. Snapshots
+    /// and files of earlier incarnations stay in their places.
     fn set_aside(
         &self,
         tenant: &Tenant,

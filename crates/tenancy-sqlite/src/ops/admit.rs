@@ -48,7 +48,7 @@ impl Store {
         }
     }
 
-    /// Does what an eviction left, as far as nobody else uses the file.
+    /// Completes an eviction, unless another connection uses the file.
     pub(crate) fn finish_eviction(&self, tenant: &Tenant) -> Result<(), OpenError> {
         let path = self.root.file(&Place::of(tenant)?);
         let connection = connect(self, tenant, &path)?;

@@ -1,4 +1,4 @@
-//! Checkpointing a tenant's WAL.
+//! Checkpoints of a tenant's WAL.
 
 use tenancy_core::Tenant;
 
@@ -9,13 +9,13 @@ use crate::raw::{truncate_wal, wal_bytes};
 use crate::schema::stamp;
 use crate::store::Store;
 
-/// What a checkpoint did; see [`SqliteDriver::checkpoint`].
+/// The result of [`SqliteDriver::checkpoint`](crate::SqliteDriver::checkpoint).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Checkpointed {
-    /// Bytes of the log afterwards: 0 when all of it is in the database.
+    /// The length of the WAL afterwards, in bytes: 0 if all of it is in the database.
     pub wal_bytes: u64,
-    /// Somebody still read an older state, or wrote: try again later.
+    /// Whether a reader of an older state or a writer prevented it: try again later.
     pub busy: bool,
 }
 
@@ -29,7 +29,7 @@ impl Store {
             Ok(!truncate_wal(&connection)?)
         };
         let busy = run().map_err(|source| sqlite(&path, source))?;
-        // Looked at while this connection is open: closing the last one removes it.
+        // Read while this connection is open: the close of the last one removes the WAL.
         let wal_bytes = wal_bytes(&path)?;
         Ok(Checkpointed { wal_bytes, busy })
     }

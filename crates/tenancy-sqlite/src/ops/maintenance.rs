@@ -1,4 +1,4 @@
-//! What is done to a tenant's file beside its use: checked and made smaller.
+//! The maintenance of a tenant's file: checks and vacuum.
 
 use rusqlite::Connection;
 use tenancy_core::Tenant;
@@ -7,26 +7,26 @@ use crate::error::{FileError, sqlite};
 use crate::raw::truncate_wal;
 use crate::store::Store;
 
-/// How thoroughly SQLite looks at a file.
+/// The thoroughness of SQLite's check of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Check {
     /// Pages and rows, 150–400 MB a second (`PRAGMA quick_check`).
     Quick,
-    /// Also that every index holds what its table does (`PRAGMA integrity_check`).
+    /// Also the agreement of indexes and tables (`PRAGMA integrity_check`).
     Full,
 }
 
-/// So many faults are told of a file; more say nothing new.
+/// The most faults that are reported of a file.
 const MAX_FAULTS: usize = 20;
 
-/// What [`SqliteDriver::vacuum`] made of a file.
+/// The result of [`SqliteDriver::vacuum`](crate::SqliteDriver::vacuum).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Vacuumed {
-    /// The bytes of the database before.
+    /// The size of the database before, in bytes.
     pub before: u64,
-    /// The bytes of the database now.
+    /// The size of the database now, in bytes.
     pub now: u64,
 }
 
@@ -44,8 +44,8 @@ impl Store {
         self.step("vacuum")?;
         let vacuum = || {
             connection.execute_batch("VACUUM")?;
-            // The file shrinks when what stands in the log is moved into it. Who reads at
-            // this moment delays that to the next checkpoint, which is no failure.
+            // The file shrinks at the checkpoint. A reader delays that to the next checkpoint,
+            // which is no failure.
             truncate_wal(&connection)?;
             bytes_of(&connection)
         };
@@ -55,7 +55,7 @@ impl Store {
 }
 
 fn bytes_of(connection: &Connection) -> rusqlite::Result<u64> {
-    // Not the functions of these names, which tables could hide.
+    // Not the functions of these names, which tables could shadow.
     let pragma = |name: &str| {
         let sql = format!("PRAGMA main.{name}");
         connection.query_row(&sql, [], |row| row.get::<_, i64>(0))
@@ -64,7 +64,7 @@ fn bytes_of(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(bytes.unsigned_abs())
 }
 
-/// What SQLite says against a database.
+/// Returns the faults that SQLite finds in a database.
 pub(crate) fn faults(connection: &Connection, check: Check) -> rusqlite::Result<Vec<Box<str>>> {
     let sql = match check {
         Check::Quick => format!("PRAGMA main.quick_check({MAX_FAULTS})"),

@@ -1,10 +1,10 @@
-//! Copies of files, kept before a step that has no way back and before each rollback.
+//! Snapshots of files, kept before a step that no script undoes and before each rollback.
 //!
 //! `<root>/snapshots/<2 hex>/<32 hex>.<epoch>.<schema version>.db`, and before `.db` the
 //! number of the rollback's run, if a rollback made it. The directory is the
-//! list: a copy is there when it is whole, and what it is stands in its name. A copy is
-//! never opened by anybody but a rollback, and a later one of the same name takes its
-//! place: those of different rollbacks stand side by side. A locator is drawn once in a tenant's life, so nobody gets another's copy.
+//! list: a snapshot in it is complete, and its name describes it. Only a rollback opens a snapshot,
+//! and a later one of the same name replaces it; those of different rollbacks have different
+//! names. A locator is drawn once in a tenant's life, so that no tenant gets another's snapshot.
 
 use std::fs;
 use std::fs::File;
@@ -33,12 +33,12 @@ use crate::schema::stamp::Stamp;
 use crate::schema::{migrate, stamp};
 use crate::store::Store;
 
-/// Offset of the file format's write and read version in a database's header, and the
-/// value that means a rollback journal (SQLite file format, §1.3.3).
+/// The offset of the file format's write and read version in a database's header, and the value for
+/// a rollback journal (SQLite file format, §1.3.3).
 const FORMAT_VERSIONS: u64 = 18;
 const ROLLBACK_JOURNAL: u8 = 1;
 
-/// A copy that was kept.
+/// A snapshot that is kept.
 #[derive(Debug, Clone)]
 pub(crate) struct Copy {
     pub(crate) path: PathBuf,
@@ -51,7 +51,7 @@ pub(crate) struct Copy {
 }
 
 impl Copy {
-    /// Returns the copy as a fleet sees it.
+    /// Returns the snapshot as a fleet sees it.
     pub(crate) fn to_snapshot(&self) -> Snapshot {
         Snapshot {
             epoch: self.place.epoch,
@@ -62,7 +62,7 @@ impl Copy {
         }
     }
 
-    /// None for what is no copy of ours.
+    /// Returns the snapshot of a path; `None` for another entry.
     fn parse(path: PathBuf) -> Option<Self> {
         let name = path.file_name()?.to_str()?.strip_suffix(".db")?;
         let mut parts = name.split('.');
@@ -86,7 +86,7 @@ impl Copy {
 }
 
 impl Root {
-    /// The copies of a tenant's files, of earlier incarnations too, oldest first.
+    /// Returns the snapshots of a tenant's files, of earlier incarnations too, oldest first.
     pub(crate) fn copies_of(&self, locator: &str) -> Result<Vec<Copy>, IoError> {
         let mut copies = copies_in(&self.copies_dir(locator))?;
         copies.retain(|copy| *copy.place.locator == *locator);
@@ -94,7 +94,7 @@ impl Root {
         Ok(copies)
     }
 
-    /// All copies of all tenants.
+    /// Returns all snapshots of all tenants.
     pub(crate) fn copies(&self) -> Result<Vec<Copy>, IoError> {
         let mut all = Vec::new();
         for shard in 0..=u8::MAX {
@@ -108,14 +108,14 @@ impl Root {
     }
 }
 
-/// A database that is being made in staging, with what SQLite puts beside it; it is
-/// removed unless it was put in place. Nobody puts it there instead of its maker.
+/// A database that is being made in staging, with its sidecars. It is removed unless its maker puts it
+/// in place; recovery never does.
 pub(crate) struct Scratch {
     path: PathBuf,
     file: File,
 }
 
-/// `<32 hex>.<epoch>.db.<16 hex>.copy`, and what SQLite puts beside it.
+/// The end of the name `<32 hex>.<epoch>.db.<16 hex>.copy`.
 const SCRATCH: &str = ".copy";
 
 impl Root {
@@ -126,7 +126,7 @@ impl Root {
         Ok(Scratch { path, file })
     }
 
-    /// Removes what killed processes left: for who is alone.
+    /// Removes the scratch files of killed processes. The caller is the only process.
     pub(crate) fn clear_scratch(&self) -> Result<(), IoError> {
         let dir = self.staging();
         for entry in fs::read_dir(&dir).map_err(IoError::at(&dir, "listed"))? {
@@ -165,10 +165,10 @@ impl Scratch {
         synced.map_err(IoError::at(&self.path, "synced"))
     }
 
-    /// Renames it, over what may be there.
+    /// Renames it, over a file that may be there.
     fn put(self, path: &Path) -> Result<(), IoError> {
         fs::rename(&self.path, path).map_err(IoError::at(path, "put in place"))
-        // The guard's own removal then finds nothing.
+        // The removal by the guard finds no file then.
     }
 }
 
@@ -179,8 +179,8 @@ impl Drop for Scratch {
 }
 
 impl DirLock {
-    /// Puts a restored file in the place of an incarnation that no row has ever named:
-    /// what an attempt that died left there is nobody's.
+    /// Puts a restored file in the place of an incarnation that no row has ever named: a file there
+    /// was left by an interrupted attempt.
     pub(crate) fn put_restored(&self, restored: Scratch, path: &Path) -> Result<(), IoError> {
         remove_file(path)?;
         restored.put(path)?;
@@ -190,7 +190,7 @@ impl DirLock {
 
 fn copies_in(dir: &Path) -> Result<Vec<Copy>, IoError> {
     let entries = match fs::read_dir(dir) {
-        // Made with the first copy.
+        // The directory is made with the first snapshot.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(IoError::at(dir, "listed"))?,
     };
@@ -203,13 +203,12 @@ fn copies_in(dir: &Path) -> Result<Vec<Copy>, IoError> {
 }
 
 impl Store {
-    /// Keeps a copy of a tenant's file as it is now, durable when this returns; its
-    /// schema version.
+    /// Keeps a snapshot of a tenant's file, durable when this returns, and returns its schema version.
     pub(crate) fn keep_copy(&self, tenant: &Tenant, keep: Keep) -> Result<u32, FileError> {
         let place = Place::of(tenant)?;
         let path = self.root.file(&place);
         let source = connect(self, tenant, &path)?;
-        // One snapshot for the version and the pages.
+        // One read transaction for the version and the pages.
         source
             .execute_batch("BEGIN")
             .map_err(|e| sqlite(&path, e))?;
@@ -218,8 +217,8 @@ impl Store {
         let staged = self.root.scratch(&place)?;
         copy_pages(&source, &staged.path).map_err(|e| sqlite(&path, e))?;
         drop(source);
-        // Not in WAL mode: who reads it puts nothing beside it, which would belong to
-        // the next copy of this name.
+        // Not in WAL mode: a reader makes no sidecar, which would belong to the next snapshot of
+        // this name.
         staged.write_at(FORMAT_VERSIONS, &[ROLLBACK_JOURNAL; 2])?;
         self.step("sync the copy")?;
         staged.sync()?;
@@ -234,7 +233,7 @@ impl Store {
         Ok(schema)
     }
 
-    /// Makes the next incarnation's file from a copy, at schema `to`, durable in staging.
+    /// Makes the file of the next incarnation from a snapshot, at schema `to`, durable in staging.
     pub(crate) fn stage_copy(
         &self,
         copy: &Copy,
@@ -270,7 +269,7 @@ impl Store {
     fn make_it(&self, next: &Tenant, path: &Path, to: u32) -> Result<(), FileError> {
         let at = |e| sqlite(path, e);
         let mut connection = connect(self, next, path)?;
-        // Nobody's yet: it is synced as a whole before it is put in place.
+        // No tenant's yet: it is synced as a whole before it is put in place.
         connection
             .execute_batch("PRAGMA synchronous = OFF")
             .and_then(|()| enter_wal(&connection))
@@ -290,12 +289,12 @@ impl Store {
         let target = SchemaTarget::Version(to);
         let on_step = |name| self.step(name);
         migrate::run(&connection, &guard, &self.migrations, target, &on_step)?;
-        // The last one to close it writes its log back.
+        // The close of its last connection checkpoints its WAL.
         connection.close().map_err(|(_, e)| at(e))
     }
 
-    /// Moves the files of earlier incarnations to the trash, which a rollback had to
-    /// leave where they were because somebody had them open. Waits at most `timeout`.
+    /// Moves the files of earlier incarnations to the trash, which a rollback had to leave in their
+    /// places because they were open. Waits at most `timeout`.
     pub(crate) fn put_away(&self, tenant: &Tenant, timeout: Duration) -> Result<(), FileError> {
         for epoch in 1..tenant.epoch().get() {
             let epoch = Epoch::new(epoch).expect("it counts from 1");
@@ -309,8 +308,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes everything of a tenant but its file: copies, and files of earlier
-    /// incarnations.
+    /// Removes everything of a tenant but its file: snapshots, and files of earlier incarnations.
     pub(crate) fn remove_copies(&self, tenant: &Tenant) -> Result<(), FileError> {
         self.put_away(tenant, Duration::ZERO)?;
         let locator = &tenant.placement().locator;
@@ -328,7 +326,7 @@ impl Store {
     }
 }
 
-/// A connection that writes nothing.
+/// Opens a connection that writes nothing.
 fn read_only(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -338,7 +336,7 @@ fn read_only(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// All pages in one step: with several, a busy writer would make it begin again.
+/// Copies all pages in one step: with several, a busy writer would make it begin again.
 fn copy_pages(source: &Connection, to: &Path) -> rusqlite::Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -348,7 +346,7 @@ fn copy_pages(source: &Connection, to: &Path) -> rusqlite::Result<()> {
     let done = Backup::new(source, &mut to)?.step(-1)?;
     match done {
         StepResult::Done => to.close().map_err(|(_, error)| error),
-        // Another connection holds a lock that ours waited for in vain.
+        // Another connection held a lock for longer than the busy timeout.
         _ => Err(rusqlite::Error::SqliteFailure(
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
             None,

@@ -1,4 +1,4 @@
-//! [`Seeds`]: the rows that a new tenant starts with.
+//! [`Seeds`]: the first rows of a new tenant.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,9 +15,9 @@ use crate::guard::side_effects::TABLES;
 use crate::guard::state::Guard;
 use crate::schema::migrate::{Fault, is_sql, run_script};
 
-/// Scripts that fill a database with what a tenant starts with, in the order of their
-/// names. Each runs once in a tenant's life, in a transaction of its own: a name that
-/// was run is never run again, whatever became of its text. Cloning is cheap.
+/// Scripts that add the first rows of a tenant, in the order of their names. Each runs once in a
+/// tenant's life, in its own transaction: a name that was run is never run again, also if its text
+/// has changed. Cloning is cheap.
 ///
 /// ```
 /// use tenancy_sqlite::Seeds;
@@ -29,10 +29,10 @@ use crate::schema::migrate::{Fault, is_sql, run_script};
 pub struct Seeds(Arc<BTreeMap<Box<str>, Box<str>>>);
 
 impl Seeds {
-    /// These scripts, each with its name.
+    /// Returns the set of these scripts, each with its name.
     ///
     /// # Errors
-    /// When a name is there twice or has other characters than letters, digits, `-` and
+    /// Returns an error if a name is there twice or has other characters than letters, digits, `-` and
     /// `_`, or a script is empty.
     pub fn new(
         seeds: impl IntoIterator<Item = (impl Into<Box<str>>, impl Into<Box<str>>)>,
@@ -54,11 +54,11 @@ impl Seeds {
         Ok(Self(Arc::new(all)))
     }
 
-    /// The `.sql` files of a directory; others are not looked at.
+    /// Returns the set of the `.sql` files of a directory; other files are ignored.
     ///
     /// # Errors
-    /// When the directory or a file cannot be read, a name ends in `.SQL`, or as
-    /// [`new`](Self::new).
+    /// Returns an error if the directory or a file cannot be read or a name ends in `.SQL`, and the
+    /// errors of [`new`](Self::new).
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self, SeedsError> {
         let dir = dir.as_ref();
         let mut seeds = Vec::new();
@@ -77,7 +77,7 @@ impl Seeds {
         Self::new(seeds)
     }
 
-    /// Their names, in the order in which they run.
+    /// Returns their names, in the order in which they run.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(|name| &**name)
     }
@@ -87,17 +87,17 @@ impl Seeds {
         self.0.iter().map(|(name, sql)| (&**name, &**sql))
     }
 
-    /// How many there are.
+    /// Returns the number of scripts.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there is no script.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What is to be reached, in a few letters: another set has others.
+    /// Returns a short name of the set; another set has another one.
     pub(crate) fn sum(&self) -> String {
         let mut sum = Sha256::new();
         for name in self.names() {
@@ -108,13 +108,13 @@ impl Seeds {
     }
 }
 
-/// Whether a file has the table of seeds.
+/// The state of a file's table of seeds.
 #[derive(Clone, Copy, PartialEq)]
 enum Found {
     Nothing,
     Ours,
-    /// A table that was renamed to it, which SQLite asks nobody about. Its triggers would
-    /// run as if they were ours.
+    /// Another table was renamed to it, for which SQLite calls no authorizer. Its triggers would run
+    /// as if they were the library's.
     Theirs,
 }
 
@@ -136,7 +136,7 @@ impl Seeding<'_> {
         self.guard.ours(run).map_err(|source| self.failed(source))
     }
 
-    /// Another's is an error. What was renamed has its name in quotes.
+    /// Returns an error for another table: a renamed one has its name in quotes.
     fn table(&self) -> Result<Found, SeedError> {
         let found = || {
             let sql = "SELECT sql FROM main.sqlite_schema WHERE tbl_name = '_tenancy_seeds' \
@@ -158,7 +158,7 @@ impl Seeding<'_> {
         }
     }
 
-    /// Runs it, unless somebody was faster.
+    /// Runs it, unless another process was faster.
     pub(crate) fn run(&self, sql: &str) -> Result<bool, SeedError> {
         let ran = self.transact(sql);
         if !self.connection.is_autocommit() {

@@ -26,21 +26,20 @@ use crate::schema::seeds::Seeds;
 use crate::schema::template::fingerprint;
 use crate::store::{Behind, Durability, Store};
 
-/// As long as a check-out waits for a connection by default: who got one waits no
-/// longer for a lock.
+/// The default wait for a lock: as long as a check-out waits for a connection.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A month's invoice tells a customer of a retirement that nobody meant.
+/// The default retention: a customer notices an unintended retirement by the monthly invoice.
 const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// SQLite's own default, and the block of the usual file systems.
+/// The default page size: that of SQLite, and the block of the usual file systems.
 const PAGE_SIZE: u32 = 4096;
 
 /// See [`SqliteStorageBuilder::max_wal_bytes`].
 const MAX_WAL_BYTES: u64 = 512 << 20;
 const MIN_WAL_PAGES: u64 = 2_000;
 
-/// Builds a [`SqliteStorage`]. An option that is out of bounds is an error of
+/// A builder of a [`SqliteStorage`]. An option out of bounds is an error of
 /// [`create`](Self::create) and [`open`](Self::open).
 ///
 /// ```
@@ -102,68 +101,65 @@ impl SqliteStorageBuilder {
         }
     }
 
-    /// The schema that tenants have, at most 2^31 - 1 steps (SQLite's `user_version`);
-    /// none unless said. [`Migrations::new`] says what it refuses.
+    /// Sets the migrations of tenants, at most 2^31 - 1 (SQLite's `user_version`). Defaults to none.
     pub fn migrations(mut self, migrations: Migrations) -> Self {
         self.migrations = migrations;
         self
     }
 
-    /// What a tenant's database is filled with when that is asked for, by
-    /// [`Fleet::seed`](tenancy_fleet::Fleet::seed) or `Provisioner::seed`; nothing unless said.
-    /// [`Seeds::new`] says what it refuses.
+    /// Sets the seeds of tenants, which [`Fleet::seed`](tenancy_fleet::Fleet::seed) and
+    /// `Provisioner::seed` run. Defaults to none.
     pub fn seeds(mut self, seeds: Seeds) -> Self {
         self.seeds = seeds;
         self
     }
 
-    /// When a commit is on the disk; [`Durability::Full`] unless said, as a commit that
-    /// was acknowledged and is gone after a power cut is nobody's expectation.
+    /// Sets when a commit is durable. Defaults to [`Durability::Full`], so that no acknowledged commit
+    /// is lost in a power cut.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// How long a statement waits for another connection's lock, in whole milliseconds (a
-    /// part of one counts as one), from zero (no waiting) to
-    /// [`MAX_BUSY_TIMEOUT`](Self::MAX_BUSY_TIMEOUT); 5 s unless said, as long as a
-    /// check-out waits. It then fails with `rusqlite::ErrorCode::DatabaseBusy`.
+    /// Sets the time that a statement waits for another connection's lock, in whole milliseconds
+    /// (rounded up), from zero to [`MAX_BUSY_TIMEOUT`](Self::MAX_BUSY_TIMEOUT). Then it fails with
+    /// `rusqlite::ErrorCode::DatabaseBusy`. Defaults to 5 s, as long as a check-out waits.
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.busy_timeout = timeout;
         self
     }
 
-    /// What SQLite can count in milliseconds: about 24 days and 20 hours.
+    /// The longest busy timeout that SQLite can count in milliseconds: about 24 days and 20 hours.
     pub const MAX_BUSY_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
-    /// How much is refused to SQL text on lent connections; [`Hardening::Strict`] unless
-    /// said. Migrations and seeds are always strict.
+    /// Sets which SQL is refused on connections that are checked out. Defaults to
+    /// [`Hardening::Strict`]. Migrations and seeds are always strict.
     pub fn hardening(mut self, hardening: Hardening) -> Self {
         self.hardening = hardening;
         self
     }
 
-    /// The longest value and the longest row that SQL on lent connections and migrations may
-    /// read or make, in bytes, from 64 KiB to 1,000,000,000; defaults to 16 MiB. What SQLite does
-    /// with one value is one step, which no deadline interrupts. A row that is longer already
-    /// can be neither read nor migrated. Statements themselves have at most 1 MiB.
+    /// Sets the longest value and row that SQL on checked-out connections and migrations may read or
+    /// make, in bytes, from 64 KiB to 1,000,000,000. Defaults to 16 MiB. SQLite handles one value in
+    /// one step, which no deadline interrupts. A longer row that exists can be neither read nor
+    /// migrated. Statements themselves have at most 1 MiB.
     pub fn max_value_bytes(mut self, bytes: u32) -> Self {
         self.limits.value_bytes = bytes;
         self
     }
 
-    /// The most columns of a table, a result, a `SET` or a list that is grouped or sorted by, on
-    /// lent connections and in migrations, from 16 to 2,000 (SQLite's own); defaults to 200. One
-    /// row of a result has as many values of [`max_value_bytes`](Self::max_value_bytes) in memory.
-    /// A tenant that has a table with more can be opened by nobody.
+    /// Sets the most columns of a table, a result, a `SET` or a list that is grouped or sorted by, on
+    /// checked-out connections and in migrations, from 16 to 2,000 (SQLite's own). Defaults to 200.
+    /// One row of a result has as many values of [`max_value_bytes`](Self::max_value_bytes) in
+    /// memory. A tenant that has a table with more columns cannot be opened.
     pub fn max_columns(mut self, columns: u32) -> Self {
         self.limits.columns = columns;
         self
     }
 
-    /// The longest program, in steps of SQLite's machine, that a statement on a lent connection
-    /// may compile to, from 1,000 to 250,000,000 (SQLite's own); defaults to 25,000. SQLite
-    /// doubles what it allocates and so stops at some 21,500. It bounds how far nested views and common
+    /// Sets the longest program, in steps of SQLite's machine, to which a statement on a checked-out
+    /// connection may compile, from 1,000 to 250,000,000 (SQLite's own). Defaults to 25,000. SQLite
+    /// doubles its allocations and so stops at some 21,500. It bounds how far nested views and common
     /// table expressions expand, and rows of values in one statement (each value is a step): insert
     /// many rows with one prepared statement. SQLite says "out of memory" of a statement that is
     /// longer; [`refusal_of`](crate::SqliteConnection::refusal_of) has its name. Migrations and seeds
@@ -173,8 +169,8 @@ impl SqliteStorageBuilder {
         self
     }
 
-    /// The most memory that SQLite may use in this process, in bytes, from 64 MiB; without a bound
-    /// by default. It is SQLite's `hard_heap_limit`: one for all tenants, catalogs and other
+    /// Sets the most memory that SQLite may use in this process, in bytes, from 64 MiB. Defaults to no
+    /// bound. It is SQLite's `hard_heap_limit`: one for all tenants, catalogs and other
     /// connections of the process, set by `build` for the rest of the process's life, and never
     /// raised again: the smallest of several drivers holds. At the bound *every* statement
     /// that needs memory fails, those of other tenants too, with
@@ -185,8 +181,8 @@ impl SqliteStorageBuilder {
         self
     }
 
-    /// What to do with a tenant of an older schema; [`Behind::Refuse`] unless said, so
-    /// that no request pays for a migration, and a bad one is met by an operator.
+    /// Sets the treatment of a tenant with an older schema. Defaults to [`Behind::Refuse`], so that no
+    /// request pays for a migration, and an operator meets a failing one.
     pub fn behind(mut self, behind: Behind) -> Self {
         self.behind = behind;
         self
@@ -201,8 +197,8 @@ impl SqliteStorageBuilder {
         self
     }
 
-    /// Sets for how long the copies are kept that runs make of tenants' files: any number
-    /// of whole seconds, 30 days by default. From then on
+    /// Sets for how long the snapshots of tenants' files are kept that runs make: any number of whole
+    /// seconds, 30 days by default. From then on
     /// [`SqliteFleet::remove_expired_snapshots`](crate::SqliteFleet::remove_expired_snapshots) removes
     /// them when it is called.
     pub fn snapshot_retention(mut self, retention: Duration) -> Self {
@@ -210,54 +206,51 @@ impl SqliteStorageBuilder {
         self
     }
 
-    /// Which file systems the storage root may be on; defaults to [`FileSystems::Local`].
+    /// Sets the file systems that the storage root may be on. Defaults to [`FileSystems::Local`].
     pub fn file_systems(mut self, allowed: FileSystems) -> Self {
         self.file_systems = allowed;
         self
     }
 
-    /// The page size of new files in bytes: a power of two, 512–65536; 4096 unless said,
-    /// which is SQLite's default and the block of the usual file systems. A file that is
-    /// there keeps its own.
+    /// Sets the page size of new files in bytes: a power of two, 512–65536. Defaults to 4096, SQLite's
+    /// default and the block of the usual file systems. An existing file keeps its page size.
     pub fn page_size(mut self, bytes: u32) -> Self {
         self.page_size = bytes;
         self
     }
 
-    /// How large each tenant's database may become, in bytes, rounded down to pages, at
-    /// least one; without a bound unless said (SQLite's own is 2^32 - 2 pages, 16 TiB of
-    /// 4096 bytes each). A statement that would need more fails with
-    /// `SQLITE_FULL` (`rusqlite::ErrorCode::DiskFull`) and is undone; reading, deleting
-    /// and other tenants go on. A database that is larger already grows no more.
+    /// Sets the largest size of each tenant's database, in bytes, rounded down to pages, at least
+    /// one. Defaults to no bound (SQLite's own is 2^32 - 2 pages, 16 TiB of 4096 bytes each). A
+    /// statement that would need more fails with `SQLITE_FULL` (`rusqlite::ErrorCode::DiskFull`) and
+    /// is undone; reads, deletes and other tenants are not affected. A larger database grows no more.
     ///
-    /// It counts the database alone: its log comes on top, see
+    /// It counts the database alone; for its WAL see
     /// [`SqliteDriver::wal_bytes`]. Migrations are not bound by it.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.quota.all = Some(bytes);
         self
     }
 
-    /// How long a tenant's log may become, in bytes, from 2,000 pages (8 MB; twice what it
-    /// has between two checkpoints) up; 512 MiB unless said, `u64::MAX` for no bound. A
-    /// reader that stays in a transaction keeps the log from being moved into the database,
-    /// so it grows with every write; the default lets one of some minutes pass beside a busy
-    /// writer, and leaves room on the disk for a few tenants that have one.
+    /// Sets the longest WAL of a tenant, in bytes, from 2,000 pages (8 MB, twice its length between two
+    /// checkpoints) up; `u64::MAX` for no bound. Defaults to 512 MiB. A reader that stays in a
+    /// transaction prevents checkpoints, so that the WAL grows with every write; the default allows
+    /// a reader of some minutes beside a busy writer, and leaves room on the disk for a few such
+    /// tenants.
     ///
-    /// Beyond it, each commit on a lent connection that could not start the log over, after
-    /// 250 ms for readers to end, is refused: it is rolled back with
+    /// Beyond it, each commit on a checked-out connection that could not restart the WAL, after 250 ms
+    /// for readers to end, is refused: it is rolled back with
     /// `SQLITE_CONSTRAINT_COMMITHOOK`, [`SqliteConnection::refusal`](crate::SqliteConnection::refusal) says
-    /// [`DenyRule::Wal`](crate::DenyRule::Wal), the connection stays good, reading goes on, and so does
-    /// writing once that reader has ended. Readers of other processes count. A
+    /// [`DenyRule::Wal`](crate::DenyRule::Wal), the connection stays good for reads, and for
+    /// writes once that reader has ended. Readers of other processes count. A
     /// transaction of each connection may pass the bound by its own size. Migrations are not bound by it.
     pub fn max_wal_bytes(mut self, bytes: u64) -> Self {
         self.max_wal_bytes = bytes;
         self
     }
 
-    /// Asked at each open of a connection for the tenant's own bound; without an answer
-    /// [`max_bytes`](Self::max_bytes) holds. Less than a page counts as one. A connection
-    /// that is open keeps the bound that it was opened with. Keep it quick, and ask no
-    /// pool in it.
+    /// Sets a function that returns the bound of one tenant, and is called at each open of a
+    /// connection; for `None` [`max_bytes`](Self::max_bytes) holds. Less than a page counts as one. An
+    /// open connection keeps its bound. The function must be quick, and must not check out.
     ///
     /// ```
     /// # use tenancy_sqlite::SqliteStorage;
@@ -279,9 +272,9 @@ impl SqliteStorageBuilder {
         self
     }
 
-    /// Runs on every new connection before it is hardened, on those that migrate or
-    /// check too, and on the template in memory: the place to register functions and
-    /// collations. It is trusted, and its error is the open's; nothing unless said.
+    /// Sets a function that runs on every new connection before it is hardened, those for migrations
+    /// and checks too, and on the template in memory: the place to register functions and
+    /// collations. It is trusted, and its error is that of the open. Defaults to none.
     ///
     /// ```
     /// # use rusqlite::functions::FunctionFlags;
@@ -306,8 +299,8 @@ impl SqliteStorageBuilder {
         self
     }
 
-    /// Called before each named step of the life of a file; an error is the step's.
-    /// For tests of crashes; not part of the API.
+    /// Sets a function that is called before each named step; its error is that of the step. For tests
+    /// of crashes; not part of the API.
     #[doc(hidden)]
     pub fn on_step(
         mut self,
@@ -317,21 +310,20 @@ impl SqliteStorageBuilder {
         self
     }
 
-    /// Keeps this many databases, 0 to 10,000, ready for tenants yet to come: a creation
-    /// takes one and is one write to the catalog then. 0 removes those that are there;
-    /// defaults to leaving them as they are. The facade's upkeep makes them by
+    /// Sets the size of the warm pool, 0 to 10,000 databases for later tenants: a creation takes one
+    /// and is one write to the catalog then. 0 removes all. Defaults to no change of the pool. The facade's upkeep makes them by
     /// [`SqliteFleet::fill_warm_pool`](crate::SqliteFleet::fill_warm_pool); nothing else reads this.
     pub fn warm_pool(mut self, ready: usize) -> Self {
         self.warm_pool = Some(ready);
         self
     }
 
-    /// Makes the storage root, with an empty catalog, and opens it. The directory may be
-    /// there, and a root that a killed process left half made is completed.
+    /// Creates the storage root with an empty catalog, and opens it. The directory may exist, and a
+    /// root that a killed process left unfinished is completed.
     ///
     /// # Errors
-    /// [`StorageError::RootExists`] if it is a storage root already. Else if an option is out
-    /// of bounds, the root cannot be made or is on a network, or SQLite is too old.
+    /// Returns [`StorageError::RootExists`] if it is a storage root already, and an error if an option
+    /// is out of bounds, the root cannot be made or is on a network, or SQLite is too old.
     pub fn create(self) -> Result<SqliteStorage, StorageError> {
         self.check()?;
         let step = |name| self.step(name);
@@ -349,15 +341,15 @@ impl SqliteStorageBuilder {
         self.storage(root, catalog)
     }
 
-    /// Opens a storage root, and removes half-written files that killed processes left, if no
-    /// other process uses it. A root that an older version of this library made is brought up
-    /// to date, its catalog and its marker; older versions refuse it then.
+    /// Opens a storage root, and removes half-written files of killed processes if no other process
+    /// uses it. The catalog and marker of an older version of this library are upgraded; older
+    /// versions refuse the root then.
     ///
     /// # Errors
-    /// [`StorageError::NoRoot`] and [`StorageError::NotARoot`] if there is no storage root,
-    /// [`StorageError::LostCatalog`] if it has tenants' files and its catalog has no row. Else if an
-    /// option is out of bounds, the root cannot be used or is on a network, its catalog is
-    /// none of a known format, or SQLite is too old.
+    /// Returns [`StorageError::NoRoot`] or [`StorageError::NotARoot`] if there is no storage root,
+    /// [`StorageError::LostCatalog`] if it has tenants' files and its catalog has no row, and an error
+    /// if an option is out of bounds, the root cannot be used or is on a network, its catalog has no
+    /// known format, or SQLite is too old.
     pub fn open(self) -> Result<SqliteStorage, StorageError> {
         self.check()?;
         let step = |name| self.step(name);
@@ -372,11 +364,11 @@ impl SqliteStorageBuilder {
         self.storage(root, catalog)
     }
 
-    /// Makes a storage root without a catalog, for a catalog that is kept elsewhere, and
-    /// opens the driver of its files.
+    /// Creates a storage root without a catalog, for a catalog that is kept elsewhere, and opens the
+    /// driver of its files.
     ///
     /// # Errors
-    /// As [`create`](Self::create).
+    /// Returns the errors of [`create`](Self::create).
     pub fn create_driver(self) -> Result<SqliteDriver, StorageError> {
         self.check()?;
         let step = |name| self.step(name);
@@ -393,7 +385,7 @@ impl SqliteStorageBuilder {
     /// Opens the driver of a storage root alone, for a catalog that is kept elsewhere.
     ///
     /// # Errors
-    /// As [`open`](Self::open), except that it looks at no catalog.
+    /// Returns the errors of [`open`](Self::open), except those of the catalog.
     pub fn open_driver(self) -> Result<SqliteDriver, StorageError> {
         self.check()?;
         let step = |name| self.step(name);
@@ -473,14 +465,14 @@ impl SqliteStorageBuilder {
     }
 }
 
-/// Rounded up: whoever asks for a part of one does not ask for none.
+/// Returns the time in whole milliseconds, rounded up, so that a short time is not zero.
 fn whole_millis(time: Duration) -> Duration {
     let millis = time.as_nanos().div_ceil(1_000_000);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
-/// Refuses a directory without a marker that has no tenants' files either: what has some
-/// was made by an older version of this library.
+/// Refuses a directory with neither a marker nor tenants' files: one with files was made by an older
+/// version of this library.
 pub(crate) fn refuse_empty(path: &Path) -> Result<Option<Box<str>>, StorageError> {
     match holds_files(path) {
         true => Ok(None),
