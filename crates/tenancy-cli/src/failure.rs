@@ -9,8 +9,8 @@ use tenancy::fleet::FleetError;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Prints a line on stderr. A line that cannot be printed, for example as the disk is full,
-/// does not change the exit code.
+/// Prints a line on stderr. An error of the write is ignored, so that it does not change the exit
+/// code.
 pub fn complain(text: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{text}");
 }
@@ -22,26 +22,26 @@ pub enum Failure {
     Usage(BoxError),
     /// A check failed or an operation was refused: exit code 1.
     Refused(BoxError),
-    /// Some of several tenants failed, each named above: exit code 3.
+    /// Some of several tenants failed: exit code 3. The report, already printed, names them.
     Partial(String),
-    /// The answer, already printed, is a refusal: exit code 1.
+    /// The request was refused: exit code 1. The answer is already printed.
     Answered,
     /// The reader of standard output closed it: exit code 0.
     PipeClosed,
 }
 
 impl Failure {
-    /// Returns a failure for wrong usage, with a sentence.
+    /// Returns a failure for wrong usage, with this text.
     pub fn usage(text: impl Into<String>) -> Self {
         Self::Usage(text.into().into())
     }
 
-    /// Returns a refusal, with a sentence.
+    /// Returns a failure for a refused operation, with this text.
     pub fn refused(text: impl Into<String>) -> Self {
         Self::Refused(text.into().into())
     }
 
-    /// Returns a failure to read or write a file.
+    /// Returns a failure for a file that cannot be read or written. `what` is the fact.
     pub fn file(path: &std::path::Path, what: &str, cause: &io::Error) -> Self {
         Self::usage(format!("{}: {what}: {cause}", path.display()))
     }
@@ -78,7 +78,7 @@ impl fmt::Display for OneLine<'_> {
         let mut next = Some(self.0);
         while let Some(error) = next {
             let text = error.to_string();
-            // Skips a cause that the text before it quotes already.
+            // Skips a cause whose text ends the text of the error before it.
             if !said.ends_with(&text) {
                 said = if said.is_empty() {
                     text

@@ -1,4 +1,4 @@
-//! Ctrl-C: work in progress is finished, and the result is reported.
+//! The handling of Ctrl-C.
 
 use std::process;
 use std::sync::LazyLock;
@@ -9,8 +9,9 @@ use crate::failure::Failure;
 
 static STOP: LazyLock<Stop> = LazyLock::new(Stop::new);
 
-/// From now on the first Ctrl-C is a request that [`requested`] returns. A second one ends
-/// the process; no data is harmed by that, but the result is not reported.
+/// Makes the first Ctrl-C a request to stop, which [`requested`] returns, so that work in progress
+/// is finished and reported. The second Ctrl-C ends the process without a report; it damages no
+/// data.
 pub fn watch() -> Result<(), Failure> {
     handle(|| {
         if STOP.is_requested() {
@@ -20,8 +21,7 @@ pub fn watch() -> Result<(), Failure> {
     })
 }
 
-/// From now on Ctrl-C ends the process with this message, for stretches in which the library
-/// waits or reads, so that an end at any step is harmless.
+/// Makes Ctrl-C end the process with this message, for operations that can be ended at any step.
 pub fn ends_with(words: String) -> Result<(), Failure> {
     handle(move || {
         Failure::refused(&words).say();
@@ -38,7 +38,7 @@ pub fn requested() -> bool {
     STOP.is_requested()
 }
 
-/// Returns the stop signal, for operations that check it themselves.
+/// Returns the stop signal, for operations that check it.
 pub fn stop() -> Stop {
     STOP.clone()
 }

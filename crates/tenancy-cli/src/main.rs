@@ -1,4 +1,4 @@
-//! The command line of tenancy.
+//! The binary `tenancy`.
 
 mod args;
 mod demo;

@@ -29,7 +29,7 @@ fn below(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// Renders a subcommand without the options that every command has.
+/// Renders a subcommand without the global options.
 fn section(command: &Command) -> io::Result<String> {
     let own = command.clone().mut_args(|arg| {
         let everywhere = arg.is_global_set() || arg.get_id() == "help";

@@ -1,4 +1,4 @@
-//! The config of this call, and what it opens.
+//! The config of a command, and the storage that it opens.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 
 pub type Project = Tenancy<SqliteDriver>;
 
-/// Loads the config that `--config` names, or the one in this directory.
+/// Loads the config that `--config` names, or `tenancy.toml` in the current directory.
 pub fn config(global: &Global) -> Result<Config, Failure> {
     let file = global
         .config
@@ -20,8 +20,8 @@ pub fn config(global: &Global) -> Result<Config, Failure> {
     Ok(Config::load(file)?)
 }
 
-/// Opens the tenancy of the config, without upkeep: a command ends before a thread would
-/// have work.
+/// Opens the tenancy of the config without threads for the upkeep: a command ends before they
+/// would have work.
 pub fn open(config: &Config) -> Result<Project, Failure> {
     Ok(open_with_fleet(config)?.0)
 }
@@ -61,13 +61,13 @@ pub fn seeds(config: &Config) -> Result<&Path, Failure> {
     let seeds = config.storage.seeds.as_deref();
     seeds.ok_or_else(|| {
         Failure::usage(format!(
-            "there are no seeds; name their directory in {}: [storage] seeds = \"seeds\"",
+            "the config names no seeds; set their directory in {}: [storage] seeds = \"seeds\"",
             config.file.display()
         ))
     })
 }
 
-/// The actor for the audit trail: the signed-in user.
+/// Returns the actor for the audit trail: the user in the environment variable `USER`.
 pub fn actor() -> Actor {
     let user = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
     Actor::new(&format!("cli:{user}"))

@@ -1,4 +1,4 @@
-//! Questions on stderr, asked only on a terminal.
+//! Questions and warnings on stderr.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
@@ -9,8 +9,8 @@ use tenancy::event::{Event, Observer, Observing};
 use crate::args::Global;
 use crate::failure::{Failure, complain};
 
-/// Prints warnings of the library as long as the guard lives: a file system without a journal,
-/// and on a terminal each lock that the process waits for.
+/// Prints warnings of the library until the guard is dropped: a file system without a journal, and,
+/// on a terminal, each lock that the process waits for.
 pub fn notes(global: &Global) -> Option<Observing> {
     struct Notes {
         of_waits: bool,
@@ -20,8 +20,8 @@ pub fn notes(global: &Global) -> Option<Observing> {
             match event {
                 Event::LockWait { path, by } if self.of_waits => complain_of_wait(path, by),
                 Event::NoJournal { path } => complain(format_args!(
-                    "warning: {} is on ext4 without a journal: a power cut may damage tenants' files, \
-                     and put rows of one into another's",
+                    "warning: {} is on ext4 without a journal: a power failure may damage tenants' files, \
+                     and put rows of one tenant into the file of another",
                     path.display()
                 )),
                 _ => {}
@@ -45,7 +45,7 @@ fn complain_of_wait(path: &Path, by: &[u32]) {
     ));
 }
 
-/// Returns whether stdin and stderr are both a terminal.
+/// Returns whether questions can be asked: whether stdin and stderr are both a terminal.
 pub fn is_attended() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
@@ -63,7 +63,7 @@ pub fn ask(question: &str) -> Result<String, Failure> {
     Ok(answer.trim().to_owned())
 }
 
-/// Asks until the answer is valid, and explains each invalid one.
+/// Asks a question until the answer is valid. Prints the error of each invalid answer.
 pub fn ask_until<T>(
     question: &str,
     accept: impl Fn(&str) -> Result<T, Failure>,
@@ -76,20 +76,21 @@ pub fn ask_until<T>(
     }
 }
 
-/// Returns whether the answer is yes. An empty answer is no.
+/// Asks a question, and returns whether the answer is yes. An empty answer is no.
 pub fn ask_yes(question: &str) -> Result<bool, Failure> {
     let answer = ask(&format!("{question} [y/N]"))?.to_lowercase();
     Ok(answer == "y" || answer == "yes")
 }
 
-/// Refuses without a yes. Without a terminal, `--yes` is required.
+/// Asks for confirmation, and returns an error without it. Without a terminal, returns an error
+/// that names `--yes`.
 pub fn confirm(what: &str) -> Result<(), Failure> {
     if !is_attended() {
         return Err(Failure::refused(format!(
-            "{what} needs --yes where nobody can be asked; nothing was changed"
+            "{what}: give --yes to confirm this without a terminal; nothing was changed"
         )));
     }
-    match ask_yes(&format!("{what}?"))? {
+    match ask_yes(&format!("{what}; continue?"))? {
         true => Ok(()),
         false => Err(Failure::refused("not confirmed; nothing was changed")),
     }

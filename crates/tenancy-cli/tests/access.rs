@@ -41,7 +41,7 @@ fn a_suspended_tenant_is_refused_until_it_is_resumed() {
 }
 
 #[test]
-fn a_tenant_that_is_down_says_for_how_long_and_never_its_secret() {
+fn maintenance_shows_its_retry_time_and_never_its_secret() {
     let dir = project();
     let run = |args: &[&str]| tenancy(dir.path(), args);
     run(&["create", "acme"]).ok();

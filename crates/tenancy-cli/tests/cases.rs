@@ -45,7 +45,7 @@ fn directory_of(case: &Value) -> tempfile::TempDir {
 const BATCH: [&str; 4] = ["resolve", "--batch", "--tenants", "tenants.json"];
 
 #[test]
-fn requests_get_what_the_cases_say() {
+fn requests_get_the_answers_of_the_cases() {
     let mut checked = 0;
     let mut wrong = Vec::new();
     for case in cases().iter().filter(|case| case["kind"] == "request") {
@@ -99,7 +99,7 @@ fn says(want: &str, error: &str) -> bool {
 }
 
 #[test]
-fn configs_are_refused_as_the_cases_say() {
+fn invalid_configs_of_the_cases_are_refused() {
     let mut checked = 0;
     for case in cases().iter().filter(|case| case["kind"] == "config_error") {
         let dir = directory_of(case);

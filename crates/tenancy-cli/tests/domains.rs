@@ -13,7 +13,7 @@ fn routes(dir: &Path, host: &str) -> bool {
 }
 
 #[test]
-fn a_domain_routes_once_its_txt_record_was_seen() {
+fn a_domain_routes_after_its_txt_record_is_verified() {
     let dir = project();
     let domain = |args: &[&str]| tenancy(dir.path(), &[&["domain"], args].concat());
     tenancy(dir.path(), &["create", "acme"]).ok();
@@ -56,7 +56,7 @@ fn a_domain_routes_once_its_txt_record_was_seen() {
     domain(&["primary", "acme", "shop.acme.example"]).ok();
     let listed = domain(&["list", "acme", "--json"]).ok().json_lines();
     assert_eq!(listed[0]["primary"], true);
-    domain(&["add", "acme", "shop.acme.example"]).refused(1, "is verified for tenant acme already");
+    domain(&["add", "acme", "shop.acme.example"]).refused(1, "is already verified for tenant acme");
 
     let removed = domain(&["remove", "acme", "shop.acme.example", "--json"]).ok();
     assert_eq!(removed.json()["status"], "removed");
@@ -65,7 +65,7 @@ fn a_domain_routes_once_its_txt_record_was_seen() {
 }
 
 #[test]
-fn the_operator_vouches_and_labels_need_no_proof() {
+fn trusted_domains_and_labels_need_no_proof() {
     let dir = project();
     tenancy(dir.path(), &["create", "acme"]).ok();
     for (name, args, kind, bound) in [
@@ -85,7 +85,7 @@ fn the_operator_vouches_and_labels_need_no_proof() {
 
 /// Since a name was bound, `subdomains_of` may have come to cover it.
 #[test]
-fn a_name_is_removed_as_it_was_bound_whatever_the_config_says_now() {
+fn a_name_is_removed_as_it_was_bound_after_a_change_of_the_config() {
     let dir = project();
     tenancy(
         dir.path(),
@@ -114,7 +114,7 @@ fn a_name_is_removed_as_it_was_bound_whatever_the_config_says_now() {
 }
 
 #[test]
-fn what_is_not_theirs_is_neither_added_nor_removed() {
+fn names_of_another_tenant_are_neither_added_nor_removed() {
     let dir = project();
     tenancy(dir.path(), &["create", "acme", "--domain", "shop.example"]).ok();
     tenancy(dir.path(), &["create", "beta"]).ok();

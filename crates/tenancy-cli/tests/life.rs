@@ -98,7 +98,7 @@ fn a_created_tenant_is_listed_shown_and_resolved() {
 }
 
 #[test]
-fn people_get_tables_and_fields() {
+fn text_output_has_tables_and_fields() {
     let dir = project();
     let long = "x".repeat(200);
     tenancy(dir.path(), &["create", "acme", "--name", &long]).ok();
@@ -201,7 +201,7 @@ fn a_bad_creation_is_refused_in_one_line_and_leaves_nothing() {
         (
             &["beta", "--attribute", "plan"],
             2,
-            "attribute \"plan\" is no KEY=VALUE",
+            "attribute \"plan\" is not of the form KEY=VALUE",
         ),
         (
             &["beta", "--attribute", &format!("k={}", "v".repeat(5000))],
@@ -211,7 +211,7 @@ fn a_bad_creation_is_refused_in_one_line_and_leaves_nothing() {
         (
             &["beta", "--name", "x", "--attribute", "name=y"],
             2,
-            "leave one out",
+            "remove one of them",
         ),
     ] {
         let args = [&["create"], args].concat();
@@ -223,7 +223,7 @@ fn a_bad_creation_is_refused_in_one_line_and_leaves_nothing() {
 }
 
 #[test]
-fn a_tenant_that_is_not_there_is_said_so() {
+fn an_unknown_tenant_is_an_error_that_names_it() {
     let dir = project();
     tenancy(dir.path(), &["show", "acme"])
         .refused(1, "there is no tenant acme; `list` shows those there are");
@@ -233,7 +233,7 @@ fn a_tenant_that_is_not_there_is_said_so() {
 }
 
 #[test]
-fn a_reader_that_has_enough_is_no_failure() {
+fn a_closed_pipe_is_no_failure() {
     let dir = project();
     for id in ["a", "b", "c"] {
         tenancy(dir.path(), &["create", id]).ok();

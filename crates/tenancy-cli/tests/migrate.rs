@@ -35,7 +35,7 @@ fn names(report: &Value, list: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_is_behind_is_told_migrated_and_then_known() {
+fn tenants_behind_are_reported_migrated_and_then_current() {
     let dir = fleet(&["a", "b", "c"]);
     let run = |args: &[&str]| tenancy(dir.path(), args);
     let counts = |current, behind, newest| json!({"newest": newest, "current": current, "behind": behind, "ahead": 0, "unknown": 0});
@@ -106,7 +106,7 @@ fn what_is_behind_is_told_migrated_and_then_known() {
 }
 
 #[test]
-fn a_tenant_that_fails_is_named_and_the_next_run_goes_on() {
+fn a_failed_tenant_is_named_and_the_next_run_continues() {
     let dir = fleet(&["a", "b", "c", "d"]);
     let run = |args: &[&str]| tenancy(dir.path(), args);
     for id in ["b", "d"] {
@@ -156,7 +156,7 @@ fn a_tenant_that_fails_is_named_and_the_next_run_goes_on() {
     assert!(
         shown
             .stderr
-            .contains("2 of 3 tenants failed; mend what is said above"),
+            .contains("2 of 3 tenants failed; correct what is named above"),
         "{shown:?}"
     );
 
@@ -198,7 +198,7 @@ fn a_tenant_that_fails_is_named_and_the_next_run_goes_on() {
 }
 
 #[test]
-fn canaries_go_first_and_alone() {
+fn canaries_are_migrated_first_and_alone() {
     let dir = fleet(&["a", "b", "c"]);
     let run = |args: &[&str]| tenancy(dir.path(), args);
     run(&["sql", "a", "INSERT INTO notes (text) VALUES ('x'), ('x')"]).ok();
@@ -220,7 +220,7 @@ fn canaries_go_first_and_alone() {
 }
 
 #[test]
-fn migrations_that_fail_on_an_empty_database_touch_nobody() {
+fn migrations_that_fail_on_an_empty_database_change_no_tenant() {
     let dir = fleet(&["a", "b"]);
     migration(dir.path(), "0002_typo.sql", "CREATE TABEL x (y)");
     tenancy(dir.path(), &["migrate"]).refused(1, "so no tenant was touched");
@@ -241,7 +241,7 @@ fn migrations_that_fail_on_an_empty_database_touch_nobody() {
 }
 
 #[test]
-fn tenants_that_are_ahead_are_told_apart() {
+fn tenants_ahead_are_counted_separately() {
     let dir = fleet(&["a", "b"]);
     migration(
         dir.path(),
@@ -292,7 +292,7 @@ fn wrong_choices_are_refused() {
 
 /// The files are not even there: the catalog knows.
 #[test]
-fn finding_that_there_is_nothing_to_do_opens_no_tenants_file() {
+fn a_run_without_work_opens_no_tenants_file() {
     let ids: Vec<_> = (0..200).map(|n| format!("t{n:03}")).collect();
     let dir = fleet(&ids.iter().map(String::as_str).collect::<Vec<_>>());
     let (there, away) = (dir.path().join("data/tenants"), dir.path().join("away"));
@@ -311,7 +311,7 @@ fn finding_that_there_is_nothing_to_do_opens_no_tenants_file() {
 }
 
 #[test]
-fn ctrl_c_finishes_what_is_begun_and_the_next_run_goes_on() {
+fn ctrl_c_finishes_begun_tenants_and_the_next_run_continues() {
     let ids: Vec<_> = (0..24).map(|n| format!("t{n:02}")).collect();
     let dir = fleet(&ids.iter().map(String::as_str).collect::<Vec<_>>());
     // Some 100 ms each.
@@ -335,7 +335,8 @@ fn ctrl_c_finishes_what_is_begun_and_the_next_run_goes_on() {
         "{report}"
     );
     assert_eq!(report["end"], "stopped");
-    let says = format!("error: stopped after {done} of 24 tenants; run it again to go on\n");
+    let says =
+        format!("error: stopped after {done} of 24 tenants; run the command again to continue\n");
     assert_eq!(run.stderr, says);
     let reached = versions(dir.path())
         .iter()

@@ -171,7 +171,8 @@ fn a_retired_tenant_is_in_the_trash_until_it_is_revived() {
     // From the trash it can be destroyed, too.
     let note = run(&["retire", "acme"]).ok();
     assert!(
-        note.stderr.contains("`tenancy revive acme` brings it back"),
+        note.stderr
+            .contains("`tenancy revive acme` brings the tenant back"),
         "{note:?}"
     );
     run(&["destroy", "acme", "--yes"]).ok();
@@ -183,7 +184,7 @@ fn a_retired_tenant_is_in_the_trash_until_it_is_revived() {
 }
 
 #[test]
-fn whoever_has_the_file_open_is_waited_for_and_named() {
+fn processes_with_the_file_open_are_waited_for_and_named() {
     let dir = project();
     let run = |args: &[&str]| tenancy(dir.path(), args);
     run(&["create", "acme"]).ok();
@@ -213,7 +214,7 @@ fn whoever_has_the_file_open_is_waited_for_and_named() {
 }
 
 #[test]
-fn ctrl_c_while_others_are_waited_for_says_how_it_stands() {
+fn ctrl_c_while_waiting_reports_the_state_of_the_tenant() {
     let dir = project();
     tenancy(dir.path(), &["create", "acme"]).ok();
     let file = files(&dir.path().join("data/tenants")).remove(0);
@@ -225,11 +226,11 @@ fn ctrl_c_while_others_are_waited_for_says_how_it_stands() {
     for (args, says) in [
         (
             &["retire", "acme"][..],
-            "stopped while tenant acme was being retired; retire it again to go on, or revive it",
+            "stopped while tenant acme was being retired; retire it again to complete this, or revive it",
         ),
         (
             &["destroy", "acme", "--yes"],
-            "stopped while tenant acme was being destroyed; destroy it again to go on",
+            "stopped while tenant acme was being destroyed; destroy it again to complete this",
         ),
     ] {
         let mut command = command(dir.path(), &[args, &["--timeout", "600"]].concat());

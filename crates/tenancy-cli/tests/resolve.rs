@@ -114,7 +114,7 @@ fn one_url_gets_its_answer_and_the_exit_code_says_whether_it_is_served() {
 }
 
 #[test]
-fn people_get_fields_and_the_rules_that_were_tried() {
+fn text_output_has_fields_and_the_rules_that_were_tried() {
     let dir = tenants();
     let args = [
         "resolve",
@@ -228,7 +228,7 @@ fn a_bad_line_ends_the_batch_with_its_number_after_the_answers_before_it() {
         ("nonsense", "stdin line 2: expected"),
         (
             r#"{"host":"a.test"}"#,
-            "stdin line 2: a request has one of path and path_base64",
+            "stdin line 2: a request must have either path or path_base64",
         ),
         (
             r#"{"path":"/","hots":"a"}"#,
@@ -246,7 +246,7 @@ fn a_bad_line_ends_the_batch_with_its_number_after_the_answers_before_it() {
 }
 
 #[test]
-fn who_asks_line_by_line_is_answered_before_the_next_line() {
+fn each_line_is_answered_before_the_next_is_read() {
     let dir = tenants();
     let mut command = command(
         dir.path(),

@@ -73,7 +73,7 @@ fn tenants_go_back_by_steps_or_to_a_version() {
 }
 
 #[test]
-fn a_step_without_a_way_back_is_refused_or_a_copy_is_restored() {
+fn a_step_without_a_down_script_is_refused_or_its_snapshot_restored() {
     let dir = fleet();
     let run = |args: &[&str]| tenancy(dir.path(), args);
     run(&["sql", "a", "INSERT INTO notes (text) VALUES ('before')"]).ok();
@@ -117,18 +117,18 @@ fn a_step_without_a_way_back_is_refused_or_a_copy_is_restored() {
 }
 
 #[test]
-fn going_back_is_asked_or_refused() {
+fn a_rollback_needs_a_confirmation() {
     let dir = fleet();
     tenancy_with(dir.path(), &["rollback"], "y\n").refused(
         1,
-        "taking back run 1 for 3 tenants, with the loss of what only newer",
+        "undoing run 1 for 3 tenants, which deletes the data that only newer",
     );
     tenancy_with(
         dir.path(),
         &["rollback", "--tenant", "a", "--to", "1"],
         "y\n",
     )
-    .refused(1, "going back for 1 tenants, with the loss");
+    .refused(1, "rolling back for 1 tenants, which deletes");
     assert_eq!(versions(dir.path()), [Some(2); 3]);
     for (args, code, says) in [
         (&["--tenant", "nobody"][..], 1, "there is no tenant nobody"),

@@ -111,7 +111,7 @@ fn a_catalog_without_rows_beside_files_is_lost_for_every_command_but_the_rebuild
 }
 
 #[test]
-fn an_init_that_was_killed_is_gone_on_with() {
+fn a_killed_init_is_completed_by_the_next() {
     let dir = project();
     fs::remove_file(dir.path().join("data/tenancy.root")).expect("its last step");
     all_refuse(dir.path(), 2, "is no storage root");

@@ -36,7 +36,7 @@ fn notes(dir: &Path, id: &str) -> u64 {
 }
 
 #[test]
-fn a_tenant_is_created_with_seeds_if_that_is_asked_for() {
+fn a_tenant_is_created_with_seeds_on_request() {
     let dir = seeded();
     tenancy(dir.path(), &["create", "with", "--seed"]).ok();
     tenancy(dir.path(), &["create", "without"]).ok();
@@ -106,12 +106,12 @@ fn each_seed_runs_once_in_each_tenant() {
 }
 
 #[test]
-fn without_seeds_it_is_said_where_they_belong() {
+fn without_seeds_the_error_names_their_config_key() {
     let dir = project();
     for args in [&["seed"][..], &["create", "acme", "--seed"]] {
         tenancy(dir.path(), args).refused(
             2,
-            "there are no seeds; name their directory in tenancy.toml",
+            "the config names no seeds; set their directory in tenancy.toml",
         );
     }
     assert_eq!(tenancy(dir.path(), &["list", "--json"]).ok().stdout, "");

@@ -72,7 +72,7 @@ fn a_lock_that_is_waited_for_is_named() {
 }
 
 #[test]
-fn the_wizard_asks_for_everything_and_again_where_an_answer_is_none() {
+fn the_wizard_asks_for_all_values_and_repeats_invalid_answers() {
     let dir = project();
     tenancy(dir.path(), &["create", "taken"]).ok();
     let file = dir.path().join("tenancy.toml");
@@ -90,9 +90,9 @@ fn the_wizard_asks_for_everything_and_again_where_an_answer_is_none() {
         "error: tenant id \"Acme\" has 'A' at byte 0",
         "error: label www is reserved",
         "error: tenant taken exists already; choose another id",
-        "what people call it",
+        "display name",
         "error: domain \"b@d\"",
-        "empty for no more",
+        "empty to continue",
         "status       active",
     ] {
         assert!(run.stdout.contains(said), "{said:?} is not in {run:?}");
@@ -105,7 +105,7 @@ fn the_wizard_asks_for_everything_and_again_where_an_answer_is_none() {
 }
 
 #[test]
-fn an_answer_that_never_comes_creates_nothing() {
+fn an_end_of_input_creates_nothing() {
     let dir = project();
     let Some(run) = typed(dir.path(), &["create"], "acme\n\u{4}") else {
         return;
@@ -119,21 +119,23 @@ fn an_answer_that_never_comes_creates_nothing() {
 }
 
 #[test]
-fn the_wizard_asks_nobody_who_is_not_there() {
+fn the_wizard_asks_only_on_a_terminal() {
     let dir = project();
-    tenancy_with(dir.path(), &["create"], "acme\n\n\n")
-        .refused(2, "which tenant? Give its ID, as in: tenancy create acme");
+    tenancy_with(dir.path(), &["create"], "acme\n\n\n").refused(
+        2,
+        "the tenant's ID is missing; give it, as in: tenancy create acme",
+    );
     assert_eq!(tenancy(dir.path(), &["create", "--name", "x"]).code, 2);
 }
 
 #[test]
-fn what_cannot_be_taken_back_is_asked_or_refused() {
+fn a_destruction_needs_a_confirmation() {
     let dir = project();
     tenancy(dir.path(), &["create", "acme"]).ok();
     let before = snapshot(&dir.path().join("data/tenants"));
     tenancy_with(dir.path(), &["destroy", "acme"], "y\n").refused(
         1,
-        "needs --yes where nobody can be asked; nothing was changed",
+        "give --yes to confirm this without a terminal; nothing was changed",
     );
     for answer in ["\n", "n\n", "ye\n", "acme\n"] {
         let Some(run) = typed(dir.path(), &["destroy", "acme"], answer) else {
@@ -157,7 +159,7 @@ fn what_cannot_be_taken_back_is_asked_or_refused() {
 }
 
 #[test]
-fn going_back_is_asked_and_says_what_is_lost() {
+fn a_rollback_asks_and_names_the_loss() {
     let dir = project();
     tenancy(dir.path(), &["create", "acme"]).ok();
     let file = |name: &str, sql: &str| write(&dir.path().join("migrations").join(name), sql);
@@ -171,7 +173,7 @@ fn going_back_is_asked_and_says_what_is_lost() {
     for says in [
         "2 -> 1: 1 tenants (acme)",
         "-- 2 due\r\nALTER TABLE notes DROP COLUMN due",
-        "taking back run 1 for 1 tenants, with the loss of",
+        "undoing run 1 for 1 tenants, which deletes",
         "not confirmed; nothing was changed",
     ] {
         assert!(run.stdout.contains(says), "{says}: {run:?}");
@@ -183,7 +185,7 @@ fn going_back_is_asked_and_says_what_is_lost() {
 }
 
 #[test]
-fn a_bar_is_seen_on_a_terminal_and_nowhere_else() {
+fn progress_bars_are_shown_only_on_a_terminal() {
     let dir = project();
     tenants(dir.path(), &["a", "b", "c"]);
     // Some 100 ms each.
@@ -202,7 +204,7 @@ fn a_bar_is_seen_on_a_terminal_and_nowhere_else() {
 }
 
 #[test]
-fn colours_are_left_out_where_they_are_not_wanted() {
+fn help_lists_and_errors_have_no_escape_sequences() {
     let dir = project();
     for args in [&["--help"][..], &["list"], &["show", "nobody"]] {
         let Some(run) = typed(dir.path(), args, "") else {

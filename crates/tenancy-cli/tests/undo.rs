@@ -89,7 +89,7 @@ fn spawned(dir: &Path, args: &[&str]) -> Child {
 }
 
 #[test]
-fn a_tenant_that_the_run_failed_for_is_left_alone() {
+fn a_rollback_skips_tenants_that_failed_in_the_run() {
     let dir = fleet(&["c1", "c2", "c3"]);
     let run = |args: &[&str]| tenancy(dir.path(), args);
     sql(
@@ -134,7 +134,7 @@ fn a_tenant_that_the_run_failed_for_is_left_alone() {
 }
 
 #[test]
-fn a_run_that_is_gone_on_with_is_one_run() {
+fn a_resumed_run_is_one_run() {
     let dir = fleet(&["c1", "c2", "c3"]);
     let run = |args: &[&str]| tenancy(dir.path(), args);
     sql(
@@ -155,7 +155,7 @@ fn a_run_that_is_gone_on_with_is_one_run() {
 }
 
 #[test]
-fn a_run_that_did_nothing_is_said_and_the_one_before_it_is_not_taken_instead() {
+fn a_run_without_work_is_not_undone_and_neither_is_the_one_before() {
     let dir = fleet(&["a"]);
     let run = |args: &[&str]| tenancy(dir.path(), args);
     run(&["rollback", "--yes"]).refused(1, "there is no migration to take back");
@@ -183,7 +183,7 @@ fn a_run_that_did_nothing_is_said_and_the_one_before_it_is_not_taken_instead() {
 }
 
 #[test]
-fn half_a_run_is_taken_back_by_half() {
+fn an_interrupted_run_is_undone_for_its_finished_tenants() {
     let ids = many();
     let dir = many_of_them(&ids);
     slow(dir.path());
@@ -200,7 +200,7 @@ fn half_a_run_is_taken_back_by_half() {
 }
 
 #[test]
-fn a_run_that_was_killed_is_told_as_it_is_and_taken_back() {
+fn a_killed_run_is_reported_and_undone() {
     let ids = many();
     let dir = many_of_them(&ids);
     let run = |args: &[&str]| tenancy(dir.path(), args);
@@ -237,7 +237,7 @@ fn a_run_that_was_killed_is_told_as_it_is_and_taken_back() {
 }
 
 #[test]
-fn what_came_since_is_not_guessed_at() {
+fn changes_after_a_run_are_not_undone_with_it() {
     let dir = fleet(&["a", "b", "c", "d"]);
     let run = |args: &[&str]| tenancy(dir.path(), args);
     due(dir.path());
@@ -292,7 +292,7 @@ fn steps_and_versions_that_would_lead_to_different_places_are_refused() {
 }
 
 #[test]
-fn a_copy_is_kept_of_what_a_script_drops_and_of_each_rollback_its_own() {
+fn each_rollback_keeps_its_own_snapshots() {
     let dir = fleet(&["a"]);
     let run = |args: &[&str]| tenancy(dir.path(), args);
     due(dir.path());
@@ -322,7 +322,7 @@ fn a_copy_is_kept_of_what_a_script_drops_and_of_each_rollback_its_own() {
 }
 
 #[test]
-fn a_pretence_shows_the_way_and_the_scripts_and_changes_nothing() {
+fn pretend_shows_versions_and_scripts_and_changes_nothing() {
     let dir = fleet(&["a", "b"]);
     let run = |args: &[&str]| tenancy(dir.path(), args);
     due(dir.path());
@@ -356,7 +356,7 @@ fn a_pretence_shows_the_way_and_the_scripts_and_changes_nothing() {
 }
 
 #[test]
-fn a_run_keeps_every_other_run_out_and_is_named() {
+fn a_second_run_is_refused_and_names_the_first() {
     let ids = many();
     let dir = many_of_them(&ids);
     slow(dir.path());

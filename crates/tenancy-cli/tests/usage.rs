@@ -88,7 +88,7 @@ fn completions_and_the_manual_page_name_every_command() {
 }
 
 #[test]
-fn a_missing_config_is_said_with_what_to_do() {
+fn a_missing_config_is_an_error_with_advice() {
     let dir = tempfile::tempdir().expect("a directory");
     for args in [
         &["list"][..],

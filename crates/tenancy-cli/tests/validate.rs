@@ -43,7 +43,7 @@ fn file_of(dir: &Path, id: &str) -> PathBuf {
 }
 
 #[test]
-fn what_fits_is_said_to_fit() {
+fn a_consistent_storage_has_no_findings() {
     let dir = fleet();
     for depth in ["names", "stamps", "quick", "full"] {
         let (rows, code, report) = found(dir.path(), &["--depth", depth]);
@@ -76,7 +76,7 @@ fn what_fits_is_said_to_fit() {
 }
 
 #[test]
-fn files_that_are_missing_foreign_or_nobodys_are_named() {
+fn missing_foreign_and_orphaned_files_are_named() {
     let dir = fleet();
     let tenants_dir = dir.path().join("data/tenants");
     let (a, b) = (file_of(dir.path(), "a"), file_of(dir.path(), "b"));
@@ -103,7 +103,7 @@ fn files_that_are_missing_foreign_or_nobodys_are_named() {
     );
     assert!(
         shown.stderr.contains(&format!(
-            "findings: {}; do what they say, or let --fix",
+            "findings: {}; follow their advice, or repair",
             rows.len()
         )),
         "{shown:?}"
@@ -142,7 +142,7 @@ fn half_done_retirements_and_a_lost_chain_are_found() {
     assert_eq!(found(dir.path(), &[]).0, ["in_trash a", "closed a"]);
     let (_, code, report) = found(dir.path(), &["--fix"]);
     assert_eq!((code, &report["left"]), (0, &json!(0)), "{report}");
-    assert_eq!(report["findings"][0]["fixed"], "its file is back in use");
+    assert_eq!(report["findings"][0]["fixed"], "the file is in use again");
     tenancy(dir.path(), &["sql", "a", "SELECT 1"]).ok();
 
     let triggers = "SELECT group_concat('DROP TRIGGER ' || name, ';') FROM sqlite_schema
@@ -194,7 +194,7 @@ fn schemas_and_names_that_a_changed_project_left_behind_are_found() {
 }
 
 #[test]
-fn a_lost_catalog_is_never_made_anew_unasked() {
+fn a_lost_catalog_is_recreated_only_on_request() {
     let dir = fleet();
     tenancy(dir.path(), &["retire", "c"]).ok();
     tenancy(dir.path(), &["validate", "--rebuild"]).refused(1, "is a sound catalog of 3 tenants");
@@ -234,12 +234,12 @@ fn a_lost_catalog_is_never_made_anew_unasked() {
 /// A file that somebody has for himself alone is waited for; meanwhile somebody loses
 /// patience. Other files may be mended already.
 #[test]
-fn ctrl_c_ends_a_validation_and_says_how_it_stands() {
+fn ctrl_c_ends_a_validation_and_reports_the_state() {
     for (args, says) in [
         (&["validate"][..], "nothing was changed"),
         (
             &["validate", "--fix"],
-            "what was mended is; validate again to see what is left",
+            "repairs made until then are kept; run the command again",
         ),
     ] {
         let dir = fleet();

@@ -94,7 +94,7 @@ fn every_key_is_read() {
 }
 
 #[test]
-fn every_key_may_be_left_out() {
+fn every_key_is_optional() {
     let config = parse("").expect("a config");
     assert_eq!(config.storage.root, Path::new("etc/data"));
     assert_eq!(config.resolve.rules, [RuleKind::Domain]);
@@ -111,7 +111,7 @@ fn builtin_paths_can_be_dropped() {
 }
 
 #[test]
-fn mistakes_name_the_file_the_key_the_fact_and_what_to_do() {
+fn errors_name_the_file_the_key_the_fact_and_the_correction() {
     for (text, want) in [
         (
             "[resolve]\nsubdomain_of = []",
@@ -216,7 +216,7 @@ fn a_tenancy_is_made_from_a_config() {
 
 /// An empty catalog beside tenants' files would give their ids away a second time.
 #[test]
-fn a_lost_catalog_is_not_made_anew() {
+fn a_lost_catalog_is_not_recreated() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("tenancy.toml");
     std::fs::write(&file, "").expect("a config");

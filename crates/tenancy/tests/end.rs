@@ -107,7 +107,7 @@ fn a_tenant_of_every_status_can_be_destroyed() {
 }
 
 #[test]
-fn a_connection_that_is_out_keeps_its_tenant_from_the_trash() {
+fn a_checked_out_connection_keeps_its_tenant_from_the_trash() {
     let world = World::new();
     let acme = world.made("acme");
     let out = world.checkout(&acme).expect("a connection");
@@ -185,7 +185,7 @@ fn a_retirement_or_a_revival_that_crashed_is_completed_by_calling_it_again() {
 
 /// The reviver comes between the row and the file of one who retires.
 #[test]
-fn who_revives_a_tenant_while_it_is_retired_has_the_last_word() {
+fn a_revival_during_a_retirement_wins() {
     for end in [World::retire_soon, World::destroy_soon] {
         let world = World::new();
         let acme = world.made("acme");
@@ -207,7 +207,7 @@ fn who_revives_a_tenant_while_it_is_retired_has_the_last_word() {
 /// Whoever retires and whoever revives at the same moment: the tenant ends as one of
 /// them left it, with its file where its status says, and no row is lost.
 #[test]
-fn retiring_and_reviving_at_once_ends_in_one_of_both() {
+fn concurrent_retire_and_revive_end_in_one_of_the_two_states() {
     let world = World::new();
     let other = world.beside();
     let acme = world.made("acme");
@@ -243,7 +243,7 @@ fn retiring_and_reviving_at_once_ends_in_one_of_both() {
 /// Under load, over and over: whoever reads as tenant `acme` never sees a row of an
 /// incarnation before his own.
 #[test]
-fn of_a_tenant_that_is_destroyed_and_created_under_load_no_old_row_is_seen() {
+fn a_recreated_tenant_never_sees_an_old_row_under_load() {
     let rounds = std::env::var("TENANCY_RACES").map_or(100, |text| text.parse().expect("a number"));
     let world = World::new();
     let acme = id("acme");

@@ -111,7 +111,7 @@ fn a_row_whose_process_died_before_anything_else_is_resumed() {
 }
 
 #[test]
-fn of_many_who_create_one_tenant_at_once_exactly_one_has_done_it() {
+fn of_concurrent_creations_of_one_tenant_exactly_one_succeeds() {
     let world = World::new();
     for round in 0..5 {
         let name = format!("t{round}");
@@ -179,7 +179,7 @@ fn a_suspended_tenant_is_refused_by_the_next_request_and_let_in_again() {
 }
 
 #[test]
-fn a_tenant_that_is_down_says_what_it_was_told_to() {
+fn a_tenant_in_maintenance_is_refused_with_its_message() {
     let world = World::new();
     let acme = world.made("acme");
     let mut down = Maintenance::default();
@@ -198,7 +198,7 @@ fn a_tenant_that_is_down_says_what_it_was_told_to() {
 }
 
 #[test]
-fn suspension_and_maintenance_are_two_facts_and_each_command_may_be_repeated() {
+fn suspension_and_maintenance_are_independent_and_repeatable() {
     let world = World::new();
     let acme = world.made("acme");
     let id = acme.id();
@@ -275,7 +275,7 @@ fn a_destroyed_tenant_is_gone_with_its_names_and_files() {
 }
 
 #[test]
-fn connections_that_are_out_are_waited_for_before_a_tenant_is_destroyed() {
+fn a_destruction_waits_for_checked_out_connections() {
     let world = World::new();
     let acme = world.made("acme");
     let out = world.checkout(&acme).expect("a connection");

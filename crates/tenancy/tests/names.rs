@@ -6,7 +6,7 @@ use tenancy::{Error, TenantSpec};
 use crate::util::{World, id};
 
 #[test]
-fn reserved_labels_and_central_domains_are_nobodys() {
+fn reserved_labels_and_central_domains_cannot_be_bound() {
     let world = World::new();
     world.made("acme");
     let reserved = |error: Error| assert!(matches!(error, Error::Reserved { .. }), "{error}");
@@ -140,7 +140,7 @@ fn a_domain_that_waits_for_its_proof_does_not_route() {
 }
 
 #[test]
-fn a_public_suffix_is_nobodys_by_whatever_way_it_is_bound() {
+fn a_public_suffix_cannot_be_bound_in_any_way() {
     let list = "uk\nco.uk\n*.ck\n!www.ck\nапп.test\ntest";
     let list = list.parse().expect("a list");
     let world = World::with(|builder| builder.public_suffixes(list));

@@ -74,7 +74,7 @@ fn served(wrap_first: bool, wrap_second: bool) -> (Vec<String>, Vec<String>) {
 }
 
 #[test]
-fn a_request_that_entered_nobody_writes_to_no_file() {
+fn a_request_without_a_scope_writes_to_no_file() {
     let nobody = ["nobody".to_owned()];
     for (wrap_first, wrap_second) in [(true, true), (true, false), (false, true)] {
         let (gets, marks) = served(wrap_first, wrap_second);

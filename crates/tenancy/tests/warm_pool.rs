@@ -105,7 +105,7 @@ fn a_sign_up_is_one_write_to_the_catalog_and_no_step_of_a_file() {
 }
 
 #[test]
-fn when_none_is_left_each_makes_its_own() {
+fn an_empty_warm_pool_makes_each_creation_create_its_database() {
     let world = world(Upkeep::Manual);
     world.tenancy.maintain();
     let ids = ["a", "b", "c", "d", "e"].map(|name| TenantSpec::new(id(name)));
@@ -179,7 +179,7 @@ fn a_catalog_in_memory_has_no_warm_pool() {
 }
 
 #[test]
-fn a_placement_that_was_asked_for_is_no_place_of_the_warm_pool() {
+fn a_given_placement_takes_no_database_from_the_warm_pool() {
     let world = world(Upkeep::Manual);
     world.tenancy.maintain();
     let mut spec = TenantSpec::new(id("acme"));
@@ -191,7 +191,7 @@ fn a_placement_that_was_asked_for_is_no_place_of_the_warm_pool() {
 }
 
 #[test]
-fn the_librarys_own_thread_fills_the_warm_pool_and_tells_what_stops_it() {
+fn the_upkeep_thread_fills_the_warm_pool_and_reports_errors() {
     let world = world(Upkeep::Every(Duration::from_millis(5)));
     let wait = |what: &str, until: &dyn Fn() -> bool| {
         let began = Instant::now();
@@ -223,7 +223,7 @@ fn the_librarys_own_thread_fills_the_warm_pool_and_tells_what_stops_it() {
 }
 
 #[test]
-fn the_config_says_how_many_are_kept_ready() {
+fn the_config_sets_the_size_of_the_warm_pool() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("tenancy.toml");
     let text = "[storage]\nroot = \"data\"\nwarm_pool = 2\n";

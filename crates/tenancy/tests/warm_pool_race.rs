@@ -133,7 +133,7 @@ enum Clock {
 }
 
 #[test]
-fn nothing_is_lost_while_two_releases_and_a_mender_share_a_warm_pool() {
+fn no_tenant_is_lost_while_two_releases_and_a_repair_share_a_warm_pool() {
     let seed = from_env("TENANCY_SEED", u64::from(std::process::id()));
     let time = Duration::from_millis(from_env("TENANCY_RACE_MS", 2_500));
     println!("TENANCY_SEED={seed} TENANCY_RACE_MS={}", time.as_millis());

@@ -13,43 +13,44 @@ pub struct One {
 
 #[derive(Debug, Args)]
 pub struct Create {
-    /// The permanent id: 1 to 63 lowercase letters, digits and inner hyphens; on a
-    /// terminal the command asks for it.
+    /// The permanent id: 1 to 63 lowercase letters, digits and inner hyphens. Without it,
+    /// on a terminal, the command asks for the id and the other values.
     pub id: Option<String>,
-    /// The display name; the attribute `name`.
+    /// The display name, stored as the attribute `name`.
     #[arg(long, requires = "id")]
     pub name: Option<String>,
-    /// A further name that routes to the tenant; you vouch that it is theirs.
+    /// A further name that routes to the tenant, without a proof of ownership; can be
+    /// repeated.
     #[arg(long = "domain", value_name = "DOMAIN", requires = "id")]
     pub domains: Vec<String>,
-    /// An attribute that the application stores with the tenant.
+    /// An attribute that the application stores with the tenant; can be repeated.
     #[arg(long = "attribute", value_name = "KEY=VALUE", requires = "id")]
     pub attributes: Vec<String>,
-    /// Fill the database with the seeds before the tenant is active.
+    /// Run the seeds on the database before the tenant becomes active.
     #[arg(long, requires = "id")]
     pub seed: bool,
-    /// Make the storage root first, if there is none.
+    /// Create the storage root first if it does not exist.
     #[arg(long)]
     pub init: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct List {
-    /// Only tenants with this status.
+    /// List only tenants with this status: provisioning, active, suspended or retiring.
     #[arg(long)]
     pub status: Option<String>,
-    /// The largest number of tenants to list.
+    /// List at most this number of tenants.
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Only tenants after this id.
+    /// List only tenants whose id sorts after this one.
     #[arg(long, value_name = "ID")]
     pub after: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Domain {
-    /// Bind a name: a label below a domain of yours routes at once, a domain once it
-    /// is verified.
+    /// Bind a name to a tenant: a label under a base domain routes at once, any other
+    /// domain once it is verified.
     #[command(
         after_help = "Example:\n  tenancy domain add acme shop.acme.example\n  \
             tenancy domain add acme shop.acme.example --verified"
@@ -57,20 +58,20 @@ pub enum Domain {
     Add {
         #[command(flatten)]
         named: Named,
-        /// You vouch that it is theirs: it routes at once.
+        /// Route the domain at once, without a proof of ownership.
         #[arg(long)]
         verified: bool,
     },
-    /// Unbind a name; requests for it are refused from then on.
+    /// Unbind a name, so that requests for it are refused.
     #[command(after_help = "Example:\n  tenancy domain remove acme shop.acme.example")]
     Remove(Named),
-    /// List a tenant's names, and the TXT records that pending ones need.
+    /// List a tenant's names, and the TXT record that each pending domain needs.
     #[command(after_help = "Example:\n  tenancy domain list acme")]
     List(One),
-    /// Make a domain that routes the primary one, which links to the tenant use.
+    /// Make a verified domain the primary one, for links to the tenant.
     #[command(after_help = "Example:\n  tenancy domain primary acme shop.acme.example")]
     Primary(Named),
-    /// Make a domain route once its TXT record shows the value that `add` printed.
+    /// Verify a domain by its TXT record, which must have the value that `add` printed.
     #[command(
         after_help = "Example:\n  tenancy domain verify acme shop.acme.example \\\n    \
             --txt \"$(dig +short TXT shop.acme.example)\""
@@ -78,13 +79,13 @@ pub enum Domain {
     Verify {
         #[command(flatten)]
         named: Named,
-        /// The TXT record as the DNS has it: a value, or one per line.
+        /// The value of the TXT record in the DNS; several records on several lines.
         #[arg(long, value_name = "VALUE")]
         txt: String,
     },
 }
 
-/// A tenant and a name of it.
+/// A tenant and one of its names.
 #[derive(Debug, Args)]
 pub struct Named {
     /// The id of the tenant.
@@ -100,15 +101,15 @@ pub struct Down {
     /// The time after which visitors may try again (HTTP Retry-After).
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub retry_after: Option<Duration>,
-    /// A sentence for the page.
+    /// The message on the page that visitors see.
     #[arg(long)]
     pub message: Option<String>,
-    /// A secret that lets a visitor in all the same.
+    /// The secret with which a visitor can use the tenant during the maintenance.
     #[arg(long)]
     pub secret: Option<String>,
 }
 
-/// A whole number of seconds, or with its unit: `500ms`, `30s`, `2m`, `1h`.
+/// Parses a duration like `500ms`, `30s`, `2m` or `1h`. A number without a unit is in seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     let end = text.find(|c: char| !c.is_ascii_digit());
     let (number, unit) = text.split_at(end.unwrap_or(text.len()));
@@ -140,10 +141,10 @@ pub struct Sql {
     pub id: String,
     /// The SQL statement to run.
     pub sql: String,
-    /// The time that the statement may take.
+    /// The longest time that the statement may run: a number and ms, s, m or h.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
     pub timeout: Duration,
-    /// The largest number of rows to print.
+    /// Print at most this number of rows.
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
 }
@@ -160,11 +161,11 @@ pub struct Retire {
 pub struct Destroy {
     /// The id of the tenant.
     pub id: String,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(long, short)]
     pub yes: bool,
-    /// Move a file that is damaged or another tenant's to the quarantine instead of closing
-    /// it.
+    /// Move the file to the quarantine, instead of failing, if it is damaged or belongs to
+    /// another tenant.
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
@@ -174,7 +175,8 @@ pub struct Destroy {
 /// The time to wait for connections in use.
 #[derive(Debug, Args)]
 pub struct Patience {
-    /// The time to wait until the tenant's connections are closed, in every process.
+    /// The longest time to wait until all processes have closed their connections to the
+    /// tenant's database.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
     pub timeout: Duration,
 }

@@ -6,7 +6,7 @@ use clap::{Args, ValueHint};
 
 #[derive(Debug, Args)]
 pub struct Init {
-    /// The directory to write to; created if it does not exist.
+    /// The directory of the new project; created if it does not exist.
     #[arg(default_value = ".", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
 }
@@ -19,16 +19,16 @@ pub struct Resolve {
     /// The request's method.
     #[arg(long, default_value = "GET", conflicts_with = "batch")]
     pub method: String,
-    /// A request header; Host replaces the URL's.
+    /// A request header; can be repeated. The header Host replaces the host of the URL.
     #[arg(long = "header", value_name = "NAME: VALUE", conflicts_with = "batch")]
     pub headers: Vec<String>,
     /// Show the rules that were tried and the one that matched.
     #[arg(long, conflicts_with = "batch")]
     pub explain: bool,
-    /// Resolve against the tenants in this file instead of the catalog.
+    /// Use the tenants in this file instead of the catalog.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub tenants: Option<PathBuf>,
-    /// Read requests from stdin and answer each, both as JSON lines.
+    /// Read requests from stdin and print the answers, both as JSON lines.
     #[arg(long, conflicts_with = "url")]
     pub batch: bool,
 }
@@ -39,7 +39,7 @@ pub struct Demo {
     #[arg(long, default_value_t = 100, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub tenants: u32,
-    /// The number of requests to drive.
+    /// The number of requests to send.
     #[arg(
         long,
         default_value_t = 10_000,
@@ -48,11 +48,11 @@ pub struct Demo {
     )]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub requests: u32,
-    /// Replay an access log, a line `METHOD TARGET` for each request.
+    /// Send the requests in this access log, which has a line `METHOD TARGET` for each.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub log: Option<PathBuf>,
-    /// Keep everything in this directory, which must be new or empty; else a
-    /// temporary one is used and removed.
+    /// Keep the files in this directory, which must be new or empty. Defaults to a
+    /// temporary directory, which is removed at the end.
     #[arg(long, value_hint = ValueHint::DirPath)]
     pub dir: Option<PathBuf>,
 }

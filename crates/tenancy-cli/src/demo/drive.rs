@@ -1,4 +1,4 @@
-//! The requests of a demo, driven from host to row by several threads.
+//! The threads of a demo, which send its requests.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use crate::failure::Failure;
 use crate::interrupt;
 use crate::project::Project;
 
-/// The number of threads, more than cores, so that they contend for the pools.
+/// The number of threads. It exceeds most numbers of CPUs, so that the threads contend for the
+/// pools.
 const WORKERS: usize = 8;
 
 /// The outcome of the requests.
@@ -21,9 +22,9 @@ pub struct Tally {
     pub skip: u64,
     pub central: u64,
     pub refused: u64,
-    /// The rows of other tenants that a request read in its tenant's database.
+    /// The number of other tenants' rows that requests read in their own tenant's database.
     pub foreign_reads: u32,
-    /// Every committed row: the tenant of its request, and the request's number.
+    /// The committed rows, each as the tenant and the number of its request.
     pub written: Vec<(String, u32)>,
     pub resolve: Vec<Duration>,
     pub checkout: Vec<Duration>,
@@ -48,8 +49,8 @@ impl Tally {
         self.request.extend(other.request);
     }
 
-    /// Serves one request as an application would: resolve, enter, check out, write
-    /// and read, check in.
+    /// Serves one request like an application: resolves it, enters the tenant's scope, and writes
+    /// and reads rows with a connection.
     fn serve(&mut self, project: &Project, number: u32, planned: &Planned) -> Result<(), Failure> {
         let method = std::str::from_utf8(planned.method).unwrap_or_default();
         let head = RequestHead::new(Method::from(method), &planned.target).host(&planned.host);
@@ -73,8 +74,8 @@ impl Tally {
         Ok(())
     }
 
-    /// Writes a row with the tenant that the request's host names — not the resolver's
-    /// answer, which is under test — and reads the latest rows back.
+    /// Writes a row, and reads the latest rows. The row names the tenant for which the request was
+    /// planned, not the one that the resolver returned, as the resolver is under test.
     fn visit(
         &mut self,
         project: &Project,
@@ -102,8 +103,8 @@ fn write_and_read(
     method: &str,
     path: &str,
 ) -> rusqlite::Result<u32> {
-    // Two requests for one tenant write one after the other: the lock is asked for
-    // at the start, where waiting is allowed.
+    // An immediate transaction waits for the write lock at its start. A deferred one would fail
+    // if another request had written meanwhile.
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     transaction
@@ -127,7 +128,7 @@ fn write_and_read(
     Ok(foreign)
 }
 
-/// Drives all requests, until they are done or Ctrl-C ends it.
+/// Sends all requests. Stops early after Ctrl-C.
 pub fn drive(
     project: &Project,
     mix: &Mix,

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-/// Requests for tenants picked by a Zipf distribution: few tenants are busy and most are
-/// quiet, like real customers.
+/// A sequence of requests whose tenants have a Zipf distribution: a few tenants get most of the
+/// requests.
 #[derive(Debug)]
 pub struct Mix {
-    /// Cumulated shares by rank; the last one is 1.
+    /// The cumulative shares of the tenants, by rank. The last one is 1.
     shares: Vec<f64>,
     log: Option<Log>,
 }
@@ -14,18 +14,18 @@ pub struct Mix {
 /// One request, as an adapter would see it.
 #[derive(Debug, PartialEq)]
 pub struct Planned<'m> {
-    /// The number of the tenant whose host is asked for, from 0; `None` for another host.
+    /// The number of the tenant that the host names, from 0; `None` for another host.
     pub tenant: Option<u32>,
     pub method: &'m [u8],
     pub host: String,
     pub target: std::borrow::Cow<'m, [u8]>,
 }
 
-/// The percentages of requests for the central host and for an unknown one.
+/// The percentages of requests for the central host and for unknown hosts.
 const CENTRAL: u64 = 5;
 const UNKNOWN: u64 = 1;
 
-/// The paths asked for, each as often as it occurs here.
+/// The methods and paths of the requests, all with the same probability.
 const TARGETS: [(&[u8], &str); 16] = [
     (b"GET", "/"),
     (b"GET", "/orders"),
@@ -58,7 +58,7 @@ impl Mix {
         Self { shares, log }
     }
 
-    /// The request of this number.
+    /// Returns the request of this number.
     pub fn request(&self, number: u32) -> Planned<'_> {
         let mut dice = Dice(u64::from(number));
         let (tenant, mut host) = match dice.below(100) {
@@ -94,12 +94,12 @@ impl Mix {
     }
 }
 
-/// The id of a tenant by its number.
+/// Returns the id of a tenant by its number.
 pub fn id(tenant: u32) -> String {
     format!("tenant-{:04}", tenant + 1)
 }
 
-/// The custom domain of every third tenant.
+/// Returns the custom domain of a tenant. Every third tenant has one.
 pub fn domain(tenant: u32) -> Option<String> {
     tenant
         .is_multiple_of(3)
@@ -120,8 +120,8 @@ fn host(tenant: u32, dice: &mut Dice) -> String {
     })
 }
 
-/// An access log, a line `METHOD TARGET` for each request. Any line is a request: the
-/// resolver judges it.
+/// An access log with a line `METHOD TARGET` for each request. Malformed lines are requests, too,
+/// which the resolver refuses.
 #[derive(Debug)]
 pub struct Log {
     text: Vec<u8>,
@@ -156,7 +156,7 @@ impl Log {
     }
 }
 
-/// SplitMix64: the same number rolls the same requests everywhere.
+/// A SplitMix64 generator. It makes a request a function of its number alone.
 struct Dice(u64);
 
 impl Dice {
@@ -183,14 +183,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_number_is_the_same_request() {
+    fn a_number_always_gives_the_same_request() {
         let mix = Mix::new(100, None);
         assert_eq!(mix.request(7), Mix::new(100, None).request(7));
         assert_ne!(mix.request(7), mix.request(8));
     }
 
     #[test]
-    fn few_tenants_are_busy_and_every_one_is_asked() {
+    fn few_tenants_get_most_requests_and_all_get_some() {
         let mix = Mix::new(100, None);
         let mut asked = [0u32; 100];
         for number in 0..20_000 {
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn one_tenant_takes_every_share() {
+    fn a_single_tenant_gets_all_requests() {
         let mix = Mix::new(1, None);
         assert!((0..1000).all(|number| mix.request(number).tenant.is_none_or(|t| t == 0)));
     }

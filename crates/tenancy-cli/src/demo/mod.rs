@@ -24,7 +24,7 @@ use proof::Verdict;
 
 pub use rows::print as print_rows;
 
-/// The files written into the demo's directory first.
+/// The files of the demo's directory.
 const FILES: [(&str, &str); 5] = [
     (
         "migrations/0001_visits.sql",
@@ -45,7 +45,7 @@ const FILES: [(&str, &str); 5] = [
     (Config::FILE_NAME, include_str!("tenancy.toml")),
 ];
 
-/// The number of tenants created between two checks of the clock and of Ctrl-C.
+/// The number of tenants that are created between two checks for Ctrl-C.
 const BATCH: usize = 16;
 
 /// The result of a demo; the JSON document of `--json`.
@@ -96,20 +96,20 @@ pub fn run(args: &Demo, out: Output) -> Result<(), Failure> {
     verdict.check()?;
     if tally.foreign_reads > 0 {
         return Err(Failure::refused(format!(
-            "rows of others that were read: {}",
+            "requests read {} rows of other tenants",
             tally.foreign_reads
         )));
     }
     if stats.peak > stats.max {
         let (peak, max) = (stats.peak, stats.max);
         return Err(Failure::refused(format!(
-            "{peak} connections were open, {max} is the bound"
+            "{peak} connections were open, but the bound is {max}"
         )));
     }
     match stopped {
         false => Ok(()),
         true => Err(Failure::refused(format!(
-            "stopped after {} of {} requests for {tenants} tenants; what was done is proven above",
+            "stopped after {} of {} requests for {tenants} tenants; the rows written until then are checked above",
             grouped(report.requests),
             grouped(requests.into())
         ))),
@@ -165,19 +165,20 @@ fn tenths(number: f64) -> f64 {
 }
 
 fn read_log(path: &Path) -> Result<Log, Failure> {
-    let text =
-        fs::read(path).map_err(|cause| Failure::file(path, "the log cannot be read", &cause))?;
+    let text = fs::read(path)
+        .map_err(|cause| Failure::file(path, "the access log cannot be read", &cause))?;
     let log = Log::new(text);
     match log.len() {
         0 => Err(Failure::usage(format!(
-            "{}: the log has no line",
+            "{}: the access log is empty",
             path.display()
         ))),
         _ => Ok(log),
     }
 }
 
-/// Creates the tenants, as far as Ctrl-C allows; says how many and how long it took.
+/// Creates tenants until all are created or Ctrl-C is pressed. Returns their number and the time
+/// that it took.
 fn create(project: &Project, tenants: u32, out: Output) -> Result<(usize, Duration), Failure> {
     let spec = |tenant| -> Result<TenantSpec, Failure> {
         let id = mix::id(tenant).parse().map_err(tenancy::Error::from)?;
@@ -210,7 +211,7 @@ enum Place {
 }
 
 impl Place {
-    /// A directory with the demo's config and migrations, and nothing else.
+    /// Writes the demo's files to a temporary or an empty directory.
     fn new(dir: Option<&Path>) -> Result<Self, Failure> {
         let place = match dir {
             None => Self::Temporary(tempfile::Builder::new().prefix("tenancy-demo-").tempdir()?),
@@ -218,7 +219,7 @@ impl Place {
                 let entries = fs::read_dir(dir).ok();
                 if dir.exists() && entries.is_none_or(|mut entries| entries.next().is_some()) {
                     return Err(Failure::usage(format!(
-                        "{} is not an empty directory; name a new one",
+                        "{} is not an empty directory; name an empty or a new one",
                         dir.display()
                     )));
                 }
@@ -226,8 +227,9 @@ impl Place {
             }
         };
         let migrations = place.path().join("migrations");
-        fs::create_dir_all(&migrations)
-            .map_err(|cause| Failure::file(&migrations, "the directory cannot be made", &cause))?;
+        fs::create_dir_all(&migrations).map_err(|cause| {
+            Failure::file(&migrations, "the directory cannot be created", &cause)
+        })?;
         for (name, text) in FILES {
             let path = place.path().join(name);
             fs::write(&path, text)
@@ -251,7 +253,7 @@ impl Place {
         match self {
             Self::Temporary(_) => "a second process has read every row back".to_owned(),
             Self::Kept(dir) => format!(
-                "a second process has read every row back; look around with\n  \
+                "a second process has read every row back; to list the tenants:\n  \
                  tenancy --config {} list",
                 dir.join(Config::FILE_NAME).display()
             ),
@@ -278,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn the_demos_config_is_one() {
+    fn the_config_of_the_demo_is_valid() {
         let (name, text) = FILES[FILES.len() - 1];
         Config::parse(text, Path::new(name)).expect("a config");
     }

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use crate::failure::Failure;
 
-/// A row as read back: the tenant of the database, the tenant of the row, the request's number.
+/// A row that was read back: the tenant in whose database it is (`holder`), the tenant in the row,
+/// and the number of the request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Found {
     pub holder: String,
@@ -30,15 +31,15 @@ impl Found {
 /// The comparison of the rows written with the rows read back.
 #[derive(Debug, Default, PartialEq)]
 pub struct Verdict {
-    /// The rows in another tenant's database, or without a request that wrote them.
+    /// The rows in another tenant's database, and the rows that no request wrote.
     pub wrong: Vec<String>,
     /// The committed rows that are missing.
     pub lost: Vec<String>,
 }
 
 impl Verdict {
-    /// Compares both ways: every row written is there, as often as it was written, and every
-    /// row that is there was written.
+    /// Compares the rows in both directions: each row must be found as often as it was written, and
+    /// each found row must have been written.
     pub fn of(mut written: Vec<(String, u32)>, mut found: Vec<Found>) -> Self {
         let key = |row: &Found| (row.tenant.clone(), row.number);
         written.sort_unstable();
@@ -68,7 +69,7 @@ impl Verdict {
         verdict
     }
 
-    /// The first wrong row, and the number of wrong rows.
+    /// Returns an error with the number of wrong rows, or of lost rows, and the first of them.
     pub fn check(&self) -> Result<(), Failure> {
         let of = |rows: &[String], what| match rows {
             [] => Ok(()),
@@ -77,8 +78,11 @@ impl Verdict {
                 rows.len()
             ))),
         };
-        of(&self.wrong, "rows where they do not belong")?;
-        of(&self.lost, "committed rows that are not there")
+        of(
+            &self.wrong,
+            "rows in another tenant's database or written by no request",
+        )?;
+        of(&self.lost, "committed rows that are missing")
     }
 }
 
@@ -105,9 +109,11 @@ pub fn read_back(dir: &Path) -> Result<Vec<Found>, Failure> {
     for line in BufReader::new(stdout).lines() {
         let line = line.map_err(failed)?;
         let row = Found::parse(&line);
-        found.push(
-            row.ok_or_else(|| Failure::refused(format!("the second process said {line:?}")))?,
-        );
+        found.push(row.ok_or_else(|| {
+            Failure::refused(format!(
+                "the second process printed {line:?}, which is not a row"
+            ))
+        })?);
     }
     match child.wait().map_err(failed)? {
         status if status.success() => Ok(found),
@@ -128,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_compared_both_ways_and_as_often_as_they_occur() {
+    fn rows_are_compared_in_both_directions_with_their_counts() {
         let written = || {
             vec![
                 ("b".to_owned(), 2),

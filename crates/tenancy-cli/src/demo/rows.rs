@@ -1,4 +1,4 @@
-//! The second process of a demo: it prints every row of every tenant's file.
+//! The second process of a demo, which prints every row in every tenant's file.
 
 use std::fs;
 use std::io::{self, BufWriter, Write};
@@ -12,10 +12,10 @@ use crate::failure::Failure;
 /// Prints the rows of all files below the storage root, one per line: the tenant in the
 /// file's stamp, the tenant of the row, the request's number.
 ///
-/// The files are found and opened without the library, its catalog and its pools, as these
-/// are what is under test.
+/// The files are found and opened without the library, its catalog and its pools, as these are
+/// under test.
 pub fn print(dir: &Path) -> Result<(), Failure> {
-    // Ctrl-C goes to both processes; the first one decides.
+    // Ctrl-C goes to both processes. This one ignores it, so that the first one gets all rows.
     ctrlc::set_handler(|| ()).map_err(|error| Failure::Refused(error.into()))?;
     let root = Config::load(dir.join(Config::FILE_NAME))?.storage.root;
     let mut out = BufWriter::new(io::stdout().lock());

@@ -51,7 +51,8 @@ impl From<SchemaCounts> for Counts {
     }
 }
 
-/// Answers from the catalog alone, so that 10,000 files need not be opened.
+/// Counts the tenants that are not at the newest version. Reads only the catalog, as opening all
+/// files could take long.
 fn check(fleet: &SqliteFleet, out: Output) -> Result<(), Failure> {
     let counts = fleet.check()?;
     out.record(&Counts::from(counts))?;
@@ -59,13 +60,13 @@ fn check(fleet: &SqliteFleet, out: Output) -> Result<(), Failure> {
     match (counts.behind + counts.unknown, counts.ahead) {
         (0, 0) => Ok(()),
         (0, ahead) => Err(Failure::refused(format!(
-            "{} tenants are ahead of schema version {newest}, the newest there is; \
-             use a newer program, or the migrations that they were rolled out with",
+            "{} tenants are ahead of schema version {newest}, the newest of the known migrations; \
+             use a newer program or its migrations",
             grouped(ahead)
         ))),
         (behind, _) => Err(Failure::refused(format!(
-            "{} tenants are not at schema version {newest}; `tenancy status --behind` names \
-             them, `tenancy migrate` brings them there",
+            "{} tenants are not at schema version {newest}; `tenancy status --behind` lists \
+             them, `tenancy migrate` migrates them",
             grouped(behind)
         ))),
     }
@@ -131,7 +132,7 @@ impl Plan {
         match self.failed.len() {
             0 => Ok(()),
             failed => Err(Failure::Partial(format!(
-                "the files of {failed} tenants cannot be read; `tenancy validate` says more"
+                "the files of {failed} tenants cannot be read; run `tenancy validate` for details"
             ))),
         }
     }
@@ -141,7 +142,7 @@ impl Plan {
         match self.tenants.len() {
             0 => Ok(()),
             behind => Err(Failure::refused(format!(
-                "{behind} tenants are not at schema version {}; `tenancy migrate` brings them there",
+                "{behind} tenants are not at schema version {}; `tenancy migrate` migrates them",
                 self.newest
             ))),
         }

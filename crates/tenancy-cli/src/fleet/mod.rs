@@ -20,10 +20,10 @@ use crate::project;
 /// The report of a run; the JSON document of `--json`.
 #[derive(Debug, Serialize)]
 struct Report {
-    /// The number of the run in the catalog; `null` if there was nothing to do.
+    /// The number of the run in the catalog; absent if there was nothing to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<u64>,
-    /// The number of tenants that needed nothing; their files were not opened.
+    /// The number of tenants without work. Their files were not opened.
     current: u64,
     done: Vec<Done>,
     failed: Vec<Failed>,
@@ -94,7 +94,7 @@ impl From<&FleetReport> for Report {
     }
 }
 
-/// Translates the arguments to the options of the library.
+/// Returns the library's options for the arguments.
 fn options(choice: &Choice, pace: &Pace) -> Result<FleetOptions, Failure> {
     let ids = |texts: &[String]| -> Result<Vec<TenantId>, Failure> {
         let ids: Result<_, _> = texts.iter().map(|text| text.parse()).collect();
@@ -145,7 +145,7 @@ fn with_bar<T>(
     done
 }
 
-/// Returns a failure that counts the tenants that failed, if any, and says what to do.
+/// Returns a failure if tenants failed or the run was stopped.
 fn verdict(report: &FleetReport) -> Result<(), Failure> {
     let failed = report.failed.len() as u64;
     let reached = report.done.len() as u64 + failed;
@@ -156,14 +156,14 @@ fn verdict(report: &FleetReport) -> Result<(), Failure> {
             left => format!(", not begun: {}", grouped(left)),
         };
         return Err(Failure::Partial(format!(
-            "{} of {all} tenants failed{left}; mend what is said above and run it again",
+            "{} of {all} tenants failed{left}; correct what is named above, then run the command again",
             grouped(failed)
         )));
     }
     match report.end {
         RunEnd::Through => Ok(()),
         _ => Err(Failure::refused(format!(
-            "stopped after {} of {all} tenants; run it again to go on",
+            "stopped after {} of {all} tenants; run the command again to continue",
             grouped(reached)
         ))),
     }

@@ -1,4 +1,4 @@
-//! `tenancy validate --rebuild`: rebuilds a lost catalog.
+//! `tenancy validate --rebuild`.
 
 use serde::Serialize;
 use tenancy::catalog::TenantRef;
@@ -14,11 +14,11 @@ use crate::project;
 /// The report of a rebuild; the JSON document of `--json`.
 #[derive(Debug, Serialize)]
 struct Report {
-    /// The tenants that are in maintenance now.
+    /// The tenants in use, which are in maintenance now.
     tenants: Vec<String>,
-    /// The tenants whose files are in the trash.
+    /// The retired tenants, whose files are in the trash.
     retired: Vec<String>,
-    /// The new places of files whose tenant has a better one.
+    /// The new paths of files whose tenant has another, better file.
     quarantined: Vec<String>,
     /// The files without a readable stamp.
     silent: Vec<String>,
@@ -48,7 +48,7 @@ impl From<&Rebuilt> for Report {
 
 pub fn run(global: &Global, out: Output) -> Result<(), Failure> {
     let config = project::config(global)?;
-    interrupt::ends_with("stopped; rebuild it again, what is done is kept".to_owned())?;
+    interrupt::ends_with("stopped; run the command again to complete the rebuild".to_owned())?;
     let rebuilt = with_bar("rebuilding", out, |progress| {
         SqliteFleet::rebuild_catalog(&config.storage.root, &project::actor(), progress)
     });
@@ -65,7 +65,7 @@ pub fn run(global: &Global, out: Output) -> Result<(), Failure> {
     out.summary(&Report::from(&rebuilt), &texts)?;
     out.note(
         "domains, attributes and the audit trail are lost; every tenant is in maintenance: \
-         look at it, then `tenancy up ID`",
+         check it, then run `tenancy up ID`",
     );
     Ok(())
 }

@@ -13,7 +13,8 @@ use crate::output::{Output, grouped};
 use crate::project;
 use crate::terminal;
 
-/// The number of tenants named in a question; `--pretend` names all.
+/// The number of tenants and of problems that a question names for each pair of versions.
+/// `--pretend` names all.
 const NAMED: usize = 8;
 
 pub fn run(args: &Rollback, global: &Global, out: Output) -> Result<(), Failure> {
@@ -58,23 +59,24 @@ fn question(plan: &RollbackPlan, args: &Rollback) -> String {
         .iter()
         .filter(|tenant| tenant.problem.is_none());
     let what = match plan.undoes {
-        Some(run) => format!("taking back run {run}"),
-        None => "going back".to_owned(),
+        Some(run) => format!("undoing run {run}"),
+        None => "rolling back".to_owned(),
     };
     let copies = match args.no_copy {
-        true => ", and without a copy of it",
+        true => ", and without a snapshot",
         false => "",
     };
     format!(
-        "{what} for {} tenants, with the loss of what only newer tables and columns hold{copies},",
+        "{what} for {} tenants, which deletes the data that only newer tables and columns have{copies}",
         grouped(going.count() as u64)
     )
 }
 
-/// A tenant with its versions before and after, and the failure known in advance.
+/// The version of a tenant before and after the rollback, and whether the rollback is known to
+/// fail.
 type Way = (Option<u32>, Option<u32>, bool);
 
-/// The versions and the scripts, for the question to the operator.
+/// Returns the plan as text for the question: the tenants by version, and the scripts.
 fn shown(plan: &RollbackPlan) -> String {
     let mut text = String::new();
     let mut ways: BTreeMap<Way, Vec<&PlannedRollback>> = BTreeMap::new();
@@ -88,7 +90,7 @@ fn shown(plan: &RollbackPlan) -> String {
         let more = if tenants.len() > NAMED { ", …" } else { "" };
         let count = grouped(tenants.len() as u64);
         let way = match fails {
-            true => "cannot go back".to_owned(),
+            true => "cannot be rolled back".to_owned(),
             false => self::way(*from, *to),
         };
         let _ = writeln!(text, "{way}: {count} tenants ({}{more})", names.join(", "));
@@ -105,7 +107,7 @@ fn shown(plan: &RollbackPlan) -> String {
         if restored > 0 {
             let _ = writeln!(
                 text,
-                "  {restored} of them to a copy; what was written since is lost"
+                "  {restored} of them by a snapshot; all data written after it is lost"
             );
         }
     }
@@ -128,10 +130,10 @@ fn way(from: Option<u32>, to: Option<u32>) -> String {
 /// The plan of a rollback.
 #[derive(Debug, Serialize)]
 struct Plan {
-    /// The run that it undoes, if it undoes one.
+    /// The number of the run that the rollback undoes, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     undoes: Option<u64>,
-    /// The tenants that need nothing.
+    /// The number of tenants that are at the version already.
     current: u64,
     tenants: Vec<Row>,
     failed: Vec<Failed>,
@@ -146,7 +148,7 @@ struct Row {
     tenant: String,
     from: Option<u32>,
     to: Option<u32>,
-    /// The versions and scripts as text.
+    /// The versions before and after, like `3 -> 2`.
     way: String,
     steps: Vec<String>,
     /// The version of the snapshot that would be restored.
@@ -161,7 +163,8 @@ struct Script {
     down: Option<String>,
 }
 
-/// Returns each script once, the newest first. A restored tenant runs none.
+/// Returns each script once, the newest first. No script runs for a tenant that is restored from a
+/// snapshot.
 fn scripts(plan: &RollbackPlan) -> Vec<Script> {
     let going = plan.tenants.iter();
     let going = going.filter(|tenant| tenant.problem.is_none() && tenant.snapshot.is_none());
@@ -226,7 +229,7 @@ impl Plan {
         match self.failed.len() {
             0 => Ok(()),
             failed => Err(Failure::Partial(format!(
-                "{failed} tenants cannot go back; nothing was changed"
+                "{failed} tenants cannot be rolled back; nothing was changed"
             ))),
         }
     }

@@ -19,11 +19,11 @@ const PAGE: usize = 1000;
 struct Row {
     tenant: String,
     status: &'static str,
-    /// The version at which the file was last seen; `null` if it never was.
+    /// The schema version in the catalog; `null` if it is not known.
     version: Option<u32>,
-    /// The number of missing steps.
+    /// The number of missing migrations.
     pending: Option<u32>,
-    /// The failure in the last run, if it failed.
+    /// The error in the last run, if the tenant failed.
     failed: Option<String>,
 }
 
@@ -38,7 +38,8 @@ impl Row {
         }
     }
 
-    /// Retired tenants are migrated when they are revived.
+    /// Returns whether the tenant needs no migration now. A retired tenant is migrated when it is
+    /// revived.
     fn is_settled(&self, newest: u32) -> bool {
         self.status == "retiring" || self.version == Some(newest) && self.failed.is_none()
     }

@@ -17,13 +17,14 @@ struct Report {
     files: u64,
     /// The number of files in the warm pool.
     warm_pool: u64,
-    /// The number of warm files being made or removed, or of another release.
+    /// The number of other files of the warm pool: being created or removed, or with a schema of
+    /// another release.
     other_warm_pool: u64,
     /// The number of files opened.
     opened: u64,
     /// The number of events in the audit trail.
     events: u64,
-    /// The number of tenants whose creation is unfinished.
+    /// The tenants whose creation is not complete.
     unfinished: Vec<String>,
     findings: Vec<Row>,
     /// The warnings, which do not change the exit code.
@@ -45,7 +46,7 @@ struct Row {
     /// The repair made by `--fix`.
     #[serde(skip_serializing_if = "Option::is_none")]
     fixed: Option<String>,
-    /// The reason why nothing could be repaired.
+    /// The error of the repair.
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<String>,
 }
@@ -78,10 +79,10 @@ impl From<&Fixed> for Row {
 fn said(repair: &Repair) -> String {
     match repair {
         Repair::Quarantined(path) => format!("moved to {}", path.display()),
-        Repair::Retired => "its retirement is complete".to_owned(),
-        Repair::Revived => "its file is back in use".to_owned(),
-        Repair::Given => "its owner and mode are those of the root's files".to_owned(),
-        _ => "it was in order when it was looked at again".to_owned(),
+        Repair::Retired => "the retirement was completed".to_owned(),
+        Repair::Revived => "the file is in use again".to_owned(),
+        Repair::Given => "its owner and mode were corrected".to_owned(),
+        _ => "a second check found nothing to repair".to_owned(),
     }
 }
 
@@ -101,7 +102,9 @@ pub fn run(args: &Validate, global: &Global, out: Output) -> Result<(), Failure>
         .jobs(args.jobs.into())
         .resolver(project.resolver());
     let meanwhile = match args.fix {
-        true => "what was mended is; validate again to see what is left",
+        true => {
+            "repairs made until then are kept; run the command again to see the remaining findings"
+        }
         false => "nothing was changed",
     };
     interrupt::ends_with(format!("stopped; {meanwhile}"))?;
@@ -153,8 +156,8 @@ impl Report {
     fn verdict(&self, args: &Validate) -> Result<(), Failure> {
         let fixable = self.findings.iter().any(|row| row.fixable);
         let advice = match fixable && !args.fix {
-            true => "do what they say, or let --fix mend those it can",
-            false => "do what they say",
+            true => "follow their advice, or repair the fixable ones with --fix",
+            false => "follow their advice",
         };
         match self.left {
             0 => Ok(()),

@@ -12,7 +12,7 @@ use crate::args::Init;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// The files to write, the config last: if it exists, the others are complete.
+/// The files to write. The config is the last one, so that the others exist if it exists.
 const FILES: [(&str, &str); 3] = [
     ("migrations/0001_init.sql", include_str!("0001_init.sql")),
     (
@@ -44,7 +44,7 @@ pub fn run(args: &Init, out: Output) -> Result<(), Failure> {
     make_dir(&dir.join("migrations"))?;
     make_root(&root)?;
     let mut written = Vec::new();
-    // An existing .gitignore belongs to the project and stays as it is.
+    // An existing .gitignore belongs to the project and is not changed.
     let ignore = dir.join(".gitignore");
     match ignore.exists() {
         true => out.note("note: .gitignore exists; add the line /data/ to it"),
@@ -65,10 +65,10 @@ pub fn run(args: &Init, out: Output) -> Result<(), Failure> {
 /// Creates a directory if it does not exist.
 fn make_dir(path: &Path) -> Result<(), Failure> {
     fs::create_dir_all(path)
-        .map_err(|cause| Failure::file(path, "the directory cannot be made", &cause))
+        .map_err(|cause| Failure::file(path, "the directory cannot be created", &cause))
 }
 
-/// Creates the storage root; an existing one is kept.
+/// Creates the storage root if it does not exist.
 fn make_root(root: &Path) -> Result<(), Failure> {
     match SqliteStorage::create(root) {
         Ok(_) | Err(StorageError::RootExists { .. }) => Ok(()),
@@ -84,7 +84,7 @@ fn write(path: &Path, text: &str) -> Result<String, Failure> {
     let done = new.and_then(|mut file| file.write_all(text.as_bytes()));
     done.map_err(|cause| match cause.kind() {
         ErrorKind::AlreadyExists => Failure::refused(format!(
-            "{} exists already; it was left alone",
+            "{} exists already; it was not changed",
             path.display()
         )),
         _ => Failure::file(path, "cannot be written", &cause),
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_config_that_is_written_is_one() {
+    fn the_config_of_a_new_project_is_valid() {
         let (name, text) = FILES[FILES.len() - 1];
         let config = Config::parse(text, Path::new(name)).expect("a config");
         assert_eq!(config.storage.root, Path::new("data"));

@@ -15,14 +15,14 @@ use crate::failure::{Failure, complain};
 pub use text::grouped;
 use text::{Table, cells, fields, plain, section, table, text, verbatim};
 
-/// The width assumed for a terminal of unknown width.
+/// The width of a terminal that does not report its width.
 const WIDTH: usize = 80;
 
-/// The number of rows that the widths of a table's columns come from. No more are held
-/// in memory.
+/// The number of rows that determine the widths of a table's columns. Only these are held in
+/// memory.
 const FIRST_ROWS: usize = 1_000;
 
-/// The largest number of columns of a table; wider rows are printed as records.
+/// The largest number of columns of a table. Rows with more columns are printed as records.
 const MAX_COLUMNS: usize = 12;
 
 /// The destinations of results, notes and progress.
@@ -30,8 +30,8 @@ const MAX_COLUMNS: usize = 12;
 pub struct Output {
     json: bool,
     quiet: bool,
-    /// The terminal's width. Where standard output is no terminal, nothing is cut or
-    /// wrapped.
+    /// The width of the terminal, or `usize::MAX` if standard output is not a terminal: then
+    /// nothing is cut or wrapped.
     width: usize,
 }
 
@@ -48,7 +48,7 @@ impl Output {
         Self { json, quiet, width }
     }
 
-    /// Prints one result: a JSON document, or its fields one below the other.
+    /// Prints one result: as a JSON document, or as text with one line per field.
     pub fn record(self, value: &impl Serialize) -> Result<(), Failure> {
         let text = match self.json {
             true => json(value)? + "\n",
@@ -57,8 +57,7 @@ impl Output {
         raw(text.as_bytes())
     }
 
-    /// Prints several results: JSON lines as they come, or a table of these
-    /// columns.
+    /// Prints several results as they come: as JSON lines, or as a table with these columns.
     pub fn rows<T: Serialize>(
         self,
         columns: &[&str],
@@ -72,8 +71,9 @@ impl Output {
         stream(&head, rows, self.width).map(drop)
     }
 
-    /// Prints the report of a run: one JSON document; or as text these lists of it, with these
-    /// fields of each item, wrapped and never cut, and then the figures.
+    /// Prints the report of a run: as a JSON document, or as text. The text has a section for each
+    /// of `lists`, with these fields of its items, and then the fields of the report, with the
+    /// length of each list. Long texts are wrapped, never cut.
     pub fn summary(self, value: &impl Serialize, lists: &[(&str, &[&str])]) -> Result<(), Failure> {
         if self.json {
             return self.record(value);
@@ -96,8 +96,8 @@ impl Output {
         raw(parts.join("\n").as_bytes())
     }
 
-    /// Prints several results and their totals: JSON lines; or a table of these columns, each
-    /// `reason` in full, and the figures last.
+    /// Prints several results: as JSON lines, or as text. The text is a table with these columns, a
+    /// section with the field `reason` of each row that has it, and then `figures`.
     pub fn listing<T: Serialize>(
         self,
         columns: &[&str],
@@ -122,8 +122,8 @@ impl Output {
         raw(parts.join("\n").as_bytes())
     }
 
-    /// Prints the rows of a query: JSON lines; or a table; or, where that would be too wide,
-    /// each row as a record.
+    /// Prints the rows of a query: as JSON lines, as a table, or, if a table had too many columns,
+    /// as records.
     pub fn query(
         self,
         columns: &[&str],
@@ -138,19 +138,19 @@ impl Output {
         let head: Vec<_> = columns.iter().map(|column| plain(column)).collect();
         let rows = rows.map(|row| Ok(cells(columns, &row?, verbatim)));
         if stream(&head, rows, self.width)? {
-            self.note("note: what ends with … is cut; --json prints it whole");
+            self.note("note: cells that end with … are cut; --json prints them in full");
         }
         Ok(())
     }
 
-    /// Prints a note on stderr, for people.
+    /// Prints a note on stderr, except with `--json` or `--quiet`.
     pub fn note(self, text: &str) {
         if !self.json && !self.quiet {
             complain(format_args!("{text}"));
         }
     }
 
-    /// A progress bar on stderr, seen only on a terminal.
+    /// Returns a progress bar on stderr, which is hidden if stderr is not a terminal.
     pub fn bar(self, len: u64, what: &'static str) -> ProgressBar {
         let hidden = self.quiet || !io::stderr().is_terminal();
         let target = match hidden {
@@ -158,7 +158,7 @@ impl Output {
             false => ProgressDrawTarget::stderr(),
         };
         let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
-            // A bar that cannot be drawn is left out.
+            // An error of drawing the bar is ignored.
             let _ = write!(out, "{}/s", grouped(state.per_sec() as u64));
         };
         let template = "{msg:18} {bar:28} {human_pos:>10}/{human_len} {rate:>9} {eta:>4}";
@@ -174,7 +174,7 @@ impl Output {
     }
 }
 
-/// Prints a table while its rows come, and returns whether a cell was cut.
+/// Prints the rows of a table as they come, and returns whether a cell was cut.
 fn stream(
     head: &[String],
     mut rows: impl Iterator<Item = Result<Vec<String>, Failure>>,
@@ -192,7 +192,7 @@ fn stream(
     Ok(table.has_cut)
 }
 
-/// Prints each row as a record, with an empty line between two.
+/// Prints each row as a record, with an empty line between records.
 fn records(
     rows: impl Iterator<Item = Result<Map<String, Value>, Failure>>,
     width: usize,
@@ -223,7 +223,7 @@ fn object(value: &impl Serialize) -> Result<Map<String, Value>, Failure> {
     }
 }
 
-/// Returns each value as one line of JSON.
+/// Prints each value as one line of JSON.
 fn lines<T: Serialize>(rows: impl Iterator<Item = Result<T, Failure>>) -> Result<(), Failure> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     for row in rows {

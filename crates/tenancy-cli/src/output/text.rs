@@ -1,9 +1,9 @@
-//! Records as text: tables that fit the terminal, fields below each other, numbers in groups.
+//! The text form of the output: tables that fit the terminal, records, grouped numbers.
 
 use serde_json::{Map, Value};
 
-/// Returns a heading and a line per item: its first column, then the others. An item without
-/// columns is a text.
+/// Returns a heading and one line per item: the first of its `columns`, then the others. If an
+/// item has none of them, the line is the item itself.
 pub fn section(heading: &str, columns: &[&str], items: &[Value], width: usize) -> String {
     let said = |value: &Value| match value {
         Value::Array(all) => all.iter().map(text).collect::<Vec<_>>().join(", "),
@@ -24,7 +24,7 @@ pub fn section(heading: &str, columns: &[&str], items: &[Value], width: usize) -
     )
 }
 
-/// Returns the values of these columns.
+/// Returns the values of these columns as text.
 pub fn cells(
     columns: &[&str],
     row: &Map<String, Value>,
@@ -34,7 +34,7 @@ pub fn cells(
     columns.iter().map(cell).collect()
 }
 
-/// Returns `name  value` lines; a list has a line for each of its items.
+/// Returns one line `name  value` per field, and one line per item for a list.
 pub fn fields(object: &Map<String, Value>, text: fn(&Value) -> String, width: usize) -> String {
     let lines = object
         .iter()
@@ -42,7 +42,7 @@ pub fn fields(object: &Map<String, Value>, text: fn(&Value) -> String, width: us
     named(lines.collect(), text, width)
 }
 
-/// Returns values, each after its name.
+/// Returns each value after its name. The values are aligned.
 fn named(lines: Vec<(String, Value)>, text: fn(&Value) -> String, width: usize) -> String {
     let widths = lines.iter().map(|(name, _)| name.chars().count());
     let indent = widths.max().unwrap_or(0) + 2;
@@ -68,7 +68,7 @@ fn named(lines: Vec<(String, Value)>, text: fn(&Value) -> String, width: usize) 
     out
 }
 
-/// Breaks a sentence between words.
+/// Breaks a text into lines, between words.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -85,18 +85,19 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// A table without lines. The widths of its columns come from its first rows, so that the
-/// others can be printed as they come.
+/// A table without rules. Its first rows determine the widths of the columns, so that later rows
+/// can be printed as they come.
 pub struct Table {
     widths: Vec<usize>,
-    /// Whether the table is as wide as it may be, so that nothing may be wider.
+    /// Whether the table has a largest width, so that cells wider than their column are cut.
     is_bounded: bool,
-    /// Whether the end of a cell was cut off.
+    /// Whether a cell was cut.
     pub has_cut: bool,
 }
 
 impl Table {
-    /// Fits the head and the first rows into `width`; the widest column gives way first.
+    /// Computes column widths so that the head and the first rows fit into `width`. The widest
+    /// column is narrowed first.
     pub fn new(head: &[String], first: &[Vec<String>], width: usize) -> Self {
         let rows = || std::iter::once(head).chain(first.iter().map(Vec::as_slice));
         let widest = |at: usize| rows().map(|row| row[at].chars().count()).max();
@@ -115,7 +116,7 @@ impl Table {
         }
     }
 
-    /// Returns a row as a line. What is too wide for a bounded table loses its end.
+    /// Returns a row as a line. In a bounded table, cells wider than their column are cut.
     pub fn line(&mut self, row: &[String]) -> String {
         let last = row.len().saturating_sub(1);
         let mut line = String::new();
@@ -146,7 +147,7 @@ fn cut(cell: &str, width: usize) -> String {
     kept.chain(['…']).collect()
 }
 
-/// Returns a value as text for people.
+/// Returns a value as text, with grouped numbers. `null` is the empty text.
 pub fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -163,7 +164,7 @@ pub fn text(value: &Value) -> String {
     }
 }
 
-/// Returns a value of a tenant's database unchanged.
+/// Returns a value of a tenant's database as text. Numbers are not grouped.
 pub fn verbatim(value: &Value) -> String {
     match value {
         Value::Null => "NULL".to_owned(),
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_never_wider_than_the_terminal_and_whole_without_one() {
+    fn a_table_fits_the_terminal_and_is_uncut_without_one() {
         let row = vec!["a".repeat(63), "active".into(), "é".repeat(200)];
         let head = ["ID", "STATUS", "NAME"].map(str::to_owned);
         let bounded = table(&head, std::slice::from_ref(&row), 80);
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_stand_in_their_order_and_lists_below_each_other() {
+    fn fields_keep_their_order_and_lists_have_a_line_per_item() {
         let object = json!({"id": "acme", "wrong_tenant_rows": 0, "name": null,
             "domains": ["a.example", "b.example"], "requests": 10000,
             "requests_per_s": 6036.6});

@@ -1,4 +1,4 @@
-//! The answer to a request, in the batch format.
+//! The answer to a request: an object of `resolve --json` and `resolve --batch`.
 
 use serde::Serialize;
 use tenancy::resolve::ResolveError;
@@ -61,7 +61,7 @@ impl From<Result<Resolved<'_>, ResolveError>> for Answer {
                 path,
             },
             Resolution::Skip(_) => Self::Skip { class, path },
-            // A resolution added later belongs to no tenant.
+            // `Resolution` is non-exhaustive.
             _ => Self::Central { class, mode, path },
         }
     }

@@ -1,6 +1,6 @@
 //! Base64 (RFC 4648 §4) for raw bytes in a line of JSON.
 
-/// Decodes a text. Padding is optional.
+/// Decodes a Base64 text. Padding is optional.
 pub fn decode(text: &str) -> Result<Vec<u8>, String> {
     let wrong = || format!("{text:?} is not base64");
     let digits = text.trim_end_matches('=');
@@ -36,7 +36,7 @@ mod tests {
     use super::decode;
 
     #[test]
-    fn the_rfcs_own_examples_decode() {
+    fn the_examples_of_the_rfc_decode() {
         for (text, want) in [
             ("", ""),
             ("Zg==", "f"),

@@ -37,7 +37,7 @@ pub fn run(args: &Resolve, global: &Global, out: Output) -> Result<(), Failure> 
     }
 }
 
-/// Prints the answer to one URL, with an explanation on request.
+/// The answer to one URL, with the explanation if it was requested.
 #[derive(Debug, Serialize)]
 struct Explained {
     #[serde(flatten)]
@@ -65,7 +65,8 @@ fn one(resolver: &Resolver, url: &str, args: &Resolve, out: Output) -> Result<()
     }
 }
 
-/// Answers line by line. A line that cannot be read ends the command, with its number.
+/// Prints the answers to the requests on stdin, line by line. A malformed line ends the command with
+/// an error that has its number.
 fn batch(resolver: &Resolver) -> Result<(), Failure> {
     let mut input = BufReader::new(std::io::stdin());
     let mut out = BufWriter::new(std::io::stdout().lock());
@@ -88,7 +89,8 @@ fn batch(resolver: &Resolver) -> Result<(), Failure> {
                 return Err(Failure::usage(format!("stdin line {number}: {problem}")));
             }
         }
-        // A caller that asks line by line waits for each answer, so it is flushed at once.
+        // A caller may wait for each answer before it sends the next request, so the answer is
+        // flushed when no further input is buffered.
         if input.buffer().is_empty() {
             out.flush()?;
         }

@@ -1,4 +1,4 @@
-//! A request to ask the resolver about, from a URL or a line of JSON.
+//! A request to resolve, from a URL or a line of JSON.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use tenancy::{Method, RequestHead};
 
 use super::base64;
 
-/// The head of a request, unparsed.
+/// The unparsed head of a request.
 #[derive(Debug, Default, PartialEq)]
 pub struct Request {
     method: String,
@@ -20,7 +20,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Returns a request for a URL without its fragment, which clients never send.
+    /// Returns the request for a URL. The fragment is removed, as clients do not send it.
     pub fn from_url(url: &str, method: &str, headers: &[String]) -> Result<Self, String> {
         let wrong = |fact| format!("URL {url:?} {fact}; write it as http://acme.example/orders");
         let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
@@ -60,7 +60,7 @@ impl Request {
         }
     }
 
-    /// Calls a function with the head of this request.
+    /// Calls a function with the head of the request.
     pub fn ask<R>(&self, ask: impl FnOnce(&RequestHead<'_, '_>) -> R) -> R {
         let hosts: Vec<&[u8]> = self.hosts.iter().map(Vec::as_slice).collect();
         let headers = |name: &str, each: &mut dyn FnMut(&[u8])| {
@@ -126,10 +126,12 @@ impl TryFrom<Line> for Request {
         let target = match (line.path, line.path_base64) {
             (Some(path), None) => path.into_bytes(),
             (None, Some(encoded)) => base64::decode(&encoded)?,
-            _ => return Err("a request has one of path and path_base64".into()),
+            _ => return Err("a request must have either path or path_base64".into()),
         };
         let hosts = match (&line.host, &line.host_base64) {
-            (Some(_), Some(_)) => return Err("a request has one of host and host_base64".into()),
+            (Some(_), Some(_)) => {
+                return Err("a request cannot have both host and host_base64".into());
+            }
             (Some(hosts), None) => hosts
                 .as_slice()
                 .iter()

@@ -1,4 +1,4 @@
-//! The file of `resolve --tenants`: a catalog for one run.
+//! The file of `resolve --tenants`: a catalog for one command.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ struct Entry {
     labels: Vec<String>,
 }
 
-/// Returns a resolver of this config for the tenants in the file only.
+/// Returns a resolver with the rules of the config and the tenants in the file.
 pub fn resolver(config: &Config, path: &Path) -> Result<Resolver, Failure> {
     let catalog = Arc::new(MemoryCatalog::new());
     let resolver = config.resolver(catalog.clone())?;
@@ -45,7 +45,7 @@ pub fn resolver(config: &Config, path: &Path) -> Result<Resolver, Failure> {
 }
 
 fn add(catalog: &MemoryCatalog, resolver: &Resolver, entry: &Entry) -> Result<(), tenancy::Error> {
-    // `maintenance` is short for an active tenant in maintenance.
+    // The status `maintenance` stands for an active tenant in maintenance.
     let (status, down) = match entry.status.as_deref() {
         Some("maintenance") => (TenantStatus::Active, true),
         Some(word) => (word.parse()?, entry.maintenance),

@@ -35,7 +35,7 @@ pub fn down(args: &Down, global: &Global, out: Output) -> Result<(), Failure> {
     })
 }
 
-/// Makes the change, and prints the tenant.
+/// Changes the tenant with a method of the library, and prints it.
 fn change(
     tenant: &str,
     global: &Global,

@@ -21,8 +21,8 @@ pub fn run(args: &Create, global: &Global, out: Output) -> Result<(), Failure> {
         None if terminal::is_attended() => None,
         None => {
             return Err(Failure::usage(
-                "which tenant? Give its ID, as in: tenancy create acme; \
-                 it is asked for on a terminal only",
+                "the tenant's ID is missing; give it, as in: tenancy create acme; \
+                 only on a terminal the command asks for it",
             ));
         }
     };
@@ -49,13 +49,15 @@ fn attributes(args: &Create) -> Result<Attributes, Failure> {
         let (key, value) = pair
             .split_once('=')
             .filter(|(key, _)| !key.is_empty())
-            .ok_or_else(|| Failure::usage(format!("attribute {pair:?} is no KEY=VALUE")))?;
+            .ok_or_else(|| {
+                Failure::usage(format!("attribute {pair:?} is not of the form KEY=VALUE"))
+            })?;
         attributes.insert(key, value);
     }
     if let Some(name) = &args.name {
         if attributes.get("name").is_some() {
             return Err(Failure::usage(
-                "--name is the attribute name, which is given too; leave one out",
+                "--name sets the attribute name, which --attribute sets, too; remove one of them",
             ));
         }
         attributes.insert("name", name.as_str());
@@ -63,19 +65,20 @@ fn attributes(args: &Create) -> Result<Attributes, Failure> {
     Ok(attributes)
 }
 
-/// Asks for everything. An answer that would be refused later is refused at once.
+/// Asks for the id and the other values of a tenant. Repeats a question if the creation would refuse
+/// the answer.
 fn wizard(project: &Project, config: &Config) -> Result<TenantSpec, Failure> {
     let id = ask_until(
         "tenant id (1 to 63 lowercase letters, digits, inner hyphens):",
         |answer| free_id(project, answer),
     )?;
     let mut spec = TenantSpec::new(id);
-    let name = terminal::ask("what people call it (empty for nothing):")?;
+    let name = terminal::ask("display name (empty for none):")?;
     if !name.is_empty() {
         spec = spec.attribute("name", name);
     }
     loop {
-        let domain = ask_until("a domain that is theirs (empty for no more):", |answer| {
+        let domain = ask_until("domain of the tenant (empty to continue):", |answer| {
             if !answer.is_empty() {
                 project.name(answer)?;
             }
@@ -86,7 +89,7 @@ fn wizard(project: &Project, config: &Config) -> Result<TenantSpec, Failure> {
         }
         spec = spec.name(domain);
     }
-    spec.seeded = config.storage.seeds.is_some() && terminal::ask_yes("with the seeds?")?;
+    spec.seeded = config.storage.seeds.is_some() && terminal::ask_yes("run the seeds?")?;
     Ok(spec)
 }
 
@@ -97,7 +100,8 @@ fn free_id(project: &Project, answer: &str) -> Result<tenancy::TenantId, Failure
         return Err(tenancy::Error::Reserved { label }.into());
     }
     match project.tenant(&id) {
-        // Repeating an unfinished creation completes it.
+        // The id of a tenant whose creation was not completed is accepted: repeating the creation
+        // completes it.
         Ok(tenant) if tenant.status() != tenancy::TenantStatus::Provisioning => Err(
             Failure::refused(format!("tenant {id} exists already; choose another id")),
         ),

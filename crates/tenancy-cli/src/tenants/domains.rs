@@ -15,7 +15,7 @@ use crate::project::{self, Project};
 struct Row {
     tenant: String,
     domain: String,
-    /// A label routes below every base domain.
+    /// The kind: `domain`, or `label`, which routes under every base domain.
     kind: &'static str,
     /// The state: `verified`, `pending`, or `removed` after an unbind.
     status: &'static str,
@@ -63,7 +63,7 @@ fn add(named: &Named, vouched: bool, global: &Global, out: Output) -> Result<(),
     let id = id(&named.id)?;
     let project = project::open(&project::config(global)?)?;
     let name = project.name(&named.domain)?;
-    // A label is below the operator's own domain and needs no proof.
+    // A label is under a domain of the operator, so that it needs no proof of ownership.
     if vouched || matches!(name, Name::Label(_)) {
         let bound = project.bind(&named.domain, &id, Proof::Trusted);
         bound.map_err(|error| with_owner(&project, error))?;
@@ -71,7 +71,7 @@ fn add(named: &Named, vouched: bool, global: &Global, out: Output) -> Result<(),
     }
     if is_verified(&project, &id, &name)? {
         return Err(Failure::refused(format!(
-            "{name} is verified for tenant {id} already; nothing was changed"
+            "{name} is already verified for tenant {id}; nothing was changed"
         )));
     }
     let challenge = Challenge::new()?;
@@ -79,7 +79,7 @@ fn add(named: &Named, vouched: bool, global: &Global, out: Output) -> Result<(),
     bound.map_err(|error| with_owner(&project, error))?;
     out.record(&Row::pending(&id, &name, &challenge))?;
     out.note(&format!(
-        "next: publish that value as a TXT record of {name} within 7 days, then\n  \
+        "next: publish this value as a TXT record of {name} within 7 days, then run\n  \
          tenancy domain verify {id} {name} --txt \"$(dig +short TXT {name})\""
     ));
     Ok(())
@@ -109,12 +109,12 @@ fn list(one: &One, global: &Global, out: Output) -> Result<(), Failure> {
         })
     });
     out.rows(&["domain", "kind", "status", "primary"], rows)?;
-    // Not in the table, which would cut what has to be copied.
+    // The values are not in the table, as the table could cut them.
     for binding in &names {
         if let Some(challenge) = &binding.pending {
             let (name, value) = (&binding.name, challenge.as_str());
             out.note(&format!(
-                "{name} waits for a TXT record with the value\n  {value}"
+                "{name} needs a TXT record with the value\n  {value}"
             ));
         }
     }
@@ -136,11 +136,11 @@ fn verify(named: &Named, txt: &str, global: &Global, out: Output) -> Result<(), 
     let id = id(&named.id)?;
     let domain: Domain = named.domain.parse().map_err(tenancy::Error::from)?;
     let project = project::open(&project::config(global)?)?;
-    // As `dig +short` prints them: a line for each record of the domain, quoted.
+    // `dig +short` prints a line for each record of the domain, with the value in quotes.
     let mut values = txt.lines().map(|line| line.trim().trim_matches('"'));
     let proven = values.find_map(|value| project.verify(&domain, &id, value).ok());
     if proven.is_none() {
-        // The error of the parser describes the fault.
+        // No line was accepted: returns the error for the whole text.
         project.verify(&domain, &id, txt)?;
     }
     out.record(&Row::new(&id, &Name::Domain(domain), "verified"))
@@ -157,8 +157,8 @@ fn is_verified(project: &Project, id: &TenantId, name: &Name) -> Result<bool, Fa
     Ok(own.any(|binding| binding.pending.is_none()))
 }
 
-/// Returns the bound name for a text. The config may have changed since it was bound: a label
-/// of today may have been bound as a domain.
+/// Returns the bound name that a text means. If the config has changed, the text may be a label now
+/// but be bound as a domain.
 fn bound(project: &Project, id: &TenantId, text: &str) -> Result<Name, Failure> {
     let domain: Domain = text.parse().map_err(tenancy::Error::from)?;
     let label = project.resolver().name_for(&domain);

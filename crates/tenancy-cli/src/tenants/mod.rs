@@ -1,4 +1,4 @@
-//! The commands about one tenant; `tenancy list` and `show` are here.
+//! The commands about one tenant. This file has `tenancy list` and `tenancy show`.
 
 pub mod access;
 pub mod create;
@@ -69,7 +69,7 @@ struct Whole {
     #[serde(flatten)]
     row: Row,
     domains: Vec<String>,
-    /// The primary domain, which links to the tenant use.
+    /// The primary domain, which is used in links to the tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     primary: Option<String>,
     labels: Vec<String>,
@@ -78,7 +78,7 @@ struct Whole {
     maintenance: MaintenanceColumn,
 }
 
-/// `false`, or the maintenance as visitors see it.
+/// The maintenance of a tenant, or `false`.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum MaintenanceColumn {
@@ -86,7 +86,7 @@ enum MaintenanceColumn {
     Down(Down),
 }
 
-/// The secret itself is never shown.
+/// The maintenance of a tenant. The secret is never shown, only whether it is set.
 #[derive(Debug, Serialize)]
 struct Down {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,7 +158,7 @@ pub fn list(args: &List, global: &Global, out: Output) -> Result<(), Failure> {
     out.rows(&["id", "status", "maintenance", "epoch", "name"], rows)
 }
 
-/// Yields every tenant after this one, page by page.
+/// Returns an iterator over the tenants after this one, which reads them page by page.
 fn pages(
     catalog: &dyn CatalogWriter,
     mut after: Option<TenantId>,
@@ -188,8 +188,8 @@ fn id(text: &str) -> Result<TenantId, Failure> {
     Ok(text.parse().map_err(tenancy::Error::from)?)
 }
 
-/// Adds the owner of a taken name to the error. The library leaves it out, as its errors may
-/// be shown to another tenant.
+/// Adds the owner of a taken name to an error. The errors of the library do not name the owner, as
+/// they may be shown to another tenant.
 fn with_owner(project: &Project, error: tenancy::Error) -> Failure {
     let tenancy::Error::Write(WriteError::NameTaken { name }) = &error else {
         return error.into();
@@ -199,8 +199,8 @@ fn with_owner(project: &Project, error: tenancy::Error) -> Failure {
         return error.into();
     };
     let way_out = match *name == Name::Label(owner.id().clone()) {
-        true => "it is that tenant's own id, so choose another name",
-        false => "unbind it there first",
+        true => "it is the id of that tenant, so choose another name",
+        false => "unbind it from that tenant first",
     };
     Failure::refused(format!(
         "{name} belongs to tenant {}; {way_out}",

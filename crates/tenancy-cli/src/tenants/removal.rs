@@ -15,9 +15,9 @@ use crate::terminal;
 struct Destroyed {
     id: String,
     status: &'static str,
-    /// The last epoch. A tenant created later with the same id has another.
+    /// The epoch of the tenant. A tenant created later with the same id has another epoch.
     epoch: u64,
-    /// The path of the file in the quarantine.
+    /// The path of the file in the quarantine, if it was moved there.
     #[serde(skip_serializing_if = "Option::is_none")]
     quarantined: Option<Box<str>>,
 }
@@ -26,14 +26,14 @@ pub fn retire(args: &Retire, global: &Global, out: Output) -> Result<(), Failure
     let id = id(&args.id)?;
     let project = project::open(&project::config(global)?)?;
     interrupt::ends_with(format!(
-        "stopped while tenant {id} was being retired; retire it again to go on, or revive it"
+        "stopped while tenant {id} was being retired; retire it again to complete this, or revive it"
     ))?;
     let retired = project.retire(&id, args.patience.timeout);
     let tenant = retired.map_err(|error| not_ended(error, &id))?;
     out.record(&Whole::read(&project, &tenant)?)?;
     out.note(&format!(
-        "its file is in the trash: `tenancy revive {id}` brings it back, \
-         `tenancy destroy {id}` ends it"
+        "its file is in the trash: `tenancy revive {id}` brings the tenant back, \
+         `tenancy destroy {id}` removes it permanently"
     ));
     Ok(())
 }
@@ -51,11 +51,11 @@ pub fn destroy(args: &Destroy, global: &Global, out: Output) -> Result<(), Failu
     let tenant = project.tenant(&id)?;
     if !args.yes {
         terminal::confirm(&format!(
-            "destroying tenant {id} and every file of it, for good"
+            "removing tenant {id} and all its files permanently"
         ))?;
     }
     interrupt::ends_with(format!(
-        "stopped while tenant {id} was being destroyed; destroy it again to go on"
+        "stopped while tenant {id} was being destroyed; destroy it again to complete this"
     ))?;
     let quarantined = match args.force {
         true => project.force_destroy(&id, args.patience.timeout),
@@ -70,12 +70,12 @@ pub fn destroy(args: &Destroy, global: &Global, out: Output) -> Result<(), Failu
     })
 }
 
-/// Adds the next steps to the error of an end that left the tenant `retiring`.
+/// Adds the next steps to an error of `retire` or `destroy` that left the tenant `retiring`.
 fn not_ended(error: tenancy::Error, id: &tenancy::TenantId) -> Failure {
     match error {
         tenancy::Error::Provision(_) | tenancy::Error::Close(_) => Failure::refused(format!(
-            "{}; tenant {id} is retiring now: `tenancy revive {id}` takes it back, \
-             `tenancy destroy {id} --force` ends it even if its file is damaged or another's",
+            "{}; tenant {id} is retiring now: `tenancy revive {id}` brings it back, \
+             `tenancy destroy {id} --force` removes it even if its file is damaged or belongs to another tenant",
             OneLine(&error)
         )),
         error => error.into(),

@@ -17,8 +17,7 @@ use crate::interrupt;
 use crate::output::Output;
 use crate::project;
 
-/// The interval at which the watcher checks for Ctrl-C. A statement that begins right after a
-/// check is interrupted at the next.
+/// The interval at which a thread checks for Ctrl-C, and interrupts the statement after it.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// The result of a statement without rows.
@@ -37,11 +36,11 @@ pub fn run(args: &Sql, global: &Global, out: Output) -> Result<(), Failure> {
     let connection = project.checkout(&tenant).map_err(tenancy::Error::from)?;
     let newest = project.pools().driver().migrations().newest();
     if connection.schema() < newest {
-        // Printed with --json, too: it goes to stderr, and standard output has rows only.
+        // Printed even with --json, as it goes to stderr.
         let found = connection.schema();
         eprintln!(
             "note: tenant {id} is at schema version {found}, behind {newest}; the application \
-             does not open it until `tenancy migrate` has brought it there"
+             does not open its database until `tenancy migrate` has migrated it"
         );
     }
     let began = Instant::now();
@@ -66,13 +65,15 @@ pub fn run(args: &Sql, global: &Global, out: Output) -> Result<(), Failure> {
     let mut rows = rows.map(|row| row.map_err(failed));
     out.query(&names, rows.by_ref().take(limit))?;
     if args.limit.is_some() && rows.next().is_some() {
-        out.note(&format!("note: there are more rows than these {limit}"));
+        out.note(&format!(
+            "note: the query has more rows; --limit is {limit}"
+        ));
     }
     Ok(())
 }
 
-/// Interrupts the running statement after Ctrl-C, repeatedly: a statement that has not begun
-/// yet does not notice an interrupt.
+/// Starts a thread that interrupts the statement after Ctrl-C. It does so repeatedly, as an
+/// interrupt has no effect on a statement that has not begun.
 fn interrupt_with(handle: InterruptHandle) {
     std::thread::spawn(move || {
         loop {
@@ -93,27 +94,29 @@ fn only<'c>(
 ) -> Result<Statement<'c>, Failure> {
     let mut batch = Batch::new(connection, sql);
     let statement = batch.next().map_err(&failed)?;
-    let statement = statement.ok_or_else(|| Failure::usage("the text holds no statement"))?;
+    let statement =
+        statement.ok_or_else(|| Failure::usage("the text has no statement; give one"))?;
     match batch.next() {
         Ok(None) => Ok(statement),
         _ => Err(Failure::usage(
-            "the text holds more than one statement; give them one by one, nothing was run",
+            "the text has more than one statement; run them one by one; nothing was run",
         )),
     }
 }
 
-/// Describes an error: by the rule that refused the statement, else by SQLite.
+/// Returns the failure for an error of the statement: Ctrl-C, the time-out, the rule that refused
+/// it, or the error of SQLite.
 fn failure(id: &TenantId, connection: &SqliteConnection, error: &Error, is_late: bool) -> Failure {
     let stopped = error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted);
     if interrupt::requested() {
         return Failure::refused(format!(
-            "tenant {id}: the statement was interrupted; it has changed nothing"
+            "tenant {id}: the statement was interrupted; nothing was changed"
         ));
     }
     if stopped && is_late {
         return Failure::refused(format!(
-            "tenant {id}: the statement was stopped at its time-out and has changed nothing; \
-             allow it more with --timeout"
+            "tenant {id}: the statement was stopped by its time-out; nothing was changed; \
+             set a longer one with --timeout"
         ));
     }
     match connection.refusal_of(error) {
@@ -122,7 +125,7 @@ fn failure(id: &TenantId, connection: &SqliteConnection, error: &Error, is_late:
     }
 }
 
-/// Returns the names of the columns, made unique: a second `id` is `id:2`.
+/// Returns the names of the columns. They are made unique: a second `id` becomes `id:2`.
 fn columns(statement: &Statement<'_>) -> Vec<String> {
     let mut columns: Vec<String> = Vec::new();
     for name in statement.column_names() {
@@ -136,7 +139,7 @@ fn columns(statement: &Statement<'_>) -> Vec<String> {
     columns
 }
 
-/// Returns a row as an object.
+/// An iterator over the rows of a query as JSON objects.
 struct Lines<'s, 'c> {
     rows: Rows<'s>,
     columns: &'c [String],
@@ -156,8 +159,8 @@ impl Iterator for Lines<'_, '_> {
     }
 }
 
-/// Returns a value as JSON. BLOBs and infinities, which JSON lacks, are texts in SQLite's
-/// notation.
+/// Returns a value as JSON. BLOBs become strings like `x'00ff'`, infinities `Inf` and `-Inf`, as JSON
+/// has neither.
 fn value(value: ValueRef<'_>) -> Value {
     match value {
         ValueRef::Null => Value::Null,

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_key_is_the_one_that_a_typo_meant() {
+    fn the_nearest_key_corrects_a_typo() {
         let known = known_keys();
         for (key, want) in [
             (("", "resolver"), "resolve"),
