@@ -5,10 +5,9 @@
 
 import re
 import sys
-from pathlib import Path
 
 from language import pages
-from source import ROOT, sources, without_comments, without_tests
+from source import ROOT, sources, tracked, without_tests
 
 DOCS = ROOT / "docs"
 # Words of prose; pages that are looked up, not read, have no bound.
@@ -118,8 +117,55 @@ def strange_messages():
                         yield f"docs/troubleshooting.md: no source has the message {piece!r}"
 
 
+def documents():
+    """The pages whose names of files and items have to be those of today."""
+    return [page for page in pages() if page.name != "CHANGELOG.md"]
+
+
+def spans(page):
+    return named(re.sub(r"^ *```.*?^ *```$", "", page.read_text(), flags=re.M | re.S))
+
+
+def expanded(path):
+    """The paths that a pattern with braces stands for."""
+    braces = re.search(r"\{([^{}]*)\}", path)
+    if not braces:
+        return [path]
+    parts = braces.group(1).split(",")
+    return [each for part in parts for each in expanded(path[:braces.start()] + part + path[braces.end():])]
+
+
+def lost_paths():
+    """Paths of the repository, and the ends of paths like `guard/references.rs`, that are not there."""
+    files = [f"/{path.relative_to(ROOT)}" for path in tracked("*.rs", "*.sql")]
+    for page in documents():
+        for span in sorted(spans(page)):
+            path = span.split()[0] if span.split() else ""
+            if re.fullmatch(r"[a-z_/]*[a-z_]\.(rs|sql)", path) and not any(file.endswith(f"/{path}") for file in files):
+                yield f"{page.relative_to(ROOT)}: {path} is not there"
+            if not re.match(r"(crates|scripts|docs|benches|fuzz|\.ci)/", path) or re.search(r"[A-Z]{3}|[*…]", path):
+                continue
+            for each in expanded(path):
+                if not (ROOT / each).exists():
+                    yield f"{page.relative_to(ROOT)}: {each} is not there"
+
+
+def lost_names():
+    """Names like `Tenancy::create` of which a part is in no source."""
+    known = set()
+    for path in tracked("*.rs"):
+        known.update(re.findall(r"\w+", path.read_text()))
+    for page in documents():
+        for span in sorted(spans(page)):
+            if not re.fullmatch(r"\w+(::\w+)+(\(.*\))?", span):
+                continue
+            for part in re.findall(r"\w+", span.split("(")[0]):
+                if part not in known:
+                    yield f"{page.relative_to(ROOT)}: {span}: no source has {part}"
+
+
 def all_faults():
-    for check in (too_long, broken_links, missing, strange_messages):
+    for check in (too_long, broken_links, missing, strange_messages, lost_paths, lost_names):
         yield from check()
 
 
