@@ -135,6 +135,24 @@ def expanded(path):
     return [each for part in parts for each in expanded(path[:braces.start()] + part + path[braces.end():])]
 
 
+def other_format():
+    """Statements of the storage format that no source has, and columns of the catalog that the page does not name."""
+    page = (DOCS / "storage-format.md").read_text()
+    known = " ".join(" ".join(path.read_text().split()) for path in tracked("crates/tenancy-sqlite/src/*.rs"))
+    for block in re.findall(r"```sql\n(.*?)```", page, re.S):
+        for statement in filter(None, (" ".join(part.split()) for part in block.split(";"))):
+            if statement not in known:
+                yield f"docs/storage-format.md: no source has {statement[:60]}…"
+    for path in tracked("crates/tenancy-sqlite/src/catalog/*.sql"):
+        sql = re.sub(r"--.*", "", path.read_text())
+        columns = set(re.findall(r"ADD COLUMN (\w+)", sql))
+        for table in re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?\w+ \(\n(.*?)\n\)", sql, re.S):
+            columns |= set(re.findall(r"^    ([a-z]\w*) ", table, re.M))
+        names = {part.split(".")[-1] for part in spans(DOCS / "storage-format.md")}
+        for column in sorted(columns - names):
+            yield f"docs/storage-format.md: the column {column} of {path.name}"
+
+
 def lost_paths():
     """Paths of the repository, and the ends of paths like `guard/references.rs`, that are not there."""
     files = [f"/{path.relative_to(ROOT)}" for path in tracked("*.rs", "*.sql")]
@@ -165,7 +183,7 @@ def lost_names():
 
 
 def all_faults():
-    for check in (too_long, broken_links, missing, strange_messages, lost_paths, lost_names):
+    for check in (too_long, broken_links, missing, strange_messages, other_format, lost_paths, lost_names):
         yield from check()
 
 
