@@ -15,7 +15,7 @@ WORDS = {"architecture.md": 1000, "design": 1200}
 OTHERS = 1500
 LOOKED_UP = {"storage-format.md", "measurements.md", "troubleshooting.md", "configuration.md", "commands.md"}
 # A piece of a message that is shorter proves nothing.
-PIECE = 12
+PIECE = 8
 
 
 def words(text):
@@ -99,21 +99,48 @@ def missing():
             yield f"docs/commands.md: the command {command}"
 
 
+OPERATORS_ERRORS = (
+    "tenancy/src/error.rs", "tenancy/src/config/error.rs", "tenancy-core/src/catalog/error.rs",
+    "tenancy-core/src/resolver/invalid.rs", "tenancy-core/src/classify/builder.rs", "tenancy-fleet/src/error.rs",
+    "tenancy-sqlite/src/error.rs", "tenancy-sqlite/src/error/*.rs",
+)
+
+
+def one_line(string):
+    return re.sub(r"\s+", " ", re.sub(r"\\\n\s*", "", string).replace('\\"', '"'))
+
+
+def pieces(message):
+    """The fixed parts of a message, as a page quotes it."""
+    parts = re.split(r"…|\bN\b|\bM\b|\bT\b|\bX\b|\"Y\"|\bNAME\b|\bNFS\b|30s", message)
+    return [part for part in (part.strip(" ;,:()") for part in parts) if len(part) >= PIECE]
+
+
+def uncovered_errors():
+    """Errors that an operator may meet and troubleshooting does not quote."""
+    page = (DOCS / "troubleshooting.md").read_text()
+    quoted = {piece for message in named(page) for piece in pieces(message)}
+    for path in tracked(*(f"crates/{name}" for name in OPERATORS_ERRORS)):
+        for error in re.findall(r'#\[error\(\s*"((?:\\.|[^"\\])*)"', without_tests(path.read_text()), re.S):
+            text = one_line(error)
+            fixed = [part for part in re.split(r"\{[^}]*\}", text) if len(part.strip()) >= PIECE]
+            if fixed and not any(piece in text for piece in quoted):
+                yield f"docs/troubleshooting.md: {path.relative_to(ROOT)} has {text!r}"
+
+
 def strange_messages():
     """Messages in the tables of troubleshooting that no source has."""
     strings = []
     for path in sources():
         text = without_tests(path.read_text())
         strings += re.findall(r'"((?:\\.|[^"\\])*)"', text, re.S)
-    known = " ".join(re.sub(r"\\\n\s*", "", string).replace('\\"', '"') for string in strings)
-    known = re.sub(r"\s+", " ", known)
+    known = " ".join(one_line(string) for string in strings)
     page = (DOCS / "troubleshooting.md").read_text()
     for table in re.findall(r"^\| message \|.*?(?=^\n|\Z)", page, re.M | re.S):
         for row in table.splitlines()[2:]:
             for message in named(row.split(" | ")[0]):
-                for piece in re.split(r"…|\bN\b|\bM\b|\bT\b|\bX\b|\"Y\"|\bNAME\b|\bNFS\b|30s", message):
-                    piece = piece.strip(" ;,:()")
-                    if len(piece) >= PIECE and piece not in known:
+                for piece in pieces(message):
+                    if piece not in known:
                         yield f"docs/troubleshooting.md: no source has the message {piece!r}"
 
 
@@ -183,7 +210,7 @@ def lost_names():
 
 
 def all_faults():
-    for check in (too_long, broken_links, missing, strange_messages, other_format, lost_paths, lost_names):
+    for check in (too_long, broken_links, missing, uncovered_errors, strange_messages, other_format, lost_paths, lost_names):
         yield from check()
 
 
