@@ -74,7 +74,7 @@ mod tests {
                 to: &acme,
             });
         });
-        let levels = levels.lock().expect("nobody panicked with it");
+        let levels = levels.lock().expect("no thread panicked with it");
         assert_eq!(*levels, [Level::WARN, Level::DEBUG, Level::INFO]);
     }
 }

@@ -48,7 +48,7 @@ fn every_rule_that_was_tried_is_named_in_order() {
                 ("template", "{tenant}-api.example.com does not fit"),
                 ("domain", "the whole name is looked up"),
                 ("path", "/ is page, universal"),
-                ("lookup", "domain shop.test: nobody"),
+                ("lookup", "domain shop.test: no tenant"),
                 ("outcome", "refused: no_tenant 404"),
             ],
         ),
@@ -58,7 +58,7 @@ fn every_rule_that_was_tried_is_named_in_order() {
             &[
                 ("host", "\"app.test\" is central"),
                 ("path", "/ is page, universal"),
-                ("header", "names nobody"),
+                ("header", "names no tenant"),
                 ("query", "names acme"),
                 ("lookup", "label acme: tenant acme@1, active"),
                 ("outcome", "tenant acme@1 by query, path /"),
@@ -69,8 +69,8 @@ fn every_rule_that_was_tried_is_named_in_order() {
         let explanation = resolver.explain(&head);
         let steps = explanation.steps.iter().map(|s| (s.what, s.found.as_str()));
         let outcome = [("outcome", explanation.outcome.as_str())];
-        let told: Vec<_> = steps.chain(outcome).collect();
-        assert_eq!(told, want, "{host}{target}");
+        let found: Vec<_> = steps.chain(outcome).collect();
+        assert_eq!(found, want, "{host}{target}");
     }
 }
 
@@ -110,7 +110,7 @@ fn a_rule_may_be_given_several_times() {
     }
     let text = resolver.explain(&RequestHead::new(Method::Get, "/tenants/acme").host("app.test"));
     let text = text.to_string();
-    assert!(text.contains("/t names nobody"), "{text}");
+    assert!(text.contains("/t names no tenant"), "{text}");
     assert!(text.contains("/tenants names acme"), "{text}");
 }
 
@@ -142,7 +142,7 @@ fn with_reserved(
 #[test]
 fn a_refusal_gives_advice_that_fits() {
     let with_domains = |b: tenancy_core::ResolverBuilder| b.rule(Rule::domain());
-    let reserved = "label admin: reserved, so it names nobody, whether or not a tenant has it";
+    let reserved = "label admin: reserved, so it names no tenant, even if one has it";
     let headers = |name: &str, each: &mut dyn FnMut(&[u8])| {
         if name == "x-tenant" {
             each(b"admin");
@@ -165,7 +165,7 @@ fn a_refusal_gives_advice_that_fits() {
         (
             true,
             get("shop.test"),
-            "domain shop.test: nobody",
+            "domain shop.test: no tenant",
             "host \"shop.test\" is neither central nor a tenant's; bind it as a domain first",
         ),
         (
@@ -198,12 +198,12 @@ fn a_refusal_gives_advice_that_fits() {
 /// By `resolve` and `try_resolve`, once each; what is served or explained is no refusal.
 #[test]
 fn observers_are_notified_of_every_refusal() {
-    let told: Arc<Mutex<Vec<String>>> = Arc::default();
-    let told_to = told.clone();
+    let observed: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = observed.clone();
     let observer = move |event: &Event<'_>| {
         if let Event::Refused { reason, error, .. } = event {
             assert_eq!(error.reason(), *reason);
-            told_to.lock().unwrap().push(reason.to_string());
+            seen.lock().unwrap().push(reason.to_string());
         }
     };
     let catalog = MemoryCatalog::new();
@@ -234,7 +234,7 @@ fn observers_are_notified_of_every_refusal() {
         "no_tenant",
         "no_tenant",
     ];
-    assert_eq!(*told.lock().unwrap(), want);
+    assert_eq!(*observed.lock().unwrap(), want);
 }
 
 /// What links are written with: the host as the client knows it.

@@ -17,7 +17,7 @@ use crate::tenant::Tenant;
 pub(crate) struct Cache {
     /// Tenants, and the time just before each was read.
     tenants: Bounded<(Tenant, u64)>,
-    nobody: Bounded<u64>,
+    without_tenant: Bounded<u64>,
     /// The names by which each tenant is cached, and perhaps more. Locked last.
     names: Mutex<HashMap<TenantId, Vec<Kept>>>,
     loads: Mutex<HashMap<Kept, Arc<SharedLoad>>>,
@@ -62,7 +62,7 @@ impl Cache {
     pub(crate) fn new(max: usize, ttl: u64) -> Self {
         Self {
             tenants: Bounded::new(max),
-            nobody: Bounded::new((max / 8).max(1)),
+            without_tenant: Bounded::new((max / 8).max(1)),
             names: Mutex::default(),
             loads: Mutex::default(),
             applied: AtomicU64::new(0),
@@ -80,8 +80,8 @@ impl Cache {
         if let Some((tenant, read_at)) = self.tenants.get(name) {
             return (read_at >= oldest).then_some(Found::Tenant(tenant));
         }
-        let read_at = self.nobody.get(name)?;
-        (read_at >= oldest).then_some(Found::Nobody)
+        let read_at = self.without_tenant.get(name)?;
+        (read_at >= oldest).then_some(Found::NoTenant)
     }
 
     /// Reads the catalog, once for all callers at the same time.
@@ -106,7 +106,7 @@ impl Cache {
         if is_ours {
             self.keep(Probe::of(key), &answer, forgotten, now);
         }
-        Ok(answer.value.map_or(Found::Nobody, Found::Tenant))
+        Ok(answer.value.map_or(Found::NoTenant, Found::Tenant))
     }
 
     /// Returns the answer of a load that callers share.
@@ -153,11 +153,12 @@ impl Cache {
                 && self.forgotten.load(Ordering::Acquire) == forgotten
         };
         let Some(tenant) = &answer.value else {
-            self.nobody.put_if(name, read_at, current, |_, _| {});
+            self.without_tenant
+                .put_if(name, read_at, current, |_, _| {});
             self.remove_tenant(name);
             return;
         };
-        self.nobody.del(name, |_, _| {});
+        self.without_tenant.del(name, |_, _| {});
         // Recorded before the comparison and under the same lock, so that every cached name is
         // recorded while another thread removes the tenant.
         let still = || {
@@ -206,7 +207,7 @@ impl Cache {
             Change::Bound { name, .. } | Change::Moved { name, .. } | Change::Unbound { name } => {
                 let name = Probe::of(name.as_key());
                 self.remove_tenant(name);
-                self.nobody.del(name, |_, _| {});
+                self.without_tenant.del(name, |_, _| {});
             }
         }
     }
@@ -217,7 +218,7 @@ impl Cache {
             self.tenants.del(name.as_probe(), |_, _| {});
         }
         let own = Probe::of(TenantKey::Label(id.as_str()));
-        self.nobody.del(own, |_, _| {});
+        self.without_tenant.del(own, |_, _| {});
     }
 
     /// Removes everything, and counts from this version on.
@@ -237,7 +238,7 @@ impl Cache {
         // Names first: an entry that is made after its shard was cleared is recorded after, too.
         self.names.lock().clear();
         self.tenants.clear();
-        self.nobody.clear();
+        self.without_tenant.clear();
     }
 }
 

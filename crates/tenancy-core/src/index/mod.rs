@@ -62,5 +62,6 @@ pub(crate) enum Found {
     Tenant(Tenant),
     /// Two tenants claim the name.
     Contested,
-    Nobody,
+    /// No tenant has the name.
+    NoTenant,
 }

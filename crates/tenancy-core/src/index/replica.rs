@@ -97,7 +97,7 @@ impl Replica {
                 let shard = self.shard(hash).read();
                 match shard.find(hash, |(known, _)| *known == key) {
                     Some((_, slot)) => slot.into(),
-                    None => Found::Nobody,
+                    None => Found::NoTenant,
                 }
             }
             Probe::Long(kind, text) => self.find_long(kind, text),
@@ -107,7 +107,7 @@ impl Replica {
     #[cold]
     fn find_long(&self, kind: Kind, text: &str) -> Found {
         let long = self.long(kind).read();
-        long.get(text).map_or(Found::Nobody, Found::from)
+        long.get(text).map_or(Found::NoTenant, Found::from)
     }
 
     fn long(&self, kind: Kind) -> &RwLock<HashMap<Box<str>, Slot>> {

@@ -111,7 +111,7 @@ impl Caller for NonBlocking {
         match cache.find(name, now) {
             Some(found) => Ok(found),
             // The catalog is never asked for a text that is no name.
-            None if name.as_key(&mut [0; 32]).is_none() => Ok(Found::Nobody),
+            None if name.as_key(&mut [0; 32]).is_none() => Ok(Found::NoTenant),
             None => Err(WouldBlock),
         }
     }

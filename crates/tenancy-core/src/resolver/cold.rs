@@ -35,16 +35,18 @@ pub(super) fn missed<'p, C: Caller>(
     let Some(named) = engine.hosts.named(kind) else {
         return Ok(unknown(engine, head, host, path, caller)?);
     };
-    // A catalog that cannot be asked is not asked again.
+    // A catalog that cannot be read is not read again.
     if found.is_ok() && kind != engine.hosts.guess(host) {
         found = look_long(engine, named.kind, named.name, caller);
     }
     let classified = engine.classifier.classify(head.method, &path);
     outcome(found, classified, named.rule, path, |found, path| {
         let (rule, name) = (named.rule, named.name);
-        let nobody = || refuse::nobody(&engine.hosts, rule, name, host);
+        let without_tenant = || refuse::without_tenant(&engine.hosts, rule, name, host);
         Err(match found {
-            Ok(found) => refuse::unserved(found, classified, rule, name, path, nobody).into(),
+            Ok(found) => {
+                refuse::unserved(found, classified, rule, name, path, without_tenant).into()
+            }
             Err(halt) => match refuse::malformed(&engine.hosts, rule, name, host) {
                 Some(malformed) => malformed.into(),
                 None => halt.into(),
@@ -100,9 +102,17 @@ pub(super) fn central<'p, C: Caller>(
     }
     let found = look(engine, Probe::of(name.as_key()), caller);
     outcome(found, classified, rule, path, |found, path| {
-        let nobody = || refuse::unknown(rule, name.as_bytes());
+        let without_tenant = || refuse::unknown(rule, name.as_bytes());
         let found = found?;
-        Err(refuse::unserved(found, classified, rule, name.as_bytes(), path, nobody).into())
+        Err(refuse::unserved(
+            found,
+            classified,
+            rule,
+            name.as_bytes(),
+            path,
+            without_tenant,
+        )
+        .into())
     })
 }
 
@@ -114,7 +124,7 @@ fn cut_prefix<'p, C: Caller>(
 ) -> Result<(Option<NameBuf>, NormalPath<'p>), ResolveError> {
     for prefix in engine.sources.iter().filter_map(Source::path_prefix) {
         let Some((id, rest)) = path.strip_first(prefix) else {
-            caller.step("path prefix", || format!("{prefix} names nobody"));
+            caller.step("path prefix", || format!("{prefix} names no tenant"));
             continue;
         };
         caller.step("path prefix", || format!("{prefix} names {id}"));

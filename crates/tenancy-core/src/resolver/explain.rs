@@ -165,7 +165,7 @@ fn describe_pattern(pattern: &Pattern, host: &[u8]) -> String {
 }
 
 pub(super) fn reserved_label(label: &str) -> String {
-    format!("label {label}: reserved, so it names nobody, whether or not a tenant has it")
+    format!("label {label}: reserved, so it names no tenant, even if one has it")
 }
 
 /// Records a look-up and its answer. A text that is no name is not looked up.
@@ -194,9 +194,9 @@ pub(super) fn step_lookup<C: Caller>(
                 let down = tenant.maintenance().map_or("", |_| ", in maintenance");
                 format!("tenant {}, {}{down}", tenant.to_ref(), tenant.status())
             }
-            Ok(Found::Nobody) => "nobody".into(),
+            Ok(Found::NoTenant) => "no tenant".into(),
             Ok(Found::Contested) => "two tenants claim it".into(),
-            Err(_) => "the catalog cannot be asked".into(),
+            Err(_) => "the catalog cannot be read".into(),
         };
         format!("{asked}: {answer}")
     });

@@ -40,6 +40,6 @@ pub(super) fn look_long<C: Caller>(
 ) -> Result<Found, C::Halt> {
     match NameBuf::lower(kind, name) {
         Some(name) => look(engine, Probe::of(name.as_key()), caller),
-        None => Ok(Found::Nobody),
+        None => Ok(Found::NoTenant),
     }
 }

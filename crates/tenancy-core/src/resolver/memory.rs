@@ -377,10 +377,10 @@ impl Memory {
         let mut buffer = [0; 32];
         let Some(key) = name.as_key(&mut buffer) else {
             // The catalog is never read for a text that is no name.
-            return Ok(Found::Nobody);
+            return Ok(Found::NoTenant);
         };
         if matches!(key, TenantKey::Label(label) if self.reserved.contains(label.as_bytes())) {
-            return Ok(Found::Nobody);
+            return Ok(Found::NoTenant);
         }
         cache.load(&*self.catalog, key, now).or_else(|error| {
             let unavailable = self.unavailable(error);

@@ -23,11 +23,11 @@ pub(super) fn unserved(
     rule: RuleKind,
     name: &[u8],
     path: NormalPath<'_>,
-    nobody: impl FnOnce() -> ResolveError,
+    without_tenant: impl FnOnce() -> ResolveError,
 ) -> ResolveError {
     match found {
         Found::Tenant(tenant) => not_served(tenant, classified, rule, path),
-        Found::Nobody => nobody(),
+        Found::NoTenant => without_tenant(),
         Found::Contested => ResolveError::ContestedName {
             name: Excerpt::new(name),
         },
@@ -37,7 +37,12 @@ pub(super) fn unserved(
 /// Returns the refusal of a host whose name belongs to no tenant.
 #[cold]
 #[inline(never)]
-pub(super) fn nobody(hosts: &Hosts, rule: RuleKind, name: &[u8], host: &[u8]) -> ResolveError {
+pub(super) fn without_tenant(
+    hosts: &Hosts,
+    rule: RuleKind,
+    name: &[u8],
+    host: &[u8],
+) -> ResolveError {
     let or_else = || match rule {
         RuleKind::Domain => no_tenant(hosts, host),
         _ => unknown(rule, name),

@@ -95,7 +95,7 @@ fn updates(max_tenants: usize) {
         let head = RequestHead::new(Method::Get, "/").host("acme.app.test");
         let answer = resolver.resolve(&head).expect("active and known");
         let version = answer.tenant().expect("a tenant's").version();
-        let history = history.lock().expect("nobody panicked with it");
+        let history = history.lock().expect("no thread panicked with it");
         let newer = history.iter().find(|v| version < **v && **v <= applied);
         assert_eq!(newer, None, "answered {version} when {applied} was applied");
     };
@@ -104,21 +104,24 @@ fn updates(max_tenants: usize) {
         for _ in 0..2 {
             let change = TenantChange::status(TenantStatus::Active);
             let changed = catalog.0.update(acme.id(), seen, change, &by());
-            seen = changed.expect("nobody else writes").version();
-            history.lock().expect("nobody panicked with it").push(seen);
+            seen = changed.expect("no other thread writes").version();
+            history
+                .lock()
+                .expect("no thread panicked with it")
+                .push(seen);
             resolver.sync().expect("the catalog answers");
         }
     });
 }
 
-/// A domain goes from one tenant to nobody and to another, and the first is removed.
+/// A domain moves from one tenant to none and to another, and the first is removed.
 fn moves(max_tenants: usize) {
     let catalog = Arc::new(Slow(MemoryCatalog::new()));
     let [acme, beta] = ["acme", "beta"].map(|id| added(&catalog, id));
     let shop = Name::Domain("shop.test".parse().expect("a domain"));
     let bind = |to: &Tenant| {
         let bound = catalog.0.bind(&shop, to.id(), Proof::Trusted, &by());
-        bound.expect("nobody has it")
+        bound.expect("no tenant has it")
     };
     let first = bind(&acme);
     let resolver = resolver(catalog.clone(), max_tenants);
@@ -131,7 +134,7 @@ fn moves(max_tenants: usize) {
         let head = RequestHead::new(Method::Get, "/").host("shop.test");
         let answer = resolver.resolve(&head).ok();
         let owner = answer.and_then(|answer| answer.tenant().map(|t| t.id().clone()));
-        let history = history.lock().expect("nobody panicked with it");
+        let history = history.lock().expect("no thread panicked with it");
         let current = history.iter().rposition(|(from, _)| *from <= applied);
         let since = &history[current.expect("the first was applied")..];
         let known = since.iter().any(|(_, whose)| *whose == owner);
@@ -139,7 +142,7 @@ fn moves(max_tenants: usize) {
     };
     beside(read, || {
         let say = |from, whose| {
-            let mut history = history.lock().expect("nobody panicked with it");
+            let mut history = history.lock().expect("no thread panicked with it");
             history.push((from, whose));
         };
         let unbound = catalog.0.unbind(&shop, acme.id(), &by());
@@ -147,19 +150,19 @@ fn moves(max_tenants: usize) {
         resolver.sync().expect("the catalog answers");
         say(bind(&beta), Some(beta.id().clone()));
         let removed = catalog.0.remove(acme.id(), acme.version(), &by());
-        removed.expect("nobody else writes");
+        removed.expect("no other thread writes");
         resolver.sync().expect("the catalog answers");
     });
 }
 
 /// A domain goes back and forth between two tenants, in one write each or by two rows of one
-/// stretch. It is never nobody's, nor both's.
+/// stretch. It always has exactly one owner.
 fn rebinds(max_tenants: usize, by_rows: bool) {
     let catalog = Arc::new(Slow(MemoryCatalog::new()));
     let [acme, beta] = ["acme", "beta"].map(|id| added(&catalog, id));
     let shop = Name::Domain("shop.test".parse().expect("a domain"));
     let bound = catalog.0.bind(&shop, acme.id(), Proof::Trusted, &by());
-    bound.expect("nobody has it");
+    bound.expect("no tenant has it");
     let resolver = resolver(catalog.clone(), max_tenants);
     let reading = resolver.clone();
     let read = move || {
@@ -178,7 +181,7 @@ fn rebinds(max_tenants: usize, by_rows: bool) {
                     let bind = |id| catalog.0.bind(&shop, id, Proof::Trusted, &by());
                     let unbound = catalog.0.unbind(&shop, from.id(), &by());
                     unbound.expect("it was there");
-                    bind(to.id()).expect("nobody has it");
+                    bind(to.id()).expect("no tenant has it");
                 }
             }
             resolver.sync().expect("the catalog answers");

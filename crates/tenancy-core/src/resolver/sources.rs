@@ -139,8 +139,8 @@ impl SourceNames {
             (Some((by, name)), _) if *by == rule => {
                 format!("names {}", name.as_bytes().escape_ascii())
             }
-            (Some((by, _)), _) => format!("names nobody else than {by}"),
-            (None, _) => "names nobody".into(),
+            (Some((by, _)), _) => format!("names the tenant of {by}"),
+            (None, _) => "names no tenant".into(),
         }
     }
 }

@@ -242,13 +242,13 @@ mod tests {
         }
         assert!(parked() < 10, "{}", parked());
         drop(send);
-        other.join().expect("nobody panicked");
+        other.join().expect("no thread panicked");
     }
 
     #[test]
     fn no_two_threads_have_a_key_in_common() {
         let take = || (0..3).map(|_| new_key()).collect::<Vec<_>>();
-        let theirs = std::thread::spawn(take).join().expect("nobody panicked");
+        let theirs = std::thread::spawn(take).join().expect("no thread panicked");
         let ours = take();
         assert!(
             ours.iter().all(|key| !theirs.contains(key)),

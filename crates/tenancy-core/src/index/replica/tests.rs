@@ -46,8 +46,8 @@ impl Model {
         let bound = bound.filter_map(|(_, id)| self.tenants.get(id));
         let all: Vec<_> = own.chain(bound).collect();
         match &all[..] {
-            _ if *name == Name::Label(id("reserved")) => Found::Nobody,
-            [] => Found::Nobody,
+            _ if *name == Name::Label(id("reserved")) => Found::NoTenant,
+            [] => Found::NoTenant,
             [only] => Found::Tenant((*only).clone()),
             _ => Found::Contested,
         }
@@ -113,7 +113,7 @@ impl Random {
 fn same(a: &Found, b: &Found) -> bool {
     match (a, b) {
         (Found::Tenant(a), Found::Tenant(b)) => a == b && a.version() == b.version(),
-        (Found::Nobody, Found::Nobody) | (Found::Contested, Found::Contested) => true,
+        (Found::NoTenant, Found::NoTenant) | (Found::Contested, Found::Contested) => true,
         _ => false,
     }
 }
