@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
-use crate::disk::locks::Lock;
+use crate::disk::locks::SharedLock;
 use crate::disk::root::Root;
 use crate::disk::steps::Steps;
 use crate::error::{FileError, IoError};
@@ -63,7 +63,7 @@ pub(crate) struct Store {
     pub(crate) fingerprint: Box<str>,
     pub(crate) template: OnceCell<Template>,
     pub(crate) steps: Steps,
-    pub(crate) lock: Lock,
+    pub(crate) lock: SharedLock,
 }
 
 impl Store {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Result, TransactionBehavior};
 
 use super::{maintenance, storage};
 use crate::catalog::transaction::Fault;
-use crate::disk::files::{Found, look, sync_dir};
+use crate::disk::files::{Entry, look, sync_dir};
 use crate::disk::locks::RootLock;
 use crate::disk::owner::create_new;
 use crate::disk::root::{Root, holds_files};
@@ -75,7 +75,7 @@ fn is_lost(root: &Path, path: &Path) -> Result<bool, StorageError> {
 /// Returns whether a catalog was ever written to; `false` if there is none. A damaged file, or one
 /// that is no catalog, is an error, and is not changed.
 fn has_rows(path: &Path) -> Result<bool, StorageError> {
-    if look(path).map_err(IoError::at(path, "looked at"))? != Found::File {
+    if look(path).map_err(IoError::at(path, "looked at"))? != Entry::File {
         return Ok(false);
     }
     let connection = connect(path)?;
@@ -112,7 +112,7 @@ pub(super) fn refuse_unmarked(root: &Path) -> Result<Option<Box<str>>, StorageEr
 /// Returns the id of the root that the catalog has recorded, if there is such a catalog.
 pub(super) fn recorded(root: &Path) -> Result<Option<Box<str>>, StorageError> {
     let path = root.join("catalog.db");
-    if look(&path).map_err(IoError::at(&path, "looked at"))? != Found::File {
+    if look(&path).map_err(IoError::at(&path, "looked at"))? != Entry::File {
         return Ok(None);
     }
     let connection = connect(&path)?;
@@ -125,7 +125,7 @@ pub(super) fn recorded(root: &Path) -> Result<Option<Box<str>>, StorageError> {
 
 /// Returns whether an older version of this library made the catalog.
 pub(super) fn is_old(path: &Path) -> Result<bool, StorageError> {
-    if look(path).map_err(IoError::at(path, "looked at"))? != Found::File {
+    if look(path).map_err(IoError::at(path, "looked at"))? != Entry::File {
         return Ok(false);
     }
     let format = format_of(&connect(path)?).map_err(|source| failed(path, source))?;
@@ -137,12 +137,12 @@ fn make(root: &Root, path: &Path) -> Result<(), StorageError> {
     // Under the lock even if it exists: its creator has closed it then. Closing a descriptor
     // of a database drops the locks that this process has on it.
     match look(path).map_err(IoError::at(path, "looked at"))? {
-        Found::File => Ok(()),
-        Found::Nothing => {
+        Entry::File => Ok(()),
+        Entry::Missing => {
             create_new(path)?;
             Ok(sync_dir(root.path())?)
         }
-        Found::Other(found) => Err(StorageError::NotACatalog {
+        Entry::Other(found) => Err(StorageError::NotACatalog {
             path: path.to_owned(),
             found: found.into(),
         }),

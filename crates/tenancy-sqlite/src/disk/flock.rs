@@ -1,4 +1,4 @@
-//! Locks of files and directories that are waited for no longer than a deadline.
+//! Locks of files and directories, with a timeout.
 
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
@@ -11,29 +11,29 @@ use tenancy_core::{Event, emit};
 use crate::disk::holders::processes_with;
 use crate::error::IoError;
 
-/// How long a call without a deadline of its own waits. What is done under a lock takes
-/// milliseconds, or as long as the checkpoint of one file.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// The timeout of calls that have no deadline. Work under a lock takes milliseconds, or as long as
+/// the checkpoint of one file.
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often a lock that is taken is tried again: the kernel knows no deadline.
+/// The interval between two attempts at a lock that is held: the kernel's locks have no timeout.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// How long a wait goes on before observers are notified of it.
+/// The length of a wait after which observers are notified of it.
 const NOTIFY_AFTER: Duration = Duration::from_secs(1);
 
-/// Takes the lock of a file, so that nobody else has it.
-pub(crate) fn exclusive(file: &File, path: &Path, patience: Duration) -> Result<(), IoError> {
-    within(path, patience, || file.try_lock())
+/// Takes the exclusive lock of a file.
+pub(crate) fn exclusive(file: &File, path: &Path, timeout: Duration) -> Result<(), IoError> {
+    within(path, timeout, || file.try_lock())
 }
 
-/// Takes the lock of a file together with others that share it.
-pub(crate) fn shared(file: &File, path: &Path, patience: Duration) -> Result<(), IoError> {
-    within(path, patience, || file.try_lock_shared())
+/// Takes the shared lock of a file.
+pub(crate) fn shared(file: &File, path: &Path, timeout: Duration) -> Result<(), IoError> {
+    within(path, timeout, || file.try_lock_shared())
 }
 
 fn within(
     path: &Path,
-    patience: Duration,
+    timeout: Duration,
     try_lock: impl Fn() -> Result<(), TryLockError>,
 ) -> Result<(), IoError> {
     let began = Instant::now();
@@ -45,9 +45,9 @@ fn within(
             Err(TryLockError::WouldBlock) => {}
         }
         let waited = began.elapsed();
-        if waited >= patience {
+        if waited >= timeout {
             let by = processes_with(path);
-            let held = io::Error::new(ErrorKind::TimedOut, StillLocked { by, patience });
+            let held = io::Error::new(ErrorKind::TimedOut, StillLocked { by, timeout });
             return Err(IoError::new(path, "locked", held));
         }
         if waited >= NOTIFY_AFTER && !is_notified {
@@ -55,15 +55,15 @@ fn within(
             let by = &processes_with(path);
             emit(&Event::LockWait { path, by });
         }
-        std::thread::sleep(RETRY.min(patience - waited));
+        std::thread::sleep(RETRY.min(timeout - waited));
     }
 }
 
-/// The cause of a lock that was not had in time.
+/// The cause of a lock that was not taken in time: the processes that hold it.
 #[derive(Debug)]
 struct StillLocked {
     by: Box<[u32]>,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl fmt::Display for StillLocked {
@@ -76,7 +76,7 @@ impl fmt::Display for StillLocked {
         write!(
             f,
             " after {:?}; wait for that to end and try again",
-            self.patience
+            self.timeout
         )
     }
 }
@@ -88,30 +88,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_is_waited_for_until_its_deadline_and_its_holder_is_named() {
+    fn a_lock_times_out_and_names_its_holder() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let open = || File::open(file.path()).expect("it is there");
         let (holder, other) = (open(), open());
-        shared(&holder, file.path(), Duration::ZERO).expect("nobody has it");
+        shared(&holder, file.path(), Duration::ZERO).expect("it is free");
         shared(&other, file.path(), Duration::ZERO).expect("it is shared");
         drop(other);
         let other = open();
         let began = Instant::now();
-        let patience = Duration::from_millis(40);
-        let error = exclusive(&other, file.path(), patience).expect_err("it is taken");
-        assert!(began.elapsed() >= patience);
+        let timeout = Duration::from_millis(40);
+        let error = exclusive(&other, file.path(), timeout).expect_err("it is taken");
+        assert!(began.elapsed() >= timeout);
         assert_eq!(error.cause().kind(), ErrorKind::TimedOut);
-        let said = error.cause().to_string();
+        let text = error.cause().to_string();
         let named = format!("by process {}", std::process::id());
         assert!(
-            said.contains(&named) || !Path::new("/proc/locks").exists(),
-            "{said}"
+            text.contains(&named) || !Path::new("/proc/locks").exists(),
+            "{text}"
         );
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| exclusive(&other, file.path(), PATIENCE));
+            let waiting = scope.spawn(|| exclusive(&other, file.path(), LOCK_TIMEOUT));
             std::thread::sleep(Duration::from_millis(20));
             drop(holder);
-            waiting.join().expect("no panic").expect("it was let go");
+            waiting.join().expect("no panic").expect("it was released");
         });
     }
 }

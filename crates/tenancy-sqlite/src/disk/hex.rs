@@ -1,10 +1,10 @@
-//! Hexadecimal text.
+//! Bytes and random bytes as lower-case hexadecimal text.
 
 use std::io;
 
 use crate::error::IoError;
 
-/// `N` random bytes in lower-case hex.
+/// Returns `N` random bytes in lower-case hex.
 pub(crate) fn random_hex<const N: usize>() -> Result<String, IoError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
@@ -12,6 +12,7 @@ pub(crate) fn random_hex<const N: usize>() -> Result<String, IoError> {
     Ok(hex(&bytes))
 }
 
+/// Returns bytes in lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut out, byte| {

@@ -1,14 +1,14 @@
-//! Who has a database open: what the system's list of locks tells.
+//! The processes that have a file open, by the system's list of locks.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// The list is read in pieces: what others lock and unlock meanwhile can hide a line
-/// between two of them.
+/// The number of attempts at the list. The kernel hands it out in pieces, and locks that change
+/// between two pieces can hide a line.
 const TRIES: usize = 4;
 
-/// The processes that have locks on a file, as far as the system tells. The file is
+/// Returns the processes that hold locks on a file, as far as the system lists them. The file is
 /// not opened: that would drop the locks of this process.
 pub(crate) fn processes_with(path: &Path) -> Box<[u32]> {
     let inode = fs::symlink_metadata(path).map(|meta| meta.ino());
@@ -25,9 +25,9 @@ pub(crate) fn processes_with(path: &Path) -> Box<[u32]> {
     Box::default()
 }
 
-/// `1: POSIX  ADVISORY  READ 4711 fe:01:131090 1073741826 1073742335`: the fifth word is
-/// the process, the sixth ends with the inode. The device is not compared: some file
-/// systems show two.
+/// Returns the processes with a lock on an inode. In a line like
+/// `1: POSIX  ADVISORY  READ 4711 fe:01:131090 1073741826 1073742335` the fifth word is the process,
+/// and the sixth ends with the inode. The device is not compared: some file systems show two.
 fn processes_in(locks: &str, inode: u64) -> Box<[u32]> {
     let holder = |line: &str| {
         let mut words = line.split_ascii_whitespace();
@@ -46,7 +46,7 @@ mod tests {
     use crate::disk::holders::processes_in;
 
     #[test]
-    fn those_with_a_lock_are_named_once() {
+    fn processes_with_several_locks_are_listed_once() {
         let locks = "1: POSIX  ADVISORY  READ 4711 fe:01:131090 1073741826 1073742335\n\
                      1: -> POSIX  ADVISORY  WRITE 9 fe:01:131090 0 0\n\
                      2: POSIX  ADVISORY  WRITE 4711 fe:01:131090 120 120\n\

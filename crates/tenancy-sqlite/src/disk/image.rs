@@ -3,7 +3,7 @@
 use std::io;
 use std::io::Write;
 
-/// The bytes of one tenant's new file.
+/// The bytes of a tenant's new file.
 pub(crate) struct Image<'t> {
     pub(crate) before: &'t [u8],
     pub(crate) stamp: Box<[u8]>,
@@ -12,28 +12,29 @@ pub(crate) struct Image<'t> {
 }
 
 impl Image<'_> {
+    /// Writes all bytes.
     pub(crate) fn write_to(&self, file: &mut impl Write) -> io::Result<()> {
         file.write_all(self.before)?;
         file.write_all(&self.stamp)?;
         file.write_all(self.after)
     }
 
-    /// [`sum`] of all bytes.
+    /// Returns the [`sum`] of all bytes.
     pub(crate) fn sum(&self) -> u64 {
         self.sum
     }
 }
 
-/// What a sum is made of, the smallest page there is.
+/// The size of the blocks that are summed: SQLite's smallest page.
 const BLOCK: usize = 512;
 
-/// Tells a whole file from a torn one. It is against power cuts, not against people:
-/// who can write here can write anything.
+/// Returns a checksum that tells a whole file from a torn one. It detects power cuts, not
+/// manipulation: a process that can write here can write anything.
 pub(crate) fn sum(bytes: &[u8]) -> u64 {
     sum_from(0, bytes)
 }
 
-/// The share of the blocks from this offset on; shares add up.
+/// Returns the checksum of blocks that begin at `offset`; the sums of parts add up to the whole.
 pub(crate) fn sum_from(offset: usize, bytes: &[u8]) -> u64 {
     let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let block = |(n, block): (usize, &[u8])| {

@@ -1,26 +1,27 @@
 //! The marker of a storage root: the file that tells a root from any other directory.
 //!
-//! An empty mount point, a mistyped path and a root that a killed `create` left half made
-//! have no marker, so none of them is taken for a root without tenants.
+//! An empty mount point, a mistyped path and a root whose `create` was killed have no marker, so
+//! none of them is taken for a root without tenants.
 
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
-use crate::disk::files::{Found, look, remove_if_there, sync_dir};
+use crate::disk::files::{Entry, look, remove_if_there, sync_dir};
 use crate::disk::hex::random_hex;
 use crate::disk::owner::create_new;
 use crate::error::{IoError, StorageError};
 
-/// The name of the file, in the root.
+/// The name of the marker in the root.
 const NAME: &str = "tenancy.root";
+/// The name of a marker that is not in place yet.
 const NEW: &str = "tenancy.root.new";
-/// The format of roots that this version makes. Formats 1 and 2 had no marker.
+/// The format of the roots that this version creates. Formats 1 and 2 had no marker.
 pub(crate) const FORMAT: u32 = 3;
-/// More than any marker has: a longer file is something else.
+/// The longest marker, in bytes: a longer file is something else.
 const MAX_BYTES: u64 = 200;
 
-/// What a marker says: two lines, `format = 3` and `id = <32 hex>`.
+/// The contents of a marker: two lines, `format = 3` and `id = <32 hex>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Marker {
     format: u32,
@@ -28,9 +29,9 @@ pub(crate) struct Marker {
 }
 
 impl Marker {
-    /// The marker of a root that is going to be made: durable, and not yet in place. Its id is
-    /// the one that the catalog has recorded, or that of a marker which a killed process left,
-    /// as a catalog may be going to record it; else 128 random bits.
+    /// Writes the marker of a new root, durable and not yet in place. Its id is the one that the
+    /// catalog has recorded, else that of a marker which a killed process left (its catalog may
+    /// hold that id), else 128 random bits.
     pub(crate) fn prepare(root: &Path, recorded: Option<Box<str>>) -> Result<Self, IoError> {
         let path = root.join(NEW);
         let left = fs::read_to_string(&path).ok();
@@ -51,19 +52,19 @@ impl Marker {
     }
 
     /// Puts the prepared marker in place, durable when this returns.
-    pub(crate) fn settle(root: &Path) -> Result<(), IoError> {
+    pub(crate) fn put_in_place(root: &Path) -> Result<(), IoError> {
         let path = root.join(NAME);
         fs::rename(root.join(NEW), &path).map_err(IoError::at(&path, "put in place"))?;
         sync_dir(root)
     }
 
-    /// Reads the marker of a root; none if there is none.
+    /// Reads the marker of a root. Returns `None` if there is none.
     pub(crate) fn read(root: &Path) -> Result<Option<Self>, StorageError> {
         let path = root.join(NAME);
         match look(&path).map_err(IoError::at(&path, "looked at"))? {
-            Found::Nothing => return Ok(None),
-            Found::File => {}
-            Found::Other(found) => return Err(damaged(path, found)),
+            Entry::Missing => return Ok(None),
+            Entry::File => {}
+            Entry::Other(found) => return Err(damaged(path, found)),
         }
         let meta = fs::symlink_metadata(&path).map_err(IoError::at(&path, "looked at"))?;
         if meta.len() > MAX_BYTES {
@@ -122,8 +123,8 @@ mod tests {
         let marker = Marker::prepare(root, None)?;
         assert_eq!(Marker::read(root)?, None, "it is not in place yet");
         let again = Marker::prepare(root, None)?;
-        assert_eq!(again, marker, "nobody draws a second one");
-        Marker::settle(root)?;
+        assert_eq!(again, marker, "no second id is drawn");
+        Marker::put_in_place(root)?;
         assert_eq!(Marker::read(root)?, Some(marker.clone()));
         assert_eq!(fs::read_dir(root)?.count(), 1, "nothing is left beside it");
 

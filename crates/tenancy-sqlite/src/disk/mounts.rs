@@ -1,9 +1,9 @@
-//! Which file system a storage root is on, by the list of mounts.
+//! The file system of a storage root, by the list of mounts.
 //!
-//! ext4 makes the name of a new file durable with the file's own sync: with a journal both
-//! are of one transaction, without one the sync goes on to the directory (the kernel's
-//! `ext4_sync_parent`). POSIX promises neither, so of others nothing is assumed. The number
-//! in `statfs(2)` does not tell ext4 from ext2, whose own driver does not do that.
+//! ext4 makes the name of a new file durable with the fsync of the file: with a journal both are
+//! in one transaction, without one the fsync includes the directory (the kernel's
+//! `ext4_sync_parent`). POSIX promises neither, so that nothing is assumed of other file systems.
+//! The number in `statfs(2)` does not tell ext4 from ext2, whose driver does not do this.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -11,19 +11,19 @@ use std::{env, fs};
 
 use parking_lot::Mutex;
 
-/// The facts of a directory's file system, as the system tells them; all `false` where it does not.
+/// The properties of a directory's file system; all `false` where the system does not report them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct FileSystem {
-    /// Whether the sync of a new file makes its name durable, too.
-    pub(crate) names_come_along: bool,
+    /// Whether the fsync of a new file makes its name durable, too.
+    pub(crate) syncs_names: bool,
     /// Whether a power cut may leave the blocks of one file in another.
     pub(crate) lacks_journal: bool,
     device: u64,
 }
 
 impl FileSystem {
-    /// Returns the facts of a canonical directory. A directory for temporary files outlives no
-    /// power cut, so that nothing is said of its journal.
+    /// Returns the properties of a canonical directory's file system. A directory for temporary
+    /// files is not expected to outlive a power cut, so that its journal does not matter.
     pub(crate) fn of(dir: &Path) -> Self {
         let Ok(meta) = fs::metadata(dir) else {
             return Self::default();
@@ -37,14 +37,14 @@ impl FileSystem {
         let device = device(meta.dev());
         let is_ext4 = system.is_ext4(&device);
         Self {
-            names_come_along: is_ext4,
+            syncs_names: is_ext4,
             lacks_journal: is_ext4 && !is_temporary && system.lacks_journal(&device),
             device: meta.dev(),
         }
     }
 
-    /// Returns whether this process has to be warned of it: once for each file system.
-    pub(crate) fn is_to_be_warned_of(&self) -> bool {
+    /// Returns whether to warn of a missing journal: once per process and file system.
+    pub(crate) fn needs_warning(&self) -> bool {
         static WARNED: Mutex<Vec<u64>> = Mutex::new(Vec::new());
         let mut warned = WARNED.lock();
         let is_new = self.lacks_journal && !warned.contains(&self.device);
@@ -55,7 +55,7 @@ impl FileSystem {
     }
 }
 
-/// The directories in which the kernel tells about file systems.
+/// The directories in which the kernel describes file systems.
 struct System<'s> {
     proc: &'s Path,
     sys: &'s Path,
@@ -67,8 +67,8 @@ impl System<'_> {
         mounts.is_ok_and(|mounts| lists_as_ext4(&mounts, device))
     }
 
-    /// A journal of ext4 is listed by the name of its device; one on another device shows in the
-    /// options, which tell of data only where there is a journal.
+    /// Returns whether an ext4 has no journal. A journal is listed by the name of its device; one on
+    /// another device shows in the options, which contain `data=` only with a journal.
     fn lacks_journal(&self, device: &str) -> bool {
         let lacks = || {
             let block = fs::read_link(self.sys.join("dev/block").join(device)).ok()?;
@@ -89,13 +89,14 @@ impl System<'_> {
     }
 }
 
-/// A device as `proc(5)` writes it.
+/// Returns a device as `proc(5)` writes it.
 fn device(number: u64) -> String {
     let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
     format!("{major}:{minor}")
 }
 
-/// `mountinfo` has the device in its third field, and the type after a lone hyphen.
+/// Returns whether `mountinfo` lists a device as ext4: the device is the third field, and the type
+/// follows a lone hyphen.
 fn lists_as_ext4(mounts: &str, device: &str) -> bool {
     let on_device = |line: &&str| line.split(' ').nth(2) == Some(device);
     let mut types = mounts.lines().filter(on_device).map(|line| {
@@ -110,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_is_ext4_when_the_mounts_say_so() {
+    fn a_device_is_ext4_if_the_mounts_list_it_so() {
         let mounts = "\
 22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 254:0 / / rw,relatime shared:1 master:2 - ext4 /dev/vda rw,discard
@@ -135,15 +136,15 @@ mod tests {
     fn memory_is_not_ext4() {
         assert_eq!(FileSystem::of(Path::new("/nowhere")), FileSystem::default());
         let memory = FileSystem::of(Path::new("/proc"));
-        assert!(!memory.names_come_along && !memory.lacks_journal);
+        assert!(!memory.syncs_names && !memory.lacks_journal);
     }
 
     #[test]
-    fn a_journal_is_told_from_none_and_from_what_cannot_be_seen() -> std::io::Result<()> {
+    fn a_journal_is_missing_only_if_the_kernel_shows_that() -> std::io::Result<()> {
         let dir = tempfile::tempdir()?;
         let (proc, sys) = (&dir.path().join("proc"), &dir.path().join("sys"));
         let system = System { proc, sys };
-        assert!(!system.lacks_journal("254:0"), "nothing can be seen");
+        assert!(!system.lacks_journal("254:0"), "the kernel shows nothing");
         fs::create_dir_all(sys.join("dev/block"))?;
         for (number, name) in [("254:0", "vda"), ("254:1", "vda1"), ("253:3", "dm-3")] {
             let target = Path::new("../../devices/block").join(name);
@@ -168,7 +169,7 @@ mod tests {
     #[test]
     fn a_process_is_warned_once_of_each_file_system() {
         let of = |device, lacks_journal| FileSystem {
-            names_come_along: true,
+            syncs_names: true,
             lacks_journal,
             device,
         };
@@ -179,7 +180,7 @@ mod tests {
             (u64::MAX, true),
             (u64::MAX - 1, true),
         ];
-        let warned = warned.map(|(device, lacks)| of(device, lacks).is_to_be_warned_of());
+        let warned = warned.map(|(device, lacks)| of(device, lacks).needs_warning());
         assert_eq!(warned, [false, true, false, true]);
     }
 }

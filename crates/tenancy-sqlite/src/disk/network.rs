@@ -1,24 +1,24 @@
-//! Which file systems a storage root may be on.
+//! The file systems that a storage root may be on.
 
 use std::path::Path;
 
 use crate::error::{IoError, StorageError};
 
-/// Which file systems a storage root may be on.
+/// The file systems that a storage root may be on.
 ///
-/// SQLite's write-ahead log needs memory that all processes share and locks that
-/// hold. Over a network there is no such memory, and the locks of many servers are
-/// known to fail: commits are lost or the file is torn, without an error.
+/// SQLite's WAL needs memory that all processes share, and locks that hold. A network has no such
+/// memory, and the locks of many servers fail: commits are lost or the file is torn, without an
+/// error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum FileSystems {
-    /// None that is known to be of a network or in user space: NFS, SMB and CIFS, 9p,
-    /// FUSE, AFS, Ceph, Lustre and the like are refused. On systems other than Linux
-    /// nobody can tell, and nothing is refused.
+    /// Local file systems: those known to be of a network or in user space (NFS, SMB and CIFS, 9p,
+    /// FUSE, AFS, Ceph, Lustre and others) are refused. On systems other than Linux none is
+    /// recognised, and none is refused.
     #[default]
     Local,
-    /// Any, at your own risk: for one process on one machine, on a server whose locks
-    /// you trust.
+    /// All file systems, at your own risk: for one process on one machine, with a server whose
+    /// locks you trust.
     Any,
 }
 
@@ -49,7 +49,7 @@ fn magic_of(_dir: &Path) -> Result<Option<u32>, IoError> {
     Ok(None)
 }
 
-/// The file systems that are refused, by their numbers in `statfs(2)` and the kernel's
+/// The refused file systems, by their numbers in `statfs(2)` and the kernel's
 /// `magic.h`.
 const REFUSED: [(u32, &str); 19] = [
     (0x0000_6969, "NFS"),
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_systems_of_networks_are_told_from_those_of_disks() {
+    fn network_file_systems_are_recognised() {
         for (magic, name) in [
             (0x6969, Some("NFS")),
             (0xff53_4d42, Some("CIFS")),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_asked_for_its_own_file_system() -> Result<(), Box<dyn std::error::Error>> {
+    fn the_file_system_of_a_directory_is_checked() -> Result<(), Box<dyn std::error::Error>> {
         let dir = tempfile::tempdir()?;
         for allowed in [FileSystems::Local, FileSystems::Any] {
             check(dir.path(), allowed)?;

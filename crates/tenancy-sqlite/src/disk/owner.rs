@@ -1,7 +1,7 @@
 //! The owner and the mode of new files and directories.
 //!
-//! They are closed to other users. So what a process of root's makes in an application's root
-//! belongs to the owner of the directory that it is in, or the application could not open it.
+//! They are closed to other users. So a file that the user root creates in an application's storage
+//! root is given to the owner of its directory, or the application could not open it.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::ErrorKind;
@@ -17,28 +17,28 @@ pub(crate) const DIR_MODE: u32 = 0o700;
 pub(crate) const FILE_MODE: u32 = 0o600;
 const PERMISSIONS: u32 = 0o777;
 
-/// Makes a new file. SQLite gives its `-wal` and `-shm` the same mode and owner.
+/// Creates a file. SQLite gives its `-wal` and `-shm` the same mode and owner.
 pub(crate) fn create_new(path: &Path) -> Result<File, IoError> {
     let mut options = OpenOptions::new();
     let options = options.write(true).create_new(true).mode(FILE_MODE);
     let file = no_follow(options).open(path);
     let file = file.map_err(IoError::at(path, "created"))?;
-    give(&file, path)?;
+    give_to_owner(&file, path)?;
     Ok(file)
 }
 
-/// Opens a file that is locked and never read, made if it is missing.
+/// Opens a lock file, which is created if it is missing.
 pub(crate) fn open_or_create(path: &Path) -> Result<File, IoError> {
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true);
     let options = options.truncate(false).mode(FILE_MODE);
     let file = no_follow(options).open(path);
     let file = file.map_err(IoError::at(path, "opened"))?;
-    give(&file, path)?;
+    give_to_owner(&file, path)?;
     Ok(file)
 }
 
-/// Makes a directory if it is missing, and refuses a link to one.
+/// Creates a directory if it is missing, and refuses a link to one.
 pub(crate) fn mkdir(path: &Path) -> Result<(), IoError> {
     match DirBuilder::new().mode(DIR_MODE).create(path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
@@ -48,16 +48,16 @@ pub(crate) fn mkdir(path: &Path) -> Result<(), IoError> {
         _ => {}
     }
     let dir = open_dir(path).map_err(IoError::at(path, "opened as a directory"))?;
-    give(&dir, path)
+    give_to_owner(&dir, path)
 }
 
-/// Gives what root has made to the owner of the directory that it is in.
-fn give(file: &File, path: &Path) -> Result<(), IoError> {
+/// Gives a file or directory that the user root created to the owner of the parent directory.
+fn give_to_owner(file: &File, path: &Path) -> Result<(), IoError> {
     let give = || {
         let own = file.metadata()?;
-        // A second name may be of a file outside the root.
-        let is_named_twice = own.is_file() && own.nlink() > 1;
-        if own.uid() != 0 || is_named_twice {
+        // A second name may be outside of the storage root.
+        let has_second_name = own.is_file() && own.nlink() > 1;
+        if own.uid() != 0 || has_second_name {
             return Ok(());
         }
         let dir = fs::metadata(path.parent().unwrap_or(path))?;
@@ -73,16 +73,16 @@ fn owner(meta: &Metadata) -> (u32, u32) {
     (meta.uid(), meta.gid())
 }
 
-/// The permissions of a file or directory.
+/// Returns the permissions of a file or directory.
 pub(crate) fn mode(meta: &Metadata) -> u32 {
     meta.mode() & PERMISSIONS
 }
 
-/// Gives a file or directory to the owner of the root, which only root can.
-pub(crate) fn give_back(path: &Path, root: &Path) -> Result<(), IoError> {
+/// Gives a file or directory to the owner of the storage root, which only the user root can.
+pub(crate) fn give_to_owner_of(path: &Path, root: &Path) -> Result<(), IoError> {
     let give = || {
         let root = fs::metadata(root)?;
-        refuse_names(&fs::symlink_metadata(path)?)?;
+        refuse_links(&fs::symlink_metadata(path)?)?;
         lchown(path, Some(root.uid()), Some(root.gid()))
     };
     give().map_err(IoError::at(path, "given to the owner of the root"))
@@ -91,14 +91,14 @@ pub(crate) fn give_back(path: &Path, root: &Path) -> Result<(), IoError> {
 /// Sets the permissions of a file or directory.
 pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), IoError> {
     let set = || {
-        refuse_names(&fs::symlink_metadata(path)?)?;
+        refuse_links(&fs::symlink_metadata(path)?)?;
         fs::set_permissions(path, Permissions::from_mode(mode))
     };
     set().map_err(IoError::at(path, "closed to other users"))
 }
 
-/// Refuses a link, and a file with a second name, which may be one outside the root.
-fn refuse_names(meta: &Metadata) -> io::Result<()> {
+/// Refuses a link, and a file with a second name, which may be outside of the storage root.
+fn refuse_links(meta: &Metadata) -> io::Result<()> {
     match meta.is_dir() || meta.is_file() && meta.nlink() == 1 {
         true => Ok(()),
         false => Err(io::Error::new(
@@ -113,7 +113,7 @@ fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
     options.custom_flags(flags.cast_signed())
 }
 
-/// Opens a directory, and nothing else: no link to one.
+/// Opens a directory, and refuses a link to one.
 pub(super) fn open_dir(path: &Path) -> io::Result<File> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::DIRECTORY;
     let mut options = OpenOptions::new();

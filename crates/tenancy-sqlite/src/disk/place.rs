@@ -1,4 +1,4 @@
-//! [`Place`]: where a file is, checked.
+//! [`Place`]: a placement, checked.
 
 use std::ffi::OsStr;
 
@@ -7,11 +7,11 @@ use tenancy_core::{Epoch, Placement, Tenant};
 use crate::disk::hex::random_hex;
 use crate::error::{IoError, OpenError};
 
-/// Word of [`Placement::kind`] for files of this driver.
+/// The [`Placement::kind`] of this driver's files.
 pub(crate) const KIND: &str = "sqlite";
 
-/// Where one incarnation of a tenant lives, checked: nothing but digits of ours
-/// reaches a path.
+/// The place of one incarnation of a tenant, checked: only digits that this library drew reach a
+/// path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) locator: Box<str>,
@@ -24,7 +24,7 @@ impl Place {
         Ok(Placement::new(KIND, random_hex::<16>()?))
     }
 
-    /// None unless the locator is one of ours: 32 digits in lower-case hex.
+    /// Returns `None` if the locator is not 32 digits of lower-case hex.
     pub(crate) fn parse(locator: &str, epoch: Epoch) -> Option<Self> {
         let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
         let ours = locator.len() == 32 && locator.bytes().all(hex);
@@ -34,6 +34,7 @@ impl Place {
         })
     }
 
+    /// Returns the place of a tenant, and refuses the placement of another driver.
     pub(crate) fn of(tenant: &Tenant) -> Result<Self, OpenError> {
         let placement = tenant.placement();
         let place = Self::parse(&placement.locator, tenant.epoch());
@@ -48,9 +49,9 @@ impl Place {
         })
     }
 
-    /// Who has the file until a tenant takes it from the warm pool: a name that says no more
-    /// than where it is.
-    pub(crate) fn nobody(&self) -> Tenant {
+    /// Returns the tenant whose stamp a file in the warm pool has: its id contains the locator and
+    /// nothing else.
+    pub(crate) fn placeholder(&self) -> Tenant {
         let id = format!("stock-{}", self.locator).parse();
         let tenant = Tenant::builder(id.expect("hex digits make a label"))
             .placement(Placement::new(KIND, self.locator.clone()))
@@ -59,11 +60,12 @@ impl Place {
         tenant.expect("a tenant without attributes keeps their bounds")
     }
 
+    /// Returns the name of the file, `<locator>.<epoch>.db`.
     pub(crate) fn file_name(&self) -> String {
         format!("{}.{}.db", self.locator, self.epoch)
     }
 
-    /// It in numbers, to be compared with a hundred thousand others.
+    /// Returns the place in numbers, which compare faster.
     pub(crate) fn key(&self) -> PlaceKey {
         let locator = u128::from_str_radix(&self.locator, 16);
         PlaceKey {
@@ -72,7 +74,7 @@ impl Place {
         }
     }
 
-    /// The place that a file of this name belongs to.
+    /// Returns the place that the name of a file stands for, or `None` for other names.
     pub(crate) fn key_of(name: &OsStr) -> Option<PlaceKey> {
         let name = name.to_str()?.strip_suffix(".db")?;
         let (locator, epoch) = name.split_once('.')?;
@@ -112,7 +114,7 @@ impl PlaceKey {
         }
     }
 
-    /// The first two digits: the name of its directory.
+    /// Returns the first two digits of the locator, which name its directory.
     pub(crate) fn shard(self) -> u8 {
         (self.locator >> 120) as u8
     }

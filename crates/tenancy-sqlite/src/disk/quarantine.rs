@@ -1,10 +1,10 @@
-//! Quarantine: where a file goes that no tenant has. Nothing is ever deleted there.
+//! Quarantine: files that belong to no tenant. The library never deletes them.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::disk::files::{Found, SIDECARS, look, sync_dir};
+use crate::disk::files::{Entry, SIDECARS, beside, look, sync_dir};
 use crate::disk::owner::mkdir;
 use crate::disk::root::Root;
 use crate::error::IoError;
@@ -14,10 +14,10 @@ impl Root {
         self.path().join("quarantine")
     }
 
-    /// Moves a file with its sidecars to a directory of its own in quarantine; where it
-    /// is then. They keep their names, so that they stay one database: a `-wal` holds
-    /// rows that the main file does not have yet. A crash in between leaves a sidecar
-    /// behind, and the next call for that takes it to the same directory.
+    /// Moves a file with its sidecars to a new directory in quarantine, and returns the path there.
+    /// They keep their names, so that they stay one database: a `-wal` holds rows that the main
+    /// file does not have yet. A crash in between leaves a sidecar behind; a call for the sidecar
+    /// moves it to the same directory.
     pub(crate) fn quarantine(&self, path: &Path) -> Result<PathBuf, IoError> {
         let name = path.file_name().unwrap_or(OsStr::new("unnamed"));
         let quarantine = self.quarantine_dir();
@@ -26,15 +26,15 @@ impl Root {
             Some(main) => (main, true),
             None => (name.to_owned(), false),
         };
-        let dir = free(&quarantine, &main, if is_sidecar { name } else { &main })?;
+        let dir = free_dir(&quarantine, &main, if is_sidecar { name } else { &main })?;
         mkdir(&dir)?;
         let to = dir.join(name);
         rename(path, &to)?;
         if !is_sidecar {
             for suffix in SIDECARS {
-                let sidecar = with_suffix(path, suffix);
-                if look(&sidecar).map_err(IoError::at(&sidecar, "looked at"))? != Found::Nothing {
-                    rename(&sidecar, &with_suffix(&to, suffix))?;
+                let sidecar = beside(path, suffix);
+                if look(&sidecar).map_err(IoError::at(&sidecar, "looked at"))? != Entry::Missing {
+                    rename(&sidecar, &beside(&to, suffix))?;
                 }
             }
         }
@@ -47,10 +47,10 @@ impl Root {
         Ok(to)
     }
 
-    /// Moves what stands beside a database to quarantine, if it holds anything.
+    /// Moves the sidecars of a database that are not empty to quarantine.
     pub(crate) fn quarantine_sidecars(&self, path: &Path) -> Result<(), IoError> {
         for suffix in SIDECARS {
-            let sidecar = with_suffix(path, suffix);
+            let sidecar = beside(path, suffix);
             if fs::symlink_metadata(&sidecar).is_ok_and(|meta| meta.len() > 0) {
                 self.quarantine(&sidecar)?;
             }
@@ -59,8 +59,8 @@ impl Root {
     }
 }
 
-/// The directory for a database of this name: the first that has no `file` yet.
-fn free(quarantine: &Path, main: &OsStr, file: &OsStr) -> Result<PathBuf, IoError> {
+/// Returns the directory for a database of this name: the first that has no `file` yet.
+fn free_dir(quarantine: &Path, main: &OsStr, file: &OsStr) -> Result<PathBuf, IoError> {
     let mut n = 1_u32;
     loop {
         let mut name = main.to_owned();
@@ -69,24 +69,18 @@ fn free(quarantine: &Path, main: &OsStr, file: &OsStr) -> Result<PathBuf, IoErro
         }
         let dir = quarantine.join(name);
         let there = dir.join(file);
-        if look(&there).map_err(IoError::at(&there, "looked at"))? == Found::Nothing {
+        if look(&there).map_err(IoError::at(&there, "looked at"))? == Entry::Missing {
             return Ok(dir);
         }
         n += 1;
     }
 }
 
-/// The name of the database that a sidecar belongs to.
+/// Returns the name of the database that a sidecar belongs to, or `None` for other names.
 pub(crate) fn main_of(name: &OsStr) -> Option<OsString> {
     let name = name.to_str()?;
     let main = SIDECARS.iter().find_map(|suffix| name.strip_suffix(suffix));
     main.map(OsString::from)
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), IoError> {

@@ -1,4 +1,4 @@
-//! The storage root: where things are, who uses it, and how a file gets into place.
+//! [`Root`]: the storage root, with its paths and locks.
 
 use std::fs::{DirBuilder, File};
 use std::io::ErrorKind;
@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
-use crate::disk::files::{Found, look, sync_dir};
-use crate::disk::flock::PATIENCE;
-use crate::disk::locks::{DirLock, Lock, RootLock};
+use crate::disk::files::{Entry, look, sync_dir};
+use crate::disk::flock::LOCK_TIMEOUT;
+use crate::disk::locks::{DirLock, RootLock, SharedLock};
 use crate::disk::marker::Marker;
 use crate::disk::mounts::FileSystem;
 use crate::disk::network::FileSystems;
@@ -18,10 +18,10 @@ use crate::disk::place::Place;
 use crate::disk::{flock, network};
 use crate::error::{IoError, StorageError};
 
-/// Is told of each named step.
+/// A hook that is called before each named step.
 pub(crate) type Step<'s> = &'s dyn Fn(&'static str) -> Result<(), IoError>;
 
-/// A storage root, canonicalised once: below it no path has a link.
+/// An open storage root. Its path is canonical, and below it no path contains a link.
 #[derive(Debug, Clone)]
 pub(crate) struct Root {
     path: PathBuf,
@@ -30,10 +30,10 @@ pub(crate) struct Root {
 }
 
 impl Root {
-    /// Opens a root that [`create`](Self::create) has made, or an older version of this
-    /// library, which made no marker: `unmarked` refuses whatever is neither, and answers with
-    /// the id that the catalog has recorded. A root without a marker gets one once `fill` has
-    /// done what it does under the root's lock.
+    /// Opens a root that [`create`](Self::create) has made, or one without a marker that an older
+    /// version of this library made: `unmarked` refuses every other directory, and returns the id
+    /// that the catalog has recorded. A root without a marker gets one after `fill`, which runs
+    /// under the root's lock.
     pub(crate) fn open<T, E: From<StorageError>>(
         path: &Path,
         allowed: FileSystems,
@@ -46,7 +46,7 @@ impl Root {
             .map_err(IoError::at(path, "looked at"))
             .map_err(StorageError::from)?
         {
-            Found::Nothing => {
+            Entry::Missing => {
                 let path = path.to_owned();
                 return Err(StorageError::NoRoot { path }.into());
             }
@@ -62,7 +62,7 @@ impl Root {
         Self::of(path, marker, recorded, lock, step, fill)
     }
 
-    /// Makes a root; `fill` puts into it what has to be there before it counts as one.
+    /// Creates a root. `fill` runs before it has its marker, under the root's lock.
     pub(crate) fn create<T, E: From<StorageError>>(
         path: &Path,
         allowed: FileSystems,
@@ -82,8 +82,8 @@ impl Root {
         Self::of(path, None, recorded, lock, step, fill)
     }
 
-    /// A root with its directories, filled and marked. The marker comes last: what was
-    /// killed before is no root, and the next call goes on with it.
+    /// Creates what is missing of a root: its directories, the results of `fill`, and last its
+    /// marker. A directory whose creation was killed is no root, and the next call completes it.
     fn of<T, E: From<StorageError>>(
         path: PathBuf,
         marker: Option<Marker>,
@@ -113,7 +113,7 @@ impl Root {
         let filled = fill(&root, &lock)?;
         let settle = || {
             step("put the marker in place")?;
-            Marker::settle(&root.path)
+            Marker::put_in_place(&root.path)
         };
         if !is_marked {
             settle().map_err(StorageError::from)?;
@@ -121,24 +121,26 @@ impl Root {
         Ok((root, filled))
     }
 
-    /// The id of the root, 32 hex digits that were drawn when it was made.
+    /// Returns the id of the root: 32 hex digits, drawn when it was created.
     pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
+    /// Returns the directory of the directories of tenants' files.
     pub(crate) fn tenants(&self) -> PathBuf {
         self.path.join("tenants")
     }
 
+    /// Returns the canonical path of the root.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The directory for copies of a locator's files, made with the first.
-    pub(crate) fn make_copies_dir(&self, locator: &str) -> Result<PathBuf, IoError> {
+    /// Creates the directory for snapshots of a locator's files, if it is missing.
+    pub(crate) fn make_snapshot_dir(&self, locator: &str) -> Result<PathBuf, IoError> {
         let above = self.path.join("snapshots");
-        let dir = self.copies_dir(locator);
-        let is_new = look(&dir).map_err(IoError::at(&dir, "looked at"))? == Found::Nothing;
+        let dir = self.snapshot_dir(locator);
+        let is_new = look(&dir).map_err(IoError::at(&dir, "looked at"))? == Entry::Missing;
         mkdir(&above)?;
         mkdir(&dir)?;
         if is_new {
@@ -148,36 +150,38 @@ impl Root {
         Ok(dir)
     }
 
-    pub(crate) fn copies_dir(&self, locator: &str) -> PathBuf {
+    /// Returns the directory for snapshots of a locator's files.
+    pub(crate) fn snapshot_dir(&self, locator: &str) -> PathBuf {
         self.path.join("snapshots").join(&locator[..2])
     }
 
+    /// Returns the path of the catalog.
     pub(crate) fn catalog(&self) -> PathBuf {
         self.path.join("catalog.db")
     }
 
-    /// The directory and the file of a place.
+    /// Returns the path of a place's file.
     pub(crate) fn file(&self, place: &Place) -> PathBuf {
         let mut path = self.dir(place);
         path.push(place.file_name());
         path
     }
 
-    /// Makes everything written below the root durable with one call.
+    /// Makes all files of the root's file system durable with one call.
     pub(crate) fn sync_all(&self) -> Result<(), IoError> {
         let dir = File::open(&self.path).map_err(IoError::at(&self.path, "opened"))?;
         sync_file_system(&dir).map_err(IoError::at(&self.path, "synced"))
     }
 
-    /// The directory of a place.
+    /// Returns the directory of a place's file.
     fn dir(&self, place: &Place) -> PathBuf {
         let mut path = self.tenants();
         path.push(&place.locator[..2]);
         path
     }
 
-    /// Makes the 256 directories of tenants' files, durable with one sync: a new root waits for
-    /// them once, and no creation does.
+    /// Creates the 256 directories of tenants' files, durable with one fsync, so that no creation of
+    /// a tenant needs one for them.
     fn make_shards(&self) -> Result<(), IoError> {
         for shard in 0..=u8::MAX {
             mkdir(&self.tenants().join(format!("{shard:02x}")))?;
@@ -185,18 +189,18 @@ impl Root {
         sync_dir(&self.tenants())
     }
 
-    /// Marks this process as a user of the root for as long as the lock lives. If it
-    /// is the only one, what killed ones left in staging is removed first.
-    pub(crate) fn lock(&self) -> Result<Lock, StorageError> {
+    /// Takes the lock of a process that uses the root. If no other process has it, recovers first
+    /// what killed processes left in staging.
+    pub(crate) fn lock(&self) -> Result<SharedLock, StorageError> {
         let (file, path) = self.lock_file()?;
-        let was_alone = self.take_up(&file, &path)?;
-        Ok(Lock {
+        let was_alone = self.lock_shared(&file, &path)?;
+        Ok(SharedLock {
             _file: file,
             was_alone,
         })
     }
 
-    /// Keeps every driver out for as long as the lock lives; none if there is one.
+    /// Takes the lock of the root's users exclusively. Returns `None` if another process has it.
     pub(crate) fn lock_alone(&self) -> Result<Option<File>, IoError> {
         let (file, _) = self.lock_file()?;
         Ok(file.try_lock().is_ok().then_some(file))
@@ -206,7 +210,7 @@ impl Root {
         self.file_to_lock("tenancy.lock")
     }
 
-    /// The file that who runs over many tenants has locked.
+    /// Opens the lock file of runs over many tenants.
     pub(crate) fn run_lock_file(&self) -> Result<(File, PathBuf), IoError> {
         self.file_to_lock("runs.lock")
     }
@@ -216,39 +220,39 @@ impl Root {
         Ok((open_or_create(&path)?, path))
     }
 
-    /// Waits for shared use. Who is alone first takes up what killed ones left in
-    /// staging; who waited for such a one looks himself, as that one may have died.
-    fn take_up(&self, file: &File, path: &Path) -> Result<bool, StorageError> {
-        let mut alone = false;
+    /// Takes the shared lock, and returns whether the process was alone. A process that is alone
+    /// recovers staging under the exclusive lock. A process that waited for such a recovery tries
+    /// once more to be alone, as the other may have been killed in it.
+    fn lock_shared(&self, file: &File, path: &Path) -> Result<bool, StorageError> {
+        let mut was_alone = false;
         for _ in 0..2 {
-            alone = file.try_lock().is_ok();
-            if alone {
+            was_alone = file.try_lock().is_ok();
+            if was_alone {
                 self.recover_staging()?;
                 self.clear_scratch()?;
-                // Others may get in before the shared lock: nothing of ours is staged yet.
+                // Another process may be faster to the lock: nothing of this one is staged yet.
                 file.unlock().map_err(IoError::at(path, "unlocked"))?;
                 break;
             }
-            flock::shared(file, path, PATIENCE)?;
+            flock::shared(file, path, LOCK_TIMEOUT)?;
             file.unlock().map_err(IoError::at(path, "unlocked"))?;
         }
-        flock::shared(file, path, PATIENCE)?;
-        Ok(alone)
+        flock::shared(file, path, LOCK_TIMEOUT)?;
+        Ok(was_alone)
     }
 
-    /// The lock of a place's directory, which every process takes that puts a file
-    /// in place or takes one away there. A link to a directory is refused: what is behind it
-    /// may be moved or unmounted. In a root that an older version made, the directories are made
-    /// when the first of them is missing.
+    /// Takes the lock of a place's directory, under which files are added and removed there. A link
+    /// to a directory is refused: its target may be moved or unmounted. Creates the directories if
+    /// that of the place is missing, as in a root that an older version created.
     pub(crate) fn lock_dir(&self, place: &Place) -> Result<DirLock, IoError> {
-        self.lock_dir_within(place, PATIENCE)
+        self.lock_dir_within(place, LOCK_TIMEOUT)
     }
 
-    /// The same for a call that has a deadline.
+    /// Takes the lock of a place's directory, with a timeout.
     pub(crate) fn lock_dir_within(
         &self,
         place: &Place,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<DirLock, IoError> {
         let path = self.dir(place);
         let open = || open_dir(&path);
@@ -260,7 +264,7 @@ impl Root {
             other => other,
         };
         let dir = dir.map_err(IoError::at(&path, "opened as a directory"))?;
-        flock::exclusive(&dir, &path, patience)?;
+        flock::exclusive(&dir, &path, timeout)?;
         Ok(DirLock { dir, path })
     }
 }
@@ -275,7 +279,7 @@ fn checked(path: &Path, allowed: FileSystems) -> Result<PathBuf, StorageError> {
     }
 }
 
-/// Whether there are tenants' files, in their places or in the trash.
+/// Returns whether a directory contains tenants' files, in their places or in the trash.
 pub(crate) fn holds_files(root: &Path) -> bool {
     let entries = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
     let mut places = entries(&root.join("tenants"));
@@ -283,7 +287,7 @@ pub(crate) fn holds_files(root: &Path) -> bool {
         || entries(&root.join("trash")).next().is_some()
 }
 
-/// Makes the directories of a root that are missing.
+/// Creates the missing directories of a root.
 fn make_dirs(root: &Path) -> Result<(), StorageError> {
     let mut new = false;
     let device = |path: &Path| {
@@ -294,7 +298,7 @@ fn make_dirs(root: &Path) -> Result<(), StorageError> {
     for name in ["tenants", "staging", "trash"] {
         let path = root.join(name);
         new |= make_dir(&path)?;
-        // A file gets from one to the other by a rename.
+        // Files are renamed from one to another.
         if device(&path)? != own {
             return Err(StorageError::OtherMount { path });
         }
@@ -305,10 +309,10 @@ fn make_dirs(root: &Path) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// Makes the directory of a root, with those above it. It may be reached by a link.
+/// Creates the directory of a root with its parents. It may be a link to a directory.
 fn make_root_dir(path: &Path) -> Result<(), StorageError> {
     match look(path).map_err(IoError::at(path, "looked at"))? {
-        Found::Nothing => {
+        Entry::Missing => {
             let made = DirBuilder::new()
                 .recursive(true)
                 .mode(DIR_MODE)
@@ -319,28 +323,28 @@ fn make_root_dir(path: &Path) -> Result<(), StorageError> {
     }
 }
 
-/// Makes a directory of a root if it is missing; returns whether it was.
+/// Creates a directory of a root if it is missing, and returns whether it was.
 fn make_dir(path: &Path) -> Result<bool, StorageError> {
     match look(path).map_err(IoError::at(path, "looked at"))? {
-        Found::Nothing => Ok(mkdir(path).map(|()| true)?),
-        Found::Other("a directory") => Ok(false),
+        Entry::Missing => Ok(mkdir(path).map(|()| true)?),
+        Entry::Other("a directory") => Ok(false),
         found => Err(not_a_directory(path, found)),
     }
 }
 
-/// Refuses what is no directory and no link to one.
-fn refuse_file(path: &Path, found: Found) -> Result<(), StorageError> {
+/// Refuses a path that is neither a directory nor a link to one.
+fn refuse_file(path: &Path, found: Entry) -> Result<(), StorageError> {
     match path.is_dir() {
         true => Ok(()),
         false => Err(not_a_directory(path, found)),
     }
 }
 
-fn not_a_directory(path: &Path, found: Found) -> StorageError {
+fn not_a_directory(path: &Path, found: Entry) -> StorageError {
     StorageError::NotADirectory {
         path: path.to_owned(),
         found: match found {
-            Found::Other(found) => found,
+            Entry::Other(found) => found,
             _ => "a file",
         },
     }
@@ -357,7 +361,7 @@ fn sync_file_system(_dir: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Below this, many connections to one WAL database can corrupt it.
+/// The oldest SQLite without the bug by which connections to one WAL database corrupt it.
 const MIN_SQLITE: i32 = 3_051_003;
 
 fn refuse_old_sqlite() -> Result<(), StorageError> {

@@ -1,10 +1,9 @@
-//! Staging: a new file is written and made durable here before it gets into place.
+//! Staging: a new file is written and made durable here before it is renamed into place.
 //!
-//! The rename into place is not waited for. Whatever becomes durable first, a power
-//! cut leaves the file under one of its two names, and the next process that is alone
-//! puts a staged file in place that is whole: its name carries a sum of its bytes. So
-//! a creation waits for the disk once instead of twice. A file that two attempts staged
-//! has one place; who completes it clears away what the other left.
+//! The rename is not synced. In either order a power cut leaves the file under one of its two
+//! names, and the next process that is alone on the root moves a whole staged file into place: its
+//! name contains a checksum of its bytes. So a creation needs one fsync instead of two. Two attempts
+//! may stage files for one place; the one that completes removes the other's.
 
 use std::collections::HashSet;
 use std::fs;
@@ -14,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use tenancy_core::Epoch;
 
-use crate::disk::files::{Found, look, remove_if_there, remove_sidecars, sync_dir};
+use crate::disk::files::{Entry, look, remove_if_there, remove_sidecars, sync_dir};
 use crate::disk::hex::random_hex;
 use crate::disk::image::{Image, sum};
 use crate::disk::locks::DirLock;
@@ -24,6 +23,7 @@ use crate::disk::root::Root;
 use crate::error::IoError;
 
 impl Root {
+    /// Returns the directory of staged files.
     pub(crate) fn staging(&self) -> PathBuf {
         self.path().join("staging")
     }
@@ -40,19 +40,19 @@ impl Root {
         Ok(staged)
     }
 
-    /// Makes a staged file durable, and its name, which a file's own sync does not
-    /// promise everywhere.
+    /// Makes a staged file durable with its name, which the fsync of the file does not include on
+    /// every file system.
     pub(crate) fn sync_staged(&self, staged: &Staged) -> Result<(), IoError> {
         let synced = staged.file.sync_all();
         synced.map_err(IoError::at(&staged.path, "synced"))?;
-        match self.file_system.names_come_along {
+        match self.file_system.syncs_names {
             true => Ok(()),
             false => sync_dir(&self.staging()),
         }
     }
 
-    /// Removes what other attempts staged for places that have their file by now: it
-    /// must not come back when that file has gone.
+    /// Removes what other attempts staged for places that have their file now: it would come back
+    /// once that file is removed.
     pub(crate) fn clear_staged(&self, places: &HashSet<&Place>) -> Result<(), IoError> {
         for (path, name) in self.staged()? {
             if places.contains(&name.place) {
@@ -62,22 +62,23 @@ impl Root {
         Ok(())
     }
 
-    /// Puts what is whole in place, and removes the rest: for who is alone.
+    /// Moves whole staged files into place, and removes the others. The process has to be alone on
+    /// the root.
     pub(crate) fn recover_staging(&self) -> Result<(), IoError> {
         let staged = self.staged()?;
         if !staged.is_empty() {
-            // Who was killed may have made directories and not have waited for them.
+            // A killed process may have created directories without an fsync.
             sync_dir(&self.tenants())?;
         }
         for (path, name) in staged {
             let target = self.file(&name.place);
-            let there = look(&target).map_err(IoError::at(&target, "looked at"))?;
-            let gone = there == Found::Nothing && self.find_trashed(&name.place)?.is_none();
-            // Nobody has it open: it never was a database.
+            let found = look(&target).map_err(IoError::at(&target, "looked at"))?;
+            let is_gone = found == Entry::Missing && self.find_trashed(&name.place)?.is_none();
+            // No process has it open: it never was in place.
             let bytes = fs::read(&path).map_err(IoError::at(&path, "read"))?;
-            if gone && sum(&bytes) == name.sum {
+            if is_gone && sum(&bytes) == name.sum {
                 let _dir = self.lock_dir(&name.place)?;
-                // What is beside the place was made after the rename that got lost.
+                // Sidecars were created after the rename that was lost.
                 fs::rename(&path, &target).map_err(IoError::at(&target, "put in place"))?;
             } else {
                 remove_if_there(&path)?;
@@ -86,7 +87,7 @@ impl Root {
         Ok(())
     }
 
-    /// Everything in staging that is ours.
+    /// Lists the staged files of this library.
     fn staged(&self) -> Result<Vec<(PathBuf, StagedName)>, IoError> {
         let dir = self.staging();
         let mut found = Vec::new();
@@ -101,40 +102,40 @@ impl Root {
 }
 
 impl DirLock {
-    /// Puts a staged, durable file in place, where none may be.
+    /// Moves a staged, durable file into place, which has to be free.
     pub(crate) fn move_into_place(&self, staged: Staged, path: &Path) -> Result<(), IoError> {
-        // Who has the one that is there open would go on seeing it.
-        let there = look(path).map_err(IoError::at(path, "looked at"))?;
-        if there != Found::Nothing {
+        // A connection to a replaced file would keep reading and writing it.
+        let found = look(path).map_err(IoError::at(path, "looked at"))?;
+        if found != Entry::Missing {
             let error = ErrorKind::AlreadyExists.into();
             return Err(IoError::new(path, "put in place", error));
         }
         remove_sidecars(path)?;
         fs::rename(&staged.path, path).map_err(IoError::at(path, "put in place"))?;
-        staged.settle();
+        staged.keep();
         Ok(())
     }
 }
 
-/// A file in staging; it is removed unless it was put in place.
+/// A file in staging, which is removed on drop unless it was moved into place.
 pub(crate) struct Staged {
     path: PathBuf,
     file: File,
 }
 
 impl Staged {
-    /// Lets the disk begin with it, while others are written that it is waited for with.
+    /// Starts writing the file to disk, while others of its batch are staged.
     #[cfg(target_os = "linux")]
     pub(crate) fn begin(&self) {
-        // Only advice: what it does not do, the sync does.
+        // Only advice: the fsync writes the rest.
         let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
     }
 
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn begin(&self) {}
 
-    /// There is nothing to remove any more.
-    fn settle(mut self) {
+    /// Keeps the drop from removing it.
+    fn keep(mut self) {
         self.path.clear();
     }
 }
@@ -147,7 +148,8 @@ impl Drop for Staged {
     }
 }
 
-/// `<32 hex>.<epoch>.db.<16 hex>.<16 hex>.new`: nothing else in staging is ours.
+/// The name of a staged file, `<32 hex>.<epoch>.db.<16 hex>.<16 hex>.new`: other names in staging
+/// are not this library's.
 struct StagedName {
     place: Place,
     sum: u64,

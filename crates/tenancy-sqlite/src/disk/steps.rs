@@ -1,4 +1,7 @@
-//! [`Steps`]: the named steps at which tests stop the process or let a call fail.
+//! [`Steps`]: the named steps at which tests kill the process or let a call fail.
+//!
+//! They are part of production code on purpose: that a kill at any step is recovered from can only
+//! be tested at steps that the code names. Without a hook a step is a check for `None`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,8 +10,7 @@ use crate::error::IoError;
 
 type OnStep = dyn Fn(&'static str) -> std::io::Result<()> + Send + Sync;
 
-/// The hook for named steps, shared by all that one builder makes; outside of tests there is
-/// none.
+/// The hook for named steps, shared by everything that one builder creates. Only tests set one.
 #[derive(Clone, Default)]
 pub(crate) struct Steps(Option<Arc<OnStep>>);
 

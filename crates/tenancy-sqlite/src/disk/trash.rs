@@ -1,4 +1,4 @@
-//! The trash: files of retired tenants, until somebody empties it.
+//! The trash: files of retired tenants, until they are purged.
 
 use std::collections::HashSet;
 use std::fs;
@@ -13,18 +13,18 @@ use crate::disk::place::Place;
 use crate::disk::root::Root;
 use crate::error::IoError;
 
-/// A file in the trash: `<32 hex>.<epoch>.<seconds since 1970>.db`. The time stands in
-/// the name, because that of the file does not survive every copy.
+/// A file in the trash: `<32 hex>.<epoch>.<seconds since 1970>.db`. The time is part of the name,
+/// because the time of a file does not survive every copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trashed {
     pub(crate) path: PathBuf,
     pub(crate) place: Place,
-    /// When it was retired, in seconds since 1970.
+    /// The time of the retirement, in seconds since 1970.
     pub(crate) at: u64,
 }
 
 impl Trashed {
-    /// None for what is no file of the trash.
+    /// Returns `None` for a name that is not of a file in the trash.
     pub(crate) fn parse(path: PathBuf) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
         let (name, at) = name.strip_suffix(".db")?.rsplit_once('.')?;
@@ -40,7 +40,7 @@ impl Root {
         self.path().join("trash")
     }
 
-    /// Everything in the trash that is a retired tenant's.
+    /// Returns all files of retired tenants.
     pub(crate) fn trashed(&self) -> Result<Vec<Trashed>, IoError> {
         let dir = self.trash();
         let mut found = Vec::new();
@@ -51,18 +51,19 @@ impl Root {
         Ok(found)
     }
 
-    /// The file of a place, if it is in the trash.
+    /// Returns the file of a place, if it is in the trash.
     pub(crate) fn find_trashed(&self, place: &Place) -> Result<Option<Trashed>, IoError> {
         let mut all = self.trashed()?.into_iter();
         Ok(all.find(|trashed| trashed.place == *place))
     }
 
-    /// The places of everything in the trash.
+    /// Returns the places of all files in the trash.
     pub(crate) fn places_in_trash(&self) -> Result<HashSet<Place>, IoError> {
         let all = self.trashed()?.into_iter();
         Ok(all.map(|trashed| trashed.place).collect())
     }
 
+    /// Makes the entries of the trash durable.
     pub(crate) fn sync_trash(&self) -> Result<(), IoError> {
         sync_dir(&self.trash())
     }
@@ -75,16 +76,21 @@ impl Root {
 }
 
 impl DirLock {
-    /// Moves a closed file to the trash; where it is then.
-    pub(crate) fn discard(&self, root: &Root, place: &Place, path: &Path) -> Result<(), IoError> {
+    /// Moves a closed file to the trash.
+    pub(crate) fn move_to_trash(
+        &self,
+        root: &Root,
+        place: &Place,
+        path: &Path,
+    ) -> Result<(), IoError> {
         let name = format!("{}.{}.{}.db", place.locator, place.epoch, now());
-        // It has left WAL mode, and was read since: what is beside it is empty.
+        // The file has left WAL mode, so that its sidecars are empty.
         remove_sidecars(path)?;
         fs::rename(path, root.trash().join(name)).map_err(IoError::at(path, "moved to the trash"))
     }
 
-    /// Moves a file back to its place, where none may be.
-    pub(crate) fn take_back(&self, trashed: &Trashed, path: &Path) -> Result<(), IoError> {
+    /// Moves a file from the trash back to its place, which has to be free.
+    pub(crate) fn restore(&self, trashed: &Trashed, path: &Path) -> Result<(), IoError> {
         remove_sidecars(path)?;
         fs::rename(&trashed.path, path).map_err(IoError::at(path, "moved back"))
     }

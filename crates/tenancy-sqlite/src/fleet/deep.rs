@@ -87,7 +87,7 @@ impl Comparison<'_> {
                 continue;
             };
             // It may have been taken since.
-            if claim.id != *place.nobody().id() && fleet.catalog().is_in_warm_pool(&place)? {
+            if claim.id != *place.placeholder().id() && fleet.catalog().is_in_warm_pool(&place)? {
                 let found = format!("stamped {}@{}", claim.id, claim.epoch).into();
                 self.find(None, Some(&path), Problem::Foreign { found });
             }

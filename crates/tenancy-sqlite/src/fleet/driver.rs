@@ -13,7 +13,7 @@ use crate::store::Store;
 
 /// The wait for the file that a snapshot replaced, before it is left to the next call: pools
 /// close theirs when they see the new incarnation.
-const PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl From<FileError> for TenantError {
     fn from(error: FileError) -> Self {
@@ -104,7 +104,7 @@ impl FleetDriver for SqliteDriver {
         let _ = fence.close();
         drop(dir);
         // Its data is out of reach already; the next call waits for its connections.
-        let _ = store.put_away(&next, PATIENCE);
+        let _ = store.put_away(&next, LOCK_TIMEOUT);
         Ok(next)
     }
 

@@ -11,7 +11,7 @@ use tenancy_fleet::Progress;
 use super::SqliteFleet;
 use super::findings::{Finding, Problem, Validation};
 use super::validate::is_nothing;
-use crate::disk::owner::{give_back, set_mode};
+use crate::disk::owner::{give_to_owner_of, set_mode};
 use crate::disk::place::{Place, PlaceKey};
 use crate::disk::quarantine;
 use crate::disk::trash::Trashed;
@@ -111,7 +111,7 @@ impl SqliteFleet {
                 Ok(Repair::Nothing)
             }
             (Problem::Owner { .. }, _) => {
-                give_back(path, self.driver().store.root.path())?;
+                give_to_owner_of(path, self.driver().store.root.path())?;
                 Ok(Repair::Given)
             }
             (Problem::Mode { expected, .. }, _) => {

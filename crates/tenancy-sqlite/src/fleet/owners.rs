@@ -10,7 +10,7 @@ use tenancy_core::Tenant;
 
 use super::findings::{Finding, Problem};
 use super::validate::Comparison;
-use crate::disk::files::{Found, SIDECARS, look};
+use crate::disk::files::{Entry, SIDECARS, look};
 use crate::disk::owner::{DIR_MODE, FILE_MODE, mode};
 use crate::error::{IoError, RepairError};
 
@@ -99,7 +99,7 @@ fn is_gone(error: &io::Error) -> bool {
 }
 
 fn entries(dir: &Path) -> Result<Vec<PathBuf>, IoError> {
-    if look(dir).map_err(IoError::at(dir, "looked at"))? == Found::Nothing {
+    if look(dir).map_err(IoError::at(dir, "looked at"))? == Entry::Missing {
         return Ok(Vec::new());
     }
     let entries = fs::read_dir(dir).map_err(IoError::at(dir, "listed"))?;

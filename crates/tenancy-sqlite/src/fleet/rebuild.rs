@@ -230,7 +230,7 @@ fn look_at_all(
             // A file whose name does not fit its stamp was put there by hand.
             // A file of the warm pool, taken or not, was never in use.
             claim: Some(claim)
-                .filter(|claim| claim.fits(place) && claim.id != *place.nobody().id())?,
+                .filter(|claim| claim.fits(place) && claim.id != *place.placeholder().id())?,
             schema,
             trashed: *trashed,
             modified: fs::symlink_metadata(path)

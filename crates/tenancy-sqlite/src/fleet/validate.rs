@@ -13,7 +13,7 @@ use super::SqliteFleet;
 use super::depth::{Depth, ValidateOptions};
 use super::findings::{Finding, Problem, Validation};
 use super::survey::{shards, survey, survey_trash};
-use crate::disk::files::{Found, look};
+use crate::disk::files::{Entry, look};
 use crate::disk::place::{Place, PlaceKey};
 use crate::disk::trash::Trashed;
 use crate::error::{IoError, RepairError};
@@ -395,5 +395,5 @@ impl SqliteFleet {
 }
 
 pub(super) fn is_nothing(path: &Path) -> Result<bool, IoError> {
-    Ok(look(path).map_err(IoError::at(path, "looked at"))? == Found::Nothing)
+    Ok(look(path).map_err(IoError::at(path, "looked at"))? == Entry::Missing)
 }

@@ -122,7 +122,7 @@ impl SqliteFleet {
             .catalog()
             .begin_warm_pool(like, (wanted, &drawn), LAPSE_MS, by)?;
         store.step("make the warm pool")?;
-        let nobodies: Vec<Tenant> = begun.iter().map(Place::nobody).collect();
+        let nobodies: Vec<Tenant> = begun.iter().map(Place::placeholder).collect();
         let made = store.provision_batch(&nobodies);
         let is_made = |(place, made): (_, &Result<_, FileError>)| made.is_ok().then_some(place);
         let ready: Vec<&Place> = begun.iter().zip(&made).filter_map(is_made).collect();
@@ -137,7 +137,7 @@ impl SqliteFleet {
         let mut gone = self.catalog().withdraw_warm_pool(places, by)?;
         let store = &*self.driver().store;
         let mut failed = None;
-        gone.retain(|place| match store.destroy(&place.nobody()) {
+        gone.retain(|place| match store.destroy(&place.placeholder()) {
             Ok(()) => true,
             // A validation has it open.
             Err(FileError::InUse { .. }) => false,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 use tenancy_core::{Tenant, TenantId};
 
-use crate::disk::files::{Found, look};
+use crate::disk::files::{Entry, look};
 use crate::disk::place::Place;
 use crate::disk::root::Root;
 
@@ -37,7 +37,7 @@ impl Cutover {
     /// Whether the turn was made. A catalog that cannot be asked counts as yes: better a
     /// commit that is refused than one that is lost.
     pub(crate) fn is_done(&self) -> bool {
-        let there = !matches!(look(&self.next), Ok(Found::Nothing));
+        let there = !matches!(look(&self.next), Ok(Entry::Missing));
         there && self.current().is_none_or(|current| current > self.epoch)
     }
 

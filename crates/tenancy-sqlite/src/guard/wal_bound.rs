@@ -10,7 +10,7 @@ use crate::raw::{checkpoint, connect, truncate_wal, wal_bytes};
 
 /// So long a commit waits for readers to end when the log is too long. Most do within that;
 /// it keeps other writers waiting.
-const PATIENCE: Duration = Duration::from_millis(250);
+const LOCK_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The bound of one connection; see `SqliteStorageBuilder::max_wal_bytes`. What it does it
 /// does on a connection of its own: the one that commits can run nothing at that moment, and
@@ -35,7 +35,7 @@ impl WalBound {
         let held = || -> Result<bool> {
             let connection = connect(&self.database, Duration::ZERO)?;
             while !checkpoint(&connection)? {
-                if began.elapsed() >= PATIENCE {
+                if began.elapsed() >= LOCK_TIMEOUT {
                     return Ok(true);
                 }
                 thread::sleep(Duration::from_millis(5));
@@ -47,7 +47,7 @@ impl WalBound {
 
     /// After a commit: moves the log and cuts it, unless readers stay.
     pub(crate) fn cut(&self) -> Result<()> {
-        let connection = connect(&self.database, PATIENCE)?;
+        let connection = connect(&self.database, LOCK_TIMEOUT)?;
         truncate_wal(&connection).map(drop)
     }
 }

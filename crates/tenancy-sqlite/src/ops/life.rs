@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tenancy_core::Tenant;
 
-use crate::disk::files::{Found, look};
+use crate::disk::files::{Entry, look};
 use crate::disk::holders::processes_with;
 use crate::disk::locks::DirLock;
 use crate::disk::place::Place;
@@ -51,11 +51,11 @@ impl Store {
         &self,
         tenant: &Tenant,
         place: &Place,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(), FileError> {
         let path = self.root.file(place);
-        let dir = self.root.lock_dir_within(place, patience.max(MOMENT))?;
-        if look(&path).map_err(IoError::at(&path, "looked at"))? == Found::Nothing {
+        let dir = self.root.lock_dir_within(place, timeout.max(MOMENT))?;
+        if look(&path).map_err(IoError::at(&path, "looked at"))? == Entry::Missing {
             return match self.root.find_trashed(place)? {
                 // It may be there since a crash that came before this.
                 Some(_) => self.sync_both(&dir),
@@ -64,7 +64,7 @@ impl Store {
         }
         self.close(tenant, &path)?;
         self.step("move to the trash")?;
-        dir.discard(&self.root, place, &path)?;
+        dir.move_to_trash(&self.root, place, &path)?;
         self.sync_both(&dir)
     }
 
@@ -95,7 +95,7 @@ impl Store {
         let place = Place::of(tenant)?;
         let path = self.root.file(&place);
         let dir = self.root.lock_dir(&place)?;
-        if look(&path).map_err(IoError::at(&path, "looked at"))? == Found::Nothing {
+        if look(&path).map_err(IoError::at(&path, "looked at"))? == Entry::Missing {
             let trashed = self.root.find_trashed(&place)?;
             let trashed = trashed.ok_or_else(|| missing(tenant, &path))?;
             // A file leaves WAL mode before it goes there: what is beside it is another's.
@@ -103,7 +103,7 @@ impl Store {
             // Another's file is refused where it lies.
             self.own_stamp(tenant, &trashed.path)?;
             self.step("move back")?;
-            dir.take_back(&trashed, &path)?;
+            dir.restore(&trashed, &path)?;
         }
         self.sync_both(&dir)?;
         let (connection, stamp) = self.own_stamp(tenant, &path)?;
@@ -122,7 +122,7 @@ impl Store {
         let place = Place::of(tenant)?;
         let path = self.root.file(&place);
         let dir = self.root.lock_dir(&place)?;
-        if look(&path).map_err(IoError::at(&path, "looked at"))? != Found::Nothing {
+        if look(&path).map_err(IoError::at(&path, "looked at"))? != Entry::Missing {
             self.close(tenant, &path)?;
             self.step("remove")?;
             return Ok(dir.remove(&path)?);
@@ -140,7 +140,7 @@ impl Store {
     pub(crate) fn remove_if_trashed(&self, trashed: &Trashed) -> Result<bool, FileError> {
         let _dir = self.root.lock_dir(&trashed.place)?;
         let path = &trashed.path;
-        if look(path).map_err(IoError::at(path, "looked at"))? == Found::Nothing {
+        if look(path).map_err(IoError::at(path, "looked at"))? == Entry::Missing {
             return Ok(false);
         }
         self.remove_trashed(trashed)?;

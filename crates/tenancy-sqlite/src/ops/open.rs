@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tenancy_core::Tenant;
 
-use crate::disk::files::{Found, look};
+use crate::disk::files::{Entry, look};
 use crate::disk::place::Place;
 use crate::error::{FileError, OpenError, sqlite};
 use crate::guard::cutover::Cutover;
@@ -60,7 +60,7 @@ fn why_not_open(tenant: &Tenant, path: &Path, source: rusqlite::Error) -> OpenEr
     let (tenant, found) = (tenant.to_ref(), look(path));
     let path = path.to_owned();
     let dir = path.parent().map(look);
-    if let Some(Ok(Found::Other(found @ "a symbolic link"))) = dir {
+    if let Some(Ok(Entry::Other(found @ "a symbolic link"))) = dir {
         let path = path.parent().unwrap_or(&path).to_owned();
         return OpenError::NotAFile {
             tenant,
@@ -69,8 +69,8 @@ fn why_not_open(tenant: &Tenant, path: &Path, source: rusqlite::Error) -> OpenEr
         };
     }
     match found {
-        Ok(Found::Nothing) => OpenError::Missing { tenant, path },
-        Ok(Found::Other(found)) => OpenError::NotAFile {
+        Ok(Entry::Missing) => OpenError::Missing { tenant, path },
+        Ok(Entry::Other(found)) => OpenError::NotAFile {
             tenant,
             path,
             found,

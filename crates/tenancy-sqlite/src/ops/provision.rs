@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tenancy_core::{Provisioned, Tenant};
 
-use crate::disk::files::{Found, look};
+use crate::disk::files::{Entry, look};
 use crate::disk::place::Place;
 use crate::disk::staging::Staged;
 use crate::error::{FileError, IoError, OpenError, sqlite};
@@ -101,18 +101,18 @@ impl Store {
     /// and is not touched.
     fn is_whole(&self, tenant: &Tenant, path: &Path) -> Result<bool, FileError> {
         match look(path).map_err(IoError::at(path, "looked at"))? {
-            Found::Nothing => Ok(false),
+            Entry::Missing => Ok(false),
             // A link or a directory comes back as the error that it is.
-            Found::File | Found::Other(_) => Ok(open(self, tenant).map(|_| true)?),
+            Entry::File | Entry::Other(_) => Ok(open(self, tenant).map(|_| true)?),
         }
     }
 
     pub(crate) fn exists(&self, tenant: &Tenant) -> Result<bool, FileError> {
         let path = self.root.file(&Place::of(tenant)?);
         match look(&path).map_err(IoError::at(&path, "looked at"))? {
-            Found::Nothing => Ok(false),
-            Found::File => Ok(true),
-            Found::Other(found) => Err(FileError::Open(OpenError::NotAFile {
+            Entry::Missing => Ok(false),
+            Entry::File => Ok(true),
+            Entry::Other(found) => Err(FileError::Open(OpenError::NotAFile {
                 tenant: tenant.to_ref(),
                 path,
                 found,

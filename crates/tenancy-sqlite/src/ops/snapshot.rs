@@ -17,7 +17,7 @@ use rusqlite::{Connection, OpenFlags};
 use tenancy_core::{Epoch, SchemaTarget, Tenant};
 use tenancy_fleet::{Keep, Snapshot};
 
-use crate::disk::files::{Found, look, remove_file, remove_if_there, sync_dir};
+use crate::disk::files::{Entry, look, remove_file, remove_if_there, sync_dir};
 use crate::disk::hex::random_hex;
 use crate::disk::locks::DirLock;
 use crate::disk::owner::create_new;
@@ -88,7 +88,7 @@ impl Copy {
 impl Root {
     /// Returns the snapshots of a tenant's files, of earlier incarnations too, oldest first.
     pub(crate) fn copies_of(&self, locator: &str) -> Result<Vec<Copy>, IoError> {
-        let mut copies = copies_in(&self.copies_dir(locator))?;
+        let mut copies = copies_in(&self.snapshot_dir(locator))?;
         copies.retain(|copy| *copy.place.locator == *locator);
         copies.sort_by_key(|copy| (copy.made, copy.place.epoch, copy.schema));
         Ok(copies)
@@ -98,7 +98,7 @@ impl Root {
     pub(crate) fn copies(&self) -> Result<Vec<Copy>, IoError> {
         let mut all = Vec::new();
         for shard in 0..=u8::MAX {
-            all.extend(copies_in(&self.copies_dir(&format!("{shard:02x}")))?);
+            all.extend(copies_in(&self.snapshot_dir(&format!("{shard:02x}")))?);
         }
         Ok(all)
     }
@@ -223,7 +223,7 @@ impl Store {
         self.step("sync the copy")?;
         staged.sync()?;
         self.step("put the copy in place")?;
-        let dir = self.root.make_copies_dir(&place.locator)?;
+        let dir = self.root.make_snapshot_dir(&place.locator)?;
         let name = match keep {
             Keep::OfRun(run) => format!("{}.{}.{schema}.{run}.db", place.locator, place.epoch),
             _ => format!("{}.{}.{schema}.db", place.locator, place.epoch),
@@ -301,7 +301,7 @@ impl Store {
             let earlier = tenant.to_builder().epoch(epoch).build();
             let earlier = earlier.expect("it keeps the bounds that it kept");
             let path = self.root.file(&Place::of(&earlier)?);
-            if look(&path).map_err(IoError::at(&path, "looked at"))? == Found::File {
+            if look(&path).map_err(IoError::at(&path, "looked at"))? == Entry::File {
                 self.retire(&earlier, timeout)?;
             }
         }

@@ -186,7 +186,7 @@ fn read_all(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
 /// Is that what the file at this tenant's place was called in the warm pool? The stamp
 /// names the place, so that no file is taken that was moved to another's.
 fn is_from_warm_pool(found: &str, tenant: &Tenant) -> bool {
-    Place::of(tenant).is_ok_and(|place| found == place.nobody().id().as_str())
+    Place::of(tenant).is_ok_and(|place| found == place.placeholder().id().as_str())
 }
 
 /// Puts the tenant's name on a file from the warm pool. It is not waited for: whatever
@@ -197,7 +197,7 @@ fn take(connection: &Connection, tenant: &Tenant) -> Result<()> {
     };
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     let sql = "UPDATE main._tenancy_stamp SET tenant = ?1 WHERE tenant = ?2";
-    let nobody = place.nobody();
+    let nobody = place.placeholder();
     connection.execute(sql, [tenant.id().as_str(), nobody.id().as_str()])?;
     Ok(())
 }
@@ -363,7 +363,7 @@ mod tests {
         let connection = Connection::open_in_memory()?;
         create(&connection)?;
         let place = Place::parse(&"7".repeat(32), Epoch::FIRST);
-        let nobody = place.expect("a place").nobody();
+        let nobody = place.expect("a place").placeholder();
         write(&connection, &nobody)?;
         let tenant = |id: &str| {
             let tenant = Tenant::builder(id.parse().expect("an id"));

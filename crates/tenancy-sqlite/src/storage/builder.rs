@@ -410,7 +410,7 @@ impl SqliteStorageBuilder {
 
     fn driver(self, root: Root) -> Result<SqliteDriver, StorageError> {
         let lock = root.lock()?;
-        if root.file_system.is_to_be_warned_of() {
+        if root.file_system.needs_warning() {
             emit(&Event::NoJournal { path: root.path() });
         }
         self.max_memory.map_or(Ok(()), memory::bound)?;
