@@ -196,13 +196,13 @@ def lost_paths():
 
 
 def lost_names():
-    """Names like `Tenancy::create` of which a part is in no source."""
+    """Names like `Tenancy::create` or `Tenancy` of which a part is in no source."""
     known = set()
     for path in tracked("*.rs"):
         known.update(re.findall(r"\w+", path.read_text()))
     for page in documents():
         for span in sorted(spans(page)):
-            if not re.fullmatch(r"\w+(::\w+)+(\(.*\))?", span):
+            if not re.fullmatch(r"\w+(::\w+)+(\(.*\))?|[A-Z][a-z]\w+", span):
                 continue
             for part in re.findall(r"\w+", span.split("(")[0]):
                 if part not in known:

@@ -40,12 +40,20 @@ fn dotted((table, key): Key<'_>) -> String {
     format!("{table}{dot}{key}")
 }
 
-/// Returns the known key with the smallest edit distance. A known key that contains the unknown
-/// one has distance 1. Among equal distances, a key in the same table is preferred.
+/// The keys of earlier versions, with their names of today.
+const RENAMED: [(Key<'_>, Key<'_>); 1] = [(("storage", "stock"), ("storage", "warm_pool"))];
+
+/// Returns the known key with the smallest edit distance. The new name of a renamed key has
+/// distance 0, and a known key that contains the unknown one distance 1. Among equal distances, a
+/// key in the same table is preferred.
 fn nearest<'k>((table, key): Key<'_>, known: &[Key<'k>]) -> Key<'k> {
     let distance = |other: &&Key<'_>| {
         let part = key.len() > 3 && other.1.contains(key);
-        let edits = if part { 1 } else { edits(key, other.1) };
+        let edits = match RENAMED.contains(&((table, key), **other)) {
+            true => 0,
+            false if part => 1,
+            false => edits(key, other.1),
+        };
         edits * 2 + usize::from(other.0 != table)
     };
     let nearest = known.iter().min_by_key(distance);
@@ -149,6 +157,7 @@ mod tests {
             (("resolve", "max_connections"), "pool.max_connections"),
             (("pool", "timeout"), "pool.checkout_timeout"),
             (("path", "klass"), "path.class"),
+            (("storage", "stock"), "storage.warm_pool"),
         ] {
             assert_eq!(dotted(nearest(key, &known)), want, "{key:?}");
         }
