@@ -93,7 +93,7 @@ fn tenants_behind_are_reported_migrated_and_then_current() {
     );
     assert_eq!(
         rest["left_out"],
-        json!([{"tenant": "c", "why": "skipped as asked"}])
+        json!([{"tenant": "c", "why": "skipped on request"}])
     );
     let last = run(&["migrate"]).ok().stdout;
     assert!(last.ends_with("current      2\ndone         1\nfailed       0\nleft out     0\nnot reached  0\nend          through\n"), "{last}");
@@ -223,8 +223,8 @@ fn canaries_are_migrated_first_and_alone() {
 fn migrations_that_fail_on_an_empty_database_change_no_tenant() {
     let dir = fleet(&["a", "b"]);
     migration(dir.path(), "0002_typo.sql", "CREATE TABEL x (y)");
-    tenancy(dir.path(), &["migrate"]).refused(1, "so no tenant was touched");
-    tenancy(dir.path(), &["migrate", "--pretend"]).refused(1, "so no tenant was touched");
+    tenancy(dir.path(), &["migrate"]).refused(1, "so no tenant was changed");
+    tenancy(dir.path(), &["migrate", "--pretend"]).refused(1, "so no tenant was changed");
     assert_eq!(versions(dir.path()), [Some(1); 2]);
     migration(dir.path(), "nonsense.sql", "SELECT 1");
     tenancy(dir.path(), &["migrate"]).refused(2, "is no name of a migration");

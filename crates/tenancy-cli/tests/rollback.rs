@@ -57,7 +57,7 @@ fn tenants_go_back_by_steps_or_to_a_version() {
         (done(&report), &report["current"]),
         (vec![("a", 2, 1)], &json!(1))
     );
-    let left_out = json!([{"tenant": "c", "why": "skipped as asked"}]);
+    let left_out = json!([{"tenant": "c", "why": "skipped on request"}]);
     assert_eq!(report["left_out"], left_out);
 
     let shown = run(&["rollback", "--tenant", "c", "--steps", "2", "--yes"])

@@ -78,7 +78,7 @@ fn each_seed_runs_once_in_each_tenant() {
     assert_eq!(all["done"], json!([done("a", 0, 1), done("b", 1, 1)]));
     assert_eq!(
         all["left_out"],
-        json!([{"tenant": "c", "why": "skipped as asked"}])
+        json!([{"tenant": "c", "why": "skipped on request"}])
     );
     let counts = ["a", "b", "c"].map(|id| notes(dir.path(), id));
     assert_eq!(counts, [1, 1, 0]);

@@ -106,7 +106,7 @@ fn a_rollback_skips_tenants_that_failed_in_the_run() {
 
     let report = run(&["rollback", "--yes", "--json"]).ok().json();
     assert_eq!(names(&report, "done"), ["c1", "c2"]);
-    let left_out = json!([{"tenant": "c3", "why": "run 1 has failed for it; it stays as it is"}]);
+    let left_out = json!([{"tenant": "c3", "why": "it failed in run 1, so it was not changed"}]);
     assert_eq!(report["left_out"], left_out);
     assert_eq!(versions(dir.path()), [Some(1); 3]);
     let count = sql(dir.path(), "c3", "SELECT count(*) AS n FROM notes").json();
@@ -120,7 +120,7 @@ fn a_rollback_skips_tenants_that_failed_in_the_run() {
     // Said again it goes no further, however often.
     let before = snapshot(&dir.path().join("data/tenants"));
     for _ in 0..2 {
-        run(&["rollback", "--yes"]).refused(1, "run 1 is taken back already by run 2");
+        run(&["rollback", "--yes"]).refused(1, "run 1 is already undone by run 2");
     }
     assert_eq!(snapshot(&dir.path().join("data/tenants")), before);
 
@@ -158,7 +158,7 @@ fn a_resumed_run_is_one_run() {
 fn a_run_without_work_is_not_undone_and_neither_is_the_one_before() {
     let dir = fleet(&["a"]);
     let run = |args: &[&str]| tenancy(dir.path(), args);
-    run(&["rollback", "--yes"]).refused(1, "there is no migration to take back");
+    run(&["rollback", "--yes"]).refused(1, "there is no run of migrations to undo");
     due(dir.path());
     run(&["migrate"]).ok();
     sql(
@@ -169,13 +169,13 @@ fn a_run_without_work_is_not_undone_and_neither_is_the_one_before() {
     let up = "CREATE UNIQUE INDEX notes_text ON notes (text)";
     migration(dir.path(), "0003_once.sql", up);
     assert_eq!(run(&["migrate"]).code, 3);
-    run(&["rollback", "--yes"]).refused(1, "run 2, the migration to take back, has changed none");
+    run(&["rollback", "--yes"]).refused(1, "run 2 has changed none");
     assert_eq!(versions(dir.path()), [Some(2)]);
     let report = run(&["rollback", "--run", "1", "--yes", "--json"]).ok();
     assert_eq!(names(&report.json(), "done"), ["a"]);
     assert_eq!(versions(dir.path()), [Some(1)]);
     for (number, says) in [
-        ("3", "run 3 is a rollback, and only migrations"),
+        ("3", "run 3 is a rollback, but only migrations"),
         ("9", "there is no run 9"),
     ] {
         run(&["rollback", "--run", number, "--yes"]).refused(1, says);
@@ -196,7 +196,7 @@ fn an_interrupted_run_is_undone_for_its_finished_tenants() {
     let report = tenancy(dir.path(), &["rollback", "--yes", "--json"]).ok();
     assert_eq!(names(&report.json(), "done"), done);
     assert_eq!(versions(dir.path()), [Some(1); 24]);
-    tenancy(dir.path(), &["rollback", "--yes"]).refused(1, "taken back already");
+    tenancy(dir.path(), &["rollback", "--yes"]).refused(1, "is already undone");
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn changes_after_a_run_are_not_undone_with_it() {
     assert_eq!(names(&report, "failed"), ["b"]);
     let why = report["failed"][0]["why"].as_str().expect("a reason");
     assert!(
-        why.contains("conflict: tenant b@1 is at schema version 3, and run 1 has left it at 2"),
+        why.contains("conflict: tenant b@1 is at schema version 3, but run 1 has left it at 2"),
         "{why}"
     );
     assert_eq!(names(&report, "left_out"), ["c", "d"]);
@@ -282,7 +282,7 @@ fn steps_and_versions_that_would_lead_to_different_places_are_refused() {
         "the tenants are at different schema versions: 2 at 2 (a, …), 1 at 1 (b)",
     );
     run(&["rollback", "--steps", "3", "--tenant", "a", "--yes"])
-        .refused(1, "3 steps cannot be taken back");
+        .refused(1, "3 migrations cannot be undone");
     run(&["rollback", "--to", "5", "--yes"])
         .refused(1, "there is no schema version 5; the newest migration is 2");
     assert_eq!(snapshot(&dir.path().join("data/tenants")), before);
@@ -374,7 +374,7 @@ fn a_second_run_is_refused_and_names_the_first() {
         &["seed"],
     ] {
         let refused = tenancy(dir.path(), args).refused(1, "conflict: run 1 (migrate) by cli:");
-        let process = format!(", process {}, is going on", child.id());
+        let process = format!(", process {}, is in progress", child.id());
         assert!(refused.stderr.contains(&process), "{refused:?}");
     }
     // To look is nobody's harm.

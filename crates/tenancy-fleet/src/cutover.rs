@@ -4,12 +4,12 @@ use tenancy_core::{Actor, CatalogWriter, Tenant, TenantChange, TenantId, TenantK
 
 use crate::error::TenantError;
 
-/// The cutover of a tenant to its next incarnation, as a fleet hands it to
+/// The cutover of a tenant to its next incarnation: the parameter of
 /// [`FleetDriver::restore`](crate::FleetDriver::restore).
 ///
-/// A process that dies before [`commit`](Self::commit) leaves a database that no row names,
-/// which the next attempt replaces; one that dies after it leaves the database of the old
-/// incarnation, which [`settle`](crate::FleetDriver::settle) puts away.
+/// If the process is killed before [`commit`](Self::commit), the database of the next incarnation is
+/// left without a row, and the next attempt replaces it. If the process is killed after `commit`, the
+/// database of the old incarnation is left, and [`settle`](crate::FleetDriver::settle) moves it away.
 pub struct Cutover<'c> {
     catalog: &'c dyn CatalogWriter,
     tenant: &'c Tenant,
@@ -38,41 +38,42 @@ impl<'c> Cutover<'c> {
         })
     }
 
-    /// Returns the incarnation that is replaced.
+    /// Returns the old incarnation.
     pub fn tenant(&self) -> &Tenant {
         self.tenant
     }
 
-    /// Returns the incarnation that replaces it.
+    /// Returns the next incarnation.
     pub fn next(&self) -> &Tenant {
         &self.next
     }
 
-    /// Returns the schema version at which the run found the database that is replaced.
+    /// Returns the schema version that the run has read from the old incarnation's database.
     pub fn from(&self) -> u32 {
         self.from
     }
 
-    /// Returns the schema version that the next incarnation has.
+    /// Returns the schema version of the next incarnation.
     pub fn to(&self) -> u32 {
         self.to
     }
 
-    /// Checks that the row still names the incarnation that is replaced.
+    /// Checks that the tenant's row still has the old incarnation.
     ///
     /// # Errors
-    /// Returns an error if it names another one, or cannot be read.
+    /// Returns an error if the row has another incarnation, or cannot be read.
     pub fn check(&self) -> Result<(), TenantError> {
         self.current().map(drop)
     }
 
-    /// Changes the row to the next incarnation, and returns that.
+    /// Changes the tenant's row to the next incarnation, and returns the changed tenant.
     ///
     /// # Errors
-    /// Returns an error if the row names another incarnation already, or cannot be changed.
+    /// Returns an error if the row no longer has the old incarnation, or cannot be changed.
     pub fn commit(&self) -> Result<Tenant, TenantError> {
         loop {
-            // Its status may change meanwhile; the driver excludes another cutover.
+            // The row is read again, as its status may have changed. The driver excludes another
+            // cutover.
             let now = self.current()?;
             let mut change = TenantChange::default();
             change.reincarnate = Some(now.placement().clone());
@@ -87,7 +88,7 @@ impl<'c> Cutover<'c> {
         }
     }
 
-    /// Returns the row, if it is still of the incarnation that is replaced.
+    /// Reads the tenant's row, and returns an error if it no longer has the old incarnation.
     fn current(&self) -> Result<Tenant, TenantError> {
         let now = find(self.catalog, self.tenant.id())?;
         if now != *self.tenant || now.placement() != self.tenant.placement() {

@@ -1,4 +1,4 @@
-//! Rolling back one tenant, by scripts or to a snapshot.
+//! The rollback of one tenant, by scripts or by a snapshot.
 
 use tenancy_core::{SchemaTarget, Tenant};
 
@@ -12,7 +12,7 @@ use crate::run::Done;
 use crate::schema::KnownSchema;
 
 impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
-    /// Rolls back one tenant to the schema `to`, unless it is there or below.
+    /// Rolls back one tenant to the schema version `to`, if it is above it.
     pub(crate) fn roll_back_one(
         &self,
         known: &KnownSchema,
@@ -52,7 +52,7 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         }
     }
 
-    /// Returns the snapshot that is to become the database; `None` if scripts undo every step.
+    /// Returns the snapshot to restore, or `None` if every step has a down script.
     pub(crate) fn way_down(
         &self,
         tenant: &Tenant,
@@ -76,15 +76,15 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         }
     }
 
-    /// Returns the last step between two versions that no script undoes, with the version that
-    /// it leads to. A step that is not known has no script.
+    /// Returns the last step between two versions that has no down script, with the version after it.
+    /// An unknown step has no script.
     fn irreversible(&self, (from, to): (u32, u32)) -> Option<(u32, Option<SchemaStep>)> {
         let steps = (to.saturating_add(1)..=from).rev();
         let mut steps = steps.map(|version| (version, self.driver.step(version)));
         steps.find(|(_, step)| step.as_ref().is_none_or(|step| step.down.is_none()))
     }
 
-    /// Returns the latest snapshot that leads to `to`: up, or down by scripts.
+    /// Returns the latest snapshot that can be migrated to `to`, up or by down scripts.
     fn snapshot_for(
         &self,
         tenant: &Tenant,

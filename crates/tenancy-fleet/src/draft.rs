@@ -1,4 +1,4 @@
-//! The draft of a rollback: the schema version to which each tenant goes.
+//! The draft of a rollback: the target version of each tenant.
 
 use std::collections::btree_map::{BTreeMap, Entry};
 
@@ -12,17 +12,17 @@ use crate::options::{FleetOptions, Trust};
 use crate::report::Skipped;
 use crate::schema::{KnownSchema, Selection};
 
-/// The tenants of a rollback, each with its target.
+/// The tenants of a rollback, each with its target version.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
-    /// The target in words.
+    /// The target as text.
     pub(crate) target: String,
     pub(crate) version: Option<u32>,
     pub(crate) undoes: Option<u64>,
-    /// The number of tenants that need nothing.
+    /// The number of tenants that need no work.
     pub(crate) current: u64,
     pub(crate) skipped: Vec<(KnownSchema, Skipped)>,
-    /// The tenants to roll back, as the survey found them, each with its target.
+    /// The tenants to roll back, with the versions that the survey read, and their target versions.
     pub(crate) going: Vec<(KnownSchema, u32)>,
     pub(crate) refused: Vec<(KnownSchema, TenantError)>,
     /// Whether the stop was requested before all databases were read.
@@ -57,8 +57,8 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         Ok(draft)
     }
 
-    /// Adds the tenants that an unfinished run to the same version has left. They may be at that
-    /// version: an earlier incarnation of them may be left to be settled.
+    /// Adds the unfinished tenants of a run to the same version. They may be at that version already,
+    /// but an interrupted restore may have to be completed.
     fn add_unfinished(
         &self,
         draft: &mut Draft,
@@ -81,9 +81,9 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         Ok(())
     }
 
-    /// Drafts the rollback of all chosen tenants by a number of steps. All go to one version,
-    /// which the journal keeps, so that an interrupted run is resumed to it, and not the same
-    /// number of steps further.
+    /// Drafts the rollback of all chosen tenants by a number of steps. The resulting version, the same
+    /// for all, is recorded in the journal, so that an interrupted run is resumed to this version
+    /// and does not undo further steps.
     pub(crate) fn draft_steps(
         &self,
         steps: u32,
@@ -109,8 +109,7 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         Ok(draft)
     }
 
-    /// Moves the skipped ones of these tenants to the draft, and returns the others as a survey
-    /// finds them.
+    /// Moves skipped tenants to the draft. Returns the others, with the versions that a survey reads.
     pub(crate) fn choose(
         &self,
         draft: &mut Draft,
@@ -123,7 +122,8 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         chosen
     }
 
-    /// Returns the tenants that may be above `version`, and the number that are known not to be.
+    /// Returns the tenants that may be above `version`, and the number of those that are known to be at
+    /// or below it.
     fn above(
         &self,
         version: u32,
@@ -139,8 +139,8 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
     }
 }
 
-/// Returns the version to which a number of steps leads from the one version of all tenants.
-/// Tenants whose databases cannot be read do not count: they will fail.
+/// Returns the version that is a number of steps below the common version of all tenants. Tenants
+/// whose versions cannot be read are ignored here, and fail later.
 fn one_version(chosen: &[KnownSchema], steps: u32) -> Result<u32, FleetError> {
     let mut found: BTreeMap<u32, (u64, &TenantId)> = BTreeMap::new();
     for known in chosen {

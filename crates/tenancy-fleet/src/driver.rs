@@ -7,14 +7,14 @@ use tenancy_core::{Epoch, Migrated, SchemaTarget, Tenant};
 use crate::cutover::Cutover;
 use crate::error::TenantError;
 
-/// The databases of tenants, as a [`Fleet`](crate::Fleet) works on them. Every method works on
-/// one tenant, may be called from several threads for different tenants, and may be repeated
-/// after a crash at any point.
+/// The operations of a [`Fleet`](crate::Fleet) on the database of one tenant. Several threads can
+/// call them at the same time for different tenants. After a crash at any point of a call, the call
+/// can be repeated.
 ///
-/// An error is the driver's own, [boxed](TenantError::driver); one that is about a tenant is
-/// reported and recorded for that tenant, and the run proceeds as its options say.
+/// A driver returns its own errors [boxed](TenantError::driver). The error of a tenant is recorded
+/// and reported for that tenant; the options of the run decide whether the run continues.
 ///
-/// Tenants whose "databases" are numbers:
+/// An example driver whose databases are numbers:
 ///
 /// ```
 /// use std::{collections::HashMap, sync::Mutex};
@@ -39,7 +39,7 @@ use crate::error::TenantError;
 ///         let to = match target { SchemaTarget::Latest => 2, SchemaTarget::Version(to) => to };
 ///         let mut numbers = self.0.lock().map_err(|e| TenantError::driver(e.to_string()))?;
 ///         let number = numbers.entry(tenant.id().clone()).or_default();
-///         // Compared where it is changed: another process may have been faster.
+///         // Compared under the lock, as another process could have migrated it meanwhile.
 ///         if *number != from {
 ///             return Err(TenantError::driver(format!("conflict: at {number}, not at {from}")));
 ///         }
@@ -57,23 +57,24 @@ pub trait FleetDriver: Send + Sync {
     /// Returns the newest schema version.
     fn newest_schema(&self) -> u32;
 
-    /// Returns the step that leads to `version`, counted from 1; `None` if it is not known.
+    /// Returns the step that leads to `version`, from 1. Returns `None` if it is not known.
     fn step(&self, version: u32) -> Option<SchemaStep>;
 
-    /// Applies all steps to an empty database. Defaults to no rehearsal.
+    /// Applies all steps to an empty database, before a run works on tenants. Defaults to no
+    /// rehearsal.
     ///
     /// # Errors
-    /// Returns an error if a step fails; no tenant is touched then.
+    /// Returns an error if a step fails; no tenant is changed then.
     fn rehearse(&self) -> Result<(), TenantError> {
         Ok(())
     }
 
-    /// Refuses steps other than those that this tenant's database was migrated by. Defaults to
-    /// no comparison.
+    /// Compares the driver's steps with those that were applied to this tenant's database. Defaults
+    /// to no comparison.
     ///
     /// # Errors
-    /// Returns an error if they differ. Other faults of this database are no error here: they
-    /// are found when the tenant has its turn.
+    /// Returns an error if the steps differ. Returns none for other faults of the database, which
+    /// are found when the run works on the tenant.
     fn compare_history(&self, tenant: &Tenant) -> Result<(), TenantError> {
         let _ = tenant;
         Ok(())
@@ -82,17 +83,17 @@ pub trait FleetDriver: Send + Sync {
     /// Returns the schema version of a tenant's database.
     ///
     /// # Errors
-    /// Returns an error if it cannot be read.
+    /// Returns an error if the version cannot be read.
     fn schema_of(&self, tenant: &Tenant) -> Result<u32, TenantError>;
 
-    /// Brings a database from the version `from` to `target`, up or down, one step after the
-    /// other, and keeps a snapshot first as `keep` says. A database that is at the target already,
-    /// as another operation brought it there, needs nothing: both versions of the answer are the
-    /// target then.
+    /// Migrates a database from the version `from` to `target`, up or down, one step after the
+    /// other. First takes a snapshot if `keep` requires it. If another operation has already
+    /// migrated the database to the target, changes nothing and returns the target as both versions.
     ///
     /// # Errors
-    /// Returns an error if the database is not at `from`, compared where the first step is
-    /// applied, if no snapshot can be kept, or if a step fails; the steps before it stay.
+    /// Returns an error if the database is not at `from`; the version is compared in the transaction
+    /// of the first step. Returns an error if the snapshot cannot be taken, or if a step fails; the
+    /// steps before it stay applied.
     fn migrate_from(
         &self,
         tenant: &Tenant,
@@ -101,78 +102,80 @@ pub trait FleetDriver: Send + Sync {
         keep: Keep,
     ) -> Result<Migrated, TenantError>;
 
-    /// Returns a name for the set of seeds, another one for another set; `None` if there are no
-    /// seeds, which is the default.
+    /// Returns a name for the set of seeds. Different sets have different names. Returns `None` if
+    /// there are no seeds, which is the default.
     fn seed_set(&self) -> Option<Box<str>> {
         None
     }
 
-    /// Runs the seeds that a tenant has not had, each exactly once. Defaults to none.
+    /// Runs the seeds that have not run on this tenant's database, each exactly once. Defaults to no
+    /// seeds.
     ///
     /// # Errors
-    /// Returns an error if a seed fails; those before it stay.
+    /// Returns an error if a seed fails; the seeds before it stay applied.
     fn run_seeds(&self, tenant: &Tenant) -> Result<Seeded, TenantError> {
         let _ = tenant;
         Ok(Seeded { before: 0, now: 0 })
     }
 
-    /// Returns the snapshots of a tenant's databases, of earlier incarnations too, oldest first.
-    /// Defaults to none, for a driver that keeps none.
+    /// Returns the snapshots of a tenant, including those of earlier incarnations, oldest first.
+    /// Defaults to none, for a driver that takes no snapshots.
     ///
     /// # Errors
-    /// Returns an error if they cannot be listed.
+    /// Returns an error if the snapshots cannot be listed.
     fn snapshots_of(&self, tenant: &Tenant) -> Result<Vec<Snapshot>, TenantError> {
         let _ = tenant;
         Ok(Vec::new())
     }
 
-    /// Makes a snapshot the database of the tenant's next incarnation, at the schema
-    /// [`to`](Cutover::to), and returns that incarnation.
+    /// Creates the database of the tenant's next incarnation from a snapshot, migrates it to the
+    /// schema version [`to`](Cutover::to), and changes the tenant's row with
+    /// [`commit`](Cutover::commit). Returns the next incarnation. Defaults to an error, for a driver
+    /// that takes no snapshots.
     ///
-    /// The database of the old incarnation must refuse writes before
-    /// [`commit`](Cutover::commit), else a write that is acknowledged there is lost; and it must
-    /// be at the schema [`from`](Cutover::from) then. Before the driver replaces a database of
-    /// the next incarnation that an interrupted call left, it calls [`check`](Cutover::check):
-    /// that database may be live by now. The data of the old incarnation is kept. Defaults to an
-    /// error, for a driver that keeps no snapshots.
+    /// Before `commit`, the driver must make the database of the old incarnation refuse writes, as
+    /// an acknowledged write would be lost otherwise, and check that it is at the schema version
+    /// [`from`](Cutover::from). An interrupted call may have left a database of the next incarnation.
+    /// Before the driver replaces it, it must call [`check`](Cutover::check), as that database may be
+    /// in use by now. The driver must keep the data of the old incarnation.
     ///
     /// # Errors
-    /// Returns an error if the snapshot cannot be used or the row is not changed; the old
+    /// Returns an error if the snapshot cannot be used or the row cannot be changed; the old
     /// incarnation stays in use then.
     fn restore(&self, snapshot: &Snapshot, cutover: &Cutover<'_>) -> Result<Tenant, TenantError> {
         let _ = (snapshot, cutover);
         Err(TenantError::driver("this driver restores no snapshots"))
     }
 
-    /// Completes what an interrupted [`restore`](Self::restore) of this tenant left, if that is
-    /// possible without waiting. Defaults to nothing.
+    /// Completes an interrupted [`restore`](Self::restore) of this tenant, if that is possible
+    /// without waiting. Defaults to doing nothing.
     fn settle(&self, tenant: &Tenant) {
         let _ = tenant;
     }
 }
 
-/// Whether a database is copied before its first step.
+/// The rule by which a snapshot of a database is taken before the first step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// A snapshot is kept if a step has no script that undoes it. A later snapshot of the same
-    /// version replaces an earlier one.
+    /// A snapshot is taken if a step has no down script. It replaces an earlier snapshot of the same
+    /// version.
     IfIrreversible,
-    /// A snapshot is kept for this run, beside those of other runs: a script that undoes a step
-    /// drops the data that only newer tables and columns hold.
+    /// A snapshot is taken for the run of this number. It replaces no snapshot of another run. A
+    /// rollback needs it, as down scripts drop the data in newer tables and columns.
     OfRun(u64),
-    /// No snapshot is kept.
+    /// No snapshot is taken.
     Nothing,
 }
 
-/// A step of a schema, as plans show it.
+/// A step from one schema version to the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SchemaStep {
-    /// The version that it leads to.
+    /// The schema version after the step.
     pub version: u32,
     /// The name of the step.
     pub name: Box<str>,
-    /// The script that undoes it, if there is one.
+    /// The script that undoes the step, if there is one.
     pub down: Option<Box<str>>,
 }
 
@@ -187,26 +190,26 @@ impl SchemaStep {
     }
 }
 
-/// The number of seeds that a tenant has had.
+/// The number of seeds that have run on a tenant's database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seeded {
-    /// Before the call.
+    /// The number before the call.
     pub before: u32,
-    /// After the call.
+    /// The number after the call.
     pub now: u32,
 }
 
-/// A copy of a tenant's database that a run kept.
+/// A copy of a tenant's database that a run has taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// The incarnation whose database was copied.
     pub epoch: Epoch,
     /// The schema version of the copy.
     pub schema: u32,
-    /// The run of the rollback that kept it, if one did.
+    /// The number of the rollback that took the snapshot; `None` if a migration took it.
     pub run: Option<u64>,
-    /// The time at which it was made.
+    /// The time of the snapshot.
     pub made: SystemTime,
-    /// The size of the copy.
+    /// The size of the copy in bytes.
     pub bytes: u64,
 }

@@ -1,4 +1,4 @@
-//! Errors of runs over many tenants, and of one tenant in a run.
+//! The errors of a run, and of one tenant in a run.
 
 use std::error::Error;
 use std::fmt;
@@ -8,50 +8,56 @@ use tenancy_core::{CatalogError, TenantId, TenantRef, WriteError};
 use crate::jobs::InvalidJobs;
 use crate::lease::{LeaseError, RunHolder};
 
-/// An operation on many tenants that could not begin or could not be recorded. The work that
-/// was done until then stays; the next call resumes it.
+/// The error of an operation on many tenants that could not begin or could not be recorded. Work
+/// that was done before the error is kept; the next call resumes the operation.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FleetError {
     /// An option is out of bounds; nothing was begun.
     #[error(transparent)]
     Jobs(#[from] InvalidJobs),
-    /// Another run over many tenants is going on; nothing was begun.
-    #[error("conflict: {0} is going on; wait for its end, or end that process, and run it again")]
+    /// Another run over many tenants is in progress; nothing was begun.
+    #[error(
+        "conflict: {0} is in progress; wait for its end, or end its process, then run the command again"
+    )]
     RunGoesOn(RunHolder),
     /// The lease cannot be taken; nothing was begun.
     #[error(transparent)]
     Lease(Box<dyn Error + Send + Sync>),
     /// Another run began after the plan was made; nothing was begun.
-    #[error("conflict: run {run} began after this was planned; look again, nothing was changed")]
+    #[error(
+        "conflict: run {run} began after the rollback was planned; nothing was changed; make a new plan"
+    )]
     PlanIsOld {
-        /// The run that has begun since.
+        /// The number of the newer run.
         run: u64,
     },
-    /// There is no migration of that number; nothing was begun.
+    /// No migration has the given version; nothing was begun.
     #[error("there is no schema version {wanted}; the newest migration is {newest}")]
     NoSuchVersion {
-        /// The version that was given.
+        /// The given version.
         wanted: u32,
-        /// The newest migration.
+        /// The version of the newest migration.
         newest: u32,
     },
-    /// The tenants have fewer steps than are to be undone; nothing was begun.
-    #[error("{steps} steps cannot be taken back, as the tenants are at schema version {version}")]
+    /// The number of steps to undo exceeds the version of the tenants; nothing was begun.
+    #[error(
+        "{steps} migrations cannot be undone, as the tenants are at schema version {version}; give a smaller number"
+    )]
     TooManySteps {
-        /// The number of steps that were to be undone.
+        /// The number of steps to undo.
         steps: u32,
         /// The version of the tenants.
         version: u32,
     },
-    /// The same number of steps leads from different versions to different ones; nothing was
-    /// begun.
+    /// A number of steps to undo was given, but the tenants are at different schema versions;
+    /// nothing was begun.
     #[error(
-        "the tenants are at different schema versions: {}; say to which version they are to go back, or which run is to be taken back",
+        "the tenants are at different schema versions: {}; give the version to roll back to, or the run to undo",
         Versions(found)
     )]
     MixedVersions {
-        /// Each version, with the number of tenants at it and the first of them by id.
+        /// The versions, each with the number of its tenants and the first of these by id.
         found: Vec<(u32, u64, TenantId)>,
     },
     /// The run cannot be undone; nothing was begun.
@@ -60,21 +66,22 @@ pub enum FleetError {
     /// The catalog cannot be read.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
-    /// The catalog refused a write, or has no tenant of an id that was named.
+    /// The catalog refused a write, or no tenant has a given id.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// The steps are not those by which the tenants were migrated; nothing was begun.
+    /// The driver's migrations differ from those that were applied to the tenants; nothing was
+    /// begun.
     #[error(
-        "the migrations at hand are not those that {tenant} has, so nothing was begun; see the cause"
+        "the migrations differ from those that were applied to tenant {tenant}; nothing was begun; see the cause"
     )]
     Diverged {
-        /// A tenant that was migrated by other steps.
+        /// A tenant to which other migrations were applied.
         tenant: TenantRef,
-        /// The step that differs.
+        /// The error that names the migration that differs.
         source: TenantError,
     },
-    /// The steps fail on an empty database.
-    #[error("the migrations fail on an empty database, so no tenant was touched; see the cause")]
+    /// The migrations fail on an empty database.
+    #[error("the migrations fail on an empty database, so no tenant was changed; see the cause")]
     Migrations(#[source] TenantError),
 }
 
@@ -87,21 +94,21 @@ impl From<LeaseError> for FleetError {
     }
 }
 
-/// A reason for which a run is not undone.
+/// The reason why a run is not undone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RollbackRefusal {
-    /// No migration has run over these tenants.
-    #[error("there is no migration to take back; say how many steps, or to which version")]
+    /// The journal has no run of migrations.
+    #[error("there is no run of migrations to undo; give a number of steps, or a version")]
     NoMigration,
-    /// There is no run of that number.
+    /// The journal has no run of the given number.
     #[error("there is no run {run}; nothing was changed")]
     NoSuchRun {
         /// The number of the run.
         run: u64,
     },
-    /// The run is of another kind.
-    #[error("run {run} is a {what}, and only migrations can be taken back; nothing was changed")]
+    /// The run is of another kind than `migrate`.
+    #[error("run {run} is a {what}, but only migrations can be undone; nothing was changed")]
     NotAMigration {
         /// The number of the run.
         run: u64,
@@ -109,111 +116,113 @@ pub enum RollbackRefusal {
         what: Box<str>,
     },
     /// The tasks of the run are no longer kept.
-    #[error("the tasks of run {run} are no longer kept; say to which version to go back")]
+    #[error("the tasks of run {run} are no longer kept; give the version to roll back to")]
     Forgotten {
         /// The number of the run.
         run: u64,
     },
-    /// The run changed none of these tenants.
+    /// The run changed none of the chosen tenants.
     #[error(
-        "run {run}, the migration to take back, has changed none of these tenants; nothing was changed, name an earlier run or a version to go further back"
+        "run {run} has changed none of these tenants; nothing was undone; to roll back further, give an earlier run or a version"
     )]
     DidNothing {
         /// The number of the run.
         run: u64,
     },
-    /// The run was undone before, for all of these tenants.
+    /// The run is already undone for all of the chosen tenants.
     #[error(
-        "run {run} is taken back already{}; nothing was changed, name an earlier run or a version to go further back",
+        "run {run} is already undone{}; nothing was changed; to roll back further, give an earlier run or a version",
         By(by)
     )]
     Already {
         /// The number of the run.
         run: u64,
-        /// The runs that undid it; empty if the tenants were rolled back otherwise.
+        /// The runs that undid it; empty if the tenants were rolled back to a version or by a number of
+        /// steps.
         by: Vec<u64>,
     },
 }
 
-/// An operation on one tenant that failed; the others are not affected.
+/// The error of an operation on one tenant. Other tenants are not affected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TenantError {
-    /// The error of the driver. [`driver_error`](Self::driver_error) returns it by its type.
+    /// An error of the driver. [`driver_error`](Self::driver_error) returns it as its own type.
     #[error(transparent)]
     Driver(Box<dyn Error + Send + Sync>),
-    /// The database is at a newer version than the program knows.
+    /// The database is at a newer schema version than the driver knows.
     #[error(
         "schema version {found} is newer than {newest}, the newest migration; use a newer program"
     )]
     TooNew {
         /// The version of the database.
         found: u32,
-        /// The newest migration.
+        /// The version of the newest migration.
         newest: u32,
     },
     /// A step has no script that undoes it.
     #[error("migration {version} {name} has no way back; write {version:04}_{name}.down.sql")]
     Irreversible {
-        /// The version that the step leads to.
+        /// The version after the step.
         version: u32,
         /// The name of the step.
         name: Box<str>,
     },
-    /// A step has no script that undoes it, and no snapshot leads around it.
+    /// A step has no script that undoes it, and no snapshot can be restored instead.
     #[error(
-        "tenant {tenant}: no copy from before migration {version} is kept that leads to version {to}; restore a backup"
+        "tenant {tenant}: migration {version} has no down script, and there is no snapshot to roll back to version {to}; restore a backup"
     )]
     NoSnapshot {
-        /// The tenant that was to be rolled back.
+        /// The tenant to roll back.
         tenant: TenantRef,
-        /// The version that the step leads to.
+        /// The version after the step.
         version: u32,
-        /// The version to which the tenant was to be rolled back.
+        /// The version to roll back to.
         to: u32,
     },
-    /// The database could not be read when the run looked at all of them, and can be now.
+    /// The database could not be read when the run read the version of each database, but can be
+    /// read now.
     #[error(
-        "conflict: tenant {tenant} could be read only after the run had begun; nothing was changed, run it again"
+        "conflict: tenant {tenant} could not be read when the run began; nothing was changed; run the command again"
     )]
     NotSurveyed {
         /// The tenant that could not be read.
         tenant: TenantRef,
     },
-    /// Another operation moved the tenant after the run that is to be undone.
+    /// Another operation has changed the schema version of the tenant after the run to undo.
     #[error(
-        "conflict: tenant {tenant} is at schema version {found}, and run {run} has left it at {left}; nothing was changed, say to which version it is to go back"
+        "conflict: tenant {tenant} is at schema version {found}, but run {run} has left it at {left}; nothing was changed; give the version to roll back to"
     )]
     MovedSince {
-        /// The tenant that was moved.
+        /// The tenant that was changed.
         tenant: TenantRef,
-        /// The run that is to be undone.
+        /// The run to undo.
         run: u64,
-        /// The version at which that run left it.
+        /// The version at which that run left the tenant.
         left: u32,
-        /// The version that it is at.
+        /// The version of the tenant now.
         found: u32,
     },
-    /// The row in the catalog is another incarnation's by now.
-    #[error("tenant {tenant} is {current} by now; look at it and try again")]
+    /// The row in the catalog belongs to another incarnation by now.
+    #[error("tenant {tenant} has been replaced by {current}; check it, then try again")]
     Superseded {
-        /// The incarnation that was to be changed.
+        /// The incarnation to change.
         tenant: TenantRef,
         /// The incarnation of the row.
         current: TenantRef,
     },
-    /// The catalog refused to change the row, or cannot be read.
+    /// The catalog cannot be read, or refused to change the row.
     #[error(transparent)]
     Row(#[from] WriteError),
 }
 
 impl TenantError {
-    /// Returns an error of a driver.
+    /// Converts an error of a driver.
     pub fn driver(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Driver(error.into())
     }
 
-    /// Returns the driver's error if there is one and it has this type.
+    /// Returns the driver's error if it has the type `E`.
     pub fn driver_error<E: Error + 'static>(&self) -> Option<&E> {
         match self {
             Self::Driver(error) => error.downcast_ref(),
@@ -222,8 +231,7 @@ impl TenantError {
     }
 }
 
-/// Returns the text of an error and of all its causes, in one line, as journals and reports
-/// keep it.
+/// Returns the text of an error and of all its causes on one line, as journals record it.
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

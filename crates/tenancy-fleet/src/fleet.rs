@@ -1,4 +1,4 @@
-//! [`Fleet`]: all tenants of a catalog, with the driver of their databases.
+//! [`Fleet`]: the operations on many tenants.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ use crate::options::FleetOptions;
 use crate::report::Skipped;
 use crate::schema::{KnownSchema, Selection};
 
-/// All tenants of a catalog, with the driver of their databases: the operations that work on
-/// many tenants.
+/// The tenants of a catalog together with the driver of their databases. The methods are the
+/// operations on many tenants.
 ///
 /// ```
 /// use tenancy_fleet::{Fleet, FleetDriver, FleetError, FleetOptions, RunJournal};
@@ -50,14 +50,14 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         &self.catalog
     }
 
-    /// Checks the options before anything is done, and that the tenants to skip exist.
+    /// Checks the number of jobs, and that the tenants to skip exist.
     pub(crate) fn check_options(&self, options: &FleetOptions) -> Result<(), FleetError> {
         Jobs::new(options.jobs)?;
         self.named(&options.skip)?;
         Ok(())
     }
 
-    /// Returns the tenants of these ids, by id.
+    /// Returns the tenants with these ids, sorted by id.
     pub(crate) fn named(&self, ids: &[TenantId]) -> Result<Vec<KnownSchema>, FleetError> {
         let mut ids: Vec<_> = ids.iter().collect();
         ids.sort_unstable();
@@ -70,7 +70,7 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         Ok(found)
     }
 
-    /// Returns the tenants that the options name, or all.
+    /// Returns the tenants that the options name. If they name none, returns all.
     pub(crate) fn named_or_all(
         &self,
         options: &FleetOptions,
@@ -81,9 +81,9 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         }
     }
 
-    /// Reads the schema version of each database. A version that cannot be read is unknown, and
-    /// its error is reported when the tenant has its turn. Returns `None` if the stop was
-    /// requested meanwhile.
+    /// Reads the schema version of each database. A version that cannot be read becomes unknown; its
+    /// error is reported when the run works on the tenant. Returns `None` if the stop was requested
+    /// meanwhile.
     pub(crate) fn survey(&self, chosen: &mut [KnownSchema], options: &FleetOptions) -> Option<()> {
         let proceed = || !options.stop.is_requested();
         let read = |known: &KnownSchema| self.driver.schema_of(&known.tenant);
@@ -94,7 +94,7 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         Some(())
     }
 
-    /// Returns the version at which the survey found a tenant's database.
+    /// Returns the schema version of a tenant's database that the survey read.
     pub(crate) fn surveyed(&self, known: &KnownSchema) -> Result<u32, TenantError> {
         match known.schema {
             Some(version) => Ok(version),
@@ -113,10 +113,10 @@ impl<D: fmt::Debug, C> fmt::Debug for Fleet<D, C> {
     }
 }
 
-/// Tenants to work on, and the skipped ones.
+/// The tenants to work on, and the skipped tenants.
 pub(crate) type Split = (Vec<KnownSchema>, Vec<(KnownSchema, Skipped)>);
 
-/// Separates the tenants that are skipped.
+/// Separates the tenants to work on from the skipped tenants.
 pub(crate) fn split(chosen: Vec<KnownSchema>, options: &FleetOptions) -> Split {
     let (mut kept, mut skipped) = (Vec::new(), Vec::new());
     for known in chosen {
@@ -133,7 +133,7 @@ pub(crate) fn split(chosen: Vec<KnownSchema>, options: &FleetOptions) -> Split {
     (kept, skipped)
 }
 
-/// Returns whether the database is being made or retired, or is gone.
+/// Returns whether the status of a tenant is `provisioning` or `retiring`.
 pub(crate) fn is_owned_by_another_operation(status: TenantStatus) -> bool {
     matches!(status, TenantStatus::Provisioning | TenantStatus::Retiring)
 }

@@ -3,24 +3,24 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-/// The most threads. Each has up to six descriptors open: beyond this number the usual 1,024
-/// descriptors of a process do not suffice, and no disk gets faster.
+/// The largest number of threads. Each opens up to six file descriptors, so that more threads could
+/// exceed the usual bound of 1,024, and more threads do not make a disk faster.
 const MAX_JOBS: usize = 256;
 
-/// The most results that are handed over at once, so that a journal records them in one
+/// The largest number of results that are passed to the caller at once, to be recorded in one
 /// transaction.
 const RESULTS_AT_ONCE: usize = 64;
 
-/// An error for a number of jobs out of bounds.
+/// The error of a number of jobs that is out of bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{found} jobs at a time are out of bounds; use 1 to 256")]
 #[non_exhaustive]
 pub struct InvalidJobs {
-    /// The number that was given.
+    /// The given number.
     pub found: usize,
 }
 
-/// A number of threads, 1 to 256, that work on many items.
+/// A number of threads, 1 to 256, to process many items.
 ///
 /// ```
 /// use tenancy_fleet::Jobs;
@@ -38,10 +38,10 @@ pub struct InvalidJobs {
 pub struct Jobs(usize);
 
 impl Jobs {
-    /// Returns this number of threads.
+    /// Creates a number of threads.
     ///
     /// # Errors
-    /// Returns an error if it is not 1 to 256.
+    /// Returns an error if `jobs` is not 1 to 256.
     pub fn new(jobs: usize) -> Result<Self, InvalidJobs> {
         match jobs {
             1..=MAX_JOBS => Ok(Self(jobs)),
@@ -49,17 +49,17 @@ impl Jobs {
         }
     }
 
-    /// Returns the nearest number within bounds.
+    /// Creates the nearest number within the bounds.
     pub(crate) fn clamped(jobs: usize) -> Self {
         Self(jobs.clamp(1, MAX_JOBS))
     }
 
-    /// Does `work` for each item while `proceed` returns `true`, and hands the results, each
-    /// with the index of its item, to `each` on the calling thread, in the order in which they
-    /// are ready. Work that was begun is finished and handed over.
+    /// Calls `work` for each item, on the threads, until `proceed` returns `false`. Calls `each` on
+    /// the calling thread with the results as soon as they are ready, each with the index of its
+    /// item. Items that are begun are finished, and their results passed to `each`.
     ///
     /// # Errors
-    /// Returns the first error of `each`; no work is begun after it.
+    /// Returns the first error of `each`. No further item is begun after it.
     pub fn run<T: Sync, R: Send, E>(
         self,
         items: &[T],
@@ -79,7 +79,7 @@ impl Jobs {
                         && let at = next.fetch_add(1, Ordering::Relaxed)
                         && let Some(item) = items.get(at)
                     {
-                        // The receiver lives as long as this scope.
+                        // Cannot fail: the receiver lives as long as this scope.
                         let _ = send.send((at, work(item)));
                     }
                 });
@@ -98,8 +98,8 @@ impl Jobs {
         })
     }
 
-    /// Returns an answer for each item, in their order; `None` for an item that was not
-    /// reached before `proceed` returned `false`.
+    /// Returns the result of `ask` for each item, in the order of the items. Returns `None` for each
+    /// item that was not begun before `proceed` returned `false`.
     pub(crate) fn answers<T: Sync, R: Send>(
         self,
         items: &[T],

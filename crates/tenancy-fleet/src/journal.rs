@@ -1,4 +1,4 @@
-//! [`RunJournal`]: the runs over many tenants, as a catalog records them.
+//! [`RunJournal`]: the record of the runs over many tenants.
 
 use std::collections::HashMap;
 
@@ -7,46 +7,47 @@ use tenancy_core::{Actor, CatalogError, CatalogWriter, Epoch, Tenant, TenantId, 
 use crate::lease::LeaseError;
 use crate::schema::{KnownSchema, SchemaCounts, SchemaStatus, Selection};
 
-/// A catalog that records runs over many tenants, and the schema versions that it has seen.
+/// A catalog that also records the runs over many tenants, and the last known schema version of each
+/// tenant.
 ///
-/// The journal makes a run resumable and a rollback exact. The [`Fleet`](crate::Fleet) decides
-/// what is done; a journal only keeps what it is given:
+/// With the journal a run can be resumed, and a rollback undoes exactly one run. The
+/// [`Fleet`](crate::Fleet) makes all decisions; the journal stores its records:
 ///
-/// 1. [`lease`](Self::lease) excludes other runs, of whatever kind and process.
+/// 1. [`lease`](Self::lease) excludes other runs of any kind, in all processes.
 /// 2. [`begin_run`](Self::begin_run) records every task before the first one is begun.
-/// 3. [`record`](Self::record) records results, in the order in which they are ready.
-/// 4. [`end_run`](Self::end_run) records the outcome. A run without one was killed, and a run
-///    of the same kind and target resumes it.
+/// 3. [`record`](Self::record) records results as soon as they are ready.
+/// 4. [`end_run`](Self::end_run) records the outcome. A run without an outcome was killed; a run of
+///    the same kind and target resumes it.
 ///
-/// A lease that can be lost, such as one that is renewed by heartbeats, is checked by the
-/// methods that take it, in their own transaction: they fail once it is lost, so that a run
-/// whose lease was taken over records nothing more and begins no further tenant.
+/// If a lease can be lost, for example because it expires without heartbeats, the methods with a
+/// `lease` parameter must check it in their own transaction and return an error once it is lost. A
+/// run that has lost its lease then records nothing more and begins no further tenant.
 pub trait RunJournal: CatalogWriter {
-    /// A held lease. It is released when it is dropped, or when its process ends.
+    /// The guard of a lease. The lease is released when the guard is dropped or its process ends.
     type Lease: Send;
 
-    /// Takes the lease for a run of the kind `what` without waiting.
+    /// Takes the lease for a run of the kind `what`. Does not wait.
     ///
     /// # Errors
-    /// Returns [`LeaseError::Held`] with the holder if another run has it.
+    /// Returns [`LeaseError::Held`] with the holder if another run has the lease.
     fn lease(&self, what: &str, by: &Actor) -> Result<Self::Lease, LeaseError>;
 
-    /// Records that a run begins, and its tasks, each [`Pending`](TaskState::Pending) or
-    /// settled already; returns the number of the run. Numbers increase.
+    /// Records the begin of a run and its tasks, and returns the number of the run. A task is
+    /// [`Pending`](TaskState::Pending), or already has a result. The numbers of runs increase.
     ///
-    /// If the last run has the same kind and target and did not end with
-    /// [`RunOutcome::Done`], it is resumed instead: it keeps its number and its other tasks, and
-    /// its end is forgotten. A task that it has already keeps the version at which its first
-    /// attempt found the database, provided that the incarnation is the same and the database
-    /// is where that attempt left it: at its recorded `left`, or, if none is recorded, between
-    /// `found` and the [`version`](NewRun::version) of the run. Otherwise another operation
-    /// has moved it, and the task takes the new `found`.
+    /// If the last run has the same kind and target and did not end with [`RunOutcome::Done`], it is
+    /// resumed instead: it keeps its number and its other tasks, and its recorded end is removed.
+    /// A task that is already recorded keeps its `found`, the version of the database before the
+    /// first attempt, if the tenant has the same epoch and the new `found` is explained by that
+    /// attempt: it equals the recorded `left` or, if none is recorded, lies between the recorded
+    /// `found` and the [`version`](NewRun::version) of the run. Otherwise another operation has
+    /// changed the schema, and the new `found` is recorded.
     ///
-    /// If the run [changes schemas](NewRun::changes_schemas), the known versions of pending
-    /// tasks' tenants become unknown until the task is recorded.
+    /// If the run [changes schemas](NewRun::changes_schemas), the known version of each tenant with a
+    /// pending task becomes unknown until the task is recorded.
     ///
     /// # Errors
-    /// Returns an error if it cannot be recorded; nothing is recorded then.
+    /// Returns an error if the run cannot be recorded; nothing is recorded then.
     fn begin_run(
         &self,
         lease: &mut Self::Lease,
@@ -55,12 +56,13 @@ pub trait RunJournal: CatalogWriter {
         by: &Actor,
     ) -> Result<u64, WriteError>;
 
-    /// Records the results of tasks, matched by tenant and epoch. A `found` replaces the recorded
-    /// one if it is given. A `left` becomes the known version of the tenant; it is no change of
-    /// the tenant's row, and needs no fsync, as the database itself has the version.
+    /// Records the results of tasks, which are identified by tenant and epoch. If `found` is set, it
+    /// replaces the recorded one. If `left` is set, it becomes the known version of the tenant. This
+    /// does not change the version of the tenant's row, and needs no fsync, as the database itself
+    /// has its schema version.
     ///
     /// # Errors
-    /// Returns an error if they cannot be recorded, or the lease is lost.
+    /// Returns an error if the results cannot be recorded, or the lease is lost.
     fn record(
         &self,
         lease: &mut Self::Lease,
@@ -69,11 +71,11 @@ pub trait RunJournal: CatalogWriter {
         by: &Actor,
     ) -> Result<(), WriteError>;
 
-    /// Records the outcome of a run. Tenants of tasks that are still pending get the known
-    /// version back with which they were found.
+    /// Records the outcome of a run. For tasks that are still pending, the `found` of the task becomes
+    /// the known version of the tenant again.
     ///
     /// # Errors
-    /// Returns an error if it cannot be recorded, or the lease is lost.
+    /// Returns an error if the outcome cannot be recorded, or the lease is lost.
     fn end_run(
         &self,
         lease: &mut Self::Lease,
@@ -82,13 +84,13 @@ pub trait RunJournal: CatalogWriter {
         by: &Actor,
     ) -> Result<(), WriteError>;
 
-    /// Returns the last runs, newest first, at most `max`.
+    /// Returns the last `max` runs, newest first.
     ///
     /// # Errors
     /// Returns an error if the journal cannot be read.
     fn runs(&self, max: usize) -> Result<Vec<Run>, CatalogError>;
 
-    /// Returns the number of the last run, 0 before the first.
+    /// Returns the number of the last run, or 0 if there is none.
     ///
     /// # Errors
     /// Returns an error if the journal cannot be read.
@@ -101,42 +103,43 @@ pub trait RunJournal: CatalogWriter {
     /// Returns an error if the journal cannot be read.
     fn unfinished(&self, what: &str, target: &str) -> Result<Option<Unfinished>, CatalogError>;
 
-    /// Returns the run of this number, or the last one of kind `migrate`; `None` if there is
-    /// none. The tasks of the last migration and of the runs that undid it are kept; those of
-    /// other runs may be dropped.
+    /// Returns the run of this number, or without a number the last run of kind `migrate`. Returns
+    /// `None` if there is no such run. The journal must keep the tasks of the last migration and of
+    /// the runs that undid it; it may drop the tasks of other runs.
     ///
     /// # Errors
     /// Returns an error if the journal cannot be read.
     fn past_run(&self, number: Option<u64>) -> Result<Option<PastRun>, CatalogError>;
 
-    /// Returns a tenant and its known schema; `None` if there is no tenant of this id.
+    /// Returns a tenant and its known schema version, or `None` if no tenant has this id.
     ///
     /// # Errors
     /// Returns an error if the catalog cannot be read.
     fn known_schema(&self, id: &TenantId) -> Result<Option<KnownSchema>, CatalogError>;
 
-    /// Returns the tenants of a selection, by id. Tenants that are not in it should cost
-    /// nothing: most have the newest schema.
+    /// Returns the tenants of a selection, sorted by id. The cost should not depend on the tenants
+    /// outside the selection, as usually most tenants have the newest schema.
     ///
     /// # Errors
     /// Returns an error if the catalog cannot be read.
     fn known_schemas(&self, which: Selection) -> Result<Vec<KnownSchema>, CatalogError>;
 
-    /// Returns a tenant of the newest known schema that is not `provisioning` or `retiring`;
-    /// `None` if no schema is known.
+    /// Returns a tenant whose known schema version is the newest of all tenants that are neither
+    /// `provisioning` nor `retiring`. Returns `None` if none of these has a known version.
     ///
     /// # Errors
     /// Returns an error if the catalog cannot be read.
     fn newest_known(&self) -> Result<Option<Tenant>, CatalogError>;
 
-    /// Returns the number of tenants at, below and above `newest`, and of unknown schema.
-    /// Tenants that are `provisioning` or `retiring` count only if they are at `newest`.
+    /// Returns the number of tenants at, below and above the schema version `newest`, and of those
+    /// with an unknown version. Tenants that are `provisioning` or `retiring` are counted only if
+    /// they are at `newest`.
     ///
     /// # Errors
     /// Returns an error if the catalog cannot be read.
     fn schema_counts(&self, newest: u32) -> Result<SchemaCounts, CatalogError>;
 
-    /// Returns the known schemas of tenants by id, at most `max`, those after `after`.
+    /// Returns the known schemas of at most `max` tenants after the id `after`, sorted by id.
     ///
     /// # Errors
     /// Returns an error if the catalog cannot be read.
@@ -152,11 +155,11 @@ pub trait RunJournal: CatalogWriter {
 pub struct NewRun<'n> {
     /// The kind of run: `migrate`, `rollback` or `seed`.
     pub what: &'n str,
-    /// The target in words. Two runs of the same kind and target do the same.
+    /// The target as text. Runs of the same kind and target do the same work.
     pub target: &'n str,
-    /// The schema version to which all tenants are brought, if there is one.
+    /// The schema version that all tenants have after the run, if it is the same for all.
     pub version: Option<u32>,
-    /// The run that this one undoes.
+    /// The number of the run that this run undoes, if any.
     pub undoes: Option<u64>,
 }
 
@@ -170,22 +173,23 @@ impl NewRun<'_> {
 /// The task of a run for one tenant.
 #[derive(Debug, Clone)]
 pub struct Task {
-    /// The tenant, of the incarnation that the task is for.
+    /// The tenant. Its epoch is that of the incarnation to change.
     pub tenant: Tenant,
     /// The state of the task.
     pub state: TaskState,
-    /// The schema version at which the run found the database, if it is to be recorded.
+    /// The schema version of the database before the work, if it is to be recorded.
     pub found: Option<u32>,
-    /// The schema version that the database was seen to have after the work.
+    /// The schema version of the database after the work, if it could be read.
     pub left: Option<u32>,
-    /// The reason, if the tenant failed or was skipped.
+    /// The reason why the tenant failed or was skipped.
     pub why: Option<String>,
 }
 
 /// The state of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaskState {
-    /// Not recorded yet. After a run that was killed the database may be at either version.
+    /// No result is recorded. If the run was killed, the database may have the old schema version or
+    /// any that the work leads to.
     Pending,
     /// The work is done.
     Done,
@@ -196,10 +200,10 @@ pub enum TaskState {
 }
 
 impl TaskState {
-    /// All states of a task.
+    /// The list of all states.
     pub const ALL: [Self; 4] = [Self::Pending, Self::Done, Self::Failed, Self::Skipped];
 
-    /// Returns its name in the journal: `pending`, `done`, `failed` or `skipped`.
+    /// Returns the name of the state in the journal: `pending`, `done`, `failed` or `skipped`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -222,10 +226,10 @@ pub enum RunOutcome {
 }
 
 impl RunOutcome {
-    /// All outcomes of a run.
+    /// The list of all outcomes.
     pub const ALL: [Self; 3] = [Self::Done, Self::Failed, Self::Stopped];
 
-    /// Returns its name in the journal: `done`, `failed` or `stopped`.
+    /// Returns the name of the outcome in the journal: `done`, `failed` or `stopped`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -235,42 +239,43 @@ impl RunOutcome {
     }
 }
 
-/// A run over many tenants, as the journal keeps it.
+/// The record of a run over many tenants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     /// The number of the run.
     pub run: u64,
     /// The kind of run: `migrate`, `rollback` or `seed`.
     pub what: Box<str>,
-    /// The target in words.
+    /// The target as text.
     pub target: Box<str>,
-    /// The run that it undid, if it is the rollback of one.
+    /// The number of the run that this run undid, if any.
     pub undoes: Option<u64>,
     /// The actor of the run.
     pub actor: Box<str>,
     /// The time of its begin, in milliseconds since 1970.
     pub begun_ms: i64,
-    /// The time of its end; `None` while it goes on, and if its process was killed.
+    /// The time of its end, in milliseconds since 1970. `None` while the run is in progress, and if
+    /// its process was killed.
     pub ended_ms: Option<i64>,
-    /// The outcome, if it has ended.
+    /// The outcome, if the run has ended.
     pub outcome: Option<RunOutcome>,
-    /// Tenants that are done.
+    /// The number of tenants whose work is done.
     pub done: u64,
-    /// Tenants that failed.
+    /// The number of tenants that failed.
     pub failed: u64,
-    /// Tenants that were skipped.
+    /// The number of tenants that were skipped.
     pub skipped: u64,
-    /// Tenants that were not reached.
+    /// The number of tenants without a recorded result.
     pub pending: u64,
 }
 
 /// A run that did not end with [`RunOutcome::Done`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfinished {
-    /// The schema version to which it brings all tenants, if there is one.
+    /// The schema version that all tenants have after the run, if it is the same for all.
     pub version: Option<u32>,
-    /// The tenants that it did not reach or that failed, each with the version at which its
-    /// database was found.
+    /// The tenants that failed or have no recorded result, each with the schema version of its
+    /// database before the work.
     pub left: HashMap<TenantId, Option<u32>>,
 }
 
@@ -281,13 +286,13 @@ pub struct PastRun {
     pub run: u64,
     /// The kind of run.
     pub what: Box<str>,
-    /// The schema version to which it was to bring all tenants.
+    /// The schema version that all tenants were to have after the run.
     pub version: Option<u32>,
-    /// Whether its end is recorded.
+    /// Whether the end of the run is recorded.
     pub ended: bool,
-    /// Its tasks by tenant id; empty if they are no longer kept.
+    /// The tasks of the run, sorted by tenant id; empty if they are no longer kept.
     pub tasks: Vec<PastTask>,
-    /// The numbers of the rollbacks that undid it, wholly or in part, ascending.
+    /// The numbers of the rollbacks that undid the run completely or in part, ascending.
     pub undone_by: Vec<u64>,
 }
 
@@ -296,15 +301,15 @@ pub struct PastRun {
 pub struct PastTask {
     /// The tenant of the task.
     pub tenant: TenantId,
-    /// The incarnation that the task was for; `None` if it is not recorded.
+    /// The epoch of the incarnation to change; `None` if it is not recorded.
     pub epoch: Option<Epoch>,
     /// The state of the task.
     pub state: TaskState,
-    /// The schema version at which the run found the database.
+    /// The schema version of the database before the work, if it is recorded.
     pub found: Option<u32>,
-    /// The schema version at which the run left it, if that is recorded.
+    /// The schema version of the database after the work, if it is recorded.
     pub left: Option<u32>,
-    /// Whether a rollback of the run is done with this tenant.
+    /// Whether a rollback has undone the task.
     pub undone: bool,
 }
 

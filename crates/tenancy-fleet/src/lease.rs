@@ -1,21 +1,22 @@
-//! Leases: one run over many tenants at a time.
+//! The lease of a run, which excludes other runs.
 
 use std::error::Error;
 use std::fmt;
 
-/// The run that excludes others, as its process describes it.
+/// The run that holds the lease, as its process describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct RunHolder {
-    /// The kind of run: `migrate`, `rollback`, `seed` or `fix`; empty if it cannot be read.
+    /// The kind of run: `migrate`, `rollback`, `seed` or `fix`; empty if the description cannot be
+    /// read.
     pub what: Box<str>,
     /// The number of the run in the journal; `None` until its tasks are recorded.
     pub run: Option<u64>,
-    /// The name of the machine that it runs on, as that machine calls itself.
+    /// The host name of its machine.
     pub host: Box<str>,
     /// The actor of the run.
     pub actor: Box<str>,
-    /// The id of its process; in a container it is the container's.
+    /// The id of its process, as seen in its container.
     pub pid: Option<u32>,
 }
 
@@ -41,7 +42,9 @@ impl fmt::Display for RunHolder {
 #[non_exhaustive]
 pub enum LeaseError {
     /// Another run holds the lease.
-    #[error("conflict: {0} is going on; wait for its end, or end that process, and run it again")]
+    #[error(
+        "conflict: {0} is in progress; wait for its end, or end its process, then run the command again"
+    )]
     Held(RunHolder),
     /// The lease cannot be taken or renewed.
     #[error(transparent)]

@@ -1,17 +1,17 @@
-//! One operation over many tenants: migrations, rollbacks and seeds, with workers, a canary, a
-//! bound on failures, progress, a report, and resumption after a crash.
+//! Operations on many tenants: migrations, rollbacks and seeds. A run has several workers, a
+//! canary, a bound on failures, progress and a report, and is resumed after a crash.
 //!
 //! Decisions and their reasons: `docs/design/fleet.md` in the repository.
 //!
-//! A [`Fleet`] is generic over a [`FleetDriver`], which works on one tenant's database, and a
-//! [`RunJournal`], the catalog that lists the tenants and records the runs. A new kind of
-//! database implements the two and gets everything else.
+//! A [`Fleet`] is generic over a [`FleetDriver`], which works on the database of one tenant, and
+//! over a [`RunJournal`], the catalog that lists the tenants and records the runs. A new kind of
+//! database implements these two traits.
 //!
 //! ```
 //! use tenancy_fleet::{Fleet, FleetDriver, FleetError, FleetOptions, RollbackTo, RunJournal, Stop};
 //!
 //! fn release<D: FleetDriver, C: RunJournal>(fleet: &Fleet<D, C>) -> Result<(), FleetError> {
-//!     let stop = Stop::new(); // a clone of it for the signal handler
+//!     let stop = Stop::new(); // a signal handler gets a clone
 //!     let options = FleetOptions::new().jobs(8).canary(5).stop(&stop);
 //!     let report = fleet.migrate(&options, |at| {
 //!         eprintln!("{} of {}, {} failed", at.done, at.total, at.failed);
@@ -20,7 +20,7 @@
 //!         for failed in &report.failed {
 //!             eprintln!("{}: {}", failed.tenant, failed.error);
 //!         }
-//!         // Exactly what that run did is undone.
+//!         // Undoes exactly what the run did.
 //!         fleet.rollback(RollbackTo::LastRun, &options, |_| {})?;
 //!     }
 //!     Ok(())
@@ -28,10 +28,11 @@
 //! ```
 //!
 //! # Guarantees
-//! - One run at a time, of whatever kind and process; a second one is refused with the holder.
-//! - Each step of each tenant is applied exactly once. A database that another operation moved
-//!   after the run had looked at it is a conflict of that tenant, never a surprise.
-//! - Every task is recorded before it is begun, so that a run that was killed at any point is
+//! - Only one run at a time works on a catalog, in all processes. A second run is refused with an
+//!   error that names the first.
+//! - Each step is applied exactly once to each tenant. If another operation changes the schema of
+//!   a database after the run has read its version, the task of that tenant fails with a conflict.
+//! - Every task is recorded before the first one begins. A run that was killed at any point is
 //!   resumed by the same call, and can be undone.
 //! - A tenant that is being created or retired is skipped and reported.
 //!

@@ -15,9 +15,9 @@ use crate::schema::{KnownSchema, Selection};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct MigrationPlan {
-    /// The schema version that tenants would have: the newest.
+    /// The schema version after the migration: the newest.
     pub target: u32,
-    /// The tenants that do not have it yet, by id.
+    /// The tenants that are not at this version, by id.
     pub tenants: Vec<PlannedMigration>,
 }
 
@@ -27,28 +27,29 @@ pub struct MigrationPlan {
 pub struct PlannedMigration {
     /// The tenant that would be migrated.
     pub tenant: Tenant,
-    /// The schema version of its database, or the error with which that cannot be read.
+    /// The schema version of its database, or the error of reading it.
     pub from: Result<u32, Box<str>>,
     /// The steps that would be applied.
     pub steps: Vec<SchemaStep>,
 }
 
 impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
-    /// Brings the schema of all tenants to the newest version, each step of each tenant exactly
-    /// once, also beside other processes. A call that stopped, failed or was killed is resumed
-    /// by the next one: tenants that are done are known to the journal and not opened again, so
-    /// a call that has nothing to do costs one query.
+    /// Migrates the schema of all tenants to the newest version. Each step is applied to each tenant
+    /// exactly once, even if other processes migrate at the same time. A call that was stopped,
+    /// failed or was killed is resumed by the next call. The journal knows the tenants that are
+    /// done, so that their databases are not opened again, and a call without work costs one query.
     ///
-    /// The steps are first [rehearsed](FleetDriver::rehearse) on an empty database. Before the
-    /// first step of a tenant that no script undoes, a snapshot of its database is kept, for
+    /// The steps are first [rehearsed](FleetDriver::rehearse) on an empty database. If one of a
+    /// tenant's steps has no down script, a snapshot of its database is taken first, for
     /// [`rollback`](Self::rollback).
     ///
-    /// Tenants that are `provisioning` or `retiring` are skipped, and reported.
+    /// Tenants that are `provisioning` or `retiring` are skipped and reported.
     ///
     /// # Errors
-    /// Returns an error if the steps fail on an empty database or are not those that the tenants
-    /// have, an option is out of bounds, an id has no tenant, another run goes on, or the catalog
-    /// cannot be read or written. A tenant that failed is in the report.
+    /// Returns an error if the steps fail on an empty database or differ from those that were
+    /// applied to the tenants, an option is out of bounds, an id has no tenant, another run is in
+    /// progress, or the catalog cannot be read or written. Errors of single tenants are in the
+    /// report.
     pub fn migrate(
         &self,
         options: &FleetOptions,
@@ -83,11 +84,11 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         self.run(&mut lease, operation, work, &mut progress)
     }
 
-    /// Returns a preview of [`migrate`](Self::migrate): the steps of each tenant. The schema
-    /// versions of their databases are read; nothing is changed.
+    /// Returns a preview of [`migrate`](Self::migrate): the steps of each tenant. Reads the schema
+    /// version of each database, and changes nothing.
     ///
     /// # Errors
-    /// Returns the errors of [`migrate`](Self::migrate), except for another run that goes on.
+    /// Returns the errors of [`migrate`](Self::migrate), except that of another run in progress.
     pub fn plan(&self, options: &FleetOptions) -> Result<MigrationPlan, FleetError> {
         self.check_options(options)?;
         self.check_history()?;
@@ -117,8 +118,9 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         }
     }
 
-    /// Refuses steps that are not those that the tenants have, by the history of one tenant
-    /// that has most of them: where nothing is to be done, no other database is opened.
+    /// Returns an error if the driver's steps differ from those that were applied to a tenant with the
+    /// newest known schema. Only this one database is opened, so that a call without work stays
+    /// cheap.
     pub(crate) fn check_history(&self) -> Result<(), FleetError> {
         let Some(tenant) = self.catalog.newest_known()? else {
             return Ok(());
@@ -130,7 +132,7 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         })
     }
 
-    /// Returns the tenants that may not be at `target`, and the number that are known to be.
+    /// Returns the tenants that are not known to be at `target`, and the number of those that are.
     fn behind(
         &self,
         target: u32,

@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sha2::{Digest, Sha256};
 use tenancy_core::{Actor, TenantId};
 
-/// The default number of workers: they wait for fsyncs, not for a core, and two threads already
-/// were 2.5–6.6 times as fast as one.
+/// The default number of workers. It exceeds the number of cores, as workers mostly wait for
+/// fsyncs: two threads were 2.5–6.6 times as fast as one.
 const JOBS: usize = 8;
 
-/// The options of a run: its tenants, its number of workers, and when it stops.
+/// The options of a run: its tenants, its number of workers, and its bounds.
 ///
 /// ```
 /// use tenancy_fleet::FleetOptions;
 /// let options = FleetOptions::new()
 ///     .skip(["big".parse()?])
-///     .canary(5)          // these alone first; the others only if all of them succeed
-///     .max_failures(10);  // stops when more have failed
+///     .canary(5)          // the first five, then the others if these have succeeded
+///     .max_failures(10);  // stops after the eleventh failure
 /// # let _ = options;
 /// # Ok::<(), tenancy_core::InvalidTenantId>(())
 /// ```
@@ -50,7 +50,7 @@ impl Default for FleetOptions {
 }
 
 impl FleetOptions {
-    /// Returns the defaults: all tenants, eight at a time, until the first failure.
+    /// Returns the default options: all tenants, eight at a time, and a stop at the first failure.
     pub fn new() -> Self {
         Self {
             only: None,
@@ -66,75 +66,77 @@ impl FleetOptions {
         }
     }
 
-    /// Adds tenants to work on, and no others; defaults to all. The schema versions of their
-    /// databases are read even if the journal says that nothing is to be done.
+    /// Adds tenants to the list of those to work on. Without a list, a run works on all tenants. The
+    /// schema versions of listed tenants are read from their databases, even if the journal knows
+    /// that they need no work.
     pub fn only(mut self, ids: impl IntoIterator<Item = TenantId>) -> Self {
         self.only.get_or_insert_default().extend(ids);
         self
     }
 
-    /// Adds tenants to skip; defaults to none. An id without a tenant is an error, as in
-    /// [`only`](Self::only): a typing error would work on the tenant that was to be spared.
+    /// Adds tenants to skip. Defaults to none. The run returns an error if an id has no tenant, so
+    /// that a mistyped id does not let it work on a tenant to skip.
     pub fn skip(mut self, ids: impl IntoIterator<Item = TenantId>) -> Self {
         self.skip.extend(ids);
         self
     }
 
-    /// Sets the number of tenants that are worked on at a time, 1 to 256; another number is an
-    /// error of the run. Defaults to 8, as workers wait for fsyncs, not for a core.
+    /// Sets the number of tenants that are processed at the same time, 1 to 256. With another
+    /// number, the run returns an error. Defaults to 8, as workers mostly wait for fsyncs, not for a
+    /// core.
     pub fn jobs(mut self, jobs: usize) -> Self {
         self.jobs = jobs;
         self
     }
 
-    /// Sets the number of tenants that may fail before the run stops. Defaults to 0: it stops
-    /// at the first failure, as the cause may be the same for all. Tenants that are being worked
-    /// on are finished.
+    /// Sets the number of failed tenants beyond which the run stops. Defaults to 0: the first failure
+    /// stops the run, as others may have the same cause. Tenants that are begun are finished.
     pub fn max_failures(mut self, failures: usize) -> Self {
         self.max_failures = failures;
         self
     }
 
-    /// Never stops for failures; they are reported.
+    /// Never stops the run for failures, only reports them.
     pub fn keep_going(self) -> Self {
         self.max_failures(usize::MAX)
     }
 
-    /// Works on the first `tenants` by id alone, and on the others only if all of these
-    /// succeeded. Defaults to 0; a number beyond all tenants is all of them.
+    /// Works on the first `tenants` by id first, and on the others only if all of these have
+    /// succeeded. Defaults to 0, no canary.
     pub fn canary(mut self, tenants: usize) -> Self {
         self.canary = tenants;
         self
     }
 
-    /// Stops between tenants when `stop` is requested, for a signal handler. Defaults to never.
+    /// Sets the handle by which a signal handler requests the run to stop. The run then finishes the
+    /// tenants that are begun. Defaults to no handle.
     pub fn stop(mut self, stop: &Stop) -> Self {
         self.stop = stop.clone();
         self
     }
 
-    /// Sets the actor for the audit trail; defaults to `fleet`.
+    /// Sets the actor for the audit trail. Defaults to `fleet`.
     pub fn by(mut self, actor: Actor) -> Self {
         self.by = actor;
         self
     }
 
-    /// Reads the schema version of every database; by default the journal is trusted. For
-    /// databases that were put in place by hand.
+    /// Reads the schema version of every tenant from its database. By default the version in the
+    /// journal is trusted. Needed after an operator has replaced databases by hand.
     pub fn read_schemas(mut self) -> Self {
         self.trust = Trust::Databases;
         self
     }
 
-    /// Keeps no snapshots. By default a migration keeps one of a database before a step that no
-    /// script undoes, and a rollback keeps one of each database.
+    /// Takes no snapshots. By default a migration takes a snapshot of a database before a step
+    /// without a down script, and a rollback takes a snapshot of each database.
     pub fn without_snapshots(mut self) -> Self {
         self.keeps_snapshots = false;
         self
     }
 
-    /// Lets a rollback restore a snapshot where a step has no script that undoes it; by default
-    /// such a tenant fails. **Writes since that snapshot are lost** to the tenant.
+    /// Lets a rollback restore a snapshot of a tenant if a step has no down script. **All writes of
+    /// the tenant after that snapshot are lost.** By default such a tenant fails.
     pub fn restore_snapshots(mut self) -> Self {
         self.restores_snapshots = true;
         self
@@ -142,8 +144,7 @@ impl FleetOptions {
 }
 
 impl FleetOptions {
-    /// Returns the selection of tenants in words: the same words for the same tenants, and for
-    /// no others.
+    /// Returns the selection of tenants as text. Equal selections have equal texts.
     pub(crate) fn names(&self) -> String {
         let Some(only) = &self.only else {
             return "all".to_owned();
@@ -160,8 +161,8 @@ impl FleetOptions {
     }
 }
 
-/// A request to a run to stop between two tenants. Work that was begun is finished and reported.
-/// A clone is another handle of the same request.
+/// A handle to request a run to stop. The run finishes the tenants that are begun, and returns its
+/// report. Clones are handles of the same request.
 ///
 /// ```
 /// use tenancy_fleet::Stop;
@@ -179,7 +180,7 @@ impl Stop {
         Self::default()
     }
 
-    /// Requests the stop. It only sets a flag, so a signal handler may call it.
+    /// Requests the stop. Only sets a flag, so that a signal handler can call it.
     pub fn request(&self) {
         self.0.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Reports and the progress of a run over many tenants.
+//! The progress and the report of a run.
 
 use std::fmt;
 
@@ -13,17 +13,18 @@ use crate::error::TenantError;
 pub struct FleetReport {
     /// The number of the run in the journal; `None` if there was nothing to do.
     pub run: Option<u64>,
-    /// Tenants that the journal knows to need nothing; their databases were not opened.
+    /// The number of tenants that need no work according to the journal. Their databases were not
+    /// opened.
     pub current: u64,
-    /// Tenants that are done, by id.
+    /// The tenants whose work is done, by id.
     pub done: Vec<TenantDone>,
-    /// Tenants that failed, by id.
+    /// The tenants that failed, by id.
     pub failed: Vec<TenantFailed>,
-    /// Tenants that were skipped, by id.
+    /// The tenants that were skipped, by id.
     pub skipped: Vec<TenantSkipped>,
-    /// The number of tenants that were not reached.
+    /// The number of tenants on which no work was begun, as the run ended before.
     pub not_reached: u64,
-    /// The reason for its end.
+    /// The reason for the end of the run.
     pub end: RunEnd,
 }
 
@@ -43,24 +44,24 @@ impl FleetReport {
         self.failed.is_empty() && self.not_reached == 0
     }
 
-    /// Returns the number of steps that were applied, up or down, or of seeds that were run.
+    /// Returns the number of schema steps that were applied or undone, or of seeds that have run.
     pub fn steps(&self) -> u64 {
         let steps = |done: &TenantDone| u64::from(done.from.abs_diff(done.to));
         self.done.iter().map(steps).sum()
     }
 }
 
-/// A tenant that is done.
+/// A tenant whose work is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TenantDone {
-    /// The tenant; after a restored snapshot, its new incarnation.
+    /// The tenant. If a snapshot was restored, this is its new incarnation.
     pub tenant: TenantRef,
-    /// The schema version before; of seeds, the number that had been run.
+    /// The schema version before the run. For a run of seeds, the number of seeds that had run.
     pub from: u32,
-    /// The schema version now; of seeds, the number that have been run.
+    /// The schema version after the run. For a run of seeds, the number of seeds that have run.
     pub to: u32,
-    /// Whether a snapshot became its database.
+    /// Whether its database was restored from a snapshot.
     pub restored: bool,
 }
 
@@ -84,43 +85,45 @@ pub struct TenantSkipped {
     pub why: Skipped,
 }
 
-/// A reason for which a run skips a tenant.
+/// The reason why a run skips a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Skipped {
-    /// The options name it.
+    /// The options name the tenant as one to skip.
     Requested,
-    /// Its creation is not finished, or it is being retired: its database is owned by another
-    /// operation.
+    /// The tenant has this status, `provisioning` or `retiring`: another operation owns its database.
     Status(TenantStatus),
-    /// It was destroyed, or became another incarnation, while the run was at work or since the
-    /// run that is undone.
+    /// The tenant was destroyed or replaced by another incarnation, either during the run, or after
+    /// the run to undo.
     Gone,
-    /// The run that is undone failed for it. It stays at the version at which that run left it.
+    /// The tenant failed in the run to undo, whose number this is. It stays at the version at which
+    /// that run left it.
     FailedInRun(u64),
 }
 
 impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Requested => f.write_str("skipped as asked"),
+            Self::Requested => f.write_str("skipped on request"),
             Self::Status(status) => write!(f, "it is {status}"),
-            Self::Gone => f.write_str("it was destroyed or became another incarnation meanwhile"),
-            Self::FailedInRun(run) => write!(f, "run {run} has failed for it; it stays as it is"),
+            Self::Gone => {
+                f.write_str("it was destroyed or replaced by another incarnation meanwhile")
+            }
+            Self::FailedInRun(run) => write!(f, "it failed in run {run}, so it was not changed"),
         }
     }
 }
 
-/// The reason for which a run ended.
+/// The reason why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RunEnd {
     /// All tenants were reached.
     #[default]
     Through,
-    /// More tenants failed than may.
+    /// More tenants failed than [`max_failures`](crate::FleetOptions::max_failures).
     Failures,
-    /// A canary failed, so the others were not touched.
+    /// A tenant of the canary failed, so no work was begun on the others.
     Canary,
     /// The stop was requested.
     Stopped,
@@ -129,10 +132,10 @@ pub enum RunEnd {
 /// The progress of an operation over many tenants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
-    /// Tenants, rows or files that were worked on, failed ones too.
+    /// The number of tenants, rows or files that were processed, including failed ones.
     pub done: u64,
-    /// Failures or findings so far.
+    /// The number of failures or findings so far.
     pub failed: u64,
-    /// The number of all that are to be worked on.
+    /// The number of tenants, rows or files to process.
     pub total: u64,
 }

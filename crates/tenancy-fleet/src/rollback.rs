@@ -1,4 +1,4 @@
-//! Rolling back many tenants: the plan, and the run.
+//! The rollback of many tenants: its plan and its run.
 
 use std::collections::HashMap;
 
@@ -18,16 +18,17 @@ use crate::schema::KnownSchema;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RollbackTo {
-    /// Undoes the last migration, and only what that run did: tenants for which it failed or
-    /// that it did not reach stay, and tenants that another operation has moved since are a
-    /// conflict. Refused if it is undone already.
+    /// Undoes exactly what the last run of migrations did. Tenants that failed in that run, or that it
+    /// did not reach, are not changed. A tenant whose schema another operation has changed after the
+    /// run fails with a conflict. A run that is already undone is refused.
     LastRun,
-    /// Undoes the migration of this number in the same way.
+    /// Undoes the run of this number in the same way.
     Run(u64),
-    /// Undoes this number of steps. Refused while the tenants are at different versions, as one
-    /// number would lead them to different ones.
+    /// Undoes this number of steps of each tenant. Refused if the tenants are at different versions,
+    /// as they would be at different versions afterwards.
     Steps(u32),
-    /// Goes to this schema version; a tenant at it or below stays. Refused beyond the newest.
+    /// Rolls back to this schema version. Tenants at this version or below are not changed. A version
+    /// above the newest is refused.
     Version(u32),
 }
 
@@ -35,16 +36,16 @@ pub enum RollbackTo {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RollbackPlan {
-    /// The run that it undoes, if it undoes one.
+    /// The number of the run that the rollback undoes, if any.
     pub undoes: Option<u64>,
-    /// The tenants that would be rolled back, and those that cannot be, by id.
+    /// The tenants that would be rolled back, and those that cannot be rolled back, by id.
     pub tenants: Vec<PlannedRollback>,
     /// The tenants that would be skipped, by id.
     pub skipped: Vec<TenantSkipped>,
-    /// The number of tenants that need nothing.
+    /// The number of tenants that need no work.
     pub current: u64,
     draft: Draft,
-    /// The number of the last run when this was planned.
+    /// The number of the last run at the time of the plan.
     last_run: u64,
 }
 
@@ -54,37 +55,36 @@ pub struct RollbackPlan {
 pub struct PlannedRollback {
     /// The tenant that would be rolled back.
     pub tenant: Tenant,
-    /// The schema version of its database; `None` if that cannot be read.
+    /// The schema version of its database; `None` if it cannot be read.
     pub from: Option<u32>,
-    /// The schema version that it would have; `None` if it cannot be rolled back.
+    /// The schema version after the rollback; `None` if the tenant cannot be rolled back.
     pub to: Option<u32>,
     /// The steps that would be undone, the newest first.
     pub steps: Vec<SchemaStep>,
-    /// The snapshot that would become its database. Writes since then would be lost.
+    /// The snapshot that would be restored. All writes after it would be lost.
     pub snapshot: Option<Snapshot>,
-    /// The reason for which it cannot be rolled back.
+    /// The reason why the tenant cannot be rolled back.
     pub problem: Option<Box<str>>,
 }
 
 impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
-    /// Rolls back the schema of tenants, by scripts where every step has one that undoes it.
-    /// Where a step has none, and [`restore_snapshots`](FleetOptions::restore_snapshots) is set,
-    /// the snapshot that was kept before that step becomes the tenant's database: a new
-    /// incarnation, so that pools close their connections to the old one. Writes since the
-    /// snapshot are lost to the tenant.
+    /// Rolls back the schema of tenants. If every step to undo has a down script, the scripts run. If
+    /// a step has none, and [`restore_snapshots`](FleetOptions::restore_snapshots) is set, the
+    /// snapshot that was taken before that step is restored. The restored database is a new
+    /// incarnation of the tenant, so that pools close their connections to the old one. All writes
+    /// of the tenant after the snapshot are lost.
     ///
-    /// A snapshot of each database is kept before its first step, as the scripts drop the data
-    /// that only newer tables and columns hold; see
-    /// [`without_snapshots`](FleetOptions::without_snapshots).
+    /// Before the scripts run on a database, a snapshot of it is taken, as they drop the data in newer
+    /// tables and columns; see [`without_snapshots`](FleetOptions::without_snapshots).
     ///
-    /// A call that was interrupted is resumed by the same call: no tenant is rolled back twice.
-    /// Programs of the newer schema refuse the tenants afterwards as behind, or migrate them
-    /// again, as they are configured.
+    /// A call that was interrupted is resumed by the same call; no tenant is rolled back twice.
+    /// Programs with the newer schema afterwards refuse the tenants as behind or migrate them again,
+    /// depending on their configuration.
     ///
     /// # Errors
-    /// Returns an error if an option is out of bounds, an id has no tenant, another run goes on,
-    /// the extent is refused, or the catalog cannot be read or written. A tenant that failed is
-    /// in the report.
+    /// Returns an error if an option is out of bounds, an id has no tenant, another run is in
+    /// progress, `to` is refused, or the catalog cannot be read or written. Errors of single tenants
+    /// are in the report.
     pub fn rollback(
         &self,
         to: RollbackTo,
@@ -97,11 +97,11 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         self.carry_out(&mut lease, draft, options, &mut progress)
     }
 
-    /// Returns a preview of [`rollback`](Self::rollback): the steps of each tenant. The schema
-    /// versions of their databases are read; nothing is changed.
+    /// Returns a preview of [`rollback`](Self::rollback): the steps of each tenant. Reads the schema
+    /// version of each database, and changes nothing.
     ///
     /// # Errors
-    /// Returns the errors of [`rollback`](Self::rollback), except for another run that goes on.
+    /// Returns the errors of [`rollback`](Self::rollback), except that of another run in progress.
     pub fn plan_rollback(
         &self,
         to: RollbackTo,
@@ -127,12 +127,12 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         })
     }
 
-    /// Carries out a plan and nothing else: a tenant that is no longer at the version in the
-    /// plan is a conflict.
+    /// Rolls back the tenants exactly as planned. A tenant that is no longer at the version in the
+    /// plan fails with a conflict.
     ///
     /// # Errors
-    /// Returns the errors of [`rollback`](Self::rollback), and an error if another run has begun
-    /// since the plan was made.
+    /// Returns the errors of [`rollback`](Self::rollback), and an error if another run has begun after
+    /// the plan was made.
     pub fn rollback_as_planned(
         &self,
         plan: RollbackPlan,

@@ -1,4 +1,5 @@
-//! One operation over many tenants: workers that do it, and one thread that records the results.
+//! The engine of all operations on many tenants: several workers, and one thread that records the
+//! results.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -17,33 +18,32 @@ use crate::schema::KnownSchema;
 
 /// An operation on many tenants.
 pub(crate) struct Operation<'o> {
-    /// Its kind and target.
+    /// The kind and the target of the run.
     pub(crate) new: NewRun<'o>,
     pub(crate) options: &'o FleetOptions,
-    /// The number of tenants that need nothing.
+    /// The number of tenants that need no work.
     pub(crate) current: u64,
-    /// The tenants to work on, each with the version at which the survey found its database.
+    /// The tenants to work on, each with the version that the survey read.
     pub(crate) chosen: Vec<KnownSchema>,
     pub(crate) skipped: Vec<(KnownSchema, Skipped)>,
-    /// The tenants for which it is known beforehand to fail. They are recorded as failed, but
-    /// allow no conclusion about the others: they stop nothing.
+    /// The tenants that are known to fail before the run begins. They are recorded as failed, but do
+    /// not count as failures that stop the run.
     pub(crate) refused: Vec<(KnownSchema, TenantError)>,
 }
 
 /// The result of an operation on one tenant.
 pub(crate) struct Done {
-    /// The tenant; after a restored snapshot, its new incarnation.
+    /// The tenant. If a snapshot was restored, this is its new incarnation.
     pub(crate) tenant: Tenant,
     pub(crate) from: u32,
     pub(crate) to: u32,
-    /// The schema version of its database now; `None` if the operation changes no schemas.
+    /// The schema version of its database now; `None` for an operation that changes no schemas.
     pub(crate) schema: Option<u32>,
     pub(crate) restored: bool,
 }
 
 impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
-    /// Does `work` for every chosen tenant, records each result, and reports the progress after
-    /// each.
+    /// Calls `work` for each chosen tenant, records the results, and reports the progress after each.
     pub(crate) fn run<W>(
         &self,
         lease: &mut C::Lease,
@@ -91,14 +91,14 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         running.finish()
     }
 
-    /// Returns whether a run of this kind and target has nothing left but its end.
+    /// Returns whether the last run has this kind and target, and only its end is missing.
     fn is_unfinished(&self, new: &NewRun<'_>) -> Result<bool, FleetError> {
         let unfinished = self.catalog.unfinished(new.what, new.target)?;
         Ok(unfinished.is_some_and(|run| run.left.is_empty()))
     }
 
-    /// Returns the reason for which a tenant is not done: it failed, or it left while it was
-    /// worked on, which is no failure.
+    /// Returns the reason why the work of a tenant is not done. If the tenant was retired, destroyed or
+    /// replaced meanwhile, it counts as skipped, not as failed.
     fn miss(&self, known: &KnownSchema, error: TenantError) -> Missed {
         match self.catalog.known_schema(known.tenant.id()) {
             Ok(None) => Missed::Left(Skipped::Gone),
@@ -113,7 +113,7 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
     }
 }
 
-/// The reason for which a chosen tenant is not done.
+/// The reason why the work of a chosen tenant is not done.
 enum Missed {
     Failed(TenantError),
     Left(Skipped),
@@ -127,7 +127,7 @@ struct Running<'r, D, C: RunJournal> {
     run: u64,
     /// The number of tenants to work on.
     total: usize,
-    /// The number of tenants that were refused before it began.
+    /// The number of tenants that were known to fail before the run began.
     refused: usize,
     report: FleetReport,
 }
@@ -159,7 +159,7 @@ impl<D: FleetDriver, C: RunJournal> Running<'_, D, C> {
         Ok(report)
     }
 
-    /// Works on some of the tenants.
+    /// Processes some of the tenants.
     fn over<W>(
         &mut self,
         chosen: &[KnownSchema],
@@ -170,7 +170,8 @@ impl<D: FleetDriver, C: RunJournal> Running<'_, D, C> {
         W: Fn(&KnownSchema) -> Result<Done, TenantError> + Sync,
     {
         let options = self.options;
-        // Counted by the workers themselves: no tenant is begun after one failure too many.
+        // The workers count failures, so that none of them begins a tenant after the bound is
+        // exceeded.
         let failures = AtomicUsize::new(self.failures());
         let proceed = || {
             !options.stop.is_requested() && failures.load(Ordering::Relaxed) <= options.max_failures
@@ -186,7 +187,7 @@ impl<D: FleetDriver, C: RunJournal> Running<'_, D, C> {
             self.record(chosen, results, progress)
         })?;
         let failed = self.failures();
-        // A failure of the last tenant, or a stop during it, keeps no other from its turn.
+        // A failure of the last tenant or a stop during it leaves no tenant unreached.
         self.report.end = if self.reached() == self.total {
             RunEnd::Through
         } else if failed > options.max_failures {
@@ -223,9 +224,9 @@ impl<D: FleetDriver, C: RunJournal> Running<'_, D, C> {
     fn settle(&mut self, known: &KnownSchema, result: Result<Done, Missed>) -> Task {
         match result {
             Ok(done) => {
-                // Of the incarnation that the task is for.
+                // The task keeps the epoch of the old incarnation.
                 let mut task = Task::new(known, TaskState::Done, None);
-                // Another operation brought it there: this run found it so.
+                // Another operation has already changed it: this run's `found` is the target.
                 let by_others = done.from == done.to && known.schema != Some(done.to);
                 let is_seed = done.schema.is_none();
                 task.found = (is_seed || by_others).then_some(done.from);
@@ -241,7 +242,7 @@ impl<D: FleetDriver, C: RunJournal> Running<'_, D, C> {
             Err(Missed::Failed(error)) => {
                 let mut task = Task::new(known, TaskState::Failed, Some(with_causes(&error)));
                 task.found = None;
-                // The steps before the one that failed stay.
+                // The steps before the failed one stay applied.
                 task.left = self.fleet.driver.schema_of(&known.tenant).ok();
                 self.report.failed.push(fail((known.clone(), error)));
                 task

@@ -1,41 +1,42 @@
-//! The schema versions of tenants, as far as a journal knows them. The database's own version
-//! is the truth.
+//! The schema versions of tenants that a journal knows. They are a cache: the version in the
+//! database itself decides.
 
 use tenancy_core::Tenant;
 
-/// A tenant and the schema version that its database had when it was last seen.
+/// A tenant and its last known schema version.
 #[derive(Debug, Clone)]
 pub struct KnownSchema {
     /// The tenant of the database.
     pub tenant: Tenant,
-    /// The version; `None` if a run over it goes on or was killed, or no version was recorded.
+    /// The schema version that was last recorded. `None` if none was recorded, or if a run is working
+    /// on the tenant or was killed while it did.
     pub schema: Option<u32>,
 }
 
 /// A selection of tenants by the schema versions that a journal knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection {
-    /// All tenants, of every status.
+    /// All tenants of every status.
     All,
-    /// Tenants that are not known to have this version, of every status.
+    /// Tenants of every status whose known version is another one or whose version is unknown.
     NotAt(u32),
-    /// Tenants of unknown version, without those that are `provisioning` or `retiring`.
+    /// Tenants whose version is unknown, except those that are `provisioning` or `retiring`.
     Unknown,
 }
 
-/// The schema of a tenant, and the failure of the last run over it.
+/// The schema version of a tenant, and its failure in the last run.
 #[derive(Debug, Clone)]
 pub struct SchemaStatus {
     /// The tenant of the database.
     pub tenant: Tenant,
-    /// The schema version of its database when a create, a migration or a rollback last saw it;
-    /// read from the database if none of them recorded it; `None` if it cannot be read.
+    /// The last known schema version. If none is known, the version in the database; `None` if it
+    /// cannot be read.
     pub schema: Option<u32>,
-    /// The failure of the last run, if that failed for this tenant.
+    /// The failure in the last run, if the tenant failed.
     pub failed: Option<TaskFailure>,
 }
 
-/// A run that failed for one tenant.
+/// The failure of a tenant in a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskFailure {
     /// The number of the run.
@@ -51,18 +52,18 @@ pub struct TaskFailure {
 pub struct SchemaCounts {
     /// The newest schema version.
     pub newest: u32,
-    /// Tenants at the newest version.
+    /// The number of tenants at the newest version.
     pub current: u64,
-    /// Tenants at an older version.
+    /// The number of tenants at an older version.
     pub behind: u64,
-    /// Tenants at a newer version than this program knows.
+    /// The number of tenants at a newer version than this program knows.
     pub ahead: u64,
-    /// Tenants of unknown version.
+    /// The number of tenants whose version is unknown.
     pub unknown: u64,
 }
 
 impl SchemaCounts {
-    /// Returns whether every tenant is known to have the newest schema.
+    /// Returns whether every counted tenant is known to be at the newest version.
     pub fn all_current(&self) -> bool {
         self.behind + self.ahead + self.unknown == 0
     }

@@ -10,12 +10,14 @@ use crate::run::{Done, Operation};
 use crate::schema::KnownSchema;
 
 impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
-    /// Runs the driver's seeds in all tenants: in each those that it has not had, exactly once,
-    /// also beside other processes. A tenant whose schema is behind fails: migrate first.
+    /// Runs the driver's seeds on the databases of all tenants. Each seed runs exactly once on each
+    /// database, even if other processes run seeds at the same time. A tenant whose schema is behind
+    /// fails; migrate it first.
     ///
     /// # Errors
-    /// Returns an error if an option is out of bounds, an id has no tenant, another run goes on,
-    /// or the catalog cannot be read or written. A tenant that failed is in the report.
+    /// Returns an error if an option is out of bounds, an id has no tenant, another run is in
+    /// progress, or the catalog cannot be read or written. Errors of single tenants are in the
+    /// report.
     pub fn seed(
         &self,
         options: &FleetOptions,

@@ -11,24 +11,25 @@ use crate::jobs::Jobs;
 use crate::journal::{Run, RunJournal};
 use crate::schema::{SchemaCounts, SchemaStatus, Selection};
 
-/// The number of databases that are read at a time.
+/// The number of databases that are read at the same time.
 const JOBS: usize = 8;
 
 impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
-    /// Returns the [counts](Self::schema_counts) of tenants by schema version, to tell whether
-    /// there is anything to migrate.
+    /// Returns the [numbers of tenants](Self::schema_counts) by schema version, which show whether a
+    /// migration is needed. Before, compares the driver's steps with those of the tenants.
     ///
     /// # Errors
-    /// Returns an error if the catalog cannot be read, or the steps are not those that the
-    /// tenants have.
+    /// Returns an error if the catalog cannot be read, or if the steps differ from those that were
+    /// applied to the tenants.
     pub fn check(&self) -> Result<SchemaCounts, FleetError> {
         self.check_history()?;
         self.schema_counts()
     }
 
-    /// Returns the number of tenants at each schema version: from the journal, and from the
-    /// databases of tenants of unknown version, over which a run goes on or was killed. Nothing
-    /// is written. Tenants whose creation is not finished, and retired ones, do not count.
+    /// Returns the numbers of tenants by schema version. The versions come from the journal. A version
+    /// that the journal does not know, because a run is in progress or was killed, is read from the
+    /// database. Tenants that are `provisioning` or `retiring` are counted only if they are known to
+    /// be at the newest version. Nothing is written.
     ///
     /// # Errors
     /// Returns an error if the catalog cannot be read.
@@ -51,8 +52,8 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         Ok(counts)
     }
 
-    /// Returns the schemas of tenants by id, at most `max`, those after `after`. The databases
-    /// of tenants of unknown version are read.
+    /// Returns the schemas of at most `max` tenants after the id `after`, sorted by id. A version that
+    /// the journal does not know is read from the database.
     ///
     /// # Errors
     /// Returns an error if the catalog cannot be read.
@@ -71,24 +72,24 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         Ok(page)
     }
 
-    /// Returns the schema versions of databases, `None` for each that cannot be read.
+    /// Returns the schema versions in the databases, or `None` for each that cannot be read.
     fn versions_of(&self, tenants: &[Tenant]) -> Vec<Option<u32>> {
         let version = |tenant: &Tenant| self.driver.schema_of(tenant).ok();
         let versions = Jobs::clamped(JOBS).answers(tenants, || true, version);
         versions.into_iter().map(Option::flatten).collect()
     }
 
-    /// Returns the snapshots of a tenant's databases, of earlier incarnations too, oldest first.
+    /// Returns the snapshots of a tenant, including those of earlier incarnations, oldest first.
     ///
     /// # Errors
-    /// Returns an error if there is no tenant of this id, or they cannot be listed.
+    /// Returns an error if no tenant has this id, or if the snapshots cannot be listed.
     pub fn snapshots_of(&self, id: &TenantId) -> Result<Vec<Snapshot>, TenantError> {
         let known = self.catalog.known_schema(id).map_err(WriteError::from)?;
         let known = known.ok_or_else(|| WriteError::Unknown { id: id.clone() })?;
         self.driver.snapshots_of(&known.tenant)
     }
 
-    /// Returns the last runs over many tenants, newest first, at most `max`.
+    /// Returns the last `max` runs over many tenants, newest first.
     ///
     /// # Errors
     /// Returns an error if the catalog cannot be read.

@@ -1,4 +1,4 @@
-//! The draft of a rollback that undoes one run, and nothing else.
+//! The draft of a rollback that undoes exactly one run.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ use crate::schema::KnownSchema;
 struct Deed {
     /// The incarnation that the run changed.
     epoch: Option<Epoch>,
-    /// The version at which the run found it.
+    /// The version before the run.
     found: u32,
     left: Left,
 }
@@ -27,8 +27,8 @@ struct Deed {
 #[derive(Debug, Clone, Copy)]
 enum Left {
     At(u32),
-    /// Any version above the one at which it found the tenant: it was killed before it recorded
-    /// the version.
+    /// Any version above the one before the run, up to this one: the run was killed before it
+    /// recorded the result.
     Upto(u32),
 }
 
@@ -48,12 +48,12 @@ impl Left {
 }
 
 impl Deed {
-    /// Returns the change of a task, if it may have changed anything that is to be undone.
+    /// Returns the change of a task, or `None` if it has changed nothing that can be undone.
     fn of(task: &PastTask, run: &PastRun) -> Option<Self> {
         let found = task.found?;
         let left = match task.state {
             TaskState::Done => Left::At(task.left.filter(|left| *left > found)?),
-            // Of the run of an earlier format it is not known where it found them.
+            // Runs of earlier catalog formats have no version here: `?` ignores them.
             TaskState::Pending if !run.ended => Left::Upto(run.version?),
             _ => return None,
         };
@@ -61,14 +61,14 @@ impl Deed {
         Some(Self { epoch, found, left })
     }
 
-    /// Returns whether the tenant is still of the incarnation that the run changed.
+    /// Returns whether the tenant still is the incarnation that the run changed.
     fn is_of(&self, known: &KnownSchema) -> bool {
         self.epoch == Some(known.tenant.epoch())
     }
 }
 
 impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
-    /// Drafts the rollback of a migration, the last one or that of this number.
+    /// Drafts the rollback of the run of this number, or without a number of the last migration.
     pub(crate) fn draft_undo(
         &self,
         number: Option<u64>,
@@ -140,7 +140,7 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
 }
 
 impl PastRun {
-    /// Returns the reason for which nothing of it is to be undone.
+    /// Returns the reason why there is nothing to undo.
     fn refusal(self, any_undone: bool) -> RollbackRefusal {
         let run = self.run;
         match any_undone {
@@ -153,7 +153,7 @@ impl PastRun {
     }
 }
 
-/// Adds a tenant to the draft, and returns whether it is rolled back already.
+/// Adds a tenant to the draft, and returns whether it is already rolled back.
 fn place(
     draft: &mut Draft,
     known: KnownSchema,
@@ -164,15 +164,15 @@ fn place(
     let (found, left) = (deed.found, deed.left);
     let open = unfinished.as_ref();
     let begun = open.and_then(|rollback| rollback.left.get(known.tenant.id()).copied());
-    // A rollback that was killed or failed between two steps has left it on the way.
+    // A rollback that failed or was killed between two steps leaves a version in between.
     let is_on_the_way =
         |now| begun.is_some_and(|began| found < now && now <= began.unwrap_or(left.version()));
-    // A new incarnation was created since the run, unless that rollback restored it.
+    // Another epoch means another incarnation, unless an unfinished rollback restored it.
     let is_gone =
         !deed.is_of(&known) && (begun.is_none() || known.schema.is_some_and(|now| now != found));
     match known.schema {
         _ if is_gone => draft.skipped.push((known, Skipped::Gone)),
-        // A rollback that was killed before it recorded this tenant records it now.
+        // If an unfinished rollback has not recorded this tenant, it is processed again.
         Some(now) if now == found && begun.is_none() => {
             draft.current += 1;
             return matches!(left, Left::At(_));
@@ -186,7 +186,7 @@ fn place(
             };
             draft.refused.push((known, error));
         }
-        // The error of a database that cannot be read is reported when it has its turn.
+        // The error of a database that cannot be read is reported when the run works on it.
         _ => draft.going.push((known, found)),
     }
     false

@@ -22,11 +22,11 @@ fn extents_that_cannot_be_meant_are_refused_by_a_rollback_and_by_its_plan() {
     let fleet = world.fleet(release(3));
     assert_eq!(
         refusal(&fleet, RollbackTo::LastRun),
-        "there is no migration to take back; say how many steps, or to which version"
+        "there is no run of migrations to undo; give a number of steps, or a version"
     );
     assert_eq!(
         refusal(&fleet, RollbackTo::Steps(2)),
-        "2 steps cannot be taken back, as the tenants are at schema version 1"
+        "2 migrations cannot be undone, as the tenants are at schema version 1; give a smaller number"
     );
     assert_eq!(
         refusal(&fleet, RollbackTo::Version(4)),
@@ -42,7 +42,7 @@ fn extents_that_cannot_be_meant_are_refused_by_a_rollback_and_by_its_plan() {
     fleet.seed(&options().keep_going(), |_| {}).unwrap();
     assert_eq!(
         refusal(&fleet, RollbackTo::Run(1)),
-        "run 1 is a seed, and only migrations can be taken back; nothing was changed"
+        "run 1 is a seed, but only migrations can be undone; nothing was changed"
     );
 }
 

@@ -262,8 +262,8 @@ fn a_second_run_is_refused_with_its_holder() {
         .fleet_with(release(2), steps)
         .migrate(&options, |_| {})
         .unwrap();
-    let text = "conflict: run 1 (migrate) by test on  is going on; \
-                wait for its end, or end that process, and run it again";
+    let text = "conflict: run 1 (migrate) by test on  is in progress; \
+                wait for its end, or end its process, then run the command again";
     assert_eq!(refusals.lock().unwrap()[0], text);
     assert!(world.fleet(release(2)).seed(&options, |_| {}).is_ok());
 }

@@ -249,7 +249,7 @@ fn a_tenant_without_a_snapshot_fails_and_stays() {
         .unwrap();
     assert_eq!(
         report.failed[0].error.to_string(),
-        "tenant t00@1: no copy from before migration 3 is kept that leads to version 1; restore a backup"
+        "tenant t00@1: migration 3 has no down script, and there is no snapshot to roll back to version 1; restore a backup"
     );
     assert_eq!(bed.version(&bed.tenant("t00")), 4);
 }
