@@ -1,4 +1,4 @@
-"""The pages in docs/: their length, their links, and that they name what the code has.
+"""The pages in docs/: their lengths and links, and whether they name what the code has.
 
 `python3 scripts/lint/pages.py` lists what is wrong.
 """
@@ -209,8 +209,36 @@ def lost_names():
                     yield f"{page.relative_to(ROOT)}: {span}: no source has {part}"
 
 
+def has_example(name, texts):
+    """Whether a type's own documentation has a block of code."""
+    for text in texts:
+        lines = text.split("\n")
+        for at, line in enumerate(lines):
+            if not re.match(rf"\s*pub (struct|enum|trait) {name}\b", line):
+                continue
+            while at > 0 and lines[at - 1].strip().startswith(("///", "#[", ")]")):
+                at -= 1
+                if "```" in lines[at]:
+                    return True
+    return False
+
+
+def without_example():
+    """Types that CONTRIBUTING names to newcomers and that have no example."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    table = re.search(r"^## Types to meet first\n(.*?)^## ", text, re.M | re.S).group(1)
+    texts = [path.read_text() for path in sources()]
+    # The example of this one is that of the crate.
+    for name in sorted(set(re.findall(r"`([A-Z]\w+)`", table)) - {"Tenancy"}):
+        if not has_example(name, texts):
+            yield f"CONTRIBUTING.md: {name} has no example"
+
+
 def all_faults():
-    for check in (too_long, broken_links, missing, uncovered_errors, strange_messages, other_format, lost_paths, lost_names):
+    for check in (
+        too_long, broken_links, missing, uncovered_errors, strange_messages, other_format, lost_paths, lost_names,
+        without_example,
+    ):
         yield from check()
 
 
