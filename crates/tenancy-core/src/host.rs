@@ -93,7 +93,7 @@ fn port_fits(digits: &[u8]) -> bool {
     number.is_some()
 }
 
-/// Checks a host that was [split](split): it is a name, or an IPv6 address in brackets.
+/// Checks a host that was split by [`split`]: it is a name, or an IPv6 address in brackets.
 #[inline]
 pub(crate) fn check(host: &[u8]) -> Result<(), HostProblem> {
     match is_plain(host) {

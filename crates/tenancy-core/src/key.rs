@@ -22,7 +22,7 @@ pub(crate) enum Kind {
 pub(crate) struct Key([u64; 4]);
 
 impl PartialEq for Key {
-    /// Word by word: an array's comparison would have them all written to memory.
+    /// Compares word by word: a comparison of arrays would write all words to memory.
     #[inline(always)]
     fn eq(&self, other: &Self) -> bool {
         let [a, b, c, d] = self.0;
@@ -32,8 +32,8 @@ impl PartialEq for Key {
 }
 
 impl Hash for Key {
-    /// As two numbers, not as an array: a hasher takes an array for a slice of bytes
-    /// of some length, which costs three times as many instructions.
+    /// Hashes two numbers, not an array: a hasher reads an array as a slice of bytes, which costs
+    /// three times as many instructions.
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         // No `map` over arrays here and in `load`: without LTO it is not inlined, and

@@ -169,7 +169,7 @@ impl State {
         self.write(Change::Moved { name, id })
     }
 
-    /// It does not route while it is claimed, also where it did before.
+    /// Claims a domain, which does not route from now on.
     fn claim(&mut self, domain: &Domain, id: &TenantId, claim: Claim) -> Version {
         self.claims.insert((domain.clone(), id.clone()), claim);
         self.let_go(Name::Domain(domain.clone()))

@@ -16,7 +16,7 @@ pub(super) struct Engine {
     pub(super) classifier: Classifier,
     pub(super) hosts: Hosts,
     pub(super) proxies: Proxies,
-    /// In the order of the rules.
+    /// The sources of names on central hosts, in the order of the rules.
     pub(super) sources: Vec<Source>,
     pub(super) memory: Memory,
 }
