@@ -29,11 +29,13 @@ pub trait RunJournal: CatalogWriter {
     /// Takes the lease for a run of the kind `what`. Does not wait.
     ///
     /// # Errors
-    /// Returns [`LeaseError::Held`] with the holder if another run has the lease.
+    /// Returns [`LeaseError::Held`] with the holder if another run has the lease, and another error
+    /// if it cannot be taken.
     fn lease(&self, what: &str, by: &Actor) -> Result<Self::Lease, LeaseError>;
 
     /// Records the begin of a run and its tasks, and returns the number of the run. A task is
-    /// [`Pending`](TaskState::Pending), or already has a result. The numbers of runs increase.
+    /// [`Pending`](TaskState::Pending), or already has a result. The numbers of runs increase. A
+    /// run that the lease refuses sees the number from then on.
     ///
     /// If the last run has the same kind and target and did not end with [`RunOutcome::Done`], it is
     /// resumed instead: it keeps its number and its other tasks, and its recorded end is removed.
@@ -47,7 +49,7 @@ pub trait RunJournal: CatalogWriter {
     /// pending task becomes unknown until the task is recorded.
     ///
     /// # Errors
-    /// Returns an error if the run cannot be recorded; nothing is recorded then.
+    /// Returns an error if the run cannot be recorded, or the lease is lost; no tenant is begun then.
     fn begin_run(
         &self,
         lease: &mut Self::Lease,
@@ -173,7 +175,7 @@ impl NewRun<'_> {
 /// The task of a run for one tenant.
 #[derive(Debug, Clone)]
 pub struct Task {
-    /// The tenant. Its epoch is that of the incarnation to change.
+    /// The tenant, of the incarnation to change.
     pub tenant: Tenant,
     /// The state of the task.
     pub state: TaskState,

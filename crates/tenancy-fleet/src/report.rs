@@ -55,7 +55,7 @@ impl FleetReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TenantDone {
-    /// The tenant. If a snapshot was restored, this is its new incarnation.
+    /// The tenant and its incarnation, which is a new one after a restored snapshot.
     pub tenant: TenantRef,
     /// The schema version before the run. For a run of seeds, the number of seeds that had run.
     pub from: u32,

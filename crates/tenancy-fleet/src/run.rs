@@ -33,7 +33,7 @@ pub(crate) struct Operation<'o> {
 
 /// The result of an operation on one tenant.
 pub(crate) struct Done {
-    /// The tenant. If a snapshot was restored, this is its new incarnation.
+    /// The tenant and its incarnation, which is a new one after a restored snapshot.
     pub(crate) tenant: Tenant,
     pub(crate) from: u32,
     pub(crate) to: u32,
