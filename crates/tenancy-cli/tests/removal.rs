@@ -87,7 +87,7 @@ fn a_tenant_whose_file_is_damaged_or_anothers_can_be_destroyed_by_force() {
         run(&["create", "acme"]).ok();
         let path = spoil(dir.path(), with);
         if is_kept {
-            let said = "`tenancy destroy acme --force` ends it";
+            let said = "`tenancy destroy acme --force` removes it";
             run(&["retire", "acme"]).refused(1, said);
             run(&["destroy", "acme", "--yes"]).refused(1, said);
             let row = run(&["show", "acme", "--json"]).ok().json();

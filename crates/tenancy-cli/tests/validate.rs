@@ -239,7 +239,7 @@ fn ctrl_c_ends_a_validation_and_reports_the_state() {
         (&["validate"][..], "nothing was changed"),
         (
             &["validate", "--fix"],
-            "repairs made until then are kept; run the command again",
+            "repairs made until then are kept; run the command again to see the remaining findings",
         ),
     ] {
         let dir = fleet();

@@ -43,12 +43,12 @@ impl Builder {
     pub const MAX_CONNECTIONS: u32 = 256;
     /// The default of [`max_per_tenant`](Self::max_per_tenant).
     pub const MAX_PER_TENANT: u32 = 4;
-    /// The lowest age at which connections can be closed or validated. The clock for ages steps
-    /// about every 4 ms; with a lower age no connection would be checked out again.
+    /// The lowest age at which connections can be closed or validated. The clock for ages advances in
+    /// steps of about 4 ms, so that with a lower age no connection could be reused.
     pub const MIN_AGE: Duration = Duration::from_millis(10);
     /// The longest backoff after a failed connect.
     pub const MAX_FAILURE_TTL: Duration = Duration::from_secs(60);
-    /// File descriptors that are reserved for other parts of the process.
+    /// The number of file descriptors that are reserved for other parts of the process.
     pub const SPARE_DESCRIPTORS: u64 = 64;
 
     pub(crate) fn new() -> Self {
@@ -79,8 +79,9 @@ impl Builder {
         }
     }
 
-    /// Sets the bound of connections to all tenants together, at every instant. Defaults to 256, or
-    /// to the number that the soft limit on descriptors allows if that is less.
+    /// Sets the largest number of open connections of all tenants together. It holds at every
+    /// instant. Defaults to 256, or to the number that the soft limit on file descriptors allows, if
+    /// that is less.
     #[doc(alias = "connection limit")]
     #[doc(alias = "max_size")]
     pub fn max_connections(mut self, max: u32) -> Self {
@@ -88,7 +89,7 @@ impl Builder {
         self
     }
 
-    /// Sets the bound of connections to one tenant. Defaults to 4.
+    /// Sets the largest number of open connections of one tenant. Defaults to 4.
     pub fn max_per_tenant(mut self, max: u32) -> Self {
         self.max_per_tenant = Some(max);
         self
@@ -97,11 +98,11 @@ impl Builder {
     /// Sets a function from a tenant to its bound, for example by its plan, in place of
     /// [`max_per_tenant`](Self::max_per_tenant). Its result is clamped to `1..=max_connections`.
     ///
-    /// It is called when an incarnation is first connected to, and, if the pools observe a
-    /// resolver, whenever the resolver applies a change of the tenant. A higher bound takes effect
-    /// at once. After a lower one surplus idle connections are closed at once, on the thread that
-    /// applies the change, and those that are out as they come back. It is called outside every
-    /// lock and should be quick.
+    /// The function is called for the first connection to an incarnation of a tenant and, if the
+    /// pools observe a resolver, whenever the resolver applies a change of the tenant. A higher
+    /// bound takes effect at once. With a lower bound, surplus idle connections are closed at once,
+    /// on the thread that applies the change, and surplus checked-out connections when they are
+    /// returned. The function is called without a lock held, and should be quick.
     ///
     /// ```
     /// # use tenancy_pool::{Driver, InvalidPools, TenantPools};
@@ -123,18 +124,19 @@ impl Builder {
         self
     }
 
-    /// Sets the number of connections that are opened or closed at a time. Defaults to the number
-    /// of processors, but at least 2.
+    /// Sets the largest number of connections that are opened or closed at the same time. Defaults to
+    /// the number of processors, but at least 2.
     pub fn max_opening(mut self, max: u32) -> Self {
         self.max_opening = Some(max);
         self
     }
 
-    /// Sets the bound of check-outs that wait for one tenant; at least 1. Defaults to 64.
+    /// Sets the largest number of check-outs that wait for connections of one tenant; at least 1.
+    /// Defaults to 64.
     ///
-    /// Each further check-out is refused at once. Check-outs that wait on threads of a shared pool,
-    /// such as the blocking threads of an async runtime, take them from all tenants: this bounds
-    /// the share of one tenant.
+    /// Further check-outs are refused at once. Each waiting check-out may block a thread that all
+    /// tenants share, such as the blocking threads of an async runtime. The bound limits the number
+    /// of such threads that one tenant can block.
     pub fn max_waiters(mut self, max: usize) -> Self {
         self.limits.max_waiters = max;
         self
@@ -146,54 +148,56 @@ impl Builder {
         self
     }
 
-    /// Sets the wait after which a check-out is handed the next connection directly. Defaults to 2
-    /// ms.
+    /// Sets the wait after which the next returned connection is reserved for a waiting check-out.
+    /// Defaults to 2 ms.
     ///
-    /// Until then a thread that is awake may be faster. With zero the waiters are served strictly
-    /// in the order of their arrival, at a lower throughput.
+    /// Until then a running thread can take a returned connection before the waiter wakes up. With
+    /// zero, waiters are served strictly in the order of their arrival, at a lower throughput.
     pub fn handoff_after(mut self, wait: Duration) -> Self {
         self.limits.handoff_after = wait;
         self
     }
 
-    /// Sets the idle time after which a connection is closed, at the next check-out or
-    /// [`reap`](TenantPools::reap); at least [`MIN_AGE`](Self::MIN_AGE), `Duration::MAX` for never.
-    /// Defaults to 10 minutes.
+    /// Sets the idle time after which the next check-out or [`reap`](TenantPools::reap) closes a
+    /// connection; at least [`MIN_AGE`](Self::MIN_AGE), or `Duration::MAX` for never. Defaults to
+    /// 10 minutes.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.limits.idle_timeout = Some(timeout);
         self
     }
 
-    /// Sets the age after which a connection is closed, when it comes back, at the next check-out
-    /// or [`reap`](TenantPools::reap); at least [`MIN_AGE`](Self::MIN_AGE). Defaults to never.
+    /// Sets the age after which a connection is closed: when it is returned, or if it is idle, by the
+    /// next check-out or [`reap`](TenantPools::reap). At least [`MIN_AGE`](Self::MIN_AGE). Defaults
+    /// to never.
     pub fn max_lifetime(mut self, lifetime: Duration) -> Self {
         self.limits.max_lifetime = Some(lifetime);
         self
     }
 
-    /// Sets the bound by which lifetimes are shorter than [`max_lifetime`](Self::max_lifetime),
-    /// each by a different amount, so that connections opened together are not closed together;
-    /// less than `max_lifetime`, zero for none. Defaults to a tenth of it.
+    /// Sets the largest random amount by which the lifetime of each connection is shorter than
+    /// [`max_lifetime`](Self::max_lifetime), so that connections that were opened together are not
+    /// closed together. It must be less than `max_lifetime`; zero for none. Defaults to a tenth of
+    /// `max_lifetime`.
     pub fn lifetime_jitter(mut self, jitter: Duration) -> Self {
         self.lifetime_jitter = Some(jitter);
         self
     }
 
     /// Sets the idle time after which a connection is validated (`is_valid`) before it is checked
-    /// out; at least [`MIN_AGE`](Self::MIN_AGE). Defaults to never; 1 s suits a database behind a
-    /// network.
+    /// out; at least [`MIN_AGE`](Self::MIN_AGE). Defaults to never. For a database behind a network,
+    /// 1 s is suitable.
     ///
-    /// [`try_checkout`](TenantPools::try_checkout) validates nothing, and ignores such a
-    /// connection.
+    /// [`try_checkout`](TenantPools::try_checkout) validates nothing, and does not use a connection
+    /// that would have to be validated.
     pub fn validate_after(mut self, idle: Duration) -> Self {
         self.limits.validate_after = Some(idle);
         self
     }
 
-    /// Sets the idle time after which the next [`reap`](TenantPools::reap) does the [idle
-    /// maintenance](Driver::maintain_idle) of a connection, once until it is used again;
-    /// `Duration::MAX` for never. Defaults to 5 s: a check-out within that time finds its cache
-    /// filled.
+    /// Sets the idle time after which the next [`reap`](TenantPools::reap) runs the [idle
+    /// maintenance](Driver::maintain_idle) of a connection; `Duration::MAX` for never. It runs once
+    /// in each idle period. Defaults to 5 s, so that a connection that is used more often keeps its
+    /// cache.
     pub fn idle_maintenance_after(mut self, idle: Duration) -> Self {
         self.limits.idle_maintenance_after = idle;
         self
@@ -203,25 +207,25 @@ impl Builder {
     /// zero for none. Defaults to 100 ms.
     ///
     /// During the backoff a check-out that would have to connect is refused with
-    /// [`Backoff`](crate::CheckoutError::Backoff). Waiters try again afterwards, unless a
-    /// connection of their tenant comes back sooner.
+    /// [`Backoff`](crate::CheckoutError::Backoff). Check-outs that already wait try to connect after
+    /// the backoff, unless a connection of their tenant is returned before.
     pub fn failure_ttl(mut self, ttl: Duration) -> Self {
         self.limits.failure_ttl = ttl;
         self
     }
 
-    /// Sets the wait of a check-out that observers are [notified](tenancy_core::Event::WaitedLong)
-    /// of. Defaults to 1 s.
+    /// Sets the wait of a check-out from which observers are
+    /// [notified](tenancy_core::Event::WaitedLong). Defaults to 1 s.
     pub fn long_wait(mut self, wait: Duration) -> Self {
         self.timing.long_wait = wait;
         self
     }
 
-    /// Sets the time after which a connection that is out counts as a leak; `Duration::MAX` for
+    /// Sets the time after which a checked-out connection is reported as a leak; `Duration::MAX` for
     /// never. Defaults to 1 minute.
     ///
     /// [`reap`](TenantPools::reap) [notifies](tenancy_core::Event::HeldLong) observers of each leak
-    /// once. [`TenantPools::holders`] lists all connections that are out.
+    /// once. [`TenantPools::holders`] lists all checked-out connections.
     ///
     /// ```
     /// # use std::{sync::Arc, time::Duration};
@@ -383,13 +387,13 @@ impl Allowed {
 #[non_exhaustive]
 pub enum InvalidPools {
     /// A bound is zero.
-    #[error("`{what}` is zero; make it 1 at least")]
+    #[error("`{what}` is zero; set it to at least 1")]
     Zero {
         /// The name of the setter.
         what: &'static str,
     },
-    /// A duration is too short for the coarse clock.
-    #[error("`{what}` is {found:?}; make it {least:?} at least")]
+    /// A duration is shorter than [`Builder::MIN_AGE`].
+    #[error("`{what}` is {found:?}; set it to at least {least:?}")]
     TooShort {
         /// The name of the setter.
         what: &'static str,
@@ -399,7 +403,7 @@ pub enum InvalidPools {
         least: Duration,
     },
     /// A duration is too long.
-    #[error("`{what}` is {found:?}; make it {most:?} at most")]
+    #[error("`{what}` is {found:?}; set it to at most {most:?}")]
     TooLong {
         /// The name of the setter.
         what: &'static str,
@@ -410,7 +414,7 @@ pub enum InvalidPools {
     },
     /// The bound of one tenant exceeds that of all tenants.
     #[error(
-        "`max_per_tenant` is {max_per_tenant} and `max_connections` is {max}; one tenant cannot have more than all"
+        "`max_per_tenant` is {max_per_tenant} and `max_connections` is {max}; set `max_per_tenant` to at most `max_connections`"
     )]
     PerTenant {
         /// The bound of one tenant.
@@ -420,8 +424,8 @@ pub enum InvalidPools {
     },
     /// The soft limit on descriptors does not allow the configured number of connections.
     #[error(
-        "{max} connections at {each} descriptors each do not fit into the soft limit of {limit} \
-         with {} to spare; allow {allowed} at most or raise the limit (`ulimit -n`)",
+        "{max} connections with {each} file descriptors each exceed the soft limit of {limit}, of which \
+         {} are reserved; set at most {allowed} connections, or raise the limit (`ulimit -n`)",
         Builder::SPARE_DESCRIPTORS
     )]
     Descriptors {

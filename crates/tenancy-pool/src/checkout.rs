@@ -18,13 +18,15 @@ use crate::sync::held;
 
 /// A tenant's connection, checked out until it is dropped.
 ///
-/// It dereferences to the connection of the driver's manager. Dropping it gives the connection
-/// back; a connection that is broken, or was out during a panic, is closed instead.
+/// A check-out dereferences to the connection of the driver's manager. Dropping it returns the
+/// connection to its pool. A connection that is broken, or that is returned during a panic, is closed
+/// instead.
 ///
-/// It stays on its thread (`!Send`): the pools count what a thread holds, and so refuse a check-out
-/// that would wait for its own thread ([`WouldDeadlock`](CheckoutError::WouldDeadlock)). The calls
-/// of a connection block, so none is held over an `.await`. Async code waits for a
-/// [`Seat`](crate::Seat), which is `Send`, and opens it where blocking is allowed.
+/// A check-out is not `Send`: the pools count the connections that each thread holds, and refuse a
+/// check-out that would wait for connections of its own thread
+/// ([`WouldDeadlock`](CheckoutError::WouldDeadlock)). As the calls of a connection block, it should
+/// not be held over an `.await`. Async code waits for a [`Seat`](crate::Seat), which is `Send`, and
+/// opens it on a thread that may block.
 ///
 /// ```
 /// # use tenancy_pool::{Checkout, CheckoutError, Driver, DriverError, TenantPools};
@@ -33,13 +35,13 @@ use crate::sync::held;
 /// let connection = pools.checkout(acme)?;
 /// Checkout::label(&connection, "monthly report"); // named in errors and in `holders`
 /// assert_eq!(Checkout::tenant(&connection), acme);
-/// drop(connection); // given back
+/// drop(connection); // returned to its pool
 /// # Ok(())
 /// # }
 /// ```
 #[doc(alias = "lease")]
 #[doc(alias = "PooledConnection")]
-#[must_use = "dropping it gives the connection back"]
+#[must_use = "dropping it returns the connection to its pool"]
 pub struct Checkout<D: Driver> {
     /// `None` only while it is being dropped.
     live: Option<BoxedLive<D>>,
@@ -220,8 +222,8 @@ impl<D: Driver> Checkout<D> {
         self.pools.close_one(seat, live, mode);
     }
 
-    /// Closes the connection instead of giving it back: after an error that leaves it in doubt, or
-    /// after a change of settings that the next check-out must not meet.
+    /// Closes the connection instead of returning it to its pool. For a connection whose state is
+    /// uncertain after an error, or whose settings the next check-out must not get.
     ///
     /// ```
     /// # use tenancy_pool::{Checkout, CheckoutError, Driver, DriverError, TenantPools};
@@ -241,8 +243,8 @@ impl<D: Driver> Checkout<D> {
         &this.live().source.tenant
     }
 
-    /// Labels the check-out in errors and in the list of [holders](crate::TenantPools::holders), in
-    /// place of the line of its call.
+    /// Sets the label of the check-out in errors and in the list of
+    /// [holders](crate::TenantPools::holders). Without a label, they show the line of its call.
     pub fn label(this: &Self, name: &'static str) {
         let (seat, label) = (this.seat, Label::Named(name));
         this.pools.decide(|sched| sched.relabel(seat, label));

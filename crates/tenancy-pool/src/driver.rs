@@ -1,4 +1,4 @@
-//! [`Driver`]: the way to connect to a tenant's database.
+//! [`Driver`]: the connections to a tenant's database.
 
 use tenancy_core::Tenant;
 
@@ -8,9 +8,9 @@ pub type Connection<D> = <<D as Driver>::Manager as r2d2::ManageConnection>::Con
 /// An error of a driver's manager.
 pub type DriverError<D> = <<D as Driver>::Manager as r2d2::ManageConnection>::Error;
 
-/// The way to connect to a tenant's database, and to prepare it before its first use.
+/// The connections to tenants' databases, and their preparation, restriction and maintenance.
 ///
-/// Any r2d2 manager makes a driver; only [`manager`](Self::manager) is required:
+/// Only [`manager`](Self::manager) is required. It returns any r2d2 manager:
 ///
 /// ```
 /// use std::fs::File;
@@ -50,22 +50,22 @@ pub type DriverError<D> = <<D as Driver>::Manager as r2d2::ManageConnection>::Er
 /// }
 /// ```
 pub trait Driver: Send + Sync + 'static {
-    /// The manager that opens and checks connections. Its errors can be sent to another thread,
-    /// such as the one that responds to the request.
+    /// The manager that opens and checks connections. Its errors must be `Send` and `Sync`, as another
+    /// thread may respond to the request.
     type Manager: r2d2::ManageConnection<Error: Send + Sync>;
 
-    /// Returns the manager of this incarnation of a tenant. It is made once for each incarnation,
-    /// and must not connect yet.
+    /// Returns the manager for this incarnation of a tenant. Called once for each incarnation; must not
+    /// connect.
     fn manager(&self, tenant: &Tenant) -> Self::Manager;
 
-    /// Prepares the database before its first use in this process, for example by migrating it. It
-    /// is called for each tenant and epoch until it succeeds once, never twice at a time.
+    /// Prepares the database before its first use in this process, for example by migrating it. Called
+    /// for each tenant and epoch until it has succeeded once, never by two threads at the same time.
     ///
-    /// Defaults to nothing.
+    /// Defaults to doing nothing.
     ///
     /// # Errors
-    /// Returns an error if the database cannot be used. It becomes that of the check-out
-    /// ([`Prepare`](crate::CheckoutError::Prepare)).
+    /// Returns an error if the database cannot be used. The check-out returns it as
+    /// [`Prepare`](crate::CheckoutError::Prepare).
     fn prepare(
         &self,
         tenant: &Tenant,
@@ -78,17 +78,17 @@ pub trait Driver: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Restricts a connection to `access` before it is checked out, or lifts the restriction of one
-    /// that came back sound. Returns the access that the connection has now.
+    /// Restricts a connection to `access` before it is checked out, or lifts the restriction of a
+    /// returned connection. Returns the access that the connection has then.
     ///
-    /// No statement sent through the connection may lift the restriction. A connection that cannot
-    /// be restricted is never checked out; one whose restriction cannot be lifted is closed.
+    /// A statement on the connection must not be able to lift the restriction. A connection that cannot
+    /// be restricted is not checked out; a connection whose restriction cannot be lifted is closed.
     ///
-    /// Defaults to no change and [`Access::ReadWrite`]: read-only check-outs are refused.
+    /// Defaults to no change and [`Access::ReadWrite`], so that read-only check-outs are refused.
     ///
     /// # Errors
-    /// Returns an error if the restriction cannot be set or lifted. It becomes that of a read-only
-    /// check-out ([`Restrict`](crate::CheckoutError::Restrict)).
+    /// Returns an error if the restriction cannot be set or lifted. A read-only check-out returns it
+    /// as [`Restrict`](crate::CheckoutError::Restrict).
     fn restrict(
         &self,
         connection: &mut Connection<Self>,
@@ -101,17 +101,17 @@ pub trait Driver: Send + Sync + 'static {
         Ok(Access::ReadWrite)
     }
 
-    /// Maintains a connection that has been idle for a while: it releases memory, or checkpoints a
-    /// WAL, before the connection is needed or closed.
+    /// Maintains an idle connection before it is used again or closed, for example releases memory or
+    /// checkpoints a WAL.
     ///
-    /// [`TenantPools::reap`] calls it once in each idle period, outside every lock. Meanwhile the
-    /// connection is out, so it should take milliseconds.
+    /// [`TenantPools::reap`] calls it once in each idle period, without a lock held. As the connection
+    /// is not available meanwhile, the call should take only milliseconds.
     ///
-    /// Defaults to nothing.
+    /// Defaults to doing nothing.
     ///
     /// # Errors
-    /// Returns an error if the connection must not be checked out again: it is closed, and
-    /// [observers](tenancy_core::Event::IdleMaintenanceFailed) are notified.
+    /// Returns an error if the connection must not be checked out again. The connection is then
+    /// closed, and [observers](tenancy_core::Event::IdleMaintenanceFailed) are notified.
     ///
     /// [`TenantPools::reap`]: crate::TenantPools::reap
     fn maintain_idle(&self, connection: &mut Connection<Self>) -> Result<(), DriverError<Self>>
@@ -122,15 +122,15 @@ pub trait Driver: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Makes the close of a connection quick while a check-out or its return waits for it. Returns
-    /// whether work is left to [`upkeep`](Self::upkeep).
+    /// Prepares a connection so that its close is quick, and returns whether
+    /// [`upkeep`](Self::upkeep) has to do work that was left out.
     ///
-    /// It is called before the close of a connection that is evicted for another tenant's, or is
-    /// surplus, expired or broken at a check-out or its return. It is not called where the close
-    /// was requested: by [`close`](crate::TenantPools::close), by
+    /// Called before a connection is closed during a check-out or a return, whose caller waits for the
+    /// close: because the connection is evicted for another tenant, surplus, expired or broken. Not
+    /// called before closes by [`close`](crate::TenantPools::close), by
     /// [`reap`](crate::TenantPools::reap), and when the pools are dropped.
     ///
-    /// Defaults to nothing, and leaves no work.
+    /// Defaults to doing nothing and [`Eviction::Complete`].
     fn evict(&self, connection: &mut Connection<Self>) -> Eviction
     where
         Self: Sized,
@@ -139,18 +139,18 @@ pub trait Driver: Send + Sync + 'static {
         Eviction::Complete
     }
 
-    /// Does the work that [`evict`](Self::evict) left.
+    /// Does the work that [`evict`](Self::evict) has left out.
     ///
-    /// [`reap`](crate::TenantPools::reap) calls it, unless the tenant was connected to meanwhile,
-    /// and so does the drop of the pools. It opens the connections that it needs itself. They do
-    /// not count against the bounds of the pools, but [`close`](crate::TenantPools::close) waits
-    /// until it has returned.
+    /// Called by [`reap`](crate::TenantPools::reap), unless a connection to the tenant was opened
+    /// meanwhile, and when the pools are closed or dropped. If it needs a connection, it opens one
+    /// itself, which does not count under the bounds of the pools.
+    /// [`close`](crate::TenantPools::close) waits until a running call has returned.
     ///
-    /// Defaults to nothing.
+    /// Defaults to doing nothing.
     ///
     /// # Errors
-    /// Returns an error if the work could not be done:
-    /// [observers](tenancy_core::Event::UpkeepFailed) are notified. It is not tried again before
+    /// Returns an error if the work could not be done.
+    /// [Observers](tenancy_core::Event::UpkeepFailed) are notified, and it is not called again before
     /// the next eviction.
     fn upkeep(&self, tenant: &Tenant) -> Result<(), DriverError<Self>>
     where
@@ -160,14 +160,13 @@ pub trait Driver: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Inspects every connection that is about to be checked out, the most recently used one too:
-    /// it is on the path of every check-out.
+    /// Inspects a connection before it is checked out. Called at every check-out, so it should be fast.
     ///
-    /// Defaults to nothing, at no cost.
+    /// Defaults to doing nothing.
     ///
     /// # Errors
-    /// Returns an error if the connection must not be checked out: it is closed. The error becomes
-    /// that of the check-out ([`Rejected`](crate::CheckoutError::Rejected)).
+    /// Returns an error if the connection must not be checked out. The connection is then closed, and
+    /// the check-out returns the error as [`Rejected`](crate::CheckoutError::Rejected).
     #[inline]
     fn on_checkout(
         &self,
@@ -181,12 +180,14 @@ pub trait Driver: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Resets every sound connection that comes back, before the next check-out can get it.
+    /// Resets a returned connection before the next check-out can get it. Not called for a connection
+    /// that is broken or was returned during a panic.
     ///
-    /// Defaults to nothing, at no cost.
+    /// Defaults to doing nothing.
     ///
     /// # Errors
-    /// Returns an error if the connection must not be checked out again: it is closed.
+    /// Returns an error if the connection must not be checked out again. The connection is then
+    /// closed.
     #[inline]
     fn on_return(
         &self,
@@ -200,11 +201,11 @@ pub trait Driver: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Returns the number of file descriptors that the first connection of a tenant takes. Defaults
-    /// to 1.
+    /// Returns the number of file descriptors that the first connection of a tenant opens. Defaults to
+    /// 1.
     ///
-    /// The default of [`max_connections`](crate::Builder::max_connections) follows from it: every
-    /// connection may be the first of its tenant.
+    /// The default and the upper bound of [`max_connections`](crate::Builder::max_connections) are
+    /// computed from it, as every connection may be the first of its tenant.
     fn descriptors(&self) -> u32 {
         1
     }
@@ -213,10 +214,10 @@ pub trait Driver: Send + Sync + 'static {
 /// The access that a connection grants while it is checked out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Access {
-    /// Reading and writing, the default.
+    /// Reading and writing. This is the default.
     #[default]
     ReadWrite,
-    /// Reading without any change of the database.
+    /// Only reading.
     ReadOnly,
 }
 
@@ -225,6 +226,6 @@ pub enum Access {
 pub enum Eviction {
     /// No work is left.
     Complete,
-    /// [`Driver::upkeep`] has to be called for the tenant.
+    /// Work is left for [`Driver::upkeep`].
     NeedsUpkeep,
 }

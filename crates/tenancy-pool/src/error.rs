@@ -15,16 +15,16 @@ use crate::sched::Refusal;
 /// The error of a check-out of a driver's connection.
 pub(crate) type ErrorOf<D> = CheckoutError<DriverError<D>>;
 
-/// The reason for which a check-out got no connection.
+/// The reason why a check-out got no connection.
 ///
-/// `E` is the error of the driver's manager. Its text is part of this error's, so
-/// [`source`](Error::source) returns the cause of the manager's error.
+/// `E` is the error type of the driver's manager. As the text of this error includes the text of the
+/// manager's error, [`source`](Error::source) returns the cause of the manager's error.
 ///
 /// ```
 /// use std::error::Error;
 /// use tenancy_pool::CheckoutError;
 ///
-/// /// Answers a request that got no connection.
+/// /// Returns the status and the `Retry-After` of a response without a connection.
 /// fn answer<E: Error + 'static>(error: &CheckoutError<E>) -> (u16, Option<u64>) {
 ///     eprintln!("{}: {error}", error.reason());
 ///     (error.status(), error.retry_after().map(|wait| wait.as_secs()))
@@ -34,7 +34,7 @@ pub(crate) type ErrorOf<D> = CheckoutError<DriverError<D>>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CheckoutError<E: Error + 'static> {
-    /// A connection could not be opened. The caller that tried gets this error at once.
+    /// A connection could not be opened. The check-out that tried returns this error at once.
     Connect {
         /// The tenant of the check-out.
         tenant: TenantId,
@@ -48,17 +48,17 @@ pub enum CheckoutError<E: Error + 'static> {
         /// The error of the driver.
         source: E,
     },
-    /// Opening a connection failed a moment ago, and is not tried again before
+    /// Opening a connection has failed recently, and is not tried again before
     /// [`failure_ttl`](crate::Builder::failure_ttl) has passed.
     Backoff {
         /// The tenant of the check-out.
         tenant: TenantId,
         /// The time until the next attempt.
         retry_in: Duration,
-        /// The text of the failure.
+        /// The previous failure, as text.
         source: PreviousFailure,
     },
-    /// All connections were in use until the deadline.
+    /// All connections were in use until the time-out.
     Timeout {
         /// The tenant of the check-out.
         tenant: TenantId,
@@ -67,31 +67,31 @@ pub enum CheckoutError<E: Error + 'static> {
         /// The connections that it waited for.
         holders: Holders,
     },
-    /// The deadline passed during a step of the check-out itself. A connection that it had begun to
-    /// open was closed.
+    /// The time-out passed during a step of the check-out itself. A connection that the check-out had
+    /// begun to open was closed.
     StepTimeout {
         /// The tenant of the check-out.
         tenant: TenantId,
-        /// The time until the step had ended.
+        /// The time from the begin of the check-out to the end of the step.
         waited: Duration,
-        /// The step at whose end the deadline had passed.
+        /// The step during which the time-out passed.
         step: CheckoutStep,
     },
-    /// [`max_waiters`](crate::Builder::max_waiters) check-outs wait for this tenant already.
+    /// [`max_waiters`](crate::Builder::max_waiters) check-outs already wait for this tenant.
     Overloaded {
         /// The tenant of the check-out.
         tenant: TenantId,
-        /// The number of waiters.
+        /// The number of waiting check-outs.
         waiting: usize,
     },
-    /// The thread that keeps the deadlines of tasks could not be started.
+    /// The thread for the time-outs of async code could not be started.
     NoTimer {
         /// The tenant of the check-out.
         tenant: TenantId,
         /// The error of the system.
         source: std::io::Error,
     },
-    /// This thread holds every connection that the check-out would wait for.
+    /// This thread itself holds all connections for which the check-out would wait.
     WouldDeadlock {
         /// The tenant of the check-out.
         tenant: TenantId,
@@ -123,13 +123,13 @@ pub enum CheckoutError<E: Error + 'static> {
         /// The tenant of the check-out.
         tenant: TenantId,
     },
-    /// The tenant of the check-out is of a past epoch.
+    /// The handle of the tenant has a past epoch.
     Superseded {
         /// The tenant of the check-out.
         tenant: TenantId,
-        /// The epoch of the check-out.
+        /// The epoch of the handle.
         yours: Epoch,
-        /// The epoch that is current.
+        /// The current epoch of the tenant.
         current: Epoch,
     },
     /// Another tenant is current on this thread.
@@ -143,7 +143,7 @@ pub enum CheckoutError<E: Error + 'static> {
     NoTenant,
 }
 
-/// A step that a check-out does itself, and that cannot be interrupted.
+/// A step of a check-out that cannot be interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CheckoutStep {
@@ -151,12 +151,12 @@ pub enum CheckoutStep {
     Closing,
     /// Validating an idle connection.
     Validating,
-    /// Connecting to a database that then was not prepared.
+    /// Connecting to a database, which was not prepared afterwards because of the time-out.
     Connecting,
 }
 
 impl<E: Error + 'static> CheckoutError<E> {
-    /// Returns the reason in a word for logs and counters.
+    /// Returns the reason as one word, for logs and counters.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Connect { .. }
@@ -174,8 +174,8 @@ impl<E: Error + 'static> CheckoutError<E> {
         }
     }
 
-    /// Returns the HTTP status of a response: 503 for a condition that passes, 500 for a mistake of
-    /// the program.
+    /// Returns the HTTP status of a response: 503 for a temporary condition, 500 for an error of the
+    /// program.
     pub fn status(&self) -> u16 {
         match self {
             Self::Connect { .. }
@@ -196,8 +196,8 @@ impl<E: Error + 'static> CheckoutError<E> {
         }
     }
 
-    /// Returns the HTTP `Retry-After` of a response: the end of the backoff after a failed connect,
-    /// and 1 s where connections are busy or the tenant was resolved too long ago.
+    /// Returns the HTTP `Retry-After` of a response: the rest of the backoff after a failed connect, and
+    /// 1 s if connections are busy or the handle of the tenant is outdated.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Backoff { retry_in, .. } => Some(*retry_in),
@@ -291,7 +291,7 @@ impl<E: Error + 'static> fmt::Display for CheckoutError<E> {
                 holders,
             } => write!(
                 f,
-                "tenant {tenant} got no connection within {waited:?}: {holders}; give them back sooner or allow more"
+                "tenant {tenant} got no connection within {waited:?}: {holders}; return connections sooner, or raise the bounds"
             ),
             Self::NoTimer { tenant, source } => write!(
                 f,
@@ -307,11 +307,11 @@ impl<E: Error + 'static> fmt::Display for CheckoutError<E> {
             ),
             Self::Overloaded { tenant, waiting } => write!(
                 f,
-                "tenant {tenant} has {waiting} check-outs waiting, the most that may; shed load or raise `max_waiters`"
+                "tenant {tenant} has {waiting} check-outs waiting, as many as are allowed; shed load or raise `max_waiters`"
             ),
             Self::WouldDeadlock { tenant, holders } => write!(
                 f,
-                "a check-out of tenant {tenant} would wait for its own thread: {holders}; give one back first"
+                "a check-out of tenant {tenant} would wait for connections that its own thread holds: {holders}; return one first"
             ),
             Self::ReadOnlyUnsupported { tenant } => write!(
                 f,
@@ -327,7 +327,7 @@ impl<E: Error + 'static> fmt::Display for CheckoutError<E> {
                 current,
             } => write!(
                 f,
-                "tenant {tenant} is at epoch {current} and this handle is of epoch {yours}; resolve it again"
+                "tenant {tenant} is at epoch {current}, but its handle has epoch {yours}; resolve the tenant again"
             ),
             Self::OtherTenant { wanted, current } => write!(
                 f,
@@ -354,7 +354,7 @@ impl<E: Error + 'static> Error for CheckoutError<E> {
     }
 }
 
-/// The text of an error of an earlier check-out, with the texts of its causes.
+/// The error of an earlier check-out: its text and the texts of its causes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct PreviousFailure(pub(crate) Arc<str>);
@@ -363,7 +363,7 @@ pub struct PreviousFailure(pub(crate) Arc<str>);
 /// tenants stay closed to check-outs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "connections are still open after {waited:?}: {holders}; wait for them, all tenants stay closed"
+    "connections are still open after {waited:?}: {holders}; all tenants stay closed; wait for the connections, then call it again"
 )]
 #[non_exhaustive]
 pub struct CloseAllError {
@@ -373,11 +373,11 @@ pub struct CloseAllError {
     pub holders: Holders,
 }
 
-/// The error of [`close`](crate::TenantPools::close): connections of the tenant are still open. It
-/// stays closed to check-outs.
+/// The error of [`close`](crate::TenantPools::close): connections of the tenant are still open. The
+/// tenant stays closed to check-outs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "tenant {tenant} has open connections after {waited:?}: {holders}; wait for them, the tenant stays closed"
+    "tenant {tenant} has open connections after {waited:?}: {holders}; the tenant stays closed; wait for the connections, then close it again"
 )]
 #[non_exhaustive]
 pub struct CloseError {

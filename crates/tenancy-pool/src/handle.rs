@@ -51,9 +51,9 @@ impl<D: Driver> TenantPool<D> {
     }
 
     /// Returns a handle whose check-outs are read-only: the driver restricts each connection before
-    /// it is checked out, and lifts the restriction when it comes back.
+    /// it is checked out, and lifts the restriction when it is returned.
     ///
-    /// The first connection prepares the database all the same.
+    /// The first connection still prepares the database, which may write.
     pub fn read_only(&self) -> Self {
         let access = Access::ReadOnly;
         Self {
@@ -66,8 +66,8 @@ impl<D: Driver> TenantPool<D> {
     ///
     /// # Errors
     /// Returns the errors of that function. A read-only check-out also returns
-    /// [`CheckoutError::ReadOnlyUnsupported`] if the driver does not restrict connections, and
-    /// [`CheckoutError::Restrict`] if it failed to.
+    /// [`CheckoutError::ReadOnlyUnsupported`] if the driver does not support restrictions, and
+    /// [`CheckoutError::Restrict`] if the driver could not restrict the connection.
     #[track_caller]
     pub fn checkout(&self) -> Result<Checkout<D>, CheckoutError<DriverError<D>>> {
         self.checkout_timeout(self.pools.timing.checkout_timeout)
@@ -92,8 +92,8 @@ impl<D: Driver> TenantPool<D> {
     /// [`TenantPools::try_checkout`](crate::TenantPools::try_checkout) does.
     ///
     /// # Errors
-    /// Returns the errors of that function, and of [`checkout`](Self::checkout) those of read-only
-    /// check-outs.
+    /// Returns the errors of that function, and those that [`checkout`](Self::checkout) adds for
+    /// read-only check-outs.
     #[track_caller]
     pub fn try_checkout(&self) -> Result<Option<Checkout<D>>, CheckoutError<DriverError<D>>> {
         let (key, here) = (Some(self.key), Label::here());

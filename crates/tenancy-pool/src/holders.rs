@@ -1,4 +1,4 @@
-//! [`Holders`]: the connections that are not available, and the calls that have them.
+//! [`Holders`]: the connections in use, and the calls that use them.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tenancy_core::TenantId;
 
 use crate::label::Label;
 
-/// A connection that is not available at the moment, and the call that has it.
+/// A connection that is checked out, being opened or being closed, and the call that uses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holder {
@@ -15,21 +15,21 @@ pub struct Holder {
     pub tenant: TenantId,
     /// The label of the check-out.
     pub label: Label,
-    /// The use of the connection.
+    /// The state of the connection.
     pub activity: Activity,
-    /// The duration of that use so far, to a few milliseconds.
+    /// The time for which it has been in this state, accurate to a few milliseconds.
     pub age: Duration,
 }
 
-/// The use of a connection that is not available.
+/// The state of a connection in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Activity {
-    /// It is checked out.
+    /// The connection is checked out.
     CheckedOut,
-    /// It is being opened, or will be as soon as an evicted connection is closed.
+    /// The connection is being opened, or will be opened once an evicted one is closed.
     Opening,
-    /// It is being closed.
+    /// The connection is being closed.
     Closing,
 }
 
@@ -44,17 +44,17 @@ impl fmt::Display for Holder {
     }
 }
 
-/// A list of connections that are not available, longest first.
+/// The list of the connections in use, those in their state for longest first.
 ///
-/// Its text names the first four and counts the others.
+/// Its text names the first four connections and counts the others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holders(pub(crate) Vec<Holder>);
 
 impl Holders {
-    /// The number of holders that a text names.
+    /// The number of holders that the text of a list names.
     const NAMED: usize = 4;
 
-    /// Iterates over the holders, longest first.
+    /// Returns an iterator over the holders, longest first.
     pub fn iter(&self) -> std::slice::Iter<'_, Holder> {
         self.0.iter()
     }

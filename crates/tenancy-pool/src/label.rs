@@ -5,13 +5,13 @@ use std::panic::Location;
 
 /// The name of a check-out in errors and in the list of [holders](crate::Holders).
 ///
-/// It is the line of the call, unless [`Checkout::label`](crate::Checkout::label) replaced it.
+/// By default it is the line of the call; [`Checkout::label`](crate::Checkout::label) sets a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Label {
     /// The line of the call.
     At(&'static Location<'static>),
-    /// A name that was given to the check-out.
+    /// The name that [`Checkout::label`](crate::Checkout::label) has set.
     Named(&'static str),
 }
 

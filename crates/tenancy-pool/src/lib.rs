@@ -1,13 +1,13 @@
-//! A bounded pool of connections per tenant, under one strict bound for all tenants, over any
-//! `r2d2` manager.
+//! Bounded pools of connections, one per tenant, with one strict bound for all tenants together.
+//! The connections come from any `r2d2` manager.
 //!
 //! Decisions and their reasons: `docs/design/pool.md` in the repository.
 //!
-//! - A [`Driver`] connects to a tenant's database; any r2d2 manager makes one.
-//! - [`TenantPools`], built by a [`Builder`], checks connections out; a [`TenantPool`] is a handle
+//! - A [`Driver`] connects to a tenant's database. It returns an r2d2 manager for each tenant.
+//! - [`TenantPools`], built by a [`Builder`], checks out connections. A [`TenantPool`] is a handle
 //!   to the pool of one tenant.
-//! - A [`Checkout`] is a connection in use. A [`Seat`] is the right to open one, which async code
-//!   waits for without a thread.
+//! - A [`Checkout`] is a connection in use. A [`Seat`] is the right to open a connection; async code
+//!   waits for it without blocking a thread.
 //! - A [`CheckoutError`] names the tenant, the fact and the remedy.
 //!
 //! ```
@@ -43,12 +43,12 @@
 //! let acme = Tenant::builder("acme".parse()?).build()?;
 //! let mut words = pools.checkout(&acme)?;
 //! words.push("hello".into());
-//! drop(words); // comes back, and stays open for the next check-out
+//! drop(words); // returned to the pool, where it stays open for the next check-out
 //! assert_eq!(pools.stats().idle, 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Every check-out names its tenant, so no statement runs in another tenant's database by default:
+//! Every check-out names its tenant; there is no default tenant:
 //!
 //! ```
 //! # use tenancy_pool::{Checkout, Driver, TenantPools};
@@ -64,9 +64,10 @@
 //! # }
 //! ```
 //!
-//! The crate starts no thread, except one that keeps deadlines once async code waits for a seat.
-//! Expiry and maintenance are due at [`TenantPools::reap`], which the application calls every few
-//! seconds.
+//! The crate starts no threads for its regular work. The application calls [`TenantPools::reap`] every
+//! few seconds, which closes expired connections and runs maintenance. One thread for time-outs is
+//! started when async code first waits for a seat, and one may be started to close the connections
+//! when async code drops the last handle to the pools.
 
 #![deny(missing_docs)]
 

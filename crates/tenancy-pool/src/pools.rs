@@ -21,11 +21,12 @@ use crate::seat_future::SeatFuture;
 use crate::shared::{CloseMode, Shared};
 use crate::stats::{PoolStats, TenantStats};
 
-/// A bounded pool of connections per tenant, under one bound for all tenants. Cloning is cheap.
+/// Bounded pools of connections, one per tenant, with one bound for all tenants together. A clone is
+/// a cheap handle to the same pools.
 ///
-/// Every check-out names a tenant, or takes the one that is current on its thread. The functions
-/// come in three forms: `checkout` waits for the configured time-out, `checkout_timeout` for its
-/// own, and `try_checkout` does not wait.
+/// Every check-out names a tenant, or uses the tenant that is current on its thread. There are three
+/// forms: `checkout` waits at most the configured time-out, `checkout_timeout` the given one, and
+/// `try_checkout` does not wait.
 ///
 /// ```
 /// # use tenancy_core::Tenant;
@@ -63,15 +64,16 @@ impl<D: Driver> TenantPools<D> {
     /// Checks out a connection of a tenant: an idle one, or else a new one, or else the next one
     /// that comes back within the configured [`checkout_timeout`](Builder::checkout_timeout).
     ///
-    /// The time-out bounds the whole check-out: waiting for other check-outs, closing a connection
-    /// that has expired or is evicted, validating, connecting and preparing. No step begins after
-    /// it ([`StepTimeout`](CheckoutError::StepTimeout)). A step that has begun cannot be
-    /// interrupted: the manager's `connect` and `is_valid`, the driver's `evict`, `prepare`,
-    /// `restrict` and `on_checkout`, and the drop of a connection have to keep time-outs
-    /// themselves. A connection that was opened and prepared is checked out, however late.
+    /// The time-out covers all steps of the check-out: waiting for other check-outs, closing an
+    /// expired or evicted connection, validating, connecting and preparing. After the time-out no
+    /// further step begins ([`StepTimeout`](CheckoutError::StepTimeout)). A step that has begun
+    /// cannot be interrupted: the manager's `connect` and `is_valid`, the driver's `evict`,
+    /// `prepare`, `restrict` and `on_checkout`, and the drop of a connection should have time-outs of
+    /// their own. A connection that is open and prepared is checked out even after the time-out.
     ///
     /// # Errors
-    /// Returns a [`CheckoutError`]; at once, unless it is [`Timeout`](CheckoutError::Timeout).
+    /// Returns a [`CheckoutError`]. Only [`Timeout`](CheckoutError::Timeout) waits for other
+    /// check-outs first.
     #[doc(alias = "acquire")]
     #[doc(alias = "get")]
     #[track_caller]
@@ -79,8 +81,8 @@ impl<D: Driver> TenantPools<D> {
         self.checkout_timeout(tenant, self.0.timing.checkout_timeout)
     }
 
-    /// Checks out a connection within `timeout`, as [`checkout`](Self::checkout) does. A time-out
-    /// of zero waits for no other check-out, but does every step.
+    /// Checks out a connection like [`checkout`](Self::checkout), within `timeout`. With a time-out of
+    /// zero it does not wait for other check-outs, but still connects if necessary.
     ///
     /// # Errors
     /// Returns the errors of [`checkout`](Self::checkout).
@@ -93,8 +95,8 @@ impl<D: Driver> TenantPools<D> {
         request::check_out(&self.0, tenant, None, timeout, Label::here())
     }
 
-    /// Checks out an idle connection. Returns `None` if there is none: nothing is opened, closed,
-    /// validated or waited for.
+    /// Checks out an idle connection. Returns `None` if there is none. Never waits, and never opens,
+    /// closes or validates a connection.
     ///
     /// # Errors
     /// Returns an error if the tenant is closed or superseded, if another tenant is current, or if
@@ -118,13 +120,13 @@ impl<D: Driver> TenantPools<D> {
         self.checkout(&tenant)
     }
 
-    /// Waits for a seat of a tenant within the configured time-out, without holding a thread: for
-    /// async code on any runtime. The part of a check-out that blocks is
+    /// Waits for a seat of a tenant within the configured time-out, without blocking a thread. This is
+    /// for async code on any runtime. The blocking part of the check-out is
     /// [`Seat::open`](crate::Seat::open).
     ///
-    /// Seats and check-outs wait in one queue with one bound,
-    /// [`max_waiters`](Builder::max_waiters). The first future that has to wait starts a thread
-    /// that keeps deadlines; it ends with the pools.
+    /// Futures and check-outs wait in the same queue, which [`max_waiters`](Builder::max_waiters)
+    /// bounds. The first future that has to wait starts a thread for time-outs, which ends with the
+    /// pools.
     ///
     /// ```
     /// # use tenancy_pool::{Connection, Driver, TenantPools};
@@ -141,16 +143,16 @@ impl<D: Driver> TenantPools<D> {
     /// ```
     ///
     /// # Errors
-    /// The future returns the errors of [`checkout`](Self::checkout), except those of
-    /// [`Seat::open`](crate::Seat::open) and [`WouldDeadlock`](CheckoutError::WouldDeadlock): a
-    /// task that waits blocks no thread. It returns [`NoTimer`](CheckoutError::NoTimer) if the
-    /// thread cannot be started.
+    /// The future returns the errors of [`checkout`](Self::checkout), except those that
+    /// [`Seat::open`](crate::Seat::open) returns. It never returns
+    /// [`WouldDeadlock`](CheckoutError::WouldDeadlock), as a waiting task blocks no thread. It returns
+    /// [`NoTimer`](CheckoutError::NoTimer) if the thread for time-outs cannot be started.
     #[track_caller]
     pub fn seat_async(&self, tenant: &Tenant) -> SeatFuture<D> {
         self.seat_async_timeout(tenant, self.0.timing.checkout_timeout)
     }
 
-    /// Waits for a seat within `timeout`, as [`seat_async`](Self::seat_async) does.
+    /// Waits for a seat like [`seat_async`](Self::seat_async), within `timeout`.
     ///
     /// # Errors
     /// The future returns the errors of [`seat_async`](Self::seat_async).
@@ -159,20 +161,19 @@ impl<D: Driver> TenantPools<D> {
         SeatFuture::new(&self.0, tenant, None, timeout, Label::here())
     }
 
-    /// Returns a handle to the pool of a tenant, to be kept: its check-outs do not look the tenant
-    /// up.
+    /// Returns a handle to the pool of a tenant. A program that keeps the handle saves the lookup of
+    /// the tenant at each check-out.
     ///
-    /// It stays valid when the tenant is closed, reopened or forgotten, and is
-    /// [superseded](CheckoutError::Superseded) with its epoch.
+    /// The handle stays valid if the tenant is closed, reopened or forgotten. Once the tenant has a
+    /// higher epoch, its check-outs are refused as [superseded](CheckoutError::Superseded).
     pub fn handle(&self, tenant: &Tenant) -> TenantPool<D> {
         TenantPool::new(self.0.clone(), tenant.clone())
     }
 
-    /// Opens connections of a tenant ahead of its first requests, until `count` of them are idle,
-    /// or as many as the tenant may have. Returns how many it found or opened.
+    /// Opens connections of a tenant in advance, until `count` connections are idle or the bound of
+    /// the tenant is reached. Returns the number of connections that it found or opened.
     ///
-    /// It checks them out together and gives them back, so it waits and evicts as those check-outs
-    /// do.
+    /// It checks out all of them and returns them, so that it waits and evicts like these check-outs.
     ///
     /// ```
     /// # use tenancy_pool::{CheckoutError, Driver, DriverError, TenantPools};
@@ -186,8 +187,8 @@ impl<D: Driver> TenantPools<D> {
     /// ```
     ///
     /// # Errors
-    /// Returns the errors of [`checkout`](Self::checkout). The connections opened until then stay
-    /// open.
+    /// Returns the errors of [`checkout`](Self::checkout). Connections that were opened before the
+    /// error stay open.
     #[track_caller]
     pub fn warm(&self, tenant: &Tenant, count: u32) -> Result<u32, CheckoutError<DriverError<D>>> {
         let (label, timeout) = (Label::here(), self.0.timing.checkout_timeout);
@@ -204,23 +205,24 @@ impl<D: Driver> TenantPools<D> {
         Ok(out.len() as u32)
     }
 
-    /// Closes a tenant to check-outs, and waits until no connection to it is open: its waiters are
-    /// refused, its idle connections are closed, those that are out when they come back.
+    /// Closes a tenant to check-outs, and waits until no connection to it is open. Waiting check-outs
+    /// are refused, idle connections are closed at once, checked-out connections when they are
+    /// returned.
     ///
-    /// After it has returned `Ok` no connection to the tenant exists, and none is opened before
-    /// [`reopen`](Self::reopen), even if the tenant was never seen before. A closed tenant takes
-    /// memory until it is reopened, [removed](Event::TenantRemoved) or [forgotten](Self::forget).
+    /// After it has returned `Ok`, no connection to the tenant exists, and none is opened before
+    /// [`reopen`](Self::reopen). This also holds for a tenant that these pools have not used before. A
+    /// closed tenant uses memory until it is reopened, [removed](Event::TenantRemoved) or
+    /// [forgotten](Self::forget).
     ///
     /// # Errors
-    /// Returns an error if a connection is still open at the end of the time-out, or is held by
-    /// this thread. The tenant stays closed.
+    /// Returns an error if a connection is still open at the end of the time-out, or if this thread
+    /// holds one. The tenant stays closed.
     pub fn close(&self, id: &TenantId, timeout: Duration) -> Result<(), CloseError> {
         closing::close(&self.0, id, timeout)
     }
 
-    /// Closes all tenants to check-outs for good, and waits until no connection is open: for the
-    /// end of a program. Then it does the [upkeep](Driver::upkeep) that is due, while there is
-    /// time.
+    /// Closes all tenants to check-outs permanently, and waits until no connection is open. This is for
+    /// the end of a program. In the remaining time it runs the [upkeep](Driver::upkeep) that is due.
     ///
     /// [`reopen`](Self::reopen) has no effect afterwards.
     ///
@@ -235,21 +237,21 @@ impl<D: Driver> TenantPools<D> {
     /// ```
     ///
     /// # Errors
-    /// Returns an error if a connection is still open at the end of the time-out, or is held by
-    /// this thread. All tenants stay closed.
+    /// Returns an error if a connection is still open at the end of the time-out, or if this thread
+    /// holds one. All tenants stay closed.
     #[doc(alias = "shutdown")]
     pub fn close_all(&self, timeout: Duration) -> Result<(), CloseAllError> {
         closing::close_all(&self.0, timeout)
     }
 
-    /// Opens a closed tenant to check-outs again; returns whether it was closed.
+    /// Opens a closed tenant to check-outs again. Returns whether it was closed.
     pub fn reopen(&self, id: &TenantId) -> bool {
         let key = self.0.slots.find(id);
         key.is_some_and(|key| self.0.decide(|sched| sched.reopen(key)))
     }
 
-    /// Forgets a tenant that was destroyed, with its epoch and whether it is closed, and frees the
-    /// memory. Returns false, and does nothing, if the tenant has a connection or a waiter.
+    /// Frees the memory of a destroyed tenant, including its epoch and the fact that it is closed.
+    /// Returns `false` and does nothing if the tenant has an open connection or a waiting check-out.
     pub fn forget(&self, id: &TenantId) -> bool {
         let Some(key) = self.0.slots.find(id) else {
             return true;
@@ -262,11 +264,12 @@ impl<D: Driver> TenantPools<D> {
         forgotten.is_some()
     }
 
-    /// Raises the current epoch of a tenant. Handles of earlier epochs are refused from now on;
-    /// their idle connections are closed by the next check-out or [`reap`](Self::reap), those that
-    /// are out when they come back.
+    /// Raises the current epoch of a tenant. Check-outs with handles of earlier epochs are refused from
+    /// then on. Idle connections of earlier epochs are closed by the next check-out or
+    /// [`reap`](Self::reap), checked-out connections when they are returned.
     ///
-    /// It closes nothing itself, and never blocks. A lower epoch than the current one is ignored.
+    /// This method closes nothing itself, and never blocks. An epoch that is lower than the current one
+    /// is ignored.
     pub fn raise_epoch(&self, id: &TenantId, epoch: Epoch) {
         let key = match self.0.slots.find(id) {
             Some(key) => key,
@@ -301,17 +304,18 @@ impl<D: Driver> TenantPools<D> {
         self.0.close_discarded(surplus, CloseMode::Evict);
     }
 
-    /// Does the work that is due now and then; returns how many connections it closed. Call it
-    /// every few seconds.
+    /// Runs the periodic work, and returns the number of connections that it closed. The application
+    /// should call it every few seconds.
     ///
-    /// - It closes idle connections that have expired, or are of a past epoch or of a retiring
+    /// - It closes idle connections that have expired, or that belong to a past epoch or to a retiring
     ///   tenant.
-    /// - It does the [idle maintenance](Driver::maintain_idle) of up to 32 connections, one after
-    ///   the other. Meanwhile each of them is out: a check-out uses another one or waits.
-    /// - It does the [upkeep](Driver::upkeep) that evictions left, one tenant after the other,
-    ///   until 250 ms have passed.
+    /// - It runs the [idle maintenance](Driver::maintain_idle) of up to 32 connections, one after the
+    ///   other. Each of them is not available meanwhile: a check-out uses another connection or waits.
+    /// - It runs the [upkeep](Driver::upkeep) that evictions require, one tenant after the other, until
+    ///   250 ms have passed.
     /// - It frees the memory of removed tenants.
-    /// - It notifies observers of connections that are [out for long](Builder::leak_after).
+    /// - It notifies observers of connections that are [checked out for too
+    ///   long](Builder::leak_after).
     pub fn reap(&self) -> usize {
         reap::reap(&self.0)
     }
@@ -329,13 +333,13 @@ impl<D: Driver> TenantPools<D> {
         }
     }
 
-    /// Returns the state of one tenant's pool, or `None` if the tenant was never seen.
+    /// Returns the state of one tenant's pool, or `None` if the pools do not know the tenant.
     pub fn tenant_stats(&self, id: &TenantId) -> Option<TenantStats> {
         let key = self.0.slots.find(id)?;
         self.0.decide(|sched| sched.tenant_stats(key))
     }
 
-    /// Lists the connections that are out, being opened or being closed, longest first.
+    /// Returns the connections that are checked out, being opened or being closed, longest first.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -352,13 +356,13 @@ impl<D: Driver> TenantPools<D> {
     }
 }
 
-/// Pools observe a resolver, and apply the changes of tenants that it reports.
+/// The pools can observe a resolver. They then apply the changes of tenants that it reports.
 ///
-/// The epoch of a changed tenant is [raised](TenantPools::raise_epoch), and its bound is
-/// [determined again](Builder::max_per_tenant_by). A retiring tenant keeps no idle connection
-/// beyond the next [`reap`](TenantPools::reap): another process may wait for its file. The handles
-/// of a removed tenant are superseded until a `reap` finds it unused and forgets it; from then on
-/// they are refused because its database is gone.
+/// For a changed tenant, the epoch is [raised](TenantPools::raise_epoch), and the bound is
+/// [determined again](Builder::max_per_tenant_by). The next [`reap`](TenantPools::reap) closes the
+/// idle connections of a retiring tenant, as another process may wait for its database. Check-outs of
+/// a removed tenant are refused as superseded, until a `reap` finds the tenant unused and forgets it;
+/// then they fail as the database does not exist.
 impl<D: Driver> Observer for TenantPools<D> {
     fn observe(&self, event: &Event<'_>) {
         match event {

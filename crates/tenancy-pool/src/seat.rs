@@ -16,15 +16,15 @@ use crate::sched::{Caller, Reservation};
 use crate::shared::{CloseMode, Shared};
 use crate::sync::{spawn, this_thread};
 
-/// The right to open one connection of a tenant, until it is opened or dropped. Any thread may have
-/// it.
+/// The right to check out one connection of a tenant. It reserves a place under the bounds of the
+/// pools until it is opened or dropped, and can be sent to another thread.
 ///
-/// Dropping it gives the place back, and never closes a connection on this thread: the close is
-/// deferred to the next check-out that needs the place, to [`close`](crate::TenantPools::close) or
-/// to [`reap`](crate::TenantPools::reap).
+/// Dropping a seat frees the place. It never closes a connection on this thread: the close is left to
+/// the next check-out that needs the place, to [`close`](crate::TenantPools::close), or to
+/// [`reap`](crate::TenantPools::reap).
 ///
-/// A seat belongs to no thread: a check-out on another thread may wait for it, and is never refused
-/// with [`WouldDeadlock`](CheckoutError::WouldDeadlock) on its account. Once it is opened, its
+/// A seat belongs to no thread, so that no check-out is refused with
+/// [`WouldDeadlock`](CheckoutError::WouldDeadlock) because of a seat. Once a seat is opened, its
 /// connection counts as held by the thread that opened it.
 ///
 /// ```
@@ -37,7 +37,7 @@ use crate::sync::{spawn, this_thread};
 ///     Ok(())
 /// }
 /// ```
-#[must_use = "dropping it gives the place back"]
+#[must_use = "dropping it frees its place"]
 pub struct Seat<D: Driver> {
     /// `None` only while it is opened or dropped.
     reservation: Option<ReservationOf<D>>,
@@ -69,11 +69,11 @@ impl<D: Driver> Seat<D> {
         &self.tenant
     }
 
-    /// Checks the connection out. It closes an evicted connection, connects, prepares the database
-    /// and validates, as far as needed.
+    /// Checks out the connection. If necessary, closes an evicted connection, connects, prepares the
+    /// database, or validates the connection.
     ///
-    /// All of that blocks: call it where blocking is allowed. It waits for no other check-out, and
-    /// begins no step once [`checkout_timeout`](crate::Builder::checkout_timeout) has passed.
+    /// These steps block, so call it on a thread that may block. It does not wait for other
+    /// check-outs, and begins no step after [`checkout_timeout`](crate::Builder::checkout_timeout).
     ///
     /// # Errors
     /// Returns an error if the connection cannot be opened, prepared or restricted, if the tenant

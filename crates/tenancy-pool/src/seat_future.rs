@@ -1,4 +1,4 @@
-//! [`SeatFuture`]: the wait for a [`Seat`], which holds no thread.
+//! [`SeatFuture`]: the wait for a [`Seat`] without blocking a thread.
 
 use std::fmt;
 use std::future::Future;
@@ -21,11 +21,12 @@ use crate::shared::{Alarm, AlarmKind, Shared};
 use crate::sync::Moment;
 use crate::timer::AlarmId;
 
-/// The wait for a [`Seat`]; see [`TenantPools::seat_async`](crate::TenantPools::seat_async).
+/// A future that waits for a [`Seat`]; see
+/// [`TenantPools::seat_async`](crate::TenantPools::seat_async).
 ///
-/// It requests the seat at its first poll, where its time-out begins. Neither polling nor dropping
-/// it blocks, connects, validates, prepares or closes anything. Once it was granted a seat, it
-/// holds it until it is polled or dropped: do not keep it unpolled.
+/// The first poll requests the seat and starts the time-out. Polling and dropping the future never
+/// block, and never open, prepare, validate or close a connection. When the future is granted a
+/// seat, it holds the seat until the future is polled or dropped, so it should not be kept unpolled.
 #[must_use = "a future does nothing until it is polled"]
 pub struct SeatFuture<D: Driver> {
     pools: NonBlockingRef<D>,

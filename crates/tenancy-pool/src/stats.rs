@@ -1,4 +1,4 @@
-//! The figures of the pools: [`PoolStats`], [`TenantStats`], [`Counters`].
+//! The statistics of the pools: [`PoolStats`], [`TenantStats`], [`Counters`].
 
 use std::time::Duration;
 
@@ -8,32 +8,33 @@ use tenancy_core::Epoch;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolStats {
-    /// The bound of open connections.
+    /// The largest allowed number of open connections.
     pub max: u32,
-    /// Connections that are open or being opened.
+    /// The number of connections that are open, being opened or being closed.
     pub open: u32,
-    /// The highest number of them at one instant.
+    /// The highest value of `open` so far.
     pub peak: u32,
-    /// Connections that are ready to be checked out.
+    /// The number of idle connections.
     pub idle: u32,
-    /// Connections that are checked out.
+    /// The number of connections that are checked out.
     pub out: u32,
-    /// Connections that are being opened.
+    /// The number of connections that are being opened.
     pub opening: u32,
-    /// Connections that are being closed.
+    /// The number of connections that are being closed.
     pub closing: u32,
-    /// Check-outs and seats that wait.
+    /// The number of waiting check-outs, including waits for seats.
     pub waiting: usize,
-    /// Tenants that were seen, with or without a connection.
+    /// The number of tenants that the pools know, with or without a connection.
     pub tenants: usize,
-    /// Tenants that wait for a connection of another tenant, because the bound is reached.
+    /// The number of tenants that wait for a connection of another tenant, as the bound is reached.
     pub tickets: usize,
-    /// The time that check-outs waited for their connections, opening included, added up. A
+    /// The total time for which check-outs waited for connections, including the time to open them. A
     /// check-out that found an idle connection adds nothing.
     pub waited: Duration,
-    /// The time that connections were out, added up when they came back.
+    /// The total time for which connections were checked out. The time of a connection is added when
+    /// it is returned.
     pub held: Duration,
-    /// The events since the pools were built.
+    /// The numbers of events since the pools were built.
     pub counters: Counters,
 }
 
@@ -41,55 +42,57 @@ pub struct PoolStats {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TenantStats {
-    /// The highest epoch seen; `None` if the tenant was only closed by its id so far.
+    /// The current epoch; `None` if the pools know only that the tenant is closed.
     pub epoch: Option<Epoch>,
-    /// The bound of open connections, once the database is prepared.
+    /// The largest allowed number of open connections, once the database is prepared.
     pub max: u32,
-    /// Connections that are ready to be checked out.
+    /// The number of idle connections.
     pub idle: u32,
-    /// Connections that are checked out.
+    /// The number of connections that are checked out.
     pub out: u32,
-    /// Connections that are being opened, or will be as soon as an evicted one is closed.
+    /// The number of connections that are being opened, or will be opened once an evicted one is
+    /// closed.
     pub opening: u32,
-    /// Connections that are being closed.
+    /// The number of connections that are being closed.
     pub closing: u32,
-    /// Check-outs and seats that wait.
+    /// The number of waiting check-outs, including waits for seats.
     pub waiting: usize,
     /// Whether the database of this epoch is prepared.
     pub prepared: bool,
     /// Whether the tenant is closed to check-outs.
     pub closed: bool,
-    /// The events since the tenant was first seen.
+    /// The numbers of events since the pools first knew the tenant.
     pub counters: Counters,
 }
 
-/// Counts of events, of one tenant or of all.
+/// The numbers of events, of one tenant or of all tenants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Connections that were checked out.
+    /// The number of connections that were checked out.
     pub checkouts: u64,
-    /// Checked-out connections that came back.
+    /// The number of checked-out connections that were returned.
     pub returned: u64,
-    /// Returned connections that a [`Seat`](crate::Seat) had reserved and not opened.
+    /// The number of returned connections that a [`Seat`](crate::Seat) had reserved but not opened.
     pub unopened: u64,
-    /// Connections that were opened.
+    /// The number of connections that were opened.
     pub opened: u64,
-    /// Attempts to open or prepare that failed, panicked or were abandoned at their deadline.
+    /// The number of attempts to open or prepare that failed, panicked or exceeded their time-out.
     pub open_failed: u64,
-    /// Connections that were closed.
+    /// The number of connections that were closed.
     pub closed: u64,
-    /// Closed connections that were idle and evicted for another tenant.
+    /// The number of closed connections that were idle and evicted for another tenant.
     pub evicted: u64,
-    /// Check-outs that had to wait.
+    /// The number of check-outs that waited.
     pub waits: u64,
-    /// Check-outs that waited and were handed a connection directly.
+    /// The number of waiting check-outs for which a returned connection was reserved; see
+    /// [`handoff_after`](crate::Builder::handoff_after).
     pub hand_offs: u64,
-    /// Check-outs that waited and got no connection in time.
+    /// The number of check-outs that waited and got no connection before their time-out.
     pub timeouts: u64,
-    /// Check-outs whose own steps took longer than their time-out.
+    /// The number of check-outs whose own steps took longer than their time-out.
     pub step_timeouts: u64,
-    /// Check-outs that were refused because `max_waiters` were waiting.
+    /// The number of check-outs that were refused, as `max_waiters` others waited.
     pub overloaded: u64,
 }
 

@@ -179,7 +179,7 @@ fn too_many_waiters_are_refused_at_once() {
         let refused = more.join().expect("no panic");
         assert_eq!(
             refused.expect_err("too many").to_string(),
-            "tenant acme has 1 check-outs waiting, the most that may; shed load or raise `max_waiters`"
+            "tenant acme has 1 check-outs waiting, as many as are allowed; shed load or raise `max_waiters`"
         );
         drop(out);
     });

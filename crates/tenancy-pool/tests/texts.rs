@@ -57,11 +57,11 @@ fn errors_name_the_fact_and_the_remedy() {
         pools.checkout_current().expect_err("no tenant is current"),
     ));
     let wanted = [
-        "a check-out of tenant acme would wait for its own thread: 1 connection in use (acme at import for 0ns); give one back first",
-        "tenant acme got no connection within TIME: 1 connection in use (acme at import for 0ns); give them back sooner or allow more",
-        "tenant acme has open connections after TIME: 1 connection in use (acme at import for 0ns); wait for them, the tenant stays closed",
+        "a check-out of tenant acme would wait for connections that its own thread holds: 1 connection in use (acme at import for 0ns); return one first",
+        "tenant acme got no connection within TIME: 1 connection in use (acme at import for 0ns); return connections sooner, or raise the bounds",
+        "tenant acme has open connections after TIME: 1 connection in use (acme at import for 0ns); the tenant stays closed; wait for the connections, then close it again",
         "tenant acme is closed to check-outs; `reopen` it first",
-        "tenant beta is at epoch 2 and this handle is of epoch 1; resolve it again",
+        "tenant beta is at epoch 2, but its handle has epoch 1; resolve the tenant again",
         "no connection to tenant gamma could be opened: no such database",
         "no connection to tenant gamma could be opened: no such database; the next attempt is in 100ms",
         "tenant beta@1 cannot be checked out while acme@1 is current; drop that scope, or call `Tenant::switch` to cross on purpose",
@@ -200,8 +200,8 @@ fn a_time_out_names_the_line_that_holds_the_connection() {
 #[test]
 fn contradictory_bounds_are_refused() {
     type Change = fn(Builder) -> Builder;
-    let zero = |what: &str| format!("`{what}` is zero; make it 1 at least");
-    let short = |what: &str| format!("`{what}` is 9.999ms; make it 10ms at least");
+    let zero = |what: &str| format!("`{what}` is zero; set it to at least 1");
+    let short = |what: &str| format!("`{what}` is 9.999ms; set it to at least 10ms");
     const SHORT: Duration = Duration::from_micros(9_999);
     let cases: [(Change, String); 10] = [
         (|b| b.max_connections(0), zero("max_connections")),
@@ -211,12 +211,12 @@ fn contradictory_bounds_are_refused() {
         (|b| b.max_lifetime(SHORT), short("max_lifetime")),
         (|b| b.idle_timeout(SHORT), short("idle_timeout")),
         (|b| b.validate_after(SHORT), short("validate_after")),
-        (|b| b.failure_ttl(Duration::from_secs(61)), "`failure_ttl` is 61s; make it 60s at most".into()),
+        (|b| b.failure_ttl(Duration::from_secs(61)), "`failure_ttl` is 61s; set it to at most 60s".into()),
         (
             |b| b.max_connections(2).max_per_tenant(3),
-            "`max_per_tenant` is 3 and `max_connections` is 2; one tenant cannot have more than all".into(),
+            "`max_per_tenant` is 3 and `max_connections` is 2; set `max_per_tenant` to at most `max_connections`".into(),
         ),
-        (|b| b.max_connections(u32::MAX), "4294967295 connections at 1 descriptors each do not fit".into()),
+        (|b| b.max_connections(u32::MAX), "4294967295 connections with 1 file descriptors each exceed".into()),
     ];
     for (change, wanted) in cases {
         let built = change(TenantPools::<Fake>::builder()).build(OkDriver());
