@@ -3,19 +3,24 @@
 Every file is formatted by rustfmt, so that an item ends at the first line with a closing brace at its own indentation.
 """
 
+import os
 import re
-import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def tracked(*patterns):
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *patterns],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    ).stdout
-    return sorted({ROOT / name for name in listed.split("\0") if name and (ROOT / name).exists()})
+    """The files of these patterns; `*` in a pattern is any text, with slashes. Build output is left out."""
+    wanted = [re.compile(re.escape(pattern).replace(r"\*", ".*") + "$") for pattern in patterns]
+    found = []
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name != "target" and not name.startswith(".")]
+        for name in names:
+            path = Path(folder) / name
+            if any(pattern.match(str(path.relative_to(ROOT))) for pattern in wanted):
+                found.append(path)
+    return sorted(found)
 
 
 def is_test(path):
