@@ -10,10 +10,11 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::error::IoError;
 
-/// What runs on every new connection; see [`SqliteStorageBuilder::on_connect`].
+/// The hook for every new connection; see `SqliteStorageBuilder::on_connect`.
 pub(crate) type OnConnect = dyn Fn(&mut Connection) -> rusqlite::Result<()> + Send + Sync;
 
-/// Never CREATE: a missing file is an error. Never URI: a name is a name.
+/// The flags of a connection to a tenant's file. Without CREATE, a missing file is an error; without
+/// URI, a name has no options.
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE
     .union(OpenFlags::SQLITE_OPEN_NO_MUTEX)
     .union(OpenFlags::SQLITE_OPEN_NOFOLLOW);
@@ -25,8 +26,8 @@ pub(crate) fn connect(path: &Path, busy_timeout: Duration) -> rusqlite::Result<C
     let connection = manager.connect()?;
     set_flags(&connection)?;
     connection.busy_timeout(busy_timeout)?;
-    // A WAL may be of another file that stood there: until the stamp is known to be the
-    // tenant's, the close of this connection leaves both as they are.
+    // A WAL may belong to another file that was in this place: until the stamp is checked, the close
+    // of this connection leaves both unchanged.
     if wal_bytes(path).is_ok_and(|bytes| bytes > 0) {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     }
@@ -39,20 +40,22 @@ const ALWAYS: [(DbConfig, bool); 2] = [
     (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
 ];
 
-/// What a file's own schema can make run: on for the SQL of others, off for our own, so that
-/// nothing that a schema holds can stop our statements or be run by them. Foreign keys, because
-/// `REFERENCES _tenancy_stamp(open)` in any table makes every write of our table an error.
+/// The switches of schema objects: on for SQL of the application, off for the library's own, so that
+/// no object of a schema can stop the library's statements or be run by them. Foreign keys are among
+/// them because `REFERENCES _tenancy_stamp(open)` in any table makes every write of that table an
+/// error.
 pub(crate) const OF_THE_SCHEMA: [DbConfig; 3] = [
     DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY,
     DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER,
     DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW,
 ];
 
-/// Sets the switches of a connection of our own: before anything of the file is read.
+/// Sets the switches of the library's own connection, before anything of the file is read.
 pub(crate) fn set_flags(connection: &Connection) -> rusqlite::Result<()> {
     set_switches(connection, false)
 }
 
+/// Sets the switches of a connection; `schema_runs` is for those of schema objects.
 pub(crate) fn set_switches(connection: &Connection, schema_runs: bool) -> rusqlite::Result<()> {
     for (switch, value) in ALWAYS {
         connection.set_db_config(switch, value)?;
@@ -90,6 +93,7 @@ pub(crate) fn set_journal_mode(connection: &Connection, sql: &str) -> rusqlite::
     modes.collect()
 }
 
+/// Returns whether another connection holds a lock that a statement needs.
 pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
     matches!(

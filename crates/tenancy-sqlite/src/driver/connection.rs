@@ -147,7 +147,7 @@ impl SqliteConnection {
     /// one step, like a function of a long value, ends by itself, within the driver's bounds;
     /// `docs/design/hostile-sql.md` has what each can cost. An earlier
     /// deadline stays; a connection that is given back with one is thrown away, and so is
-    /// one whose progress handler was replaced, which would end deadline.
+    /// one whose progress handler was replaced, which would disable deadlines.
     ///
     /// ```
     /// # use tenancy_core::{Provisioner, Tenant};

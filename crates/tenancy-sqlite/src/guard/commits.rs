@@ -8,12 +8,13 @@ use crate::guard::wal_bound::WalBound;
 /// The largest page that SQLite has.
 const MAX_PAGE_SIZE: u64 = 65_536;
 
-/// Whether a commit or a checkpoint of a connection failed, and how long its log may be.
+/// The state of a connection's commits.
 #[derive(Debug, Default)]
 pub(crate) struct Commits {
+    /// Whether a commit or a checkpoint failed.
     failed: AtomicBool,
     bound: OnceLock<WalBound>,
-    /// Was the log far from its bound at the last commit? Then it is not looked at before
+    /// Whether the WAL was far from its bound at the last commit. Its size is then not read before
     /// the next one, which would cost a quick commit a quarter of its time.
     is_short: AtomicBool,
 }
@@ -27,19 +28,21 @@ impl Commits {
         self.failed.store(true, Ordering::Relaxed);
     }
 
-    /// Bounds the log, for good.
+    /// Sets the bound on the WAL, once.
     pub(crate) fn set_wal_bound(&self, bound: WalBound) {
         let _ = self.bound.set(bound);
     }
 
-    pub(crate) fn has_log_of(&self, pages: i32) {
+    /// Records the length of the WAL after a commit.
+    pub(crate) fn set_wal_pages(&self, pages: i32) {
         let most = u64::from(pages.unsigned_abs()) * MAX_PAGE_SIZE;
         let is_short = self.bound.get().is_some_and(|bound| most <= bound.max);
         self.is_short.store(is_short, Ordering::Relaxed);
     }
 
-    pub(crate) fn passed(&self) -> Option<&WalBound> {
+    /// Returns the bound on the WAL if the WAL is longer.
+    pub(crate) fn exceeded(&self) -> Option<&WalBound> {
         let bound = self.bound.get();
-        bound.filter(|bound| !self.is_short.load(Ordering::Relaxed) && bound.is_passed())
+        bound.filter(|bound| !self.is_short.load(Ordering::Relaxed) && bound.is_exceeded())
     }
 }

@@ -1,4 +1,4 @@
-//! The check before a commit that the tenant has no newer file.
+//! [`Cutover`]: the check before a commit that the tenant has no newer file.
 
 use std::path::{Path, PathBuf};
 
@@ -9,17 +9,18 @@ use crate::disk::files::{Entry, look};
 use crate::disk::place::Place;
 use crate::disk::root::Root;
 
-/// What tells whether a tenant has turned to another file.
+/// The possible cutover of a tenant to its next file.
 #[derive(Debug)]
 pub(crate) struct Cutover {
     id: TenantId,
     epoch: u64,
-    /// The file of the next incarnation, if that is made from this one.
+    /// The file of the next incarnation, if a rollback makes it from this one.
     next: PathBuf,
     catalog: PathBuf,
 }
 
 impl Cutover {
+    /// Returns the cutover from the file at `path`.
     pub(crate) fn of(root: &Root, tenant: &Tenant, path: &Path) -> Self {
         let next = Place::of(tenant).map(|place| Place {
             epoch: place.epoch.next(),
@@ -28,20 +29,20 @@ impl Cutover {
         Self {
             id: tenant.id().clone(),
             epoch: tenant.epoch().get(),
-            // Who has no place has no connection either.
+            // A tenant without a place has no connection either.
             next: next.map_or_else(|_| path.to_owned(), |next| root.file(&next)),
             catalog: root.catalog(),
         }
     }
 
-    /// Whether the turn was made. A catalog that cannot be asked counts as yes: better a
-    /// commit that is refused than one that is lost.
+    /// Returns whether the cutover is done, and `true` if the catalog cannot be read: a refused
+    /// commit is better than a lost one.
     pub(crate) fn is_done(&self) -> bool {
         let there = !matches!(look(&self.next), Ok(Entry::Missing));
         there && self.current().is_none_or(|current| current > self.epoch)
     }
 
-    /// The tenant's epoch in the catalog; none if nobody can say.
+    /// Reads the tenant's epoch in the catalog. Returns `None` if it cannot be read.
     fn current(&self) -> Option<u64> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NO_MUTEX

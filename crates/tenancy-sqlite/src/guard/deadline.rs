@@ -1,4 +1,4 @@
-//! [`Deadline`]: how long statements may run.
+//! [`Deadline`]: the bound on the run time of statements.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, Error, ErrorCode, Result, ffi};
 
-/// After so many steps of SQLite's machine the clock is looked at. One step can be a call of a
-/// function that takes 10 ms; the steps between are some nanoseconds each.
+/// The number of steps of SQLite's machine between two looks at the clock. One step can be a call of
+/// a function that takes 10 ms; most take some nanoseconds.
 const STEPS: i32 = 50;
 
-/// The moment that stands for no deadline.
+/// The value for no deadline.
 const NEVER: u64 = u64::MAX;
 
-/// Interrupts what runs on a connection after a moment, until it is dropped; see
+/// A deadline on the statements of a connection, which ends when it is dropped; see
 /// [`SqliteConnection::deadline`].
 ///
 /// [`SqliteConnection::deadline`]: crate::SqliteConnection::deadline
@@ -31,19 +31,20 @@ impl Drop for Deadline {
     }
 }
 
-/// Whether the deadline of a connection has passed. Its callbacks own clones.
+/// The clock of a connection's deadline. The callbacks of the connection own clones.
 #[derive(Debug, Clone)]
 pub(crate) struct DeadlineClock(Arc<AtomicU64>);
 
 impl Default for DeadlineClock {
-    /// No deadline is set.
+    /// Returns a clock without a deadline.
     fn default() -> Self {
         Self(Arc::new(AtomicU64::new(NEVER)))
     }
 }
 
 impl DeadlineClock {
-    /// Must not panic: a progress handler that does lets the statement go on.
+    /// Returns whether the deadline has passed. It must not panic: with a progress handler that
+    /// panics the statement continues.
     #[inline]
     pub(crate) fn has_passed(&self) -> bool {
         match self.0.load(Ordering::Relaxed) {
@@ -52,7 +53,7 @@ impl DeadlineClock {
         }
     }
 
-    /// Ends a function of SQL as an interrupt would.
+    /// Returns the error of an interrupt if the deadline has passed.
     pub(crate) fn check(&self) -> Result<()> {
         match self.has_passed() {
             false => Ok(()),
@@ -74,7 +75,7 @@ impl DeadlineClock {
 #[derive(Debug)]
 pub(crate) struct ConnectionDeadline {
     deadline: DeadlineClock,
-    /// The number of clones when the connection was opened: a handler or function that is replaced
+    /// The number of clones when the connection was opened: a replaced handler or function
     /// drops its own.
     clones: usize,
 }
@@ -86,7 +87,7 @@ impl ConnectionDeadline {
         Self { deadline, clones }
     }
 
-    /// Sets one. An earlier one that is already set stays.
+    /// Sets a deadline. An earlier one that is already set stays.
     pub(crate) fn set(&self, after: Duration) -> Deadline {
         let before = self.deadline.0.load(Ordering::Relaxed);
         let at = moment(after).min(before);
@@ -97,7 +98,7 @@ impl ConnectionDeadline {
         }
     }
 
-    /// Returns whether none is set, and all callbacks are those of the opening.
+    /// Returns whether no deadline is set, and all callbacks are those of the opening.
     pub(crate) fn is_clear(&self) -> bool {
         let set = self.deadline.0.load(Ordering::Relaxed);
         set == NEVER && Arc::strong_count(&self.deadline.0) == self.clones

@@ -1,12 +1,11 @@
-//! Commits that failed. When the system could not make a file durable it may forget
-//! what it had not written, and say of the next attempt that all is well. So a
-//! connection on which a commit or a checkpoint failed is not lent again.
+//! The hooks that notice failed commits. After a failed fsync the system may drop the unwritten data
+//! and report success for the next attempt. So a connection on which a commit or a checkpoint failed
+//! is not checked out again.
 //!
-//! SQLite tells by hooks: one before a commit, and then either the one after it or the
-//! one of a rollback. A rollback that was asked for, or that a constraint caused, has no
-//! commit before it, and neither has one that is refused here, because the log has become too
-//! long. (A commit that had nothing to write ends without a hook; if a cached
-//! statement fails right after it, a sound connection is thrown away.)
+//! SQLite calls one hook before a commit, and then the hook after a commit or that of a rollback. A
+//! requested rollback, and one after a constraint, has no commit before it; neither has one that is
+//! refused here because the WAL is too long. (A commit that had nothing to write ends without a
+//! hook; if a cached statement fails right after it, a sound connection is closed.)
 
 use std::cell::RefCell;
 use std::sync::{Arc, Weak};
@@ -19,15 +18,15 @@ use crate::guard::wal_bound::WalBound;
 use crate::raw::is_busy;
 use crate::refusal::DenyRule;
 
-/// The hooks of a connection own so many counts of its guard.
+/// The number of references to its guard that the hooks of a connection own.
 pub(crate) const HOOKS: usize = 2;
 
-/// SQLite's own default: the log is moved into the file once it has 1,000 pages.
+/// The number of pages after which the WAL is checkpointed: SQLite's default.
 const CHECKPOINT_AT: i32 = 1_000;
 
 thread_local! {
-    /// Whose commit has begun and not ended. The hook after a commit has no state of
-    /// its own, so it is found here; it runs on the same thread.
+    /// The guard of the connection whose commit has begun and not ended. The hook after a commit has
+    /// no state, and runs on the same thread.
     static PENDING: RefCell<Weak<Guard>> = const { RefCell::new(Weak::new()) };
 }
 
@@ -35,8 +34,8 @@ fn take_pending() -> Option<Arc<Guard>> {
     PENDING.take().upgrade()
 }
 
-/// A statement is prepared: what was committed before is over. A commit that had
-/// nothing to write ends without a hook.
+/// Forgets a commit that has begun, when a statement is prepared: a commit that had nothing to write
+/// ends without a hook.
 pub(crate) fn forget() {
     PENDING.with_borrow_mut(|pending| {
         if pending.strong_count() > 0 {
@@ -51,12 +50,12 @@ pub(crate) fn watch(connection: &Connection, guard: &Arc<Guard>) -> Result<()> {
     connection.commit_hook(Some(move || {
         if !begins.may_commit() {
             begins.commits().fail();
-            // Is rolled back.
+            // SQLite rolls back.
             return true;
         }
-        if begins.commits().passed().is_some_and(WalBound::is_held) {
+        if begins.commits().exceeded().is_some_and(WalBound::is_held) {
             begins.refuse(DenyRule::Wal, "a commit");
-            // Rolls back, and that is no commit that failed.
+            // SQLite rolls back; the commit has not failed.
             PENDING.set(Weak::new());
             return true;
         }
@@ -74,26 +73,26 @@ pub(crate) fn watch(connection: &Connection, guard: &Arc<Guard>) -> Result<()> {
     Ok(())
 }
 
-/// Sets the hook after a commit, which has no state and cannot be compared.
+/// Sets the hook after a commit again, as Rust code may have replaced it unnoticed.
 pub(crate) fn watch_wal(connection: &Connection) {
     connection.wal_hook(Some(committed));
 }
 
-fn committed(log: &Wal, pages: i32) -> Result<()> {
+fn committed(wal: &Wal, pages: i32) -> Result<()> {
     let guard = take_pending();
     if let Some(guard) = &guard {
-        guard.commits().has_log_of(pages);
+        guard.commits().set_wal_pages(pages);
     }
     if pages < CHECKPOINT_AT {
         return Ok(());
     }
-    let bound = guard.as_ref().and_then(|guard| guard.commits().passed());
-    let moved = match bound {
-        None => log.checkpoint(),
-        Some(bound) => bound.cut(),
+    let bound = guard.as_ref().and_then(|guard| guard.commits().exceeded());
+    let checkpointed = match bound {
+        None => wal.checkpoint(),
+        Some(bound) => bound.checkpoint(),
     };
-    // The commit stands whatever becomes of this: its error is not the statement's.
-    match (moved, &guard) {
+    // The commit is done: an error of the checkpoint is not the statement's.
+    match (checkpointed, &guard) {
         (Err(error), Some(guard)) if !is_busy(&error) => guard.commits().fail(),
         _ => {}
     }

@@ -1,4 +1,4 @@
-//! [`Limits`]: the bounds of statements that the driver's options set.
+//! [`Limits`]: the bounds of statements, from the driver's options.
 
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, Result};
@@ -6,7 +6,7 @@ use rusqlite::{Connection, Result};
 use crate::error::StorageError;
 use crate::guard::rules::Purpose;
 
-/// See the options of the same names of `SqliteDriverBuilder`.
+/// The bounds of statements; see the options of `SqliteStorageBuilder`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) value_bytes: u32,
@@ -25,7 +25,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Refuses what is less than the library's own statements need, or more than SQLite can.
+    /// Refuses a bound below the needs of the library's own statements, or above SQLite's maximum.
     pub(crate) fn check(&self) -> Result<(), StorageError> {
         for (option, found, least, most) in [
             ("max_value_bytes", self.value_bytes, 64 << 10, 1_000_000_000),
@@ -49,7 +49,8 @@ impl Limits {
         Ok(())
     }
 
-    /// Scripts of the application's own may be long; what they make must fit.
+    /// Sets the limits of a connection. Scripts of the application may be long; the values and tables
+    /// that they create have to fit.
     pub(crate) fn set(&self, connection: &Connection, purpose: Purpose) -> Result<()> {
         let set = |limit, value: u32| {
             let value = i32::try_from(value).unwrap_or(i32::MAX);

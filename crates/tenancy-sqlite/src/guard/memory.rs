@@ -1,12 +1,13 @@
-//! The bound on what SQLite may allocate in this process.
+//! The bound on SQLite's memory in this process.
 
 use rusqlite::Connection;
 
 use crate::error::StorageError;
 
-/// The least bound: the catalog, its cache and a few connections need as much.
+/// The smallest bound, in bytes: the catalog, its cache and a few connections need as much.
 const LEAST: u64 = 64 << 20;
 
+/// Refuses a bound that is too small or too large.
 pub(crate) fn check(bytes: u64) -> Result<(), StorageError> {
     let most = i64::MAX as u64;
     if (LEAST..=most).contains(&bytes) {
@@ -20,8 +21,8 @@ pub(crate) fn check(bytes: u64) -> Result<(), StorageError> {
     })
 }
 
-/// Lowers the bound of the process. By a pragma, as its function is not safe Rust; the pragma
-/// never raises a bound.
+/// Lowers the bound of the process, by a pragma, as the C function is not safe Rust. The pragma never
+/// raises a bound.
 pub(crate) fn bound(bytes: u64) -> Result<(), StorageError> {
     let set = || {
         let connection = Connection::open_in_memory()?;

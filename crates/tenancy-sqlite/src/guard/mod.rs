@@ -1,4 +1,4 @@
-//! What SQL text on a lent connection may do: limits, flags and the authorizer.
+//! The bounds of SQL on a checked-out connection: limits, switches and the authorizer.
 //!
 //! Decisions and their reasons: `docs/design/hostile-sql.md`.
 
@@ -29,33 +29,33 @@ use crate::guard::rules::Purpose;
 use crate::guard::state::Guard;
 use crate::raw::{OnConnect, set_switches};
 use crate::refusal::DenyRule;
-use rules::{Free, judge};
+use rules::{Exempt, authorize};
 
 pub(crate) use limits::Limits;
 pub(crate) use settings::Settings;
 
-/// How much is refused on a tenant's connections.
+/// The degree to which SQL on a tenant's connections is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Hardening {
-    /// Everything that SQL text could leave its file, its transaction or its limits
-    /// with: right wherever text of users, plug-ins or reports may get into a statement.
+    /// Refuses everything by which SQL text could leave its file, its transaction or its limits: for
+    /// applications where text of users, plug-ins or reports may get into a statement.
     #[default]
     Strict,
-    /// For SQL that only your own code writes: pragmas are free, but for those that write
-    /// what this library keeps in the file (`application_id`, `user_version`,
+    /// For SQL that only your own code writes: pragmas are allowed, except those that write values
+    /// that this library keeps in the file (`application_id`, `user_version`,
     /// `schema_version`, `journal_mode`) or hold for the whole process (`hard_heap_limit`,
-    /// `soft_heap_limit`, `temp_store_directory`, `data_store_directory`). A pragma that is
-    /// given a value costs the connection when it is given back. Attaching other
-    /// files, writing the schema table, and long values stay refused.
+    /// `soft_heap_limit`, `temp_store_directory`, `data_store_directory`). A connection on which a
+    /// pragma was given a value is closed when it is given back. Attaching other files, writing the
+    /// schema table, and long values stay refused.
     Trusted,
 }
 
-/// The bounds of a connection that runs SQL of others.
+/// The limits of connections that run SQL of an application.
 const LIMITS: [(Limit, i32); 6] = [
-    // No other file, ever. VACUUM needs one: it is maintenance.
+    // No other file. VACUUM attaches one, and is left to maintenance.
     (Limit::SQLITE_LIMIT_ATTACHED, 0),
-    // The longest statement: what is longer is data that belongs into parameters.
+    // The longest statement: longer text is data, and belongs into parameters.
     (Limit::SQLITE_LIMIT_SQL_LENGTH, SQL_LENGTH),
     // LIKE and GLOB take time with the product of the value's length and the pattern's.
     (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 256),
@@ -69,8 +69,8 @@ const LIMITS: [(Limit, i32); 6] = [
 
 const SQL_LENGTH: i32 = 1 << 20;
 
-/// Makes the settings of each lent connection its own, so that two connections of one tenant that
-/// were swapped through `&mut` are told apart: their longest statements differ by some bytes.
+/// Makes the settings of each checked-out connection unique, so that two connections of one tenant that
+/// were swapped through `&mut` can be distinguished: their longest statements differ by some bytes.
 fn make_unique(connection: &Connection) -> Result<()> {
     static NEXT: AtomicI32 = AtomicI32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed) & 0xffff;
@@ -78,7 +78,7 @@ fn make_unique(connection: &Connection) -> Result<()> {
     connection.set_limit(limit, SQL_LENGTH + number).map(drop)
 }
 
-/// Sets the bounds and the authorizer: when all that is ours was run.
+/// Sets the limits and the authorizer, after the library's own statements and `on_connect`.
 pub(crate) fn install(
     connection: &Connection,
     purpose: Purpose,
@@ -106,14 +106,14 @@ pub(crate) fn install(
             state.refuse(DenyRule::Deadline, "preparing a statement");
             return Authorization::Deny;
         }
-        // However trusted its SQL is, no pragma may lift a restriction to reading.
+        // No pragma may lift a restriction to reading, even with trusted SQL.
         let reading = state.is_reading();
         let pragmas_are_free = hardening == Hardening::Trusted && !reading;
-        let free = Free {
+        let exempt = Exempt {
             pragmas: purpose == Purpose::Tenant && pragmas_are_free,
             functions: purpose == Purpose::Migration || hardening == Hardening::Trusted,
         };
-        match judge(purpose, free, &context.action) {
+        match authorize(purpose, exempt, &context.action) {
             Ok(()) => {
                 state
                     .side_effects
@@ -133,8 +133,8 @@ pub(crate) fn install(
     Ok(guard)
 }
 
-/// Whether the connection is as it was checked out, or can be made so. Rust code can change
-/// anything; what it changed must not reach the next check-out.
+/// Returns whether the connection is as it was checked out, or can be reset to that. Rust code can
+/// change anything, and no change may reach the next check-out.
 pub(crate) fn is_intact(connection: &Connection, guard: &Arc<Guard>, settings: &Settings) -> bool {
     // The authorizer and the hooks own counts: replacing one drops that.
     let guarded = Arc::strong_count(guard) == 2 + crate::guard::hooks::HOOKS;
@@ -144,8 +144,8 @@ pub(crate) fn is_intact(connection: &Connection, guard: &Arc<Guard>, settings: &
         && settings.are_those_of(connection)
 }
 
-/// Registers what the SQL of a tenant's file may call: our own functions, then what `on_connect`
-/// adds, which may be another of the same name.
+/// Registers the functions that SQL of a tenant's file may call: those of this library, then those of
+/// `on_connect`, which may replace one.
 pub(crate) fn register_functions(
     connection: &mut Connection,
     on_connect: Option<&OnConnect>,

@@ -1,9 +1,9 @@
-//! How large a tenant's database may become, and how large its log is.
+//! The bound on the size of a tenant's database.
 
 use rusqlite::{Connection, Result};
 use tenancy_core::Tenant;
 
-/// What a tenant's own bound is asked from.
+/// The function that returns a tenant's own bound.
 pub(crate) type MaxBytesBy = dyn Fn(&Tenant) -> Option<u64> + Send + Sync;
 
 /// The bounds of all tenants.
@@ -14,17 +14,17 @@ pub(crate) struct Quota {
 }
 
 impl Quota {
-    /// The bound of one tenant.
+    /// Returns the bound of a tenant.
     pub(crate) fn of(&self, tenant: &Tenant) -> Option<u64> {
         let own = self.by.as_ref().and_then(|by| by(tenant));
         own.or(self.all)
     }
 }
 
-/// Bounds a database, for one connection. What is larger already stays as it is.
+/// Bounds a database, for one connection. A larger database stays as large as it is.
 pub(crate) fn set(connection: &Connection, bytes: u64) -> Result<()> {
     let page_size: u32 = connection.query_row("PRAGMA main.page_size", [], |row| row.get(0))?;
-    // The largest that SQLite takes; nobody meant less than one page.
+    // At least one page, and at most what SQLite takes.
     let pages = (bytes / u64::from(page_size)).clamp(1, 4_294_967_294);
     let sql = format!("PRAGMA main.max_page_count = {pages}");
     connection.query_row(&sql, [], |_| Ok(()))

@@ -1,16 +1,16 @@
-//! Objects of a tenant's schema that get in the way of the library's own tables.
+//! Objects of a tenant's schema that conflict with the library's own tables.
 //!
 //! SQLite's authorizer sees neither the table that a foreign key refers to, nor the new name of a
-//! table. So both are looked for after statements that may have made one. The library's own
-//! statements run with foreign keys, triggers and views switched off, so that what is found here
-//! stops none of them.
+//! table. So both are searched for after statements that may have created one. The library's own
+//! statements run with foreign keys, triggers and views switched off, so that no such object stops
+//! them.
 
 use rusqlite::{Connection, Result};
 
-/// Names of tables that belong to this library begin so, whatever their case.
+/// The prefix of the names of this library's tables, in any case.
 pub(crate) const RESERVED: &str = "_tenancy_";
 
-/// Whether a name is the library's.
+/// Returns whether a name is reserved for the library.
 pub(crate) fn is_reserved(name: &str) -> bool {
     let start = name.as_bytes().get(..RESERVED.len());
     start.is_some_and(|start| start.eq_ignore_ascii_case(RESERVED.as_bytes()))
@@ -19,9 +19,9 @@ pub(crate) fn is_reserved(name: &str) -> bool {
 /// The only table and column of the library that a tenant's schema may refer to.
 pub(crate) const REFERABLE: (&str, &str) = ("_tenancy_users", "id");
 
-/// The tables that get in the way, each with why: those that refer to a table of the library, and
-/// those that were renamed to a name of the library's. Nothing is asked of SQL functions or of
-/// tables that a schema can hide behind its own.
+/// Returns the tables that conflict with the library's: those that refer to one of them, and those
+/// that were renamed to a reserved name. No SQL function is called and no table read that a schema
+/// can hide behind its own.
 pub(crate) fn planted(connection: &Connection) -> Result<Vec<Planted>> {
     let mut tables = connection.prepare(
         "SELECT name, sql FROM main.sqlite_schema WHERE type = 'table' AND sql IS NOT NULL",
@@ -30,7 +30,7 @@ pub(crate) fn planted(connection: &Connection) -> Result<Vec<Planted>> {
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let (name, sql) = (row.get_ref(0)?.as_bytes()?, row.get_ref(1)?.as_bytes()?);
-        // A name that is refered to stands in the text of the table.
+        // The text of a table contains the names that it refers to.
         if !mentions(sql) {
             continue;
         }
@@ -45,7 +45,7 @@ pub(crate) fn planted(connection: &Connection) -> Result<Vec<Planted>> {
     Ok(found)
 }
 
-/// A table that gets in the way of the library's.
+/// A table that conflicts with the library's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Planted {
     pub(crate) table: Box<str>,
@@ -67,14 +67,14 @@ fn mentions(sql: &[u8]) -> bool {
 fn is_ours(name: &str, sql: &str) -> bool {
     match name {
         "_tenancy_stamp" | "_tenancy_migrations" => true,
-        // Made late, so that its name may have been taken before.
+        // Created with the first seed, so that its name may have been in use.
         "_tenancy_seeds" => sql == SEEDS_TABLE,
         // No version of the library makes another one.
         _ => false,
     }
 }
 
-/// The first table of the library that a table refers to and may not.
+/// Returns the first table of the library that a table refers to and may not.
 fn referred(connection: &Connection, table: &str) -> Result<Option<Box<str>>> {
     // Not the function of this name, which a table could hide.
     let sql = format!(
@@ -87,7 +87,7 @@ fn referred(connection: &Connection, table: &str) -> Result<Option<Box<str>>> {
         let (to, column): (Box<str>, Option<Box<str>>) = (key.get("table")?, key.get("to")?);
         let (users, id) = REFERABLE;
         let may = to.eq_ignore_ascii_case(users)
-            // Without a column the primary key is meant.
+            // Without a column the key refers to the primary key.
             && column.is_none_or(|column| column.eq_ignore_ascii_case(id));
         if is_reserved(&to) && !may {
             return Ok(Some(to));
@@ -96,7 +96,7 @@ fn referred(connection: &Connection, table: &str) -> Result<Option<Box<str>>> {
     Ok(None)
 }
 
-/// Made with the first seed: few tenants have any.
+/// The table of seeds, created with the first seed: few tenants have any.
 pub(crate) const SEEDS_TABLE: &str = "CREATE TABLE _tenancy_seeds (
     name TEXT PRIMARY KEY,
     sha256 BLOB NOT NULL,

@@ -1,4 +1,4 @@
-//! What a statement may do: the lists, and the judgement by them.
+//! The rules of the authorizer: which actions of a statement are allowed.
 
 use rusqlite::Result;
 use rusqlite::hooks::AuthAction;
@@ -19,7 +19,7 @@ const NEVER_SET: [&str; 8] = [
     "temp_store_directory",
 ];
 
-/// Pragmas beside [`PRAGMAS`] whose value is what to do, not a setting.
+/// Pragmas beside [`PRAGMAS`] whose value is an action, not a setting.
 const ACTIONS: [&str; 2] = ["incremental_vacuum", "wal_checkpoint"];
 
 const VIRTUAL_TABLES: [&str; 6] = ["fts3", "fts4", "fts5", "fts5vocab", "rtree", "rtree_i32"];
@@ -27,9 +27,9 @@ const VIRTUAL_TABLES: [&str; 6] = ["fts3", "fts4", "fts5", "fts5vocab", "rtree",
 /// Whether a pragma may carry a value.
 #[derive(Clone, Copy, PartialEq)]
 enum Value {
-    /// A name or a number to ask about, not a setting.
+    /// Its value is an argument of a query, not a setting.
     Any,
-    /// With a value it would be a setting that outlives the check-out.
+    /// Its value would be a setting that outlives the check-out.
     None,
 }
 
@@ -41,7 +41,7 @@ const PRAGMAS: [(&str, Value); 32] = [
     ("cache_size", Value::None),
     ("collation_list", Value::None),
     ("data_version", Value::None),
-    // Taken back on return, if it did not end with a transaction.
+    // Reset on return, if it did not end with a transaction.
     ("defer_foreign_keys", Value::Any),
     ("encoding", Value::None),
     ("foreign_key_check", Value::Any),
@@ -70,14 +70,14 @@ const PRAGMAS: [(&str, Value); 32] = [
     ("user_version", Value::None),
 ];
 
-/// What the hardening of a connection leaves free.
+/// The actions that the hardening of a connection exempts from the rules.
 #[derive(Clone, Copy)]
-pub(crate) struct Free {
+pub(crate) struct Exempt {
     pub(crate) pragmas: bool,
     pub(crate) functions: bool,
 }
 
-/// Functions that take time or memory with the square of their arguments, in one step.
+/// Functions whose time or memory grows with the square of their arguments, in one step.
 const COSTLY: [&str; 6] = [
     "json_patch",
     "jsonb_patch",
@@ -87,8 +87,12 @@ const COSTLY: [&str; 6] = [
     "matchinfo",
 ];
 
-/// May this be done?
-pub(crate) fn judge(purpose: Purpose, free: Free, action: &AuthAction<'_>) -> Result<(), Refusal> {
+/// Allows or refuses an action.
+pub(crate) fn authorize(
+    purpose: Purpose,
+    exempt: Exempt,
+    action: &AuthAction<'_>,
+) -> Result<(), Refusal> {
     use AuthAction as A;
     let refuse = |rule, what: String| Err(Refusal::new(rule, what));
     match *action {
@@ -98,7 +102,7 @@ pub(crate) fn judge(purpose: Purpose, free: Free, action: &AuthAction<'_>) -> Re
         A::Function { function_name } if reaches_out(function_name) => {
             refuse(DenyRule::Function, format!("{function_name}()"))
         }
-        A::Function { function_name } if !free.functions && is_in(&COSTLY, function_name) => {
+        A::Function { function_name } if !exempt.functions && is_in(&COSTLY, function_name) => {
             refuse(DenyRule::Cost, format!("{function_name}()"))
         }
         A::Transaction { .. } | A::Savepoint { .. } if purpose == Purpose::Migration => {
@@ -109,7 +113,7 @@ pub(crate) fn judge(purpose: Purpose, free: Free, action: &AuthAction<'_>) -> Re
             pragma_value,
         } => {
             let is_free =
-                free.pragmas && (pragma_value.is_none() || !is_in(&NEVER_SET, pragma_name));
+                exempt.pragmas && (pragma_value.is_none() || !is_in(&NEVER_SET, pragma_name));
             if is_free || pragma_is_allowed(pragma_name, pragma_value) {
                 Ok(())
             } else {
@@ -160,7 +164,7 @@ fn value_of(name: &str) -> Option<Value> {
     known.map(|(_, may_carry)| *may_carry)
 }
 
-/// Whether a value that this pragma is given outlives the statement.
+/// Returns whether a value of this pragma outlives the statement.
 pub(crate) fn is_setting(pragma: &str) -> bool {
     value_of(pragma) != Some(Value::Any) && !is_in(&ACTIONS, pragma)
 }
@@ -175,7 +179,7 @@ fn refuse_reserved(name: &str) -> Result<(), Refusal> {
     }
 }
 
-/// A `count(*)` reads no column.
+/// Refuses to read a table of the library. A `count(*)` reads the empty column.
 fn refuse_read(table: &str, column: &str) -> Result<(), Refusal> {
     let (users, id) = REFERABLE;
     let may = table.eq_ignore_ascii_case(users) && (column.is_empty() || column == id);
@@ -186,8 +190,8 @@ fn refuse_read(table: &str, column: &str) -> Result<(), Refusal> {
     Err(Refusal::new(DenyRule::Reserved, what))
 }
 
-/// The index or trigger that an action would make: an index keeps a table from being made that
-/// has its name.
+/// Returns the name of an index or trigger that an action would create. An index prevents a table of
+/// the same name.
 fn named<'a>(action: &AuthAction<'a>) -> Option<&'a str> {
     use AuthAction as A;
     match *action {
@@ -201,7 +205,7 @@ fn named<'a>(action: &AuthAction<'a>) -> Option<&'a str> {
     }
 }
 
-/// The table that an action would make, change or remove.
+/// Returns the table that an action would create, change or remove.
 fn written_table<'a>(action: &AuthAction<'a>) -> Option<&'a str> {
     use AuthAction as A;
     match *action {
@@ -230,10 +234,10 @@ fn written_table<'a>(action: &AuthAction<'a>) -> Option<&'a str> {
     }
 }
 
-/// Who a connection is for.
+/// The use of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Lent to the application.
+    /// Checked out to the application.
     Tenant,
     /// Runs migration scripts.
     Migration,

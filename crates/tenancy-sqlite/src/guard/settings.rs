@@ -46,7 +46,7 @@ const SWITCHES: [DbConfig; 20] = [
     DbConfig::SQLITE_DBCONFIG_ENABLE_COMMENTS,
 ];
 
-/// How a connection was when it was opened. What `on_connect` chose is part of it.
+/// The limits and switches of a connection when it was opened, with those that `on_connect` set.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     limits: [i32; LIMITS.len()],
@@ -54,6 +54,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Reads the settings of a connection.
     pub(crate) fn of(connection: &Connection) -> Result<Self> {
         let mut limits = [0; LIMITS.len()];
         for (value, limit) in limits.iter_mut().zip(LIMITS) {
@@ -66,7 +67,7 @@ impl Settings {
         Ok(Self { limits, switches })
     }
 
-    /// Whether the connection still is so.
+    /// Returns whether the connection still has these settings.
     pub(crate) fn are_those_of(&self, connection: &Connection) -> bool {
         Self::of(connection).is_ok_and(|now| now == *self)
     }

@@ -6,45 +6,45 @@ use rusqlite::hooks::AuthAction;
 
 use crate::guard::rules::is_setting;
 
-/// What was prepared on a connection since it was checked out. A statement that was prepared
-/// and never run counts too.
+/// The side effects of the statements that were prepared on a connection since it was checked out. A
+/// statement that was never run counts, too.
 #[derive(Debug, Default)]
 pub(crate) struct SideEffects(AtomicU8);
 
-/// Something in the `temp` database was made, changed or removed: it is the connection's own and
-/// ends with it. It would be found before an object of the file that has the same name.
+/// An object of the `temp` database was created, changed or removed. It ends with the connection, and
+/// hides an object of the file that has the same name.
 const TEMP: u8 = 1;
-/// A PRAGMA was given a value, and keeps it.
+/// A PRAGMA was given a value that stays.
 const SETTING: u8 = 2;
-/// A table of the file was made or altered.
+/// A table of the file was created or altered.
 pub(crate) const TABLES: u8 = 4;
-/// Foreign keys were deferred. SQLite ends that with the next transaction, which outside of one
-/// is the next check-out's.
+/// Foreign keys were deferred. That ends with the next transaction, which may be one of the next
+/// check-out.
 pub(crate) const DEFERRED: u8 = 8;
 
 impl SideEffects {
     /// Notes the side effects of a statement.
     pub(crate) fn note(&self, action: &AuthAction<'_>, database: Option<&str>) {
-        let mark = mark_of(action, database);
-        if mark != 0 {
-            self.0.fetch_or(mark, Ordering::Relaxed);
+        let effect = effect_of(action, database);
+        if effect != 0 {
+            self.0.fetch_or(effect, Ordering::Relaxed);
         }
     }
 
-    /// Whether nothing is left that only closing the connection takes back.
+    /// Returns whether every side effect can be undone without closing the connection.
     pub(crate) fn are_harmless(&self) -> bool {
         self.0.load(Ordering::Relaxed) & (TEMP | SETTING) == 0
     }
 
-    /// Removes these marks; returns whether one was there.
-    pub(crate) fn take(&self, marks: u8) -> bool {
+    /// Forgets these side effects, and returns whether one was noted.
+    pub(crate) fn take(&self, effects: u8) -> bool {
         // Most check-outs have none, and a load is cheaper than what writes.
-        self.0.load(Ordering::Relaxed) & marks != 0
-            && self.0.fetch_and(!marks, Ordering::Relaxed) & marks != 0
+        self.0.load(Ordering::Relaxed) & effects != 0
+            && self.0.fetch_and(!effects, Ordering::Relaxed) & effects != 0
     }
 }
 
-fn mark_of(action: &AuthAction<'_>, database: Option<&str>) -> u8 {
+fn effect_of(action: &AuthAction<'_>, database: Option<&str>) -> u8 {
     use AuthAction as A;
     match *action {
         A::Read { .. } | A::Select | A::Recursive | A::Function { .. } => 0,

@@ -14,19 +14,19 @@ use crate::guard::side_effects::SideEffects;
 use crate::raw::OF_THE_SCHEMA;
 use crate::refusal::{DenyRule, Refusal};
 
-/// What the authorizer shares with the owner of its connection.
+/// The state that the hooks and the authorizer share with the owner of their connection.
 #[derive(Debug, Default)]
 pub(crate) struct Guard {
-    /// Set while the library runs a statement of its own.
-    ours: AtomicBool,
-    /// Set while the connection is lent for reading only.
+    /// Set while the library runs its own statement.
+    is_ours: AtomicBool,
+    /// Set while the connection is checked out for reading only.
     reading: AtomicBool,
-    /// What SQL text left on the connection.
+    /// The side effects of SQL text on the connection.
     pub(crate) side_effects: SideEffects,
     limits: Limits,
     commits: Commits,
     last: Mutex<Option<Refusal>>,
-    /// What says that the tenant has another file by now; none for connections of ours.
+    /// The check for a cutover of the tenant; not set for the library's own connections.
     cutover: OnceLock<Cutover>,
 }
 
@@ -38,17 +38,17 @@ impl Guard {
         }
     }
 
-    /// Whether a statement is the library's own.
+    /// Returns whether a statement is the library's own.
     pub(crate) fn is_ours(&self) -> bool {
-        self.ours.load(Ordering::Relaxed)
+        self.is_ours.load(Ordering::Relaxed)
     }
 
-    /// Whether the connection is restricted to reading.
+    /// Returns whether the connection is restricted to reading.
     pub(crate) fn is_reading(&self) -> bool {
         self.reading.load(Ordering::Relaxed)
     }
 
-    /// Runs statements of our own, which are not asked about.
+    /// Runs the library's own statements, which the authorizer allows.
     pub(crate) fn ours<R>(&self, f: impl FnOnce() -> R) -> R {
         struct Reset<'g>(&'g AtomicBool);
         impl Drop for Reset<'_> {
@@ -56,13 +56,13 @@ impl Guard {
                 self.0.store(false, Ordering::Relaxed);
             }
         }
-        self.ours.store(true, Ordering::Relaxed);
-        let _reset = Reset(&self.ours);
+        self.is_ours.store(true, Ordering::Relaxed);
+        let _reset = Reset(&self.is_ours);
         f()
     }
 
-    /// Runs statements of our own that write our tables: nothing that the file's schema
-    /// holds can stop them or run with them.
+    /// Runs the library's own statements that write its tables: no object of the file's schema can
+    /// stop them or run with them.
     pub(crate) fn writes<R>(
         &self,
         connection: &Connection,
@@ -80,25 +80,25 @@ impl Guard {
         done
     }
 
-    /// Restricts the connection to reading, or lifts that. `query_only` holds for every
-    /// statement that runs, also for those that were prepared before; the authorizer
-    /// keeps SQL from switching it off. It does not refuse the writes itself: virtual
-    /// tables prepare theirs before they are read.
+    /// Restricts the connection to reading, or lifts the restriction. `query_only` holds for every
+    /// statement that runs, also for those that were prepared before; the authorizer keeps SQL from
+    /// switching it off. It does not refuse the writes itself: virtual tables prepare their writes
+    /// before they are read.
     pub(crate) fn restrict(&self, connection: &Connection, access: Access) -> Result<()> {
         let reading = access == Access::ReadOnly;
-        // Refused until it is known to be lifted.
+        // Restricted until the pragma has succeeded.
         self.reading.store(true, Ordering::Relaxed);
         self.ours(|| connection.pragma_update(None, "query_only", reading))?;
         self.reading.store(reading, Ordering::Relaxed);
         Ok(())
     }
 
-    /// From now on what is committed is refused once the tenant has another file.
+    /// Refuses commits from the cutover on.
     pub(crate) fn watch_for(&self, cutover: Cutover) {
         let _ = self.cutover.set(cutover);
     }
 
-    /// May this connection commit? Asked while it holds the lock of its file for writing.
+    /// Returns whether this connection may commit, while it holds the write lock of its file.
     pub(crate) fn may_commit(&self) -> bool {
         let cutover = self.cutover.get().is_some_and(Cutover::is_done);
         if cutover {
@@ -119,12 +119,12 @@ impl Guard {
         *self.last.lock() = Some(refusal);
     }
 
-    /// The rule behind an error of a statement.
+    /// Returns the refusal behind an error of a statement.
     pub(crate) fn refusal_of(&self, error: &rusqlite::Error) -> Option<Refusal> {
         use rusqlite::ErrorCode as E;
         // SQLite has no code for a function or a column that the authorizer refused.
-        let said = error.to_string();
-        if said.starts_with("not authorized") || said.contains(" is prohibited") {
+        let text = error.to_string();
+        if text.starts_with("not authorized") || text.contains(" is prohibited") {
             return self.last();
         }
         let (rule, what) = match error.sqlite_error_code()? {
@@ -156,7 +156,7 @@ impl Guard {
     }
 }
 
-/// A commit that our hook refused.
+/// Returns whether the commit hook refused a commit.
 fn is_of_commit(error: &rusqlite::Error) -> bool {
     let hook = rusqlite::ffi::SQLITE_CONSTRAINT_COMMITHOOK;
     error

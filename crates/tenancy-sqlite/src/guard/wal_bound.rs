@@ -1,4 +1,4 @@
-//! [`WalBound`]: what happens when the log of a database has become too long.
+//! [`WalBound`]: the bound on the WAL of a database.
 
 use std::path::PathBuf;
 use std::thread;
@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Result;
 
-use crate::raw::{checkpoint, connect, truncate_wal, wal_bytes};
+use crate::raw;
+use crate::raw::{connect, truncate_wal, wal_bytes};
 
-/// So long a commit waits for readers to end when the log is too long. Most do within that;
-/// it keeps other writers waiting.
+/// The time that a commit waits for readers to end when the WAL is too long. Most end sooner, and
+/// other writers wait meanwhile.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// The bound of one connection; see `SqliteStorageBuilder::max_wal_bytes`. What it does it
-/// does on a connection of its own: the one that commits can run nothing at that moment, and
-/// its busy timeout is its owner's.
+/// The bound of one connection; see `SqliteStorageBuilder::max_wal_bytes`. It is enforced on a
+/// separate connection: in the hook of a commit the committing one can run no statement, and its
+/// busy timeout belongs to the application.
 #[derive(Debug)]
 pub(crate) struct WalBound {
     pub(crate) database: PathBuf,
@@ -22,19 +23,19 @@ pub(crate) struct WalBound {
 }
 
 impl WalBound {
-    /// By the length of the file: what other connections and processes wrote counts.
-    pub(crate) fn is_passed(&self) -> bool {
+    /// Returns whether the WAL is too long, with the commits of all connections and processes.
+    pub(crate) fn is_exceeded(&self) -> bool {
         wal_bytes(&self.database).is_ok_and(|bytes| bytes > self.max)
     }
 
-    /// Before a commit: does somebody read an older state, and keeps what was committed since
-    /// from being moved into the database? If nobody does the log can start over after this
-    /// commit. An error is not taken for a reader: the commit will meet it.
+    /// Returns, before a commit, whether a reader of an older state prevents a complete checkpoint.
+    /// Without such a reader the WAL can start over after this commit. An error does not count as a
+    /// reader: the commit will meet it.
     pub(crate) fn is_held(&self) -> bool {
         let began = Instant::now();
         let held = || -> Result<bool> {
             let connection = connect(&self.database, Duration::ZERO)?;
-            while !checkpoint(&connection)? {
+            while !raw::checkpoint(&connection)? {
                 if began.elapsed() >= LOCK_TIMEOUT {
                     return Ok(true);
                 }
@@ -45,8 +46,8 @@ impl WalBound {
         held().unwrap_or(false)
     }
 
-    /// After a commit: moves the log and cuts it, unless readers stay.
-    pub(crate) fn cut(&self) -> Result<()> {
+    /// Checkpoints and truncates the WAL after a commit, as far as readers allow.
+    pub(crate) fn checkpoint(&self) -> Result<()> {
         let connection = connect(&self.database, LOCK_TIMEOUT)?;
         truncate_wal(&connection).map(drop)
     }

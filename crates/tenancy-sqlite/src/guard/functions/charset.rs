@@ -1,10 +1,10 @@
-//! [`CharSet`]: the characters that `trim` takes away.
+//! [`CharSet`]: the characters that `trim` removes.
 
 use rusqlite::Result;
 
 use crate::guard::deadline::DeadlineClock;
 
-/// The deadline is looked at once in so many characters.
+/// The number of characters between two checks of the deadline.
 const CHARACTERS: usize = 4_096;
 
 const NONE: u32 = u32::MAX;
@@ -95,7 +95,8 @@ impl<'s> CharSet<'s> {
         Ok(text)
     }
 
-    /// Tells the number and length of each character of more bytes that a text begins with.
+    /// Calls `found` with the number and length of each character of several bytes at the start of a
+    /// text.
     fn walk(&self, text: &[u8], mut found: impl FnMut(u32, usize)) {
         let mut left = &self.long[..];
         for (at, byte) in text.iter().enumerate() {

@@ -1,8 +1,8 @@
 //! SQLite's `instr`, `replace`, `trim`, `ltrim` and `rtrim` in linear time.
 //!
-//! SQLite's own take time with the product of their arguments' lengths, in one step of its machine,
-//! where no deadline is looked at. These give the same bytes, for every type of argument, look at
-//! the deadline, and are innocuous, as views and indexes of a file may call SQLite's.
+//! The time of SQLite's own functions grows with the product of their arguments' lengths, in one step
+//! of its machine, where no deadline is checked. These return the same bytes for every type of
+//! argument, check the deadline, and are innocuous, as views and indexes of a file may call SQLite's.
 
 mod charset;
 #[cfg(test)]
@@ -19,7 +19,7 @@ use crate::guard::deadline::DeadlineClock;
 use crate::guard::functions::charset::is_continuation;
 use charset::CharSet;
 
-/// The deadline is looked at once in so many matches.
+/// The number of matches between two checks of the deadline.
 const MATCHES: usize = 1_024;
 
 /// Registers the functions. Their results have at most `longest` bytes.
@@ -65,7 +65,7 @@ impl ToSql for Text {
     }
 }
 
-/// A value as SQLite's text of it; none if it is NULL.
+/// Returns a value as SQLite's text of it, or `None` if it is NULL.
 fn text(value: ValueRef<'_>) -> Result<Option<Cow<'_, [u8]>>> {
     Ok(match value {
         ValueRef::Null => None,
@@ -100,7 +100,7 @@ fn instr(haystack: ValueRef<'_>, needle: ValueRef<'_>) -> Result<Option<i64>> {
         return Ok(Some(1));
     };
     let at = match !blobs && is_continuation(*first) {
-        // Text is looked at from the first byte of each character, and from its own first.
+        // SQLite looks at text from the first byte of each character, and from its first byte.
         true => haystack.starts_with(&needle).then_some(0),
         false => memmem::find(&haystack, &needle),
     };
