@@ -228,7 +228,7 @@ impl Store {
 /// retired tenant is.
 fn judge_stamp(stamp: Stamp, status: TenantStatus) -> Result<Option<u32>, Problem> {
     match stamp {
-        Stamp::Own { schema } | Stamp::Untaken { schema } | Stamp::Unplaced { schema } => {
+        Stamp::Own { schema } | Stamp::FromWarmPool { schema } | Stamp::Unplaced { schema } => {
             Ok(Some(schema))
         }
         Stamp::Closed if status == TenantStatus::Retiring => Ok(None),

@@ -28,7 +28,7 @@ impl Store {
     pub(crate) fn fence(&self, tenant: &Tenant) -> Result<Fence, FileError> {
         let path = self.root.file(&Place::of(tenant)?);
         let connection = connect(self, tenant, &path)?;
-        stamp::check_and_take(&connection, tenant, &path)?;
+        stamp::check_and_assign(&connection, tenant, &path)?;
         let begun = connection.execute_batch("BEGIN IMMEDIATE");
         begun.map_err(|source| sqlite(&path, source))?;
         Ok(Fence { connection, path })

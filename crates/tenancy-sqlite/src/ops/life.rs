@@ -1,7 +1,7 @@
-//! How a file leaves: retired to the trash, revived from it, destroyed.
+//! Retiring a file to the trash, reviving it from there, destroying it.
 //!
-//! Every call may be repeated after it failed or its process died at any step. All
-//! of them hold the lock of the file's directory, so that two never move one file.
+//! Every call may be repeated after an error, and after its process was killed at any step. All of
+//! them hold the lock of the file's directory, so that no two move one file.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -21,15 +21,16 @@ use crate::schema::stamp;
 use crate::schema::stamp::Stamp;
 use crate::store::Store;
 
-/// How often a file that is in use is tried again.
+/// The interval between two attempts at a file that is in use.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// How long the lock of a directory is waited for by a call that tries once: a creation
-/// beside it has the lock for that long, and is no reason to give up.
-const MOMENT: Duration = Duration::from_millis(250);
+/// The shortest wait for the lock of a directory. A creation in the directory holds the lock that long,
+/// and does not fail a call that tries once.
+const MIN_LOCK_TIMEOUT: Duration = Duration::from_millis(250);
 
 impl Store {
-    /// Closes the file and moves it to the trash, waiting for who has it open.
+    /// Closes the file and moves it to the trash. Waits until no connection has it open, at most for
+    /// `timeout`.
     pub(crate) fn retire(&self, tenant: &Tenant, timeout: Duration) -> Result<(), FileError> {
         let place = Place::of(tenant)?;
         let began = Instant::now();
@@ -39,7 +40,7 @@ impl Store {
             let left = timeout.saturating_sub(began.elapsed());
             match done {
                 Err(FileError::InUse { .. }) if !left.is_zero() => {
-                    // Without the lock: others make and remove files there.
+                    // Without the lock, which other operations need.
                     std::thread::sleep(RETRY.min(left));
                 }
                 done => return done,
@@ -54,10 +55,12 @@ impl Store {
         timeout: Duration,
     ) -> Result<(), FileError> {
         let path = self.root.file(place);
-        let dir = self.root.lock_dir_within(place, timeout.max(MOMENT))?;
+        let dir = self
+            .root
+            .lock_dir_within(place, timeout.max(MIN_LOCK_TIMEOUT))?;
         if look(&path).map_err(IoError::at(&path, "looked at"))? == Entry::Missing {
             return match self.root.find_trashed(place)? {
-                // It may be there since a crash that came before this.
+                // A crash may have come before the fsync.
                 Some(_) => self.sync_both(&dir),
                 None => Err(missing(tenant, &path)),
             };
@@ -68,9 +71,9 @@ impl Store {
         self.sync_both(&dir)
     }
 
-    /// Retires the file if it is the tenant's own and sound enough to be closed, else moves
-    /// what stands in its place to the quarantine and returns the path there. A placement
-    /// that is not this driver's has nothing here.
+    /// Retires the file if it is the tenant's own and sound enough to be closed. Otherwise moves the
+    /// entry in its place to the quarantine, and returns the path there. A placement of another
+    /// driver has no file here.
     pub(crate) fn set_aside(
         &self,
         tenant: &Tenant,
@@ -98,17 +101,17 @@ impl Store {
         if look(&path).map_err(IoError::at(&path, "looked at"))? == Entry::Missing {
             let trashed = self.root.find_trashed(&place)?;
             let trashed = trashed.ok_or_else(|| missing(tenant, &path))?;
-            // A file leaves WAL mode before it goes there: what is beside it is another's.
+            // A file leaves WAL mode before it is moved there: its sidecars are another file's.
             self.root.quarantine_sidecars(&trashed.path)?;
-            // Another's file is refused where it lies.
-            self.own_stamp(tenant, &trashed.path)?;
+            // Another tenant's file is refused in the trash.
+            self.connect_to_own(tenant, &trashed.path)?;
             self.step("move back")?;
             dir.restore(&trashed, &path)?;
         }
         self.sync_both(&dir)?;
-        let (connection, stamp) = self.own_stamp(tenant, &path)?;
-        // A retirement that ended between leaving WAL mode and closing the stamp has left
-        // an open file in rollback-journal mode.
+        let (connection, stamp) = self.connect_to_own(tenant, &path)?;
+        // A retirement that was killed between leaving WAL mode and closing the stamp left an open
+        // file in rollback-journal mode.
         ensure_wal(&connection).map_err(|source| sqlite(&path, source))?;
         if stamp == Stamp::Closed {
             self.step("open again")?;
@@ -117,7 +120,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes the file, wherever it is.
+    /// Removes the file from its place, or from the trash.
     pub(crate) fn destroy(&self, tenant: &Tenant) -> Result<(), FileError> {
         let place = Place::of(tenant)?;
         let path = self.root.file(&place);
@@ -127,7 +130,7 @@ impl Store {
             self.step("remove")?;
             return Ok(dir.remove(&path)?);
         }
-        // What a kill left beside it, and the entry itself, are gone for good.
+        // Removes sidecars that a killed process left, and makes the removal of the file durable.
         dir.remove(&path)?;
         match self.root.find_trashed(&place)? {
             Some(trashed) => self.remove_trashed(&trashed),
@@ -135,8 +138,8 @@ impl Store {
         }
     }
 
-    /// Removes a file from the trash if it is there still, and says whether it was:
-    /// somebody may have revived it.
+    /// Removes a file from the trash, and returns whether it was still there: another process may have
+    /// revived it.
     pub(crate) fn remove_if_trashed(&self, trashed: &Trashed) -> Result<bool, FileError> {
         let _dir = self.root.lock_dir(&trashed.place)?;
         let path = &trashed.path;
@@ -152,29 +155,33 @@ impl Store {
         Ok(self.root.remove_trashed(trashed)?)
     }
 
-    /// After a move between the trash and a directory: where it went to, first.
+    /// Makes a move between the trash and a directory durable.
     fn sync_both(&self, dir: &DirLock) -> Result<(), FileError> {
         self.step("sync both directories")?;
         self.root.sync_trash()?;
         Ok(dir.sync()?)
     }
 
-    /// A maintenance connection to a tenant's own file, open or closed.
-    fn own_stamp(&self, tenant: &Tenant, path: &Path) -> Result<(Connection, Stamp), FileError> {
+    /// Connects to a tenant's own file, open or closed, for maintenance.
+    fn connect_to_own(
+        &self,
+        tenant: &Tenant,
+        path: &Path,
+    ) -> Result<(Connection, Stamp), FileError> {
         let connection = connect(self, tenant, path)?;
         let stamp = stamp::read(&connection, tenant).map_err(|source| sqlite(path, source))?;
         if matches!(stamp, Stamp::Foreign(_)) {
-            // Says so.
+            // Returns the error for it.
             stamp::check(&connection, tenant, path)?;
         }
-        stamp::own_wal(&connection);
+        stamp::checkpoint_on_close(&connection);
         Ok((connection, stamp))
     }
 
-    /// Makes sure that nobody has the file open, and that nobody will.
+    /// Closes the file for every later open, and refuses a file that another connection has open.
     fn close(&self, tenant: &Tenant, path: &Path) -> Result<(), FileError> {
         self.step("close")?;
-        let (connection, _) = self.own_stamp(tenant, path)?;
+        let (connection, _) = self.connect_to_own(tenant, path)?;
         let alone = leave_wal(&connection);
         if let Ok(true) = alone {
             self.step("close the stamp")?;
@@ -185,7 +192,7 @@ impl Store {
             }
             Ok(alone)
         });
-        // Its own locks would count as somebody's.
+        // Its own locks would be listed as those of a user.
         drop(connection);
         match alone {
             Ok(true) => Ok(()),
@@ -198,10 +205,10 @@ impl Store {
     }
 }
 
-/// Leaves WAL mode if this is the file's only connection, and returns whether it is. The
-/// lock is exclusive from this check until the connection is closed.
+/// Leaves WAL mode if this is the only connection to the file, and returns whether it is. The lock is
+/// exclusive from then on until the connection is closed.
 fn leave_wal(connection: &Connection) -> rusqlite::Result<bool> {
-    // A caller that waits does so without the directory's lock.
+    // `retire` waits without the lock of the directory.
     connection.busy_timeout(Duration::ZERO)?;
     // Only the last connection to a WAL database, in any process, can leave WAL mode.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;

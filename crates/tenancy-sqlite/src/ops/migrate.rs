@@ -5,7 +5,7 @@ use tenancy_fleet::Keep;
 
 use crate::error::FileError;
 use crate::ops::open::{open, open_to_migrate};
-use crate::schema::migrate::{Order, check_history, run_order};
+use crate::schema::migrate::{Request, check_history, run_request};
 use crate::store::Store;
 
 impl Store {
@@ -33,33 +33,33 @@ impl Store {
             SchemaTarget::Latest => self.migrations.newest(),
             SchemaTarget::Version(wanted) => wanted,
         };
-        // Once, before the first step: a way back to any later one leads over it, too.
-        let copy = match keep {
+        // One snapshot before the first step: from it every later version can be reached again.
+        let keeps_snapshot = match keep {
             Keep::IfIrreversible => self.migrations.irreversible(from, to).is_some(),
             Keep::OfRun(_) => true,
             Keep::Nothing => false,
         };
-        let first = || match copy {
+        let snapshot = || match keeps_snapshot {
             true => self.keep_copy(tenant, keep).map(drop),
             false => Ok(()),
         };
-        let order = Order {
+        let request = Request {
             target,
             surveyed,
-            first: &first,
+            before_first_step: &snapshot,
         };
         let on_step = |name| self.step(name);
-        let done = run_order(&connection, &guard, &self.migrations, &order, &on_step)?;
+        let done = run_request(&connection, &guard, &self.migrations, &request, &on_step)?;
         Ok(done)
     }
 
-    /// Refuses migrations that are not those by which a tenant's file came to where it is.
+    /// Refuses migrations that differ from those that were applied to a tenant's file.
     pub(crate) fn check_history(&self, tenant: &Tenant) -> Result<(), FileError> {
         let (connection, _, schema) = open(self, tenant)?;
         Ok(check_history(&connection, &self.migrations, schema)?)
     }
 
-    /// The schema version of a tenant's file.
+    /// Returns the schema version of a tenant's file.
     pub(crate) fn schema_of(&self, tenant: &Tenant) -> Result<u32, FileError> {
         let (_, _, schema) = open(self, tenant)?;
         Ok(schema)

@@ -19,31 +19,30 @@ use crate::raw::ensure_wal;
 use crate::schema::stamp;
 use crate::store::Store;
 
-/// Connects to a file that is there, and reads nothing of it yet.
+/// Connects to an existing file, without reading it.
 pub(crate) fn connect(
     store: &Store,
     tenant: &Tenant,
     path: &Path,
 ) -> Result<Connection, OpenError> {
     let connection = raw::connect(path, store.busy_timeout);
-    connection.map_err(|source| why_not_open(tenant, path, source))
+    connection.map_err(|source| open_error(tenant, path, source))
 }
 
-/// Opens a tenant's file and checks that it is the tenant's; its schema version.
-/// The connection has its pragmas, but is not guarded yet.
+/// Opens a tenant's own file, and returns the connection, the path and the schema version. The
+/// connection has its pragmas, and is not guarded yet.
 pub(crate) fn open(
     store: &Store,
     tenant: &Tenant,
 ) -> Result<(Connection, PathBuf, u32), OpenError> {
     let path = store.root.file(&Place::of(tenant)?);
     let connection = connect(store, tenant, &path)?;
-    // The stamp is read before anything else is written or set.
-    let schema = match stamp::check_and_take(&connection, tenant, &path) {
-        Err(OpenError::Retired {
-            tenant: whose,
-            path,
-        }) if Cutover::of(&store.root, tenant, &path).is_done() => {
-            let tenant = whose;
+    // The stamp comes before any other statement.
+    let schema = match stamp::check_and_assign(&connection, tenant, &path) {
+        Err(OpenError::Retired { path, .. })
+            if Cutover::of(&store.root, tenant, &path).is_done() =>
+        {
+            let tenant = tenant.to_ref();
             return Err(OpenError::Superseded { tenant, path });
         }
         schema => schema?,
@@ -56,7 +55,7 @@ pub(crate) fn open(
     Ok((connection, path, schema))
 }
 
-fn why_not_open(tenant: &Tenant, path: &Path, source: rusqlite::Error) -> OpenError {
+fn open_error(tenant: &Tenant, path: &Path, source: rusqlite::Error) -> OpenError {
     let (tenant, found) = (tenant.to_ref(), look(path));
     let path = path.to_owned();
     let dir = path.parent().map(look);
@@ -79,7 +78,7 @@ fn why_not_open(tenant: &Tenant, path: &Path, source: rusqlite::Error) -> OpenEr
     }
 }
 
-/// A connection that migrates, guarded for scripts; the schema version at its opening.
+/// Opens a connection that migrates, guarded for scripts, and returns it with the schema version.
 pub(crate) fn open_to_migrate(
     store: &Store,
     tenant: &Tenant,
@@ -98,8 +97,8 @@ pub(crate) fn open_to_migrate(
 }
 
 impl Store {
-    /// A connection of our own to a tenant's file, never lent: it has what
-    /// `on_connect` registers, as indexes may need it, and no authorizer.
+    /// Opens the library's own connection to a tenant's file, for maintenance. It has the functions of
+    /// `on_connect`, as indexes may need them, and no authorizer, as VACUUM attaches a file.
     pub(crate) fn open_to_maintain(
         &self,
         tenant: &Tenant,

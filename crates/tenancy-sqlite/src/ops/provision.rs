@@ -1,4 +1,4 @@
-//! How a file is made, from the template; the driver as a [`Provisioner`].
+//! Provisioning: creating a tenant's file from the template.
 
 use std::path::{Path, PathBuf};
 
@@ -11,29 +11,30 @@ use crate::error::{FileError, IoError, OpenError, sqlite};
 use crate::ops::open::open;
 use crate::store::Store;
 
-/// A file that waits in staging for its place.
-struct New {
+/// A new file in staging, with its place.
+struct StagedFile {
     place: Place,
     path: PathBuf,
     file: Staged,
 }
 
 impl Store {
+    /// Creates a tenant's file, unless it is there.
     pub(crate) fn provision(&self, tenant: &Tenant) -> Result<Provisioned, FileError> {
         let Some(staged) = self.stage(tenant)? else {
-            // It may be there since a crash that came before its directory was synced.
+            // A crash may have come before the fsync of the directory.
             self.root.lock_dir(&Place::of(tenant)?)?.sync()?;
             return Ok(Provisioned::AlreadyThere);
         };
         self.step("sync the staged file")?;
         self.root.sync_staged(&staged.file)?;
         let place = staged.place.clone();
-        let made = self.put(tenant, staged)?;
+        let made = self.move_into_place(tenant, staged)?;
         self.clear_staged(&[place])?;
         Ok(made)
     }
 
-    /// The same for a batch, with one wait for the disk before all are put in place.
+    /// Creates the files of a batch, with one fsync for all of them.
     pub(crate) fn provision_batch(
         &self,
         tenants: &[Tenant],
@@ -46,12 +47,14 @@ impl Store {
         let places = staged.iter().flatten().flatten();
         let places: Vec<_> = places.map(|new| new.place.clone()).collect();
         let synced = self.sync_batch();
-        let put = |(tenant, staged): (_, Result<Option<New>, FileError>)| {
+        let place = |(tenant, staged): (_, Result<Option<StagedFile>, FileError>)| {
             let staged = staged?;
             synced.as_ref().map_err(IoError::again)?;
-            staged.map_or(Ok(Provisioned::AlreadyThere), |new| self.put(tenant, new))
+            staged.map_or(Ok(Provisioned::AlreadyThere), |new| {
+                self.move_into_place(tenant, new)
+            })
         };
-        let mut made: Vec<_> = tenants.iter().zip(staged).map(put).collect();
+        let mut made: Vec<_> = tenants.iter().zip(staged).map(place).collect();
         if let Err(error) = self.clear_staged(&places) {
             let fail = |made: &mut Result<_, FileError>| *made = Err(error.again().into());
             made.iter_mut().filter(|made| made.is_ok()).for_each(fail);
@@ -64,14 +67,14 @@ impl Store {
         self.root.clear_staged(&places.iter().collect())
     }
 
-    /// Makes all that is below the root durable, files that were there already too.
+    /// Makes all files of the root durable, existing ones, too.
     fn sync_batch(&self) -> Result<(), IoError> {
         self.step("sync the staged batch")?;
         self.root.sync_all()
     }
 
     /// Writes the tenant's file into staging, unless it is in place already.
-    fn stage(&self, tenant: &Tenant) -> Result<Option<New>, FileError> {
+    fn stage(&self, tenant: &Tenant) -> Result<Option<StagedFile>, FileError> {
         let place = Place::of(tenant)?;
         let path = self.root.file(&place);
         if self.is_whole(tenant, &path)? {
@@ -81,32 +84,33 @@ impl Store {
         let image = image.map_err(|source| sqlite(&path, source))?;
         self.step("stage")?;
         let file = self.root.stage(&place, &image)?;
-        Ok(Some(New { place, path, file }))
+        Ok(Some(StagedFile { place, path, file }))
     }
 
-    /// Puts a staged, durable file in place. The rename is not waited for: see
+    /// Moves a staged, durable file into place. The rename is not synced: see
     /// [`staging`](crate::disk::staging).
-    fn put(&self, tenant: &Tenant, new: New) -> Result<Provisioned, FileError> {
+    fn move_into_place(&self, tenant: &Tenant, new: StagedFile) -> Result<Provisioned, FileError> {
         self.step("put in place")?;
         let dir = self.root.lock_dir(&new.place)?;
         if self.is_whole(tenant, &new.path)? {
-            // Another process was faster; its file may be in use already.
+            // Another process was faster, and its file may be in use.
             return Ok(Provisioned::AlreadyThere);
         }
         dir.move_into_place(new.file, &new.path)?;
         Ok(Provisioned::Made)
     }
 
-    /// Is the tenant's own, whole file there? What stands there instead is an error,
-    /// and is not touched.
+    /// Returns whether the tenant's own, whole file is in place. Another entry in its place is an
+    /// error, and stays unchanged.
     fn is_whole(&self, tenant: &Tenant, path: &Path) -> Result<bool, FileError> {
         match look(path).map_err(IoError::at(path, "looked at"))? {
             Entry::Missing => Ok(false),
-            // A link or a directory comes back as the error that it is.
+            // The open returns the error for a link or a directory.
             Entry::File | Entry::Other(_) => Ok(open(self, tenant).map(|_| true)?),
         }
     }
 
+    /// Returns whether the tenant's place has a file, which is not opened.
     pub(crate) fn exists(&self, tenant: &Tenant) -> Result<bool, FileError> {
         let path = self.root.file(&Place::of(tenant)?);
         match look(&path).map_err(IoError::at(&path, "looked at"))? {

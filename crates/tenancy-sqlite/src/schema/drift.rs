@@ -17,13 +17,13 @@ const NAMED: usize = 3;
 /// The objects of a schema: the tokens of each one's SQL, by type and name.
 type Objects = BTreeMap<(String, String), String>;
 
-/// The objects that each schema version has, made when a file of that version is met.
+/// The objects of each schema version, created for the first file of that version.
 #[derive(Default)]
 pub(crate) struct Expected(Mutex<HashMap<u32, Arc<Objects>>>);
 
 impl Expected {
-    /// Returns how a file differs from what the migrations up to `version` make, in words;
-    /// `None` when it does not.
+    /// Returns the differences between a file and what the migrations up to `version` create, in words,
+    /// or `None` if there are none.
     pub(crate) fn drift(
         &self,
         store: &Store,
@@ -37,13 +37,13 @@ impl Expected {
         let changed = expected
             .iter()
             .filter(|(key, sql)| found.get(*key).is_some_and(|found| found != *sql));
-        let said = |what: &'static str| {
+        let describe = |what: &'static str| {
             move |(kind, name): &(String, String)| format!("{kind} {} {what}", name.escape_debug())
         };
         let all: Vec<String> = missing
-            .map(said("is missing"))
-            .chain(added.map(said("was added")))
-            .chain(changed.map(|(key, _)| key).map(said("was changed")))
+            .map(describe("is missing"))
+            .chain(added.map(describe("was added")))
+            .chain(changed.map(|(key, _)| key).map(describe("was changed")))
             .collect();
         Ok((!all.is_empty()).then(|| in_words(&all)))
     }
@@ -75,8 +75,8 @@ fn in_words(differences: &[String]) -> Box<str> {
     text.into()
 }
 
-/// Reads the objects of a schema, without the library's tables and what SQLite makes by
-/// itself: the indexes of constraints, sequences and statistics.
+/// Reads the objects of a schema, without the library's tables and those that SQLite creates itself:
+/// the indexes of constraints, sequences and statistics.
 fn objects(connection: &Connection) -> Result<Objects> {
     let sql = "SELECT type, name, coalesce(sql, '') FROM main.sqlite_schema \
                WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
@@ -89,9 +89,8 @@ fn objects(connection: &Connection) -> Result<Objects> {
     rows.collect()
 }
 
-/// The tokens of a statement, one space between two of them. `ALTER TABLE` cuts columns
-/// out of the text and glues others on: how much white space is left tells which way a
-/// file came, not what it is.
+/// Returns the tokens of a statement, separated by one space. `ALTER TABLE` cuts columns out of the
+/// text and appends others, so that white space depends on the history of a file, not on its schema.
 fn tokens(sql: &str) -> String {
     let mut out = String::with_capacity(sql.len());
     let mut rest = sql;
@@ -115,8 +114,8 @@ fn tokens(sql: &str) -> String {
     out
 }
 
-/// The length of a quoted token that ends with `end`. A doubled quote ends it and begins
-/// the next, which is the same to a comparison.
+/// Returns the length of a quoted token that ends with `end`. A doubled quote ends the token and
+/// begins the next, which makes no difference to a comparison.
 fn quoted(text: &str, end: char) -> usize {
     let closing = text[1..].find(end);
     closing.map_or(text.len(), |at| at + 2)
@@ -131,7 +130,7 @@ mod tests {
     use crate::schema::drift::tokens;
 
     #[test]
-    fn white_space_and_comments_between_tokens_do_not_count_and_text_does() {
+    fn white_space_and_comments_do_not_count() {
         let same = [
             "CREATE TABLE a(b TEXT, c INT)",
             "CREATE  TABLE a ( b\nTEXT , c INT ) -- the end",

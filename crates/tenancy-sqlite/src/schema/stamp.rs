@@ -1,4 +1,4 @@
-//! The stamp: every tenant's file says whose it is, and is asked at every open.
+//! The stamp of a tenant's file: the tenant and place that it belongs to, checked at every open.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,8 +18,8 @@ pub(crate) const TENANT_FILE: i32 = i32::from_be_bytes(*b"tnt1");
 /// `application_id` of a catalog: "tnc1".
 pub(crate) const CATALOG_FILE: i32 = i32::from_be_bytes(*b"tnc1");
 
-/// The column that files of an older version lack, where SQLite adds it: a file has the same
-/// text then, whichever way it came.
+/// The column that files of an older version lack, as SQLite adds it to the text of the table, so that
+/// old and new files have the same text.
 const PLACED: &str = ", locator TEXT NOT NULL DEFAULT ''";
 
 /// The tables that a file has before its first migration.
@@ -40,13 +40,13 @@ CREATE TABLE _tenancy_migrations (
 INSERT INTO _tenancy_stamp VALUES (1, '', 0, 1, '');
 ";
 
-/// Makes the library's own tables in an empty database.
+/// Creates the library's own tables in an empty database.
 pub(crate) fn create(connection: &Connection) -> Result<()> {
     connection.pragma_update(None, "application_id", TENANT_FILE)?;
     connection.execute_batch(BASE)
 }
 
-/// Makes the file this incarnation's.
+/// Stamps a file as this incarnation's.
 pub(crate) fn write(connection: &Connection, tenant: &Tenant) -> Result<()> {
     let sql = "UPDATE main._tenancy_stamp SET tenant = ?1, epoch = ?2, open = 1, locator = ?3";
     let mut write = connection.prepare_cached(sql)?;
@@ -55,8 +55,8 @@ pub(crate) fn write(connection: &Connection, tenant: &Tenant) -> Result<()> {
     Ok(())
 }
 
-/// Adds the locator to a file of before the stamp held it, in one transaction that waits for
-/// no other writer.
+/// Adds the locator to the stamp of a file that an older version made, in one transaction that waits
+/// for no other writer.
 pub(crate) fn add_locator(connection: &Connection, tenant: &Tenant) -> Result<()> {
     let timeout = pragma(connection, "busy_timeout")?.unsigned_abs();
     connection.busy_timeout(Duration::ZERO)?;
@@ -80,14 +80,14 @@ fn try_add_locator(connection: &Connection, tenant: &Tenant) -> Result<()> {
     transaction.commit()
 }
 
-/// The whole row: the column of the locator is missing in files that an older version made.
+/// Reads the whole row: in files of an older version the column of the locator is missing.
 const READ: &str = "SELECT * FROM main._tenancy_stamp";
 const TENANT: usize = 1;
 const EPOCH: usize = 2;
 const OPEN: usize = 3;
 const LOCATOR: usize = 4;
 
-/// The place that a file was made for; `None` for one of before the stamp held it.
+/// Returns the place that a file was made for, or `None` for a file of an older version.
 fn locator(row: &Row<'_>) -> Result<Option<Box<str>>> {
     if row.as_ref().column_count() <= LOCATOR {
         return Ok(None);
@@ -96,7 +96,7 @@ fn locator(row: &Row<'_>) -> Result<Option<Box<str>>> {
     Ok(Some(locator).filter(|locator| !locator.is_empty()))
 }
 
-/// Closes the file: from now on every open of it is refused.
+/// Closes the file: from then on every open of it is refused.
 pub(crate) fn close(connection: &Connection) -> Result<()> {
     connection.execute_batch("UPDATE main._tenancy_stamp SET open = 0")
 }
@@ -106,18 +106,18 @@ pub(crate) fn reopen(connection: &Connection) -> Result<()> {
     connection.execute_batch("UPDATE main._tenancy_stamp SET open = 1")
 }
 
-/// What a file says of itself.
+/// The state of a file by its stamp.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Stamp {
-    /// It is this incarnation's, at this schema version.
+    /// The file is this incarnation's, at this schema version.
     Own { schema: u32 },
-    /// It is this incarnation's, and was made before the stamp held its place.
+    /// The file is this incarnation's, and an older version made it, without its place.
     Unplaced { schema: u32 },
-    /// It came from the warm pool, and nobody has opened it since.
-    Untaken { schema: u32 },
-    /// It is this incarnation's, and closed: the tenant was retired.
+    /// The file is from the warm pool, and not yet stamped as the tenant's.
+    FromWarmPool { schema: u32 },
+    /// The file is this incarnation's, and closed: the tenant was retired.
     Closed,
-    /// It is something else.
+    /// The file is another one, which the text describes.
     Foreign(Box<str>),
 }
 
@@ -128,7 +128,7 @@ pub(crate) fn schema(connection: &Connection) -> Result<u32> {
     Ok(u32::try_from(schema).unwrap_or(u32::MAX))
 }
 
-/// Reads what a file says of itself.
+/// Reads the stamp of a file.
 pub(crate) fn read(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
     bounded(connection, || read_all(connection, tenant))
 }
@@ -177,32 +177,32 @@ fn read_all(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
     }
     let schema = schema(connection)?;
     Ok(match (own, locator) {
-        (false, _) => Stamp::Untaken { schema },
+        (false, _) => Stamp::FromWarmPool { schema },
         (true, None) => Stamp::Unplaced { schema },
         (true, Some(_)) => Stamp::Own { schema },
     })
 }
 
-/// Is that what the file at this tenant's place was called in the warm pool? The stamp
-/// names the place, so that no file is taken that was moved to another's.
+/// Returns whether a stamp is that of the warm pool for this tenant's place. It names the place, so
+/// that a file that was moved to another place does not fit.
 fn is_from_warm_pool(found: &str, tenant: &Tenant) -> bool {
     Place::of(tenant).is_ok_and(|place| found == place.placeholder().id().as_str())
 }
 
-/// Puts the tenant's name on a file from the warm pool. It is not waited for: whatever
-/// becomes durable of the file later comes after it in the log.
-fn take(connection: &Connection, tenant: &Tenant) -> Result<()> {
+/// Stamps a file from the warm pool as the tenant's. The commit is not synced: whatever becomes
+/// durable of the file later follows it in the WAL.
+fn assign(connection: &Connection, tenant: &Tenant) -> Result<()> {
     let Ok(place) = Place::of(tenant) else {
         return Ok(());
     };
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     let sql = "UPDATE main._tenancy_stamp SET tenant = ?1 WHERE tenant = ?2";
-    let nobody = place.placeholder();
-    connection.execute(sql, [tenant.id().as_str(), nobody.id().as_str()])?;
+    let placeholder = place.placeholder();
+    connection.execute(sql, [tenant.id().as_str(), placeholder.id().as_str()])?;
     Ok(())
 }
 
-/// Whose a file says it is, whoever that is.
+/// Reads the incarnation that a file is stamped for, without comparing it with a tenant.
 pub(crate) fn claim(connection: &Connection) -> Result<Option<Claim>> {
     bounded(connection, || claim_of(connection))
 }
@@ -227,26 +227,26 @@ fn claim_of(connection: &Connection) -> Result<Option<Claim>> {
     Ok(claim.optional()?.flatten())
 }
 
-/// Whose a file says it is.
+/// The incarnation that a file is stamped for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub(crate) id: TenantId,
     pub(crate) epoch: Epoch,
     pub(crate) open: bool,
-    /// The place that it was made for; `None` for files of before the stamp held it.
+    /// The place that the file was made for; `None` for files of an older version.
     pub(crate) locator: Option<Box<str>>,
 }
 
 impl Claim {
-    /// Returns whether the file may stand in this place.
+    /// Returns whether the file belongs to this place.
     pub(crate) fn fits(&self, place: &Place) -> bool {
         let locator = self.locator.as_ref();
         self.epoch == place.epoch && locator.is_none_or(|locator| *locator == place.locator)
     }
 }
 
-/// Returns whether the library's tables are those that it makes. A column or an index that is
-/// computed can take any time in one step. Triggers do not run for the library's statements.
+/// Returns whether the library's tables are as it creates them: a computed column or index can take
+/// any time in one step. Triggers do not run for the library's statements.
 fn is_plain(connection: &Connection) -> Result<bool> {
     let mut objects = connection.prepare(
         "SELECT sql FROM main.sqlite_schema WHERE type <> 'trigger'
@@ -265,53 +265,54 @@ fn is_plain(connection: &Connection) -> Result<bool> {
     Ok(found == 2)
 }
 
-/// Is this still the file that was opened? For connections that were idle.
+/// Returns whether the file of a connection is still open and the tenant's.
 pub(crate) fn is_own(connection: &Connection, tenant: &Tenant) -> Result<bool> {
     let sql = "SELECT 1 FROM main._tenancy_stamp WHERE tenant = ?1 AND epoch = ?2 AND open = 1";
     let mut read = connection.prepare_cached(sql)?;
     read.exists(params![tenant.id().as_str(), epoch_of(tenant)])
 }
 
-/// The stamp as the errors of an open: its schema version when it is the tenant's.
+/// Returns the schema version of the tenant's own, open file, and an error for other files.
 pub(crate) fn check(
     connection: &Connection,
     tenant: &Tenant,
     path: &Path,
 ) -> Result<u32, OpenError> {
-    let schema = judge(read(connection, tenant), tenant, path)?;
-    own_wal(connection);
+    let schema = schema_of(read(connection, tenant), tenant, path)?;
+    checkpoint_on_close(connection);
     Ok(schema)
 }
 
-/// Lets the last close move the WAL into the database again: both are the tenant's.
-pub(crate) fn own_wal(connection: &Connection) {
-    // If not, the next opening does it.
+/// Lets the close of the last connection checkpoint the WAL, which is known to be the tenant's.
+pub(crate) fn checkpoint_on_close(connection: &Connection) {
+    // After an error the next connection checkpoints.
     let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
 }
 
-/// The same for who is going to use the file: one from the warm pool is the tenant's then.
-pub(crate) fn check_and_take(
+/// Checks the stamp as [`check`] does, for an operation that uses the file: a file from the warm pool
+/// is stamped as the tenant's first.
+pub(crate) fn check_and_assign(
     connection: &Connection,
     tenant: &Tenant,
     path: &Path,
 ) -> Result<u32, OpenError> {
     let mut found = read(connection, tenant);
-    if let Ok(Stamp::Untaken { .. }) = found {
-        // Read again: somebody may have been faster.
-        found = take(connection, tenant).and_then(|()| read(connection, tenant));
+    if let Ok(Stamp::FromWarmPool { .. }) = found {
+        // Read again: another process may have been faster.
+        found = assign(connection, tenant).and_then(|()| read(connection, tenant));
     }
     if let Ok(Stamp::Unplaced { .. }) = found {
-        // A disk that is full or read-only, and another writer, are no reason not to open it.
+        // A full or read-only disk and another writer do not keep the file from being opened.
         let _ = add_locator(connection, tenant);
     }
-    let schema = judge(found, tenant, path)?;
-    own_wal(connection);
+    let schema = schema_of(found, tenant, path)?;
+    checkpoint_on_close(connection);
     Ok(schema)
 }
 
-fn judge(found: Result<Stamp>, tenant: &Tenant, path: &Path) -> Result<u32, OpenError> {
+fn schema_of(found: Result<Stamp>, tenant: &Tenant, path: &Path) -> Result<u32, OpenError> {
     let found = match found {
-        Ok(Stamp::Own { schema } | Stamp::Untaken { schema } | Stamp::Unplaced { schema }) => {
+        Ok(Stamp::Own { schema } | Stamp::FromWarmPool { schema } | Stamp::Unplaced { schema }) => {
             return Ok(schema);
         }
         Ok(Stamp::Closed) => {
@@ -331,7 +332,7 @@ fn judge(found: Result<Stamp>, tenant: &Tenant, path: &Path) -> Result<u32, Open
     })
 }
 
-/// The epoch as SQLite's integer; one in 2^63 years would saturate.
+/// Returns the epoch as SQLite's integer, saturated.
 fn epoch_of(tenant: &Tenant) -> i64 {
     i64::try_from(tenant.epoch().get()).unwrap_or(i64::MAX)
 }
@@ -340,7 +341,7 @@ fn pragma(connection: &Connection, name: &str) -> Result<i64> {
     connection.query_row(&format!("PRAGMA main.{name}"), [], |row| row.get(0))
 }
 
-/// Its table is not there, or is another one.
+/// Returns whether the table of the stamp is missing or another one.
 fn is_no_stamp(error: &rusqlite::Error) -> bool {
     use rusqlite::Error::{InvalidColumnType, SqlInputError};
     // Plain SQLITE_ERROR is about the statement, never about the disk.
@@ -357,23 +358,26 @@ fn is_no_database(error: &rusqlite::Error) -> bool {
 mod tests {
     use super::*;
 
-    /// Between who reads a stamp and takes the file, another may have taken it.
+    /// Another process may assign the file after its stamp was read.
     #[test]
-    fn a_file_that_is_taken_meanwhile_is_not_taken_again() -> Result<()> {
+    fn a_file_is_assigned_once() -> Result<()> {
         let connection = Connection::open_in_memory()?;
         create(&connection)?;
         let place = Place::parse(&"7".repeat(32), Epoch::FIRST);
-        let nobody = place.expect("a place").placeholder();
-        write(&connection, &nobody)?;
+        let placeholder = place.expect("a place").placeholder();
+        write(&connection, &placeholder)?;
         let tenant = |id: &str| {
             let tenant = Tenant::builder(id.parse().expect("an id"));
-            let tenant = tenant.placement(nobody.placement().clone()).build();
+            let tenant = tenant.placement(placeholder.placement().clone()).build();
             tenant.expect("a tenant")
         };
         let (first, second) = (tenant("acme"), tenant("beta"));
-        assert_eq!(read(&connection, &second)?, Stamp::Untaken { schema: 0 });
-        take(&connection, &first)?;
-        take(&connection, &second)?;
+        assert_eq!(
+            read(&connection, &second)?,
+            Stamp::FromWarmPool { schema: 0 }
+        );
+        assign(&connection, &first)?;
+        assign(&connection, &second)?;
         assert_eq!(read(&connection, &first)?, Stamp::Own { schema: 0 });
         assert!(matches!(read(&connection, &second)?, Stamp::Foreign(_)));
         Ok(())

@@ -1,4 +1,4 @@
-//! The template: a migrated, empty database in memory that every new file is a copy of.
+//! [`Template`]: a migrated, empty database in memory, of which every new file is a copy.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,27 +21,26 @@ use crate::raw::OnConnect;
 use crate::schema::migrate::Migrations;
 use crate::schema::{migrate, stamp};
 
-/// Offsets of the file format's write and read version in a database's header,
-/// and the value that means write-ahead log (SQLite file format, §1.3.3).
+/// The offsets of the file format's write and read version in a database's header, and the value for
+/// WAL (SQLite file format, §1.3.3).
 const FORMAT_VERSIONS: Range<usize> = 18..20;
 const WAL: u8 = 2;
 
-/// A migrated database in memory. Making it costs the migrations once a process and
-/// no fsync; nothing of it is on disk that could be stale or torn.
+/// A migrated database in memory. A process runs the migrations once, without an fsync, and nothing is
+/// on disk that could be stale or torn.
 pub(crate) struct Template {
-    /// The whole file, with an empty stamp. It is in WAL mode already: switching to it
-    /// would cost the first open some fsyncs.
+    /// The whole file, with an empty stamp, in WAL mode: a switch at the first open would cost fsyncs.
     bytes: Vec<u8>,
-    /// The page of the stamp: all in which one tenant's file differs from another's.
+    /// The bytes of the stamp's page, the only ones that differ between tenants.
     stamp: Range<usize>,
     /// The sum of all other blocks.
     sum: u64,
-    /// A database of nothing but our own tables, in which SQLite writes the stamps.
+    /// A database with the library's own tables only, in which SQLite writes the stamps.
     stamps: Mutex<Connection>,
 }
 
 impl Template {
-    /// Runs all migrations.
+    /// Runs all migrations in memory.
     pub(crate) fn build(
         migrations: &Migrations,
         page_size: u32,
@@ -60,7 +59,7 @@ impl Template {
             versions.fill(WAL);
         }
         let stamps = empty(page_size)?;
-        // What a stamp leaves of the one before would tell a tenant of another.
+        // Remains of the last stamp would tell a tenant of another.
         stamps.pragma_update(None, "secure_delete", true)?;
         let sum = sum(&bytes).wrapping_sub(sum_from(stamp.start, &bytes[stamp.clone()]));
         Ok(Self {
@@ -71,12 +70,12 @@ impl Template {
         })
     }
 
-    /// A new tenant's file.
+    /// Returns the bytes of a new tenant's file.
     pub(crate) fn stamped(&self, tenant: &Tenant) -> rusqlite::Result<Image<'_>> {
         let page_size = self.stamp.len() as u32;
         let stamps = self.stamps.lock();
         stamp::write(&stamps, tenant)?;
-        // Pages do not know their number: it is the same page in either database.
+        // A page does not contain its number: it is the same page in both databases.
         let (own, at) = image(&stamps, page_size)?;
         drop(stamps);
         let stamp: Box<[u8]> = own[at].into();
@@ -90,7 +89,7 @@ impl Template {
     }
 }
 
-/// What new files are like: the same for all who make the same.
+/// Returns a digest of everything that determines the contents of new files.
 pub(crate) fn fingerprint(migrations: &Migrations, page_size: u32) -> Box<str> {
     let mut digest = Sha256::new_with_prefix(stamp::BASE);
     digest.update(page_size.to_be_bytes());
@@ -102,7 +101,7 @@ pub(crate) fn fingerprint(migrations: &Migrations, page_size: u32) -> Box<str> {
     hex(&digest.finalize()).into()
 }
 
-/// Makes a database in memory and migrates it.
+/// Creates a database in memory and migrates it.
 pub(crate) fn migrated(
     migrations: &Migrations,
     page_size: u32,
@@ -119,7 +118,7 @@ pub(crate) fn migrated(
     Ok((connection, guard))
 }
 
-/// A database in memory with our own tables.
+/// Creates a database in memory with the library's own tables.
 fn empty(page_size: u32) -> rusqlite::Result<Connection> {
     let connection = Connection::open_in_memory()?;
     crate::raw::set_flags(&connection)?;
@@ -128,7 +127,7 @@ fn empty(page_size: u32) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// A database's bytes, and where among them the page of the stamp is.
+/// Returns a database's bytes, and the range of the stamp's page.
 fn image(connection: &Connection, page_size: u32) -> rusqlite::Result<(Vec<u8>, Range<usize>)> {
     let page_size = page_size as usize;
     let mut root = connection.prepare_cached(

@@ -12,10 +12,10 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{IoError, MigrationsError};
 
-pub(crate) use run::{Order, check_history, run, run_order};
+pub(crate) use run::{Request, check_history, run, run_request};
 pub(crate) use script::{Fault, run_script};
 
-/// One step of the schema, with its way back if it has one.
+/// A step of the schema, with the script that undoes it if there is one.
 ///
 /// ```
 /// use tenancy_sqlite::Migration;
@@ -40,7 +40,7 @@ pub(crate) enum ForeignKeys {
 }
 
 impl Migration {
-    /// A step that goes up.
+    /// Creates a step from the script that applies it.
     pub fn new(name: impl Into<Box<str>>, up: impl Into<Box<str>>) -> Self {
         let up = up.into();
         let first = up.lines().next().unwrap_or_default();
@@ -57,55 +57,55 @@ impl Migration {
         }
     }
 
-    /// Adds the way back.
+    /// Adds the script that undoes the step.
     pub fn down(mut self, sql: impl Into<Box<str>>) -> Self {
         self.down = Some(sql.into());
         self
     }
 
-    /// Runs the scripts without enforcing foreign keys, as rebuilding a table needs
-    /// it, and checks all of them before the commit. In a file the first line
-    /// `-- tenancy: foreign_keys off` says the same; a `PRAGMA foreign_keys` inside
-    /// the script would do nothing, because a transaction is open, and is refused.
+    /// Runs the scripts without enforcing foreign keys, as rebuilding a table requires, and checks
+    /// all of them before the commit. In a file the first line `-- tenancy: foreign_keys off` has
+    /// the same effect. A `PRAGMA foreign_keys` inside the script is refused: it would do nothing,
+    /// because a transaction is open.
     pub fn without_foreign_keys(mut self) -> Self {
         self.foreign_keys = ForeignKeys::CheckedAtTheEnd;
         self
     }
 
-    /// Its name.
+    /// Returns the name of the step.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The script that goes up.
+    /// Returns the script that applies the step.
     pub fn sql(&self) -> &str {
         &self.up
     }
 
-    /// The script for the way back, if there is one.
+    /// Returns the script that undoes the step, if there is one.
     pub fn down_sql(&self) -> Option<&str> {
         self.down.as_deref()
     }
 
-    /// Whether there is a script for the way back.
+    /// Returns whether there is a script that undoes the step.
     pub fn is_reversible(&self) -> bool {
         self.down.is_some()
     }
 
-    /// The checksum of the script that goes up: what the history compares.
+    /// Returns the checksum of the script that applies the step, which the history records.
     pub(crate) fn sha256(&self) -> [u8; 32] {
         Sha256::digest(self.up.as_bytes()).into()
     }
 }
 
-/// Whether a file is meant to be a script, however its ending is written: one that was
-/// passed over would be missed only when its tables are.
+/// Returns whether a file is meant to be a script, in any case of its extension: a file that was
+/// skipped would be noticed only by its missing tables.
 pub(crate) fn is_sql(path: &Path) -> bool {
     path.extension()
         .is_some_and(|end| end.eq_ignore_ascii_case("sql"))
 }
 
-/// First line of a script that runs without foreign keys.
+/// The first line of a script that runs without foreign keys.
 const NO_FOREIGN_KEYS: &str = "-- tenancy: foreign_keys off";
 
 /// All steps of the schema, numbered from 1 without gaps. Cloning is cheap.
@@ -123,10 +123,10 @@ const NO_FOREIGN_KEYS: &str = "-- tenancy: foreign_keys off";
 pub struct Migrations(Arc<[Migration]>);
 
 impl Migrations {
-    /// These steps, in this order: the first is version 1.
+    /// Creates a set of steps in this request: the first leads to version 1.
     ///
     /// # Errors
-    /// When a script is empty.
+    /// Returns an error if a script is empty.
     pub fn new(steps: impl IntoIterator<Item = Migration>) -> Result<Self, MigrationsError> {
         let steps: Arc<[Migration]> = steps.into_iter().collect();
         let empty = |sql: &str| sql.trim().is_empty();
@@ -138,12 +138,12 @@ impl Migrations {
         }
     }
 
-    /// The steps in a directory: `0001_orders.sql`, with `0001_orders.down.sql` beside
-    /// it if there is a way back. Files that do not end in `.sql` are not looked at.
+    /// Reads the steps in a directory: `0001_orders.sql`, with `0001_orders.down.sql` beside it if
+    /// there is a script that undoes it. Files that do not end in `.sql` are ignored.
     ///
     /// # Errors
-    /// When the directory cannot be read, a `.sql` file is named otherwise (`.SQL` too), a number
-    /// is there twice or left out, or a script is empty.
+    /// Returns an error if the directory cannot be read, a `.sql` file has another kind of name
+    /// (`.SQL`, too), a number is missing or occurs twice, or a script is empty.
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self, MigrationsError> {
         let dir = dir.as_ref();
         let mut ups: BTreeMap<u32, Migration> = BTreeMap::new();
@@ -184,25 +184,25 @@ impl Migrations {
         Self::new(ups.into_values())
     }
 
-    /// The version that the last step leads to; 0 without any.
+    /// Returns the version that the last step leads to, or 0 without steps.
     pub fn newest(&self) -> u32 {
         u32::try_from(self.0.len()).unwrap_or(u32::MAX)
     }
 
-    /// The steps, first to last.
+    /// Yields the steps, first to last.
     pub fn iter(&self) -> impl Iterator<Item = &Migration> {
         self.0.iter()
     }
 
-    /// The last step between two versions that has no way back, with the version it
-    /// leads to. Steps that are not known have none.
+    /// Returns the last step between two versions that no script undoes, with the version that it
+    /// leads to. Unknown steps have no such script.
     pub(crate) fn irreversible(&self, after: u32, upto: u32) -> Option<(u32, Option<&Migration>)> {
         let steps = (after.saturating_add(1)..=upto).rev();
         let mut steps = steps.map(|version| (version, self.step(version)));
         steps.find(|(_, step)| step.is_none_or(|step| step.down.is_none()))
     }
 
-    /// The step that leads to `version`, from 1.
+    /// Returns the step that leads to `version`, from 1.
     pub(crate) fn step(&self, version: u32) -> Option<&Migration> {
         let index = usize::try_from(version).ok()?.checked_sub(1)?;
         self.0.get(index)

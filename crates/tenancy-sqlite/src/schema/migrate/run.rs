@@ -1,4 +1,4 @@
-//! Applying migrations: each exactly once, whoever else tries at the same time.
+//! Applying migrations: each exactly once, with other processes that migrate at the same time.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,15 +15,15 @@ use crate::guard::state::Guard;
 use crate::schema::migrate::script::{Fault, run_script};
 use crate::schema::migrate::{ForeignKeys, Migration, Migrations};
 
-/// What is called before a named step.
+/// The hook before a named step.
 pub(crate) type OnStep<'r> = dyn Fn(&'static str) -> Result<(), IoError> + 'r;
 
-/// Small steps share a transaction, and so its wait for the disk, until it has been open
-/// this long: then others that write have waited, and the log has grown, long enough.
-const TOGETHER: Duration = Duration::from_millis(250);
+/// The time for which a transaction takes further small steps, which then share its fsync. It bounds
+/// the wait of other writers and the growth of the WAL.
+const MAX_SHARED: Duration = Duration::from_millis(250);
 
-/// What is called under the lock of the first step, before it.
-pub(crate) type First<'r> = dyn Fn() -> Result<(), FileError> + 'r;
+/// The hook before the first step, under the write lock of its transaction.
+pub(crate) type BeforeFirstStep<'r> = dyn Fn() -> Result<(), FileError> + 'r;
 
 /// Brings the schema to `target` on a connection that is guarded for migrations.
 pub(crate) fn run(
@@ -34,32 +34,32 @@ pub(crate) fn run(
     on_step: &OnStep<'_>,
 ) -> Result<Migrated, MigrateError> {
     let surveyed = None;
-    let order = Order {
+    let request = Request {
         target,
         surveyed,
-        first: &|| Ok(()),
+        before_first_step: &|| Ok(()),
     };
-    run_order(connection, guard, migrations, &order, on_step)
+    run_request(connection, guard, migrations, &request, on_step)
 }
 
-/// A migration as it was asked for.
-pub(crate) struct Order<'r> {
+/// A requested migration.
+pub(crate) struct Request<'r> {
     pub(crate) target: SchemaTarget,
-    /// The version that the database has to be at, if the target was chosen by it.
+    /// The version that the database has to be at, if the target was chosen for that version.
     pub(crate) surveyed: Option<u32>,
-    pub(crate) first: &'r First<'r>,
+    pub(crate) before_first_step: &'r BeforeFirstStep<'r>,
 }
 
-/// Carries out an order on a connection that is guarded for migrations.
-pub(crate) fn run_order(
+/// Carries out a request on a connection that is guarded for migrations.
+pub(crate) fn run_request(
     connection: &Connection,
     guard: &Guard,
     migrations: &Migrations,
-    order: &Order<'_>,
+    request: &Request<'_>,
     on_step: &OnStep<'_>,
 ) -> Result<Migrated, MigrateError> {
     let newest = migrations.newest();
-    let target = order.target;
+    let target = request.target;
     let to = match target {
         SchemaTarget::Latest => newest,
         SchemaTarget::Version(wanted) if wanted <= newest => wanted,
@@ -71,27 +71,27 @@ pub(crate) fn run_order(
         connection,
         guard,
         migrations,
-        order,
+        request,
         on_step,
         committed: Cell::new(false),
     };
-    // Only where to begin: every step reads it again inside its transaction.
+    // A first guess: every step reads it again inside its transaction.
     let found = run.version()?;
     if found == to {
-        // Whoever brought it here, nothing is left to be done.
+        // Another process may have brought it here.
         run.check_history(to)?;
         return Ok(Migrated { from: to, to });
     }
-    let from = order.surveyed.unwrap_or(found);
+    let from = request.surveyed.unwrap_or(found);
     if found != from {
         return Err(MigrateError::Conflict { seen: from, found });
     }
     run.check_history(found)?;
     let mut now = found;
     while now != to {
-        // One transaction for all that can share it. Where that fails, each step has
-        // its own again: then those before the one that fails stay, and it is named.
-        now = match run.steps(now, to, TOGETHER) {
+        // One transaction for all steps that can share it. If that fails, each step gets its own
+        // transaction: then the steps before the failing one are kept, and the error names it.
+        now = match run.steps(now, to, MAX_SHARED) {
             Err(error) if error.is_of_a_step() && run.can_share(now, to) => {
                 run.steps(now, to, Duration::ZERO)?
             }
@@ -105,15 +105,15 @@ struct Run<'r> {
     connection: &'r Connection,
     guard: &'r Guard,
     migrations: &'r Migrations,
-    order: &'r Order<'r>,
+    request: &'r Request<'r>,
     on_step: &'r OnStep<'r>,
     /// Whether a transaction of this call has been committed.
     committed: Cell<bool>,
 }
 
-/// One step in one direction.
+/// A migration in one direction.
 struct Step<'r> {
-    /// The version that it leads to, or back from.
+    /// The version that the migration leads to.
     version: u32,
     migration: &'r Migration,
     sql: &'r str,
@@ -122,8 +122,8 @@ struct Step<'r> {
 }
 
 impl Step<'_> {
-    /// Whether its transaction may hold others. A constraint that is deferred is checked
-    /// at the commit, which has to be this step's own.
+    /// Returns whether its transaction may contain other steps. A deferred constraint is checked at
+    /// the commit, whose error has to belong to this step.
     fn shares_transaction(&self) -> bool {
         let defers = |w: &[u8]| w.eq_ignore_ascii_case(b"defer");
         self.migration.foreign_keys == ForeignKeys::On
@@ -132,14 +132,14 @@ impl Step<'_> {
 }
 
 impl<'r> Run<'r> {
-    /// One step or more from `seen` towards `to`, or none if someone else was faster;
-    /// the version afterwards. No step is begun in a transaction older than `together`.
-    fn steps(&self, seen: u32, to: u32, together: Duration) -> Result<u32, MigrateError> {
+    /// Runs one or more steps from `seen` towards `to`, or none if another process was faster, and
+    /// returns the version afterwards. No step begins in a transaction older than `max_shared`.
+    fn steps(&self, seen: u32, to: u32, max_shared: Duration) -> Result<u32, MigrateError> {
         let step = self.plan(seen, to)?;
         (self.on_step)("migrate")?;
-        // Inside a transaction this switch would do nothing.
+        // SQLite ignores this switch inside a transaction.
         self.enforce_foreign_keys(step.migration.foreign_keys == ForeignKeys::On)?;
-        let done = self.transact(seen, step, to, together);
+        let done = self.transact(seen, step, to, max_shared);
         if !self.connection.is_autocommit() {
             self.ours("ROLLBACK")?;
         }
@@ -173,7 +173,7 @@ impl<'r> Run<'r> {
         })
     }
 
-    /// Whether more than the next step could go into its transaction.
+    /// Returns whether the transaction of the next step could contain another.
     fn can_share(&self, seen: u32, to: u32) -> bool {
         let shares = |at| {
             self.plan(at, to)
@@ -188,7 +188,7 @@ impl<'r> Run<'r> {
         seen: u32,
         mut step: Step<'r>,
         to: u32,
-        together: Duration,
+        max_shared: Duration,
     ) -> Result<u32, MigrateError> {
         self.ours("BEGIN IMMEDIATE")?;
         let begun = Instant::now();
@@ -196,15 +196,15 @@ impl<'r> Run<'r> {
         // transaction; a step chosen by that version would run twice.
         let now = self.version()?;
         if now != seen {
-            return self.moved(seen, now, to);
+            return self.overtaken(seen, now, to);
         }
         self.check_history(seen)?;
         if !self.committed.get() {
-            // Nobody writes between the copy that it makes and the step.
-            let kept = (self.order.first)();
+            // No other connection writes between the snapshot that it takes and the step.
+            let kept = (self.request.before_first_step)();
             kept.map_err(|source| MigrateError::NoCopyKept(Box::new(source)))?;
         }
-        // What a tenant's SQL planted must not keep it from being migrated.
+        // Tables that a tenant's SQL planted do not keep the file from being migrated.
         let known = self.guard.ours(|| planted(self.connection))?;
         loop {
             let started = Instant::now();
@@ -215,12 +215,12 @@ impl<'r> Run<'r> {
             self.check_references(&step, &known)?;
             self.record(&step, started)?;
             let now = step.leaves_at;
-            if now == to || !step.shares_transaction() || begun.elapsed() >= together {
+            if now == to || !step.shares_transaction() || begun.elapsed() >= max_shared {
                 break;
             }
             match self.plan(now, to) {
                 Ok(next) if next.shares_transaction() => step = next,
-                // What cannot be done, or not here, is for the next transaction.
+                // Other steps, and errors, are left to the next transaction.
                 _ => break,
             }
         }
@@ -230,12 +230,12 @@ impl<'r> Run<'r> {
         Ok(step.leaves_at)
     }
 
-    /// Somebody else was faster. Another run's survey is not guessed at; and no call
-    /// that goes one way goes on from where somebody went the other.
-    fn moved(&self, seen: u32, found: u32, to: u32) -> Result<u32, MigrateError> {
-        let on_the_way = seen.min(to)..=seen.max(to);
-        let as_surveyed = self.order.surveyed.is_none() && on_the_way.contains(&found);
-        match as_surveyed {
+    /// Returns the version that another process has reached meanwhile. It is a conflict for a request
+    /// with a surveyed version, and if the version is not between the seen one and the target.
+    fn overtaken(&self, seen: u32, found: u32, to: u32) -> Result<u32, MigrateError> {
+        let between = seen.min(to)..=seen.max(to);
+        let is_accepted = self.request.surveyed.is_none() && between.contains(&found);
+        match is_accepted {
             true => Ok(found),
             false => Err(MigrateError::Conflict { seen, found }),
         }
@@ -265,8 +265,8 @@ impl<'r> Run<'r> {
         })
     }
 
-    /// Checks all tables but those that refer to ours: SQLite would end the check at a reference
-    /// that no foreign key can be.
+    /// Checks all tables except those that refer to the library's: SQLite would end the check at such
+    /// a reference.
     fn check_foreign_keys(&self, step: &Step<'_>, known: &[Planted]) -> Result<(), MigrateError> {
         let sql = "SELECT name FROM main.sqlite_schema WHERE type = 'table'";
         let mut tables = self.connection.prepare(sql)?;
@@ -297,7 +297,7 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
-    /// Refuses a step that makes a table refer to ours.
+    /// Refuses a step after which a table refers to one of the library's.
     fn check_references(&self, step: &Step<'_>, known: &[Planted]) -> Result<(), MigrateError> {
         if !self.guard.side_effects.take(TABLES) {
             return Ok(());
@@ -338,7 +338,7 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
-    /// Was everything up to `version` applied as it is at hand?
+    /// Refuses a database that was migrated by other scripts, up to `version`.
     fn check_history(&self, version: u32) -> Result<(), MigrateError> {
         let newest = self.migrations.newest();
         if version > newest {

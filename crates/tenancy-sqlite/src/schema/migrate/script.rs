@@ -1,4 +1,4 @@
-//! Running a script of several statements inside a transaction that is not its own.
+//! Running a script of several statements inside the transaction of its caller.
 
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::{Batch, Connection, ErrorCode};
@@ -6,7 +6,7 @@ use rusqlite::{Batch, Connection, ErrorCode};
 use crate::guard::state::Guard;
 use crate::refusal::Refusal;
 
-/// Why a script failed, and in which statement, counted from 1.
+/// The fault of a script, with the number of its statement, from 1.
 pub(crate) enum Fault {
     Statement(usize, rusqlite::Error),
     Refused(usize, Refusal),
