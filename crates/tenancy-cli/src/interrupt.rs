@@ -9,9 +9,8 @@ use crate::failure::Failure;
 
 static STOP: LazyLock<Stop> = LazyLock::new(Stop::new);
 
-/// Makes the first Ctrl-C a request to stop, which [`requested`] returns, so that work in progress
-/// is finished and reported. The second Ctrl-C ends the process without a report; it damages no
-/// data.
+/// Makes the first Ctrl-C request a stop: [`requested`] then returns true, and work in progress is
+/// finished and reported. The second Ctrl-C ends the process without a report; it damages no data.
 pub fn watch() -> Result<(), Failure> {
     handle(|| {
         if STOP.is_requested() {

@@ -12,7 +12,7 @@ use crate::run::Done;
 use crate::schema::KnownSchema;
 
 impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
-    /// Rolls back one tenant to the schema version `to`, if it is above it.
+    /// Rolls back one tenant to the schema version `to`, if its version is higher.
     pub(crate) fn roll_back_one(
         &self,
         known: &KnownSchema,

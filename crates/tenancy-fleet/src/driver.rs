@@ -73,8 +73,8 @@ pub trait FleetDriver: Send + Sync {
     /// to no comparison.
     ///
     /// # Errors
-    /// Returns an error if the steps differ. Returns none for other faults of the database, which
-    /// are found when the run works on the tenant.
+    /// Returns an error if the steps differ. Other faults of the database are not reported
+    /// here, as they are found when the run works on the tenant.
     fn compare_history(&self, tenant: &Tenant) -> Result<(), TenantError> {
         let _ = tenant;
         Ok(())

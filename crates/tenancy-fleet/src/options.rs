@@ -101,8 +101,8 @@ impl FleetOptions {
         self.max_failures(usize::MAX)
     }
 
-    /// Works on the first `tenants` by id first, and on the others only if all of these have
-    /// succeeded. Defaults to 0, no canary.
+    /// Sets the number of tenants, the first ones by id, that the run works on before all others. If
+    /// one of them fails, the run ends without work on the others. Defaults to 0, no canary.
     pub fn canary(mut self, tenants: usize) -> Self {
         self.canary = tenants;
         self

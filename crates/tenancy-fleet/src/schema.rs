@@ -18,7 +18,7 @@ pub struct KnownSchema {
 pub enum Selection {
     /// All tenants of every status.
     All,
-    /// Tenants of every status whose known version is another one or whose version is unknown.
+    /// Tenants of every status that are not known to be at this version.
     NotAt(u32),
     /// Tenants whose version is unknown, except those that are `provisioning` or `retiring`.
     Unknown,

@@ -68,12 +68,11 @@ impl<D: Driver> TenantPools<D> {
     /// expired or evicted connection, validating, connecting and preparing. After the time-out no
     /// further step begins ([`StepTimeout`](CheckoutError::StepTimeout)). A step that has begun
     /// cannot be interrupted: the manager's `connect` and `is_valid`, the driver's `evict`,
-    /// `prepare`, `restrict` and `on_checkout`, and the drop of a connection should have time-outs of
-    /// their own. A connection that is open and prepared is checked out even after the time-out.
+    /// `prepare`, `restrict` and `on_checkout`, and the drop of a connection should enforce their own
+    /// time-outs. A connection that is open and prepared is checked out even after the time-out.
     ///
     /// # Errors
-    /// Returns a [`CheckoutError`]. Only [`Timeout`](CheckoutError::Timeout) waits for other
-    /// check-outs first.
+    /// Returns a [`CheckoutError`], whose variants are the possible reasons.
     #[doc(alias = "acquire")]
     #[doc(alias = "get")]
     #[track_caller]

@@ -61,7 +61,7 @@ pub struct TenantStats {
     pub prepared: bool,
     /// Whether the tenant is closed to check-outs.
     pub closed: bool,
-    /// The numbers of events since the pools first knew the tenant.
+    /// The numbers of events of this tenant.
     pub counters: Counters,
 }
 

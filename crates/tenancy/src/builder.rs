@@ -116,8 +116,8 @@ impl<D: Driver + Provisioner> TenancyBuilder<D> {
         self
     }
 
-    /// Sets whether threads of the library or the application run the periodic work; see
-    /// [`Tenancy::maintain`]. Defaults to threads, every 500 ms.
+    /// Sets the caller of the periodic work ([`Tenancy::maintain`]): threads of the library, or the
+    /// application. Defaults to threads, every 500 ms.
     pub fn upkeep(mut self, upkeep: Upkeep) -> Self {
         self.upkeep = upkeep;
         self

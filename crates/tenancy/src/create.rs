@@ -15,7 +15,7 @@ use crate::{Error, Tenancy, TenantSpec};
 /// The number of tenants that [`Tenancy::create_many`] creates with one fsync.
 const BATCH: usize = 100;
 
-/// The number of tenants among which an active one is searched, to compare its schema history.
+/// The number of tenants that are searched for an active one, whose schema history is compared.
 const EXAMPLES: usize = 16;
 
 /// The row with which a creation starts.

@@ -16,8 +16,8 @@ impl<D: Driver + Provisioner> Tenancy<D> {
     /// empties the trash, [`revive`](Self::revive) brings the tenant back. The tenant keeps its id
     /// and its names.
     ///
-    /// Other processes close their idle connections in their next [`maintain`](Self::maintain),
-    /// which takes up to a second or two. `timeout` should be longer.
+    /// Other processes close their idle connections in their next [`maintain`](Self::maintain), within
+    /// a second or two. `timeout` should be longer.
     ///
     /// ```
     /// # use tenancy::{Rule, Tenancy, TenantId, TenantStatus};

@@ -131,8 +131,8 @@ pub enum Error {
     Thread(#[source] std::io::Error),
 }
 
-/// The wrong number of results from a method of an embedder's catalog or driver. No result can be
-/// assigned to a tenant.
+/// The error of an embedder's catalog or driver whose method returned a wrong number of results. No
+/// result can be assigned to a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{method}` was called for {asked} tenants and returned {given} results; correct the method, then create the tenants again, which completes them"

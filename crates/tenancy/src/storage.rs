@@ -31,7 +31,7 @@ impl Tenancy<SqliteDriver> {
 
 impl TenancyBuilder<SqliteDriver> {
     /// Returns a builder with the settings of a config and the storage that
-    /// [`Config::open_sqlite`] opens. Settings without a key in the config can be added to it.
+    /// [`Config::open_sqlite`] opens. Settings without a key in the config can be added to the builder.
     ///
     /// # Errors
     /// Returns the errors of [`Config::open_sqlite`].

@@ -11,11 +11,11 @@ use crate::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Upkeep {
-    /// A thread of the library calls it at this interval. The thread ends when the last
-    /// [`Tenancy`](crate::Tenancy) is dropped. A second thread fills the warm pool, if there is
-    /// one. This is the default, with 500 ms.
+    /// A thread of the library does the work at this interval. A second thread fills the warm pool,
+    /// if there is one. The threads end when the last [`Tenancy`](crate::Tenancy) is dropped. This
+    /// is the default, with 500 ms.
     Every(Duration),
-    /// The application calls it.
+    /// The application calls `maintain`.
     Manual,
 }
 

@@ -23,7 +23,7 @@ impl Choice {
 /// The pace of a run.
 #[derive(Debug, Args)]
 pub struct Pace {
-    /// The number of tenants to process at the same time. They mostly wait for
+    /// The number of tenants to process at the same time. The work mostly waits for
     /// fsync, so N can exceed the number of CPUs.
     #[arg(long, value_name = "N", default_value_t = 8)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]

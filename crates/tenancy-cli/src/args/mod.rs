@@ -113,7 +113,7 @@ pub enum Command {
     /// Check that config, catalog and files agree, and repair them with --fix.
     #[command(after_help = "Example:\n  tenancy validate\n  tenancy validate --fix")]
     Validate(Validate),
-    /// Show how a request is resolved: its tenant, or the reason of its refusal.
+    /// Show how a request is resolved, and with --explain why.
     #[command(
         after_help = "Example:\n  tenancy resolve http://acme.localhost/orders/9 --explain\n  \
             tenancy resolve --batch < requests.jsonl"

@@ -120,8 +120,8 @@ fn host(tenant: u32, dice: &mut Dice) -> String {
     })
 }
 
-/// An access log with a line `METHOD TARGET` for each request. Malformed lines are requests, too,
-/// which the resolver refuses.
+/// An access log with a line `METHOD TARGET` for each request. A malformed line is a request, too: the
+/// resolver decides how to answer it.
 #[derive(Debug)]
 pub struct Log {
     text: Vec<u8>,

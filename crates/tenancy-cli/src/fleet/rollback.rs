@@ -133,7 +133,7 @@ struct Plan {
     /// The number of the run that the rollback undoes, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     undoes: Option<u64>,
-    /// The number of tenants that are at the version already.
+    /// The number of tenants that need no rollback.
     current: u64,
     tenants: Vec<Row>,
     failed: Vec<Failed>,

@@ -122,8 +122,8 @@ impl Output {
         raw(parts.join("\n").as_bytes())
     }
 
-    /// Prints the rows of a query: as JSON lines, as a table, or, if a table had too many columns,
-    /// as records.
+    /// Prints the rows of a query: as JSON lines, as a table, or, if there are too many columns for a
+    /// table, as records.
     pub fn query(
         self,
         columns: &[&str],

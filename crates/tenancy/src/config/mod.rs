@@ -288,7 +288,7 @@ impl Config {
 }
 
 impl PoolConfig {
-    /// Applies the values that are set to a builder of pools.
+    /// Applies the configured values to a builder of pools.
     pub fn configure(&self, mut pools: tenancy_pool::Builder) -> tenancy_pool::Builder {
         if let Some(max) = self.max_connections {
             pools = pools.max_connections(max.get());
