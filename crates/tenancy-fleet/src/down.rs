@@ -37,7 +37,7 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
             None => {
                 let target = SchemaTarget::Version(to);
                 let keep = match options.keeps_snapshots {
-                    true => Keep::OfRun(run),
+                    true => Keep::ForRun(run),
                     false => Keep::Nothing,
                 };
                 let migrated = self.driver.migrate_from(tenant, from, target, keep)?;

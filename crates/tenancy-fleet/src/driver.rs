@@ -162,7 +162,7 @@ pub enum Keep {
     IfIrreversible,
     /// A snapshot is taken for the run of this number. It replaces no snapshot of another run. A
     /// rollback needs it, as down scripts drop the data in newer tables and columns.
-    OfRun(u64),
+    ForRun(u64),
     /// No snapshot is taken.
     Nothing,
 }

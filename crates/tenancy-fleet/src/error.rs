@@ -28,7 +28,7 @@ pub enum FleetError {
     #[error(
         "conflict: run {run} began after the rollback was planned; nothing was changed; make a new plan"
     )]
-    PlanIsOld {
+    OutdatedPlan {
         /// The number of the newer run.
         run: u64,
     },
@@ -117,7 +117,7 @@ pub enum RollbackRefusal {
     },
     /// The tasks of the run are no longer kept.
     #[error("the tasks of run {run} are no longer kept; give the version to roll back to")]
-    Forgotten {
+    TasksNotKept {
         /// The number of the run.
         run: u64,
     },
@@ -125,7 +125,7 @@ pub enum RollbackRefusal {
     #[error(
         "run {run} has changed none of these tenants; nothing was undone; to roll back further, give an earlier run or a version"
     )]
-    DidNothing {
+    NothingToUndo {
         /// The number of the run.
         run: u64,
     },
@@ -134,7 +134,7 @@ pub enum RollbackRefusal {
         "run {run} is already undone{}; nothing was changed; to roll back further, give an earlier run or a version",
         By(by)
     )]
-    Already {
+    AlreadyUndone {
         /// The number of the run.
         run: u64,
         /// The runs that undid it; empty if the tenants were rolled back to a version or by a number of
@@ -193,7 +193,7 @@ pub enum TenantError {
     #[error(
         "conflict: tenant {tenant} is at schema version {found}, but run {run} has left it at {left}; nothing was changed; give the version to roll back to"
     )]
-    MovedSince {
+    ChangedSince {
         /// The tenant that was changed.
         tenant: TenantRef,
         /// The run to undo.

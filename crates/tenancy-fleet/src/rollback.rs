@@ -143,7 +143,7 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
         let mut lease = self.catalog.lease("rollback", &options.by)?;
         let run = self.catalog.last_run()?;
         if run != plan.last_run {
-            return Err(FleetError::PlanIsOld { run });
+            return Err(FleetError::OutdatedPlan { run });
         }
         self.carry_out(&mut lease, plan.draft, options, &mut progress)
     }

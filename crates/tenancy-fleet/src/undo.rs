@@ -131,7 +131,7 @@ impl<D: FleetDriver, C: RunJournal> Fleet<D, C> {
                 what: past.what,
             },
             (Some(past), _) if past.tasks.is_empty() => {
-                RollbackRefusal::Forgotten { run: past.run }
+                RollbackRefusal::TasksNotKept { run: past.run }
             }
             (Some(past), _) => return Ok(past),
         };
@@ -144,11 +144,11 @@ impl PastRun {
     fn refusal(self, any_undone: bool) -> RollbackRefusal {
         let run = self.run;
         match any_undone {
-            true => RollbackRefusal::Already {
+            true => RollbackRefusal::AlreadyUndone {
                 run,
                 by: self.undone_by,
             },
-            false => RollbackRefusal::DidNothing { run },
+            false => RollbackRefusal::NothingToUndo { run },
         }
     }
 }
@@ -178,7 +178,7 @@ fn place(
             return matches!(left, Left::At(_));
         }
         Some(now) if now != found && !left.may_be(found, now) && !is_on_the_way(now) => {
-            let error = TenantError::MovedSince {
+            let error = TenantError::ChangedSince {
                 tenant: known.tenant.to_ref(),
                 run,
                 left: left.version(),

@@ -127,7 +127,7 @@ impl Names {
     fn keep(&self, tenant: &Tenant, schema: u32, keep: Keep) -> Result<(), TenantError> {
         let place = format!("{}.{}", tenant.placement().locator, tenant.epoch());
         let (staged, kept) = match keep {
-            Keep::OfRun(run) => (
+            Keep::ForRun(run) => (
                 format!("staged {place}"),
                 format!("snapshot {place}.{schema}.{run}"),
             ),
@@ -200,7 +200,7 @@ impl FleetDriver for Names {
             SchemaTarget::Version(to) => to,
         };
         let found = self.schema_of(tenant)?;
-        let keeps_always = matches!(keep, Keep::OfRun(_));
+        let keeps_always = matches!(keep, Keep::ForRun(_));
         assert!(from != to || !keeps_always, "a snapshot for nothing");
         if found == to {
             return Ok(Migrated { from: to, to });
@@ -213,7 +213,7 @@ impl FleetDriver for Names {
         }
         let keeps = match keep {
             Keep::IfIrreversible => self.is_irreversible(from, to),
-            Keep::OfRun(_) => true,
+            Keep::ForRun(_) => true,
             Keep::Nothing => false,
         };
         if keeps {

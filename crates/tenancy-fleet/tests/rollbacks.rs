@@ -64,7 +64,7 @@ fn a_run_is_undone_once_and_only_for_the_tenants_that_it_changed() {
     let moved = |e: &TenantError| {
         matches!(
             e,
-            TenantError::MovedSince {
+            TenantError::ChangedSince {
                 left: 3,
                 found: 2,
                 ..
@@ -83,7 +83,7 @@ fn a_run_is_undone_once_and_only_for_the_tenants_that_it_changed() {
     let again = fleet
         .rollback(RollbackTo::LastRun, &options(), |_| {})
         .unwrap_err();
-    let FleetError::Refused(RollbackRefusal::Already { run: 1, by }) = again else {
+    let FleetError::Refused(RollbackRefusal::AlreadyUndone { run: 1, by }) = again else {
         panic!("{again:?}")
     };
     assert_eq!(by, [2]);
@@ -101,7 +101,7 @@ fn a_run_that_changed_nothing_is_not_undone() {
         let fleet = world.fleet(release(2));
         fleet.migrate(&options(), |_| {}).unwrap();
         let text = refusal(&fleet, RollbackTo::LastRun);
-        let expected = RollbackRefusal::DidNothing { run: 1 };
+        let expected = RollbackRefusal::NothingToUndo { run: 1 };
         assert_eq!(text, expected.to_string());
     }
 }
@@ -308,7 +308,7 @@ fn a_plan_is_carried_out_as_shown_or_not_at_all() {
         .rollback_as_planned(old, &options, |_| {})
         .unwrap_err();
     assert!(
-        matches!(error, FleetError::PlanIsOld { run: 2 }),
+        matches!(error, FleetError::OutdatedPlan { run: 2 }),
         "{error:?}"
     );
 }

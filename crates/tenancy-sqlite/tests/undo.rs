@@ -292,7 +292,7 @@ fn a_resumed_run_began_where_its_first_attempt_did() {
     assert!(
         matches!(
             error,
-            TenantError::MovedSince {
+            TenantError::ChangedSince {
                 run: 1,
                 left: 3,
                 found: 2,
@@ -417,7 +417,7 @@ fn a_plan_is_carried_out_as_shown_or_not_at_all() {
     assert_eq!(report.done.len(), 2);
     let old = fleet.rollback_as_planned(again, &options(), |_| {});
     assert!(
-        matches!(old, Err(FleetError::PlanIsOld { run: 2 })),
+        matches!(old, Err(FleetError::OutdatedPlan { run: 2 })),
         "{old:?}"
     );
 }

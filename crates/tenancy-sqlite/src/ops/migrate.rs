@@ -36,7 +36,7 @@ impl Store {
         // One snapshot before the first step: from it every later version can be reached again.
         let keeps_snapshot = match keep {
             Keep::IfIrreversible => self.migrations.irreversible(from, to).is_some(),
-            Keep::OfRun(_) => true,
+            Keep::ForRun(_) => true,
             Keep::Nothing => false,
         };
         let snapshot = || match keeps_snapshot {

@@ -225,7 +225,7 @@ impl Store {
         self.step("put the copy in place")?;
         let dir = self.root.make_snapshot_dir(&place.locator)?;
         let name = match keep {
-            Keep::OfRun(run) => format!("{}.{}.{schema}.{run}.db", place.locator, place.epoch),
+            Keep::ForRun(run) => format!("{}.{}.{schema}.{run}.db", place.locator, place.epoch),
             _ => format!("{}.{}.{schema}.db", place.locator, place.epoch),
         };
         staged.put(&dir.join(name))?;
