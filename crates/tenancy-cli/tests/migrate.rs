@@ -227,14 +227,14 @@ fn migrations_that_fail_on_an_empty_database_change_no_tenant() {
     tenancy(dir.path(), &["migrate", "--pretend"]).refused(1, "so no tenant was changed");
     assert_eq!(versions(dir.path()), [Some(1); 2]);
     migration(dir.path(), "nonsense.sql", "SELECT 1");
-    tenancy(dir.path(), &["migrate"]).refused(2, "is no name of a migration");
+    tenancy(dir.path(), &["migrate"]).refused(2, "is not the name of a migration");
     fs::remove_file(dir.path().join("migrations/nonsense.sql")).expect("it is there");
     fs::remove_file(dir.path().join("migrations/0002_typo.sql")).expect("it is there");
     // Passed over, it would be missed when its tables are.
     for name in ["0002_due.SQL", "0002_due.down.SQL", "0002_due.Sql"] {
         migration(dir.path(), name, "SELECT 1");
         for args in [&["migrate"][..], &["create", "c"]] {
-            tenancy(dir.path(), args).refused(2, "is no name of a migration");
+            tenancy(dir.path(), args).refused(2, "is not the name of a migration");
         }
         fs::remove_file(dir.path().join("migrations").join(name)).expect("it is there");
     }

@@ -90,7 +90,7 @@ fn a_step_without_a_down_script_is_refused_or_its_snapshot_restored() {
         .as_str()
         .unwrap_or_default()
         .to_owned();
-    assert!(why.contains("migration 3 drop has no way back"), "{why}");
+    assert!(why.contains("migration 3 drop has no down script"), "{why}");
     assert_eq!(versions(dir.path()), [Some(3); 3]);
 
     let args = [

@@ -59,9 +59,9 @@ fn a_root_that_is_not_there_is_made_by_no_command_but_init_and_create_init() {
     all_refuse(
         dir.path(),
         2,
-        "is no storage root, as it has no tenancy.root",
+        "is not a storage root, as it has no tenancy.root",
     );
-    tenancy(dir.path(), rebuild).refused(2, "is no storage root");
+    tenancy(dir.path(), rebuild).refused(2, "is not a storage root");
     assert_eq!(fs::read_dir(&data).expect("a directory").count(), 0);
 
     // A file.
@@ -114,7 +114,7 @@ fn a_catalog_without_rows_beside_files_is_lost_for_every_command_but_the_rebuild
 fn a_killed_init_is_completed_by_the_next() {
     let dir = project();
     fs::remove_file(dir.path().join("data/tenancy.root")).expect("its last step");
-    all_refuse(dir.path(), 2, "is no storage root");
+    all_refuse(dir.path(), 2, "is not a storage root");
     for name in [
         "tenancy.toml",
         "migrations/0001_init.sql",

@@ -351,7 +351,7 @@ fn pretend_shows_versions_and_scripts_and_changes_nothing() {
         (plan.code, names(&plan.json(), "failed")),
         (3, vec!["a".into(), "b".into()])
     );
-    assert!(plan.stdout.contains("migration 2 due has no way back"));
+    assert!(plan.stdout.contains("migration 2 due has no down script"));
     assert_eq!(snapshot(&dir.path().join("data")), before);
 }
 

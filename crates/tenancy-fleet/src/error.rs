@@ -161,7 +161,7 @@ pub enum TenantError {
         newest: u32,
     },
     /// A step has no script that undoes it.
-    #[error("migration {version} {name} has no way back; write {version:04}_{name}.down.sql")]
+    #[error("migration {version} {name} has no down script; write {version:04}_{name}.down.sql")]
     Irreversible {
         /// The version after the step.
         version: u32,

@@ -121,7 +121,7 @@ fn a_step_without_a_script_needs_a_snapshot_that_leads_around_it() {
     );
     assert_eq!(
         error.to_string(),
-        "migration 2 B has no way back; write 0002_B.down.sql"
+        "migration 2 B has no down script; write 0002_B.down.sql"
     );
     assert_eq!(world.versions(), [3, 3]);
 

@@ -1,4 +1,4 @@
-//! The errors, one type for each operation.
+//! The errors of a storage root and of its fleet, one type for each operation.
 
 mod file;
 mod io_error;
@@ -17,7 +17,7 @@ pub use io_error::IoError;
 pub use migrate::MigrationsError;
 pub use seed::{InvalidWarmPool, SeedsError};
 
-/// An error of opening or creating a storage root and its catalog.
+/// A storage root that cannot be made or opened, or whose catalog cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
@@ -30,22 +30,22 @@ pub enum StorageError {
         path.display()
     )]
     NoRoot {
-        /// The path at which it should be.
+        /// The path where the root was looked for.
         path: PathBuf,
     },
-    /// The directory has no marker, so it is no storage root.
+    /// The directory has no marker, so it is not a storage root.
     #[error(
-        "{} is no storage root, as it has no tenancy.root; mount the root there, or make it with `SqliteStorage::create` (`tenancy init`)",
+        "{} is not a storage root, as it has no tenancy.root; mount the root there, or make it with `SqliteStorage::create` (`tenancy init`)",
         path.display()
     )]
     NotARoot {
         /// The path of the directory.
         path: PathBuf,
     },
-    /// The directory is a storage root already.
+    /// The directory is a storage root already, so none is made.
     #[error("{} is a storage root already; open it with `SqliteStorage::open`", path.display())]
     RootExists {
-        /// The path of the storage root.
+        /// The path of the root.
         path: PathBuf,
     },
     /// The marker of the root cannot be read.
@@ -53,52 +53,52 @@ pub enum StorageError {
     DamagedMarker {
         /// The path of the marker.
         path: PathBuf,
-        /// The fault of the marker.
+        /// A description of the damage.
         found: &'static str,
     },
-    /// The storage root was made by a newer version of this library.
+    /// A newer version of this library made the storage root.
     #[error("{} has root format {found}, this program knows {known}; use a newer program", path.display())]
     NewerRoot {
-        /// The path of the storage root.
+        /// The path of the root.
         path: PathBuf,
         /// The format of the root.
         found: u32,
-        /// The newest format that is known.
+        /// The newest format that this version knows.
         known: u32,
     },
-    /// The warm pool is out of bounds.
+    /// The size of the warm pool is out of bounds.
     #[error(transparent)]
     WarmPool(#[from] InvalidWarmPool),
-    /// Another kind of entry is in the place of a directory of the root.
+    /// A file or a link stands where a directory of the root belongs.
     #[error("{} is {found}; a plain directory is needed there", path.display())]
     NotADirectory {
-        /// The path of the entry.
+        /// The path of the directory.
         path: PathBuf,
-        /// The kind of entry that is there.
+        /// A description of what stands there.
         found: &'static str,
     },
-    /// The root is on a network, where SQLite loses commits.
+    /// The root is on a network file system, where SQLite loses commits.
     #[error(
         "{} is on {found}, where locks and shared memory do not hold; use a local disk, or allow it by `FileSystems::Any`",
         path.display()
     )]
     NetworkFileSystem {
-        /// The path of the storage root.
+        /// The path of the root.
         path: PathBuf,
-        /// The file system of the root.
+        /// The name of the file system.
         found: &'static str,
     },
-    /// The catalog is missing or has no rows, but there are tenants' files. A new, empty one would
-    /// give their ids to other tenants, and treat every file as that of no tenant.
+    /// The catalog is missing or has no rows, though there are tenants' files. A new, empty catalog
+    /// would give their ids away a second time and take every file for an orphan.
     #[error(
-        "{} is missing or empty, but there are tenants' files in {}; restore it, or make a new one from them with `SqliteFleet::rebuild_catalog` (`tenancy validate --rebuild`)",
+        "{} is missing or empty, but there are tenants' files in {}; restore it, or rebuild it from them with `SqliteFleet::rebuild_catalog` (`tenancy validate --rebuild`)",
         catalog.display(),
         tenants.display()
     )]
     LostCatalog {
-        /// The path at which it was.
+        /// The path of the missing or empty catalog.
         catalog: PathBuf,
-        /// The directory of tenants' files.
+        /// The directory that has tenants' files.
         tenants: PathBuf,
     },
     /// A directory of the root is on another file system than the root, so that no file can be
@@ -108,77 +108,77 @@ pub enum StorageError {
         /// The path of the directory.
         path: PathBuf,
     },
-    /// The path is no UTF-8, and SQLite takes paths as text.
-    #[error("{} is no UTF-8; choose a storage root with a plain name", path.display())]
+    /// The path is not UTF-8, and SQLite takes paths as text.
+    #[error("{} is not UTF-8; choose a storage root with a plain name", path.display())]
     NotUtf8 {
-        /// The path of the storage root.
+        /// The path of the root.
         path: PathBuf,
     },
-    /// This SQLite corrupts files under many connections.
+    /// The linked SQLite corrupts files under many connections.
     #[error("SQLite {found} has the WAL-reset bug; link 3.51.3 or newer")]
     OldSqlite {
         /// The version that is linked.
         found: &'static str,
     },
-    /// A bound on statements or memory is out of range.
+    /// An option that bounds statements or memory is out of its own bounds.
     #[error("{option} {found} is out of bounds; use {least} to {most}")]
     Limit {
         /// The name of the option.
         option: &'static str,
-        /// The value that was given.
+        /// The value that was set.
         found: u64,
-        /// The least value.
+        /// The least valid value.
         least: u64,
-        /// The greatest value.
+        /// The greatest valid value.
         most: u64,
     },
-    /// SQLite refused the bound on its memory.
+    /// SQLite did not accept the bound on its memory.
     #[error("max_memory could not be set; see the cause")]
     MaxMemory {
-        /// The cause of the failure.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
-    /// The page size is none of SQLite's.
-    #[error("page size {found} is none; use a power of two from 512 to 65536")]
+    /// SQLite does not have this page size.
+    #[error("page size {found} is invalid; use a power of two from 512 to 65536")]
     PageSize {
-        /// The value that was given.
+        /// The page size that was set, in bytes.
         found: u32,
     },
-    /// The busy timeout is longer than SQLite can count.
+    /// SQLite cannot count the busy timeout.
     #[error("a busy timeout of {found:?} is too long; use at most 24 days")]
     BusyTimeout {
-        /// The value that was given.
+        /// The busy timeout that was set.
         found: Duration,
     },
-    /// The bound on databases is less than a page.
+    /// The bound on a tenant's database is less than one page.
     #[error(
-        "max_bytes {found} is less than one page of {page_size} bytes; say how many bytes a tenant may have"
+        "max_bytes {found} is less than one page of {page_size} bytes; give the bytes that a tenant may have"
     )]
     MaxBytes {
-        /// The value that was given.
+        /// The bound that was set, in bytes.
         found: u64,
-        /// The page size of new files.
+        /// The page size of new files, in bytes.
         page_size: u32,
     },
-    /// The bound on WALs is so small that every busy tenant would reach it.
+    /// The bound on a WAL is so small that every busy tenant would reach it.
     #[error(
-        "max_wal_bytes {found} is less than 2,000 pages, {least} bytes; a log has half of that between two checkpoints"
+        "max_wal_bytes {found} is less than 2,000 pages, {least} bytes; a WAL has half of that between two checkpoints"
     )]
     MaxWalBytes {
-        /// The value that was given.
+        /// The bound that was set, in bytes.
         found: u64,
-        /// The least value.
+        /// The least valid bound, in bytes.
         least: u64,
     },
-    /// The file is no catalog.
+    /// The file at the catalog's path is not a catalog.
     #[error("{} is {found}, not a catalog; move it away or choose another root", path.display())]
     NotACatalog {
         /// The path of the file.
         path: PathBuf,
-        /// The kind of file that it is.
+        /// A description of what the file is instead.
         found: Box<str>,
     },
-    /// The catalog was written by a newer version of this library.
+    /// A newer version of this library wrote the catalog.
     #[error(
         "{} has catalog format {found}, this program knows {known}; use a newer program",
         path.display()
@@ -188,15 +188,15 @@ pub enum StorageError {
         path: PathBuf,
         /// The format of the file.
         found: u32,
-        /// The newest format that is known.
+        /// The newest format that this version knows.
         known: u32,
     },
-    /// The catalog is that of another storage root.
+    /// The catalog belongs to another storage root.
     #[error("{} is the catalog of another storage root; put this root's own one back", path.display())]
     OtherCatalog {
         /// The path of the file.
         path: PathBuf,
-        /// The two ids that differ.
+        /// The two roots that differ.
         source: Box<WriteError>,
     },
     /// SQLite reported an error of the catalog.
@@ -204,16 +204,16 @@ pub enum StorageError {
     Catalog {
         /// The path of the file.
         path: PathBuf,
-        /// The cause of the failure.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
 }
 
-/// An error of an operation on files and rows together.
+/// An operation on files and rows together that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RepairError {
-    /// A run over many tenants is going on; nothing was begun.
+    /// A run over many tenants is in progress; nothing was begun.
     #[error("conflict: {0} is going on; wait for its end, or end that process, and run it again")]
     RunGoesOn(RunHolder),
     /// An option is out of bounds; nothing was begun.
@@ -236,19 +236,19 @@ pub enum RepairError {
     Write(#[from] WriteError),
 }
 
-/// An error of rebuilding a catalog; nothing was changed, except that a damaged one may be in
+/// A catalog that was not rebuilt. Nothing was changed, except that a damaged catalog may be in
 /// quarantine.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RebuildError {
-    /// A process uses the root.
+    /// Another process, or a driver in this one, has the root open.
     #[error("{} is in use; stop every process that has it open, and drop its drivers in this one", root.display())]
     InUse {
         /// The storage root.
         root: PathBuf,
     },
-    /// The root has a sound catalog.
-    #[error("{} is a sound catalog of {tenants} tenants; move it away to make a new one", path.display())]
+    /// There is a sound catalog already.
+    #[error("{} is a sound catalog of {tenants} tenants; move it away before you rebuild it", path.display())]
     CatalogIsSound {
         /// The path of the file.
         path: PathBuf,
@@ -261,7 +261,7 @@ pub enum RebuildError {
     /// The operating system refused something.
     #[error(transparent)]
     Io(#[from] IoError),
-    /// An operation on the files or the new catalog failed.
+    /// An operation on the files or on the new catalog failed.
     #[error(transparent)]
     Repair(#[from] RepairError),
     /// The new catalog refused the rows.

@@ -1,5 +1,5 @@
-//! One SQLite database file per tenant: made from a migrated template, stamped with
-//! whose it is, opened hardened, and listed in a catalog that is SQLite, too.
+//! One SQLite database file per tenant: copied from a migrated template, stamped with its tenant's
+//! id, opened hardened, and listed in a catalog that is a SQLite database, too.
 //!
 //! Decisions and their reasons: `docs/design/sqlite.md` in the repository; files and tables:
 //! `docs/storage-format.md`.
@@ -19,8 +19,8 @@
 //! let (driver, catalog) = (storage.driver().clone(), storage.catalog());
 //! let by = Actor::new("docs");
 //!
-//! // The catalog knows the place before any file is there; a crash at any point is
-//! // taken up by doing the rest again.
+//! // The catalog knows the place before the file exists, so that after a crash at any point the
+//! // remaining steps can be repeated.
 //! let mut new = NewTenant::new("acme".parse()?);
 //! new.status = TenantStatus::Provisioning;
 //! new.placement = driver.place(&new.id)?; // 128 random bits, never the tenant's name
@@ -33,27 +33,38 @@
 //! let connection = pools.checkout(&acme)?;
 //! connection.execute("INSERT INTO notes VALUES ('hello')", [])?;
 //!
-//! // Another tenant's file is out of reach for SQL, whoever wrote it.
+//! // SQL cannot reach another tenant's file.
 //! assert!(connection.execute("ATTACH 'other.db' AS other", []).is_err());
 //! println!("{}", connection.refusal().expect("it was refused"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What is where
-//! `<root>/tenancy.root`, the marker that tells a root from any other directory,
-//! `<root>/catalog.db`, `<root>/tenants/<2 hex>/<32 hex>.<epoch>.db`, `<root>/staging/`
-//! for files that are being made, `<root>/trash/` for those of retired tenants, `<root>/tenancy.lock`, which every process that
-//! uses the root holds, and `<root>/runs.lock`, which a run over many tenants holds. Directories are 0700 and files 0600. No path is ever used
-//! again: whatever gives a tenant other data gives it another file.
+//! # Layout of a storage root
+//! | path below the root | purpose |
+//! |---|---|
+//! | `tenancy.root` | the marker that tells a root from any other directory |
+//! | `catalog.db` | the catalog |
+//! | `tenants/<2 hex>/<32 hex>.<epoch>.db` | the tenants' databases |
+//! | `staging/` | files that are being made |
+//! | `trash/` | files of retired tenants |
+//! | `snapshots/` | snapshots that runs took of tenants' files |
+//! | `quarantine/` | files that a repair moved out of the way |
+//! | `tenancy.lock` | locked by every process that uses the root |
+//! | `runs.lock` | locked by a run over many tenants |
 //!
-//! # What a caller keeps to
-//! A live database is touched through SQLite alone. Opening and closing one with
-//! `std::fs`, if only to copy or hash it, drops the locks that SQLite has on it in
-//! this process, and commits of others are lost without an error.
+//! Directories are 0700 and files 0600. No path is ever used twice: an operation that gives a tenant
+//! other data gives it another file.
 //!
-//! The storage root is on a file system with a journal. On ext4 without one a power cut may damage
+//! # Rules for callers
+//! Touch a live database only through SQLite. Opening and closing it with `std::fs`, even to copy or
+//! hash it, drops the locks that SQLite holds on it in this process, and commits of other connections
+//! are lost without an error.
+//!
+//! Keep the storage root on a file system with a journal. On ext4 without one a power cut may damage
 //! files that were not written to, and put rows of one tenant into the file of another. Such a root
-//! is opened, with a warning: `tenancy_core::Event::NoJournal`.
+//! is opened with a warning: `tenancy_core::Event::NoJournal`.
+
+#![deny(missing_docs)]
 
 mod catalog;
 mod disk;

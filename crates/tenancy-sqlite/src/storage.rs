@@ -1,4 +1,4 @@
-//! [`SqliteStorage`]: one storage root, and all that works on it.
+//! [`SqliteStorage`]: one storage root, its driver, its catalog and its fleet.
 
 mod builder;
 
@@ -13,9 +13,9 @@ use crate::fleet::SqliteFleet;
 pub use builder::SqliteStorageBuilder;
 pub(crate) use builder::refuse_empty;
 
-/// One storage root: the driver of its tenants' files, and the catalog that lists them. Both
-/// come out of this value and of nothing else, so that the driver of one root never meets
-/// the catalog of another. Cloning is cheap.
+/// One storage root: the driver of its tenants' files, and the catalog that lists them. Only this
+/// value hands them out, so that the driver of one root never meets the catalog of another.
+/// Cloning is cheap.
 ///
 /// ```
 /// use tenancy_sqlite::{Migration, Migrations, SqliteStorage, StorageError};
@@ -40,24 +40,24 @@ pub struct SqliteStorage {
 }
 
 impl SqliteStorage {
-    /// Starts with the options of a storage root, to [create](SqliteStorageBuilder::create) or
-    /// to [open](SqliteStorageBuilder::open) it.
+    /// Returns a builder with the options of a storage root, to
+    /// [create](SqliteStorageBuilder::create) or to [open](SqliteStorageBuilder::open) it.
     pub fn builder(root: impl AsRef<Path>) -> SqliteStorageBuilder {
         SqliteStorageBuilder::new(root.as_ref())
     }
 
-    /// Creates a storage root and opens it, with the defaults of every option.
+    /// Makes a storage root and opens it, with the default of every option.
     ///
     /// # Errors
-    /// Returns the errors of [`SqliteStorageBuilder::create`].
+    /// Returns an error if [`SqliteStorageBuilder::create`] does.
     pub fn create(root: impl AsRef<Path>) -> Result<Self, StorageError> {
         Self::builder(root).create()
     }
 
-    /// Opens a storage root with the defaults of every option.
+    /// Opens a storage root with the default of every option.
     ///
     /// # Errors
-    /// Returns the errors of [`SqliteStorageBuilder::open`].
+    /// Returns an error if [`SqliteStorageBuilder::open`] does.
     pub fn open(root: impl AsRef<Path>) -> Result<Self, StorageError> {
         Self::builder(root).open()
     }
@@ -72,12 +72,12 @@ impl SqliteStorage {
         &self.catalog
     }
 
-    /// Returns the fleet of all tenants, for operators.
+    /// Returns the operations on all tenants at once, for operators.
     pub fn fleet(&self) -> SqliteFleet {
         SqliteFleet::new(self.driver.clone(), self.catalog.clone())
     }
 
-    /// Returns the size of the warm pool; see
+    /// Returns the size of the warm pool, if it was set by
     /// [`SqliteStorageBuilder::warm_pool`].
     pub fn warm_pool(&self) -> Option<usize> {
         self.warm_pool

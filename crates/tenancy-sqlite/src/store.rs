@@ -16,20 +16,20 @@ use crate::schema::migrate::Migrations;
 use crate::schema::seeds::Seeds;
 use crate::schema::template::Template;
 
-/// The durability of a commit. New files, steps of migrations before they are recorded and the
-/// catalog are always synced.
+/// The moment at which a commit is on the disk. New files, the steps of migrations before they are
+/// recorded, and writes to the catalog are always synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Durability {
-    /// Durable when it returns: `synchronous = FULL`, one fsync of the WAL a commit.
+    /// Before the commit returns: `synchronous = FULL`, one fsync of the WAL for each commit.
     #[default]
     Full,
-    /// Durable at the next checkpoint: `synchronous = NORMAL`, no fsync a commit. Only a power cut may
-    /// lose the last commits; no commit is torn.
+    /// At the next checkpoint: `synchronous = NORMAL`, no fsync for a commit. A power cut may lose
+    /// the last commits, but tears none; the end of the process loses none.
     Normal,
 }
 
-/// The treatment of a tenant whose schema is older than the migrations.
+/// The treatment of a tenant whose schema is older than the migrations, when it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Behind {
@@ -38,12 +38,12 @@ pub enum Behind {
     Refuse,
     /// Migrate it when it is opened.
     Migrate,
-    /// Open it: for a tool with which a person looks at a tenant's rows, and corrects those at which
-    /// a migration fails. See [`SqliteConnection::schema`](crate::SqliteConnection::schema).
+    /// Open it without a migration: for tools that show a tenant's rows to a person, or repair the
+    /// rows on which a migration fails. See [`SqliteConnection::schema`].
     Open,
 }
 
-/// The open storage root, which the driver and its managers share.
+/// The root, options and template that the driver and its managers share.
 pub(crate) struct Store {
     pub(crate) root: Root,
     pub(crate) migrations: Migrations,
@@ -59,7 +59,7 @@ pub(crate) struct Store {
     pub(crate) max_wal_bytes: u64,
     pub(crate) durability: Durability,
     pub(crate) page_size: u32,
-    /// The fingerprint of new files.
+    /// A digest of what new files contain: by it, files of the warm pool are found that fit.
     pub(crate) fingerprint: Box<str>,
     pub(crate) template: OnceCell<Template>,
     pub(crate) steps: Steps,
@@ -67,10 +67,11 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// One batch, so that an open pays for one. The cache is small because there are
-    /// hundreds of connections: 256 KiB holds the hot pages of a small database. A WAL
-    /// that a stuck reader made long is truncated to 4 MiB, about its length between two
-    /// checkpoints.
+    /// Returns the pragmas of a connection, as one batch, so that opening pays for one.
+    ///
+    /// The cache is small because there are hundreds of connections: 256 KiB holds the hot pages
+    /// of a small database. A WAL that grew during a long read is truncated to 4 MiB, which is
+    /// about its size between two checkpoints.
     pub(crate) fn pragmas(&self) -> &'static str {
         match self.durability {
             Durability::Full => {
@@ -84,7 +85,7 @@ impl Store {
         }
     }
 
-    /// Returns the template, and builds it at its first use.
+    /// Returns the template, and builds it at the first call.
     pub(crate) fn template(&self) -> Result<&Template, FileError> {
         let build = || {
             let on_connect = self.on_connect.as_deref();
@@ -93,7 +94,7 @@ impl Store {
         Ok(self.template.get_or_try_init(build)?)
     }
 
-    /// Reaches a named step, at which tests stop the process or let the call fail.
+    /// Reports a named step, at which tests kill the process or let the call fail.
     pub(crate) fn step(&self, name: &'static str) -> Result<(), IoError> {
         self.steps.reach(self.root.path(), name)
     }

@@ -190,7 +190,7 @@ fn a_tenant_that_an_older_catalog_has_in_maintenance_is_active_and_in_maintenanc
     let raw = rusqlite::Connection::open(&path).unwrap();
     raw.execute_batch(include_str!("../src/catalog/schema.sql"))
         .unwrap();
-    raw.execute_batch(include_str!("../src/catalog/stock.sql"))
+    raw.execute_batch(include_str!("../src/catalog/warm_pool.sql"))
         .unwrap();
     let tables = "PRAGMA journal_mode = WAL; PRAGMA user_version = 2; PRAGMA application_id = ";
     let (_other, new) = empty();

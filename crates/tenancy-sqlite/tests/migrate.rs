@@ -257,7 +257,7 @@ fn a_table_is_rebuilt_without_foreign_keys_and_checked_after() {
             Migration::new("rebuild", loses).without_foreign_keys(),
             2,
             Some(
-                "migration 2 rebuild leaves 1 rows of child without the row they refer to; mend them in the script",
+                "migration 2 rebuild leaves 1 rows of child without the row they refer to; repair them in the script",
             ),
         ),
     ];
@@ -287,7 +287,7 @@ fn a_step_without_a_way_back_stops_the_way_back() {
     let acme = root.made("acme");
     assert_eq!(
         text_of(&root.driver, &acme, SchemaTarget::Version(0)),
-        "migration 2 b has no way back; write 0002_b.down.sql"
+        "migration 2 b has no down script; write 0002_b.down.sql"
     );
     assert_eq!(state(&root, &acme).0, 2);
 }

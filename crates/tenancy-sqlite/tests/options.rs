@@ -203,12 +203,12 @@ fn options_out_of_bounds_are_errors_that_say_what_to_do() {
         ),
         (
             |b| b.max_bytes(100),
-            "max_bytes 100 is less than one page of 4096 bytes; say how many bytes a tenant may have"
+            "max_bytes 100 is less than one page of 4096 bytes; give the bytes that a tenant may have"
                 .into(),
         ),
         (
             |b| b.page_size(8192).max_bytes(8191),
-            "max_bytes 8191 is less than one page of 8192 bytes; say how many bytes a tenant may have"
+            "max_bytes 8191 is less than one page of 8192 bytes; give the bytes that a tenant may have"
                 .into(),
         ),
     ];

@@ -309,7 +309,10 @@ fn a_rebuild_that_was_cut_off_is_repeated() {
     assert_eq!(texts(&rebuilt.tenants), ["acme@1"]);
     let empty = quick_dir();
     let error = SqliteFleet::rebuild_catalog(empty.path(), &by(), |_| {}).unwrap_err();
-    assert!(error.to_string().contains("is no storage root"), "{error}");
+    assert!(
+        error.to_string().contains("is not a storage root"),
+        "{error}"
+    );
     drop(at(empty.path()).open().unwrap());
     let rebuilt = SqliteFleet::rebuild_catalog(empty.path(), &by(), |_| {}).unwrap();
     assert!(rebuilt.tenants.is_empty() && rebuilt.quarantined.is_empty());

@@ -161,15 +161,15 @@ fn a_directory_of_seeds_is_read_by_the_rules_of_its_names() {
     for (name, text) in [
         (
             "a b.sql",
-            "\"a b\" is no name of a seed; use letters, digits, - and _",
+            "\"a b\" is not the name of a seed; use letters, digits, - and _",
         ),
         (
             "a.down.sql",
-            "\"a.down\" is no name of a seed; use letters, digits, - and _",
+            "\"a.down\" is not the name of a seed; use letters, digits, - and _",
         ),
         (
             "\u{e9}.sql",
-            "\"\u{e9}\" is no name of a seed; use letters, digits, - and _",
+            "\"\u{e9}\" is not the name of a seed; use letters, digits, - and _",
         ),
     ] {
         assert_eq!(load(&[(name, "SELECT 1")]).unwrap_err().to_string(), text);

@@ -217,7 +217,7 @@ fn the_old_file_stays_closed_and_in_place_while_a_connection_has_it() {
     assert!(manager.has_broken(&mut held));
     let error = manager.connect().unwrap_err().to_string();
     assert!(
-        error.ends_with("as a copy was restored; resolve the tenant again"),
+        error.ends_with("as a snapshot was restored; resolve the tenant again"),
         "{error}"
     );
 

@@ -81,7 +81,7 @@ fn said(repair: &Repair) -> String {
         Repair::Quarantined(path) => format!("moved to {}", path.display()),
         Repair::Retired => "the retirement was completed".to_owned(),
         Repair::Revived => "the file is in use again".to_owned(),
-        Repair::Given => "its owner and mode were corrected".to_owned(),
+        Repair::AccessCorrected => "its owner and mode were corrected".to_owned(),
         _ => "a second check found nothing to repair".to_owned(),
     }
 }

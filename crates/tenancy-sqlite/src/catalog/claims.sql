@@ -1,5 +1,5 @@
 -- Format 6.
--- Claims of a domain stand beside each other until one is proven; in `domains` is what routes.
+-- Several tenants may claim one domain until one of them proves it; `domains` has those that route.
 CREATE TABLE claims (
     domain TEXT NOT NULL,
     tenant TEXT NOT NULL REFERENCES tenants (id),

@@ -1,4 +1,4 @@
-//! The audit trail: one event for every write, each with the hash of those before it.
+//! The audit trail: one event for every write, with a hash over the event and the hash before it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,38 +9,38 @@ use tenancy_core::{CatalogError, Version};
 use super::SqliteCatalog;
 use crate::catalog::columns::{at_most, unsigned};
 
-/// A write to the catalog, as its audit trail keeps it.
+/// A write to the catalog, as recorded in its audit trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuditEvent {
-    /// The version of the catalog after the write.
+    /// The catalog's version after the write.
     pub version: Version,
     /// The time of the write, in milliseconds since 1970 by the writer's clock.
     pub at_ms: i64,
-    /// The actor of the write.
+    /// The actor that the writer named.
     pub actor: Box<str>,
-    /// The kind of write: `insert`, `update`, `remove`, `bind`, `verify`, `rebind`, `unbind`,
-    /// `rebuild`; of a run over many tenants `begin` and `end`.
+    /// The kind of the write: `insert`, `update`, `remove`, `bind`, `verify`, `primary`, `rebind`,
+    /// `unbind` or `rebuild`; `begin` and `end` of a run over many tenants; `stock` of the warm pool.
     pub what: Box<str>,
-    /// The tenant that was changed; `*` for several.
+    /// The id of the written tenant, `*` for a run over many tenants, and empty for the warm pool.
     pub tenant: Box<str>,
-    /// The change in detail, without secrets.
+    /// The written values, such as the status and the placement; never a secret.
     pub detail: Box<str>,
 }
 
-/// An audit trail that was tampered with.
+/// A change to the audit trail that this library did not make.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the event at version {at} does not follow from those before it; restore the catalog from a backup"
 )]
 pub struct BrokenChain {
-    /// The first event whose hash is wrong.
+    /// The version of the first event whose hash is wrong.
     pub at: Version,
 }
 
 impl AuditEvent {
-    /// Returns the hash of this event after `before`. Each field is hashed with its length, so that
-    /// no two events have the same bytes.
+    /// Returns the hash of this event and of `before`, the hash before it. Each field is hashed with
+    /// its length, so that no two events have the same bytes.
     fn hash(&self, before: &[u8]) -> [u8; 32] {
         let mut hash = Sha256::new();
         let numbers = [self.version.0.to_be_bytes(), self.at_ms.to_be_bytes()];
@@ -67,7 +67,7 @@ impl AuditEvent {
 
 const COLUMNS: &str = "SELECT version, at_ms, actor, what, tenant, detail, hash FROM events";
 
-/// Appends an event in the transaction of the writer.
+/// Appends an event in the writer's transaction.
 pub(super) fn append(connection: &Connection, event: &AuditEvent) -> Result<()> {
     let sql = "SELECT hash FROM events ORDER BY version DESC LIMIT 1";
     let mut last = connection.prepare_cached(sql)?;
@@ -87,7 +87,7 @@ pub(super) fn append(connection: &Connection, event: &AuditEvent) -> Result<()> 
 }
 
 impl SqliteCatalog {
-    /// Returns the events after a version, oldest first, at most `max`.
+    /// Returns at most `max` events after a version, oldest first.
     ///
     /// # Errors
     /// Returns an error if the catalog cannot be read.
@@ -112,14 +112,14 @@ impl SqliteCatalog {
         })
     }
 
-    /// Recomputes the chain of hashes, and returns the number of events.
+    /// Recomputes the chain of hashes and returns the number of events, or the first event that does
+    /// not fit.
     ///
-    /// It shows that a row was changed, added or removed by hand, except at the end. A program that
-    /// can write the file can also write a whole new chain: keep a copy of the last hash elsewhere
-    /// if that matters.
+    /// It detects rows that were changed, added or removed by hand. A person with write access to the
+    /// file can also write a whole new chain: where that matters, keep the last hash elsewhere.
     ///
     /// # Errors
-    /// Returns an error if the catalog cannot be read. A broken chain is no error of the call.
+    /// Returns an error if the catalog cannot be read. A broken chain is not an error but a result.
     pub fn check_events(&self) -> Result<Result<u64, BrokenChain>, CatalogError> {
         self.read(|connection| {
             let mut read = connection.prepare(&format!("{COLUMNS} ORDER BY version"))?;

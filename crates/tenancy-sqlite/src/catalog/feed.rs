@@ -1,5 +1,5 @@
-//! The change feed, read from the rows themselves: each has the version of its last write,
-//! tombstones too, so that nothing is kept for readers that are away.
+//! The change feed, read from the rows themselves: each row, a tombstone too, has the version of its
+//! last write, so that no queue is kept for absent readers.
 
 use rusqlite::{Connection, Result, Row, params};
 use tenancy_core::{Change, Changes, Epoch, Name, Version};
@@ -9,11 +9,11 @@ use super::rows::tenant_columns;
 use crate::catalog::columns::{at_most, domain, parsed, unsigned};
 use crate::catalog::rows::snapshot;
 
-/// A reader of changes, with its own connection.
+/// A reader of changes, on a dedicated connection.
 pub(super) struct Feed {
     connection: Connection,
-    /// SQLite's counter of other connections' commits just before the last look, and the version of
-    /// the catalog at that look.
+    /// SQLite's counter of other connections' commits just before the last read, and the catalog's
+    /// version in that read.
     seen: Option<(i64, Version)>,
 }
 
@@ -26,7 +26,7 @@ impl Feed {
     }
 
     pub(super) fn changes(&mut self, since: Version, max: usize) -> Result<Changes> {
-        // Read before the snapshot: a commit between the two is seen by the next look.
+        // Read before the snapshot: a commit between the two is read again the next time.
         let data_version = self.data_version()?;
         if self.seen == Some((data_version, since)) {
             return Ok(nothing_after(since));
@@ -34,7 +34,7 @@ impl Feed {
         let changes = snapshot(&self.connection, |connection| {
             let now = rows::version(connection)?;
             let changes = if since > now {
-                // The catalog was restored to an older state: start over.
+                // The catalog was restored to an older state, so the reader starts over.
                 let mut changes = page(connection, Version::ZERO, now, max)?;
                 changes.reset = true;
                 changes
@@ -63,7 +63,7 @@ fn nothing_after(version: Version) -> Changes {
     }
 }
 
-/// Returns the changes after `since` in the snapshot of `now`.
+/// Returns the changes after `since`, in a snapshot whose version is `now`.
 fn page(connection: &Connection, since: Version, now: Version, max: usize) -> Result<Changes> {
     if since == now {
         return Ok(nothing_after(since));
@@ -85,7 +85,7 @@ fn page(connection: &Connection, since: Version, now: Version, max: usize) -> Re
         last = Version(unsigned(row, 0)?);
         items.push(change(connection, row)?);
     }
-    // A full page may have a successor, which the next call finds.
+    // A full page may have a successor: the next call finds out.
     let full = items.len() == max && last < now;
     Ok(Changes {
         since,
@@ -112,7 +112,7 @@ fn change(connection: &Connection, row: &Row<'_>) -> Result<Change> {
             id: parsed(row, 2)?,
             epoch: Epoch::new(unsigned(row, 3)?).unwrap_or(Epoch::FIRST),
         },
-        // No other tenant has it: the table gives a name one owner.
+        // `Moved` takes the name from its former owner: the table gives a name one owner.
         2 => Change::Moved {
             name: Name::Label(parsed(row, 2)?),
             id: parsed(row, 3)?,

@@ -11,12 +11,12 @@ use super::{SqliteCatalog, runs, schemas, undo};
 use crate::catalog::transaction::Synced;
 
 impl SqliteCatalog {
-    /// Takes the lease for a run over many tenants, with this crate's own error.
+    /// Takes the lease for a run over many tenants; the error is this crate's own.
     pub(crate) fn take_lease(&self, what: &str, by: &Actor) -> Result<RunLease, NoLease> {
         RunLease::take(&self.0.root, what, by)
     }
 
-    /// Reaches a named step, at which tests stop the process or let the call fail.
+    /// Reports a named step, at which tests kill the process or let the call fail.
     fn step(&self, name: &'static str) -> Result<(), CatalogError> {
         let reached = self.0.steps.reach(self.0.root.path(), name);
         reached.map_err(CatalogError::new)
@@ -51,8 +51,8 @@ impl RunJournal for SqliteCatalog {
         by: &Actor,
     ) -> Result<(), WriteError> {
         self.step("record what was done")?;
-        // Not synced: the files have the versions that a power cut takes from it.
-        self.write(Synced::WithTheNext, by, |write| {
+        // No fsync: after a power cut the versions are read from the files again.
+        self.write(Synced::WithNext, by, |write| {
             runs::record(write, run, tasks)
         })
     }

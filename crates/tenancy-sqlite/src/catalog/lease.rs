@@ -11,11 +11,11 @@ use tenancy_fleet::{LeaseError, RunHolder};
 use crate::disk::root::Root;
 use crate::error::{IoError, RepairError};
 
-/// The number of times that the holder's words are read again while it writes them.
+/// The number of reads of the holder's text, as the holder may be writing it.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Returns the holder that this process is.
+/// Returns this process as the holder of a lease.
 fn this_process(what: &str, by: &Actor) -> RunHolder {
     let host = rustix::system::uname();
     let mut holder = RunHolder::default();
@@ -26,8 +26,8 @@ fn this_process(what: &str, by: &Actor) -> RunHolder {
     holder
 }
 
-/// Writes a holder as a word and its value a line, and an end, so that a half-written text is
-/// recognised.
+/// Formats a holder: a key and its value on each line, then a line `end`, by which a half-written
+/// text is recognised.
 fn to_text(holder: &RunHolder) -> String {
     let number = |number: Option<u64>| number.map_or(String::new(), |n| n.to_string());
     let (run, pid) = (number(holder.run), number(holder.pid.map(u64::from)));
@@ -35,7 +35,7 @@ fn to_text(holder: &RunHolder) -> String {
     format!("what {what}\nrun {run}\nhost {host}\nactor {actor}\npid {pid}\nend\n")
 }
 
-/// Reads a holder; `None` if the text has no end.
+/// Parses a holder. Returns `None` if the text has no line `end`.
 fn parse(text: &str) -> Option<RunHolder> {
     let mut holder = RunHolder::default();
     for line in text.lines() {
@@ -52,8 +52,10 @@ fn parse(text: &str) -> Option<RunHolder> {
     None
 }
 
-/// A held lease. The kernel releases it when the process ends, however it ends: a lock on a file
-/// means the same in every container, as a process id does not.
+/// The lease of a run over many tenants, held until it is dropped.
+///
+/// It is a lock on a file: the kernel releases it when the process ends for any reason, and it holds
+/// in every container that shares the file, where process ids differ.
 #[derive(Debug)]
 pub struct RunLease {
     file: File,
@@ -61,7 +63,7 @@ pub struct RunLease {
     holder: RunHolder,
 }
 
-/// A reason for which there is no lease.
+/// A lease that was not taken.
 pub(crate) enum NoLease {
     RunGoesOn(RunHolder),
     Io(IoError),
@@ -83,18 +85,18 @@ impl From<NoLease> for LeaseError {
 }
 
 impl NoLease {
-    /// Returns the error of each of several repairs.
+    /// Returns the error for one of several repairs.
     pub(crate) fn to_repair_error(&self) -> RepairError {
         match self {
             Self::RunGoesOn(holder) => RepairError::RunGoesOn(holder.clone()),
-            Self::Io(error) => RepairError::Io(error.again()),
+            Self::Io(error) => RepairError::Io(error.duplicate()),
         }
     }
 }
 
 impl RunLease {
-    /// Takes the lease of a storage root, or names the run that holds it. It does not wait: the
-    /// other run may change what this one is to do.
+    /// Takes the lease of a storage root without a wait, or returns its holder. It does not wait
+    /// because the other run may change the work of this one.
     pub(super) fn take(root: &Root, what: &str, by: &Actor) -> Result<Self, NoLease> {
         let (file, path) = root.run_lock_file()?;
         match file.try_lock() {
@@ -110,13 +112,13 @@ impl RunLease {
         Ok(lease)
     }
 
-    /// Records the number of the run, for processes that are refused meanwhile.
+    /// Records the number of the run, for the errors of other processes.
     pub(super) fn set_run(&mut self, run: u64) -> Result<(), IoError> {
         self.holder.run = Some(run);
         self.write()
     }
 
-    /// Writes the holder. A process that reads it in between finds no end and reads again.
+    /// Writes the holder. A process that reads half of it finds no line `end` and reads again.
     fn write(&self) -> Result<(), IoError> {
         let text = to_text(&self.holder);
         self.file.set_len(0).map_err(failed(&self.path))?;
@@ -127,7 +129,7 @@ impl RunLease {
 
 impl Drop for RunLease {
     fn drop(&mut self) {
-        // A killed process leaves its words, which mean nothing without the lock.
+        // A killed process leaves its text, which means nothing without the lock.
         let _ = self.file.set_len(0);
         // Closing the file is not enough: a child process that another thread is forking shares
         // the lock until it executes its program.
@@ -165,7 +167,7 @@ mod tests {
         let storage = SqliteStorage::create(dir.path()).expect("a root");
         let (catalog, by) = (storage.catalog(), Actor::new("test"));
         let Ok(lease) = catalog.take_lease("migrate", &by) else {
-            panic!("no run goes on");
+            panic!("no other run is in progress");
         };
         assert!(catalog.take_lease("seed", &by).is_err());
         let forked = lease

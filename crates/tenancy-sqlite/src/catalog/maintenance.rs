@@ -1,4 +1,4 @@
-//! [`Maintenance`] in the columns of a row of the catalog.
+//! The columns of a tenant's row that hold a [`Maintenance`].
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, Result, Row};
 use tenancy_core::{Maintenance, Secret};
 
-use crate::catalog::columns::odd;
+use crate::catalog::columns::unexpected;
 
 /// Reads the columns 9 to 12 of a tenant's row.
 pub(super) fn read(row: &Row<'_>) -> Result<Option<Maintenance>> {
@@ -18,13 +18,13 @@ pub(super) fn read(row: &Row<'_>) -> Result<Option<Maintenance>> {
     maintenance.retry_after = millis.map(|ms| Duration::from_millis(ms.unsigned_abs()));
     maintenance.message = row.get(11)?;
     if let Some(hex) = row.get::<_, Option<Box<str>>>(12)? {
-        let hash = from_hex(&hex).ok_or_else(|| odd(12, "no SHA-256 hash"))?;
+        let hash = from_hex(&hex).ok_or_else(|| unexpected(12, "not a SHA-256 hash"))?;
         maintenance.secret = Some(Secret::from_hash(hash));
     }
     Ok(Some(maintenance))
 }
 
-/// Returns the column `secret` for this secret.
+/// Returns the value of the column `secret`.
 pub(super) fn hex(secret: &Secret) -> String {
     use std::fmt::Write;
     let mut out = String::with_capacity(64);
@@ -47,9 +47,9 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
     Some(hash)
 }
 
-/// Registers the function that hashes the secrets of an older catalog.
+/// Adds the function by which an upgrade hashes the secrets of an older catalog.
 pub(super) fn add_hash(connection: &Connection) -> Result<()> {
-    // The overwritten secrets are not to be found in the file.
+    // Overwritten secrets must not remain in free space of the file.
     connection.execute_batch("PRAGMA secure_delete = ON")?;
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
     connection.create_scalar_function("sha256_hex", 1, flags, |context| {

@@ -36,11 +36,11 @@ use crate::error::StorageError;
 
 pub use events::{AuditEvent, BrokenChain};
 pub use lease::RunLease;
-pub(crate) use warm_pool::Waiting;
+pub(crate) use warm_pool::WarmDatabase;
 
-/// The catalog of a storage root: `catalog.db`, out of a
-/// [`SqliteStorage`](crate::SqliteStorage). Several processes may have it open, and several
-/// threads one value of it. Cloning is cheap.
+/// The catalog of a storage root, `catalog.db`, as [`SqliteStorage`](crate::SqliteStorage) opens it.
+/// Several processes may have it open, and several threads may use one value of it. Cloning is
+/// cheap.
 ///
 /// ```
 /// use tenancy_core::{Actor, Catalog, CatalogWriter, NewTenant, TenantKey};
@@ -60,42 +60,42 @@ struct Inner {
     root: Root,
     steps: Steps,
     path: PathBuf,
-    /// The writer of this process: SQLite allows one for a file.
+    /// The only writer of the process, as SQLite allows one for each file.
     writer: Mutex<Connection>,
-    /// Idle readers, at most [`MAX_READERS`].
+    /// The idle readers, at most [`MAX_READERS`].
     readers: Mutex<Vec<Connection>>,
     feed: Mutex<feed::Feed>,
 }
 
-/// The number of readers that are kept open; a ninth thread opens one and closes it again.
+/// The most readers that are kept open. A ninth thread opens one and closes it after its read.
 const MAX_READERS: usize = 8;
 
 impl SqliteCatalog {
-    /// Opens the catalog of a storage root, refuses a lost one, and creates it if the root is new. A
-    /// catalog of an older version of this library is upgraded; older versions refuse it then.
+    /// Opens the catalog of a storage root, and makes it if the root is new. Refuses a lost catalog.
+    /// Upgrades the catalog of an older version of this library, which refuses it from then on.
     pub(crate) fn open(root: &Root, lock: &RootLock, steps: &Steps) -> Result<Self, StorageError> {
         Self::connect(root, open::Lost::Refuse, lock, steps)
     }
 
-    /// Opens the catalog of a storage root to fill it, and creates one if there is none.
+    /// Opens the catalog of a storage root to fill it, and makes it if it is missing.
     pub(crate) fn open_or_make(root: &Root, lock: &RootLock) -> Result<Self, StorageError> {
         Self::connect(root, open::Lost::Fill, lock, &Steps::default())
     }
 
-    /// Refuses a directory that has no marker, unless an older version of this library made
-    /// it.
+    /// Refuses a directory without a marker, unless an older version of this library made it.
+    /// Returns the id of the root, if its catalog has recorded one.
     pub(crate) fn refuse_unmarked(root: &Path) -> Result<Option<Box<str>>, StorageError> {
         open::refuse_unmarked(root)
     }
 
-    /// Returns the id of the root that the catalog below this path has recorded, if there is one.
+    /// Returns the id of the root that the catalog below `root` has recorded, if any.
     pub(crate) fn recorded(root: &Path) -> Result<Option<Box<str>>, StorageError> {
         open::recorded(root)
     }
 
     /// Returns whether an older version of this library made the catalog of this root.
-    pub(crate) fn is_old(root: &Root) -> Result<bool, StorageError> {
-        open::is_old(&root.catalog())
+    pub(crate) fn is_outdated(root: &Root) -> Result<bool, StorageError> {
+        open::is_outdated(&root.catalog())
     }
 
     fn connect(
@@ -117,13 +117,13 @@ impl SqliteCatalog {
         })))
     }
 
-    /// Returns the path of the file.
+    /// Returns the path of the catalog's file.
     pub fn path(&self) -> &Path {
         &self.0.path
     }
 
-    /// Returns the tenants of one status by id, at most `max`, those after `after`. An index has
-    /// those that are not active.
+    /// Returns at most `max` tenants of one status, in the order of their ids, with ids greater than
+    /// `after`. An index serves every status but `active`: recovery reads unfinished tenants so.
     ///
     /// # Errors
     /// Returns an error if the catalog cannot be read.
@@ -149,7 +149,7 @@ impl SqliteCatalog {
         self.read(rows::version)
     }
 
-    /// Runs `f` on a reader in one snapshot.
+    /// Runs `f` on an idle reader or a new one, in one read transaction.
     fn read<T>(&self, f: impl FnOnce(&Connection) -> Result<T>) -> Result<T, CatalogError> {
         let idle = self.0.readers.lock().pop();
         let connection = match idle {

@@ -1,4 +1,4 @@
-//! The names of tenants: claims, bindings, proofs, moves and releases.
+//! The names of tenants: binding, claiming, verifying, rebinding and unbinding.
 
 use rusqlite::{OptionalExtension, params};
 use tenancy_core::{CLAIM_TTL, Challenge, Domain, Name, Proof, TenantId, Version, WriteError};
@@ -6,7 +6,7 @@ use tenancy_core::{CLAIM_TTL, Challenge, Domain, Name, Proof, TenantId, Version,
 use crate::catalog::columns;
 use crate::catalog::transaction::{Done, Fault, Write};
 
-/// Returns the time of the latest claim that has expired.
+/// Returns the latest begin of a claim that has expired, in milliseconds since 1970.
 pub(super) fn expired_at(now_ms: i64) -> i64 {
     now_ms.saturating_sub(CLAIM_TTL.as_millis() as i64)
 }
@@ -34,11 +34,11 @@ impl Write<'_> {
         Ok(self.version)
     }
 
-    /// Makes a name route to a tenant instead of any other, and ends every claim of it.
+    /// Makes a name route to a tenant, takes it from another owner, and ends every claim to it.
     fn route(&mut self, name: &Name, id: &TenantId) -> Done<()> {
         let version = self.next();
         match name {
-            // The tenant's own id is bound as long as the tenant exists.
+            // A tenant's id is bound as long as the tenant exists.
             Name::Label(label) if label == id => {}
             Name::Label(label) => {
                 let sql = "INSERT OR REPLACE INTO labels VALUES (?1, ?2, ?3)";
@@ -46,7 +46,7 @@ impl Write<'_> {
             }
             Name::Domain(domain) => {
                 self.run("DELETE FROM claims WHERE domain = ?1", [domain.as_str()])?;
-                // A primary domain stays primary if it stays with its tenant.
+                // A primary domain stays primary unless another tenant gets it.
                 let sql = "INSERT INTO domains VALUES (?1, ?2, ?3, 0) ON CONFLICT (domain)
                     DO UPDATE SET tenant = ?2, version = ?3,
                     is_primary = is_primary AND tenant = ?2";
@@ -56,11 +56,12 @@ impl Write<'_> {
         Ok(())
     }
 
+    /// Records a claim to a domain, and removes expired claims to any domain.
     fn claim(&mut self, domain: &Domain, id: &TenantId, challenge: &Challenge) -> Done<()> {
-        // A claimed domain does not route, even if it did before.
+        // A claimed domain does not route, even if the tenant had it before.
         let name = Name::Domain(domain.clone());
         match self.owner(&name)? {
-            Some(_) => self.let_go(&name)?,
+            Some(_) => self.release(&name)?,
             None => drop(self.next()),
         }
         let expired = expired_at(self.at_ms);
@@ -71,8 +72,8 @@ impl Write<'_> {
         Ok(())
     }
 
-    /// Returns the challenge of a tenant that claims this domain.
-    fn claimed(&self, domain: &Domain, id: &TenantId) -> Done<Option<Challenge>> {
+    /// Returns the challenge of a tenant's claim to a domain, if it has one.
+    fn challenge_of(&self, domain: &Domain, id: &TenantId) -> Done<Option<Challenge>> {
         let sql = "SELECT challenge FROM claims WHERE domain = ?1 AND tenant = ?2 AND at_ms > ?3";
         let mut read = self.transaction.prepare_cached(sql)?;
         let values = params![domain.as_str(), id.as_str(), expired_at(self.at_ms)];
@@ -83,7 +84,7 @@ impl Write<'_> {
     pub(super) fn verify(&mut self, domain: &Domain, id: &TenantId, txt: &str) -> Done<Version> {
         self.get(id)?;
         let name = Name::Domain(domain.clone());
-        match self.claimed(domain, id)? {
+        match self.challenge_of(domain, id)? {
             Some(challenge) if challenge.is_met_by(txt) => {}
             Some(_) => return Err(not_proven(domain, id)),
             None if self.owner(&name)?.as_ref() == Some(id) => {}
@@ -101,7 +102,7 @@ impl Write<'_> {
         self.get(id)?;
         let name = Name::Domain(domain.clone());
         if self.owner(&name)?.as_ref() != Some(id) {
-            return Err(match self.claimed(domain, id)? {
+            return Err(match self.challenge_of(domain, id)? {
                 Some(_) => not_proven(domain, id),
                 None => not_bound(&name, id),
             });
@@ -109,7 +110,7 @@ impl Write<'_> {
         let version = self.next();
         let sql = "UPDATE domains SET is_primary = 0 WHERE tenant = ?1 AND is_primary = 1";
         self.run(sql, [id.as_str()])?;
-        // A version of its own: the feed may repeat a change, and must not omit one.
+        // The row gets the new version, so that each version has a row in the feed.
         let sql = "UPDATE domains SET is_primary = 1, version = ?2 WHERE domain = ?1";
         self.run(sql, params![domain.as_str(), version])?;
         self.event("primary", id, domain.as_str())?;
@@ -118,7 +119,7 @@ impl Write<'_> {
 
     pub(super) fn rebind(&mut self, name: &Name, from: &TenantId, to: &TenantId) -> Done<Version> {
         self.get(to)?;
-        self.refuse_own(name, from)?;
+        self.refuse_own_id(name, from)?;
         if self.owner(name)?.as_ref() != Some(from) {
             return Err(not_bound(name, from));
         }
@@ -128,22 +129,22 @@ impl Write<'_> {
     }
 
     pub(super) fn unbind(&mut self, name: &Name, id: &TenantId) -> Done<Version> {
-        self.refuse_own(name, id)?;
+        self.refuse_own_id(name, id)?;
         if self.owner(name)?.as_ref() == Some(id) {
-            self.let_go(name)?;
+            self.release(name)?;
         } else {
-            self.disclaim(name, id)?;
+            self.end_claim(name, id)?;
         }
         self.event("unbind", id, name.to_string())?;
         Ok(self.version)
     }
 
-    /// Ends a tenant's claim.
-    fn disclaim(&mut self, name: &Name, id: &TenantId) -> Done<()> {
+    /// Removes a tenant's claim to a domain.
+    fn end_claim(&mut self, name: &Name, id: &TenantId) -> Done<()> {
         let Name::Domain(domain) = name else {
             return Err(not_bound(name, id));
         };
-        if self.claimed(domain, id)?.is_none() {
+        if self.challenge_of(domain, id)?.is_none() {
             return Err(not_bound(name, id));
         }
         self.next();
@@ -152,7 +153,8 @@ impl Write<'_> {
         Ok(())
     }
 
-    fn refuse_own(&self, name: &Name, id: &TenantId) -> Done<()> {
+    /// Refuses to unbind or rebind a tenant's own id.
+    fn refuse_own_id(&self, name: &Name, id: &TenantId) -> Done<()> {
         self.get(id)?;
         match *name == Name::Label(id.clone()) {
             true => Err(WriteError::OwnId { id: id.clone() }.into()),
@@ -160,8 +162,8 @@ impl Write<'_> {
         }
     }
 
-    /// Unbinds a name from the tenant that has it, and feeds that.
-    pub(super) fn let_go(&mut self, name: &Name) -> Done<()> {
+    /// Takes a name from its owner, and leaves a tombstone for the feed.
+    pub(super) fn release(&mut self, name: &Name) -> Done<()> {
         let version = self.next();
         let (delete, is_domain, name) = match name {
             Name::Label(label) => ("DELETE FROM labels WHERE label = ?1", false, label.as_str()),
@@ -177,6 +179,7 @@ impl Write<'_> {
         Ok(())
     }
 
+    /// Returns the tenant to which a name routes.
     pub(super) fn owner(&self, name: &Name) -> Done<Option<TenantId>> {
         let (sql, name) = match name {
             Name::Label(label) => ("SELECT tenant FROM labels WHERE label = ?1", label.as_str()),

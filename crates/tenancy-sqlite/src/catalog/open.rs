@@ -1,4 +1,4 @@
-//! Creating and opening `catalog.db`.
+//! `catalog.db`: making, opening and upgrading it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,39 +15,39 @@ use crate::error::{IoError, StorageError};
 use crate::raw::enter_wal;
 use crate::schema::stamp::CATALOG_FILE;
 
-/// The script of each format, in `user_version`, which adds to the format before it.
+/// The SQL that each format, as numbered in `user_version`, adds to the one before.
 const FORMATS: [&str; 6] = [
     include_str!("schema.sql"),
-    include_str!("stock.sql"),
+    include_str!("warm_pool.sql"),
     include_str!("maintenance.sql"),
     include_str!("storage.sql"),
     include_str!("undo.sql"),
     include_str!("claims.sql"),
 ];
 const FORMAT: u32 = FORMATS.len() as u32;
-/// The format since which a catalog records its storage root.
+/// The first format that records the storage root.
 const STORAGE_FORMAT: u32 = 4;
 
-/// The time that a write waits for another process's write.
+/// The longest wait of a write for the writes of other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The number of statements that are kept prepared; there are about 40.
+/// The most prepared statements that a connection keeps; there are about 40.
 const STATEMENTS: usize = 64;
 
-/// The treatment of a lost catalog: one without rows beside tenants' files.
+/// The treatment of a lost catalog: one without rows in a root that has tenants' files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lost {
     Refuse,
     Fill,
 }
 
-/// Creates the catalog of a root if there is none, upgrades an older one, and connects to it.
-/// Refuses a file that is no catalog.
+/// Makes the catalog of a root if it is missing, upgrades an older one, and connects to it. Refuses a
+/// file that is not a catalog.
 pub(super) fn open(
     root: &Root,
     path: &Path,
     lost: Lost,
-    // One process after the other: the change to WAL mode does not wait for readers.
+    // One process at a time: SQLite's change to WAL mode does not wait for readers.
     _lock: &RootLock,
 ) -> Result<Connection, StorageError> {
     if lost == Lost::Refuse && is_lost(root.path(), path)? {
@@ -66,14 +66,14 @@ pub(super) fn open(
     }
 }
 
-/// Returns whether the catalog has no rows though there are tenants' files. The files are looked
-/// at first, as the row of a tenant is older than its file.
+/// Returns whether the catalog has no rows though there are tenants' files. The files are read
+/// first, as a tenant's row is written before its file.
 fn is_lost(root: &Path, path: &Path) -> Result<bool, StorageError> {
     Ok(holds_files(root) && !has_rows(path)?)
 }
 
-/// Returns whether a catalog was ever written to; `false` if there is none. A damaged file, or one
-/// that is no catalog, is an error, and is not changed.
+/// Returns whether anything was ever written to a catalog; `false` if it is missing. A damaged
+/// catalog is an error and is not changed.
 fn has_rows(path: &Path) -> Result<bool, StorageError> {
     if look(path).map_err(IoError::at(path, "looked at"))? != Entry::File {
         return Ok(false);
@@ -81,7 +81,7 @@ fn has_rows(path: &Path) -> Result<bool, StorageError> {
     let connection = connect(path)?;
     let read = || match format_of(&connection)? {
         Ok(0) => Ok(false),
-        // The open that follows tells what the file is instead.
+        // `prepare` refuses it and names its application.
         Err(_) => Ok(true),
         Ok(_) => connection.query_row("SELECT version > 0 FROM clock", [], |row| row.get(0)),
     };
@@ -96,8 +96,8 @@ fn lost_catalog(root: &Path) -> StorageError {
     }
 }
 
-/// Refuses a directory without a marker unless it is a root that an older version of this
-/// library made, or one that has lost its marker: its catalog has rows.
+/// Refuses a directory without a marker unless its catalog has rows: then it is a root that an older
+/// version of this library made, or that has lost its marker. Returns the id in the catalog, if any.
 pub(super) fn refuse_unmarked(root: &Path) -> Result<Option<Box<str>>, StorageError> {
     let path = root.join("catalog.db");
     match has_rows(&path)? {
@@ -109,7 +109,7 @@ pub(super) fn refuse_unmarked(root: &Path) -> Result<Option<Box<str>>, StorageEr
     }
 }
 
-/// Returns the id of the root that the catalog has recorded, if there is such a catalog.
+/// Returns the id of the storage root that the catalog has recorded, if any.
 pub(super) fn recorded(root: &Path) -> Result<Option<Box<str>>, StorageError> {
     let path = root.join("catalog.db");
     if look(&path).map_err(IoError::at(&path, "looked at"))? != Entry::File {
@@ -124,7 +124,7 @@ pub(super) fn recorded(root: &Path) -> Result<Option<Box<str>>, StorageError> {
 }
 
 /// Returns whether an older version of this library made the catalog.
-pub(super) fn is_old(path: &Path) -> Result<bool, StorageError> {
+pub(super) fn is_outdated(path: &Path) -> Result<bool, StorageError> {
     if look(path).map_err(IoError::at(path, "looked at"))? != Entry::File {
         return Ok(false);
     }
@@ -132,10 +132,10 @@ pub(super) fn is_old(path: &Path) -> Result<bool, StorageError> {
     Ok(format.is_ok_and(|format| (1..FORMAT).contains(&format)))
 }
 
-/// Creates an empty file with the library's mode, if there is none.
+/// Makes an empty file with the mode of the root's files, if it is missing.
 fn make(root: &Root, path: &Path) -> Result<(), StorageError> {
-    // Under the lock even if it exists: its creator has closed it then. Closing a descriptor
-    // of a database drops the locks that this process has on it.
+    // The lock of the root is held, so no thread has a descriptor of the new file open: closing one
+    // would drop the locks that SQLite holds on the database in this process.
     match look(path).map_err(IoError::at(path, "looked at"))? {
         Entry::File => Ok(()),
         Entry::Missing => {
@@ -149,6 +149,7 @@ fn make(root: &Root, path: &Path) -> Result<(), StorageError> {
     }
 }
 
+/// Opens a connection to the catalog.
 pub(super) fn connect(path: &Path) -> Result<Connection, StorageError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -163,7 +164,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StorageError> {
     connect().map_err(|source| failed(path, source))
 }
 
-/// Writes the schema into an empty file, and the missing formats into an older one.
+/// Writes the schema into an empty file, and the missing formats into an older catalog.
 fn prepare(connection: &Connection, path: &Path) -> Result<(), StorageError> {
     let found = format_of(connection).map_err(|source| failed(path, source))?;
     let found = found.map_err(|id| StorageError::NotACatalog {
@@ -194,7 +195,7 @@ fn prepare(connection: &Connection, path: &Path) -> Result<(), StorageError> {
     write().map_err(|source| failed(path, source))
 }
 
-/// Returns the format of a catalog, 0 of an empty file; an error tells what another file is.
+/// Returns the format of a catalog, 0 for an empty file, or the application id of another database.
 fn format_of(connection: &Connection) -> Result<std::result::Result<u32, i64>> {
     if is_empty(connection)? {
         return Ok(Ok(0));
@@ -221,7 +222,7 @@ fn failed(path: &Path, source: rusqlite::Error) -> StorageError {
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => StorageError::NotACatalog {
             path,
-            found: "no SQLite database".into(),
+            found: "not a SQLite database".into(),
         },
         _ => StorageError::Catalog { path, source },
     }

@@ -1,4 +1,4 @@
-//! Rows of the catalog as the types of `tenancy_core`.
+//! Rows of tenants, read into the types of `tenancy_core`.
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use tenancy_core::{
@@ -7,7 +7,7 @@ use tenancy_core::{
 };
 
 use super::maintenance;
-use crate::catalog::columns::{at_most, domain, odd, parsed, unsigned};
+use crate::catalog::columns::{at_most, domain, parsed, unexpected, unsigned};
 
 /// The columns that [`tenant`] reads, in its order.
 macro_rules! tenant_columns {
@@ -81,7 +81,7 @@ pub(super) fn page_of_status(
     after: Option<&TenantId>,
     max: usize,
 ) -> Result<Vec<Tenant>> {
-    // The partial index serves only a query that has its condition.
+    // SQLite uses the partial index only for a query that repeats its condition.
     let sql = match status {
         TenantStatus::Active => concat!(
             "SELECT ",
@@ -102,8 +102,7 @@ pub(super) fn page_of_status(
     rows.collect()
 }
 
-/// Returns the further names of a tenant and its claims, without claims that began at `expired`
-/// or before.
+/// Returns a tenant's further names and its claims, without claims that began at `expired` or before.
 pub(super) fn names(connection: &Connection, id: &TenantId, expired: i64) -> Result<Vec<Binding>> {
     let sql = "SELECT label FROM labels WHERE tenant = ?1 AND label <> ?1 ORDER BY label";
     let mut labels = connection.prepare_cached(sql)?;
@@ -124,10 +123,10 @@ pub(super) fn names(connection: &Connection, id: &TenantId, expired: i64) -> Res
     labels.chain(domains).collect()
 }
 
-/// Returns the tenant of a row of [`tenant_columns`].
+/// Returns the tenant of a row that was read with [`tenant_columns`].
 pub(super) fn tenant(connection: &Connection, row: &Row<'_>) -> Result<Tenant> {
     let id: TenantId = parsed(row, 0)?;
-    let epoch = Epoch::new(unsigned(row, 1)?).ok_or_else(|| odd(1, "epoch 0"))?;
+    let epoch = Epoch::new(unsigned(row, 1)?).ok_or_else(|| unexpected(1, "epoch 0"))?;
     let mut placement = Placement::new(row.get::<_, Box<str>>(4)?, row.get::<_, Box<str>>(8)?);
     placement.shard = row.get(5)?;
     placement.owner = row.get(6)?;
@@ -141,7 +140,7 @@ pub(super) fn tenant(connection: &Connection, row: &Row<'_>) -> Result<Tenant> {
         .attributes(attributes)
         .maintenance(maintenance::read(row)?)
         .build()
-        .map_err(|error| odd(0, error))
+        .map_err(|error| unexpected(0, error))
 }
 
 fn attributes(connection: &Connection, id: &TenantId) -> Result<Attributes> {
@@ -155,14 +154,14 @@ fn attributes(connection: &Connection, id: &TenantId) -> Result<Attributes> {
     Ok(attributes)
 }
 
-/// Runs `f` in a read transaction, so that all its reads are of one version.
+/// Runs `f` in a read transaction, so that all its reads see one version.
 pub(super) fn snapshot<T>(
     connection: &Connection,
     f: impl FnOnce(&Connection) -> Result<T>,
 ) -> Result<T> {
     connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
     let out = f(connection);
-    // Nothing was written; a rollback ends the transaction also after an error.
+    // It wrote nothing, and a rollback ends the transaction after an error too.
     let ended = connection.prepare_cached("ROLLBACK")?.execute([]);
     let out = out?;
     ended?;

@@ -8,8 +8,8 @@ use crate::catalog::columns;
 use crate::catalog::columns::{at_most, unsigned};
 use crate::catalog::transaction::{Done, Write};
 
-/// The number of runs whose tasks are kept, beside those of the last migration and of the runs
-/// that undid it; of older ones only the run itself is kept.
+/// The number of runs whose tasks are kept, besides those of the last migration and of the runs that
+/// undid it. Of older runs only the row in `runs` is kept.
 const KEPT_RUNS: i64 = 32;
 
 /// Returns the last runs, newest first.
@@ -27,7 +27,7 @@ pub(super) fn page(connection: &Connection, max: usize) -> Result<Vec<Run>> {
     rows.collect()
 }
 
-/// Returns the last run if it is of this kind and target and is not done.
+/// Returns the last run if it has this kind and target and is not done.
 pub(super) fn unfinished(
     connection: &Connection,
     what: &str,
@@ -52,7 +52,7 @@ pub(super) fn last(connection: &Connection) -> Result<u64> {
     connection.query_row(sql, [], |row| unsigned(row, 0))
 }
 
-/// Begins a run, or resumes the last one.
+/// Begins a run, or resumes the last one if it has the same kind and target and is not done.
 pub(super) fn begin(write: &mut Write<'_>, new: &NewRun<'_>, tasks: &[Task]) -> Done<u64> {
     let NewRun { what, target, .. } = new;
     let unfinished = unfinished_run(&write.transaction, what, target)?;
@@ -67,9 +67,9 @@ pub(super) fn begin(write: &mut Write<'_>, new: &NewRun<'_>, tasks: &[Task]) -> 
     for task in tasks {
         begin_task(write, id, new, task)?;
     }
-    let goes_on = if unfinished.is_some() { " goes on" } else { "" };
+    let resumed = if unfinished.is_some() { " goes on" } else { "" };
     let detail = format!(
-        "run {run}{goes_on}: {what} {target}, {} tenants",
+        "run {run}{resumed}: {what} {target}, {} tenants",
         tasks.len()
     );
     write.next();
@@ -97,8 +97,8 @@ pub(super) fn record(write: &mut Write<'_>, run: u64, tasks: &[Task]) -> Done<()
             ],
         )?;
         if task.left.is_some() {
-            // No write of the feed: a handle has no schema, and no compare-and-set fails
-            // because of it.
+            // The row keeps its version: a tenant in the feed has no schema, and no concurrent
+            // update may fail because of it.
             let sql = "UPDATE tenants SET schema = ?3 WHERE id = ?1 AND epoch = ?2";
             write.run(sql, params![tenant, epoch, task.left])?;
         }
@@ -106,8 +106,8 @@ pub(super) fn record(write: &mut Write<'_>, run: u64, tasks: &[Task]) -> Done<()
     Ok(())
 }
 
-/// Records the outcome of a run. The files that it did not reach have the versions with which
-/// they were found.
+/// Records the outcome of a run. The files that it did not reach still have the versions at which
+/// it found them.
 pub(super) fn end(write: &mut Write<'_>, run: u64, outcome: RunOutcome) -> Done<()> {
     let sql = "UPDATE tenants SET schema = k.was FROM tasks k
          WHERE k.run = ?1 AND k.state = 'pending' AND tenants.id = k.tenant
@@ -140,9 +140,9 @@ fn insert(write: &Write<'_>, new: &NewRun<'_>) -> Result<u64> {
     Ok(write.transaction.last_insert_rowid().cast_unsigned())
 }
 
-/// Writes a task before anything is done. A task of a resumed run keeps the version at which the
-/// first attempt found the file, unless another operation has moved it meanwhile: after an
-/// attempt that was killed it may be at any version between there and the target.
+/// Records a task before its work begins. A task of a resumed run keeps the version at which the
+/// first attempt found the file, unless another operation has changed it since: after a killed
+/// attempt the file may be at any version between that and the target.
 fn begin_task(write: &Write<'_>, run: i64, new: &NewRun<'_>, task: &Task) -> Result<()> {
     let sql = "INSERT INTO tasks VALUES (?1, ?2, ?3, ?4, ?5, NULL, ?6, ?7)
         ON CONFLICT (run, tenant) DO UPDATE SET epoch = excluded.epoch,
@@ -180,8 +180,7 @@ fn forget_old_tasks(write: &Write<'_>, run: i64) -> Result<()> {
     write.run(sql, [run, KEPT_RUNS]).map(drop)
 }
 
-/// Returns the last run, and the version that it leads to, if it is of this kind and target and
-/// is not done.
+/// Returns the last run and its target version, if it has this kind and target and is not done.
 fn unfinished_run(
     connection: &Connection,
     what: &str,
@@ -213,13 +212,13 @@ fn run(row: &Row<'_>) -> Result<Run> {
     })
 }
 
-/// Returns the outcome of this name; the table has no others.
+/// Returns the outcome of this name. The table has no others.
 fn outcome(name: &str) -> Option<RunOutcome> {
     let mut all = RunOutcome::ALL.into_iter();
     all.find(|outcome| outcome.as_str() == name)
 }
 
-/// Returns the state of this name; the table has no others.
+/// Returns the state of this name. The table has no others.
 pub(super) fn state(name: &str) -> TaskState {
     let mut all = TaskState::ALL.into_iter();
     let named = all.find(|state| state.as_str() == name);

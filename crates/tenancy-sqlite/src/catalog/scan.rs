@@ -1,4 +1,4 @@
-//! Reads of the whole list: ids page by page, and rows that are compared with files.
+//! Scans of the whole catalog: ids page by page, and the rows that are compared with files.
 
 use rusqlite::{OptionalExtension, Result, Row, params};
 use tenancy_core::{CatalogError, Domain, Epoch, Placement, Tenant, TenantId, Version};
@@ -8,8 +8,8 @@ use crate::catalog::columns::{at_most, domain, parsed, unsigned};
 use crate::disk::place::{KIND, Place};
 
 impl SqliteCatalog {
-    /// Returns ids in their order, at most `max`, those after `after`: the cheapest list of all
-    /// tenants. [`page`](tenancy_core::CatalogWriter::page) returns the tenants themselves.
+    /// Returns at most `max` ids in their order, greater than `after`. It is the cheapest list of
+    /// all tenants; [`page`](tenancy_core::CatalogWriter::page) returns the tenants themselves.
     ///
     /// ```
     /// use tenancy_sqlite::SqliteStorage;
@@ -36,29 +36,29 @@ impl SqliteCatalog {
         })
     }
 
-    /// Returns all tenants of one snapshot by id, without attributes and notices.
+    /// Returns all tenants of one snapshot by id, without attributes and maintenance.
     pub(crate) fn all(&self) -> Result<Vec<Tenant>, CatalogError> {
         self.read(|connection| {
             let sql = "SELECT id, epoch, version, status, kind, shard, locator FROM tenants \
                        ORDER BY id";
             let mut all = connection.prepare_cached(sql)?;
-            let all = all.query_map([], bare)?;
+            let all = all.query_map([], without_attributes)?;
             all.collect()
         })
     }
 
-    /// Returns the tenant whose row names this place now, of any epoch.
+    /// Returns the tenant whose row has this place now, of whichever epoch.
     pub(crate) fn at_place(&self, place: &Place) -> Result<Option<Tenant>, CatalogError> {
         self.read(|connection| {
             let sql = "SELECT id, epoch, version, status, kind, shard, locator FROM tenants \
                        WHERE kind = ?1 AND shard = '' AND locator = ?2 AND locator <> ''";
             let mut find = connection.prepare_cached(sql)?;
-            find.query_row(params![KIND, place.locator], bare)
+            find.query_row(params![KIND, place.locator], without_attributes)
                 .optional()
         })
     }
 
-    /// Returns every label, ids too, and every domain, each with its tenant.
+    /// Returns every label, the ids among them, and every domain, each with its tenant.
     pub(crate) fn all_names(&self) -> Result<Names, CatalogError> {
         self.read(|connection| {
             let mut labels = connection.prepare_cached("SELECT label, tenant FROM labels")?;
@@ -73,13 +73,14 @@ impl SqliteCatalog {
     }
 }
 
-/// All names, each with its tenant.
+/// The labels and domains of all tenants, each with its tenant.
 pub(crate) struct Names {
     pub(crate) labels: Vec<(TenantId, TenantId)>,
     pub(crate) domains: Vec<(Domain, TenantId)>,
 }
 
-fn bare(row: &Row<'_>) -> Result<Tenant> {
+/// Returns the tenant of a row that was read without attributes and maintenance.
+fn without_attributes(row: &Row<'_>) -> Result<Tenant> {
     let mut placement = Placement::new(row.get::<_, Box<str>>(4)?, row.get::<_, Box<str>>(6)?);
     placement.shard = row.get(5)?;
     let tenant = Tenant::builder(parsed(row, 0)?)

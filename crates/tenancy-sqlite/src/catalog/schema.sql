@@ -26,7 +26,7 @@ CREATE TABLE tenants (
 ) STRICT, WITHOUT ROWID;
 -- Two tenants never share a file.
 CREATE UNIQUE INDEX tenants_place ON tenants (kind, shard, locator) WHERE locator <> '';
--- What is not at the newest schema is found without looking at the others.
+-- Tenants that are not at the newest schema are found without reading the others.
 CREATE INDEX tenants_schema ON tenants (schema, id);
 CREATE INDEX tenants_unfinished ON tenants (status, id) WHERE status <> 'active';
 
@@ -37,7 +37,7 @@ CREATE TABLE attributes (
     PRIMARY KEY (tenant, name)
 ) STRICT, WITHOUT ROWID;
 
--- Every id and every further label: one name has one owner.
+-- Every id and every further label: a name has one owner.
 CREATE TABLE labels (
     label TEXT PRIMARY KEY,
     tenant TEXT NOT NULL REFERENCES tenants (id),
@@ -60,8 +60,8 @@ CREATE TABLE domains (
 CREATE INDEX domains_tenant ON domains (tenant);
 CREATE UNIQUE INDEX domains_primary ON domains (tenant) WHERE is_primary = 1;
 
--- Tombstones. They stay for ever: an epoch never goes back, and who reads the feed
--- learns that a name was let go before it learns who has it now.
+-- Tombstones. They stay for ever: an epoch never decreases, and the feed reports that a name was
+-- released before it reports the next owner.
 CREATE TABLE removed (
     id TEXT PRIMARY KEY,
     epoch INTEGER NOT NULL,
@@ -74,8 +74,8 @@ CREATE TABLE unbound (
     PRIMARY KEY (is_domain, name)
 ) STRICT, WITHOUT ROWID;
 
--- What was done to many tenants at once. A run without an outcome is going on, or its
--- process was killed; the next of the same kind and target goes on with it.
+-- Runs over many tenants. A run without an outcome is in progress, or its process was killed; the
+-- next one of the same kind and target resumes it.
 CREATE TABLE runs (
     run INTEGER PRIMARY KEY,
     what TEXT NOT NULL,
@@ -98,7 +98,7 @@ CREATE TABLE tasks (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tasks_tenant ON tasks (tenant, run);
 
--- Who did what. `hash` covers the row and the hash before it.
+-- The audit trail. `hash` covers the row and the hash before it.
 CREATE TABLE events (
     version INTEGER PRIMARY KEY,
     at_ms INTEGER NOT NULL,

@@ -1,4 +1,4 @@
-//! The known schema of every file. It is a cache: the file's own version is the truth.
+//! The known schema version of every file: a cache, as the version in the file decides.
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use tenancy_core::{Tenant, TenantId};
@@ -8,10 +8,10 @@ use super::rows;
 use super::rows::tenant_columns;
 use crate::catalog::columns::{at_most, unsigned};
 
-/// The number of columns of a tenant, before the others of a row.
+/// The number of columns of a tenant, which precede the others of a row.
 const AFTER_TENANT: usize = 13;
 
-/// Returns one tenant.
+/// Returns one tenant with its known schema.
 pub(super) fn known(connection: &Connection, id: &TenantId) -> Result<Option<KnownSchema>> {
     let sql = concat!(
         "SELECT ",
@@ -23,7 +23,7 @@ pub(super) fn known(connection: &Connection, id: &TenantId) -> Result<Option<Kno
         .optional()
 }
 
-/// Returns the tenants of a selection, by id.
+/// Returns the tenants of a selection with their known schemas, by id.
 pub(super) fn selected(connection: &Connection, which: Selection) -> Result<Vec<KnownSchema>> {
     let (sql, schema) = match which {
         Selection::All => (
@@ -34,7 +34,7 @@ pub(super) fn selected(connection: &Connection, which: Selection) -> Result<Vec<
             ),
             None,
         ),
-        // Each an index range: the tenants that have the schema are not read.
+        // Each query is an index range, so tenants that have the schema are not read.
         Selection::NotAt(schema) => (
             concat!(
                 "SELECT ",
@@ -66,7 +66,7 @@ pub(super) fn selected(connection: &Connection, which: Selection) -> Result<Vec<
     rows.collect()
 }
 
-/// Returns a tenant in use of the newest known schema.
+/// Returns a tenant in use that has the newest known schema.
 pub(super) fn newest_known(connection: &Connection) -> Result<Option<Tenant>> {
     let sql = concat!(
         "SELECT ",
@@ -80,9 +80,9 @@ pub(super) fn newest_known(connection: &Connection) -> Result<Option<Tenant>> {
     found.optional()
 }
 
-/// Returns the number of tenants of this schema, an older one, a newer one, and an unknown one.
+/// Returns the numbers of tenants with this schema, an older, a newer, and an unknown one.
 pub(super) fn counts(connection: &Connection, newest: u32) -> Result<SchemaCounts> {
-    // Each an index range.
+    // Each query is an index range.
     let sql = "SELECT (SELECT count(*) FROM tenants WHERE schema = ?1),
          (SELECT count(*) FROM tenants WHERE schema < ?1
              AND status NOT IN ('provisioning', 'retiring')),
@@ -102,7 +102,7 @@ pub(super) fn counts(connection: &Connection, newest: u32) -> Result<SchemaCount
     })
 }
 
-/// Returns the known schemas of tenants by id, those after `after`.
+/// Returns at most `max` tenants with their known schemas, by id, greater than `after`.
 pub(super) fn page(
     connection: &Connection,
     after: Option<&TenantId>,

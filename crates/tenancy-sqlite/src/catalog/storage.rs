@@ -1,16 +1,16 @@
-//! The storage root that a catalog belongs to.
+//! The id of the storage root to which a catalog belongs.
 
 use rusqlite::{Connection, OptionalExtension, Result};
 use tenancy_core::WriteError;
 
 use crate::catalog::transaction::{Done, Fault};
 
-/// Records the id of a storage root, if none is recorded, and refuses every other.
+/// Records the id of a storage root. Refuses it if another one is recorded.
 pub(super) fn record(connection: &Connection, id: &str) -> Done<()> {
     let found = match recorded(connection)? {
         Some(found) => found,
         None => {
-            // Another process may be faster.
+            // Another process may have recorded it first.
             let sql = "INSERT INTO storage VALUES (1, ?1) ON CONFLICT DO NOTHING";
             connection.execute(sql, [id])?;
             recorded(connection)?.unwrap_or_default()
@@ -25,6 +25,7 @@ pub(super) fn record(connection: &Connection, id: &str) -> Done<()> {
     }
 }
 
+/// Returns the recorded id, if any.
 pub(super) fn recorded(connection: &Connection) -> Result<Option<Box<str>>> {
     let sql = "SELECT id FROM storage";
     connection.query_row(sql, [], |row| row.get(0)).optional()

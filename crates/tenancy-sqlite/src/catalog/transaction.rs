@@ -1,17 +1,17 @@
-//! A write transaction of the catalog, and its failures.
+//! A write transaction of the catalog, and its errors.
 
 use rusqlite::{ErrorCode, Transaction};
 use tenancy_core::{Actor, CatalogError, NewTenant, TenantStatus, Version, WriteError};
 
-/// The failure of a write.
+/// The error of a write that was rolled back.
 pub(super) enum Fault {
     Refused(WriteError),
     Sqlite(rusqlite::Error),
 }
 
 impl Fault {
-    /// Returns whether another row can be written all the same.
-    pub(super) fn is_about_the_row(&self) -> bool {
+    /// Returns whether the error concerns one row, so that others can still be written.
+    pub(super) fn is_of_one_row(&self) -> bool {
         match self {
             Self::Refused(_) => true,
             Self::Sqlite(error) => {
@@ -42,9 +42,10 @@ impl From<Fault> for WriteError {
     }
 }
 
+/// The result of a step of a write.
 pub(super) type Done<T> = Result<T, Fault>;
 
-/// A write transaction with its clock.
+/// A write transaction: the version of its last row, its actor and its time.
 pub(super) struct Write<'w> {
     pub(super) transaction: Transaction<'w>,
     pub(super) version: Version,
@@ -52,26 +53,28 @@ pub(super) struct Write<'w> {
     pub(super) at_ms: i64,
 }
 
-/// The time of a write's fsync.
+/// The moment at which a write is on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Synced {
-    /// Before it returns.
+    /// Before the write returns.
     Now,
-    /// With the next write that is synced now: both are in one WAL.
-    WithTheNext,
+    /// With the next write that is synced, as both are in one WAL.
+    WithNext,
 }
 
 impl Synced {
-    /// Returns the time for the rows of new tenants. A row that is `provisioning` may be lost in a
-    /// power cut: its file is found without a row, and no caller has seen the tenant. The write that
-    /// makes it active syncs both, so that a creation has one fsync less. The row of a file of the
-    /// warm pool is synced, else the file would be taken a second time.
+    /// Returns the sync that an insertion needs.
+    ///
+    /// A row with status `provisioning` needs no fsync: if a power cut loses it, its file is an
+    /// orphan, and the creation has not returned yet. The write that makes the tenant active syncs
+    /// both, so a creation needs one fsync less. A tenant that takes a file of the warm pool needs
+    /// it: if the row were lost, another tenant would take the same file.
     pub(super) fn of(new: &[NewTenant]) -> Self {
         let is_begun = |new: &NewTenant| {
             new.from_warm_pool.is_none() && new.status == TenantStatus::Provisioning
         };
         match new.iter().all(is_begun) {
-            true => Self::WithTheNext,
+            true => Self::WithNext,
             false => Self::Now,
         }
     }

@@ -1,4 +1,4 @@
-//! Past runs, for a rollback that undoes one.
+//! Past runs, read for a rollback that undoes one.
 
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 use tenancy_core::Epoch;
@@ -7,7 +7,7 @@ use tenancy_fleet::{PastRun, PastTask};
 use super::runs::state;
 use crate::catalog::columns::{parsed, unsigned};
 
-/// Returns the run of this number, or the last migration.
+/// Returns the run of this number, or the last migration if there is no number.
 pub(super) fn past_run(connection: &Connection, number: Option<u64>) -> Result<Option<PastRun>> {
     let sql = "SELECT run, what, version, outcome NOT NULL FROM runs WHERE run =
          coalesce(?1, (SELECT max(run) FROM runs WHERE what = 'migrate'))";

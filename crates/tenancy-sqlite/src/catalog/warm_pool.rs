@@ -1,4 +1,4 @@
-//! The warm pool: places of databases for later tenants.
+//! The warm pool's list: the places of databases that are provisioned in advance.
 
 use rusqlite::{OptionalExtension, Result, Row, params};
 use tenancy_core::{Actor, CatalogError, Epoch, NewTenant, Placement, WriteError};
@@ -8,9 +8,9 @@ use crate::catalog::columns::unsigned;
 use crate::catalog::transaction::{Done, Synced, Write};
 use crate::disk::place::{KIND, Place};
 
-/// A database of the warm pool.
+/// A database of the warm pool, as listed in the catalog.
 #[derive(Debug, Clone)]
-pub(crate) struct Waiting {
+pub(crate) struct WarmDatabase {
     pub(crate) place: Place,
     pub(crate) fingerprint: Box<str>,
     pub(crate) schema: u32,
@@ -18,32 +18,32 @@ pub(crate) struct Waiting {
     pub(crate) at_ms: i64,
 }
 
-impl Waiting {
-    /// Returns whether any process may remove it.
+impl WarmDatabase {
+    /// Returns whether it is to be removed, by whichever process fills the warm pool next.
     pub(crate) fn is_withdrawn(&self) -> bool {
         self.fingerprint.is_empty()
     }
 }
 
-/// A database that a new tenant took.
+/// The database that a new tenant took from the warm pool.
 pub(super) struct Taken {
     pub(super) placement: Placement,
     pub(super) schema: u32,
 }
 
 impl SqliteCatalog {
-    /// Returns all databases of the warm pool.
-    pub(crate) fn warm_pool(&self) -> Result<Vec<Waiting>, CatalogError> {
+    /// Returns all databases of the warm pool, ready or not.
+    pub(crate) fn warm_pool(&self) -> Result<Vec<WarmDatabase>, CatalogError> {
         self.read(|connection| {
             let sql = "SELECT locator, fingerprint, schema, ready, at_ms FROM stock";
             let mut all = connection.prepare_cached(sql)?;
-            let all = all.query_map([], waiting)?;
-            // A row that cannot be read was written by hand.
+            let all = all.query_map([], warm_database)?;
+            // A locator that is no place was written by hand, and is skipped.
             all.filter_map(Result::transpose).collect()
         })
     }
 
-    /// Returns whether a file of the warm pool has, or will have, this place.
+    /// Returns whether this place is listed in the warm pool, ready or not.
     pub(crate) fn is_in_warm_pool(&self, place: &Place) -> Result<bool, CatalogError> {
         self.read(|connection| {
             let sql = "SELECT 1 FROM stock WHERE locator = ?1";
@@ -52,19 +52,19 @@ impl SqliteCatalog {
         })
     }
 
-    /// Lists `drawn` places as being made, until there are `wanted` of this fingerprint, and takes
-    /// over those that another process has been making for longer than `lapse_ms`.
-    pub(crate) fn begin_warm_pool(
+    /// Lists places from `drawn` as pending, until `wanted` of this fingerprint are listed, and takes
+    /// over places that have been pending for longer than `timeout_ms`. Returns both.
+    pub(crate) fn begin_warm_databases(
         &self,
         (fingerprint, schema): (&str, u32),
         (wanted, drawn): (usize, &[Placement]),
-        lapse_ms: i64,
+        timeout_ms: i64,
         by: &Actor,
     ) -> Result<Vec<Place>, WriteError> {
         self.write(Synced::Now, by, |write| {
             let sql = "UPDATE stock SET at_ms = ?1
                 WHERE fingerprint = ?2 AND ready = 0 AND abs(?1 - at_ms) > ?3 RETURNING locator";
-            let values = params![write.at_ms, fingerprint, lapse_ms];
+            let values = params![write.at_ms, fingerprint, timeout_ms];
             let mut begun: Vec<Box<str>> = write.all(sql, values)?;
             let sql = "SELECT count(*) FROM stock WHERE fingerprint = ?1";
             let there: Vec<i64> = write.all(sql, [fingerprint])?;
@@ -77,7 +77,7 @@ impl SqliteCatalog {
                 )?;
                 begun.push(place.locator.clone());
             }
-            write.tell_of_warm_pool("begun", begun.len())?;
+            write.warm_pool_event("begun", begun.len())?;
             let begun = begun.iter();
             Ok(begun
                 .filter_map(|locator| Place::parse(locator, Epoch::FIRST))
@@ -85,9 +85,13 @@ impl SqliteCatalog {
         })
     }
 
-    /// Lists places as ready to be taken.
-    pub(crate) fn end_warm_pool(&self, places: &[&Place], by: &Actor) -> Result<(), WriteError> {
-        self.each_of_warm_pool(
+    /// Marks places as ready for new tenants.
+    pub(crate) fn mark_warm_databases_ready(
+        &self,
+        places: &[&Place],
+        by: &Actor,
+    ) -> Result<(), WriteError> {
+        self.for_each_warm_database(
             "ready",
             places,
             by,
@@ -97,21 +101,25 @@ impl SqliteCatalog {
     }
 
     /// Withdraws places for good: without a fingerprint no process makes them ready again, however
-    /// long their removal takes. Returns those that were still listed.
-    pub(crate) fn withdraw_warm_pool(
+    /// long their removal takes. Returns those that no tenant had taken.
+    pub(crate) fn withdraw_warm_databases(
         &self,
         places: &[&Place],
         by: &Actor,
     ) -> Result<Vec<Place>, WriteError> {
         let sql = "UPDATE stock SET ready = 0, fingerprint = '', at_ms = unixepoch() * 1000
             WHERE locator = ?1";
-        self.each_of_warm_pool("withdrawn", places, by, sql)
+        self.for_each_warm_database("withdrawn", places, by, sql)
     }
 
-    /// Removes places from the list, whose files are gone.
-    pub(crate) fn forget_warm_pool(&self, places: &[Place], by: &Actor) -> Result<(), WriteError> {
+    /// Removes places from the list after their files.
+    pub(crate) fn forget_warm_databases(
+        &self,
+        places: &[Place],
+        by: &Actor,
+    ) -> Result<(), WriteError> {
         let places: Vec<&Place> = places.iter().collect();
-        self.each_of_warm_pool(
+        self.for_each_warm_database(
             "forgotten",
             &places,
             by,
@@ -120,8 +128,8 @@ impl SqliteCatalog {
         Ok(())
     }
 
-    /// Runs `sql` for each place, and returns those for which it found a row.
-    fn each_of_warm_pool(
+    /// Runs `sql` for each place, and returns the places for which it found a row.
+    fn for_each_warm_database(
         &self,
         what: &str,
         places: &[&Place],
@@ -138,14 +146,14 @@ impl SqliteCatalog {
                     found.push((*place).clone());
                 }
             }
-            write.tell_of_warm_pool(what, found.len())?;
+            write.warm_pool_event(what, found.len())?;
             Ok(found)
         })
     }
 
-    /// Lets new tenants take from the warm pool only if it has a database for them: a write that
-    /// may take one has to be synced.
-    pub(super) fn look_into_warm_pool(&self, new: &mut [NewTenant]) -> Result<(), CatalogError> {
+    /// Removes `from_warm_pool` from insertions for which the warm pool has no database: an insertion
+    /// that takes one needs an fsync.
+    pub(super) fn skip_empty_warm_pool(&self, new: &mut [NewTenant]) -> Result<(), CatalogError> {
         if new.iter().all(|new| new.from_warm_pool.is_none()) {
             return Ok(());
         }
@@ -165,7 +173,7 @@ impl SqliteCatalog {
 }
 
 impl Write<'_> {
-    /// Takes a database of the warm pool for a new tenant.
+    /// Takes a ready database from the warm pool for a new tenant, if there is one.
     pub(super) fn take_from_warm_pool(&self, fingerprint: &str) -> Done<Option<Taken>> {
         let sql = "DELETE FROM stock WHERE locator = (SELECT locator FROM stock
                 WHERE fingerprint = ?1 AND ready = 1 LIMIT 1) RETURNING locator, schema";
@@ -189,7 +197,8 @@ impl Write<'_> {
         all.collect()
     }
 
-    fn tell_of_warm_pool(&mut self, what: &str, count: usize) -> Done<()> {
+    /// Appends an event about databases of the warm pool to the audit trail, unless there are none.
+    fn warm_pool_event(&mut self, what: &str, count: usize) -> Done<()> {
         if count == 0 {
             return Ok(());
         }
@@ -198,12 +207,12 @@ impl Write<'_> {
     }
 }
 
-fn waiting(row: &Row<'_>) -> Result<Option<Waiting>> {
+fn warm_database(row: &Row<'_>) -> Result<Option<WarmDatabase>> {
     let place = Place::parse(row.get_ref(0)?.as_str()?, Epoch::FIRST);
     let Some(place) = place else {
         return Ok(None);
     };
-    Ok(Some(Waiting {
+    Ok(Some(WarmDatabase {
         place,
         fingerprint: row.get(1)?,
         schema: u32::try_from(unsigned(row, 2)?).unwrap_or(u32::MAX),
@@ -220,33 +229,34 @@ mod tests {
 
     type Tested = std::result::Result<(), Box<dyn std::error::Error>>;
 
-    fn begin(catalog: &SqliteCatalog, wanted: usize, lapse_ms: i64) -> Vec<Place> {
+    fn begin(catalog: &SqliteCatalog, wanted: usize, timeout_ms: i64) -> Vec<Place> {
         let drawn = (0..wanted).map(|_| Place::draw().expect("random bytes"));
         let (like, drawn) = (("like this", 1), drawn.collect::<Vec<_>>());
-        let begun = catalog.begin_warm_pool(like, (wanted, &drawn), lapse_ms, &Actor::new("test"));
+        let begun =
+            catalog.begin_warm_databases(like, (wanted, &drawn), timeout_ms, &Actor::new("test"));
         begun.expect("a write")
     }
 
-    /// Both have counted before either has written.
+    /// Both callers have counted the list before either has written to it.
     #[test]
-    fn who_begins_second_begins_what_is_left() -> Tested {
+    fn the_second_of_two_callers_begins_only_the_missing_databases() -> Tested {
         let root = tempfile::tempdir()?;
         let catalog = crate::SqliteStorage::create(root.path())?.catalog().clone();
-        let begun = |wanted, lapse_ms| begin(&catalog, wanted, lapse_ms).len();
+        let begun = |wanted, timeout_ms| begin(&catalog, wanted, timeout_ms).len();
         assert_eq!(begun(3, 60_000), 3);
-        assert_eq!(begun(3, 60_000), 0, "they are being made");
+        assert_eq!(begun(3, 60_000), 0, "they are pending");
         assert_eq!(begun(4, 60_000), 1);
-        assert_eq!(begun(5, -1), 5, "four that lapsed and a new one");
+        assert_eq!(begun(5, -1), 5, "four that timed out and a new one");
         Ok(())
     }
 
-    /// The file is stamped and seeded durably before the row is active: a power cut that
-    /// took the row back would leave it in the warm pool, for another.
+    /// The file is stamped and seeded durably before the row is active: if a power cut lost the row,
+    /// the file would be in the warm pool again, for another tenant.
     #[test]
-    fn who_takes_a_file_waits_for_the_row() -> Tested {
+    fn taking_a_file_of_the_warm_pool_syncs_the_row() -> Tested {
         let mut new = NewTenant::new("acme".parse()?);
         new.status = TenantStatus::Provisioning;
-        assert_eq!(Synced::of(&[new.clone()]), Synced::WithTheNext);
+        assert_eq!(Synced::of(&[new.clone()]), Synced::WithNext);
         new.from_warm_pool = Some(FromWarmPool {
             fingerprint: "like this".into(),
             status: TenantStatus::Provisioning,
@@ -255,9 +265,9 @@ mod tests {
         Ok(())
     }
 
-    /// Its file may be removed at any time from then on.
+    /// The file of a withdrawn database may be removed at any time.
     #[test]
-    fn what_was_withdrawn_is_never_ready_again() -> Tested {
+    fn a_withdrawn_database_is_never_ready_again() -> Tested {
         let root = tempfile::tempdir()?;
         let (catalog, by) = (
             crate::SqliteStorage::create(root.path())?.catalog().clone(),
@@ -265,10 +275,10 @@ mod tests {
         );
         let begun = begin(&catalog, 1, 60_000);
         let places: Vec<&Place> = begun.iter().collect();
-        catalog.end_warm_pool(&places, &by)?;
-        assert_eq!(catalog.withdraw_warm_pool(&places, &by)?, begun);
+        catalog.mark_warm_databases_ready(&places, &by)?;
+        assert_eq!(catalog.withdraw_warm_databases(&places, &by)?, begun);
         assert_ne!(begin(&catalog, 1, -1), begun);
-        catalog.end_warm_pool(&places, &by)?;
+        catalog.mark_warm_databases_ready(&places, &by)?;
         let mut new = [NewTenant::new("acme".parse()?)];
         new[0].from_warm_pool = Some(FromWarmPool {
             fingerprint: "".into(),

@@ -1,4 +1,4 @@
-//! Writes: each one immediate transaction with the clock, the rows and the event.
+//! The writes of a catalog: each is one immediate transaction with the clock, the rows and the event.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,6 +15,7 @@ use crate::catalog::columns;
 use crate::catalog::transaction::{Done, Fault, Synced, Write};
 
 impl SqliteCatalog {
+    /// Runs `f` in a write transaction, which is rolled back if `f` fails.
     pub(super) fn write<T>(
         &self,
         synced: Synced,
@@ -41,9 +42,9 @@ impl SqliteCatalog {
         Ok(out?)
     }
 
-    /// Adds tenants as they are, epoch and status too, each with the schema version of
-    /// its file: all of them or none.
-    pub(crate) fn insert_found(
+    /// Inserts tenants with their epochs and statuses, each with the schema version of its file, all
+    /// in one transaction.
+    pub(crate) fn insert_rebuilt(
         &self,
         found: Vec<(Tenant, u32)>,
         by: &Actor,
@@ -62,8 +63,8 @@ impl SqliteCatalog {
         })
     }
 
-    /// Runs several writes in one transaction, each with its own result. An error of SQLite is the
-    /// result of all.
+    /// Runs several writes in one transaction and returns a result for each. If SQLite fails, its
+    /// error is the result of all.
     fn write_each<I, T>(
         &self,
         synced: Synced,
@@ -93,14 +94,14 @@ impl CatalogWriter for SqliteCatalog {
     }
 
     fn insert(&self, mut new: NewTenant, by: &Actor) -> Result<Tenant, WriteError> {
-        self.look_into_warm_pool(std::slice::from_mut(&mut new))?;
+        self.skip_empty_warm_pool(std::slice::from_mut(&mut new))?;
         let synced = Synced::of(std::slice::from_ref(&new));
         self.write(synced, by, |write| write.insert(new))
     }
 
     fn insert_many(&self, mut new: Vec<NewTenant>, by: &Actor) -> Vec<Result<Tenant, WriteError>> {
-        // A catalog that cannot be written is the error of each.
-        let _ = self.look_into_warm_pool(&mut new);
+        // A catalog that cannot be read cannot be written either: the write returns the error.
+        let _ = self.skip_empty_warm_pool(&mut new);
         self.write_each(Synced::of(&new), by, new, |write, new| write.insert(new))
     }
 
@@ -199,13 +200,13 @@ impl<'w> Write<'w> {
         Ok(self.transaction.commit()?)
     }
 
-    /// Runs one of several writes: if it is refused, nothing of it stays.
+    /// Runs one of several writes, and rolls it back alone if it is refused.
     fn each<T>(&mut self, f: impl FnOnce(&mut Self) -> Done<T>) -> Done<Result<T, WriteError>> {
         let before = self.version;
         self.run("SAVEPOINT one", [])?;
         let out = match f(self) {
             Ok(out) => Ok(out),
-            Err(fault) if fault.is_about_the_row() => {
+            Err(fault) if fault.is_of_one_row() => {
                 self.version = before;
                 self.run("ROLLBACK TO one", [])?;
                 Err(fault.into())
@@ -216,12 +217,13 @@ impl<'w> Write<'w> {
         Ok(out)
     }
 
-    /// Advances to the version of the next row: each has its own, so that the feed can be paged.
+    /// Returns the version of the next row. Each row has its own, so that the feed can be paged.
     pub(super) fn next(&mut self) -> i64 {
         self.version.0 += 1;
         self.version.0.cast_signed()
     }
 
+    /// Appends an event about a tenant to the audit trail.
     pub(super) fn event(
         &mut self,
         what: &str,
@@ -231,6 +233,7 @@ impl<'w> Write<'w> {
         self.event_of(what, tenant.as_str(), detail)
     }
 
+    /// Appends an event about the tenant or tenants that `tenant` stands for.
     pub(super) fn event_of(
         &mut self,
         what: &str,
@@ -264,7 +267,7 @@ impl<'w> Write<'w> {
         let mut row = Tenant::builder(id.clone()).status(new.status);
         row = row.placement(new.placement).attributes(new.attributes);
         let (epoch, mut schema) = (self.next_epoch(&id)?, new.schema);
-        // By their names, the files of the warm pool are of first incarnations.
+        // By their names, files of the warm pool belong to first incarnations.
         if let Some(from) = new.from_warm_pool.filter(|_| epoch == Epoch::FIRST)
             && let Some(taken) = self.take_from_warm_pool(&from.fingerprint)?
         {
@@ -274,7 +277,7 @@ impl<'w> Write<'w> {
         let row = row.epoch(epoch).version(self.version).build();
         let tenant = row.map_err(WriteError::from)?;
         self.store(&tenant, schema)?;
-        // A new row may name a place of the warm pool: it is taken, too.
+        // A caller may have named a place of the warm pool itself: it is taken then, too.
         let sql = "DELETE FROM stock WHERE locator = ?1";
         self.run(sql, [&tenant.placement().locator])?;
         let sql = "INSERT INTO labels VALUES (?1, ?1, NULL)";
@@ -287,7 +290,7 @@ impl<'w> Write<'w> {
     }
 
     fn update(&mut self, id: &TenantId, seen: Version, change: TenantChange) -> Done<Tenant> {
-        let old = self.get_seen(id, seen)?;
+        let old = self.get_at(id, seen)?;
         self.next();
         let schema = change.schema;
         let tenant = change.apply(&old, self.version).map_err(WriteError::from)?;
@@ -297,10 +300,10 @@ impl<'w> Write<'w> {
     }
 
     fn remove(&mut self, id: &TenantId, seen: Version) -> Done<Version> {
-        let epoch = self.get_seen(id, seen)?.epoch();
-        // Its names first: a later owner of one must not look like a second owner.
+        let epoch = self.get_at(id, seen)?.epoch();
+        // The names first: in the feed a name is released before another tenant gets it.
         for binding in rows::names(&self.transaction, id, i64::MAX)? {
-            self.let_go(&binding.name)?;
+            self.release(&binding.name)?;
         }
         self.run("DELETE FROM claims WHERE tenant = ?1", [id.as_str()])?;
         self.run("DELETE FROM labels WHERE tenant = ?1", [id.as_str()])?;
@@ -321,7 +324,7 @@ impl<'w> Write<'w> {
         Ok(found.ok_or_else(|| WriteError::Unknown { id: id.clone() })?)
     }
 
-    fn get_seen(&self, id: &TenantId, seen: Version) -> Done<Tenant> {
+    fn get_at(&self, id: &TenantId, seen: Version) -> Done<Tenant> {
         let tenant = self.get(id)?;
         if tenant.version() != seen {
             return Err(WriteError::Conflict {
@@ -342,8 +345,8 @@ impl<'w> Write<'w> {
         Ok(last.map_or(Epoch::FIRST, Epoch::next))
     }
 
-    /// Writes the tenant's row and attributes. The schema of another incarnation is unknown if it is
-    /// not given.
+    /// Writes the tenant's row and attributes. Without a `schema` the known one stays, unless the
+    /// epoch changes: then it is unknown.
     fn store(&self, tenant: &Tenant, schema: Option<u32>) -> Done<()> {
         let (id, place, down) = (
             tenant.id().as_str(),
@@ -387,13 +390,13 @@ impl<'w> Write<'w> {
     }
 }
 
-/// Returns the milliseconds since 1970.
+/// Returns the time, in milliseconds since 1970.
 fn now_ms() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Returns the text of the audit trail for a tenant's row, without attributes and secrets.
+/// Returns the text about a tenant's row for the audit trail: no attribute, no secret.
 fn describe(tenant: &Tenant) -> String {
     let place = tenant.placement();
     let down = tenant.maintenance().map_or("", |_| " in maintenance");

@@ -12,58 +12,60 @@ use crate::refusal::Refusal;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The placement is of another driver.
-    #[error("tenant {tenant}: placement {found} is none of this driver's; draw one with `place`")]
+    /// The placement was not drawn by this driver.
+    #[error(
+        "tenant {tenant}: placement {found} is not one of this driver's; draw one with `place`"
+    )]
     Placement {
-        /// The tenant of the database.
+        /// The tenant whose database it is.
         tenant: TenantRef,
         /// The placement, as `kind:shard:locator`.
         found: Box<str>,
     },
-    /// There is no file. An open never makes a new one: that would be an empty database in the place
-    /// of the tenant's.
+    /// The file is missing. Opening does not make it again: that would pass off an empty database as
+    /// the tenant's.
     #[error("tenant {tenant}: {} is missing; provision or restore it", path.display())]
     Missing {
-        /// The tenant of the database.
+        /// The tenant whose database it is.
         tenant: TenantRef,
-        /// The path at which it should be.
+        /// The path where the file should be.
         path: PathBuf,
     },
     /// A link or a directory is in the place of the file.
     #[error("tenant {tenant}: {} is {found}; links are not followed, put the file itself there", path.display())]
     NotAFile {
-        /// The tenant of the database.
-        tenant: TenantRef,
-        /// The path of the entry.
-        path: PathBuf,
-        /// The kind of entry that is there.
-        found: &'static str,
-    },
-    /// The file has the stamp of another tenant, or none.
-    #[error("tenant {tenant}: {} is {found}; restore the tenant's own file", path.display())]
-    WrongDatabase {
-        /// The tenant that it should belong to.
+        /// The tenant whose database it is.
         tenant: TenantRef,
         /// The path of the file.
         path: PathBuf,
-        /// The owner by its stamp.
+        /// A description of what stands there.
+        found: &'static str,
+    },
+    /// The file is stamped for another tenant, or this library did not make it.
+    #[error("tenant {tenant}: {} is {found}; restore the tenant's own file", path.display())]
+    WrongDatabase {
+        /// The tenant whose file it should be.
+        tenant: TenantRef,
+        /// The path of the file.
+        path: PathBuf,
+        /// A description of what the file is.
         found: Box<str>,
     },
     /// The file was closed when its tenant was retired.
     #[error("tenant {tenant}: {} was closed when its tenant was retired; revive the tenant", path.display())]
     Retired {
-        /// The tenant of the database.
+        /// The tenant whose database it is.
         tenant: TenantRef,
         /// The path of the file.
         path: PathBuf,
     },
-    /// A rollback has replaced the file by a restored snapshot.
+    /// A rollback put a snapshot in the place of the tenant's file.
     #[error(
-        "tenant {tenant}: {} is no longer its file, as a copy was restored; resolve the tenant again",
+        "tenant {tenant}: {} is no longer its file, as a snapshot was restored; resolve the tenant again",
         path.display()
     )]
     Superseded {
-        /// The incarnation that had it.
+        /// The tenant whose database it is.
         tenant: TenantRef,
         /// The path of the file.
         path: PathBuf,
@@ -71,7 +73,7 @@ pub enum OpenError {
     /// The schema is older than the program.
     #[error("tenant {tenant}: schema version {found}, the program needs {newest}; migrate it")]
     Behind {
-        /// The tenant of the database.
+        /// The tenant whose database it is.
         tenant: TenantRef,
         /// The schema version of the file.
         found: u32,
@@ -83,27 +85,27 @@ pub enum OpenError {
         "tenant {tenant}: schema version {found}, the program knows {newest}; use a newer program or roll back"
     )]
     TooNew {
-        /// The tenant of the database.
+        /// The tenant whose database it is.
         tenant: TenantRef,
         /// The schema version of the file.
         found: u32,
         /// The newest migration.
         newest: u32,
     },
-    /// The migration before the open failed.
+    /// Migrating the database before its use failed.
     #[error("tenant {tenant}: its database could not be migrated before its use; see the cause")]
     Migrate {
-        /// The tenant of the database.
+        /// The tenant whose database it is.
         tenant: TenantRef,
-        /// The cause of the failure.
+        /// The error of the migration.
         source: Box<FileError>,
     },
-    /// SQLite reported an error.
+    /// SQLite failed on the file.
     #[error("tenant {tenant}: its database cannot be opened; see the cause")]
     Sqlite {
-        /// The tenant of the database.
+        /// The tenant whose database it is.
         tenant: TenantRef,
-        /// The cause of the failure.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
 }
@@ -125,49 +127,49 @@ pub enum FileError {
     /// A seed of the file failed.
     #[error(transparent)]
     Seed(#[from] SeedError),
-    /// A process still has it open.
+    /// A process still has the file open.
     #[error("{} is still in use{}; close its connections first", path.display(), Processes(by))]
     InUse {
         /// The path of the file.
         path: PathBuf,
-        /// The processes that have it open, as far as the system tells.
+        /// The ids of the processes that have it open, as far as the system shows them.
         by: Box<[u32]>,
     },
-    /// SQLite reported an error.
+    /// SQLite failed on the file.
     #[error("SQLite failed on {}; see the cause", path.display())]
     Sqlite {
         /// The path of the file.
         path: PathBuf,
-        /// The cause of the failure.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
 }
 
-/// An error of migrations: the transaction of the one that failed was rolled back, those before it
-/// stay.
+/// Migrations that could not be applied. The transaction of the one that failed was rolled back;
+/// those before it stay applied.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrateError {
     /// The database was migrated by other scripts than these.
     #[error(
-        "migration {version} was applied as {applied:?}, but {known:?} is at hand; take back the edit and add a new migration"
+        "migration {version} was applied as {applied:?}, but the program has {known:?}; undo the edit and add a new migration"
     )]
     Diverged {
-        /// The version that the migration leads to.
+        /// The number of the migration.
         version: u32,
-        /// The name and checksum in the history of the database.
+        /// The name and checksum in the database's history.
         applied: Box<str>,
-        /// The name and checksum of the script at hand.
+        /// The name and checksum of the program's migration.
         known: Box<str>,
     },
-    /// The database is at another version than the one by which the step was chosen.
+    /// The database is at another version than the one for which the step was chosen.
     #[error(
-        "conflict: its schema was at version {seen} when it was looked at, and is at {found} now; nothing was changed from there, look at it and run it again"
+        "conflict: its schema was at version {seen} when the step was chosen, and is at {found} now; nothing was changed from there, look at it and run it again"
     )]
     Conflict {
-        /// The version that it was to be at.
+        /// The version for which the step was chosen.
         seen: u32,
-        /// The version that it is at.
+        /// The version of the database.
         found: u32,
     },
     /// The database is newer than the program.
@@ -180,18 +182,18 @@ pub enum MigrateError {
         /// The newest migration.
         newest: u32,
     },
-    /// There is no migration of that number.
+    /// There is no migration of the wanted number.
     #[error("there is no schema version {wanted}; the newest migration is {newest}")]
     NoSuchVersion {
-        /// The version that was requested.
+        /// The version that was wanted.
         wanted: u32,
         /// The newest migration.
         newest: u32,
     },
-    /// No script undoes the migration.
-    #[error("migration {version} {name} has no way back; write {version:04}_{name}.down.sql")]
+    /// The migration has no down script.
+    #[error("migration {version} {name} has no down script; write {version:04}_{name}.down.sql")]
     Irreversible {
-        /// The version that the migration leads to.
+        /// The number of the migration.
         version: u32,
         /// The name of the migration.
         name: Box<str>,
@@ -199,68 +201,68 @@ pub enum MigrateError {
     /// A statement of the script failed.
     #[error("migration {version} {name} failed in statement {statement}; see the cause")]
     Statement {
-        /// The version that the migration leads to.
+        /// The number of the migration.
         version: u32,
         /// The name of the migration.
         name: Box<str>,
         /// The statement of the script, counted from 1.
         statement: usize,
-        /// The cause of the failure.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
-    /// A statement is refused in migrations.
+    /// The script has a statement that no migration may run.
     #[error("migration {version} {name}, statement {statement}: {refusal}")]
     Refused {
-        /// The version that the migration leads to.
+        /// The number of the migration.
         version: u32,
         /// The name of the migration.
         name: Box<str>,
         /// The statement of the script, counted from 1.
         statement: usize,
-        /// The statement, and the rule that refuses it.
+        /// The refusal: what was refused, and by which rule.
         refusal: Refusal,
     },
-    /// A table that a script made refers to a table of this library, or bears the name of one.
+    /// The script made a table that refers to a table of this library, or bears the name of one.
     #[error(
         "migration {version} {name}: {what}, which belongs to the library; refer to no table but _tenancy_users(id)"
     )]
     Reserved {
-        /// The version that the migration leads to.
+        /// The number of the migration.
         version: u32,
         /// The name of the migration.
         name: Box<str>,
-        /// The table, and its reference or name.
+        /// A description of the table.
         what: Box<str>,
     },
-    /// A script ended the transaction that it runs in.
+    /// The script ended the transaction that it runs in.
     #[error(
-        "migration {version} {name} left its transaction in statement {statement}; take transaction control out of it"
+        "migration {version} {name} left its transaction in statement {statement}; remove transaction control from it"
     )]
     LeftTransaction {
-        /// The version that the migration leads to.
+        /// The number of the migration.
         version: u32,
         /// The name of the migration.
         name: Box<str>,
         /// The statement of the script, counted from 1.
         statement: usize,
     },
-    /// Rows refer to rows that do not exist.
+    /// The script left rows that refer to missing rows.
     #[error(
-        "migration {version} {name} leaves {rows} rows of {table} without the row they refer to; mend them in the script"
+        "migration {version} {name} leaves {rows} rows of {table} without the row they refer to; repair them in the script"
     )]
     ForeignKeys {
-        /// The version that the migration leads to.
+        /// The number of the migration.
         version: u32,
         /// The name of the migration.
         name: Box<str>,
         /// The name of a table with such rows.
         table: Box<str>,
-        /// The number of such rows.
+        /// The number of such rows in the table.
         rows: i64,
     },
-    /// No snapshot could be kept before the first step.
-    #[error("no copy of it could be kept, so nothing was changed; see the cause")]
-    NoCopyKept(#[source] Box<FileError>),
+    /// No snapshot could be taken before the first step.
+    #[error("no snapshot of it could be taken, so nothing was changed; see the cause")]
+    NoSnapshot(#[source] Box<FileError>),
     /// The operating system refused something.
     #[error(transparent)]
     Io(#[from] IoError),
@@ -269,69 +271,69 @@ pub enum MigrateError {
     Sqlite(#[from] rusqlite::Error),
 }
 
-/// An error of a seed: its transaction was rolled back, the seeds before it stay.
+/// A seed that could not be run. Its transaction was rolled back; the seeds before it stay.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SeedError {
     /// A statement of the script failed.
     #[error("seed {name} failed in statement {statement}; see the cause")]
     Statement {
-        /// The name of the script.
+        /// The name of the seed.
         name: Box<str>,
         /// The statement of the script, counted from 1.
         statement: usize,
-        /// The cause of the failure.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
-    /// A statement is refused in seeds.
+    /// The script has a statement that no seed may run.
     #[error("seed {name}, statement {statement}: {refusal}")]
     Refused {
-        /// The name of the script.
+        /// The name of the seed.
         name: Box<str>,
         /// The statement of the script, counted from 1.
         statement: usize,
-        /// The statement, and the rule that refuses it.
+        /// The refusal: what was refused, and by which rule.
         refusal: Refusal,
     },
-    /// A script ended the transaction that it runs in.
+    /// The script ended the transaction that it runs in.
     #[error(
-        "seed {name} left its transaction in statement {statement}; take transaction control out of it"
+        "seed {name} left its transaction in statement {statement}; remove transaction control from it"
     )]
     LeftTransaction {
-        /// The name of the script.
+        /// The name of the seed.
         name: Box<str>,
         /// The statement of the script, counted from 1.
         statement: usize,
     },
-    /// A table that a script made refers to a table of this library, or bears the name of one.
+    /// The script made a table that refers to a table of this library, or bears the name of one.
     #[error(
         "seed {name}: {what}, which belongs to the library; refer to no table but _tenancy_users(id)"
     )]
     Reserved {
-        /// The name of the script.
+        /// The name of the seed.
         name: Box<str>,
-        /// The table, and its reference or name.
+        /// A description of the table.
         what: Box<str>,
     },
-    /// SQL of the tenant replaced the table of seeds by another.
+    /// SQL of the tenant put another table in the place of `_tenancy_seeds`.
     #[error(
-        "seed {name} cannot be recorded, as another table was renamed to _tenancy_seeds; rename it back with a tool of your own, and look who did it"
+        "seed {name} cannot be recorded, as another table was renamed to _tenancy_seeds; rename it back with a tool of your own, and look for the SQL that did it"
     )]
     NotOurs {
-        /// The name of the script.
+        /// The name of the seed.
         name: Box<str>,
     },
     /// SQLite failed outside the script.
     #[error("seed {name} could not be begun or recorded; see the cause")]
     Sqlite {
-        /// The name of the script.
+        /// The name of the seed.
         name: Box<str>,
-        /// The cause of the failure.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
 }
 
-/// Returns the error of SQLite on a file.
+/// Returns the error for a failure of SQLite on a file.
 pub(crate) fn sqlite(path: &Path, source: rusqlite::Error) -> FileError {
     FileError::Sqlite {
         path: path.to_owned(),
@@ -340,15 +342,15 @@ pub(crate) fn sqlite(path: &Path, source: rusqlite::Error) -> FileError {
 }
 
 impl MigrateError {
-    /// Returns whether the script itself failed, not the preparation of its run.
-    pub(crate) fn is_of_a_step(&self) -> bool {
+    /// Returns whether a script caused the error, as opposed to the preparation to run it.
+    pub(crate) fn is_from_script(&self) -> bool {
         match self {
             Self::Statement { .. }
             | Self::Refused { .. }
             | Self::LeftTransaction { .. }
             | Self::Reserved { .. }
             | Self::ForeignKeys { .. } => true,
-            // A constraint that was deferred to the commit.
+            // A deferred constraint fails at the commit.
             Self::Sqlite(error) => {
                 error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
             }
@@ -357,7 +359,7 @@ impl MigrateError {
     }
 }
 
-/// The text ` by process 7 and 9`, or nothing.
+/// The processes that hold a file: displays ` by process 7 and 9`, or nothing.
 struct Processes<'p>(&'p [u32]);
 
 impl fmt::Display for Processes<'_> {

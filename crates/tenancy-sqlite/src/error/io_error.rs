@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub struct IoError {
     /// The path of the file or directory.
     pub path: PathBuf,
-    /// The operation as a participle: `created`, `renamed`, …
+    /// The operation that failed, as a participle: `created`, `renamed`, …
     pub done: &'static str,
     source: io::Error,
 }
@@ -23,13 +23,13 @@ impl IoError {
         }
     }
 
-    /// Returns a function for `map_err`.
+    /// Returns a function for `map_err` that adds the path and the operation to an error.
     pub(crate) fn at(path: &Path, done: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::new(path, done, source)
     }
 
-    /// Returns a copy, for another result of the same call.
-    pub(crate) fn again(&self) -> Self {
+    /// Copies the error, for a second tenant whose files the same call was for.
+    pub(crate) fn duplicate(&self) -> Self {
         let source = match self.source.raw_os_error() {
             Some(code) => io::Error::from_raw_os_error(code),
             None => io::Error::new(self.source.kind(), self.source.to_string()),

@@ -1,10 +1,10 @@
-//! The errors of a set of migrations.
+//! The error of a set of migrations.
 
 use std::path::PathBuf;
 
 use super::IoError;
 
-/// An error of a set of migrations.
+/// Files or scripts that do not form a set of migrations.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrationsError {
@@ -13,7 +13,7 @@ pub enum MigrationsError {
     Io(#[from] IoError),
     /// The name of a file is not that of a migration.
     #[error(
-        "{} is no name of a migration; use 0001_name.sql and 0001_name.down.sql, letters, digits, - and _",
+        "{} is not the name of a migration; use 0001_name.sql and 0001_name.down.sql, letters, digits, - and _",
         path.display()
     )]
     FileName {
@@ -23,7 +23,7 @@ pub enum MigrationsError {
     /// Two migrations have one number.
     #[error("migration {version} is there twice, as {first} and {second}; renumber one")]
     Twice {
-        /// The number of both.
+        /// The number that both have.
         version: u32,
         /// The name of one of them.
         first: Box<str>,
@@ -33,10 +33,10 @@ pub enum MigrationsError {
     /// A number is missing.
     #[error("migration {missing} is missing; number them from 1 without gaps")]
     Gap {
-        /// The first number that is missing.
+        /// The first missing number.
         missing: u32,
     },
-    /// A script that undoes a migration has no migration beside it.
+    /// A down script has no up script.
     #[error("{} has no 0001_name.sql of the same number and name beside it", path.display())]
     DownAlone {
         /// The path of the file.
@@ -45,7 +45,7 @@ pub enum MigrationsError {
     /// A script has no statement.
     #[error("migration {name} is empty; write its statements or delete it")]
     Empty {
-        /// The name of the script.
+        /// The name of the migration.
         name: Box<str>,
     },
 }

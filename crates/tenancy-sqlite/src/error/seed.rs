@@ -1,19 +1,19 @@
-//! Errors of seeds, and of the warm pool.
+//! The errors of a set of seeds, and of the size of the warm pool.
 
 use std::path::PathBuf;
 
 use super::IoError;
 
-/// An error for a size of the warm pool out of bounds.
+/// A size of the warm pool that is out of bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a warm pool of {found} databases is out of bounds; use 0 to 10000")]
 #[non_exhaustive]
 pub struct InvalidWarmPool {
-    /// The value that was given.
+    /// The number of databases that was set.
     pub found: usize,
 }
 
-/// An error of a set of seeds.
+/// Files or scripts that do not form a set of seeds.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SeedsError {
@@ -21,27 +21,27 @@ pub enum SeedsError {
     #[error(transparent)]
     Io(#[from] IoError),
     /// The name of a file does not end in `.sql`.
-    #[error("{} is no name of a seed; let it end in .sql", path.display())]
+    #[error("{} is not the name of a seed; let it end in .sql", path.display())]
     FileName {
         /// The path of the file.
         path: PathBuf,
     },
-    /// A name has other characters than it may.
-    #[error("{name:?} is no name of a seed; use letters, digits, - and _")]
+    /// The name of a seed has other characters than letters, digits, `-` and `_`.
+    #[error("{name:?} is not the name of a seed; use letters, digits, - and _")]
     Name {
-        /// The name that was given.
+        /// The name in question.
         name: Box<str>,
     },
     /// Two seeds have one name.
     #[error("seed {name} is there twice; rename one")]
     Twice {
-        /// The name that was given.
+        /// The name in question.
         name: Box<str>,
     },
     /// A script has no statement.
     #[error("seed {name} is empty; write its statements or delete it")]
     Empty {
-        /// The name of the script.
+        /// The name of the seed.
         name: Box<str>,
     },
 }

@@ -9,7 +9,7 @@ use tenancy_fleet::{Jobs, with_causes};
 use super::depth::{Depth, ValidateOptions};
 use super::findings::Problem;
 use super::validate::{Comparison, Seen, is_nothing};
-use crate::catalog::Waiting;
+use crate::catalog::WarmDatabase;
 use crate::disk::place::Place;
 use crate::error::{FileError, RepairError, sqlite};
 use crate::guard::deadline::{DeadlineClock, bounded};
@@ -81,7 +81,7 @@ impl Comparison<'_> {
     /// taken since.
     fn open_warm_pool(&mut self) -> Result<(), RepairError> {
         let fleet = self.fleet;
-        for Waiting { place, .. } in fleet.catalog().warm_pool()? {
+        for WarmDatabase { place, .. } in fleet.catalog().warm_pool()? {
             let path = fleet.driver().store.root.file(&place);
             let Some(claim) = self.claim_of(&path) else {
                 continue;

@@ -38,9 +38,9 @@ pub enum Repair {
     /// The tenant's file was put back into its place, or opened again.
     Revived,
     /// The file or directory has the expected owner or mode now.
-    Given,
+    AccessCorrected,
     /// No repair was needed: the fault was repaired meanwhile, or was never one.
-    Nothing,
+    NotNeeded,
 }
 
 /// Returns the path of a sidecar's database.
@@ -92,12 +92,12 @@ impl SqliteFleet {
 
     fn fix_one(&self, finding: &Finding, by: &Actor) -> Result<Repair, RepairError> {
         let Some(path) = finding.path.as_deref() else {
-            return Ok(Repair::Nothing);
+            return Ok(Repair::NotNeeded);
         };
         let tenant = finding.tenant.as_ref().map(|tenant| &tenant.id);
         match (&finding.problem, tenant) {
             (Problem::Orphan | Problem::Duplicate, _) => self.quarantine_orphan(path),
-            (Problem::Sidecar, _) if !is_nothing(&main_of(path))? => Ok(Repair::Nothing),
+            (Problem::Sidecar, _) if !is_nothing(&main_of(path))? => Ok(Repair::NotNeeded),
             (Problem::Sidecar | Problem::Stray, _) => self.quarantine(path),
             (Problem::HalfRetired, Some(id)) => self.finish_retiring(id, by),
             (Problem::InTrash | Problem::Closed | Problem::NoWal, Some(id)) => self.reopen(id),
@@ -108,17 +108,17 @@ impl SqliteFleet {
                 Ok(Repair::Retired)
             }
             (Problem::Owner { .. } | Problem::Mode { .. }, _) if is_nothing(path)? => {
-                Ok(Repair::Nothing)
+                Ok(Repair::NotNeeded)
             }
             (Problem::Owner { .. }, _) => {
                 give_to_owner_of(path, self.driver().store.root.path())?;
-                Ok(Repair::Given)
+                Ok(Repair::AccessCorrected)
             }
             (Problem::Mode { expected, .. }, _) => {
                 set_mode(path, *expected)?;
-                Ok(Repair::Given)
+                Ok(Repair::AccessCorrected)
             }
-            _ => Ok(Repair::Nothing),
+            _ => Ok(Repair::NotNeeded),
         }
     }
 
@@ -134,13 +134,13 @@ impl SqliteFleet {
         let _dir = self.driver().store.root.lock_dir(&place)?;
         match self.is_orphan(&place, path)? {
             true => self.quarantine(path),
-            false => Ok(Repair::Nothing),
+            false => Ok(Repair::NotNeeded),
         }
     }
 
     fn quarantine(&self, path: &Path) -> Result<Repair, RepairError> {
         if is_nothing(path)? {
-            return Ok(Repair::Nothing);
+            return Ok(Repair::NotNeeded);
         }
         let store = &self.driver().store;
         store.step("move to quarantine")?;
@@ -150,13 +150,13 @@ impl SqliteFleet {
     /// Completes the retirement of a tenant whose file is still in its place.
     pub(super) fn finish_retiring(&self, id: &TenantId, by: &Actor) -> Result<Repair, RepairError> {
         let Some(tenant) = self.of_status(id, |status| status == TenantStatus::Retiring)? else {
-            return Ok(Repair::Nothing);
+            return Ok(Repair::NotNeeded);
         };
         // A concurrent revival gets a conflict, or was faster.
         let retiring = TenantChange::status(TenantStatus::Retiring);
         let tenant = match self.catalog().update(id, tenant.version(), retiring, by) {
             Err(WriteError::Conflict { .. } | WriteError::Unknown { .. }) => {
-                return Ok(Repair::Nothing);
+                return Ok(Repair::NotNeeded);
             }
             touched => touched?,
         };
@@ -169,7 +169,7 @@ impl SqliteFleet {
         let in_use =
             |status| !matches!(status, TenantStatus::Retiring | TenantStatus::Provisioning);
         let Some(tenant) = self.of_status(id, in_use)? else {
-            return Ok(Repair::Nothing);
+            return Ok(Repair::NotNeeded);
         };
         self.driver().store.revive(&tenant)?;
         Ok(Repair::Revived)

@@ -140,7 +140,7 @@ fn rebuild(
     let (winners, losers) = choose(found);
     let catalog = SqliteCatalog::open_or_make(root, lock)?;
     let rows = winners.iter().map(|found| (found.tenant(), found.schema));
-    catalog.insert_found(rows.collect(), by)?;
+    catalog.insert_rebuilt(rows.collect(), by)?;
     let mut rebuilt = Rebuilt {
         silent,
         damaged_catalog,

@@ -93,7 +93,7 @@ impl SqliteFleet {
             };
             self.driver().store.step("finish retiring")?;
             let result = self.finish_retiring(&tenant.id, by);
-            if !matches!(result, Ok(Repair::Nothing)) {
+            if !matches!(result, Ok(Repair::NotNeeded)) {
                 recovered.retired.push(Fixed { finding, result });
             }
         }

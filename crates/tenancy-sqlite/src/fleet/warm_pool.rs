@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tenancy_core::{Actor, Placement, Tenant};
 
 use super::SqliteFleet;
-use crate::catalog::Waiting;
+use crate::catalog::WarmDatabase;
 use crate::disk::place::Place;
 use crate::driver::provisioner::BATCH;
 use crate::error::{FileError, InvalidWarmPool, RepairError};
@@ -82,10 +82,10 @@ impl SqliteFleet {
         let waiting = self.catalog().warm_pool()?;
         let now_ms = now_ms();
         // A time in the future was written before the clock was set back.
-        let is_over = |w: &Waiting, ms: i64| w.at_ms.abs_diff(now_ms) > ms.unsigned_abs();
-        let is_free = |w: &&Waiting| w.ready || is_over(w, LAPSE_MS);
-        let is_own = |w: &&Waiting| wanted > 0 && w.fingerprint == store.fingerprint;
-        let is_old = |w: &&Waiting| {
+        let is_over = |w: &WarmDatabase, ms: i64| w.at_ms.abs_diff(now_ms) > ms.unsigned_abs();
+        let is_free = |w: &&WarmDatabase| w.ready || is_over(w, LAPSE_MS);
+        let is_own = |w: &&WarmDatabase| wanted > 0 && w.fingerprint == store.fingerprint;
+        let is_old = |w: &&WarmDatabase| {
             let older = w.schema < newest || w.is_withdrawn() || wanted == 0;
             !is_own(w) && (older || is_over(w, TURN_MS))
         };
@@ -95,7 +95,7 @@ impl SqliteFleet {
             removed: self.remove_warm_pool(&old, by)?,
             ..WarmPool::default()
         };
-        let own: Vec<&Waiting> = waiting.iter().filter(is_own).collect();
+        let own: Vec<&WarmDatabase> = waiting.iter().filter(is_own).collect();
         warm_pool.ready = own.iter().filter(|w| w.ready).count();
         let is_due = own.len() < wanted || own.iter().any(|w| !w.ready && is_free(w));
         let is_others = waiting.iter().any(|w| !is_own(&w) && !is_old(&w));
@@ -120,21 +120,21 @@ impl SqliteFleet {
         // Listed first, so that its file is known whatever happens next.
         let begun = self
             .catalog()
-            .begin_warm_pool(like, (wanted, &drawn), LAPSE_MS, by)?;
+            .begin_warm_databases(like, (wanted, &drawn), LAPSE_MS, by)?;
         store.step("make the warm pool")?;
         let nobodies: Vec<Tenant> = begun.iter().map(Place::placeholder).collect();
         let made = store.provision_batch(&nobodies);
         let is_made = |(place, made): (_, &Result<_, FileError>)| made.is_ok().then_some(place);
         let ready: Vec<&Place> = begun.iter().zip(&made).filter_map(is_made).collect();
         store.step("list the warm pool")?;
-        self.catalog().end_warm_pool(&ready, by)?;
+        self.catalog().mark_warm_databases_ready(&ready, by)?;
         let failed = made.into_iter().find_map(Result::err);
         failed.map_or(Ok(ready.len()), |error| Err(error.into()))
     }
 
     fn remove_warm_pool(&self, places: &[&Place], by: &Actor) -> Result<usize, RepairError> {
         // A tenant that took one meanwhile has it; no tenant can take the others any more.
-        let mut gone = self.catalog().withdraw_warm_pool(places, by)?;
+        let mut gone = self.catalog().withdraw_warm_databases(places, by)?;
         let store = &*self.driver().store;
         let mut failed = None;
         gone.retain(|place| match store.destroy(&place.placeholder()) {
@@ -151,7 +151,7 @@ impl SqliteFleet {
             // A file that a killed process staged would be recovered.
             store.root.clear_staged(&gone.iter().collect())?;
         }
-        self.catalog().forget_warm_pool(&gone, by)?;
+        self.catalog().forget_warm_databases(&gone, by)?;
         failed.map_or(Ok(gone.len()), |error| Err(error.into()))
     }
 }

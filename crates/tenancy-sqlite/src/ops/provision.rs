@@ -49,14 +49,14 @@ impl Store {
         let synced = self.sync_batch();
         let place = |(tenant, staged): (_, Result<Option<StagedFile>, FileError>)| {
             let staged = staged?;
-            synced.as_ref().map_err(IoError::again)?;
+            synced.as_ref().map_err(IoError::duplicate)?;
             staged.map_or(Ok(Provisioned::AlreadyThere), |new| {
                 self.move_into_place(tenant, new)
             })
         };
         let mut made: Vec<_> = tenants.iter().zip(staged).map(place).collect();
         if let Err(error) = self.clear_staged(&places) {
-            let fail = |made: &mut Result<_, FileError>| *made = Err(error.again().into());
+            let fail = |made: &mut Result<_, FileError>| *made = Err(error.duplicate().into());
             made.iter_mut().filter(|made| made.is_ok()).for_each(fail);
         }
         made

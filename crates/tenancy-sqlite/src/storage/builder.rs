@@ -26,20 +26,21 @@ use crate::schema::seeds::Seeds;
 use crate::schema::template::fingerprint;
 use crate::store::{Behind, Durability, Store};
 
-/// The default wait for a lock: as long as a check-out waits for a connection.
+/// The default of a pool's check-out too: a statement waits for a lock no longer than a caller waits
+/// for a connection.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The default retention: a customer notices an unintended retirement by the monthly invoice.
+/// Long enough that a customer notices a mistaken retirement on a monthly invoice.
 const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// The default page size: that of SQLite, and the block of the usual file systems.
+/// SQLite's own default, and the block of the usual file systems.
 const PAGE_SIZE: u32 = 4096;
 
 /// See [`SqliteStorageBuilder::max_wal_bytes`].
 const MAX_WAL_BYTES: u64 = 512 << 20;
 const MIN_WAL_PAGES: u64 = 2_000;
 
-/// A builder of a [`SqliteStorage`]. An option out of bounds is an error of
+/// A builder of a [`SqliteStorage`]. An option that is out of bounds is an error of
 /// [`create`](Self::create) and [`open`](Self::open).
 ///
 /// ```
@@ -52,7 +53,7 @@ const MIN_WAL_PAGES: u64 = 2_000;
 ///     .max_bytes(100 << 20)
 ///     .create()?;
 /// let error = SqliteStorage::builder(root.path()).page_size(1000).open().unwrap_err();
-/// assert_eq!(error.to_string(), "page size 1000 is none; use a power of two from 512 to 65536");
+/// assert_eq!(error.to_string(), "page size 1000 is invalid; use a power of two from 512 to 65536");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "call `create` or `open`"]
@@ -101,29 +102,33 @@ impl SqliteStorageBuilder {
         }
     }
 
-    /// Sets the migrations of tenants, at most 2^31 - 1 (SQLite's `user_version`). Defaults to none.
+    /// Sets the migrations that make a tenant's schema, at most 2^31 - 1 (SQLite's `user_version`).
+    /// Defaults to no migrations.
     pub fn migrations(mut self, migrations: Migrations) -> Self {
         self.migrations = migrations;
         self
     }
 
-    /// Sets the seeds of tenants, which [`Fleet::seed`](tenancy_fleet::Fleet::seed) and
-    /// `Provisioner::seed` run. Defaults to none.
+    /// Sets the scripts by which [`Fleet::seed`](tenancy_fleet::Fleet::seed) and `Provisioner::seed`
+    /// fill a tenant's database. Defaults to no seeds.
     pub fn seeds(mut self, seeds: Seeds) -> Self {
         self.seeds = seeds;
         self
     }
 
-    /// Sets when a commit is durable. Defaults to [`Durability::Full`], so that no acknowledged commit
-    /// is lost in a power cut.
+    /// Sets the moment at which a commit is on the disk. Defaults to [`Durability::Full`], so that a
+    /// power cut loses no acknowledged commit.
+    #[doc(alias = "synchronous")]
+    #[doc(alias = "fsync")]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// Sets the time that a statement waits for another connection's lock, in whole milliseconds
-    /// (rounded up), from zero to [`MAX_BUSY_TIMEOUT`](Self::MAX_BUSY_TIMEOUT). Then it fails with
-    /// `rusqlite::ErrorCode::DatabaseBusy`. Defaults to 5 s, as long as a check-out waits.
+    /// Sets the time that a statement waits for another connection's lock, rounded up to whole
+    /// milliseconds, from zero (no wait) to [`MAX_BUSY_TIMEOUT`](Self::MAX_BUSY_TIMEOUT). Defaults
+    /// to 5 s, as a check-out does. Then the statement fails with
+    /// `rusqlite::ErrorCode::DatabaseBusy`.
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.busy_timeout = timeout;
         self
@@ -132,75 +137,84 @@ impl SqliteStorageBuilder {
     /// The longest busy timeout that SQLite can count in milliseconds: about 24 days and 20 hours.
     pub const MAX_BUSY_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
-    /// Sets which SQL is refused on connections that are checked out. Defaults to
-    /// [`Hardening::Strict`]. Migrations and seeds are always strict.
+    /// Sets which SQL is refused on checked-out connections. Defaults to [`Hardening::Strict`].
+    /// Migrations and seeds are always strict.
+    #[doc(alias = "authorizer")]
     pub fn hardening(mut self, hardening: Hardening) -> Self {
         self.hardening = hardening;
         self
     }
 
-    /// Sets the longest value and row that SQL on checked-out connections and migrations may read or
-    /// make, in bytes, from 64 KiB to 1,000,000,000. Defaults to 16 MiB. SQLite handles one value in
-    /// one step, which no deadline interrupts. A longer row that exists can be neither read nor
-    /// migrated. Statements themselves have at most 1 MiB.
+    /// Sets the longest value and the longest row that SQL may read or make on checked-out
+    /// connections and in migrations, in bytes, from 64 KiB to 1,000,000,000. Defaults to 16 MiB.
+    /// SQLite handles one value in one step, which no deadline interrupts. A longer row that exists
+    /// already can be neither read nor migrated. The text of a statement has at most 1 MiB.
+    #[doc(alias = "SQLITE_LIMIT_LENGTH")]
     pub fn max_value_bytes(mut self, bytes: u32) -> Self {
         self.limits.value_bytes = bytes;
         self
     }
 
-    /// Sets the most columns of a table, a result, a `SET` or a list that is grouped or sorted by, on
+    /// Sets the most columns of a table, a result, a `SET`, a `GROUP BY` or an `ORDER BY`, on
     /// checked-out connections and in migrations, from 16 to 2,000 (SQLite's own). Defaults to 200.
-    /// One row of a result has as many values of [`max_value_bytes`](Self::max_value_bytes) in
-    /// memory. A tenant that has a table with more columns cannot be opened.
+    /// One row of a result may hold this many values of [`max_value_bytes`](Self::max_value_bytes)
+    /// in memory. A tenant that has a table with more columns cannot be opened.
+    #[doc(alias = "SQLITE_LIMIT_COLUMN")]
     pub fn max_columns(mut self, columns: u32) -> Self {
         self.limits.columns = columns;
         self
     }
 
-    /// Sets the longest program, in steps of SQLite's machine, to which a statement on a checked-out
-    /// connection may compile, from 1,000 to 250,000,000 (SQLite's own). Defaults to 25,000. SQLite
-    /// doubles its allocations and so stops at some 21,500. It bounds how far nested views and common
-    /// table expressions expand, and rows of values in one statement (each value is a step): insert
-    /// many rows with one prepared statement. SQLite says "out of memory" of a statement that is
-    /// longer; [`refusal_of`](crate::SqliteConnection::refusal_of) has its name. Migrations and seeds
-    /// are not bound by it.
+    /// Sets the longest program, in steps of SQLite's virtual machine, to which a statement on a
+    /// checked-out connection may compile, from 1,000 to 250,000,000 (SQLite's own). Defaults to
+    /// 25,000; SQLite doubles its allocations and so stops at some 21,500.
+    ///
+    /// It bounds the expansion of nested views and common table expressions, and the rows of values
+    /// in one statement, as each value is a step: insert many rows with one prepared statement. A
+    /// longer statement fails in SQLite with "out of memory";
+    /// [`refusal_of`](crate::SqliteConnection::refusal_of) returns the name of this bound. Migrations
+    /// and seeds are not bounded by it.
+    #[doc(alias = "SQLITE_LIMIT_VDBE_OP")]
     pub fn max_statement_steps(mut self, steps: u32) -> Self {
         self.limits.statement_steps = steps;
         self
     }
 
-    /// Sets the most memory that SQLite may use in this process, in bytes, from 64 MiB. Defaults to no
-    /// bound. It is SQLite's `hard_heap_limit`: one for all tenants, catalogs and other
-    /// connections of the process, set by `build` for the rest of the process's life, and never
-    /// raised again: the smallest of several drivers holds. At the bound *every* statement
-    /// that needs memory fails, those of other tenants too, with
-    /// `rusqlite::ErrorCode::OutOfMemory`, and is undone. It keeps a process alive that would else be
-    /// killed.
+    /// Sets the most memory that SQLite may use in this process, in bytes, from 64 MiB. Defaults to
+    /// no bound.
+    ///
+    /// It is SQLite's `hard_heap_limit`: one bound for all tenants, catalogs and other connections
+    /// of the process. Creating or opening the storage sets it for the rest of the process's life;
+    /// it is never raised, so the smallest of several storages holds. At the bound *every*
+    /// statement that needs memory fails with `rusqlite::ErrorCode::OutOfMemory` and is rolled
+    /// back, those of other tenants too; otherwise the system might kill the process.
+    #[doc(alias = "hard_heap_limit")]
     pub fn max_memory(mut self, bytes: u64) -> Self {
         self.max_memory = Some(bytes);
         self
     }
 
-    /// Sets the treatment of a tenant with an older schema. Defaults to [`Behind::Refuse`], so that no
-    /// request pays for a migration, and an operator meets a failing one.
+    /// Sets the treatment of a tenant with an older schema when it is opened. Defaults to
+    /// [`Behind::Refuse`], so that no request pays for a migration, and an operator sees one that
+    /// fails.
     pub fn behind(mut self, behind: Behind) -> Self {
         self.behind = behind;
         self
     }
 
-    /// Sets for how long a retired tenant's file is kept in the trash, where it can be
-    /// revived: any number of whole seconds, 30 days by default. Nothing happens at the
-    /// end of it: from then on [`SqliteFleet::empty_trash`](crate::SqliteFleet::empty_trash) destroys
-    /// the tenant when it is called, and a validation warns of it.
+    /// Sets the time for which a retired tenant's file is kept in the trash, where it can be
+    /// revived, in whole seconds. Defaults to 30 days. Nothing happens at its end: from then on a
+    /// call of [`SqliteFleet::empty_trash`](crate::SqliteFleet::empty_trash) destroys the tenant, and
+    /// a validation warns of it.
     pub fn trash_retention(mut self, retention: Duration) -> Self {
         self.trash_retention = retention;
         self
     }
 
-    /// Sets for how long the snapshots of tenants' files are kept that runs make: any number of whole
-    /// seconds, 30 days by default. From then on
-    /// [`SqliteFleet::remove_expired_snapshots`](crate::SqliteFleet::remove_expired_snapshots) removes
-    /// them when it is called.
+    /// Sets the time for which the snapshots are kept that runs take of tenants' files, in whole
+    /// seconds. Defaults to 30 days. From then on a call of
+    /// [`SqliteFleet::remove_expired_snapshots`](crate::SqliteFleet::remove_expired_snapshots)
+    /// removes them.
     pub fn snapshot_retention(mut self, retention: Duration) -> Self {
         self.snapshot_retention = retention;
         self
@@ -212,45 +226,54 @@ impl SqliteStorageBuilder {
         self
     }
 
-    /// Sets the page size of new files in bytes: a power of two, 512–65536. Defaults to 4096, SQLite's
-    /// default and the block of the usual file systems. An existing file keeps its page size.
+    /// Sets the page size of new files, in bytes: a power of two from 512 to 65536. Defaults to
+    /// 4096, SQLite's default and the block of the usual file systems. A file that exists keeps its
+    /// page size.
     pub fn page_size(mut self, bytes: u32) -> Self {
         self.page_size = bytes;
         self
     }
 
-    /// Sets the largest size of each tenant's database, in bytes, rounded down to pages, at least
-    /// one. Defaults to no bound (SQLite's own is 2^32 - 2 pages, 16 TiB of 4096 bytes each). A
-    /// statement that would need more fails with `SQLITE_FULL` (`rusqlite::ErrorCode::DiskFull`) and
-    /// is undone; reads, deletes and other tenants are not affected. A larger database grows no more.
+    /// Sets the greatest size of each tenant's database, in bytes, rounded down to pages, at least
+    /// one. Defaults to no bound but SQLite's own of 2^32 - 2 pages: 16 TiB of pages of 4096 bytes.
     ///
-    /// It counts the database alone; for its WAL see
-    /// [`SqliteDriver::wal_bytes`]. Migrations are not bound by it.
+    /// A statement that would need more fails with `SQLITE_FULL`
+    /// (`rusqlite::ErrorCode::DiskFull`) and is rolled back; the tenant can still be read, rows can
+    /// be deleted, and other tenants are not affected. A database that is larger already grows no
+    /// further. The bound counts the database without its WAL: see [`SqliteDriver::wal_bytes`].
+    /// Migrations are not bounded by it.
+    #[doc(alias = "quota")]
+    #[doc(alias = "max_page_count")]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.quota.all = Some(bytes);
         self
     }
 
-    /// Sets the longest WAL of a tenant, in bytes, from 2,000 pages (8 MB, twice its length between two
-    /// checkpoints) up; `u64::MAX` for no bound. Defaults to 512 MiB. A reader that stays in a
-    /// transaction prevents checkpoints, so that the WAL grows with every write; the default allows
-    /// a reader of some minutes beside a busy writer, and leaves room on the disk for a few such
-    /// tenants.
+    /// Sets the greatest size of a tenant's WAL, in bytes, from 2,000 pages (8 MB with the default
+    /// page size; twice its usual size between two checkpoints); `u64::MAX` means no bound. Defaults
+    /// to 512 MiB.
     ///
-    /// Beyond it, each commit on a checked-out connection that could not restart the WAL, after 250 ms
-    /// for readers to end, is refused: it is rolled back with
-    /// `SQLITE_CONSTRAINT_COMMITHOOK`, [`SqliteConnection::refusal`](crate::SqliteConnection::refusal) says
-    /// [`DenyRule::Wal`](crate::DenyRule::Wal), the connection stays good for reads, and for
-    /// writes once that reader has ended. Readers of other processes count. A
-    /// transaction of each connection may pass the bound by its own size. Migrations are not bound by it.
+    /// While a reader stays in a transaction no checkpoint can reset the WAL, so it grows with
+    /// every write. The default allows for a reader of some minutes beside a busy writer, and
+    /// leaves room on the disk for a few such tenants.
+    ///
+    /// Beyond the bound each commit on a checked-out connection first waits up to 250 ms for
+    /// readers to end, and is refused if the WAL cannot be reset then: it is rolled back with
+    /// `SQLITE_CONSTRAINT_COMMITHOOK`, and
+    /// [`SqliteConnection::refusal`](crate::SqliteConnection::refusal) returns
+    /// [`DenyRule::Wal`](crate::DenyRule::Wal). The connection stays usable: it can read, and write again
+    /// once the reader has ended. Readers of other processes count. A transaction of each
+    /// connection may exceed the bound by its own size. Migrations are not bounded by it.
+    #[doc(alias = "checkpoint")]
     pub fn max_wal_bytes(mut self, bytes: u64) -> Self {
         self.max_wal_bytes = bytes;
         self
     }
 
-    /// Sets a function that returns the bound of one tenant, and is called at each open of a
-    /// connection; for `None` [`max_bytes`](Self::max_bytes) holds. Less than a page counts as one. An
-    /// open connection keeps its bound. The function must be quick, and must not check out.
+    /// Sets a function that returns a tenant's own greatest size, in bytes; it is called each time a
+    /// connection is opened. If it returns `None`, [`max_bytes`](Self::max_bytes) holds. Less than a
+    /// page counts as one page. An open connection keeps its bound. The function must be quick and
+    /// must not use a pool.
     ///
     /// ```
     /// # use tenancy_sqlite::SqliteStorage;
@@ -272,9 +295,11 @@ impl SqliteStorageBuilder {
         self
     }
 
-    /// Sets a function that runs on every new connection before it is hardened, those for migrations
-    /// and checks too, and on the template in memory: the place to register functions and
-    /// collations. It is trusted, and its error is that of the open. Defaults to none.
+    /// Sets a function that registers SQL functions and collations. It runs on every new connection
+    /// before that is hardened, also on connections that migrate or check, and on the template in
+    /// memory. It is trusted; if it fails, opening fails with its error. Defaults to no function.
+    #[doc(alias = "create_scalar_function")]
+    #[doc(alias = "create_collation")]
     ///
     /// ```
     /// # use rusqlite::functions::FunctionFlags;
@@ -299,8 +324,8 @@ impl SqliteStorageBuilder {
         self
     }
 
-    /// Sets a function that is called before each named step; its error is that of the step. For tests
-    /// of crashes; not part of the API.
+    /// Sets a function that is called before each named step of an operation on files; its error
+    /// fails the step. For tests of crashes; not part of the API.
     #[doc(hidden)]
     pub fn on_step(
         mut self,
@@ -310,20 +335,22 @@ impl SqliteStorageBuilder {
         self
     }
 
-    /// Sets the size of the warm pool, 0 to 10,000 databases for later tenants: a creation takes one
-    /// and is one write to the catalog then. 0 removes all. Defaults to no change of the pool. The facade's upkeep makes them by
+    /// Sets the number of databases, 0 to 10,000, that are provisioned in advance: a creation takes
+    /// one of them and is then a single write to the catalog. 0 removes the existing ones. Defaults
+    /// to leaving the warm pool unchanged. The facade's upkeep fills it by
     /// [`SqliteFleet::fill_warm_pool`](crate::SqliteFleet::fill_warm_pool); nothing else reads this.
     pub fn warm_pool(mut self, ready: usize) -> Self {
         self.warm_pool = Some(ready);
         self
     }
 
-    /// Creates the storage root with an empty catalog, and opens it. The directory may exist, and a
-    /// root that a killed process left unfinished is completed.
+    /// Makes the storage root, with an empty catalog, and opens it. The directory may exist. A root
+    /// that a killed process left half made is completed.
     ///
     /// # Errors
-    /// Returns [`StorageError::RootExists`] if it is a storage root already, and an error if an option
-    /// is out of bounds, the root cannot be made or is on a network, or SQLite is too old.
+    /// Returns [`StorageError::RootExists`] if the directory is a storage root already, and an error
+    /// if an option is out of bounds, the root cannot be made or is on a network file system, or
+    /// SQLite is too old.
     pub fn create(self) -> Result<SqliteStorage, StorageError> {
         self.check()?;
         let step = |name| self.step(name);
@@ -341,20 +368,20 @@ impl SqliteStorageBuilder {
         self.storage(root, catalog)
     }
 
-    /// Opens a storage root, and removes half-written files of killed processes if no other process
-    /// uses it. The catalog and marker of an older version of this library are upgraded; older
-    /// versions refuse the root then.
+    /// Opens a storage root. If no other process uses the root, half-written files of killed
+    /// processes are removed. The catalog and the marker of a root that an older version of this
+    /// library made are upgraded; from then on older versions refuse the root.
     ///
     /// # Errors
     /// Returns [`StorageError::NoRoot`] or [`StorageError::NotARoot`] if there is no storage root,
-    /// [`StorageError::LostCatalog`] if it has tenants' files and its catalog has no row, and an error
-    /// if an option is out of bounds, the root cannot be used or is on a network, its catalog has no
-    /// known format, or SQLite is too old.
+    /// [`StorageError::LostCatalog`] if it has tenants' files but no rows in its catalog, and an
+    /// error if an option is out of bounds, the root cannot be used or is on a network file system,
+    /// its catalog has no known format, or SQLite is too old.
     pub fn open(self) -> Result<SqliteStorage, StorageError> {
         self.check()?;
         let step = |name| self.step(name);
         let open = |root: &Root, lock: &RootLock| {
-            if SqliteCatalog::is_old(root)? {
+            if SqliteCatalog::is_outdated(root)? {
                 step("upgrade the catalog")?;
             }
             SqliteCatalog::open(root, lock, &self.steps)
@@ -364,11 +391,11 @@ impl SqliteStorageBuilder {
         self.storage(root, catalog)
     }
 
-    /// Creates a storage root without a catalog, for a catalog that is kept elsewhere, and opens the
-    /// driver of its files.
+    /// Makes a storage root without a catalog, for tenants that are listed elsewhere, and returns
+    /// the driver of its files.
     ///
     /// # Errors
-    /// Returns the errors of [`create`](Self::create).
+    /// Returns an error if [`create`](Self::create) does, except for those of the catalog.
     pub fn create_driver(self) -> Result<SqliteDriver, StorageError> {
         self.check()?;
         let step = |name| self.step(name);
@@ -382,10 +409,11 @@ impl SqliteStorageBuilder {
         self.driver(root)
     }
 
-    /// Opens the driver of a storage root alone, for a catalog that is kept elsewhere.
+    /// Opens a storage root without its catalog, for tenants that are listed elsewhere, and returns
+    /// the driver of its files.
     ///
     /// # Errors
-    /// Returns the errors of [`open`](Self::open), except those of the catalog.
+    /// Returns an error if [`open`](Self::open) does, except for those of the catalog.
     pub fn open_driver(self) -> Result<SqliteDriver, StorageError> {
         self.check()?;
         let step = |name| self.step(name);
@@ -394,7 +422,7 @@ impl SqliteStorageBuilder {
         self.driver(root)
     }
 
-    /// Reaches a named step, at which tests stop the process or let the call fail.
+    /// Reports a named step, at which tests kill the process or let the call fail.
     fn step(&self, name: &'static str) -> Result<(), IoError> {
         self.steps.reach(&self.root, name)
     }
@@ -465,14 +493,14 @@ impl SqliteStorageBuilder {
     }
 }
 
-/// Returns the time in whole milliseconds, rounded up, so that a short time is not zero.
+/// Rounds up to milliseconds, so that a part of one does not become "no wait".
 fn whole_millis(time: Duration) -> Duration {
     let millis = time.as_nanos().div_ceil(1_000_000);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
-/// Refuses a directory with neither a marker nor tenants' files: one with files was made by an older
-/// version of this library.
+/// Refuses a directory that has neither a marker nor tenants' files. An older version of this
+/// library made one that has files alone.
 pub(crate) fn refuse_empty(path: &Path) -> Result<Option<Box<str>>, StorageError> {
     match holds_files(path) {
         true => Ok(None),

@@ -92,7 +92,7 @@ pub(crate) fn run_request(
         // One transaction for all steps that can share it. If that fails, each step gets its own
         // transaction: then the steps before the failing one are kept, and the error names it.
         now = match run.steps(now, to, MAX_SHARED) {
-            Err(error) if error.is_of_a_step() && run.can_share(now, to) => {
+            Err(error) if error.is_from_script() && run.can_share(now, to) => {
                 run.steps(now, to, Duration::ZERO)?
             }
             done => done?,
@@ -202,7 +202,7 @@ impl<'r> Run<'r> {
         if !self.committed.get() {
             // No other connection writes between the snapshot that it takes and the step.
             let kept = (self.request.before_first_step)();
-            kept.map_err(|source| MigrateError::NoCopyKept(Box::new(source)))?;
+            kept.map_err(|source| MigrateError::NoSnapshot(Box::new(source)))?;
         }
         // Tables that a tenant's SQL planted do not keep the file from being migrated.
         let known = self.guard.ours(|| planted(self.connection))?;

@@ -1,6 +1,6 @@
 -- Format 2.
--- Places of databases that wait for tenants yet to come. A tenant that takes one takes its
--- row away in the same transaction, so two never get the same.
+-- The places of databases that are provisioned in advance. A tenant that takes one removes its row in
+-- the same transaction, so two tenants never get the same place.
 CREATE TABLE IF NOT EXISTS stock (
     locator TEXT PRIMARY KEY,
     -- What it is like: who would make another takes none.
