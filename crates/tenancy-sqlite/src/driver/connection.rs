@@ -239,7 +239,7 @@ impl SqliteConnection {
 
     /// Looks for tables that conflict with the library's, after statements that may have made one.
     /// Returns an error if there is any, and emits it as an event.
-    fn examine(&self, tenant: &Tenant) -> rusqlite::Result<()> {
+    fn refuse_planted(&self, tenant: &Tenant) -> rusqlite::Result<()> {
         // A statement that makes a table would make it in a later check-out without being
         // prepared again.
         self.inner.flush_prepared_statement_cache();
@@ -264,21 +264,18 @@ impl SqliteConnection {
         busy_timeout: Duration,
     ) -> rusqlite::Result<()> {
         if self.guard.side_effects.take(TABLES) {
-            self.examine(tenant)?;
+            self.refuse_planted(tenant)?;
         }
         if self.guard.side_effects.take(DEFERRED) {
             let end = "PRAGMA defer_foreign_keys = OFF";
             self.guard.ours(|| self.inner.execute_batch(end))?;
         }
-        set_back(&mut self.inner, busy_timeout)
+        reset(&mut self.inner, busy_timeout)
     }
 }
 
 /// Resets the settings that Rust code can change and no function returns.
-pub(super) fn set_back(
-    connection: &mut Connection,
-    busy_timeout: Duration,
-) -> rusqlite::Result<()> {
+pub(super) fn reset(connection: &mut Connection, busy_timeout: Duration) -> rusqlite::Result<()> {
     connection.busy_timeout(busy_timeout)?;
     connection.update_hook(None::<fn(Action, &str, &str, i64)>)?;
     connection.trace_v2(TraceEventCodes::empty(), None);

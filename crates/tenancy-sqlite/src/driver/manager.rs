@@ -1,4 +1,4 @@
-//! [`SqliteManager`] and the [`SqliteConnection`] it lends: one tenant's file, hardened.
+//! [`SqliteManager`]: opening guarded connections to a tenant's file.
 
 use std::fmt;
 use std::path::Path;
@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use tenancy_core::{Clock, Tenant};
 
 use crate::disk::place::Place;
-use crate::driver::connection::{SqliteConnection, set_back};
+use crate::driver::connection::{SqliteConnection, reset};
 use crate::error::OpenError;
 use crate::guard::cutover::Cutover;
 use crate::guard::deadline::{ConnectionDeadline, DeadlineClock};
@@ -22,12 +22,12 @@ use crate::ops::open::open;
 use crate::schema::stamp;
 use crate::store::Store;
 
-/// Opens connections to one incarnation of a tenant. Plugs into `tenancy_pool`, and
-/// into anything else that takes an `r2d2::ManageConnection`.
+/// A manager of connections to one incarnation of a tenant, for `tenancy_pool` and every other user of
+/// an `r2d2::ManageConnection`.
 pub struct SqliteManager {
     store: Arc<Store>,
     tenant: Tenant,
-    /// `None` when the placement is not this driver's: then every connect says so.
+    /// `None` for a placement of another driver: then every connect returns the error.
     path: Option<Box<Path>>,
 }
 
@@ -62,11 +62,11 @@ impl ManageConnection for SqliteManager {
         let prepare = |connection: &mut Connection| {
             let (on_connect, deadline) = (store.on_connect.as_deref(), DeadlineClock::default());
             register_functions(connection, on_connect, &deadline, store.limits)?;
-            set_back(connection, store.busy_timeout)?;
+            reset(connection, store.busy_timeout)?;
             if let Some(bytes) = store.quota.of(&self.tenant) {
                 quota::set(connection, bytes)?;
             }
-            // Always, not only with the first deadline: a handler that replaces it is then
+            // Set at once, not with the first deadline, so that a handler that replaces it is
             // noticed.
             deadline.watch(connection)?;
             let (hardening, limits) = (store.hardening, store.limits);
@@ -112,10 +112,10 @@ impl ManageConnection for SqliteManager {
         }
     }
 
-    /// A connection is broken that [`SqliteConnection`] says is closed on return. One that is
-    /// not is cleaned.
+    /// Returns whether a connection has to be closed on its return, by the rules of
+    /// [`SqliteConnection`]. Other connections are cleaned.
     fn has_broken(&self, connection: &mut SqliteConnection) -> bool {
-        // As text: comparing paths takes them apart.
+        // As text, because a comparison of paths parses them.
         let own = self.path.as_deref().map(Path::as_os_str) == Some(connection.path.as_os_str());
         let intact = own && connection.is_intact();
         let clean = intact

@@ -163,7 +163,7 @@ impl Driver for SqliteDriver {
     }
 
     /// Reads the schema version again every 500 ms, so that a tenant that was migrated or
-    /// rolled back meanwhile is served or refused alike whether its connection was open.
+    /// rolled back meanwhile is served or refused alike with an open connection and a new one.
     #[inline]
     fn on_checkout(
         &self,

@@ -28,7 +28,7 @@ impl Provisioner for SqliteDriver {
         made.map_err(|error| ProvisionError::new(tenant, "made", error))
     }
 
-    /// Syncs a hundred files at once.
+    /// Creates the files with one fsync for a hundred of them.
     fn provision_many(&self, tenants: &[Tenant]) -> Vec<Result<Provisioned, ProvisionError>> {
         let batch = |tenants: &[Tenant]| match tenants {
             [one] => vec![self.store.provision(one)],
@@ -57,7 +57,7 @@ impl Provisioner for SqliteDriver {
         Some(self.store.root.id().into())
     }
 
-    /// A file that cannot be opened is no difference.
+    /// Refuses a file that was migrated by other scripts; one that cannot be opened is accepted.
     fn check_history(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
         match self.store.check_history(tenant) {
             Err(error @ FileError::Migrate(MigrateError::Diverged { .. })) => {
@@ -105,7 +105,7 @@ impl Provisioner for SqliteDriver {
 
     fn destroy(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
         let removed = self.store.destroy(tenant);
-        let removed = removed.and_then(|()| self.store.remove_copies(tenant));
+        let removed = removed.and_then(|()| self.store.remove_snapshots(tenant));
         removed.map_err(|error| ProvisionError::new(tenant, "removed", error))
     }
 }

@@ -8,7 +8,7 @@ use tenancy_fleet::{Cutover, FleetDriver, Keep, SchemaStep, Seeded, Snapshot, Te
 use crate::disk::place::Place;
 use crate::driver::SqliteDriver;
 use crate::error::{FileError, MigrateError};
-use crate::ops::snapshot::Copy;
+use crate::ops::snapshot::StoredSnapshot;
 use crate::store::Store;
 
 /// The wait for the file that a snapshot replaced, before it is left to the next call: pools
@@ -68,22 +68,22 @@ impl FleetDriver for SqliteDriver {
     }
 
     fn snapshots_of(&self, tenant: &Tenant) -> Result<Vec<Snapshot>, TenantError> {
-        let copies = copies_of(&self.store, tenant)?;
-        Ok(copies.iter().map(Copy::to_snapshot).collect())
+        let copies = stored_snapshots(&self.store, tenant)?;
+        Ok(copies.iter().map(StoredSnapshot::to_snapshot).collect())
     }
 
     /// Puts a copy of the snapshot in place of the next incarnation's file.
     fn restore(&self, snapshot: &Snapshot, cutover: &Cutover<'_>) -> Result<Tenant, TenantError> {
         let store = &*self.store;
         let (tenant, next) = (cutover.tenant(), cutover.next());
-        let mut copies = copies_of(store, tenant)?.into_iter();
+        let mut copies = stored_snapshots(store, tenant)?.into_iter();
         let copy = copies.find(|copy| copy.to_snapshot() == *snapshot);
         let copy = copy.ok_or_else(|| TenantError::NoSnapshot {
             tenant: tenant.to_ref(),
             version: snapshot.schema + 1,
             to: cutover.to(),
         })?;
-        let staged = store.stage_copy(&copy, tenant, next, cutover.to())?;
+        let staged = store.stage_restore(&copy, tenant, next, cutover.to())?;
         let place = Place::of(next).map_err(FileError::from)?;
         let path = store.root.file(&place);
         let dir = store.root.lock_dir(&place).map_err(FileError::from)?;
@@ -96,7 +96,8 @@ impl FleetDriver for SqliteDriver {
             return Err(FileError::from(conflict).into());
         }
         self.reach("put the restored file in place")?;
-        dir.put_restored(staged, &path).map_err(FileError::from)?;
+        dir.move_restored_into_place(staged, &path)
+            .map_err(FileError::from)?;
         self.reach("turn to the restored file")?;
         let next = cutover.commit()?;
         // If it is not closed, a later open finds an incarnation that the catalog does not
@@ -104,12 +105,12 @@ impl FleetDriver for SqliteDriver {
         let _ = fence.close();
         drop(dir);
         // Its data is out of reach already; the next call waits for its connections.
-        let _ = store.put_away(&next, LOCK_TIMEOUT);
+        let _ = store.retire_earlier(&next, LOCK_TIMEOUT);
         Ok(next)
     }
 
     fn settle(&self, tenant: &Tenant) {
-        let _ = self.store.put_away(tenant, Duration::ZERO);
+        let _ = self.store.retire_earlier(tenant, Duration::ZERO);
     }
 }
 
@@ -121,9 +122,9 @@ impl SqliteDriver {
 
 /// Returns the copies of a tenant's files, oldest first; none for the placement of another
 /// driver.
-fn copies_of(store: &Store, tenant: &Tenant) -> Result<Vec<Copy>, FileError> {
+fn stored_snapshots(store: &Store, tenant: &Tenant) -> Result<Vec<StoredSnapshot>, FileError> {
     match Place::of(tenant) {
-        Ok(place) => Ok(store.root.copies_of(&place.locator)?),
+        Ok(place) => Ok(store.root.snapshots_of(&place.locator)?),
         Err(_) => Ok(Vec::new()),
     }
 }

@@ -103,7 +103,9 @@ impl SqliteFleet {
             (Problem::InTrash | Problem::Closed | Problem::NoWal, Some(id)) => self.reopen(id),
             (Problem::Superseded, Some(id)) => {
                 if let Some(tenant) = self.of_status(id, |_| true)? {
-                    self.driver().store.put_away(&tenant, Duration::ZERO)?;
+                    self.driver()
+                        .store
+                        .retire_earlier(&tenant, Duration::ZERO)?;
                 }
                 Ok(Repair::Retired)
             }

@@ -42,7 +42,7 @@ impl Comparison<'_> {
                 self.access(None, &path)?;
             }
         }
-        for copy in root.copies()? {
+        for copy in root.all_snapshots()? {
             self.access(None, &copy.path)?;
         }
         Ok(())

@@ -130,7 +130,7 @@ impl SqliteFleet {
                 continue;
             }
             if file.retired {
-                store.remove_copies(&tenant)?;
+                store.remove_snapshots(&tenant)?;
                 self.catalog().remove(tenant.id(), tenant.version(), by)?;
                 gone.push(file.tenant);
             }
@@ -146,7 +146,7 @@ impl SqliteFleet {
     pub fn snapshots(&self) -> Result<Vec<SnapshotFile>, RepairError> {
         let store = &self.driver().store;
         let mut snapshots = Vec::new();
-        for copy in store.root.copies()? {
+        for copy in store.root.all_snapshots()? {
             let owner = self.catalog().at_place(&copy.place)?;
             let Some((times, bytes)) = look_at(&copy.path)? else {
                 continue;
@@ -190,9 +190,9 @@ impl SqliteFleet {
     pub fn remove_snapshots(&self, older_than: Duration) -> Result<u64, RepairError> {
         let root = &self.driver().store.root;
         let mut removed = 0;
-        for copy in root.copies()? {
+        for copy in root.all_snapshots()? {
             if copy.made.elapsed().is_ok_and(|age| age >= older_than) {
-                root.remove_copy(&copy)?;
+                root.remove_snapshot(&copy)?;
                 removed += 1;
             }
         }

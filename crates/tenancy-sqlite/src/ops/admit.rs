@@ -13,8 +13,8 @@ use crate::schema::stamp;
 use crate::store::{Behind, Store};
 
 impl Store {
-    /// Refuses a tenant whose schema is not the program's, or migrates it, or opens it as it
-    /// is; the schema version then.
+    /// Refuses, migrates or opens a tenant whose schema is older than the migrations, by the option
+    /// [`Behind`], and refuses a newer one. Returns the schema version afterwards.
     pub(crate) fn admit(&self, tenant: &Tenant, schema: u32) -> Result<u32, OpenError> {
         let (found, newest) = (schema, self.migrations.newest());
         let refused = tenant.to_ref();
@@ -55,7 +55,7 @@ impl Store {
         stamp::check(&connection, tenant, &path)?;
         let run = || {
             connection.busy_timeout(Duration::ZERO)?;
-            // Cutting holds up writers: by then there is little left to move.
+            // Truncating blocks writers; after the checkpoint it is short.
             if checkpoint(&connection)? {
                 truncate_wal(&connection)?;
             }

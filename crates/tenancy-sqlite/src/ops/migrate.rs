@@ -40,7 +40,7 @@ impl Store {
             Keep::Nothing => false,
         };
         let snapshot = || match keeps_snapshot {
-            true => self.keep_copy(tenant, keep).map(drop),
+            true => self.take_snapshot(tenant, keep).map(drop),
             false => Ok(()),
         };
         let request = Request {

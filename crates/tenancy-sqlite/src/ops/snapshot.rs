@@ -40,7 +40,7 @@ const ROLLBACK_JOURNAL: u8 = 1;
 
 /// A snapshot that is kept.
 #[derive(Debug, Clone)]
-pub(crate) struct Copy {
+pub(crate) struct StoredSnapshot {
     pub(crate) path: PathBuf,
     pub(crate) place: Place,
     pub(crate) schema: u32,
@@ -50,7 +50,7 @@ pub(crate) struct Copy {
     pub(crate) bytes: u64,
 }
 
-impl Copy {
+impl StoredSnapshot {
     /// Returns the snapshot as a fleet sees it.
     pub(crate) fn to_snapshot(&self) -> Snapshot {
         Snapshot {
@@ -87,24 +87,24 @@ impl Copy {
 
 impl Root {
     /// Returns the snapshots of a tenant's files, of earlier incarnations too, oldest first.
-    pub(crate) fn copies_of(&self, locator: &str) -> Result<Vec<Copy>, IoError> {
-        let mut copies = copies_in(&self.snapshot_dir(locator))?;
-        copies.retain(|copy| *copy.place.locator == *locator);
-        copies.sort_by_key(|copy| (copy.made, copy.place.epoch, copy.schema));
-        Ok(copies)
+    pub(crate) fn snapshots_of(&self, locator: &str) -> Result<Vec<StoredSnapshot>, IoError> {
+        let mut snapshots = snapshots_in(&self.snapshot_dir(locator))?;
+        snapshots.retain(|snapshot| *snapshot.place.locator == *locator);
+        snapshots.sort_by_key(|snapshot| (snapshot.made, snapshot.place.epoch, snapshot.schema));
+        Ok(snapshots)
     }
 
     /// Returns all snapshots of all tenants.
-    pub(crate) fn copies(&self) -> Result<Vec<Copy>, IoError> {
+    pub(crate) fn all_snapshots(&self) -> Result<Vec<StoredSnapshot>, IoError> {
         let mut all = Vec::new();
         for shard in 0..=u8::MAX {
-            all.extend(copies_in(&self.snapshot_dir(&format!("{shard:02x}")))?);
+            all.extend(snapshots_in(&self.snapshot_dir(&format!("{shard:02x}")))?);
         }
         Ok(all)
     }
 
-    pub(crate) fn remove_copy(&self, copy: &Copy) -> Result<(), IoError> {
-        remove_file(&copy.path)
+    pub(crate) fn remove_snapshot(&self, snapshot: &StoredSnapshot) -> Result<(), IoError> {
+        remove_file(&snapshot.path)
     }
 }
 
@@ -166,7 +166,7 @@ impl Scratch {
     }
 
     /// Renames it, over a file that may be there.
-    fn put(self, path: &Path) -> Result<(), IoError> {
+    fn rename_to(self, path: &Path) -> Result<(), IoError> {
         fs::rename(&self.path, path).map_err(IoError::at(path, "put in place"))
         // The removal by the guard finds no file then.
     }
@@ -181,14 +181,18 @@ impl Drop for Scratch {
 impl DirLock {
     /// Puts a restored file in the place of an incarnation that no row has ever named: a file there
     /// was left by an interrupted attempt.
-    pub(crate) fn put_restored(&self, restored: Scratch, path: &Path) -> Result<(), IoError> {
+    pub(crate) fn move_restored_into_place(
+        &self,
+        restored: Scratch,
+        path: &Path,
+    ) -> Result<(), IoError> {
         remove_file(path)?;
-        restored.put(path)?;
+        restored.rename_to(path)?;
         self.sync()
     }
 }
 
-fn copies_in(dir: &Path) -> Result<Vec<Copy>, IoError> {
+fn snapshots_in(dir: &Path) -> Result<Vec<StoredSnapshot>, IoError> {
     let entries = match fs::read_dir(dir) {
         // The directory is made with the first snapshot.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -197,14 +201,14 @@ fn copies_in(dir: &Path) -> Result<Vec<Copy>, IoError> {
     let mut found = Vec::new();
     for entry in entries {
         let path = entry.map_err(IoError::at(dir, "listed"))?.path();
-        found.extend(Copy::parse(path));
+        found.extend(StoredSnapshot::parse(path));
     }
     Ok(found)
 }
 
 impl Store {
     /// Keeps a snapshot of a tenant's file, durable when this returns, and returns its schema version.
-    pub(crate) fn keep_copy(&self, tenant: &Tenant, keep: Keep) -> Result<u32, FileError> {
+    pub(crate) fn take_snapshot(&self, tenant: &Tenant, keep: Keep) -> Result<u32, FileError> {
         let place = Place::of(tenant)?;
         let path = self.root.file(&place);
         let source = connect(self, tenant, &path)?;
@@ -228,26 +232,26 @@ impl Store {
             Keep::ForRun(run) => format!("{}.{}.{schema}.{run}.db", place.locator, place.epoch),
             _ => format!("{}.{}.{schema}.db", place.locator, place.epoch),
         };
-        staged.put(&dir.join(name))?;
+        staged.rename_to(&dir.join(name))?;
         sync_dir(&dir)?;
         Ok(schema)
     }
 
     /// Makes the file of the next incarnation from a snapshot, at schema `to`, durable in staging.
-    pub(crate) fn stage_copy(
+    pub(crate) fn stage_restore(
         &self,
-        copy: &Copy,
+        snapshot: &StoredSnapshot,
         tenant: &Tenant,
         next: &Tenant,
         to: u32,
     ) -> Result<Scratch, FileError> {
-        let at = |e| sqlite(&copy.path, e);
-        let then = tenant.to_builder().epoch(copy.place.epoch).build();
+        let at = |e| sqlite(&snapshot.path, e);
+        let then = tenant.to_builder().epoch(snapshot.place.epoch).build();
         let then = then.expect("it keeps the bounds that it kept");
-        let source = read_only(&copy.path).map_err(at)?;
+        let source = read_only(&snapshot.path).map_err(at)?;
         // The file of an earlier incarnation was closed before it was put away.
         if let Stamp::Foreign(found) = stamp::read(&source, &then).map_err(at)? {
-            let (tenant, path) = (then.to_ref(), copy.path.clone());
+            let (tenant, path) = (then.to_ref(), snapshot.path.clone());
             return Err(OpenError::WrongDatabase {
                 tenant,
                 path,
@@ -259,14 +263,14 @@ impl Store {
         let staged = self.root.scratch(&Place::of(next)?)?;
         copy_pages(&source, &staged.path).map_err(at)?;
         drop(source);
-        self.make_it(next, &staged.path, to)?;
+        self.migrate_restored(next, &staged.path, to)?;
         self.step("sync the restored file")?;
         staged.sync()?;
         Ok(staged)
     }
 
     /// Stamps a staged file and brings it to schema `to`.
-    fn make_it(&self, next: &Tenant, path: &Path, to: u32) -> Result<(), FileError> {
+    fn migrate_restored(&self, next: &Tenant, path: &Path, to: u32) -> Result<(), FileError> {
         let at = |e| sqlite(path, e);
         let mut connection = connect(self, next, path)?;
         // No tenant's yet: it is synced as a whole before it is put in place.
@@ -295,7 +299,11 @@ impl Store {
 
     /// Moves the files of earlier incarnations to the trash, which a rollback had to leave in their
     /// places because they were open. Waits at most `timeout`.
-    pub(crate) fn put_away(&self, tenant: &Tenant, timeout: Duration) -> Result<(), FileError> {
+    pub(crate) fn retire_earlier(
+        &self,
+        tenant: &Tenant,
+        timeout: Duration,
+    ) -> Result<(), FileError> {
         for epoch in 1..tenant.epoch().get() {
             let epoch = Epoch::new(epoch).expect("it counts from 1");
             let earlier = tenant.to_builder().epoch(epoch).build();
@@ -309,11 +317,11 @@ impl Store {
     }
 
     /// Removes everything of a tenant but its file: snapshots, and files of earlier incarnations.
-    pub(crate) fn remove_copies(&self, tenant: &Tenant) -> Result<(), FileError> {
-        self.put_away(tenant, Duration::ZERO)?;
+    pub(crate) fn remove_snapshots(&self, tenant: &Tenant) -> Result<(), FileError> {
+        self.retire_earlier(tenant, Duration::ZERO)?;
         let locator = &tenant.placement().locator;
-        for copy in self.root.copies_of(locator)? {
-            self.root.remove_copy(&copy)?;
+        for snapshot in self.root.snapshots_of(locator)? {
+            self.root.remove_snapshot(&snapshot)?;
         }
         let earlier = match tenant.epoch() {
             Epoch::FIRST => Vec::new(),
