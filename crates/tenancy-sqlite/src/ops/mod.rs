@@ -1,4 +1,6 @@
-//! The operations on one tenant's database, one per file.
+//! The operations on one tenant's database, one per file. They are methods of `Store`, which has no
+//! other methods but its own getters: a file of operations reads and moves as a whole, and `store.rs`
+//! names none of them.
 //!
 //! Decisions and their reasons: `docs/design/file-life.md`.
 
