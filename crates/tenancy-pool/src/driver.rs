@@ -217,7 +217,7 @@ pub enum Access {
     /// Reading and writing. This is the default.
     #[default]
     ReadWrite,
-    /// Only reading.
+    /// Reading, but no change of the database.
     ReadOnly,
 }
 
