@@ -37,7 +37,7 @@ fn values(count: usize) -> String {
 }
 
 #[test]
-fn what_is_too_long_is_refused_by_its_name() {
+fn values_and_statements_that_are_too_long_are_refused_by_their_rules() {
     let (root, acme) = made(|b| b);
     let connection = root.connect(&acme).unwrap();
     for (sql, expected) in [

@@ -136,7 +136,7 @@ fn an_update_of_a_row_that_moved_on_is_a_conflict() {
 }
 
 #[test]
-fn a_destroyed_id_comes_back_with_the_next_epoch() {
+fn a_destroyed_id_is_created_again_with_the_next_epoch() {
     let root = empty();
     for epoch in [1, 3, 5] {
         let acme = root.insert("acme");

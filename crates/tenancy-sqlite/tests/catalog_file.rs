@@ -270,7 +270,7 @@ fn a_catalog_that_is_damaged_is_a_third_answer() {
 
 /// A driver and a catalog share a root.
 #[test]
-fn a_root_is_made_by_whoever_comes_first() {
+fn concurrent_creations_make_one_root() {
     for _ in 0..20 {
         a_root_is_made_by_several();
     }

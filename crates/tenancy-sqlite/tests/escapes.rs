@@ -277,7 +277,7 @@ fn bytes_of(path: &Path) -> Vec<u8> {
 }
 
 #[test]
-fn every_escape_is_refused_by_its_rule_and_the_victim_is_untouched() {
+fn every_escape_is_refused_by_its_rule_and_the_other_tenant_is_unchanged() {
     let root = Root::new();
     let (acme, victim) = (root.made("acme"), root.made("victim"));
     let connection = root.connect(&victim).unwrap();
@@ -339,7 +339,7 @@ fn every_escape_is_refused_by_its_rule_and_the_victim_is_untouched() {
 /// SQLite asks nobody about the new name of a table. What is planted there for the library
 /// to write into later, with a trigger that then runs as the library, is looked at first.
 #[test]
-fn a_table_renamed_to_one_of_ours_is_told_from_ours() {
+fn a_table_renamed_to_one_of_the_librarys_is_recognised() {
     for name in ["_tenancy_seeds", "_Tenancy_SEEDS"] {
         let seeds = Seeds::new([("s", "INSERT INTO notes (text) VALUES ('seed')")]).unwrap();
         let root = Root::with(|b| b.migrations(notes()).seeds(seeds));
@@ -372,7 +372,7 @@ fn a_table_renamed_to_one_of_ours_is_told_from_ours() {
 /// Views, triggers and defaults that a stranger's file brings, when an operator reads it: no
 /// function that was not declared harmless runs.
 #[test]
-fn what_is_planted_in_a_schema_calls_no_function_that_may_do_harm() {
+fn objects_planted_in_a_schema_call_no_harmful_function() {
     let harm = |connection: &mut rusqlite::Connection| {
         let flags = FunctionFlags::SQLITE_UTF8;
         connection.create_scalar_function("harm", 0, flags, |_| Ok("harm was done"))

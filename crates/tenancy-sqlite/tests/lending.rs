@@ -44,7 +44,7 @@ fn an_eviction_leaves_the_wal_and_upkeep_checkpoints_it() {
 }
 
 #[test]
-fn what_was_evicted_is_checkpointed_when_the_pools_go() {
+fn evicted_tenants_are_checkpointed_when_the_pools_are_dropped() {
     let root = Root::with(|builder| builder.migrations(notes()));
     let (acme, beta) = (root.made("acme"), root.made("beta"));
     let pools = pools(&root.driver);
@@ -55,7 +55,7 @@ fn what_was_evicted_is_checkpointed_when_the_pools_go() {
 }
 
 #[test]
-fn closing_a_tenant_checkpoints_also_what_is_given_back_later() {
+fn closing_a_tenant_also_checkpoints_connections_returned_later() {
     let root = Root::with(|builder| builder.migrations(notes()));
     let acme = root.made("acme");
     let pools = pools(&root.driver);

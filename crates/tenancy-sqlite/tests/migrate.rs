@@ -123,7 +123,7 @@ fn a_tenant_that_is_behind_is_refused_or_migrated_as_chosen() {
 }
 
 #[test]
-fn an_edited_migration_is_told_from_the_one_that_was_applied() {
+fn an_edited_migration_differs_from_the_applied_one() {
     let root = Root::new();
     let acme = root.made("acme");
     let edits = [
@@ -277,7 +277,7 @@ fn a_table_is_rebuilt_without_foreign_keys_and_checked_after() {
 }
 
 #[test]
-fn a_step_without_a_way_back_stops_the_way_back() {
+fn a_step_without_a_down_script_stops_the_rollback() {
     let steps = set([
         Migration::new("a", "CREATE TABLE a (x)").down("DROP TABLE a"),
         Migration::new("b", "CREATE TABLE b (x)"),

@@ -67,7 +67,7 @@ fn another_tenants_file_is_refused() {
 }
 
 #[test]
-fn a_connection_given_back_in_a_transaction_is_broken() {
+fn a_connection_returned_in_a_transaction_is_broken() {
     let root = Root::new();
     let acme = root.made("acme");
     let manager = root.driver.manager(&acme);

@@ -354,7 +354,7 @@ fn a_retired_file_is_kept_for_its_retention() {
 
 /// Everywhere that SQL of the application runs, and on the check of an index that needs it.
 #[test]
-fn what_on_connect_registers_is_there_for_everybody_and_its_error_is_the_opens() {
+fn on_connect_registers_for_every_connection_and_its_error_fails_the_open() {
     let sql = "CREATE TABLE t (x TEXT); CREATE INDEX i ON t (shout(x)); INSERT INTO t VALUES ('a')";
     let step = tenancy_sqlite::Migration::new("t", sql);
     let seeds = Seeds::new([("s", "INSERT INTO t VALUES (shout('b'))")]).unwrap();

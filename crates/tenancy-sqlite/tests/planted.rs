@@ -185,7 +185,7 @@ const PLANTS: &[(&str, Fate)] = &[
     ),
 ];
 
-/// The steps of [`notes`], one that checks all foreign keys, and one without a way back.
+/// The steps of [`notes`], one that checks all foreign keys, and one without a down script.
 fn steps() -> Migrations {
     let later = [
         Migration::new("c", "CREATE TABLE c (a REFERENCES notes (id))")
@@ -312,7 +312,7 @@ fn a_prepared_statement_is_not_kept_to_plant_later() {
 }
 
 #[test]
-fn observers_are_told_of_a_reference() {
+fn observers_are_notified_of_a_reference() {
     let bed = Bed::with(1, three());
     let acme = bed.tenant("t00");
     let told = Arc::new(Mutex::new(Vec::new()));

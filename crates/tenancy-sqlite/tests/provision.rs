@@ -335,7 +335,7 @@ fn only_places_of_this_driver_reach_a_path() {
 }
 
 #[test]
-fn places_are_drawn_anew_each_time() {
+fn every_place_is_new() {
     let root = Root::new();
     let id = "acme".parse().unwrap();
     let places: std::collections::HashSet<_> = (0..1000)

@@ -26,7 +26,7 @@ fn count(connection: &SqliteConnection) -> usize {
 }
 
 #[test]
-fn a_tenant_that_is_full_is_told_so_and_goes_on_reading_and_deleting() {
+fn a_full_tenant_is_refused_writes_and_can_still_read_and_delete() {
     let root = Root::with(|builder| builder.migrations(notes()).max_bytes(300_000));
     let (acme, beta) = (root.made("acme"), root.made("beta"));
     let pools = TenantPools::<SqliteDriver>::builder();
@@ -95,7 +95,7 @@ fn a_full_tenant_can_be_migrated() {
 }
 
 #[test]
-fn a_log_that_a_reader_holds_is_reported_and_emptied_when_he_is_gone() {
+fn a_wal_that_a_reader_holds_is_reported_and_reset_after_the_reader() {
     let root = Root::new();
     let acme = root.made("acme");
     assert_eq!(root.driver.wal_bytes(&acme).unwrap(), 0);
@@ -120,7 +120,7 @@ fn a_log_that_a_reader_holds_is_reported_and_emptied_when_he_is_gone() {
 
 /// The log is cut back as soon as it is used from its beginning.
 #[test]
-fn a_long_log_does_not_stay_long() {
+fn a_long_wal_is_truncated() {
     let root = Root::new();
     let acme = root.made("acme");
     let (reader, writer) = (root.connect(&acme).unwrap(), root.connect(&acme).unwrap());
@@ -172,7 +172,7 @@ fn rollbacks_keep_the_connection() {
 }
 
 #[test]
-fn the_log_is_moved_into_the_file_as_it_grows() {
+fn the_wal_is_checkpointed_as_it_grows() {
     let root = Root::new();
     let acme = root.made("acme");
     let connection = root.connect(&acme).unwrap();

@@ -79,7 +79,7 @@ fn next_incarnation(fleet: &SqliteFleet, tenant: &Tenant) -> Tenant {
 }
 
 #[test]
-fn tenants_come_back_with_their_epochs_and_rows_and_let_nobody_in() {
+fn rebuilt_tenants_have_their_epochs_and_rows_and_are_in_maintenance() {
     let dir = quick_dir();
     let root = dir.path();
     let fleet = open(root);
@@ -184,7 +184,7 @@ fn an_older_stamp_gets_its_place_at_the_next_open_that_can_write() {
 }
 
 #[test]
-fn a_copy_under_another_name_is_no_rival_of_the_live_file() {
+fn a_copy_under_another_name_does_not_replace_the_live_file() {
     let dir = quick_dir();
     let root = dir.path();
     let fleet = open(root);

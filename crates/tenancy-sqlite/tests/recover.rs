@@ -90,7 +90,7 @@ fn check(root: &Path, case: &str) {
 }
 
 #[test]
-fn what_was_cut_off_is_finished_or_told() {
+fn interrupted_operations_are_finished_or_reported() {
     let dir = quick_dir();
     prepare(dir.path());
     let fleet = open(dir.path(), |builder| builder);
@@ -123,7 +123,7 @@ fn what_was_cut_off_is_finished_or_told() {
 }
 
 #[test]
-fn a_file_that_somebody_has_open_is_left_to_him() {
+fn a_file_that_a_process_has_open_is_not_changed() {
     let dir = quick_dir();
     let fleet = open(dir.path(), |builder| builder);
     let acme = half_retired(&fleet, "acme");
@@ -206,7 +206,7 @@ fn a_recovery_that_is_killed_at_any_step_is_taken_up_by_the_next() {
 }
 
 #[test]
-fn a_step_of_a_recovery_that_fails_is_told_and_repeated() {
+fn a_failed_step_of_a_recovery_is_reported_and_repeated() {
     for (at, step) in steps().into_iter().enumerate() {
         let case = format!("{at} {step}");
         let dir = quick_dir();

@@ -75,7 +75,7 @@ fn a_retired_file_is_in_the_trash_with_all_its_rows_until_it_is_revived() {
 }
 
 #[test]
-fn a_file_in_use_is_waited_for_and_named_with_who_has_it() {
+fn a_file_in_use_is_waited_for_and_named_with_its_processes() {
     let root = Root::new();
     let acme = root.made("acme");
     let connection = root.connect(&acme).unwrap();
@@ -232,7 +232,7 @@ fn fleet(root: &Root, retention: Duration) -> (SqliteFleet, Tenant) {
 }
 
 #[test]
-fn the_trash_is_emptied_of_what_is_past_its_retention_and_of_nothing_else() {
+fn emptying_the_trash_destroys_only_expired_files() {
     let by = Actor::new("test");
     for (retention, gone) in [(Duration::from_secs(60), false), (Duration::ZERO, true)] {
         let root = Root::new();
@@ -292,7 +292,7 @@ fn a_clock_that_was_behind_destroys_nothing_early() {
 fn copies_are_listed_with_their_retention_and_removed_past_it() {
     for (retention, removed) in [(Duration::from_secs(3_600), 0), (Duration::ZERO, 1)] {
         let root = Root::new();
-        // The third step has no way back, so a copy is kept before it.
+        // The third step has no down script, so a snapshot is taken before it.
         let steps = notes().iter().cloned().collect::<Vec<_>>();
         let third = tenancy_sqlite::Migration::new("third", "CREATE TABLE third (x)");
         let all = steps.into_iter().chain([third]);
@@ -339,7 +339,7 @@ fn the_file_of_a_tenant_that_is_not_retired_is_never_emptied_from_the_trash() {
 /// A retirement that ended after the file had left WAL mode and before its stamp was
 /// closed: neither a revival nor an opening leaves it in rollback-journal mode.
 #[test]
-fn a_file_that_was_left_out_of_wal_mode_is_brought_back_to_it() {
+fn a_file_outside_of_wal_mode_is_switched_to_it() {
     for revived in [true, false] {
         let root = Root::with(|builder| {
             builder.migrations(notes()).on_step(|step| match step {

@@ -176,7 +176,7 @@ const STEPS: [&str; 3] = [
 ];
 
 #[test]
-fn an_upgrade_that_is_killed_or_fails_at_any_step_is_gone_on_with() {
+fn an_upgrade_that_is_killed_or_fails_at_any_step_is_resumed() {
     let steps = Arc::new(Mutex::new(Vec::new()));
     let (dir, seen) = (kept(), steps.clone());
     let builder = options(dir.path()).on_step(move |name| {
@@ -208,7 +208,7 @@ fn an_upgrade_that_is_killed_or_fails_at_any_step_is_gone_on_with() {
 }
 
 #[test]
-fn an_older_root_is_not_made_anew_and_its_lost_catalog_is_refused() {
+fn an_older_root_is_not_created_again_and_its_lost_catalog_is_refused() {
     let dir = kept();
     let made = SqliteStorage::create(dir.path());
     assert!(

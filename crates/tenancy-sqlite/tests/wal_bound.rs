@@ -65,7 +65,7 @@ fn assert_short(root: &Root, acme: &Tenant) {
 }
 
 #[test]
-fn a_reader_that_stays_stops_the_writers_before_the_log_fills_the_disk() {
+fn a_long_reader_stops_the_writers_before_the_wal_fills_the_disk() {
     let root = root();
     let (acme, beta) = (root.made("acme"), root.made("beta"));
     let pools = TenantPools::<SqliteDriver>::builder();
@@ -127,7 +127,7 @@ fn a_commit_waits_a_moment_for_a_reader_that_is_about_to_end() {
 }
 
 #[test]
-fn readers_that_come_and_go_stop_nobody_and_the_log_stays_short() {
+fn short_readers_stop_no_writer_and_the_wal_stays_short() {
     let root = root();
     let acme = root.made("acme");
     let done = AtomicBool::new(false);
@@ -158,7 +158,7 @@ fn readers_that_come_and_go_stop_nobody_and_the_log_stays_short() {
 }
 
 #[test]
-fn a_transaction_that_is_larger_than_the_log_may_be_passes_if_nobody_reads() {
+fn a_transaction_larger_than_the_bound_on_the_wal_passes_without_a_reader() {
     let root = root();
     let acme = root.made("acme");
     let mut writer = root.connect(&acme).unwrap();
@@ -172,7 +172,7 @@ fn a_transaction_that_is_larger_than_the_log_may_be_passes_if_nobody_reads() {
 }
 
 #[test]
-fn without_a_bound_the_log_grows_as_long_as_somebody_reads() {
+fn without_a_bound_the_wal_grows_while_a_reader_stays() {
     let root = Root::with(|builder| {
         let builder = builder.migrations(notes()).page_size(512);
         builder.max_wal_bytes(u64::MAX)
@@ -224,7 +224,7 @@ pub fn read(arguments: &[String]) {
 }
 
 #[test]
-fn a_reader_of_another_process_counts_until_it_is_gone() {
+fn a_reader_of_another_process_counts_until_it_ends() {
     let root = root();
     let acme = root.made("acme");
     let path = root.dir.path().to_str().unwrap();

@@ -84,7 +84,7 @@ pub fn sign_up(fleet: &SqliteFleet, id: &str) -> Tenant {
 }
 
 #[test]
-fn what_is_ready_is_taken_in_the_write_that_inserts_the_tenant() {
+fn a_ready_database_is_taken_in_the_write_that_inserts_the_tenant() {
     let shop = Shop::new();
     let filled = shop.fleet.fill_warm_pool(3, &by()).unwrap();
     assert_eq!((filled.ready, filled.made, filled.removed), (3, 3, 0));
@@ -204,7 +204,7 @@ fn a_waiting_file_that_was_moved_to_anothers_place_is_not_taken() {
 
 /// A row that was changed by hand to another's place finds the other's name there.
 #[test]
-fn a_file_that_was_taken_is_nobody_elses() {
+fn a_taken_file_belongs_to_no_other_tenant() {
     let shop = Shop::new();
     shop.fleet.fill_warm_pool(1, &by()).unwrap();
     let acme = sign_up(&shop.fleet, "acme");
@@ -407,7 +407,7 @@ fn an_older_catalog_that_was_restored_does_not_hide_a_tenants_file() {
 }
 
 #[test]
-fn a_catalog_that_is_made_anew_says_which_files_nobody_used() {
+fn a_rebuilt_catalog_lists_the_unused_files_of_the_warm_pool() {
     let shop = Shop::new();
     shop.fleet.fill_warm_pool(3, &by()).unwrap();
     let (acme, _unused) = (sign_up(&shop.fleet, "acme"), sign_up(&shop.fleet, "beta"));

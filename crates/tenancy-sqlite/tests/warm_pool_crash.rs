@@ -163,7 +163,7 @@ fn a_filling_that_fails_at_any_step_is_taken_up_by_the_next() {
 
 /// Nobody was alone since, who would have put in place what was staged.
 #[test]
-fn what_a_killed_filling_staged_does_not_come_back_once_it_is_removed() {
+fn a_file_staged_by_a_killed_fill_is_not_recovered_after_its_removal() {
     let root = prepared();
     let path = root.dir.path().to_str().unwrap().to_owned();
     let at = steps().iter().position(|step| *step == "put in place");
@@ -184,7 +184,7 @@ fn what_a_killed_filling_staged_does_not_come_back_once_it_is_removed() {
 
 /// What is begun and not lapsed is somebody's who is alive.
 #[test]
-fn what_another_process_is_making_is_left_to_it() {
+fn databases_that_another_process_makes_are_not_touched() {
     let dir = prepared().close();
     let path = dir.path().to_str().unwrap().to_owned();
     let at = steps().iter().position(|step| *step == "stage").unwrap();

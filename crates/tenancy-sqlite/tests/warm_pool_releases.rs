@@ -16,7 +16,7 @@ pub fn more() -> Migrations {
 }
 
 #[test]
-fn what_older_migrations_made_is_removed_and_what_newer_ones_made_stays() {
+fn databases_of_older_migrations_are_removed_and_those_of_newer_ones_stay() {
     let shop = Shop::new();
     shop.fleet.fill_warm_pool(3, &by()).unwrap();
     let old = shop.files();
@@ -50,7 +50,7 @@ fn what_older_migrations_made_is_removed_and_what_newer_ones_made_stays() {
 /// Two programs of one schema version, or scripts of one number and other content: who
 /// came second waits for an hour, so that they do not remove each other's in turn.
 #[test]
-fn who_makes_others_of_one_version_has_its_turn_after_an_hour() {
+fn a_release_with_other_migrations_of_one_version_fills_the_pool_after_an_hour() {
     let shop = Shop::new();
     let first = notes().iter().next().unwrap().clone();
     let edited = [first, Migration::new("marks", "CREATE TABLE marks (x)")];
@@ -75,7 +75,7 @@ fn who_makes_others_of_one_version_has_its_turn_after_an_hour() {
 
 /// A release that was taken back does not leave a warm pool that nobody takes from.
 #[test]
-fn what_a_newer_release_left_is_removed_after_an_hour() {
+fn databases_of_a_newer_release_are_removed_after_an_hour() {
     let shop = Shop::new();
     shop.release(more()).fill_warm_pool(2, &by()).unwrap();
     let filled = shop.fleet.fill_warm_pool(3, &by()).unwrap();
@@ -108,7 +108,7 @@ fn a_file_that_cannot_be_removed_leaves_the_others_alone() {
 /// What is being made at this moment is not taken away under its maker's hands. What
 /// was begun a minute ago, or a clock that was set back has in the future, is.
 #[test]
-fn what_is_being_made_is_left_to_its_maker_for_a_minute() {
+fn a_pending_database_is_left_to_its_process_for_a_minute() {
     for minutes in [-2, 2] {
         let shop = Shop::new();
         shop.fleet.fill_warm_pool(2, &by()).unwrap();

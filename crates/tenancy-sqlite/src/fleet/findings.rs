@@ -142,7 +142,7 @@ pub enum Problem {
     },
     /// `diverged`: a migration was applied by another script than this one.
     #[error(
-        "was migrated to version {version} by another script; take back the edit and add a new migration"
+        "was migrated to version {version} by another script; undo the edit and add a new migration"
     )]
     Diverged {
         /// The version that the migration leads to.
@@ -165,7 +165,9 @@ pub enum Problem {
     },
     /// `planted`: a table of the file refers to one of the library's, or bears a name of the
     /// library's.
-    #[error("has a {what}, which SQL of the tenant's made; drop it, and look who did it")]
+    #[error(
+        "has a {what}, which SQL of the tenant's made; drop it, and look for the SQL that did it"
+    )]
     Planted {
         /// The table, and its reference or name.
         what: Box<str>,

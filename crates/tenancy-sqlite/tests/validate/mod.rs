@@ -148,7 +148,7 @@ fn replace(path: &Path, by: &str, outside: &Path) {
 }
 
 #[test]
-fn what_is_no_file_is_named_once_and_told_by_a_rebuild() {
+fn an_entry_that_is_not_a_file_is_named_once_and_listed_by_a_rebuild() {
     // In whose place: a tenant's file, one in the trash, a file that no row has, a directory.
     for place in ["file", "trash", "orphan", "shard"] {
         for by in ["link", "fifo", "directory"] {
@@ -397,7 +397,7 @@ fn files_past_their_retention_are_a_warning_and_no_fault() {
 }
 
 #[test]
-fn an_orphan_keeps_the_rows_of_its_log_in_quarantine() {
+fn an_orphan_keeps_the_rows_of_its_wal_in_quarantine() {
     for depth in [Depth::Names, Depth::Stamps] {
         let world = World::new();
         orphan(&world);
@@ -438,7 +438,7 @@ fn a_sidecar_that_a_crash_left_behind_follows_its_database() {
 }
 
 #[test]
-fn unfinished_creations_are_told_and_are_no_fault() {
+fn unfinished_creations_are_listed_and_are_not_findings() {
     let world = World::new();
     let mut ids = Vec::new();
     for made in [false, true] {
@@ -459,7 +459,7 @@ fn unfinished_creations_are_told_and_are_no_fault() {
 }
 
 #[test]
-fn names_that_route_to_nobody_or_to_others_are_found() {
+fn names_that_route_to_no_tenant_or_to_another_are_found() {
     let world = World::new();
     let (acme, www) = (world.made("acme"), world.made("www"));
     let catalog = world.fleet.catalog();
@@ -586,7 +586,7 @@ fn a_file_is_checked_and_vacuumed_while_it_is_in_use() {
 }
 
 #[test]
-fn migrations_of_another_program_are_told_apart() {
+fn migrations_of_another_program_are_recognised() {
     let world = World::new();
     let _ = world.made("acme");
     let other = Migrations::new([
