@@ -214,7 +214,9 @@ pub enum StorageError {
 #[non_exhaustive]
 pub enum RepairError {
     /// A run over many tenants is in progress; nothing was begun.
-    #[error("conflict: {0} is going on; wait for its end, or end that process, and run it again")]
+    #[error(
+        "conflict: {0} is in progress; wait for its end, or end its process, then run the command again"
+    )]
     RunGoesOn(RunHolder),
     /// An option is out of bounds; nothing was begun.
     #[error(transparent)]
