@@ -1,5 +1,6 @@
 //! Rollbacks by scripts and to snapshots.
 
+use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -147,6 +148,34 @@ fn a_snapshot_is_restored_only_on_request() {
         .rollback(RollbackTo::Steps(1), &options(), |_| {})
         .unwrap();
     assert_eq!((report.done[0].to, report.done[0].restored), (3, false));
+}
+
+/// Another operation migrates the tenant while its snapshot is copied.
+#[test]
+fn a_tenant_that_is_migrated_before_its_cutover_is_a_conflict() {
+    let bed = Bed::with(1, first_step());
+    bed.fleet(with_irreversible())
+        .migrate(&options(), |_| {})
+        .unwrap();
+    let (other, acme) = (bed.fleet(with_irreversible()), bed.tenant("t00"));
+    let once = Once::new();
+    let storage = at(bed.root.dir.path()).migrations(with_irreversible());
+    let storage = storage.on_step(move |step| {
+        if step == "copy the copy" {
+            let to = SchemaTarget::Version(3);
+            once.call_once(|| assert!(other.driver().migrate(&acme, to).is_ok()));
+        }
+        Ok(())
+    });
+    let fleet = storage.open().unwrap().fleet();
+    let restoring = options().restore_snapshots();
+    let report = fleet
+        .rollback(RollbackTo::Version(1), &restoring, |_| {})
+        .unwrap();
+    let error = format!("{:?}", report.failed[0].error);
+    assert!(error.contains("Conflict { seen: 4, found: 3 }"), "{error}");
+    let tenant = bed.tenant("t00");
+    assert_eq!((tenant.epoch().get(), bed.version(&tenant)), (1, 3));
 }
 
 #[test]
