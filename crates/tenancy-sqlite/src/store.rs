@@ -39,7 +39,7 @@ pub enum Behind {
     /// Migrate it when it is opened.
     Migrate,
     /// Open it without a migration: for tools that show a tenant's rows to a person, or repair the
-    /// rows on which a migration fails. See [`SqliteConnection::schema`].
+    /// rows on which a migration fails. See [`SqliteConnection::schema`](crate::SqliteConnection::schema).
     Open,
 }
 
