@@ -183,11 +183,11 @@ fn each_option_has_its_default_and_its_effect() {
     }
 }
 
-/// What is refused, in words.
+/// The texts of refused options.
 #[test]
 fn options_out_of_bounds_are_errors_that_say_what_to_do() {
     let sizes = "use a power of two from 512 to 65536";
-    let page = |n: u32| format!("page size {n} is none; {sizes}");
+    let page = |n: u32| format!("page size {n} is invalid; {sizes}");
     let cases: [(Set, String); 8] = [
         (|b| b.page_size(0), page(0)),
         (|b| b.page_size(256), page(256)),
