@@ -26,8 +26,7 @@ use crate::schema::seeds::Seeds;
 use crate::schema::template::fingerprint;
 use crate::store::{Behind, Durability, Store};
 
-/// The default of a pool's check-out too: a statement waits for a lock no longer than a caller waits
-/// for a connection.
+/// The default wait for a lock: as long as a check-out waits for a connection.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Long enough that a customer notices a mistaken retirement on a monthly invoice.
@@ -118,7 +117,6 @@ impl SqliteStorageBuilder {
 
     /// Sets the moment at which a commit is on the disk. Defaults to [`Durability::Full`], so that a
     /// power cut loses no acknowledged commit.
-    #[doc(alias = "synchronous")]
     #[doc(alias = "fsync")]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
@@ -139,7 +137,6 @@ impl SqliteStorageBuilder {
 
     /// Sets which SQL is refused on checked-out connections. Defaults to [`Hardening::Strict`].
     /// Migrations and seeds are always strict.
-    #[doc(alias = "authorizer")]
     pub fn hardening(mut self, hardening: Hardening) -> Self {
         self.hardening = hardening;
         self
@@ -149,7 +146,6 @@ impl SqliteStorageBuilder {
     /// connections and in migrations, in bytes, from 64 KiB to 1,000,000,000. Defaults to 16 MiB.
     /// SQLite handles one value in one step, which no deadline interrupts. A longer row that exists
     /// already can be neither read nor migrated. The text of a statement has at most 1 MiB.
-    #[doc(alias = "SQLITE_LIMIT_LENGTH")]
     pub fn max_value_bytes(mut self, bytes: u32) -> Self {
         self.limits.value_bytes = bytes;
         self
@@ -159,7 +155,6 @@ impl SqliteStorageBuilder {
     /// checked-out connections and in migrations, from 16 to 2,000 (SQLite's own). Defaults to 200.
     /// One row of a result may hold this many values of [`max_value_bytes`](Self::max_value_bytes)
     /// in memory. A tenant that has a table with more columns cannot be opened.
-    #[doc(alias = "SQLITE_LIMIT_COLUMN")]
     pub fn max_columns(mut self, columns: u32) -> Self {
         self.limits.columns = columns;
         self
@@ -168,13 +163,11 @@ impl SqliteStorageBuilder {
     /// Sets the longest program, in steps of SQLite's virtual machine, to which a statement on a
     /// checked-out connection may compile, from 1,000 to 250,000,000 (SQLite's own). Defaults to
     /// 25,000; SQLite doubles its allocations and so stops at some 21,500.
-    ///
     /// It bounds the expansion of nested views and common table expressions, and the rows of values
     /// in one statement, as each value is a step: insert many rows with one prepared statement. A
     /// longer statement fails in SQLite with "out of memory";
     /// [`refusal_of`](crate::SqliteConnection::refusal_of) returns the name of this bound. Migrations
     /// and seeds are not bounded by it.
-    #[doc(alias = "SQLITE_LIMIT_VDBE_OP")]
     pub fn max_statement_steps(mut self, steps: u32) -> Self {
         self.limits.statement_steps = steps;
         self
@@ -182,13 +175,11 @@ impl SqliteStorageBuilder {
 
     /// Sets the most memory that SQLite may use in this process, in bytes, from 64 MiB. Defaults to
     /// no bound.
-    ///
     /// It is SQLite's `hard_heap_limit`: one bound for all tenants, catalogs and other connections
     /// of the process. Creating or opening the storage sets it for the rest of the process's life;
     /// it is never raised, so the smallest of several storages holds. At the bound *every*
     /// statement that needs memory fails with `rusqlite::ErrorCode::OutOfMemory` and is rolled
     /// back, those of other tenants too; otherwise the system might kill the process.
-    #[doc(alias = "hard_heap_limit")]
     pub fn max_memory(mut self, bytes: u64) -> Self {
         self.max_memory = Some(bytes);
         self
@@ -236,14 +227,12 @@ impl SqliteStorageBuilder {
 
     /// Sets the greatest size of each tenant's database, in bytes, rounded down to pages, at least
     /// one. Defaults to no bound but SQLite's own of 2^32 - 2 pages: 16 TiB of pages of 4096 bytes.
-    ///
     /// A statement that would need more fails with `SQLITE_FULL`
     /// (`rusqlite::ErrorCode::DiskFull`) and is rolled back; the tenant can still be read, rows can
     /// be deleted, and other tenants are not affected. A database that is larger already grows no
     /// further. The bound counts the database without its WAL: see [`SqliteDriver::wal_bytes`].
     /// Migrations are not bounded by it.
     #[doc(alias = "quota")]
-    #[doc(alias = "max_page_count")]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.quota.all = Some(bytes);
         self
@@ -252,11 +241,9 @@ impl SqliteStorageBuilder {
     /// Sets the greatest size of a tenant's WAL, in bytes, from 2,000 pages (8 MB with the default
     /// page size; twice its usual size between two checkpoints); `u64::MAX` means no bound. Defaults
     /// to 512 MiB.
-    ///
     /// While a reader stays in a transaction no checkpoint can reset the WAL, so it grows with
     /// every write. The default allows for a reader of some minutes beside a busy writer, and
     /// leaves room on the disk for a few such tenants.
-    ///
     /// Beyond the bound each commit on a checked-out connection first waits up to 250 ms for
     /// readers to end, and is refused if the WAL cannot be reset then: it is rolled back with
     /// `SQLITE_CONSTRAINT_COMMITHOOK`, and
@@ -264,7 +251,6 @@ impl SqliteStorageBuilder {
     /// [`DenyRule::Wal`](crate::DenyRule::Wal). The connection stays usable: it can read, and write again
     /// once the reader has ended. Readers of other processes count. A transaction of each
     /// connection may exceed the bound by its own size. Migrations are not bounded by it.
-    #[doc(alias = "checkpoint")]
     pub fn max_wal_bytes(mut self, bytes: u64) -> Self {
         self.max_wal_bytes = bytes;
         self
@@ -298,8 +284,6 @@ impl SqliteStorageBuilder {
     /// Sets a function that registers SQL functions and collations. It runs on every new connection
     /// before that is hardened, also on connections that migrate or check, and on the template in
     /// memory. It is trusted; if it fails, opening fails with its error. Defaults to no function.
-    #[doc(alias = "create_scalar_function")]
-    #[doc(alias = "create_collation")]
     ///
     /// ```
     /// # use rusqlite::functions::FunctionFlags;
