@@ -11,7 +11,6 @@ use crate::error::StorageError;
 use crate::fleet::SqliteFleet;
 
 pub use builder::SqliteStorageBuilder;
-pub(crate) use builder::refuse_empty;
 
 /// One storage root: the driver of its tenants' files, and the catalog that lists them. Only this
 /// value hands them out, so that the driver of one root never meets the catalog of another.

@@ -372,3 +372,14 @@ fn refuse_old_sqlite() -> Result<(), StorageError> {
     }
     Ok(())
 }
+
+/// Refuses a directory that has neither a marker nor tenants' files. An older version of this
+/// library made one that has files alone.
+pub(crate) fn refuse_empty(path: &Path) -> Result<Option<Box<str>>, StorageError> {
+    match holds_files(path) {
+        true => Ok(None),
+        false => Err(StorageError::NotARoot {
+            path: path.to_owned(),
+        }),
+    }
+}

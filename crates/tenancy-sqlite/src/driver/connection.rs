@@ -16,12 +16,11 @@ use tenancy_pool::{Access, Eviction};
 
 use crate::error::OpenError;
 use crate::guard::deadline::{ConnectionDeadline, Deadline};
-use crate::guard::hooks;
-use crate::guard::is_intact;
 use crate::guard::references::planted;
 use crate::guard::settings::Settings;
 use crate::guard::side_effects::{DEFERRED, TABLES};
 use crate::guard::state::Guard;
+use crate::guard::{hooks, is_intact};
 use crate::raw::{checkpoint, truncate_wal, wal_bytes};
 use crate::refusal::Refusal;
 use crate::schema::stamp;

@@ -18,13 +18,12 @@ use crate::catalog::SqliteCatalog;
 use crate::disk::locks::RootLock;
 use crate::disk::network::FileSystems;
 use crate::disk::place::{KIND, Place};
-use crate::disk::root::Root;
+use crate::disk::root::{Root, refuse_empty};
 use crate::error::{RebuildError, RepairError};
 use crate::ops::maintenance::{Check, faults};
 use crate::raw;
 use crate::schema::stamp;
 use crate::schema::stamp::{CATALOG_FILE, Claim};
-use crate::storage::refuse_empty;
 
 /// The number of files that are open at a time.
 const JOBS: usize = 4;

@@ -12,7 +12,7 @@ use super::SqliteStorage;
 use crate::catalog::SqliteCatalog;
 use crate::disk::locks::RootLock;
 use crate::disk::network::FileSystems;
-use crate::disk::root::{Root, holds_files};
+use crate::disk::root::{Root, refuse_empty};
 use crate::disk::steps::Steps;
 use crate::driver::SqliteDriver;
 use crate::error::{IoError, StorageError};
@@ -383,13 +383,8 @@ impl SqliteStorageBuilder {
     pub fn create_driver(self) -> Result<SqliteDriver, StorageError> {
         self.check()?;
         let step = |name| self.step(name);
-        let (root, ()) = Root::create(
-            &self.root,
-            self.file_systems,
-            &step,
-            |_| Ok(None),
-            no_catalog,
-        )?;
+        let files = self.file_systems;
+        let (root, ()) = Root::create(&self.root, files, &step, |_| Ok(None), no_catalog)?;
         self.driver(root)
     }
 
@@ -481,17 +476,6 @@ impl SqliteStorageBuilder {
 fn whole_millis(time: Duration) -> Duration {
     let millis = time.as_nanos().div_ceil(1_000_000);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
-}
-
-/// Refuses a directory that has neither a marker nor tenants' files. An older version of this
-/// library made one that has files alone.
-pub(crate) fn refuse_empty(path: &Path) -> Result<Option<Box<str>>, StorageError> {
-    match holds_files(path) {
-        true => Ok(None),
-        false => Err(StorageError::NotARoot {
-            path: path.to_owned(),
-        }),
-    }
 }
 
 fn no_catalog(_: &Root, _: &RootLock) -> Result<(), StorageError> {
