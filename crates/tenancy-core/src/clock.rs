@@ -1,4 +1,4 @@
-//! [`Clock`]: the time that freshness is measured with.
+//! [`Clock`]: the clock that freshness is measured with.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// A monotonic clock that tests can move. It stands still while the machine is
+/// A monotonic clock that tests can replace by a manual one. It stands still while the machine is
 /// [suspended](Self::suspended).
 ///
-/// The clock of the system is coarse: it steps about every 4 ms, and costs a quarter of a precise
-/// one.
+/// The clock of the operating system is read in its coarse form, which steps about every 4 ms. A
+/// reading costs a quarter of a precise one.
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,15 +48,16 @@ impl Clock {
         Self(Source::Manual(Arc::default()))
     }
 
-    /// Moves a manual clock forward. Does nothing to the clock of the system.
+    /// Moves a manual clock forward. Does nothing to the clock of the operating system.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(manual) = &self.0 {
             manual.now.fetch_add(nanos_of(by), Ordering::Relaxed);
         }
     }
 
-    /// Suspends a manual clock for this long. [`now`](Self::now) moves by a nanosecond, so that
-    /// the suspension is noticed.
+    /// Lets a manual clock report a suspension of this duration. [`now`](Self::now) moves by one
+    /// nanosecond, so that its readers notice the suspension. Does nothing to the clock of the
+    /// operating system.
     ///
     /// ```
     /// use std::time::Duration;
@@ -73,12 +74,13 @@ impl Clock {
         }
     }
 
-    /// Returns the time that the machine has been suspended since its start, to some
-    /// microseconds. [`now`](Self::now) does not count it. Costs two precise readings.
+    /// Returns the total time that the machine has been suspended since it started, accurate to
+    /// some microseconds. [`now`](Self::now) does not include that time. A call costs two
+    /// precise readings.
     pub fn suspended(&self) -> Duration {
         match &self.0 {
             Source::System => {
-                // In this order it is never more than it was.
+                // In this order the result is never longer than the suspension.
                 let with = nanos_by(ClockId::Boottime);
                 let without = nanos_by(ClockId::Monotonic);
                 Duration::from_nanos(with.saturating_sub(without))
@@ -116,7 +118,7 @@ fn nanos_by(clock: ClockId) -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// Returns whole nanoseconds, at most `u64::MAX`, which is 584 years.
+/// Returns whole nanoseconds, or a quarter of `u64::MAX` (146 years) if they do not fit.
 pub(crate) fn nanos_of(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 4)
 }

@@ -8,11 +8,11 @@ use crate::text::Excerpt;
 /// The longest host name in bytes, without a final dot (RFC 1035 §3.1).
 pub(crate) const MAX_HOST: usize = 253;
 
-/// A host that breaks the grammar.
+/// The error for a host that breaks the grammar.
 ///
-/// A host is a name or an IPv6 address in brackets, and perhaps a port of at most 65535. A name is
-/// at most 253 ASCII letters, digits, hyphens and dots, in labels of 1–63 bytes without a hyphen at
-/// an end.
+/// A host is a name, or an IPv6 address in brackets. A port of at most 65535 may follow. A name has
+/// at most 253 bytes, which are ASCII letters, digits, hyphens and dots. Each of its labels has
+/// 1–63 bytes, and neither begins nor ends with a hyphen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("host {host} {problem}; send a host name like acme.example.com, with a port if any")]
 pub struct BadHost {
@@ -26,7 +26,7 @@ pub struct BadHost {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostProblem {
-    /// There is neither a Host nor an authority.
+    /// The request has neither a Host header nor an authority.
     #[error("is missing")]
     Missing,
     /// The host is empty.
@@ -41,7 +41,7 @@ pub enum HostProblem {
     /// A label is empty, over 63 bytes, or has a hyphen at an end.
     #[error("has a label that is empty, over 63 bytes or begins or ends with a hyphen")]
     Label,
-    /// A byte is no letter, digit, hyphen or dot.
+    /// A byte is neither a letter nor a digit, a hyphen or a dot.
     #[error("has a byte that no host name has")]
     Byte,
     /// A trusted proxy's `Forwarded` header breaks the grammar of RFC 7239.
@@ -52,17 +52,17 @@ pub enum HostProblem {
     Address,
 }
 
-/// Returns `raw` without its port and one final dot. The rest is not checked.
+/// Returns `raw` without its port and without one final dot. The name itself is not checked.
 #[inline]
 pub(crate) fn split(raw: &[u8]) -> Result<&[u8], BadHost> {
     match raw {
-        // Most hosts end with a letter, and so have neither.
+        // Most hosts end with a letter, so they have neither a port nor a final dot.
         [.., b'a'..=b'z' | b'A'..=b'Z'] => Ok(raw),
         _ => split_slowly(raw).ok_or_else(|| bad(raw, HostProblem::Port)),
     }
 }
 
-/// Returns `None` if the port is over 65535.
+/// Does the work of [`split`] for every host. Returns `None` if the port is over 65535.
 #[inline(never)]
 fn split_slowly(raw: &[u8]) -> Option<&[u8]> {
     let digits = raw.iter().rev().take_while(|b| b.is_ascii_digit()).count();
@@ -93,7 +93,7 @@ fn port_fits(digits: &[u8]) -> bool {
     number.is_some()
 }
 
-/// Checks a host that was split by [`split`]: it is a name, or an IPv6 address in brackets.
+/// Checks that a host, without its port, is a name or an IPv6 address in brackets.
 #[inline]
 pub(crate) fn check(host: &[u8]) -> Result<(), HostProblem> {
     match is_plain(host) {
@@ -105,8 +105,8 @@ pub(crate) fn check(host: &[u8]) -> Result<(), HostProblem> {
 /// The bytes of a vector.
 const BLOCK: usize = 16;
 
-/// Returns whether this is surely a host name. Every skipped request needs it, so that it reads
-/// blocks, not bytes.
+/// Returns whether this is surely a host name. It reads blocks instead of bytes, as every skipped
+/// request needs this check.
 #[inline]
 fn is_plain(host: &[u8]) -> bool {
     let (Some(first), Some(last)) = (host.first_chunk(), host.last_chunk()) else {
@@ -114,7 +114,7 @@ fn is_plain(host: &[u8]) -> bool {
     };
     let plain = |block| u128::from_le_bytes(mark(block)) == 0;
     let ends = [host[0], host[host.len() - 1]];
-    // A name of this length has no label that is too long. Blocks overlap.
+    // No label of a name of less than 64 bytes is too long. Blocks overlap.
     host.len() < 64
         && ends.iter().all(u8::is_ascii_alphanumeric)
         && host[BLOCK..]
@@ -125,11 +125,11 @@ fn is_plain(host: &[u8]) -> bool {
         && plain(last)
 }
 
-/// [`is_plain`] of at most 16 bytes: with a dot before and behind it every label has
-/// one at either end, next to which neither a dot nor a hyphen may stand.
+/// Does the work of [`is_plain`] for at most 16 bytes. A dot is added before and behind the name.
+/// Then every label is between two dots, and next to a dot there is neither a dot nor a hyphen.
 #[inline]
 fn is_plain_and_short(host: &[u8]) -> bool {
-    // The dots, and up to the end of the blocks what fits anywhere.
+    // The bytes of the blocks that the name does not fill are letters, which are always allowed.
     let mut padded = [b'a'; 2 * BLOCK + 1];
     padded[0] = b'.';
     for (to, from) in padded[1..].iter_mut().zip(host) {
@@ -141,8 +141,8 @@ fn is_plain_and_short(host: &[u8]) -> bool {
     blocks.all(|block| u128::from_le_bytes(mark(block)) == 0)
 }
 
-/// Returns a mark for each byte that breaks the grammar. As for paths, it has no branches and is
-/// not inlined, so that it compiles to vector instructions.
+/// Returns a mark for each byte that breaks the grammar. The function has no branches and is not
+/// inlined, so that it compiles to vector instructions, as the check of paths does.
 #[inline(never)]
 fn mark(block: &[u8; BLOCK + 1]) -> [u8; BLOCK] {
     let mut marks = [0; BLOCK];
@@ -199,13 +199,13 @@ pub(crate) fn bad(host: &[u8], problem: HostProblem) -> BadHost {
     }
 }
 
-/// Returns the address of `[v6]`.
+/// Returns the IPv6 address in brackets, or `None` if the host is no such address.
 pub(crate) fn v6(host: &[u8]) -> Option<Ipv6Addr> {
     let inner = host.strip_prefix(b"[")?.strip_suffix(b"]")?;
     std::str::from_utf8(inner).ok()?.parse().ok()
 }
 
-/// Returns whether this is an IPv4 address, or in brackets, as only addresses are.
+/// Returns whether this is an IPv4 address, or is in brackets as only IPv6 addresses are.
 #[cold]
 pub(crate) fn is_address(host: &[u8]) -> bool {
     host.first() == Some(&b'[') || is_v4(host)

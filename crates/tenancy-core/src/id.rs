@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use crate::text::quote;
 
-/// The permanent name of a tenant: 1–63 of `a-z`, `0-9` and inner hyphens, so that it is always a
-/// DNS label.
+/// The permanent name of a tenant. It has 1–63 characters: `a-z`, `0-9`, and hyphens that are
+/// neither first nor last. So every id is also a DNS label.
 ///
-/// Cloning is cheap. Reserved ids are refused when a tenant is created, not here.
+/// Cloning is cheap. The parser accepts reserved ids; they are refused when a tenant is created.
 ///
 /// ```
 /// use tenancy_core::TenantId;
@@ -30,7 +30,7 @@ impl TenantId {
     /// Parses an id.
     ///
     /// # Errors
-    /// Returns an error if `text` is not 1–63 of `a-z`, `0-9` and inner hyphens.
+    /// Returns an error if `text` does not have the form of an id; see [`TenantId`].
     pub fn new(text: &str) -> Result<Self, InvalidTenantId> {
         check_label(text.as_bytes()).map_err(|problem| InvalidTenantId {
             text: quote(text),
@@ -45,7 +45,7 @@ impl TenantId {
     }
 }
 
-/// The rule of labels that a text breaks, for a [`TenantId`] and the labels of a host.
+/// The rule that a label breaks. The same rules hold for a [`TenantId`] and for a label of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BadLabel {
     Empty,
@@ -76,7 +76,7 @@ impl BadLabel {
     }
 }
 
-/// Checks that a text is 1–63 of `a-z`, `0-9` and `-`, without a hyphen at an end.
+/// Checks that a text has 1–63 characters of `a-z`, `0-9` and `-`, and no hyphen at an end.
 pub(crate) fn check_label(bytes: &[u8]) -> Result<(), BadLabel> {
     let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
         return Err(BadLabel::Empty);
@@ -97,7 +97,7 @@ pub(crate) fn check_label(bytes: &[u8]) -> Result<(), BadLabel> {
     Ok(())
 }
 
-/// A text that is not a [`TenantId`].
+/// The error for a text that is no [`TenantId`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("tenant id {text} {problem}; use lowercase letters, digits and inner hyphens")]
 pub struct InvalidTenantId {
@@ -136,8 +136,9 @@ impl AsRef<str> for TenantId {
     }
 }
 
-/// The incarnation of a tenant: 1 when it is created, and one more for each restore, import over
-/// it, return to a snapshot, re-creation or move. It never decreases.
+/// The incarnation of a tenant. It is 1 for a new tenant, and rises by 1 whenever other data take
+/// the place of the tenant's: at a restore, an import over it, a return to a snapshot, a
+/// re-creation or a move. It never decreases.
 ///
 /// ```
 /// use tenancy_core::Epoch;
@@ -158,7 +159,7 @@ impl Epoch {
         }
     }
 
-    /// Returns the number, from 1.
+    /// Returns the number, which is at least 1.
     pub const fn get(self) -> u64 {
         self.0.get()
     }
@@ -175,8 +176,8 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// The state of a catalog: a counter that every write raises in its transaction, so that the order
-/// of versions is the order of commits.
+/// The version of a catalog: a counter that every write raises in its transaction. So the order of
+/// versions is the order of commits.
 ///
 /// ```
 /// use tenancy_core::Version;
@@ -196,7 +197,8 @@ impl fmt::Display for Version {
     }
 }
 
-/// Id and epoch of a tenant, for a job, a link or a message: `acme@3`.
+/// A reference to one incarnation of a tenant, for a job, a link or a message. As text it is the
+/// id and the epoch: `acme@3`.
 ///
 /// ```
 /// use tenancy_core::TenantRef;
@@ -207,7 +209,7 @@ impl fmt::Display for Version {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TenantRef {
-    /// The tenant's permanent name.
+    /// The permanent name of the tenant.
     pub id: TenantId,
     /// The incarnation of the tenant.
     pub epoch: Epoch,
@@ -219,14 +221,15 @@ impl fmt::Display for TenantRef {
     }
 }
 
-/// A text that is not a [`TenantRef`].
+/// The error for a text that is no [`TenantRef`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidTenantRef {
     /// The text before the `@` is no tenant id.
     #[error(transparent)]
     Id(#[from] InvalidTenantId),
-    /// There is no `@`, or no number from 1 without leading zeros after it.
+    /// There is no `@`, or the text after it is no epoch: a number of at least 1, without leading
+    /// zeros.
     #[error("tenant reference {text} has no epoch; write it as acme@1")]
     Epoch {
         /// The text, quoted.
@@ -239,7 +242,7 @@ impl FromStr for TenantRef {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let no_epoch = || InvalidTenantRef::Epoch { text: quote(text) };
         let (id, digits) = text.split_once('@').ok_or_else(no_epoch)?;
-        // Digits alone and no leading zero: one reference has one spelling.
+        // Only digits, and no leading zero, so that a reference has exactly one spelling.
         let plain = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
         let number = digits.parse().ok().filter(|_| plain);
         let epoch = number.and_then(Epoch::new).ok_or_else(no_epoch)?;

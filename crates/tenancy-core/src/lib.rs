@@ -1,12 +1,14 @@
-//! The framework-free core of multi-tenancy: which tenant is a request for, and is this code running
-//! for it?
+//! The framework-free core of multi-tenancy: it finds the tenant of a request, and the tenant that
+//! code runs for.
 //!
 //! - A [`Resolver`] finds the tenant of a request by its host, path or headers.
-//! - A [`Classifier`] decides what a path is, and whether a tenant or the central application serves
-//!   it.
-//! - A [`Scope`] makes a tenant current, for a stretch of code or an attached future.
+//! - A [`Classifier`] finds the class of a path, and whether a tenant or the central application
+//!   serves it.
+//! - A [`Scope`] makes a tenant current while a piece of code runs. An [`Attached`] future has a
+//!   current tenant during each poll.
 //!
-//! It does no I/O, needs no runtime, has no unsafe code, and names no type of a web framework.
+//! The crate does no I/O, needs no async runtime, has no unsafe code, and uses no type of a web
+//! framework.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -48,9 +50,9 @@
 //!
 //! # Features
 //!
-//! - `idn` (default): domains in Unicode, and checks of A-labels. Without it domains are ASCII, and
-//!   25 dependencies are not needed.
-//! - `serde`: serialization of ids, domains, statuses and the other names and words.
+//! - `idn` (default): domains in Unicode, and checks of A-labels. Without this feature a domain
+//!   must be ASCII, and the crate has 25 dependencies fewer.
+//! - `serde`: serialization of ids, domains, versions, statuses and other small values.
 //! - `tracing`: `TracingObserver`, which writes events to `tracing`.
 
 #![deny(missing_docs, unnameable_types, clippy::missing_errors_doc)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hmac_sha256::Hash;
 
-/// The maintenance of a tenant: the answer to its visitors, and the secret by which testers bypass
-/// it.
+/// The maintenance of a tenant: the parts of the answer to its visitors, and the secret by which
+/// testers bypass the maintenance.
 ///
 /// ```
 /// use tenancy_core::{Maintenance, Secret};
@@ -19,26 +19,26 @@ use hmac_sha256::Hash;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Maintenance {
-    /// The time after which visitors try again (HTTP `Retry-After`).
+    /// The time after which visitors should try again (HTTP `Retry-After`).
     pub retry_after: Option<Duration>,
     /// A sentence for visitors.
     pub message: Option<Box<str>>,
-    /// The secret that a request brings to be served nevertheless; see
+    /// The secret. A request that brings it is served during the maintenance; see
     /// [`admits`](Self::admits).
     pub secret: Option<Secret>,
 }
 
 impl Maintenance {
-    /// Returns whether a request that brings this word is served. Takes the same time for every
-    /// wrong word of one length. The empty word is always refused.
+    /// Returns whether a request that brings this word is served. A call takes the same time for
+    /// all wrong words of the same length. The empty word is always refused.
     pub fn admits(&self, word: &[u8]) -> bool {
         self.secret.as_ref().is_some_and(|secret| secret.is(word))
     }
 }
 
-/// The SHA-256 hash of a secret; the secret itself is not kept.
+/// The SHA-256 hash of a secret. The secret itself is not stored.
 ///
-/// Choose a long random one: a short word can be found from its hash by trying.
+/// Choose a long random secret: a short word can be found by hashing many words.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret([u8; 32]);
 
@@ -68,7 +68,7 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The hash is not shown, as words can be compared with it.
+        // The hash is not shown, as it is enough to test guesses.
         f.write_str("Secret(…)")
     }
 }

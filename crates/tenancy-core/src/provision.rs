@@ -8,7 +8,7 @@ use crate::tenant::{Placement, Tenant};
 
 /// The part of a driver that makes, migrates, retires and removes the database of a tenant.
 ///
-/// Every method may be called again: a second call finds the work done.
+/// Every call may be repeated: if its work is done already, the call has no further effect.
 ///
 /// ```
 /// use std::{collections::BTreeSet, sync::Mutex};
@@ -52,8 +52,8 @@ use crate::tenant::{Placement, Tenant};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Provisioner: Send + Sync + 'static {
-    /// Chooses the placement of a new incarnation. Nothing is made yet, so that the catalog
-    /// knows the placement before there is a database.
+    /// Chooses the placement of a new incarnation. It makes no database, so that the catalog can
+    /// record the placement first.
     ///
     /// # Errors
     /// Returns an error if no placement can be chosen.
@@ -62,12 +62,13 @@ pub trait Provisioner: Send + Sync + 'static {
     /// Makes the database at the newest schema, unless it exists.
     ///
     /// # Errors
-    /// Returns an error if the database cannot be made. A partial one does no harm, and the
-    /// call may be repeated.
+    /// Returns an error if the database cannot be made. A repeated call replaces or completes a
+    /// partial database.
     fn provision(&self, tenant: &Tenant) -> Result<Provisioned, ProvisionError>;
 
     /// Provisions several tenants, and returns their results in the same order. Defaults to one
-    /// after the other; a driver overrides it to share an fsync.
+    /// [`provision`](Self::provision) after the other. A driver can override the method to share
+    /// an fsync among the tenants.
     fn provision_many(&self, tenants: &[Tenant]) -> Vec<Result<Provisioned, ProvisionError>> {
         let provision = |tenant| self.provision(tenant);
         tenants.iter().map(provision).collect()
@@ -76,12 +77,12 @@ pub trait Provisioner: Send + Sync + 'static {
     /// Migrates the database to the schema `target`.
     ///
     /// # Errors
-    /// Returns an error if a migration fails. That migration is rolled back, and the ones
+    /// Returns an error if a migration fails. That migration is rolled back, and the migrations
     /// before it stay applied.
     fn migrate(&self, tenant: &Tenant, target: SchemaTarget) -> Result<Migrated, ProvisionError>;
 
-    /// Runs the seeds of a new tenant that have not run on this database. Defaults to doing
-    /// nothing.
+    /// Runs the driver's seeds, which fill the database of a new tenant. A seed that has run on
+    /// this database is skipped. Defaults to doing nothing.
     ///
     /// # Errors
     /// Returns an error if a seed fails. The seeds before it stay applied.
@@ -90,20 +91,20 @@ pub trait Provisioner: Send + Sync + 'static {
         Ok(())
     }
 
-    /// The id of the storage that holds the databases, drawn when the storage was made; the
-    /// catalog [records](crate::CatalogWriter::record_storage) it. A driver that wraps
-    /// another forwards it. Defaults to `None`, which skips that check.
+    /// Returns the id of the storage that holds the databases. It is drawn at random when the
+    /// storage is made. The catalog [records](crate::CatalogWriter::record_storage) the id, and
+    /// refuses a storage with another one. A driver that wraps another driver returns the id of
+    /// the wrapped one. Defaults to `None`, which skips that check.
     fn storage_id(&self) -> Option<Box<str>> {
         None
     }
 
-    /// Compares the scripts that new databases are made by with those that this existing
-    /// one was made and migrated by. It is asked before a tenant is created, so that two tenants
-    /// do not get different schemas of one version.
+    /// Compares the scripts of the driver with the scripts that made and migrated the database of
+    /// an existing tenant. It is called before a tenant is created, so that two tenants do not get
+    /// different schemas of the same version. Defaults to no difference.
     ///
     /// # Errors
-    /// Returns an error if they differ, or if that cannot be determined. Defaults to no
-    /// difference.
+    /// Returns an error if the scripts differ, or cannot be compared.
     fn check_history(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
         let _ = tenant;
         Ok(())
@@ -116,9 +117,8 @@ pub trait Provisioner: Send + Sync + 'static {
     }
 
     /// Returns a short text that identifies the content of new databases: drivers with the
-    /// same fingerprint make equal databases, so that a new tenant
-    /// [may take](crate::FromWarmPool) one that another process made. Defaults to `None`, for a
-    /// driver without a warm pool.
+    /// same fingerprint make equal databases. So a new tenant [may take](crate::FromWarmPool) a
+    /// database that another process made. Defaults to `None`, for a driver without a warm pool.
     fn fingerprint(&self) -> Option<Box<str>> {
         None
     }
@@ -130,9 +130,9 @@ pub trait Provisioner: Send + Sync + 'static {
     fn exists(&self, tenant: &Tenant) -> Result<bool, ProvisionError>;
 
     /// Takes the database out of use with all its data, until it is [revived](Self::revive) or
-    /// [destroyed](Self::destroy). Waits at most `timeout` for connections to it, also those of
-    /// other processes; a timeout of zero tries once. Defaults to doing nothing, for a driver
-    /// without a trash: the status of the tenant keeps requests out.
+    /// [destroyed](Self::destroy). Waits at most `timeout` until all connections to it are closed,
+    /// also those of other processes; a timeout of zero tries once. Defaults to doing nothing, for
+    /// a driver without a trash: requests are refused by the status of the tenant.
     ///
     /// # Errors
     /// Returns an error if the database is still open or does not exist, or if a step fails.
@@ -142,18 +142,19 @@ pub trait Provisioner: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Puts a retired database back into use.
+    /// Puts a retired database back into use. Defaults to doing nothing.
     ///
     /// # Errors
-    /// Returns an error if the database is gone, or if a step fails. The call may be repeated.
+    /// Returns an error if the database no longer exists, or if a step fails. The call may be
+    /// repeated.
     fn revive(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
         let _ = tenant;
         Ok(())
     }
 
-    /// Moves a database away that may be damaged or belong to another tenant, without deleting
-    /// it. A database that can be retired is retired. Returns the new location if it is not
-    /// that of a retired database. Defaults to [`retire`](Self::retire).
+    /// Takes a database that may be damaged or belong to another tenant out of its place, without
+    /// deleting it. A database that can be retired is retired, and the result is `None`. Any other
+    /// is moved, and the result is its new location. Defaults to [`retire`](Self::retire).
     ///
     /// # Errors
     /// Returns an error if the database is still open after `timeout`, or if it cannot be
@@ -166,29 +167,29 @@ pub trait Provisioner: Send + Sync + 'static {
         self.retire(tenant, timeout).map(|()| None)
     }
 
-    /// Removes the database, retired or not, with all that belongs to it. Its connections must
-    /// be closed before.
+    /// Removes the database and everything that belongs to it, retired or not. All connections to
+    /// it must be closed before the call.
     ///
     /// # Errors
-    /// Returns an error if some part of it remains.
+    /// Returns an error if a part of the database remains.
     fn destroy(&self, tenant: &Tenant) -> Result<(), ProvisionError>;
 }
 
 /// The result of [`Provisioner::provision`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provisioned {
-    /// The database was made.
+    /// The call made the database.
     Made,
-    /// The database existed.
+    /// The database existed before the call.
     AlreadyThere,
 }
 
-/// The schema that [`Provisioner::migrate`] is to reach.
+/// The schema that [`Provisioner::migrate`] brings a database to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaTarget {
     /// The newest schema of the driver.
     Latest,
-    /// This version, by migrations or their reverse.
+    /// The schema of this version. An older version is reached by reversing migrations.
     Version(u32),
 }
 
@@ -201,7 +202,7 @@ pub struct Migrated {
     pub to: u32,
 }
 
-/// A step in the life of a tenant's database that failed.
+/// The error for a failed step in the life of a tenant's database.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "tenant {tenant}@{epoch}: its database could not be {step}; see the cause and run it again"

@@ -6,14 +6,15 @@ use std::net::IpAddr;
 use crate::classify::Method;
 use crate::path::Target;
 
-/// A function that calls its argument with every value of the header of a lower-case name.
+/// A function of an adapter that reads headers. It gets the name of a header in lower case, and a
+/// callback that it calls with each value of that header.
 pub type Headers<'h> = dyn Fn(&str, &mut dyn FnMut(&[u8])) + 'h;
 
-/// The head of a request, borrowed from the web framework in the bytes that arrived, neither
-/// trimmed nor decoded.
+/// The head of a request. It borrows the bytes that arrived from the web framework, neither trimmed
+/// nor decoded.
 ///
-/// The answer borrows its path from the target, which lives for `'p`. It borrows nothing of the
-/// rest, which lives for `'h`.
+/// The target lives for `'p`, and all other parts for `'h`. An answer may borrow its path from the
+/// target, but nothing from the other parts.
 ///
 /// ```
 /// use tenancy_core::{Method, RequestHead};
@@ -46,8 +47,8 @@ pub(crate) enum Hosts<'h> {
 }
 
 impl<'p, 'h> RequestHead<'p, 'h> {
-    /// Makes the head of a request with this method and target, a path with its query. Text is
-    /// faster than bytes.
+    /// Makes a head from a method and a target, which is a path with its query. A target of text is
+    /// faster than one of bytes.
     pub fn new(method: Method, target: impl Into<Target<'p>>) -> Self {
         Self {
             method,
@@ -65,7 +66,7 @@ impl<'p, 'h> RequestHead<'p, 'h> {
         self
     }
 
-    /// Sets all values of Host headers. A request with several is refused.
+    /// Sets the values of all Host headers. A request with more than one is refused.
     ///
     /// ```
     /// # use tenancy_core::{Method, RequestHead};
@@ -87,21 +88,23 @@ impl<'p, 'h> RequestHead<'p, 'h> {
         self
     }
 
-    /// Sets HTTP/2's `:authority`, or the authority of an absolute-form target, of which the rest
-    /// is the target: `GET http://h?x=1` has the authority `h` and the target `?x=1`, which
-    /// stands for `/?x=1`.
+    /// Sets the authority: the `:authority` of HTTP/2, or the authority of a target in absolute
+    /// form. The part behind such an authority is the target of the head: `GET http://h?x=1` has
+    /// the authority `h` and the target `?x=1`, which means `/?x=1`.
     pub fn authority(mut self, authority: &'h (impl AsRef<[u8]> + ?Sized)) -> Self {
         self.authority = Some(authority.as_ref());
         self
     }
 
-    /// Sets the address that the request came from, for trusted proxies.
+    /// Sets the address that the request came from. Without it, no request comes from a
+    /// trusted proxy.
     pub fn peer(mut self, peer: IpAddr) -> Self {
         self.peer = Some(peer);
         self
     }
 
-    /// Sets the other headers. The function is called only if a rule needs a header.
+    /// Sets the function that reads headers. It is called only for a header that a rule needs, or
+    /// in which a trusted proxy forwards the host.
     pub fn headers(mut self, headers: &'h Headers<'h>) -> Self {
         self.headers = Some(headers);
         self
@@ -112,7 +115,7 @@ impl<'p, 'h> RequestHead<'p, 'h> {
         self.method
     }
 
-    /// Returns the path with its query, as it arrived.
+    /// Returns the target as it arrived: a path with its query.
     pub fn target(&self) -> &'p [u8] {
         self.target.as_bytes()
     }
@@ -122,14 +125,14 @@ impl<'p, 'h> RequestHead<'p, 'h> {
         self.peer
     }
 
-    /// Calls `each` with every value of the header of this lower-case name.
+    /// Calls `each` with every value of a header. `name` is in lower case.
     pub fn each_header(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         if let Some(headers) = self.headers {
             headers(name, each);
         }
     }
 
-    /// Returns the target, with the path `/` if a request with an authority has an empty one
+    /// Returns the target. If the request has an authority and an empty path, the path is `/`
     /// (RFC 9110 §4.2.3).
     pub(crate) fn rooted_target(&self) -> Target<'p> {
         match self.target.as_bytes().first() {

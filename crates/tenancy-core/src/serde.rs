@@ -1,5 +1,5 @@
-//! Feature `serde`: names, numbers and words in the form that they display in. A malformed name is
-//! refused with the error of its `FromStr`.
+//! Feature `serde`: names and words are serialized as they are displayed, epochs and versions as
+//! numbers. A malformed name is refused with the error of its `FromStr`.
 
 use std::borrow::Cow;
 

@@ -6,12 +6,12 @@ use std::str::FromStr;
 use crate::domain::Domain;
 use crate::text::quote;
 
-/// The public suffix list (<https://publicsuffix.org>), which the embedder supplies. A tenant with
-/// one of its names would get the hosts of strangers.
+/// The public suffix list (<https://publicsuffix.org>), which the embedder supplies. Its names are
+/// not bound to tenants, as many owners have hosts below each of them.
 ///
-/// Its explicit rules hold, with wildcards (`*.ck`) and exceptions (`!www.ck`). The implicit rule
-/// that every other label is a suffix does not, so that `localhost` may be bound. Rules in Unicode
-/// are kept as A-labels.
+/// The rules of the list are applied, also wildcards (`*.ck`) and exceptions (`!www.ck`). The
+/// implicit rule `*`, by which every other top-level domain is a suffix, is not applied, so that
+/// `localhost` can be bound. Rules in Unicode are converted to A-labels.
 ///
 /// ```
 /// use tenancy_core::{Domain, PublicSuffixes};
@@ -29,7 +29,7 @@ pub struct PublicSuffixes {
 }
 
 impl PublicSuffixes {
-    /// Checks that a domain may belong to one tenant.
+    /// Checks that a domain is no public suffix, so that it may be bound to a tenant.
     ///
     /// # Errors
     /// Returns an error if the domain is a public suffix.
@@ -94,7 +94,7 @@ fn rule(text: &str) -> Option<Box<str>> {
     Some(format!("{mark}{}", name.as_str()).into())
 }
 
-/// A domain under which anyone may register names.
+/// The error for a domain under which anyone may register names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "domain {domain} is a public suffix by the rule {rule}; bind a name below it that the tenant owns"
@@ -104,33 +104,32 @@ pub struct IsPublicSuffix {
     rule: Box<str>,
 }
 
-/// A text that is no public suffix list.
+/// The error for a text that is no public suffix list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidSuffixList {
-    /// A line is no rule. The text may be another file, and its other lines would let suffixes
-    /// through.
+    /// A line is no rule. The text may be another file, so its other lines are not used either.
     #[error(
         "public suffix list has {text} on line {line}, which is no rule; use the text of public_suffix_list.dat as it is published"
     )]
     Line {
-        /// The line, from 1.
+        /// The number of the line, which counts from 1.
         line: usize,
         /// The text of the line, quoted.
         text: Box<str>,
     },
-    /// A rule is in Unicode, and the feature `idn` is off. Without that rule, some suffixes
-    /// would be let through.
+    /// A rule is in Unicode, and the feature `idn` is off. Without that rule, some public suffixes
+    /// would pass the check.
     #[error(
         "public suffix list has {text} on line {line}, which is not ASCII; write its A-labels (xn--…), or build with feature idn"
     )]
     NotAscii {
-        /// The line, from 1.
+        /// The number of the line, which counts from 1.
         line: usize,
         /// The rule, quoted.
         text: Box<str>,
     },
-    /// There is no rule, so that no suffix would be refused.
+    /// The list has no rule. Such a list would refuse no domain.
     #[error(
         "public suffix list has no rules; use the text of public_suffix_list.dat as it is published"
     )]

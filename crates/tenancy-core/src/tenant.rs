@@ -7,10 +7,10 @@ use std::sync::Arc;
 use crate::id::{Epoch, TenantId, TenantRef, Version};
 use crate::maintenance::Maintenance;
 
-/// A tenant as the catalog knew it at one version: a cheap handle of one word, whose clone
+/// A tenant as it was in the catalog at one version. The handle is one pointer, and a clone only
 /// raises a reference count.
 ///
-/// Two handles are equal if their ids and epochs are. Their status and attributes may differ.
+/// Two handles are equal if their ids and epochs are equal. Their other values may differ.
 ///
 /// ```
 /// use tenancy_core::{Placement, Tenant, TenantStatus};
@@ -42,7 +42,7 @@ struct Record {
 }
 
 impl Tenant {
-    /// Starts a handle, for catalogs and tests.
+    /// Returns a builder of a handle, for catalogs and tests.
     pub fn builder(id: TenantId) -> TenantBuilder {
         TenantBuilder(Record {
             id,
@@ -61,7 +61,7 @@ impl Tenant {
         &self.0.id
     }
 
-    /// Returns the incarnation of this handle.
+    /// Returns the incarnation of the tenant.
     pub fn epoch(&self) -> Epoch {
         self.0.epoch
     }
@@ -81,7 +81,7 @@ impl Tenant {
         &self.0.placement
     }
 
-    /// Returns the value of one attribute.
+    /// Returns the value of one attribute, or `None` if the tenant does not have it.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.0.attributes.0.get(name).map(|value| &**value)
     }
@@ -92,7 +92,7 @@ impl Tenant {
     }
 
     /// Returns the maintenance that the tenant is in, or `None`. Maintenance is independent of
-    /// the status: an active or a suspended tenant may be in it.
+    /// the status: active and suspended tenants can be in maintenance.
     pub fn maintenance(&self) -> Option<&Maintenance> {
         self.0.maintenance.as_deref()
     }
@@ -111,9 +111,9 @@ impl Tenant {
         }
     }
 
-    /// Returns `key` with id and epoch before it: `acme@3:key`. For caches, queues and file
-    /// stores that tenants share. A re-created tenant never sees the entries of its
-    /// predecessor.
+    /// Returns `key` behind the id and the epoch: `acme@3:key`. Use it in caches, queues and file
+    /// stores that tenants share: a tenant that was removed and created again does not find the
+    /// entries of the removed one.
     pub fn scoped_key(&self, key: &str) -> String {
         format!("{}@{}:{key}", self.id(), self.epoch())
     }
@@ -207,8 +207,8 @@ impl TenantBuilder {
     /// Returns the handle.
     ///
     /// # Errors
-    /// Returns an error if there are more than [`Attributes::MAX_COUNT`] attributes, or more
-    /// than [`Attributes::MAX_BYTES`] bytes in them.
+    /// Returns an error if there are more than [`Attributes::MAX_COUNT`] attributes, or if their
+    /// names and values have more than [`Attributes::MAX_BYTES`] bytes in all.
     pub fn build(mut self) -> Result<Tenant, TooManyAttributes> {
         self.0.attributes.check(&self.0.id)?;
         self.0.is_open = self.0.status == TenantStatus::Active && self.0.maintenance.is_none();
@@ -216,7 +216,7 @@ impl TenantBuilder {
     }
 }
 
-/// Texts that the embedder keeps with a tenant, by name: a plan, a region, a colour.
+/// Named texts that the embedder stores with a tenant, such as a plan, a region or a colour.
 ///
 /// ```
 /// use tenancy_core::Attributes;
@@ -228,9 +228,10 @@ impl TenantBuilder {
 pub struct Attributes(BTreeMap<Box<str>, Box<str>>);
 
 impl Attributes {
-    /// The bound on attributes of one tenant, as every resolver keeps them in memory.
+    /// The bound on the attributes of one tenant. It is low because every resolver keeps them in
+    /// memory.
     pub const MAX_COUNT: usize = 64;
-    /// The bound on bytes in the names and values of one tenant.
+    /// The bound on the bytes of all names and values of one tenant together.
     pub const MAX_BYTES: usize = 4096;
 
     /// Adds or replaces an attribute.
@@ -238,12 +239,12 @@ impl Attributes {
         self.0.insert(name.into(), value.into());
     }
 
-    /// Removes an attribute.
+    /// Removes an attribute, if there is one of this name.
     pub fn remove(&mut self, name: &str) {
         self.0.remove(name);
     }
 
-    /// Returns the value of an attribute.
+    /// Returns the value of an attribute, or `None` if there is none of this name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| &**value)
     }
@@ -267,7 +268,7 @@ impl Attributes {
     }
 }
 
-/// A tenant with more attributes than the bounds of [`Attributes`].
+/// The error for a tenant whose attributes exceed the bounds of [`Attributes`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "tenant {tenant} has {count} attributes of {bytes} bytes; keep to {} of {} bytes in all",
@@ -279,12 +280,12 @@ pub struct TooManyAttributes {
     pub tenant: TenantId,
     /// The number of attributes.
     pub count: usize,
-    /// The bytes in names and values.
+    /// The bytes of all names and values together.
     pub bytes: usize,
 }
 
-/// The stage of a tenant's life. Only [`Active`](Self::Active) tenants are served, unless they
-/// are in [maintenance](Tenant::maintenance).
+/// The stage of a tenant's life. Requests are served for [`Active`](Self::Active) tenants that are
+/// not in [maintenance](Tenant::maintenance).
 ///
 /// ```
 /// use tenancy_core::{Tenant, TenantStatus};
@@ -301,9 +302,9 @@ pub enum TenantStatus {
     Provisioning,
     /// The tenant is in use.
     Active,
-    /// The tenant is refused until it is resumed.
+    /// Requests for the tenant are refused until it is resumed.
     Suspended,
-    /// The tenant's database is in the trash, or on its way there.
+    /// The tenant's database is in the trash, or is being moved there.
     Retiring,
 }
 
@@ -343,32 +344,32 @@ impl std::str::FromStr for TenantStatus {
     }
 }
 
-/// A text that is no [`TenantStatus`].
+/// The error for a text that is no [`TenantStatus`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("status {text} is not known; use provisioning, active, suspended or retiring")]
 pub struct UnknownStatus {
     text: Box<str>,
 }
 
-/// The location of a tenant's data, for its driver.
+/// The location of a tenant's data, which its driver reads.
 #[doc(alias = "shard")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Placement {
-    /// The driver that reads it, for example `sqlite`.
+    /// The kind of driver that reads the data, for example `sqlite`.
     pub kind: Box<str>,
-    /// The server or directory. Empty if there is only one.
+    /// The server or directory of the data. Empty if there is only one.
     pub shard: Box<str>,
-    /// The machine that writes it. Empty if there is only one.
+    /// The machine that writes the data. Empty if there is only one.
     pub owner: Box<str>,
-    /// The region of the world that it must stay in. Empty if any will do.
+    /// The region of the world that the data must stay in. Empty if every region is allowed.
     pub region: Box<str>,
-    /// The driver's name for the database. It is opaque, and never the tenant's id.
+    /// The driver's name for the database. Only the driver interprets it.
     pub locator: Box<str>,
 }
 
 impl Placement {
-    /// Makes a placement without shard, owner and region.
+    /// Makes a placement without a shard, an owner or a region.
     pub fn new(kind: impl Into<Box<str>>, locator: impl Into<Box<str>>) -> Self {
         Self {
             kind: kind.into(),

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The bound on characters of a foreign text in an error: enough to recognise the text, and too
-/// few to flood a log file.
+/// The bound on the characters of a foreign text in an error. They are enough to recognise the
+/// text, and too few to flood a log file.
 const MAX_QUOTED: usize = 80;
 
 /// Returns `text` in quotes, escaped and cut after [`MAX_QUOTED`] characters.
@@ -20,19 +20,19 @@ pub(crate) fn quote(text: &str) -> Box<str> {
     out.into()
 }
 
-/// The first 30 bytes of a client's text, kept in place, so that an error with it allocates
-/// nothing.
+/// The first 30 bytes of a text that a client sent. They are stored inline, so that an error with
+/// an excerpt allocates no memory.
 ///
-/// It displays quoted and escaped, with `…` at the cut.
+/// An excerpt is displayed in quotes and escaped. A longer text ends with `…`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Excerpt {
     bytes: [u8; Self::MAX],
-    /// The length of the whole text, as far as that fits.
+    /// The length of the whole text, or 255 if it is longer.
     len: u8,
 }
 
 impl Excerpt {
-    /// The number of bytes that are kept.
+    /// The bound on the bytes of an excerpt.
     pub const MAX: usize = 30;
 
     pub(crate) fn new(text: &[u8]) -> Self {
@@ -61,7 +61,7 @@ impl fmt::Debug for Excerpt {
     }
 }
 
-/// Returns whether this is a character of a token (RFC 9110 §5.6.2).
+/// Returns whether a token may hold this byte (RFC 9110 §5.6.2).
 pub(crate) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -2,8 +2,11 @@
 
 use crate::event::{Event, Observer};
 
-/// An observer that writes every [`Event`] to `tracing` with the target `tenancy`: faults that
-/// affect a tenant as warnings, switches as `info`, all others as `debug`.
+/// An observer that writes every [`Event`] to `tracing` with the target `tenancy`.
+///
+/// Warnings are `NameConflict`, `CatalogUnavailable`, `OpenFailed`, `WarmPoolFailed`, `LockWait`,
+/// `NoJournal`, `IdleMaintenanceFailed`, `WaitedLong` and `BoundReached`. `Switched` has the level
+/// `info`, and every other event the level `debug`.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -7,7 +7,8 @@ use crate::domain::Domain;
 use crate::id::{TenantId, Version};
 use crate::tenant::TooManyAttributes;
 
-/// A catalog that cannot be read. It never means that there is no such tenant.
+/// The error of a catalog that cannot be read or written. It never means that there is no such
+/// tenant.
 #[derive(Debug, thiserror::Error)]
 #[error("the catalog cannot be read; see the cause and try again")]
 pub struct CatalogError {
@@ -23,7 +24,7 @@ impl CatalogError {
     }
 }
 
-/// A write that the catalog refused. It changed nothing.
+/// The error of a write to a catalog. The write has changed nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
@@ -39,7 +40,7 @@ pub enum WriteError {
         /// The id without a tenant.
         id: TenantId,
     },
-    /// The row has changed since the writer read it.
+    /// The tenant's row has changed since the writer read it.
     #[error(
         "tenant {id} was changed by another writer (read at version {seen}, now {current}); read it again and retry"
     )]
@@ -51,8 +52,8 @@ pub enum WriteError {
         /// The version of the row.
         current: Version,
     },
-    /// The name routes to another tenant. The error does not name it, as it may be shown to a
-    /// tenant.
+    /// The name routes to another tenant. The error does not name that tenant, as it may be shown
+    /// to the one that asked for the name.
     #[error("{name} is taken; choose another name, or have the operator move it")]
     NameTaken {
         /// The name that is taken.
@@ -66,7 +67,7 @@ pub enum WriteError {
         /// The id of the tenant.
         id: TenantId,
     },
-    /// The id of a tenant stays bound as long as the tenant exists.
+    /// The name is the tenant's id, which stays bound as long as the tenant exists.
     #[error("{id} is the id of the tenant and stays bound; destroy the tenant instead")]
     OwnId {
         /// The id of the tenant.
@@ -78,7 +79,8 @@ pub enum WriteError {
         /// The label that was claimed.
         label: TenantId,
     },
-    /// The TXT value is not that of the last attempt.
+    /// The TXT value is not the challenge of the last attempt, or a domain that is only claimed was
+    /// to become primary.
     #[error("{domain} is not proven for tenant {id}; publish the TXT record of the last attempt")]
     NotProven {
         /// The claimed domain.
@@ -96,7 +98,7 @@ pub enum WriteError {
         /// The id of the storage that was opened.
         found: Box<str>,
     },
-    /// The tenant has no claim of the domain, or it has ended.
+    /// The tenant has no claim of the domain, or its claim has ended.
     #[error(
         "tenant {id} has no claim of {domain}: a claim ends after 7 days, or when another tenant proves its own; add the domain again"
     )]
@@ -106,7 +108,7 @@ pub enum WriteError {
         /// The id of the tenant.
         id: TenantId,
     },
-    /// The attributes are over their bounds.
+    /// The attributes exceed their bounds.
     #[error(transparent)]
     Attributes(#[from] TooManyAttributes),
     /// The catalog cannot be written.

@@ -4,8 +4,8 @@ use super::name::Name;
 use crate::id::{Epoch, TenantId, Version};
 use crate::tenant::Tenant;
 
-/// A value and the version of the catalog that it was read from: the counter in the snapshot
-/// of the read, not the version of the row.
+/// A value that was read from a catalog, and the version of the catalog at the read. That is not
+/// the version of the row that holds the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Versioned<T> {
     /// The value that was read.
@@ -14,7 +14,7 @@ pub struct Versioned<T> {
     pub as_of: Version,
 }
 
-/// A stretch of the change feed.
+/// A stretch of the change feed of a catalog: all changes between two versions.
 ///
 /// ```
 /// use tenancy_core::{
@@ -34,16 +34,18 @@ pub struct Versioned<T> {
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// The version that this stretch starts after: nothing between it and the first item is
-    /// missing. [`Catalog::changes`](super::Catalog::changes) returns its argument here. A
-    /// stretch that resets starts after version 0.
+    /// The version that this stretch starts after. No change between this version and the first
+    /// item is missing. [`Catalog::changes`](super::Catalog::changes) returns its argument here,
+    /// or version 0 in a stretch with `reset`.
     pub since: Version,
-    /// The version up to which every change is in the items, or was before them.
+    /// The version that this stretch ends at. A reader that has applied everything up to `since`,
+    /// and then the items, has applied every change up to this version.
     pub upto: Version,
-    /// Whether there are changes after `upto` already. Then `upto` is beyond the argument of
-    /// the call.
+    /// Whether the catalog has changes after `upto`. If it has, `upto` is higher than `since`, so
+    /// that the next call makes progress.
     pub more: bool,
-    /// Whether the feed starts over: everything before this stretch is void.
+    /// Whether the feed starts over: all earlier stretches are void, and this one starts from an
+    /// empty catalog.
     pub reset: bool,
     /// The changes, oldest first.
     pub items: Vec<Change>,
@@ -53,32 +55,33 @@ pub struct Changes {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// A tenant is new or different. Its id is also a label.
+    /// A tenant was added or changed. Its id routes to it as a label.
     Tenant(Tenant),
-    /// A tenant is gone, with all its names.
+    /// A tenant was removed with all its names.
     Removed {
         /// The id of the removed tenant.
         id: TenantId,
         /// The last epoch of the tenant.
         epoch: Epoch,
     },
-    /// A further name routes to a tenant. If it routes to another tenant as well, requests for
-    /// it are refused until one of the two is [unbound](Self::Unbound).
+    /// A further name routes to a tenant. If it routes to another tenant as well, requests for it
+    /// are refused until a later change leaves it at most one tenant: the name is
+    /// [moved](Self::Moved) or [unbound](Self::Unbound), or a tenant is [removed](Self::Removed).
     Bound {
         /// The further name.
         name: Name,
         /// The tenant that it routes to.
         id: TenantId,
     },
-    /// A further name routes to this tenant and to no other. A catalog in which every name has
-    /// one owner needs no [`Bound`](Self::Bound).
+    /// A further name routes to this tenant, and to no other tenant from now on. A catalog in which
+    /// every name has one owner reports only this change, and never [`Bound`](Self::Bound).
     Moved {
         /// The further name.
         name: Name,
         /// The tenant that it routes to now.
         id: TenantId,
     },
-    /// A name routes to no tenant.
+    /// A further name routes to no tenant from now on.
     Unbound {
         /// The further name.
         name: Name,

@@ -14,7 +14,7 @@ use crate::domain::{Challenge, Domain};
 use crate::id::{Epoch, TenantId, Version};
 use crate::tenant::Tenant;
 
-/// A catalog in memory, with a change feed that keeps all changes.
+/// A catalog in memory. Its change feed keeps every change, so its memory grows with each write.
 ///
 /// ```
 /// use tenancy_core::{Actor, Catalog, CatalogWriter, MemoryCatalog, NewTenant, TenantKey};
@@ -33,14 +33,14 @@ pub struct MemoryCatalog {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Invariant: equals the number of entries of `log`, one a write.
+    /// Invariant: equals the number of entries of `log`.
     version: u64,
     tenants: BTreeMap<TenantId, Tenant>,
-    /// Further names that route; a tenant's own id is not among them.
+    /// The further names that route. The ids of tenants are not among them.
     names: BTreeMap<Name, TenantId>,
-    /// Invariant: there is no claim of a domain that routes, unless it has expired.
+    /// Invariant: a domain that routes has no claim.
     claims: BTreeMap<(Domain, TenantId), Claim>,
-    /// Invariant: each is among the names, and its own tenant's.
+    /// The primary domains. Invariant: `names` holds each of them with the same tenant.
     primary: BTreeMap<TenantId, Name>,
     tombstones: BTreeMap<TenantId, Epoch>,
     log: Vec<Change>,
@@ -50,7 +50,7 @@ struct State {
 #[derive(Debug)]
 struct Claim {
     challenge: Challenge,
-    /// The time of the claim on the catalog's clock.
+    /// The time at which the claim ends, on the catalog's clock.
     until: Duration,
 }
 
@@ -60,7 +60,7 @@ impl MemoryCatalog {
         Self::default()
     }
 
-    /// Makes an empty catalog whose claims expire by this clock.
+    /// Makes an empty catalog that uses this clock to end claims.
     pub fn with_clock(clock: Clock) -> Self {
         Self {
             clock,
@@ -68,11 +68,11 @@ impl MemoryCatalog {
         }
     }
 
-    /// Adds a tenant with its status and epoch. An id that was destroyed before gets at least
-    /// the epoch after its last one.
+    /// Adds a tenant with all values of this handle except its version. If a tenant of this id was
+    /// removed before, the epoch is at least one higher than the last epoch of that tenant.
     ///
     /// # Errors
-    /// Returns an error if the id or label is taken.
+    /// Returns an error if a tenant of this id exists, or the id is a label of another tenant.
     pub fn put(&self, tenant: &Tenant) -> Result<Tenant, WriteError> {
         let mut state = self.state.lock();
         state.refuse_taken(tenant.id())?;
@@ -142,7 +142,7 @@ impl State {
         }
     }
 
-    /// Refuses a name that does not route to this tenant, and its own id.
+    /// Refuses a name that does not route to this tenant, or that is its id.
     fn refuse_not_bound(&self, name: &Name, id: &TenantId) -> Result<(), WriteError> {
         self.get(id)?;
         let (name, id) = (name.clone(), id.clone());
@@ -169,7 +169,7 @@ impl State {
         self.write(Change::Moved { name, id })
     }
 
-    /// Claims a domain, which does not route from now on.
+    /// Claims a domain. From now on the domain does not route.
     fn claim(&mut self, domain: &Domain, id: &TenantId, claim: Claim) -> Version {
         self.claims.insert((domain.clone(), id.clone()), claim);
         self.let_go(Name::Domain(domain.clone()))

@@ -18,7 +18,8 @@ pub use feed::{Change, Changes, Versioned};
 pub use memory::MemoryCatalog;
 pub use name::{Name, TenantKey};
 
-/// A list of tenants that can be read. An embedder with another list implements one method.
+/// A list of tenants that can be read. An embedder that has such a list already implements
+/// [`lookup`](Self::lookup) for it; the other method is optional.
 ///
 /// ```
 /// use tenancy_core::{Catalog, CatalogError, Tenant, TenantKey, Version, Versioned};
@@ -34,14 +35,15 @@ pub use name::{Name, TenantKey};
 #[doc(alias = "directory")]
 #[doc(alias = "registry")]
 pub trait Catalog: Send + Sync + 'static {
-    /// Returns the owner of a name, or `None` if it has none, with the version of the catalog.
+    /// Returns the tenant that owns a name, or `None` if no tenant does, and the version of the
+    /// catalog.
     ///
     /// # Errors
-    /// Returns an error if the catalog cannot be read; never because there is no such tenant.
+    /// Returns an error if the catalog cannot be read. A name without a tenant is no error.
     fn lookup(&self, key: TenantKey<'_>) -> Result<Versioned<Option<Tenant>>, CatalogError>;
 
-    /// Returns the changes after `since`, oldest first, at most about `max` of them, or `None`
-    /// if this catalog has no feed. Defaults to none.
+    /// Returns the changes after the version `since`, oldest first, or `None` if this catalog has
+    /// no change feed. There are about `max` of them at most. Defaults to `None`.
     ///
     /// # Errors
     /// Returns an error if the catalog cannot be read.
@@ -51,8 +53,8 @@ pub trait Catalog: Send + Sync + 'static {
     }
 }
 
-/// A catalog that can be written. Every write raises the version in the same transaction, and
-/// records its author.
+/// A catalog that can be written. Every write raises the version of the catalog in the same
+/// transaction. It gets its author as an [`Actor`], for audits.
 ///
 /// ```
 /// use tenancy_core::{Actor, CatalogWriter, MemoryCatalog, NewTenant, TenantChange, TenantStatus};
@@ -66,33 +68,37 @@ pub trait Catalog: Send + Sync + 'static {
 /// ```
 #[doc(alias = "landlord")]
 pub trait CatalogWriter: Catalog {
-    /// Records the [id of the storage](crate::Provisioner::storage_id) that holds the
-    /// tenants' data at the first call, and refuses every other id afterwards: each of two
-    /// storages with one catalog would take the other's data for leftovers.
+    /// Records the [id of the storage](crate::Provisioner::storage_id) that holds the data of the
+    /// tenants. The first call records it, and later calls refuse every other id: if two storages
+    /// shared a catalog, the data of tenants in one would be taken for leftovers by the other.
     ///
     /// # Errors
-    /// Returns [`WriteError::OtherStorage`] if another id is recorded, and an error if the
+    /// Returns [`WriteError::OtherStorage`] if another id is recorded. Returns an error if the
     /// catalog cannot be written.
     fn record_storage(&self, id: &str) -> Result<(), WriteError>;
 
-    /// Adds a tenant, whose id becomes its first label. An id that was destroyed before gets the
-    /// next epoch.
+    /// Adds a tenant. Its id is its first label. If a tenant of this id was removed before, the
+    /// epoch of the new one is one higher than the last epoch of that tenant.
     ///
     /// # Errors
-    /// Returns an error if the id or label is taken, or if the catalog cannot be written.
+    /// Returns an error if a tenant of this id exists, if the id or a further name is a name of
+    /// another tenant, if the attributes exceed their bounds, or if the catalog cannot be written.
     fn insert(&self, new: NewTenant, by: &Actor) -> Result<Tenant, WriteError>;
 
-    /// Adds several tenants as [`insert`](Self::insert) does, and returns their results in the
-    /// same order. Defaults to one after the other; a catalog on a disk overrides it to share an
-    /// fsync.
+    /// Adds several tenants, and returns their results in the same order. Defaults to one
+    /// [`insert`](Self::insert) after the other. A catalog on a disk can override the method to
+    /// share an fsync among the tenants.
     fn insert_many(&self, new: Vec<NewTenant>, by: &Actor) -> Vec<Result<Tenant, WriteError>> {
         new.into_iter().map(|new| self.insert(new, by)).collect()
     }
 
-    /// Changes a tenant whose row is at the version `seen`.
+    /// Changes a tenant whose row is still at the version `seen`, and returns the tenant after the
+    /// change.
     ///
     /// # Errors
-    /// Returns [`WriteError::Conflict`] if the row has changed since.
+    /// Returns [`WriteError::Conflict`] if the row has another version. Returns an error if there
+    /// is no such tenant, if the attributes exceed their bounds, or if the catalog cannot be
+    /// written.
     fn update(
         &self,
         id: &TenantId,
@@ -101,9 +107,9 @@ pub trait CatalogWriter: Catalog {
         by: &Actor,
     ) -> Result<Tenant, WriteError>;
 
-    /// Changes several tenants whose rows are at the versions of the handles, and returns their
-    /// results in the same order. Defaults to one after the other; a catalog on a disk overrides
-    /// it to share an fsync.
+    /// Changes several tenants, whose rows are still at the versions of these handles, and returns
+    /// their results in the same order. Defaults to one [`update`](Self::update) after the other.
+    /// A catalog on a disk can override the method to share an fsync among the tenants.
     fn update_many(
         &self,
         changes: Vec<(Tenant, TenantChange)>,
@@ -114,19 +120,22 @@ pub trait CatalogWriter: Catalog {
         changes.into_iter().map(change).collect()
     }
 
-    /// Removes a tenant and its names, and keeps a tombstone with its last epoch.
+    /// Removes a tenant and its names, if its row is still at the version `seen`. The catalog keeps
+    /// the last epoch of the id, for a later [`insert`](Self::insert).
     ///
     /// # Errors
-    /// Returns [`WriteError::Conflict`] if the row has changed since.
+    /// Returns [`WriteError::Conflict`] if the row has another version. Returns an error if there
+    /// is no such tenant, or if the catalog cannot be written.
     fn remove(&self, id: &TenantId, seen: Version, by: &Actor) -> Result<Version, WriteError>;
 
-    /// Binds a further name to a tenant. A domain bound with [`Proof::Pending`] is
-    /// only claimed: it does not route until it is [verified](Self::verify), and other
-    /// tenants may claim it as well. Claiming it again starts a new attempt. Binding it
-    /// with [`Proof::Trusted`] ends every claim of it.
+    /// Binds a further name to a tenant. A domain bound with [`Proof::Pending`] is only claimed: it
+    /// does not route until it is [verified](Self::verify), and other tenants can claim it as well.
+    /// A second claim by the same tenant starts a new attempt. A domain bound with
+    /// [`Proof::Trusted`] routes at once, and all claims of it end.
     ///
     /// # Errors
-    /// Returns an error if the name routes to another tenant.
+    /// Returns an error if the name routes to another tenant, if a label is only claimed, if there
+    /// is no such tenant, or if the catalog cannot be written.
     fn bind(
         &self,
         name: &Name,
@@ -135,12 +144,12 @@ pub trait CatalogWriter: Catalog {
         by: &Actor,
     ) -> Result<Version, WriteError>;
 
-    /// Makes a claimed domain route, once `txt` is the value that its DNS holds. Other
-    /// tenants' claims of it end.
+    /// Makes a claimed domain route if `txt` proves the claim. `txt` is the value of a TXT record
+    /// that the caller found in the DNS of the domain. Claims of the domain by other tenants end.
     ///
     /// # Errors
-    /// Returns [`WriteError::NotProven`] if `txt` is not the value of the last attempt, and
-    /// [`WriteError::NoClaim`] if the tenant has no claim of the domain, or it has ended.
+    /// Returns [`WriteError::NotProven`] if `txt` is not the value of the last attempt. Returns
+    /// [`WriteError::NoClaim`] if the tenant has no claim of the domain, or its claim has ended.
     fn verify(
         &self,
         domain: &Domain,
@@ -149,12 +158,12 @@ pub trait CatalogWriter: Catalog {
         by: &Actor,
     ) -> Result<Version, WriteError>;
 
-    /// Makes a domain that routes the primary domain of the tenant, which links to the tenant
-    /// are written with. It replaces the one before. A tenant starts without a primary domain,
-    /// and loses it when the domain is unbound or claimed again.
+    /// Makes one of the tenant's domains its primary domain, the one for links to the tenant. It
+    /// replaces the previous primary domain. A new tenant has no primary domain, and a domain is no
+    /// longer primary once it is unbound or claimed again.
     ///
     /// # Errors
-    /// Returns an error if the domain is not this tenant's, or only claimed.
+    /// Returns an error if the domain does not route to this tenant.
     fn make_primary(
         &self,
         domain: &Domain,
@@ -162,8 +171,8 @@ pub trait CatalogWriter: Catalog {
         by: &Actor,
     ) -> Result<Version, WriteError>;
 
-    /// Moves a name that routes from one tenant to another in one write, so that it always has
-    /// an owner. It is not the primary domain of the new owner.
+    /// Moves a name that routes from one tenant to another. It is one write, so the name always has
+    /// an owner. A domain that was primary is not primary for its new owner.
     ///
     /// # Errors
     /// Returns an error if the name does not route to `from`, or is the id of `from`.
@@ -179,7 +188,8 @@ pub trait CatalogWriter: Catalog {
     /// be unbound.
     ///
     /// # Errors
-    /// Returns an error if the name is not this tenant's.
+    /// Returns an error if the tenant neither owns nor claims the name, or if it is the tenant's
+    /// id.
     fn unbind(&self, name: &Name, id: &TenantId, by: &Actor) -> Result<Version, WriteError>;
 
     /// Returns the further names of a tenant, and its claims that have not expired.
@@ -188,7 +198,8 @@ pub trait CatalogWriter: Catalog {
     /// Returns an error if the catalog cannot be read.
     fn names(&self, id: &TenantId) -> Result<Vec<Binding>, CatalogError>;
 
-    /// Returns at most `max` tenants in the order of their ids, those after `after`.
+    /// Returns the next `max` tenants in the order of their ids. The first one follows the id
+    /// `after`, or is the first of all for `None`. Fewer than `max` are the last ones.
     ///
     /// # Errors
     /// Returns an error if the catalog cannot be read.
@@ -204,7 +215,7 @@ impl<C: Catalog + ?Sized> Catalog for Arc<C> {
     }
 }
 
-/// The author of a write: a person, a job, the system. Audits keep it.
+/// The author of a write, which audits record: a person, a job or the system.
 ///
 /// ```
 /// # use tenancy_core::Actor;
@@ -214,7 +225,7 @@ impl<C: Catalog + ?Sized> Catalog for Arc<C> {
 pub struct Actor(Box<str>);
 
 impl Actor {
-    /// Makes an actor of this name, which is cut after 200 bytes.
+    /// Makes an actor of this name. A longer name is cut to at most 200 bytes.
     pub fn new(name: &str) -> Self {
         Self(name[..name.floor_char_boundary(200)].into())
     }
@@ -229,26 +240,27 @@ impl Actor {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NewTenant {
-    /// The permanent name.
+    /// The permanent name of the tenant.
     pub id: TenantId,
-    /// The stage of its life. Defaults to active.
+    /// The stage of the tenant's life. Defaults to active.
     pub status: TenantStatus,
-    /// The location of its data.
+    /// The location of the tenant's data.
     pub placement: Placement,
-    /// Texts that the embedder keeps with it.
+    /// Texts that the embedder stores with the tenant.
     pub attributes: Attributes,
-    /// Further names that route to it. If another tenant has one of them, the tenant is not
-    /// inserted.
+    /// Further names that route to the tenant. If one of them routes to another tenant, the new
+    /// tenant is not inserted.
     pub names: Vec<Name>,
-    /// The schema version of its database; see [`TenantChange::schema`].
+    /// The schema version of the tenant's database; see [`TenantChange::schema`].
     pub schema: Option<u32>,
-    /// A request for a database of the catalog's warm pool. If there is a fitting one, the tenant
-    /// gets its placement and schema, and the status that is given there. A catalog without a
-    /// warm pool, and an id that was used before, get none. Defaults to `None`.
+    /// A request for a database from the warm pool of the catalog. If the pool has a fitting
+    /// database, the tenant gets it: its placement and schema replace the values here, and the
+    /// status of the request replaces `status`. The request has no effect if the catalog has no
+    /// warm pool, or if the id was used before. Defaults to `None`.
     pub from_warm_pool: Option<FromWarmPool>,
 }
 
-/// A request for a database of the warm pool; see [`NewTenant::from_warm_pool`].
+/// A request for a database from the warm pool; see [`NewTenant::from_warm_pool`].
 ///
 /// ```
 /// use tenancy_core::{Actor, CatalogWriter, FromWarmPool, MemoryCatalog, NewTenant, TenantStatus};
@@ -268,12 +280,12 @@ pub struct FromWarmPool {
     /// The fingerprint that the database must have; see
     /// [`Provisioner::fingerprint`](crate::Provisioner::fingerprint).
     pub fingerprint: Box<str>,
-    /// The tenant's status if it gets the database.
+    /// The status of the tenant if it gets a database from the warm pool.
     pub status: TenantStatus,
 }
 
 impl NewTenant {
-    /// Makes an active tenant without placement and attributes.
+    /// Makes the values of an active tenant, without a placement, attributes or further names.
     pub fn new(id: TenantId) -> Self {
         Self {
             id,
@@ -287,20 +299,21 @@ impl NewTenant {
     }
 }
 
-/// A change of a tenant. Values that are `None` stay.
+/// A change of a tenant. A value that is `None` does not change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TenantChange {
     /// The new status.
     pub status: Option<TenantStatus>,
-    /// The placement of the next incarnation, whose epoch is one higher.
+    /// The placement of the next incarnation. It also raises the epoch by 1.
     pub reincarnate: Option<Placement>,
-    /// The maintenance to begin, or `Some(None)` to end it. The status does not matter.
+    /// The maintenance to begin, or `Some(None)` to end a maintenance. It is independent of the
+    /// status.
     pub maintenance: Option<Option<Maintenance>>,
-    /// All attributes; those before are replaced.
+    /// The new attributes, which replace all previous ones.
     pub attributes: Option<Attributes>,
-    /// The schema version of the database. It is no part of a [`Tenant`]; a catalog records it
-    /// for runs over many tenants.
+    /// The schema version of the database. A [`Tenant`] does not hold it. A catalog records it for
+    /// operations on many tenants.
     pub schema: Option<u32>,
 }
 
@@ -313,10 +326,10 @@ impl TenantChange {
         }
     }
 
-    /// Returns the tenant after this change, at this version.
+    /// Returns the tenant after this change, at the version `version`.
     ///
     /// # Errors
-    /// Returns an error if the attributes are over their bounds.
+    /// Returns an error if the attributes exceed their bounds.
     pub fn apply(self, to: &Tenant, version: Version) -> Result<Tenant, TooManyAttributes> {
         let mut builder = to.to_builder().version(version);
         if let Some(status) = self.status {
@@ -357,30 +370,30 @@ impl TenantChange {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
-    /// The word of the operator. The name routes from now on. Labels are always bound like this.
+    /// The operator vouches for the name, and it routes at once. Every label is bound by this right.
     Trusted,
-    /// A claim of a domain, which routes once its DNS shows this challenge. Each attempt of
-    /// each tenant needs a challenge of its own. It ends after [`CLAIM_TTL`].
+    /// The tenant claims a domain, which routes once its DNS shows this challenge. Each attempt of
+    /// each tenant needs a new challenge. The claim ends after [`CLAIM_TTL`].
     Pending(Challenge),
 }
 
-/// The time after which a claim without proof ends: 7 days.
+/// The time after which an unproven claim ends: 7 days.
 pub const CLAIM_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// A further name of a tenant; see [`CatalogWriter::names`].
+/// A further name of a tenant, or a claim of one; see [`CatalogWriter::names`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Binding {
-    /// The bound name.
+    /// The bound or claimed name.
     pub name: Name,
     /// The challenge of a claim, or `None` if the name routes.
     pub pending: Option<Challenge>,
-    /// Whether it is the tenant's [primary](CatalogWriter::make_primary) domain.
+    /// Whether the name is the tenant's [primary](CatalogWriter::make_primary) domain.
     pub primary: bool,
 }
 
 impl Binding {
-    /// Makes a binding that routes, or a claim with a challenge.
+    /// Makes a claim if there is a challenge, or else a binding that routes. It is not primary.
     pub fn new(name: Name, pending: Option<Challenge>) -> Self {
         Self {
             name,

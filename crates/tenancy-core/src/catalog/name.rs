@@ -5,7 +5,7 @@ use std::fmt;
 use crate::domain::Domain;
 use crate::id::TenantId;
 
-/// A name in canonical form, borrowed, for a look-up in a catalog.
+/// A borrowed name in canonical form, for a look-up in a catalog.
 ///
 /// ```
 /// use tenancy_core::{Name, TenantKey};
@@ -17,9 +17,9 @@ use crate::id::TenantId;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TenantKey<'a> {
-    /// An id or a further label in lower case. One table holds both.
+    /// The id of a tenant, or a further label, in lower case. No label has two owners.
     Label(&'a str),
-    /// A full host name in lower case and ASCII, without port and final dot.
+    /// A full host name in lower case and ASCII, without a port and without a final dot.
     Domain(&'a str),
 }
 
