@@ -1,4 +1,4 @@
-//! [`Event`] and [`Observer`]: notifications, for audits and metrics.
+//! [`Event`] and [`Observer`]: notifications for audits and metrics.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::tenant::Tenant;
 
 /// A notification of a resolver, a scope, a pool or a driver.
 ///
-/// Later versions add events, so match with a last `_` arm.
+/// Later versions may add events, so end every `match` with a `_` arm.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -31,8 +31,9 @@ use crate::tenant::Tenant;
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// [`Tenant::switch`], [`Tenant::switch_to`], or an attached value that was polled or
-    /// dropped inside another tenant's scope, crossed from one tenant to another.
+    /// The current tenant of a thread changed from one to another: by [`Tenant::switch`], by
+    /// [`Tenant::switch_to`], or because an [attached](Tenant::attach) value was polled or dropped
+    /// while another tenant was current.
     Switched {
         /// The tenant that was current.
         from: &'a Tenant,
@@ -65,17 +66,17 @@ pub enum Event<'a> {
     Refused {
         /// The reason in one word, for a counter.
         reason: Reason,
-        /// The error with its facts, which hold text that the client sent.
+        /// The error with all its facts. They may hold text that the client sent.
         error: &'a ResolveError,
     },
-    /// The catalog did not answer.
+    /// The catalog could not be read.
     CatalogUnavailable {
         /// The catalog's error.
         error: &'a CatalogError,
     },
-    /// A resolver has applied everything up to this version.
+    /// A resolver has applied changes of the catalog.
     Synced {
-        /// The version up to which every change was applied.
+        /// The version up to which every change is applied.
         upto: Version,
         /// The number of changes that were applied.
         changes: usize,
@@ -99,30 +100,31 @@ pub enum Event<'a> {
         /// The driver's error.
         error: &'a (dyn std::error::Error + 'static),
     },
-    /// A storage is on a file system without a journal: a power cut may damage files that were
-    /// not written to, or put the blocks of one tenant's into another's. Emitted once by each
-    /// process for each file system.
+    /// A storage is on a file system without a journal. A power cut may damage files there that no
+    /// process was writing, or put blocks of one tenant's file into the file of another. Each
+    /// process emits this event once for each file system.
     NoJournal {
         /// The storage root.
         path: &'a std::path::Path,
     },
-    /// A lock of the storage has been waited for for a second.
+    /// A thread has waited one second for a lock of the storage, and continues to wait.
     LockWait {
-        /// The file or directory.
+        /// The file or directory that is locked.
         path: &'a std::path::Path,
-        /// The processes that have it, as far as the system tells.
+        /// The ids of the processes that have locked it, as far as the operating system shows
+        /// them.
         by: &'a [u32],
     },
-    /// The idle maintenance of a connection failed, and the connection is closed.
+    /// The idle maintenance of a connection failed. The connection is closed.
     IdleMaintenanceFailed {
         /// The tenant of the connection.
         tenant: &'a Tenant,
         /// The driver's error.
         error: &'a (dyn std::error::Error + 'static),
     },
-    /// A driver could not do the work that an eviction left, for example a checkpoint.
+    /// A driver could not do the work that is due after an eviction, for example a checkpoint.
     UpkeepFailed {
-        /// The tenant of the connection.
+        /// The tenant whose connection was evicted.
         tenant: &'a Tenant,
         /// The driver's error.
         error: &'a (dyn std::error::Error + 'static),
@@ -141,65 +143,69 @@ pub enum Event<'a> {
     CheckedOut {
         /// The tenant of the connection.
         tenant: &'a Tenant,
-        /// The time from the call to the connection, opening included; zero for one that
-        /// was idle.
+        /// The time from the call until the connection was there, including the time to open it.
+        /// It is zero for a connection that was idle.
         waited: Duration,
     },
-    /// A connection was given back, and is idle again or will be closed.
+    /// A connection was returned. It is idle again, or will be closed.
     Returned {
         /// The tenant of the connection.
         tenant: &'a Tenant,
-        /// The time between check-out and return, to a few milliseconds.
+        /// The time between check-out and return, accurate to a few milliseconds.
         held: Duration,
     },
-    /// A check-out got no connection in time.
+    /// A check-out got no connection before its timeout.
     TimedOut {
-        /// The tenant of the connection.
+        /// The tenant of the check-out.
         tenant: &'a Tenant,
         /// The time that the check-out waited.
         waited: Duration,
     },
-    /// A connection has been checked out for longer than the pools' `leak_after`. The event
-    /// comes once for each check-out.
+    /// A connection has been checked out for longer than the pools' `leak_after`. The event is
+    /// emitted once for each check-out.
     HeldLong {
-        /// The tenant of the connection.
+        /// The id of the connection's tenant.
         tenant: &'a TenantId,
-        /// The line that checked it out, or the name that the check-out was given.
+        /// The line of code that checked the connection out, or the label of the check-out if it
+        /// has one.
         holder: &'a str,
         /// The time since the check-out.
         held: Duration,
     },
     /// A check-out waited longer than the pools' `long_wait`.
     WaitedLong {
-        /// The tenant of the connection.
+        /// The tenant of the check-out.
         tenant: &'a Tenant,
         /// The time that the check-out waited.
         waited: Duration,
     },
-    /// The warm pool could not be filled, or an outdated database not be removed from it. Each
-    /// failed round of the upkeep emits this event, and the next round tries again. While the
-    /// warm pool is empty, a new tenant gets a database of its own as it does without one.
+    /// The warm pool could not be filled, or an outdated database could not be removed from it.
+    /// Each failed round of the upkeep emits this event, and the next round tries again. While the
+    /// warm pool is empty, the database of a new tenant is made when the tenant is created, as it
+    /// is without a warm pool.
     WarmPoolFailed {
         /// The driver's error.
         error: &'a (dyn std::error::Error + 'static),
     },
-    /// SQL on a checked-out connection made a table that refers to a table of the library, or that bears
-    /// the name of one. The connection is closed; `validate` names the table until it is dropped.
+    /// SQL on a checked-out connection made a table that refers to a table of the library, or has
+    /// the name of one. The connection is closed. The command `validate` reports the table until it
+    /// is dropped.
     SchemaRefused {
         /// The tenant of the connection.
         tenant: &'a Tenant,
-        /// The table, and how it refers to the library's.
+        /// The name of the table, and how it conflicts with the table of the library.
         what: &'a str,
     },
-    /// The bound on open connections is reached, and all of them are checked out.
+    /// A check-out must wait: the bound on open connections is reached, and all of them are checked
+    /// out.
     BoundReached {
         /// The bound on open connections.
         max: usize,
     },
 }
 
-/// A receiver of [`Event`]s. It cannot veto an operation and must not block. A panic in it is
-/// caught and dropped.
+/// A receiver of [`Event`]s. It cannot stop an operation, and must not block. A panic in it is
+/// caught and ignored.
 ///
 /// Every `Fn(&Event<'_>)` is an observer:
 ///
@@ -221,7 +227,7 @@ impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Observer for F {
     }
 }
 
-/// The observers of the process. The count is read first, so that an event without observers
+/// The observers of the process. `PROCESS_COUNT` is read first, so that an event without observers
 /// costs one load.
 static PROCESS: RwLock<Vec<(usize, Arc<dyn Observer>)>> = RwLock::new(Vec::new());
 static PROCESS_COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -236,7 +242,8 @@ pub fn observe(observer: Arc<dyn Observer>) -> Observing {
     Observing { key }
 }
 
-/// The guard of [`observe`], which removes the observer when it is dropped.
+/// The guard of an observer that [`observe`] added. When the guard is dropped, the observer is
+/// removed.
 #[must_use = "dropping it ends the observing"]
 #[derive(Debug)]
 pub struct Observing {
@@ -255,8 +262,8 @@ impl Drop for Observing {
     }
 }
 
-/// The observers of one resolver or one set of pools. The observers of the process are
-/// notified as well.
+/// The observers of one resolver or one set of pools. They are notified together with the observers
+/// of the process.
 #[derive(Clone, Default)]
 pub struct Observers(Vec<Arc<dyn Observer>>);
 
@@ -266,13 +273,14 @@ impl Observers {
         self.0.push(observer);
     }
 
-    /// Returns whether there is any observer, for events whose facts are expensive to collect.
+    /// Returns whether there is any observer, also of the process. Check it before collecting facts
+    /// for an event is expensive.
     #[inline]
     pub fn is_observed(&self) -> bool {
         !self.0.is_empty() || PROCESS_COUNT.load(Ordering::Relaxed) > 0
     }
 
-    /// Notifies all observers.
+    /// Notifies these observers, and then those of the process.
     pub fn emit(&self, event: &Event<'_>) {
         for observer in &self.0 {
             notify(&**observer, event);
@@ -287,8 +295,8 @@ impl std::fmt::Debug for Observers {
     }
 }
 
-/// Notifies the observers of the process, which were added with [`observe`]. For drivers and
-/// adapters.
+/// Notifies the observers of the process, which were added with [`observe`]. Drivers and adapters
+/// call it.
 pub fn emit(event: &Event<'_>) {
     if PROCESS_COUNT.load(Ordering::Acquire) == 0 {
         return;
@@ -300,6 +308,6 @@ pub fn emit(event: &Event<'_>) {
 }
 
 fn notify(observer: &dyn Observer, event: &Event<'_>) {
-    // Events are emitted in destructors: an observer's panic must not become an abort.
+    // Destructors emit events, and there a panic of an observer could abort the process.
     let _ = catch_unwind(AssertUnwindSafe(|| observer.observe(event)));
 }

@@ -23,7 +23,7 @@ pub struct Maintenance {
     pub retry_after: Option<Duration>,
     /// A sentence for visitors.
     pub message: Option<Box<str>>,
-    /// The secret. A request that brings it is served during the maintenance; see
+    /// The secret by which a request is served during the maintenance; see
     /// [`admits`](Self::admits).
     pub secret: Option<Secret>,
 }

@@ -52,8 +52,8 @@ pub enum WriteError {
         /// The version of the row.
         current: Version,
     },
-    /// The name routes to another tenant. The error does not name that tenant, as it may be shown
-    /// to the one that asked for the name.
+    /// The name routes to another tenant. The error does not name that tenant, as the tenant that
+    /// asked for the name may read it.
     #[error("{name} is taken; choose another name, or have the operator move it")]
     NameTaken {
         /// The name that is taken.

@@ -352,8 +352,8 @@ impl TenantChange {
 ///
 /// ```
 /// use tenancy_core::{
-///     Actor, Catalog, CatalogWriter, Challenge, Domain, MemoryCatalog, Name, NewTenant, Proof, TenantKey,
-/// };
+///     Actor, Catalog, CatalogWriter, Challenge, Domain, MemoryCatalog, Name, NewTenant, Proof,
+/// TenantKey, };
 /// let (catalog, by) = (MemoryCatalog::new(), Actor::new("docs"));
 /// let acme = catalog.insert(NewTenant::new("acme".parse()?), &by)?;
 /// let domain: Domain = "shop.example".parse()?;
@@ -370,7 +370,7 @@ impl TenantChange {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
-    /// The operator vouches for the name, and it routes at once. Every label is bound by this right.
+    /// The operator vouches for the name, and it routes at once. Labels are always bound like this.
     Trusted,
     /// The tenant claims a domain, which routes once its DNS shows this challenge. Each attempt of
     /// each tenant needs a new challenge. The claim ends after [`CLAIM_TTL`].

@@ -1,4 +1,4 @@
-//! [`ClassifierBuilder`]: rules are gathered, and checked when the classifier is built.
+//! [`ClassifierBuilder`]: the rules of a classifier, which are checked when it is built.
 
 use std::collections::BTreeMap;
 
@@ -43,8 +43,8 @@ const EXTENSIONS: [&str; 20] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Preset {
-    /// `/telescope`, `/horizon` and `/pulse` are debug. (`/livewire` stays a page: it
-    /// carries logins.)
+    /// The paths `/telescope`, `/horizon` and `/pulse` are debug. `/livewire` is no tool, but a
+    /// page: logins are sent to it.
     Laravel,
 }
 
@@ -62,11 +62,17 @@ impl Preset {
 
 /// A builder of a [`Classifier`].
 ///
-/// The built-in rules are: the asset directories `/assets /build /static /css /js /images /img
-/// /fonts` and `/favicon.ico`, debug `/_debugbar /_ignition`, auth `/login /logout
-/// /register /password /forgot-password /reset-password /verify-email /two-factor
-/// /auth /oauth`, and `/api`; asset and debug are skipped, the other classes
-/// universal. A rule replaces the built-in one of the same prefix.
+/// The built-in rules give these prefixes a class:
+///
+/// - asset: `/assets`, `/build`, `/static`, `/css`, `/js`, `/images`, `/img`, `/fonts` and
+///   `/favicon.ico`
+/// - debug: `/_debugbar` and `/_ignition`
+/// - auth: `/login`, `/logout`, `/register`, `/password`, `/forgot-password`, `/reset-password`,
+///   `/verify-email`, `/two-factor`, `/auth` and `/oauth`
+/// - api: `/api`
+///
+/// The mode of asset and debug defaults to skip, the mode of the other classes to universal. A
+/// configured rule replaces a built-in rule or a rule of a preset with the same prefix.
 ///
 /// ```
 /// use tenancy_core::{Classifier, PathClass, RouteMode};
@@ -102,7 +108,8 @@ impl ClassifierBuilder {
     }
 
     /// Adds a rule for `prefix` and all paths below it. The prefix is a normal path without a
-    /// slash at its end; `/` is every path. The mode defaults to that of the class.
+    /// slash at its end; the prefix `/` stands for every path. Without a mode, the rule has the
+    /// [mode of its class](Self::mode_of).
     pub fn rule(
         mut self,
         prefix: impl Into<Box<str>>,
@@ -113,32 +120,33 @@ impl ClassifierBuilder {
         self
     }
 
-    /// Adds a directory of assets: a rule of that class, without a mode.
+    /// Adds a directory of assets: a [rule](Self::rule) with the class asset, and without a mode.
     pub fn asset_dir(self, prefix: impl Into<Box<str>>) -> Self {
         self.rule(prefix, PathClass::Asset, None)
     }
 
-    /// Adds an extension that assets have, without its dot: 1–15 letters and digits,
-    /// in any case. Built-in are css, js, mjs, map, png, jpg, jpeg, gif,
-    /// svg, ico, webp, avif, woff, woff2, ttf, eot, otf, mp4, webm and wasm.
+    /// Adds an extension of assets, without its dot. It has 1–15 letters and digits, whose case
+    /// does not matter. Built-in are css, js, mjs, map, png, jpg, jpeg, gif, svg, ico, webp, avif,
+    /// woff, woff2, ttf, eot, otf, mp4, webm and wasm.
     pub fn asset_extension(mut self, extension: impl Into<Box<str>>) -> Self {
         self.extensions.push(extension.into());
         self
     }
 
-    /// Sets the mode of a class, for rules without a mode. The last call for a class counts.
+    /// Sets the mode of a class, for all rules without a mode. A later call for the same class
+    /// replaces it.
     pub fn mode_of(mut self, class: PathClass, mode: RouteMode) -> Self {
         self.modes.push((class, mode));
         self
     }
 
-    /// Removes the built-in paths. Extensions and presets stay.
+    /// Removes the built-in rules for paths. The built-in extensions and the presets stay.
     pub fn without_builtin_paths(mut self) -> Self {
         self.builtin.clear();
         self
     }
 
-    /// Adds the paths of a preset.
+    /// Adds the rules of a preset.
     pub fn preset(mut self, preset: Preset) -> Self {
         self.preset.extend(preset.paths());
         self
@@ -147,8 +155,8 @@ impl ClassifierBuilder {
     /// Returns the classifier.
     ///
     /// # Errors
-    /// Returns an error if a prefix is no normal path or is given twice, if sign-in or pages
-    /// would be skipped, or if an extension is malformed.
+    /// Returns an error if a prefix is malformed or is given twice, if the classes auth or page, or
+    /// the prefix `/`, would be skipped, or if an extension is malformed.
     pub fn build(self) -> Result<Classifier, InvalidRule> {
         let bad_mode = self.modes.iter().find(|(class, mode)| never(*class, *mode));
         if let Some(&(class, _)) = bad_mode {
@@ -201,8 +209,8 @@ impl ClassifierBuilder {
     }
 }
 
-/// Returns whether this class may never have this mode. Sign-in and pages need their tenant, and
-/// a skipped path has none.
+/// Returns whether this class may never have this mode. Sign-in and pages need a tenant, and a
+/// skipped path has none.
 fn never(class: PathClass, mode: RouteMode) -> bool {
     mode == RouteMode::Skip && matches!(class, PathClass::Auth | PathClass::Page)
 }
@@ -218,7 +226,7 @@ fn check_prefix(prefix: &str) -> Result<(), InvalidRule> {
         prefix: quote(prefix),
         source,
     })?;
-    // The root alone may end with a slash.
+    // Only the root may end with a slash.
     let normal = match normal.as_str() {
         "/" => "/",
         path => path.strip_suffix('/').unwrap_or(path),
@@ -242,30 +250,30 @@ fn check_extension(extension: &str) -> Result<(), InvalidRule> {
     Ok(())
 }
 
-/// A rule that a [`ClassifierBuilder`] refuses.
+/// The error for a rule, a mode or an extension that a [`ClassifierBuilder`] refuses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRule {
-    /// No path that is accepted starts with this prefix.
+    /// The prefix is no path that a request may have, so the rule would match no request.
     #[error(
         "path rule {prefix} can match no request; write its prefix as a path that would be accepted"
     )]
     BadPrefix {
         /// The prefix, quoted.
         prefix: Box<str>,
-        /// The refusal of such a path.
+        /// The reason why such a path is refused.
         source: BadPath,
     },
-    /// The prefix is not in the normal form that requests are compared in.
+    /// The prefix is not in normal form, in which paths are compared.
     #[error("path rule {prefix} is not in normal form; write it as {normal}")]
     NotNormal {
         /// The prefix, quoted.
         prefix: Box<str>,
-        /// Its normal form, quoted.
+        /// The normal form of the prefix, quoted.
         normal: Box<str>,
     },
-    /// A prefix with a `;` or `%`: paths are looked up without the parameters of their
-    /// segments, and `%25` is never what a prefix means.
+    /// The prefix has a `;` or a `%`. Paths are compared without the parameters of their segments,
+    /// which begin with `;`, and a prefix is written without percent-encoding.
     #[error("path rule {prefix} has a {byte:?}; write the segments alone, unencoded")]
     Parameter {
         /// The prefix, quoted.
@@ -273,7 +281,7 @@ pub enum InvalidRule {
         /// The refused character.
         byte: char,
     },
-    /// A rule for `/` would skip every path without another rule.
+    /// The rule for `/` has the mode skip, and would skip every path without another rule.
     #[error("path rule \"/\" cannot have mode skip; skip assets and tools by longer prefixes")]
     EverythingSkipped,
     /// Two rules were given for one prefix.

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use super::edge::{Edge, number};
 use super::words::Classified;
 
-/// A trie under construction. It takes the rules in order, so that a prefix comes before the
-/// prefixes that continue it.
+/// A trie under construction. Rules are added in the order of their prefixes: a prefix is added
+/// before longer prefixes that begin with it.
 pub(super) struct Draft<'a> {
     pub root: Classified,
-    /// The edges with their segments. The node below an edge is its place here, from 1.
+    /// The edges with their segments. The number of the node below an edge is the index of the edge
+    /// plus 1.
     pub edges: Vec<(&'a str, Edge)>,
-    /// The place of an edge by the node above it and its segment.
+    /// The index of an edge, by the node above it and its segment.
     places: BTreeMap<(usize, &'a str), usize>,
 }
 
@@ -24,13 +25,13 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Adds one rule of a valid prefix.
+    /// Adds a rule for a valid prefix.
     pub fn add(&mut self, prefix: &'a str, answer: Classified) {
         if prefix == "/" {
             self.root = answer;
             return;
         }
-        // A rule without effect would only make paths longer to walk.
+        // A rule that changes no answer would only add edges to walk.
         if self.answer(prefix) == answer {
             return;
         }
@@ -43,7 +44,7 @@ impl<'a> Draft<'a> {
         self.edges[node - 1].1.answer = answer;
     }
 
-    /// Returns the answer to a path by the rules so far.
+    /// Returns the answer for a path by the rules that were added so far.
     fn answer(&self, path: &str) -> Classified {
         let (mut node, mut answer) = (0, self.root);
         for segment in path[1..].split('/') {

@@ -3,7 +3,7 @@
 use super::words::Classified;
 use crate::path::word;
 
-/// The number of first bytes of a segment that are its head.
+/// The number of bytes at the start of a segment that are its head.
 pub(super) const HEAD: usize = 8;
 
 /// An edge from a node to the one below it. Nodes are numbers; the root is 0.
@@ -11,12 +11,12 @@ pub(super) const HEAD: usize = 8;
 pub(super) struct Edge {
     /// See [`head`].
     pub head: u64,
-    /// The segment's last eight bytes, if it has so many.
+    /// The last eight bytes of the segment, or 0 if it is shorter.
     pub last: u64,
     pub parent: u32,
-    /// The node below, 0 when no edge starts there.
+    /// The node below, or 0 if no edge starts there.
     pub node: u32,
-    /// The place of the segment in `long`, if it has more than 16 bytes.
+    /// The place of the segment in the trie's `long`, if it has more than 16 bytes.
     pub long: u32,
     /// The length of the segment; a path has at most 8,192 bytes.
     pub len: u16,
@@ -40,7 +40,8 @@ impl Edge {
         }
     }
 
-    /// Returns whether the segment at the front of `rest`, whose head is equal, ends as this one.
+    /// Returns whether the segment at the front of `rest` has the length and the last bytes of this
+    /// one. The caller has checked that their heads are equal.
     #[inline(always)]
     pub fn ends(&self, rest: &[u8]) -> bool {
         let len = usize::from(self.len);
@@ -59,9 +60,9 @@ pub(super) fn number(n: usize) -> u32 {
     u32::try_from(n).expect("there are fewer than 4 GiB of rules")
 }
 
-/// Returns the first bytes of the segment at the front of `rest`, the end of `path`: at most
-/// eight, the first lowest, filled up with zeros. It is 0 if there is no segment, as no byte of
-/// a path is 0.
+/// Returns the head of the segment at the front of `rest`, which is the end of `path`: its first
+/// bytes, at most eight, as a number with the first byte lowest. A shorter segment is filled up
+/// with zeros, and no segment gives 0. No byte of a path is 0.
 #[inline(always)]
 pub(super) fn head(path: &[u8], rest: &[u8]) -> u64 {
     const ONES: u64 = u64::from_le_bytes([1; HEAD]);
@@ -72,10 +73,10 @@ pub(super) fn head(path: &[u8], rest: &[u8]) -> u64 {
             None => word(rest),
         },
     };
-    // The classic test for a zero byte, of which the lowest mark is always right; a
-    // path is ASCII, so that no byte has its high bit set.
+    // The classic test for a zero byte. Its lowest mark is always right. A path is ASCII, so no
+    // byte has its high bit set.
     let marks = (first ^ (ONES * b'/' as u64)).wrapping_sub(ONES) & (ONES << 7);
     let slash = marks & marks.wrapping_neg();
-    // Everything below the slash; everything, if there is none.
+    // Keeps the bytes before the slash, or all bytes if there is no slash.
     first & (slash >> 7).wrapping_sub(1)
 }

@@ -5,8 +5,8 @@ use crate::path::word;
 /// A set of extensions without their dot, compared without case.
 #[derive(Debug, Clone)]
 pub(super) struct Extensions {
-    /// The extensions of up to seven bytes, open-addressed by their hash, 0 where empty.
-    /// Invariant: a power of two, at most a quarter of it full.
+    /// The extensions of up to seven bytes in an open-addressed table. An empty place is 0.
+    /// Invariant: the length is a power of two, and at most a quarter of the places are in use.
     short: Box<[u64]>,
     /// The longer extensions, in lower case.
     long: Box<[Box<str>]>,
@@ -24,7 +24,7 @@ impl Extensions {
             long: long.iter().map(|e| e.to_ascii_lowercase().into()).collect(),
         };
         for extension in short {
-            // As `ends` sees it, behind a dot.
+            // Packed as `ends` packs the extension of a path, which is behind a dot.
             let (packed, _) = behind_dot(format!(".{extension}").as_bytes()).expect("has a dot");
             if let Err(free) = set.probe(packed) {
                 set.short[free] = packed;
@@ -33,8 +33,8 @@ impl Extensions {
         set
     }
 
-    /// Returns whether the last segment of `path`, a normal path, is a name with one of these
-    /// extensions.
+    /// Returns whether the last segment of `path`, a normal path, ends with one of these extensions
+    /// and has a name before its dot.
     #[inline]
     pub fn ends(&self, path: &[u8]) -> bool {
         let Some((packed, dot)) = behind_dot(path) else {
@@ -55,7 +55,7 @@ impl Extensions {
         before.last() != Some(&b'/') && long.any(|long| long.eq_ignore_ascii_case(extension))
     }
 
-    /// Returns the place of an extension, or the place for it.
+    /// Returns the place of an extension, or as an error the free place where it would be.
     #[inline]
     fn probe(&self, packed: u64) -> Result<usize, usize> {
         let mask = self.short.len() - 1;
@@ -70,9 +70,9 @@ impl Extensions {
     }
 }
 
-/// Returns the text behind a dot among the last eight bytes, in one word without case, and the
-/// place of that dot. A known extension is letters and digits, so that setting bit 5 makes no
-/// other text equal to it.
+/// Returns the text behind the last dot as one word, without case, and the place of that dot, if it
+/// is among the last eight bytes. Setting bit 5 of each byte ignores the case. It makes no other
+/// text equal to a known extension, which has only letters and digits.
 #[inline]
 fn behind_dot(path: &[u8]) -> Option<(u64, usize)> {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
@@ -81,7 +81,7 @@ fn behind_dot(path: &[u8]) -> Option<(u64, usize)> {
         Some(chunk) => u64::from_be_bytes(*chunk),
         None => word(path).swap_bytes() >> (8 * (8 - path.len())),
     };
-    // As in the trie: the lowest mark is right, and that is the last dot.
+    // As in `head` of the trie, the lowest mark is right. It marks the last dot.
     let marks = (end ^ (ONES * b'.' as u64)).wrapping_sub(ONES) & (ONES << 7);
     let dot = marks & marks.wrapping_neg();
     let len = marks.trailing_zeros() as usize / 8;

@@ -1,4 +1,4 @@
-//! [`Classifier`]: the class of a path, and its mode.
+//! [`Classifier`]: the classes of paths, and their modes.
 
 mod builder;
 mod draft;
@@ -14,15 +14,21 @@ use trie::Trie;
 pub use builder::{ClassifierBuilder, InvalidRule, Preset};
 pub use words::{Classified, Method, PathClass, RouteMode, UnknownPathClass, UnknownRouteMode};
 
-/// A set of path rules: what a path is, and whether a tenant or the central application serves
-/// it.
+/// A set of rules that give a path its class, and its mode: whether a tenant or the central
+/// application serves it.
 ///
-/// The longest prefix of whole segments wins, over built-in and configured rules
-/// together. A path without a rule is a page. A path is *skipped*, which means served without
-/// any tenant, only for GET and HEAD and only if it is not
-/// [ambiguous](NormalPath::is_ambiguous). An asset is skipped only if its last segment has a
-/// known extension. A path that is not skipped for one of these reasons is a page. Parameters of
-/// segments do not count: `/admin;x` has the class of `/admin`, but is never skipped.
+/// Of all rules, built-in and configured, the one with the longest prefix applies. A prefix matches
+/// whole segments. A path without a rule is a page. Parameters of segments are ignored: `/admin;x`
+/// has the class of `/admin`.
+///
+/// A rule with the mode skip serves a path without any tenant. It applies only if all of these
+/// hold:
+///
+/// - The method is GET or HEAD.
+/// - The path is not [ambiguous](NormalPath::is_ambiguous), as `/admin;x` is.
+/// - If the class is asset, the last segment has a known extension.
+///
+/// Otherwise the path is a page.
 ///
 /// ```
 /// use tenancy_core::{Classifier, Method, NormalPath, PathClass, RouteMode};
@@ -46,13 +52,13 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// Starts a classifier with the built-in rules.
+    /// Returns a builder that starts with the built-in rules.
     pub fn builder() -> ClassifierBuilder {
         ClassifierBuilder::new()
     }
 
-    /// Returns the class and the mode of a request. Every path has an answer, no memory is
-    /// allocated, and the cost does not depend on the number of rules.
+    /// Returns the class and the mode of a request. Every path has both. The cost does not depend
+    /// on the number of rules. Memory is allocated only for an ambiguous path.
     #[inline]
     pub fn classify(&self, method: Method, path: &NormalPath<'_>) -> Classified {
         self.decide(method, path.as_str().as_bytes(), path.is_ambiguous())
@@ -70,8 +76,8 @@ impl Classifier {
         found
     }
 
-    /// Classifies a path without the parameters of its segments: a server that drops them would
-    /// serve `/admin;x` as `/admin`. Such a path is never skipped.
+    /// Classifies a path without the parameters of its segments, as a server that drops them would
+    /// serve `/admin;x` as `/admin`. An ambiguous path is never skipped.
     #[cold]
     #[inline(never)]
     fn decide_ambiguous(&self, path: &[u8]) -> Classified {
@@ -108,7 +114,7 @@ fn without_parameters(path: &[u8]) -> Vec<u8> {
 }
 
 impl Default for Classifier {
-    /// Returns the built-in rules.
+    /// Returns a classifier with the built-in rules.
     fn default() -> Self {
         let built = Self::builder().build();
         built.expect("the built-in rules have been tested")

@@ -4,16 +4,17 @@ use super::draft::Draft;
 use super::edge::{Edge, HEAD, head, number};
 use super::words::{Classified, PathClass, RouteMode};
 
-/// A trie of prefixes of whole segments. The edges of all nodes are in one table, by parent and
-/// segment, so that the cost of a look-up depends on the path alone.
+/// A trie of prefixes of whole segments. One table holds the edges of all nodes, by parent and
+/// segment, so the cost of a look-up depends only on the path.
 #[derive(Debug, Clone)]
 pub(super) struct Trie {
-    /// The open-addressed table. An empty place has head 0 and no parent. Invariant: the length is a power
-    /// of two, and at least three quarters are empty, so that probing ends soon.
+    /// The open-addressed table. An empty place has head 0 and no parent. Invariant: the length is
+    /// a power of two, and at least three quarters of the places are empty, so that probing ends
+    /// soon.
     edges: Box<[Edge]>,
-    /// Leaves as many bits of a hash as number the places.
+    /// The shift that reduces a hash to the number of a place.
     shift: u32,
-    /// Multiplies heads into hashes.
+    /// The multiplier that makes a hash of a head.
     mix: u64,
     /// The segments of more than 16 bytes, one after the other.
     long: Box<[u8]>,
@@ -21,13 +22,13 @@ pub(super) struct Trie {
     root: Classified,
 }
 
-/// The number of multipliers that are tried. With a good one nearly every edge is found at the
-/// first place.
+/// The number of multipliers that are tried. With the best of them nearly every edge is at the
+/// place where its probing starts.
 const MIXES: u64 = 64;
 
 impl Trie {
-    /// Makes a trie of valid prefixes. Each comes once and in order, so that a prefix comes
-    /// before the prefixes that continue it.
+    /// Makes a trie of valid prefixes. They are distinct and in order: a prefix is before longer
+    /// prefixes that begin with it.
     pub fn new<'a>(root: Classified, rules: impl Iterator<Item = (&'a str, Classified)>) -> Self {
         let mut draft = Draft::new(root);
         rules.for_each(|(prefix, answer)| draft.add(prefix, answer));
@@ -51,7 +52,8 @@ impl Trie {
         }
     }
 
-    /// Returns the table with this multiplier, and the steps of probing to all its edges.
+    /// Returns the table with this multiplier, and the number of probing steps that all its edges
+    /// need together.
     fn table(edges: impl ExactSizeIterator<Item = Edge>, mix: u64) -> (usize, Self) {
         let places = (4 * edges.len()).next_power_of_two().max(2);
         let page = Classified {
@@ -87,7 +89,7 @@ impl Trie {
         let Some((_, rest)) = path.split_first() else {
             return self.root;
         };
-        // For most paths the first segment is enough.
+        // Most paths are decided by their first segment.
         match self.find(0, head(path, rest), rest) {
             None => self.root,
             Some(edge) if edge.node == 0 => edge.answer,
@@ -95,8 +97,8 @@ impl Trie {
         }
     }
 
-    /// Returns the answer of the longest prefix of `path` that begins with this edge, which is
-    /// at the front of `rest`.
+    /// Returns the answer of the longest prefix of `path` that goes through this edge. The segment
+    /// of the edge is at the front of `rest`.
     #[inline(never)]
     fn below<'t>(&'t self, mut edge: &'t Edge, path: &[u8], mut rest: &[u8]) -> Classified {
         while let Some(next) = rest.get(usize::from(edge.len) + 1..) {

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use crate::text::quote;
 
-/// The method of a request. Only GET and HEAD are ever skipped, so that all others are one.
+/// The method of a request. Only GET and HEAD requests can be skipped, so all other methods are one
+/// variant.
 ///
 /// ```
 /// use tenancy_core::Method;
@@ -80,7 +81,7 @@ impl FromStr for PathClass {
     }
 }
 
-/// A text that is no [`PathClass`].
+/// The error for a text that is no [`PathClass`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("path class {text} is not known; use asset, api, debug, auth or page")]
 pub struct UnknownPathClass {
@@ -93,11 +94,13 @@ pub struct UnknownPathClass {
 pub enum RouteMode {
     /// No tenant is looked up and none is entered.
     Skip,
-    /// A tenant serves it. A request that names none is refused.
+    /// A tenant serves the path. A request that names no tenant is refused.
     Tenant,
-    /// The central application serves it. A request that names a tenant is refused.
+    /// The central application serves the path. A request whose host or path names a tenant is
+    /// refused. Headers, cookies and the query are not read for a tenant.
     Central,
-    /// The tenant that the request names serves it, else the central application.
+    /// The tenant that the request names serves the path. If the request names no tenant, the
+    /// central application serves it.
     Universal,
 }
 
@@ -132,18 +135,19 @@ impl FromStr for RouteMode {
     }
 }
 
-/// A text that is no [`RouteMode`].
+/// The error for a text that is no [`RouteMode`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("route mode {text} is not known; use skip, tenant, central or universal")]
 pub struct UnknownRouteMode {
     text: Box<str>,
 }
 
-/// The class of a path and its mode: the answer of [`Classifier::classify`](super::Classifier::classify).
+/// The class and the mode of a path: the answer of
+/// [`Classifier::classify`](super::Classifier::classify).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Classified {
     /// The class of the path.
     pub class: PathClass,
-    /// The side that serves it.
+    /// The side that serves the path.
     pub mode: RouteMode,
 }

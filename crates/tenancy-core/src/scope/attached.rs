@@ -9,10 +9,10 @@ use crate::tenant::Tenant;
 
 pin_project_lite::pin_project! {
     /// A future, a stream or a body that is attached to a tenant, or detached from all tenants.
-    /// Made by [`Tenant::attach`] and [`detached`].
+    /// [`Tenant::attach`] and [`detached`] make it.
     ///
-    /// Its tenant is current during every poll and while the value is dropped, on any thread, and
-    /// nowhere in between.
+    /// Its tenant is current on the polling thread during every poll, and on the dropping thread
+    /// while the value is dropped. Between polls it is current on no thread.
     ///
     /// ```
     /// use tenancy_core::Tenant;
@@ -23,9 +23,9 @@ pin_project_lite::pin_project! {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// **Scopes over an `.await`.** A [`Scope`](crate::Scope) that is entered inside
-    /// and still open when a poll ends is taken off the thread with it, and comes back
-    /// at the next poll, in the same order:
+    /// **Scopes over an `.await`.** A [`Scope`](crate::Scope) may be entered during a poll and
+    /// still be open when the poll ends. Then it is parked: it leaves the thread at the end of the
+    /// poll, and is restored at the next poll. Several scopes are restored in the same order:
     ///
     /// ```
     /// # use tenancy_core::Tenant;
@@ -41,11 +41,11 @@ pin_project_lite::pin_project! {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// A scope that is dropped elsewhere between two polls is gone at the next one, and a scope
-    /// that outlives the value ends with it. A value that is polled on another thread than
-    /// before gets no scope back: only scopes that were leaked, or kept in a thread-local, can
-    /// have stayed on the thread before. Branches of one attached future (`join!`,
-    /// `select!`) share its scopes; attach each branch to keep them apart.
+    /// A scope that is dropped between two polls is not restored. A scope that outlives the value
+    /// ends when the value is dropped. Scopes are not restored if the next poll is on another
+    /// thread. This affects only scopes that were leaked or stored in a thread-local, as a future
+    /// that holds a scope cannot move to another thread. Branches of one attached future (`join!`,
+    /// `select!`) share its scopes; attach each branch to keep their scopes apart.
     ///
     /// While another tenant is current, a poll counts as a [switch](Tenant::switch), and
     /// observers are notified.
@@ -76,8 +76,8 @@ impl<T> Attached<T> {
         }
     }
 
-    /// Calls `f` with the value in its scope, for a body or a stream, which are not polled as a
-    /// future is.
+    /// Calls `f` with the value, while the tenant of the value is current. An adapter implements
+    /// the polling of a body or a stream with it.
     ///
     /// ```
     /// # use std::pin::pin;
@@ -122,11 +122,11 @@ impl<F: Future> Future for Attached<F> {
     }
 }
 
-/// Detaches a future, or any other value that is polled, from the tenant that is current at a
-/// poll: inside no tenant is current, until the future enters one.
+/// Detaches a future, or another value that is polled, from all tenants. During a poll no tenant is
+/// current, whichever was current before, until the future enters one.
 ///
-/// A web adapter wraps every request in this or in [`Tenant::attach`]: then a scope that
-/// a handler keeps over an `.await` stays in its request.
+/// A web adapter wraps every request either in this or in [`Tenant::attach`]. Then a scope that a
+/// handler holds over an `.await` has no effect outside its request.
 ///
 /// ```
 /// # use tenancy_core::{Tenant, scope};
@@ -146,8 +146,8 @@ pub fn detached<T>(value: T) -> Attached<T> {
     Attached::new(None, value)
 }
 
-/// The tenant of a value, and the scopes that it has parked. Dropping it opens the scope that the
-/// value is dropped in, which [`End`] closes.
+/// The tenant of a value, and the scopes that the value has parked. When it is dropped, it opens
+/// the scope in which the value is dropped next. [`End`] closes that scope.
 struct Home {
     key: Key,
     tenant: Option<Tenant>,
@@ -170,7 +170,7 @@ impl Drop for Home {
     }
 }
 
-/// A poll of the value. It parks the scopes that are open at its end, also when that is a panic.
+/// A poll of the value. At its end it parks the scopes that are still open, also after a panic.
 struct Open<'a>(&'a mut Home);
 
 impl Drop for Open<'_> {
@@ -179,7 +179,8 @@ impl Drop for Open<'_> {
     }
 }
 
-/// The end of the scope of a value that was dropped, and of the scopes that it left open.
+/// The guard that ends the scope in which the value was dropped, and the scopes that the value left
+/// open.
 struct End(Key);
 
 impl Drop for End {

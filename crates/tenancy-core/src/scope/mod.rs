@@ -1,4 +1,4 @@
-//! [`Scope`]: the context guard, while which a tenant is current.
+//! [`Scope`]: the context guard, during whose life a tenant is current.
 //!
 //! Decisions and their reasons: `docs/design/scope.md`.
 
@@ -27,10 +27,10 @@ use stack::Key;
 /// ```
 ///
 /// **In async code use [`Tenant::attach`] or [`Tenant::run`] instead.** A scope belongs to
-/// its thread, not to its task. Kept over an `.await` in a future that is not
-/// [attached](Attached), it stays current for every other task that the thread polls in
-/// between, and no code can notice that. Inside an attached future it moves with the future.
-/// Clippy finds such scopes with these lines in `clippy.toml`:
+/// its thread, not to its task. If a future that is not [attached](Attached) holds a scope over an
+/// `.await`, the tenant is also current for every other task that the thread polls meanwhile, and
+/// those tasks cannot notice it. In an attached future, the scope is [parked](Attached) between
+/// polls. Clippy finds scopes over an `.await` with these lines in `clippy.toml`:
 ///
 /// ```toml
 /// await-holding-invalid-types = [
@@ -38,12 +38,12 @@ use stack::Key;
 /// ]
 /// ```
 ///
-/// Dropping it restores the tenant that was current before, also on panic. If guards are
-/// dropped out of order, the last one entered of those alive is current.
+/// When the guard is dropped, the tenant that was current before is restored, also on panic. If
+/// guards are dropped out of order, the current tenant is that of the guard that was entered last,
+/// among those that are still alive.
 ///
-/// A scope stays on its thread. Threads and tasks that are spawned inside inherit no tenant. A
-/// thread, or a task of a runtime with several threads, that would hold a `Scope` does not
-/// compile:
+/// A scope stays on its thread. A thread or a task that is spawned inside does not inherit the
+/// tenant. Code that would move a `Scope` to another thread does not compile:
 ///
 /// ```compile_fail,E0277
 /// # use tenancy_core::Tenant;
@@ -53,7 +53,7 @@ use stack::Key;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The tenant may move to another thread, and be entered there:
+/// The tenant itself can move to another thread, and be entered there:
 ///
 /// ```
 /// # use tenancy_core::Tenant;
@@ -63,16 +63,16 @@ use stack::Key;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A scope that is leaked with `std::mem::forget` stays current until the end of the
+/// The tenant of a scope that is leaked with `std::mem::forget` stays current until the end of the
 /// [`Tenant::run`], [`Tenant::switch_to`], [`Tenant::outside`] or attached value around it.
-/// Without one of them it stays current on its thread.
+/// Without any of these around it, the tenant stays current until the thread ends.
 #[doc(alias = "context")]
 #[doc(alias = "guard")]
 #[must_use = "the tenant is current only until the scope is dropped"]
 #[derive(Debug)]
 pub struct Scope {
     key: Key,
-    /// A raw pointer is not `Send`: neither is the scope.
+    /// A raw pointer, which is not `Send`, so that the scope is not `Send` either.
     thread: PhantomData<*const ()>,
 }
 
@@ -110,11 +110,11 @@ fn within<R>(tenant: Option<&Tenant>, f: impl FnOnce() -> R) -> R {
 }
 
 impl Tenant {
-    /// Makes this tenant current until the scope is dropped. The tenant that is current may be
-    /// entered again.
+    /// Makes this tenant current until the scope is dropped. A tenant that is already current can
+    /// be entered again.
     ///
-    /// **Not over an `.await`:** on a single-threaded executor the tenant would be current
-    /// for other tasks, too; see [`Scope`]. Use [`attach`](Self::attach) for the whole
+    /// **Do not hold the scope over an `.await`:** on a single-threaded executor the tenant would
+    /// also be current for other tasks; see [`Scope`]. Use [`attach`](Self::attach) for the whole
     /// future, or [`run`](Self::run) between two awaits:
     ///
     /// ```
@@ -156,11 +156,11 @@ impl Tenant {
     }
 
     /// Makes this tenant current until the scope is dropped, even if another tenant is current.
-    /// This and [`switch_to`](Self::switch_to) are the only ways to cross from one tenant to
-    /// another. Observers are notified.
+    /// Observers are notified if it crosses from one tenant to another. Only this method,
+    /// [`switch_to`](Self::switch_to) and [attached](Self::attach) values cross.
     ///
-    /// **Not over an `.await`:** on a single-threaded executor the tenant would be current
-    /// for other tasks, too; see [`Scope`]. Attach the future that is to run for the other
+    /// **Do not hold the scope over an `.await`:** on a single-threaded executor the tenant would
+    /// also be current for other tasks; see [`Scope`]. Attach the future that runs for the other
     /// tenant, or use `switch_to` between two awaits:
     ///
     /// ```
@@ -184,11 +184,12 @@ impl Tenant {
         scope
     }
 
-    /// Calls `f` with this tenant current. The tenant that was current before is restored in any
-    /// case, also after a panic or a leaked [`Scope`].
+    /// Calls `f` while this tenant is current. Afterwards the tenant that was current before is
+    /// restored, also after a panic or a leaked [`Scope`].
     ///
     /// # Errors
-    /// Returns an error as [`enter`](Self::enter) does.
+    /// Returns an error, and does not call `f`, while another tenant is current, or another
+    /// incarnation of this one.
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> Result<R, OtherTenant> {
         let key = stack::new_key();
         if let Err(current) = stack::enter(key, self) {
@@ -198,15 +199,16 @@ impl Tenant {
         Ok(f())
     }
 
-    /// Calls `f` with this tenant current, even if another tenant is current. It crosses as
-    /// [`switch`](Self::switch) does, and restores as [`run`](Self::run) does.
+    /// Calls `f` while this tenant is current, even if another tenant was current before. Observers
+    /// are notified as by [`switch`](Self::switch). Afterwards the tenant that was current before
+    /// is restored as by [`run`](Self::run).
     pub fn switch_to<R>(&self, f: impl FnOnce() -> R) -> R {
         within(Some(self), f)
     }
 
-    /// Calls `f` with no tenant current, for central work inside the scope of a tenant. Any tenant
-    /// can be entered inside. The tenant that was current before is restored in any case. For
-    /// futures there is [`detached`].
+    /// Calls `f` while no tenant is current, for central work inside the scope of a tenant. `f` can
+    /// enter any tenant. Afterwards the tenant that was current before is restored, also after a
+    /// panic or a leaked [`Scope`]. [`detached`] does the same for a future.
     ///
     /// ```
     /// # use tenancy_core::Tenant;
@@ -224,9 +226,9 @@ impl Tenant {
         within(None, f)
     }
 
-    /// Makes this tenant current during every poll of a future, on any executor and thread, and
-    /// while the future is dropped; see [`Attached`]. Other values that are polled can be attached
-    /// as well: a stream, or the body of a response.
+    /// Makes this tenant current during every poll of a future, and while the future is dropped, on
+    /// any executor and thread; see [`Attached`]. Other values that are polled, such as a stream or
+    /// the body of a response, can be attached as well.
     ///
     /// ```
     /// # use tenancy_core::Tenant;
@@ -239,7 +241,7 @@ impl Tenant {
         Attached::new(Some(self.clone()), value)
     }
 
-    /// Returns the tenant that is current on this thread.
+    /// Returns the tenant that is current on this thread, or `None`.
     pub fn current() -> Option<Self> {
         stack::with_current(|current| current.cloned()).flatten()
     }
@@ -253,7 +255,7 @@ impl Tenant {
     }
 }
 
-/// A tenant was entered while another was current.
+/// The error of entering a tenant while another one, or another incarnation of it, is current.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", refusal(wanted, current))]
 pub struct OtherTenant {

@@ -1,5 +1,5 @@
-//! The scopes of a thread: those that are open, and those that attached values have
-//! parked between two polls.
+//! The scopes of a thread: the open ones, and the ones that attached values have parked between two
+//! polls.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,12 +11,11 @@ use hashbrown::HashMap;
 use crate::event::{Event, emit};
 use crate::tenant::Tenant;
 
-/// The key of an entry. It is unique in the process, so that an entry is found only on its
-/// thread.
+/// The key of an entry. It is unique in the process, so no thread finds the entry of another.
 pub(super) type Key = u64;
 
-/// The keys of parked entries, from bottom to top, which the parked value holds. Entries whose keys
-/// are dropped are garbage.
+/// The keys of the entries that a value has parked, from bottom to top. The value holds them. If
+/// they are dropped, the entries are garbage.
 pub(super) type Keys = Arc<[Key]>;
 
 /// A change of the current tenant from one to another.
@@ -25,7 +24,7 @@ pub(super) struct Crossing {
     pub(super) to: Tenant,
 }
 
-/// Notifies observers that one tenant was left for another.
+/// Notifies observers of a crossing, if there was one.
 pub(super) fn notify(crossing: Option<Crossing>) {
     if let Some(Crossing { from, to }) = &crossing {
         emit(&Event::Switched { from, to });
@@ -34,7 +33,7 @@ pub(super) fn notify(crossing: Option<Crossing>) {
 
 struct Entry {
     key: Key,
-    /// `None` means that no tenant is current, also if there is one below.
+    /// The current tenant while this entry is the last. `None` hides the tenants of lower entries.
     tenant: Option<Tenant>,
 }
 
@@ -44,16 +43,16 @@ struct Parked {
 }
 
 thread_local! {
-    /// The entries, of which the last is current. Keys do not rise: a restored entry is above
-    /// newer ones.
+    /// The entries; the last one is current. Keys are not in order, as a restored entry can be
+    /// above newer ones.
     static STACK: RefCell<Vec<Entry>> = const { RefCell::new(Vec::new()) };
     static PARKED: RefCell<HashMap<Key, Parked, FixedState>> =
         const { RefCell::new(HashMap::with_hasher(FixedState::with_seed(0))) };
     static NEXT_KEY: Cell<Key> = const { Cell::new(0) };
 }
 
-/// Threads take keys in blocks of this many: a counter of the process for every key
-/// would be a cache line that all threads write.
+/// The number of keys that a thread takes from the process at a time. If threads took single keys,
+/// all of them would often write the same cache line.
 const BLOCK: Key = 1 << 20;
 static NEXT_BLOCK: AtomicU64 = AtomicU64::new(0);
 
@@ -68,8 +67,8 @@ pub(super) fn new_key() -> Key {
     })
 }
 
-// While the locals of a thread are destroyed, no tenant can be entered and none is current. So no
-// function here fails for it.
+// While the thread-locals of a thread are destroyed, no tenant is current and entering one has no
+// effect. The functions here ignore this case instead of failing.
 
 /// Applies `f` to the current tenant.
 pub(super) fn with_current<R>(f: impl FnOnce(Option<&Tenant>) -> R) -> Option<R> {
@@ -117,7 +116,8 @@ pub(super) fn cross(key: Key, tenant: Option<&Tenant>, keys: Option<Keys>) -> Op
     crossed.ok().flatten()
 }
 
-/// Entries whose guard was dropped since are gone, and on another thread all are.
+/// Moves the parked entries with these keys to the stack. An entry whose guard was dropped
+/// meanwhile is not found. On another thread than that of the parking, no entry is found.
 fn restore(keys: &[Key], stack: &mut Vec<Entry>) {
     let _ = PARKED.try_with(|parked| {
         let mut parked = parked.borrow_mut();
@@ -136,7 +136,7 @@ pub(super) fn remove(key: Key) {
         let at = stack.iter().rposition(|entry| entry.key == key)?;
         Some(stack.remove(at))
     });
-    // Handles are dropped after the borrow has ended, here and below.
+    // Here and in `end`, handles are dropped only after the borrow has ended.
     if let Ok(None) = found {
         let parked = PARKED.try_with(|parked| parked.borrow_mut().remove(&key));
         drop(parked);
@@ -148,7 +148,7 @@ fn cut(key: Key) -> Vec<Entry> {
     let above = STACK.try_with(|stack| {
         let mut stack = stack.borrow_mut();
         if let Some(own) = stack.pop_if(|entry| entry.key == key) {
-            // There are nearly never entries above it, so this does not allocate.
+            // The usual case: there are no entries above it, and nothing is allocated.
             return (Some(own), Vec::new());
         }
         let Some(at) = stack.iter().rposition(|entry| entry.key == key) else {
@@ -160,7 +160,7 @@ fn cut(key: Key) -> Vec<Entry> {
     above.map(|(_own, above)| above).unwrap_or_default()
 }
 
-/// Restores the stack from before this entry, without the entries above it.
+/// Removes the entry and all entries above it.
 pub(super) fn end(key: Key) {
     drop(cut(key));
 }
@@ -176,8 +176,8 @@ pub(super) fn park(key: Key) -> Option<Keys> {
     let parking = PARKED.try_with(|parked| {
         let mut parked = parked.borrow_mut();
         if parked.len() + left.len() > parked.capacity() {
-            // Before it grows: scopes that values left on this thread when they moved to
-            // another.
+            // Before the map grows, garbage is removed: scopes that values left on this thread when
+            // they moved to another.
             parked.retain(|_, entry| entry.keys.strong_count() > 0);
         }
         parked.extend(left.into_iter().map(|Entry { key, tenant }| {
