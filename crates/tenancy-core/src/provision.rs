@@ -13,8 +13,8 @@ use crate::tenant::{Placement, Tenant};
 /// ```
 /// use std::{collections::BTreeSet, sync::Mutex};
 /// use tenancy_core::{
-///     Migrated, Placement, ProvisionError, Provisioned, Provisioner, SchemaTarget, Tenant,
-/// TenantId, };
+///     Migrated, Placement, ProvisionError, Provisioned, Provisioner, SchemaTarget, Tenant, TenantId,
+/// };
 ///
 /// /// "Databases" that are names in a set, always at schema 1.
 /// #[derive(Default)]
@@ -25,8 +25,7 @@ use crate::tenant::{Placement, Tenant};
 ///         Ok(Placement::new("names", id.as_str()))
 ///     }
 ///     fn provision(&self, tenant: &Tenant) -> Result<Provisioned, ProvisionError> {
-///         let mut names = self.0.lock().map_err(|e| ProvisionError::new(tenant, "made",
-///   e.to_string()))?;
+///         let mut names = self.0.lock().map_err(|e| ProvisionError::new(tenant, "made", e.to_string()))?;
 ///         Ok(match names.insert(tenant.placement().locator.to_string()) {
 ///             true => Provisioned::Made,
 ///             false => Provisioned::AlreadyThere,

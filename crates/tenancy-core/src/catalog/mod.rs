@@ -352,8 +352,8 @@ impl TenantChange {
 ///
 /// ```
 /// use tenancy_core::{
-///     Actor, Catalog, CatalogWriter, Challenge, Domain, MemoryCatalog, Name, NewTenant, Proof,
-/// TenantKey, };
+///     Actor, Catalog, CatalogWriter, Challenge, Domain, MemoryCatalog, Name, NewTenant, Proof, TenantKey,
+/// };
 /// let (catalog, by) = (MemoryCatalog::new(), Actor::new("docs"));
 /// let acme = catalog.insert(NewTenant::new("acme".parse()?), &by)?;
 /// let domain: Domain = "shop.example".parse()?;

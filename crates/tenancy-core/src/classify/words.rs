@@ -51,7 +51,7 @@ pub enum PathClass {
 
 impl PathClass {
     /// The list of all classes.
-    // `Page` stays last, so that a class that is missing here does not compile.
+    // `Page` must be the last class: then a list that lacks one does not compile.
     pub const ALL: [Self; Self::Page as usize + 1] =
         [Self::Asset, Self::Api, Self::Debug, Self::Auth, Self::Page];
 
@@ -106,7 +106,7 @@ pub enum RouteMode {
 
 impl RouteMode {
     /// The list of all modes.
-    // `Universal` stays last, so that a mode that is missing here does not compile.
+    // `Universal` must be the last mode: then a list that lacks one does not compile.
     pub const ALL: [Self; Self::Universal as usize + 1] =
         [Self::Skip, Self::Tenant, Self::Central, Self::Universal];
 

@@ -8,7 +8,7 @@ use crate::path::NormalPath;
 use crate::request::RequestHead;
 use crate::tenant::Tenant;
 
-/// The answer to a request that is not refused.
+/// The answer to a request that was not refused.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Resolved<'p> {
@@ -16,17 +16,17 @@ pub struct Resolved<'p> {
     pub resolution: Resolution,
     /// The class of the path.
     pub class: PathClass,
-    /// The mode of the route.
+    /// The mode of the path.
     pub mode: RouteMode,
-    /// The rule that named the tenant.
+    /// The rule that named the tenant, or `None` if no tenant serves the request.
     pub rule: Option<RuleKind>,
-    /// The path for the application: in normal form, still percent-encoded, without query and path
-    /// prefix.
+    /// The path for the application. It is in normal form and still percent-encoded. The query and
+    /// a [path prefix](super::Rule::path_prefix) with its tenant are removed.
     pub path: Cow<'p, str>,
 }
 
 impl Resolved<'_> {
-    /// Returns the tenant, if the request has one.
+    /// Returns the tenant that serves the request, or `None`.
     pub fn tenant(&self) -> Option<&Tenant> {
         match &self.resolution {
             Resolution::Tenant(tenant) => Some(tenant),
@@ -35,11 +35,11 @@ impl Resolved<'_> {
     }
 
     /// Returns the prefix that was removed from the path, such as `/t/acme` of `/t/acme/orders`;
-    /// see [`Rule::path_prefix`](super::Rule::path_prefix). It is empty without such a prefix. A
-    /// link that starts with it leads to the same tenant. `head` is the request that was resolved.
+    /// see [`Rule::path_prefix`](super::Rule::path_prefix). It is empty if no prefix was removed. A
+    /// link to the same tenant starts with it. `head` is the request that was resolved.
     pub fn prefix(&self, head: &RequestHead<'_, '_>) -> String {
         let Ok(path) = NormalPath::parse(head.rooted_target()) else {
-            return String::new(); // another request, as this one would be refused
+            return String::new(); // `head` is another request: it would have been refused
         };
         let path = path.as_str();
         match path.strip_suffix(&*self.path) {
@@ -49,9 +49,9 @@ impl Resolved<'_> {
         }
     }
 
-    /// Returns the target for the application, this path with the query that arrived, or `None` if
-    /// `head` has that target already. `head` is the request that was resolved. Bytes of a query
-    /// that are not UTF-8 are percent-encoded.
+    /// Returns the target for the application: this path and the query of the request. Returns
+    /// `None` if the request has that target already. `head` is the request that was resolved.
+    /// Bytes of the query that are not UTF-8 are percent-encoded.
     ///
     /// ```
     /// use tenancy_core::{Method, RequestHead, Resolver, Rule};
@@ -85,8 +85,8 @@ impl Resolved<'_> {
         Some(target)
     }
 
-    /// Returns the answer without a borrow of the request, so that it can outlive the request or
-    /// cross threads. Copies a borrowed path.
+    /// Returns the answer with a path of its own instead of a borrowed one, so that it can outlive
+    /// the request.
     pub fn into_owned(self) -> Resolved<'static> {
         Resolved {
             resolution: self.resolution,
@@ -119,10 +119,10 @@ impl Resolved<'_> {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Resolution {
-    /// This tenant serves the request. Enter it.
+    /// This tenant serves the request. The adapter enters it.
     Tenant(Tenant),
-    /// The central application serves the request. Enter no tenant.
+    /// The central application serves the request. The adapter enters no tenant.
     Central,
-    /// The path has this class and needs no tenant. Serve it, and enter no tenant.
+    /// The path has this class, and is served without a tenant. The adapter enters none.
     Skip(PathClass),
 }

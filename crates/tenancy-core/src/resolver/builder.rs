@@ -22,7 +22,7 @@ use crate::host;
 use crate::id::TenantId;
 use crate::text::{is_token, quote};
 
-/// A builder of a [`Resolver`], which refuses contradictions.
+/// A builder of a [`Resolver`]. It refuses a configuration that contradicts itself.
 ///
 /// ```
 /// use std::time::Duration;
@@ -81,8 +81,8 @@ impl ResolverBuilder {
         }
     }
 
-    /// Adds a rule. The order of the rules decides only which of them is reported if several
-    /// name the same tenant.
+    /// Adds a rule. The order of the rules never decides the tenant. It decides only which rules an
+    /// answer or an error names.
     pub fn rule(mut self, rule: Rule) -> Self {
         self.rules.push(rule);
         self
@@ -101,15 +101,17 @@ impl ResolverBuilder {
         self
     }
 
-    /// Adds a proxy whose [forwarded host](Self::forwarded_host) is used: an address, or a network
-    /// as `10.0.0.0/8`. An IPv4-mapped IPv6 address is the IPv4 address.
+    /// Adds a trusted proxy, whose [forwarded host](Self::forwarded_host) replaces the host of a
+    /// request. `network` is an address, or a network such as `10.0.0.0/8`. An IPv4-mapped IPv6
+    /// address counts as the IPv4 address.
     pub fn trusted_proxy(mut self, network: &str) -> Self {
         self.proxies.push(network.into());
         self
     }
 
-    /// Sets the header in which trusted proxies forward the host: `forwarded`, of which `host=` is
-    /// read (RFC 7239), or a header that holds only the host. Defaults to `x-forwarded-host`.
+    /// Sets the header in which trusted proxies forward the host. Of the header `forwarded`
+    /// (RFC 7239), the parameter `host` is read. Every other header must hold only the host.
+    /// Defaults to `x-forwarded-host`.
     pub fn forwarded_host(mut self, header: &str) -> Self {
         self.forwarded_host = header.to_ascii_lowercase().into();
         self
@@ -121,23 +123,25 @@ impl ResolverBuilder {
         self
     }
 
-    /// Sets the interval of polling the change feed. Defaults to 500 ms; at most `max_staleness`.
+    /// Sets the interval at which the change feed is polled. Defaults to 500 ms. It must not be
+    /// longer than [`max_staleness`](Self::max_staleness).
     pub fn poll_every(mut self, every: Duration) -> Self {
         self.poll_every = every;
         self
     }
 
-    /// Sets the interval at which a thread calls [`Resolver::sync`], so that requests leave
-    /// polling to it. Requests poll when the thread is late by another interval, as it may have
-    /// ended, and always in time for `max_staleness`. Defaults to none: requests poll after
-    /// `poll_every`.
+    /// Sets the interval at which a thread of the embedder calls [`Resolver::sync`]. Then requests
+    /// poll the change feed only if the last sync is two intervals old, as the thread may have
+    /// ended, or if answers would become older than [`max_staleness`](Self::max_staleness). Without
+    /// this interval, which is the default, requests poll every
+    /// [`poll_every`](Self::poll_every).
     pub fn synced_every(mut self, every: Duration) -> Self {
         self.upkeep = Some(every);
         self
     }
 
-    /// Sets the bound on the age of an answer from memory. Without a change feed it is the time
-    /// that an answer is cached. Defaults to 2 s.
+    /// Sets the bound on the age of an answer from memory, while the catalog can be read. If the
+    /// catalog has no change feed, an answer is cached for this time. Defaults to 2 s.
     pub fn max_staleness(mut self, age: Duration) -> Self {
         self.max_staleness = age;
         self
@@ -150,22 +154,24 @@ impl ResolverBuilder {
         self
     }
 
-    /// Sets the number of tenants at the first load up to which the whole catalog is kept in
-    /// memory. A larger catalog is cached in part. A replica grows with its catalog later.
-    /// Defaults to 1,000,000.
+    /// Sets the bound on the tenants of a catalog that is kept in memory as a whole. A catalog with
+    /// more tenants at the first load is cached in part. The bound does not apply to tenants that
+    /// are added later. Defaults to 1,000,000.
     pub fn max_tenants(mut self, tenants: usize) -> Self {
         self.max_tenants = tenants;
         self
     }
 
-    /// Sets the bound on cached names with a tenant, for a catalog that is cached in part. The
-    /// bound on names without a tenant is an eighth of it. Defaults to 100,000.
+    /// Sets the bound on the cached names that have a tenant. It applies to a catalog that is
+    /// cached in part, or has no change feed. The bound on cached names without a tenant is an
+    /// eighth of this one. Defaults to 100,000.
     pub fn max_cached(mut self, names: usize) -> Self {
         self.max_cached = names;
         self
     }
 
-    /// Sets the clock that freshness is measured with. Defaults to that of the system.
+    /// Sets the clock that freshness is measured with. Defaults to the clock of the operating
+    /// system.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
@@ -180,7 +186,7 @@ impl ResolverBuilder {
     /// Returns the resolver. The catalog is not read yet.
     ///
     /// # Errors
-    /// Returns an error if the configuration contradicts itself, or a parameter is malformed.
+    /// Returns an error if the configuration contradicts itself, or if a parameter is malformed.
     pub fn build(self) -> Result<Resolver, InvalidResolver> {
         let (hosts, sources) = self.check_rules()?;
         let proxies = self.parse_proxies()?;
@@ -215,7 +221,7 @@ impl ResolverBuilder {
         }))
     }
 
-    /// Sorts the rules by where they are read, and checks their parameters.
+    /// Separates the rules by host from the rules for central hosts, and checks their parameters.
     fn check_rules(&self) -> Result<(Hosts, Vec<Source>), InvalidResolver> {
         if self.rules.is_empty() {
             return Err(InvalidResolver::NoRules);
@@ -286,7 +292,7 @@ impl ResolverBuilder {
     }
 }
 
-/// Returns the template of every label under a base domain.
+/// Returns the template that each host with one label under a base domain fits.
 fn under(base: &str) -> Result<Template, InvalidResolver> {
     let name = configured_host(base)?;
     match host::is_v4(name.as_bytes()) {
@@ -295,7 +301,7 @@ fn under(base: &str) -> Result<Template, InvalidResolver> {
     }
 }
 
-/// Returns a configured host in its stored form.
+/// Returns a configured host in lower case.
 fn configured_host(text: &str) -> Result<String, InvalidResolver> {
     let name = text.to_ascii_lowercase();
     match Domain::from_canonical(&name) {

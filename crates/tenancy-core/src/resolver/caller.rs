@@ -1,17 +1,18 @@
-//! [`Caller`]: one code resolves requests for callers that block, that do not, and that explain.
+//! [`Caller`]: the same code resolves requests for callers that may block, for callers that must
+//! not block, and for explanations.
 
 use super::error::ResolveError;
 use super::memory::{Memory, Store, Unavailable};
 use crate::index::cache::Cache;
 use crate::index::{Found, Probe};
 
-/// A caller of the resolver: may it block, and does it read the steps?
+/// A caller of the resolver: it decides whether to block, and whether steps are recorded.
 pub(super) trait Caller {
     type Stop: From<ResolveError> + From<Self::Halt>;
-    /// The reason why a name is not looked up. It is small, as it shares registers with the
-    /// answer.
+    /// The reason why a name cannot be looked up. The type is small, as its values share registers
+    /// with the answer.
     type Halt;
-    /// Whether the steps are not read.
+    /// Whether steps are not recorded.
     const IS_SILENT: bool = true;
 
     /// Returns the memory's store once it is fresh enough.
@@ -65,13 +66,13 @@ impl Caller for Blocking {
 /// The caller of [`Resolver::try_resolve`](super::Resolver::try_resolve).
 pub(super) struct NonBlocking;
 
-/// The end of a request of a caller that must not block.
+/// The reason why a caller that must not block gets no answer.
 pub(super) enum Stopped {
     WouldBlock,
     Refused(ResolveError),
 }
 
-/// The catalog would have to be asked.
+/// The catalog would have to be read, which may block.
 pub(super) struct WouldBlock;
 
 impl From<WouldBlock> for Stopped {
@@ -110,7 +111,7 @@ impl Caller for NonBlocking {
     ) -> Result<Found, WouldBlock> {
         match cache.find(name, now) {
             Some(found) => Ok(found),
-            // The catalog is never asked for a text that is no name.
+            // The catalog is never read for a text that is no name.
             None if name.as_key(&mut [0; 32]).is_none() => Ok(Found::NoTenant),
             None => Err(WouldBlock),
         }

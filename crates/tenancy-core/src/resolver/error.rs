@@ -1,4 +1,4 @@
-//! [`ResolveError`]: a request that is refused.
+//! [`ResolveError`]: the error for a refused request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use crate::path::BadPath;
 use crate::tenant::Tenant;
 use crate::text::Excerpt;
 
-/// A request that is refused. Every adapter answers with its [`reason`](Self::reason) and
-/// [`status`](Self::status), or sends its [`refusal`](Self::refusal).
+/// The error for a refused request. An adapter sends the [`refusal`](Self::refusal), or makes a
+/// response from the [`reason`](Self::reason) and the [`status`](Self::status).
 ///
 /// ```
 /// use tenancy_core::{MemoryCatalog, Method, Reason, RequestHead, Resolver, Rule};
@@ -34,13 +34,14 @@ pub enum ResolveError {
     /// The host breaks the grammar or is missing.
     #[error(transparent)]
     BadHost(BadHost),
-    /// There are several Host headers, or the Host differs from the authority.
+    /// The request has several hosts: several Host headers, several forwarded hosts, or a Host that
+    /// differs from the authority.
     #[error("the request names more than one host; send one Host, equal to the authority")]
     AmbiguousHost,
     /// The path is ambiguous or malformed.
     #[error(transparent)]
     BadPath(BadPath),
-    /// The host is neither central nor a tenant's.
+    /// The host is not central, and belongs to no tenant.
     #[error("host {host} is neither central nor a tenant's; {advice}")]
     NoTenant {
         /// The host that was sent.
@@ -48,7 +49,7 @@ pub enum ResolveError {
         /// Advice to the operator.
         advice: &'static str,
     },
-    /// The label is reserved, even if a tenant has it.
+    /// The label is reserved, and so names no tenant, even if a tenant has it.
     #[error(
         "label {name}, named by {rule}, is reserved and no tenant's; take it off `reserved`, or use another"
     )]
@@ -66,7 +67,8 @@ pub enum ResolveError {
         /// The name without a tenant.
         name: Excerpt,
     },
-    /// The route belongs to tenants and the host is central, or the other way round.
+    /// A tenant must serve the path and the request names none, or the central application must
+    /// serve it and the request names a tenant.
     #[error("{}", wrong_side(*class, *mode))]
     WrongSide {
         /// The class of the path.
@@ -91,10 +93,10 @@ pub enum ResolveError {
     /// The tenant is in maintenance.
     #[error("tenant {} is down for maintenance; {}", tenant.id(), come_back(tenant))]
     Maintenance {
-        /// The tenant that was found. Its [`maintenance`](Tenant::maintenance) holds the message, the time to try
-        /// again, and the check of the secret.
+        /// The tenant that was found. Its [`maintenance`](Tenant::maintenance) holds the message,
+        /// the time after which to try again, and the secret.
         tenant: Tenant,
-        /// The answer to use instead for a request that brings the secret.
+        /// The answer that replaces this error for a request that brings the secret.
         resolved: Box<Resolved<'static>>,
     },
     /// The tenant is suspended.
@@ -109,7 +111,7 @@ pub enum ResolveError {
         /// The tenant that was found.
         tenant: Tenant,
     },
-    /// The catalog cannot be read, and the memory is too old.
+    /// The catalog cannot be read, and the resolver's memory lacks the name or is too old.
     #[error("the catalog cannot be read and the last answers are too old; try again")]
     CatalogUnavailable {
         /// The catalog's error.
@@ -145,7 +147,7 @@ impl ResolveError {
             Self::AmbiguousHost => Reason::AmbiguousHost,
             Self::BadPath(_) => Reason::BadPath,
             Self::NoTenant { .. } => Reason::NoTenant,
-            // A host that no tenant can have is an unknown host.
+            // The host of a reserved label is an unknown host, as no tenant can have it.
             Self::Reserved {
                 rule: RuleKind::Subdomain | RuleKind::Template,
                 ..
@@ -175,13 +177,15 @@ impl ResolveError {
         }
     }
 
-    /// Returns the time after which to try again (HTTP `Retry-After`), if the operator set one.
+    /// Returns the time after which the client should try again (HTTP `Retry-After`), if the
+    /// operator set one.
     pub fn retry_after(&self) -> Option<Duration> {
         self.tenant()?.maintenance()?.retry_after
     }
 
-    /// Returns the response to this request: `application/problem+json` (RFC 9457) if its
-    /// `Accept` header prefers that or `application/json` to HTML, else HTML.
+    /// Returns the response to the request. `accept` is the value of its `Accept` header. If that
+    /// prefers `application/problem+json` (RFC 9457) or `application/json` to HTML, the body is
+    /// `application/problem+json`, or else HTML.
     pub fn refusal(&self, accept: &str) -> Refusal {
         let down = self.tenant().and_then(|tenant| tenant.maintenance());
         let down = down.filter(|_| matches!(self, Self::Maintenance { .. }));

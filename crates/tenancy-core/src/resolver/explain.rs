@@ -16,7 +16,7 @@ use crate::key::tail;
 use crate::path::NormalPath;
 use crate::text::Excerpt;
 
-/// The steps to the answer for a request, in order. It displays one step a line.
+/// An explanation of the answer to a request. It is displayed with one step on each line.
 ///
 /// ```
 /// use tenancy_core::{MemoryCatalog, Method, RequestHead, Resolver, Rule};
@@ -32,9 +32,9 @@ use crate::text::Excerpt;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// The steps, in order.
+    /// The steps to the answer, in order.
     pub steps: Vec<Step>,
-    /// The outcome or the refusal.
+    /// The answer or the refusal, in words.
     pub outcome: String,
 }
 
@@ -42,9 +42,9 @@ pub struct Explanation {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Step {
-    /// The subject of the step: `host`, `path`, a rule, `lookup`.
+    /// The subject of the step, for example `host`, `path`, `lookup` or the word for a rule.
     pub what: &'static str,
-    /// The finding of the step.
+    /// The result of the step, in words.
     pub found: String,
 }
 
@@ -116,7 +116,7 @@ impl Caller for Steps {
     }
 }
 
-/// Records the host, and every rule that a host which is not central was compared with.
+/// Records the host. If it is not central, also records each rule that it was compared with.
 #[inline(always)]
 pub(super) fn step_host<C: Caller>(hosts: &Hosts, host: &[u8], caller: &mut C) {
     if C::IS_SILENT {
@@ -168,7 +168,7 @@ pub(super) fn reserved_label(label: &str) -> String {
     format!("label {label}: reserved, so it names no tenant, even if one has it")
 }
 
-/// Records a look-up and its answer. A text that is no name is not looked up.
+/// Records a look-up and its answer. A text that is no name is not looked up, and not recorded.
 pub(super) fn step_lookup<C: Caller>(
     name: Probe<'_>,
     found: &Result<Found, C::Halt>,

@@ -1,17 +1,17 @@
-//! [`InvalidResolver`]: the refusals of a builder.
+//! [`InvalidResolver`]: the errors of a resolver's builder.
 
 use std::time::Duration;
 
 use super::rule::RuleKind;
 
-/// A configuration of which no resolver can be built.
+/// The error for a configuration that no resolver can be built from.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidResolver {
     /// There is no rule.
     #[error("there is no rule; add at least one, for example domain")]
     NoRules,
-    /// There is a rule for central hosts, and no central host.
+    /// There is a rule for central hosts, but no central host.
     #[error(
         "rule {rule} is read on central domains and there is none; add one, or remove the rule"
     )]
@@ -41,7 +41,7 @@ pub enum InvalidResolver {
         /// The rule that it breaks.
         problem: &'static str,
     },
-    /// Some hosts would fit two base domains or templates.
+    /// Two base domains or templates fit some of the same hosts.
     #[error(
         "{first} and {second} fit some of the same hosts; change one so that a host names one tenant"
     )]
@@ -73,7 +73,7 @@ pub enum InvalidResolver {
         /// The parameter, quoted.
         header: Box<str>,
     },
-    /// The header of forwarded hosts is malformed, or `host`.
+    /// The header for forwarded hosts is malformed, or is `host`.
     #[error(
         "forwarded_host {header} is no header that a proxy adds; write x-forwarded-host or forwarded"
     )]
@@ -93,7 +93,7 @@ pub enum InvalidResolver {
         /// The parameter, quoted.
         network: Box<str>,
     },
-    /// The interval of polling is 0, or longer than answers may be old.
+    /// The interval of polling is 0, or longer than the bound on the age of an answer.
     #[error(
         "poll_every is {poll_every:?} and max_staleness {max_staleness:?}; poll at least that often, and not every 0 s"
     )]

@@ -1,4 +1,4 @@
-//! From a name to its owner, in the memory or the catalog.
+//! The look-up of a name in the memory or the catalog.
 
 use super::caller::Caller;
 use super::engine::Engine;
@@ -29,7 +29,7 @@ pub(super) fn look<C: Caller>(
     found
 }
 
-/// Looks up a name of the request that is longer than a key, in any case.
+/// Looks up a name that is too long for a key. Its letters may be in any case.
 #[cold]
 #[inline(never)]
 pub(super) fn look_long<C: Caller>(

@@ -1,4 +1,4 @@
-//! [`Resolver`]: the tenant of a request.
+//! [`Resolver`]: it finds the tenant of a request.
 //!
 //! Decisions and their reasons: `docs/design/resolver.md`.
 
@@ -53,9 +53,9 @@ use hosts::HostKind;
 
 /// The resolver: it finds the tenant of a request and the class of its path.
 ///
-/// Its answer depends on nothing but the [head](RequestHead) of the request, the catalog and the
-/// configuration. It comes from memory: a replica of the catalog that the change feed keeps up to
-/// date, or a bounded cache.
+/// The answer depends only on the [head](RequestHead) of the request, the catalog and the
+/// configuration. Answers come from memory: a replica of the catalog that the change feed keeps up
+/// to date, or a bounded cache.
 ///
 /// ```
 /// use tenancy_core::{
@@ -83,13 +83,14 @@ use hosts::HostKind;
 pub struct Resolver(Engine);
 
 impl Resolver {
-    /// Starts a resolver over this catalog.
+    /// Returns a builder of a resolver for this catalog.
     pub fn builder(catalog: impl Catalog) -> ResolverBuilder {
         ResolverBuilder::new(Arc::new(catalog))
     }
 
     /// Returns the tenant of a request and the class of its path. Blocks only while the catalog is
-    /// read: at the first call, and when the memory may be out of date.
+    /// read: at the first call, when the memory may be out of date, and when a cache lacks the
+    /// name.
     ///
     /// # Errors
     /// Returns an error if the request is refused; see [`Reason`].
@@ -101,8 +102,9 @@ impl Resolver {
         }
     }
 
-    /// Resolves as [`resolve`](Self::resolve) does, but never blocks: returns `None` if the catalog
-    /// would have to be read. Then call `resolve` on a thread that may block.
+    /// Returns the answer that [`resolve`](Self::resolve) returns, but never blocks. Returns `None`
+    /// if the catalog would have to be read. In that case call `resolve` on a thread that may
+    /// block.
     ///
     /// ```
     /// use tenancy_core::{
@@ -145,19 +147,20 @@ impl Resolver {
         error
     }
 
-    /// Explains the answer to a request: the rules that were tried and what each found. It
-    /// resolves by the code of [`resolve`](Self::resolve).
+    /// Returns an explanation of the answer to a request: the rules that were tried and the results
+    /// of each. It runs the same code as [`resolve`](Self::resolve).
     pub fn explain(&self, head: &RequestHead<'_, '_>) -> Explanation {
         let mut steps = Steps::default();
         let outcome = hot::run(&self.0, head, &mut steps);
         steps.finish(outcome)
     }
 
-    /// Returns the host of a request in the form for links: lower case, without a final dot, with
-    /// its port if one was sent. For a request from a trusted proxy it is the forwarded host.
+    /// Returns the host of a request in the form for links: in lower case, without a final dot, and
+    /// with the port if the request has one. If a trusted proxy forwards a host, it is that host.
     ///
     /// # Errors
-    /// Returns an error if the request has no host, several, or one that breaks the grammar.
+    /// Returns an error if the request has no host or several hosts, or if its host breaks the
+    /// grammar.
     pub fn host(&self, head: &RequestHead<'_, '_>) -> Result<String, ResolveError> {
         let forwarded = self.0.forwarded(head);
         let raw = match forwarded.host()? {
@@ -178,49 +181,52 @@ impl Resolver {
         Ok(host)
     }
 
-    /// Returns the name to bind for a domain: a label if the domain is one label under a base
-    /// domain or fits a template, else the domain.
+    /// Returns the name to bind for a domain. If the domain is one label under a base domain, or
+    /// fits a template, it is the label. Otherwise it is the domain itself.
     pub fn name_for(&self, domain: &Domain) -> Name {
         self.0.hosts.name_for(domain)
     }
 
-    /// Returns whether a host belongs to the central application, and so never to a tenant.
+    /// Returns whether a host belongs to the central application. Such a host never names a tenant.
     pub fn is_central(&self, domain: &Domain) -> bool {
         self.0.hosts.kind(domain.as_str().as_bytes()) == HostKind::Central
     }
 
-    /// Returns whether a label never names a tenant.
+    /// Returns whether a label is [reserved](ResolverBuilder::reserved). Such a label never names a
+    /// tenant.
     pub fn is_reserved(&self, label: &TenantId) -> bool {
         self.0.hosts.reserved.contains(label.as_str().as_bytes())
     }
 
-    /// Applies all changes that the catalog has made since the last sync. Answers after this call
-    /// are no older than the call.
+    /// Applies all changes of the catalog since the last sync. Answers after this call are no older
+    /// than the call.
     ///
-    /// A catalog without a change feed has no changes to apply: each answer is cached for
-    /// `max_staleness`, and [`apply`](Self::apply) removes answers that have changed.
+    /// If the catalog has no change feed, there is nothing to apply. Each answer is cached for
+    /// [`max_staleness`](ResolverBuilder::max_staleness), and [`apply`](Self::apply) removes single
+    /// answers earlier.
     ///
     /// # Errors
-    /// Returns an error if the catalog cannot be read. The memory stays.
+    /// Returns an error if the catalog cannot be read. The resolver continues with its memory.
     pub fn sync(&self) -> Result<Version, Arc<CatalogError>> {
         self.0.memory.sync()
     }
 
-    /// Applies a stretch of the change feed that did not come from [`sync`](Self::sync), for
-    /// example one in a message.
+    /// Applies a stretch of the change feed that did not come through [`sync`](Self::sync), for
+    /// example a stretch in a message. Before the first load it does nothing.
     ///
-    /// A stretch is applied if it starts at the version that was applied last, and ignored if it
-    /// was applied before. Any other stretch makes a sync due, which the next
-    /// [`resolve`](Self::resolve) does: changes before it are missing, more follow, or the feed
-    /// starts over. Before the first load this does nothing.
+    /// A stretch is applied if it starts after the version that was [applied](Self::applied) last,
+    /// and ignored if it was applied before. If changes before the stretch are missing, if more
+    /// changes follow it, or if the feed starts over, a sync becomes due, and the next
+    /// [`resolve`](Self::resolve) runs it.
     ///
-    /// A catalog without a change feed has no stretches. Here the answers that the items are about
-    /// are removed, whatever the versions.
+    /// If the catalog has no change feed, the cached answers that the items of the stretch change
+    /// are removed. The versions of the stretch are ignored.
     pub fn apply(&self, changes: &Changes) {
         self.0.memory.apply(changes);
     }
 
-    /// Returns the version up to which every change was applied.
+    /// Returns the version of the catalog up to which every change is applied. It stays at version
+    /// 0 if the catalog has no change feed.
     pub fn applied(&self) -> Version {
         self.0.memory.applied()
     }

@@ -1,11 +1,11 @@
-//! [`NameBuf`]: a name that a request brings.
+//! [`NameBuf`]: a name in a request.
 
 use crate::catalog::TenantKey;
 use crate::host;
 use crate::id::check_label;
 use crate::key::Kind;
 
-/// A canonical name without memory of its own.
+/// A canonical name that is stored inline, without an allocation.
 #[derive(Clone, Copy)]
 pub(super) struct NameBuf {
     kind: Kind,

@@ -1,4 +1,4 @@
-//! From what is known of a name and a path to the outcome of a request.
+//! The outcome of a request, from the owner of a name and the class of a path.
 
 use super::answer::{Resolution, Resolved};
 use super::rule::RuleKind;
@@ -7,8 +7,8 @@ use crate::index::Found;
 use crate::path::NormalPath;
 use crate::tenant::Tenant;
 
-/// Turns the owner of a name and the class of a path into the outcome. A name that leads to no
-/// tenant which this route serves is handed to `or_else`.
+/// Returns the outcome for the owner of a name and the class of a path. If the name has no tenant
+/// that is served on this route, `or_else` decides.
 #[inline(always)]
 pub(super) fn outcome<'p, H, E>(
     found: Result<Found, H>,

@@ -8,7 +8,7 @@ use crate::host::{HostProblem, MAX_HOST, bad};
 use crate::request::RequestHead;
 use crate::text::is_token;
 
-/// Addresses and networks, and the header in which they forward a host.
+/// The trusted proxies, and the header in which they forward a host.
 #[derive(Debug)]
 pub(crate) struct Proxies {
     networks: Vec<Network>,
@@ -46,7 +46,7 @@ impl Proxies {
     }
 }
 
-/// An address, or all addresses with the same first bits.
+/// A network: the addresses whose first bits are equal. A single address is a network too.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Network {
     address: IpAddr,
@@ -55,7 +55,7 @@ pub(crate) struct Network {
 
 impl Network {
     fn contains(&self, peer: IpAddr) -> bool {
-        // `::ffff:10.0.0.1` is 10.0.0.1, as sockets that take both report it.
+        // A socket for IPv4 and IPv6 reports the peer 10.0.0.1 as `::ffff:10.0.0.1`.
         match (self.address, peer.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(peer)) => {
                 let differing = own.to_bits() ^ peer.to_bits();
@@ -79,7 +79,7 @@ impl FromStr for Network {
             None => (text, None),
         };
         let written: IpAddr = address.parse().map_err(drop)?;
-        // `::ffff:10.0.0.0/104` is 10.0.0.0/8.
+        // `::ffff:10.0.0.0/104` is the same network as 10.0.0.0/8.
         let address = written.to_canonical();
         let skipped = if written == address { 0 } else { 96 };
         let most = if address.is_ipv4() { 32 } else { 128 };
@@ -95,7 +95,8 @@ impl FromStr for Network {
     }
 }
 
-/// The hosts that a proxy forwards. A host with its port fits; a longer text is no host.
+/// The hosts that a proxy forwards, of which the last is stored. Every host with a port fits; a
+/// longer text is no host.
 pub(crate) struct Forwarded {
     values: usize,
     /// Whether a header breaks its grammar.
@@ -125,8 +126,8 @@ impl Forwarded {
         }
     }
 
-    /// Adds the hosts of one line of `Forwarded` (RFC 7239 §4): elements with commas between
-    /// them, of pairs with semicolons between them.
+    /// Adds the hosts of one `Forwarded` header (RFC 7239 §4). Its elements are separated by
+    /// commas, and the pairs of an element by semicolons.
     fn add_elements(&mut self, line: &[u8]) {
         let mut rest = line.trim_ascii_start();
         loop {
@@ -144,7 +145,8 @@ impl Forwarded {
         }
     }
 
-    /// Reads one `name=value` and returns what follows; `None` if that is no pair.
+    /// Reads one pair, `name=value`, and returns the text behind it. Returns `None` if there is no
+    /// valid pair.
     fn add_pair<'l>(&mut self, pair: &'l [u8]) -> Option<&'l [u8]> {
         let at = pair.iter().position(|b| !is_token(*b))?;
         let (name, rest) = pair.split_at(at);
@@ -168,7 +170,8 @@ impl Forwarded {
         ended.then_some(rest)
     }
 
-    /// Reads up to the closing quote and returns what follows it.
+    /// Reads up to the closing quote, and returns the text behind it. Returns `None` if there is no
+    /// closing quote.
     fn add_quoted<'l>(&mut self, is_host: bool, text: &'l [u8]) -> Option<&'l [u8]> {
         let mut value = Vec::new();
         let mut rest = text;

@@ -8,15 +8,16 @@ use std::fmt;
 pub enum Reason {
     /// 400: the host is missing or breaks the grammar.
     BadHost,
-    /// 400: there are several hosts, or host and authority differ.
+    /// 400: the request has several hosts, or its host differs from its authority.
     AmbiguousHost,
-    /// 400: the path is ambiguous or malformed.
+    /// 400: the path is malformed, or servers could read it differently.
     BadPath,
-    /// 404: the host is neither central nor a tenant's.
+    /// 404: the host is not central, and belongs to no tenant.
     NoTenant,
     /// 404: the named tenant is not in the catalog.
     UnknownTenant,
-    /// 404: the route belongs to tenants and the host is central, or the other way round.
+    /// 404: a tenant must serve the path and the request names none, or the central application
+    /// must serve it and the request names a tenant.
     WrongSide,
     /// 400: the request names two tenants, or two tenants own the name.
     AmbiguousTenant,
@@ -32,7 +33,7 @@ pub enum Reason {
 
 impl Reason {
     /// The list of all reasons.
-    // `CatalogUnavailable` stays last, so that a reason that is missing here does not compile.
+    // `CatalogUnavailable` must be the last reason: then a list that lacks one does not compile.
     pub const ALL: [Self; Self::CatalogUnavailable as usize + 1] = [
         Self::BadHost,
         Self::AmbiguousHost,
@@ -64,8 +65,8 @@ impl Reason {
         }
     }
 
-    /// Returns the heading of a page for this reason. It holds no name and no advice to the
-    /// operator, as any visitor may read it.
+    /// Returns the heading of a page for this reason. Any visitor may read it, so it holds no name
+    /// and no advice to the operator.
     pub const fn title(self) -> &'static str {
         match self {
             Self::BadHost | Self::AmbiguousHost | Self::BadPath | Self::AmbiguousTenant => {

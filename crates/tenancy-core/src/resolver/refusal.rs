@@ -1,4 +1,4 @@
-//! [`Refusal`]: the response to a request that is refused.
+//! [`Refusal`]: the response to a refused request.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::reason::Reason;
 use crate::maintenance::Maintenance;
 
-/// The response to a refused request. It holds no text of the request, and the message of the
+/// The response to a refused request. It holds no text of the request. A maintenance message of the
 /// operator is escaped.
 ///
 /// ```
@@ -28,14 +28,15 @@ pub struct Refusal {
     pub status: u16,
     /// The media type of the body.
     pub content_type: &'static str,
-    /// The time after which to try again, if the operator set one.
+    /// The time after which the client should try again, if the operator set one.
     pub retry_after: Option<Duration>,
-    /// The body, which a response to a HEAD request leaves out.
+    /// The body of the response. A response to a HEAD request must omit it.
     pub body: String,
 }
 
 impl Refusal {
-    /// Returns the response to a request for this reason, of a tenant in this maintenance.
+    /// Returns the response for this reason. If the tenant is in maintenance, `down` is that
+    /// maintenance.
     pub(super) fn new(reason: Reason, down: Option<&Maintenance>, accept: &str) -> Self {
         let message = down.and_then(|down| down.message.as_deref());
         let (content_type, body) = match prefers_json(accept) {
@@ -51,8 +52,9 @@ impl Refusal {
         }
     }
 
-    /// Returns all headers of the response. `Retry-After`, if known, is in whole seconds, rounded
-    /// up. The others keep caches from storing the response and browsers from guessing its type.
+    /// Returns all headers of the response. They set the type of the body, and keep caches from
+    /// storing the response and browsers from guessing another type. If there is a time for
+    /// `Retry-After`, it is rounded up to whole seconds.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, Cow<'static, str>)> {
         let seconds = |after: Duration| after.as_secs() + u64::from(after.subsec_nanos() > 0);
         let retry = self.retry_after.map(seconds);
@@ -94,8 +96,8 @@ enum In {
     Json,
 }
 
-/// Escapes a text. HTML cannot express control characters other than the end of a line, so they
-/// are skipped there.
+/// Escapes a text. HTML cannot express most control characters, so all of them except the end of a
+/// line and the tab are skipped there.
 fn escape(text: &str, place: In) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -104,7 +106,7 @@ fn escape(text: &str, place: In) -> String {
             ('\n' | '\t', In::Html) => out.push(c),
             (c, In::Html) if c.is_control() => {}
             ('"' | '\\', In::Json) => out.extend(['\\', c]),
-            // `<` too: a page may show the text in a script.
+            // `<` and the others are escaped too, as a page may put the text into a script.
             ('<' | '>' | '&' | '\u{2028}' | '\u{2029}', In::Json) => {
                 out.push_str(&format!("\\u{:04x}", c as u32));
             }
@@ -122,7 +124,8 @@ fn prefers_json(accept: &str) -> bool {
     json > Some(quality(accept, "text/html"))
 }
 
-/// Returns the quality of a type in thousandths, by the most specific range that it is in.
+/// Returns the quality that an `Accept` header gives a type, in thousandths. The most specific
+/// range that holds the type decides.
 fn quality(accept: &str, kind: &str) -> u16 {
     let whole = kind.split('/').next().unwrap_or_default();
     let ranges = accept.split(',').filter_map(|range| {

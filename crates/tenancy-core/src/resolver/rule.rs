@@ -1,16 +1,16 @@
-//! [`Rule`]: a way to find the tenant of a request.
+//! [`Rule`]: a rule that finds the tenant of a request.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::request::RequestHead;
 
-/// A way to find the tenant of a request, with its parameter.
+/// A rule that finds the tenant of a request, with its parameter.
 ///
 /// Rules by host ([`domain`](Self::domain), [`subdomain_of`](Self::subdomain_of),
-/// [`template`](Self::template)) look at hosts that are not central. All others are read on
-/// [central hosts](crate::ResolverBuilder::central_domain) only. A rule may be given several
-/// times, with another parameter each time.
+/// [`template`](Self::template)) are applied to hosts that are not central. All other rules are
+/// applied to requests for [central hosts](crate::ResolverBuilder::central_domain). A resolver can
+/// have several rules of one kind with different parameters.
 ///
 /// ```
 /// use tenancy_core::{MemoryCatalog, Resolver, Rule, RuleKind};
@@ -38,29 +38,32 @@ pub(super) enum RuleParts {
 }
 
 impl Rule {
-    /// Finds a tenant by its domains: the whole host is bound to it in the catalog.
+    /// Finds a tenant by a domain: the catalog binds the whole host to the tenant.
     pub const fn domain() -> Self {
         Self(RuleParts::Domain)
     }
 
-    /// Finds a tenant by one label under this base domain: `acme.app.test`.
+    /// Finds a tenant by one label under this base domain: `acme` in `acme.app.test` for the base
+    /// domain `app.test`.
     pub fn subdomain_of(base: &str) -> Self {
         Self(RuleParts::Subdomain(base.into()))
     }
 
-    /// Finds a tenant by a host that fits this template: `{tenant}-api.example.com`.
+    /// Finds a tenant by a host that fits this template: `acme` in `acme-api.example.com` for the
+    /// template `{tenant}-api.example.com`.
     pub fn template(template: &str) -> Self {
         Self(RuleParts::Template(template.into()))
     }
 
     /// Finds a tenant by the path segment that follows this prefix: `acme` in `/t/acme/orders`
-    /// for the prefix `/t`, which is one segment. The application sees the path below it.
+    /// for the prefix `/t`. The prefix is one segment. The application gets the path behind the
+    /// tenant: `/orders`.
     pub fn path_prefix(prefix: &str) -> Self {
         Self(RuleParts::Source(Source::Path(prefix.into())))
     }
 
-    /// Finds a tenant by the header of this name. Giving this rule is the trust: a client that
-    /// sends the header chooses the tenant.
+    /// Finds a tenant by the header of this name. The rule trusts every client: a client that sends
+    /// the header chooses the tenant.
     pub fn header(name: &str) -> Self {
         Self(RuleParts::Source(Source::Header(name.into())))
     }
@@ -75,19 +78,20 @@ impl Rule {
         Self(RuleParts::Source(Source::Cookie(name.into())))
     }
 
-    /// Finds a tenant by the host of the Origin header.
+    /// Finds a tenant by the host of the Origin header, as the rules by host do for the host of a
+    /// request.
     pub const fn origin() -> Self {
         Self(RuleParts::Source(Source::Origin))
     }
 
-    /// Finds a tenant by a function that returns the tenant's id or one of its labels.
+    /// Finds a tenant by a function, which returns the tenant's id, one of its labels, or `None`.
     pub fn custom(
         find: impl Fn(&RequestHead<'_, '_>) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         Self(RuleParts::Source(Source::Custom(Arc::new(find))))
     }
 
-    /// Returns which rule this is.
+    /// Returns the kind of this rule.
     pub fn kind(&self) -> RuleKind {
         match &self.0 {
             RuleParts::Domain => RuleKind::Domain,
@@ -103,7 +107,7 @@ type Find = dyn Fn(&RequestHead<'_, '_>) -> Option<String> + Send + Sync;
 /// A rule that is read on central hosts.
 #[derive(Clone)]
 pub(super) enum Source {
-    /// The path prefix, whose name is read before the path is classified.
+    /// The path prefix. The tenant behind it is read before the path is classified.
     Path(Box<str>),
     /// The header of this name, which the builder puts in lower case.
     Header(Box<str>),
@@ -111,7 +115,6 @@ pub(super) enum Source {
     Query(Box<str>),
     /// The cookie of this name.
     Cookie(Box<str>),
-    /// The host of the Origin header.
     /// The host of the Origin header.
     Origin,
     /// A function of the embedder.
@@ -145,17 +148,17 @@ impl fmt::Debug for Source {
     }
 }
 
-/// A [`Rule`] without its parameter: the word for it in configurations, answers and errors.
+/// The kind of a [`Rule`], without its parameter. It is named in answers and errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum RuleKind {
-    /// The whole host is a domain that is bound to the tenant.
+    /// The whole host is a domain of the tenant.
     Domain,
-    /// The host is one label under a base domain.
+    /// A label under a base domain names the tenant.
     Subdomain,
-    /// The host fits a template.
+    /// A part of a host that fits a template names the tenant.
     Template,
-    /// The path begins with the prefix and the tenant.
+    /// A segment of the path, behind a prefix, names the tenant.
     Path,
     /// A header names the tenant.
     Header,
@@ -163,15 +166,15 @@ pub enum RuleKind {
     Query,
     /// A cookie names the tenant.
     Cookie,
-    /// The host of the Origin header is the tenant's.
+    /// The host of the Origin header names the tenant.
     Origin,
     /// A function of the embedder names the tenant.
     Custom,
 }
 
 impl RuleKind {
-    /// All kinds of rules.
-    // `Custom` stays last, so that a kind that is missing here does not compile.
+    /// The list of all kinds of rules.
+    // `Custom` must be the last kind: then a list that lacks one does not compile.
     pub const ALL: [Self; Self::Custom as usize + 1] = [
         Self::Domain,
         Self::Subdomain,

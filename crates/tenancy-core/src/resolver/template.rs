@@ -1,4 +1,4 @@
-//! [`Template`]: a form of hosts, and its overlap with another.
+//! [`Template`]: a pattern of hosts, and its overlap with another one.
 
 use std::fmt;
 
@@ -8,7 +8,8 @@ use crate::text::quote;
 
 const TOKEN: &str = "{tenant}";
 
-/// A template of hosts, `prefix{tenant}suffix`, in which one label or a part of it is the tenant.
+/// A template of hosts: `prefix{tenant}suffix`. The tenant is one label of the host or a part of
+/// one.
 #[derive(Debug, PartialEq)]
 pub(super) struct Template {
     pub(super) prefix: String,
@@ -16,7 +17,7 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// Returns the template of every label under a base domain.
+    /// Returns the template that each host with one label under a base domain fits.
     pub(super) fn under(base: &str) -> Self {
         Self {
             prefix: String::new(),
@@ -52,8 +53,8 @@ impl Template {
         })
     }
 
-    /// Returns the text before and after the token in each label. A fixed label has no text after
-    /// it.
+    /// Returns each label as the text before the token and the text after it. A label without the
+    /// token has `None` after it.
     fn labels(&self) -> Vec<(&str, Option<&str>)> {
         let mut before: Vec<_> = self.prefix.split('.').collect();
         let mut after = self.suffix.split('.');
@@ -71,7 +72,7 @@ impl Template {
     }
 }
 
-/// Returns whether some label fits both.
+/// Returns whether there is a label that fits both.
 fn fit_together(a: (&str, Option<&str>), b: (&str, Option<&str>)) -> bool {
     match (a, b) {
         ((a, None), (b, None)) => a == b,
@@ -94,7 +95,7 @@ impl fmt::Display for Template {
     }
 }
 
-/// Returns two templates that fit some of the same hosts.
+/// Returns two templates that fit a common host, or `None`.
 pub(super) fn overlap<'t>(
     templates: impl Iterator<Item = &'t Template> + Clone,
 ) -> Option<(&'t Template, &'t Template)> {
