@@ -102,7 +102,7 @@ pub(crate) fn check(host: &[u8]) -> Result<(), HostProblem> {
     }
 }
 
-/// The bytes of a vector.
+/// The number of bytes in a vector register.
 const BLOCK: usize = 16;
 
 /// Returns whether this is surely a host name. It reads blocks instead of bytes, as every skipped

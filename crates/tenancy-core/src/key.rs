@@ -1,5 +1,5 @@
-//! [`Key`], a canonical name of up to 30 bytes in four words, and the word tricks
-//! that load it straight from a request.
+//! [`Key`]: a canonical name of up to 30 bytes in four words, which is loaded from a request
+//! without a loop over its bytes.
 
 use std::hash::{Hash, Hasher};
 
@@ -32,12 +32,12 @@ impl PartialEq for Key {
 }
 
 impl Hash for Key {
-    /// Hashes two numbers, not an array: a hasher reads an array as a slice of bytes, which costs
-    /// three times as many instructions.
+    /// Hashes two numbers instead of an array. A hasher reads an array as a slice of bytes, which
+    /// takes three times as many instructions.
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // No `map` over arrays here and in `load`: without LTO it is not inlined, and
-        // costs a hundred instructions.
+        // Neither this function nor `load` uses `map` of an array: without LTO it is not inlined,
+        // and takes a hundred instructions.
         let [a, b, c, d] = self.0;
         state.write_u128(u128::from(a) | u128::from(b) << 64);
         state.write_u128(u128::from(c) | u128::from(d) << 64);
@@ -45,15 +45,15 @@ impl Hash for Key {
 }
 
 impl Key {
-    /// Returns the key of `name` in lower case, or `None` if the name is too long. It is not
-    /// checked: a registered name is valid, so a key that is found is.
+    /// Returns the key of `name` in lower case, or `None` if the name is too long. The name is not
+    /// checked: the index holds only valid names, so a name that is found there is valid.
     #[inline(always)]
     pub(crate) fn load(kind: Kind, name: &[u8]) -> Option<Self> {
         let (whole, rest) = name.as_chunks::<8>();
         let Some(last) = name.last_chunk().map(word_of) else {
             return Some(Self::pack(kind, name.len(), [lower(word(name)), 0, 0, 0]));
         };
-        // The last bytes, those after the whole words.
+        // The bytes after the whole words.
         let end = last >> (8 * (7 - rest.len() as u32)) >> 8;
         let (words, all) = match *whole {
             [a] => ([word_of(&a), end, 0, 0], word_of(&a)),
@@ -84,7 +84,8 @@ impl Key {
         Self([a, b, c, d | (len as u64) << 48 | (kind as u64) << 56])
     }
 
-    /// Returns a copy in another place; see [`hot`](crate::resolver).
+    /// Returns a copy that is stored elsewhere; `resolver/hot.rs` says why.
+    /// See [`hot`](crate::resolver).
     #[inline(always)]
     pub(crate) fn again(self) -> Self {
         let [a, b, c, d] = self.0;
@@ -120,7 +121,7 @@ pub(crate) fn parts(name: TenantKey<'_>) -> (Kind, &str) {
     }
 }
 
-/// Returns eight bytes as a word, the first lowest.
+/// Returns eight bytes as a word whose lowest byte is the first.
 #[inline(always)]
 fn word_of(bytes: &[u8; 8]) -> u64 {
     u64::from_le_bytes(*bytes)
@@ -131,20 +132,21 @@ const HIGH: u64 = 0x8080_8080_8080_8080;
 const BIT_5: u64 = 0x2020_2020_2020_2020;
 
 /// Returns eight bytes with `A`–`Z` in lower case.
-// Not inlined, so that the words of a key stay where they are: of twenty hosts one has
-// an upper-case letter.
+// It is not inlined, so that the words of a key stay in registers. One of twenty hosts has an
+// upper-case letter.
 #[cold]
 #[inline(never)]
 fn lower(word: u64) -> u64 {
     let low = word & !HIGH;
-    // A byte's high bit is set where it is >= 'A' and not > 'Z', and ASCII.
+    // The high bit of a byte of `upper` is set if the byte of `word` is 'A' to 'Z'.
     let from_a = low + ONES * (0x80 - b'A' as u64);
     let above_z = low + ONES * (0x80 - b'Z' as u64 - 1);
     let upper = (from_a ^ above_z) & !word & HIGH;
     word | upper >> 2
 }
 
-/// Returns the last eight bytes, with zeros before a shorter text.
+/// Returns the last eight bytes of a text as a word. A shorter text is filled up with zeros at its
+/// front.
 #[inline(always)]
 pub(crate) fn tail(text: &[u8]) -> u64 {
     match text.last_chunk() {
@@ -153,16 +155,17 @@ pub(crate) fn tail(text: &[u8]) -> u64 {
     }
 }
 
-/// Eight bytes that other bytes are compared with, without case and without a loop.
+/// Eight bytes for comparisons with other bytes, without case and without a loop.
 #[derive(Debug, Clone, Copy)]
 struct Folded {
-    /// The bits that make a letter lower case, and a byte that does not count all ones.
+    /// The bits to set in each byte: bit 5 for a letter, which makes it lower case, and all bits
+    /// for a byte that is not compared.
     fold: u64,
     want: u64,
 }
 
 impl Folded {
-    /// Folds the last bytes of `text`, which is in lower case.
+    /// Makes the value for the last eight bytes of `text`, which is in lower case.
     fn new(text: &[u8]) -> Self {
         let (mut fold, mut want) = ([0xff; 8], [0xff; 8]);
         for (at, byte) in text.iter().rev().take(8).enumerate() {
@@ -181,15 +184,15 @@ impl Folded {
     }
 }
 
-/// A lower-case text that the ends of other texts are compared with.
+/// A lower-case text that is compared with the ends of other texts.
 #[derive(Debug, Clone)]
 pub(crate) struct Suffix {
     text: Box<[u8]>,
     /// The last eight bytes.
     tail: Folded,
-    /// The eight bytes before those.
+    /// The eight bytes before the tail.
     middle: Folded,
-    /// The first eight bytes of a text of more than 16.
+    /// The first eight bytes, for a text of more than 16 bytes.
     head: Folded,
 }
 
@@ -208,11 +211,11 @@ impl Suffix {
         &self.text
     }
 
-    /// Returns the part of `host`, whose tail is `tail`, before this end, compared without case.
-    /// Returns `None` if the host ends otherwise.
+    /// Returns the part of `host` before this suffix, or `None` if the host does not end with it.
+    /// The case is ignored. `tail` is the [`tail`] of the host.
     #[inline(always)]
     pub(crate) fn before<'h>(&self, host: &'h [u8], tail: u64) -> Option<&'h [u8]> {
-        // The end, where hosts differ most.
+        // The tail is compared first, as most hosts differ there.
         if !self.tail.is(tail) {
             return None;
         }
@@ -234,7 +237,7 @@ impl Suffix {
         end.eq_ignore_ascii_case(&self.text)
     }
 
-    /// Returns whether `host` is this text, without case.
+    /// Returns whether `host` is equal to this text, without case.
     #[inline(always)]
     pub(crate) fn is(&self, host: &[u8], tail: u64) -> bool {
         host.len() == self.text.len() && self.before(host, tail).is_some()

@@ -1,9 +1,9 @@
-//! Without feature `idn`: domains in ASCII. What A-labels stand for is not checked.
+//! Without feature `idn`: domains in ASCII. A-labels are not checked.
 
 use crate::host::MAX_HOST;
 use crate::id::check_label;
 
-/// The problem of a text that breaks none of the rules with a message.
+/// The problem of a text that is refused, but breaks no rule that has a message.
 pub(super) const REFUSED: &str =
     "is not ASCII; write its A-labels (xn--…), or build with feature idn";
 
@@ -16,7 +16,7 @@ pub(super) fn to_ascii(text: &str) -> Option<String> {
     (valid && lower.len() <= MAX_HOST).then_some(lower)
 }
 
-/// Accepts every name: its tables are those of `idna`.
+/// Accepts every name, as only `idna` has the tables for this check.
 pub(super) fn check(_ascii: &str) -> Result<(), &'static str> {
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! [`Challenge`]: the proof that a domain belongs to a tenant.
 
-/// The value of the TXT record by which the owner of a domain proves that it is theirs. It is
-/// random for each claim, and the catalog keeps it with tenant and domain.
+/// The value of the TXT record by which a tenant proves that it owns a domain. It is random for
+/// each claim. The catalog stores it with the tenant and the domain.
 ///
 /// ```
 /// use tenancy_core::Challenge;
@@ -18,7 +18,7 @@ impl Challenge {
     /// Makes a challenge of 128 random bits.
     ///
     /// # Errors
-    /// Returns an error if the operating system has no random bytes.
+    /// Returns an error if the operating system cannot supply random bytes.
     pub fn new() -> std::io::Result<Self> {
         let mut random = [0; 16];
         let got = rustix::rand::getrandom(&mut random[..], rustix::rand::GetRandomFlags::empty())?;
@@ -29,7 +29,7 @@ impl Challenge {
         Ok(Self(format!("tenancy-verify={hex:032x}").into()))
     }
 
-    /// Returns the challenge that a catalog stored as this text.
+    /// Returns the challenge that a catalog has stored as this text.
     pub fn from_stored(text: impl Into<Box<str>>) -> Self {
         Self(text.into())
     }

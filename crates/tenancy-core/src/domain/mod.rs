@@ -21,11 +21,11 @@ use crate::host::MAX_HOST;
 use crate::id::{BadLabel, TenantId, check_label};
 use crate::text::quote;
 
-/// A full host name as a catalog stores it: lower case, ASCII (A-labels), without
-/// port and final dot.
+/// A full host name in the form that a catalog stores: in lower case and ASCII (with A-labels),
+/// without a port and without a final dot.
 ///
 /// With the feature `idn`, which is on by default, names in Unicode are converted, and A-labels
-/// are checked. Without it a domain is ASCII, and an A-label is any label.
+/// are checked. Without the feature a name must be ASCII, and A-labels are not checked.
 ///
 /// ```
 /// use tenancy_core::Domain;
@@ -40,13 +40,14 @@ use crate::text::quote;
 pub struct Domain(Arc<str>);
 
 impl Domain {
-    /// Converts a name to its stored form: strict UTS46 processing (with feature `idn`), then
-    /// the grammar of a host. Nothing is trimmed. ASCII labels may have hyphens at places 3 and 4 (`v1--site`), which
-    /// UTS46 leaves to registries.
+    /// Converts a name to its stored form. With the feature `idn` it is converted by the strict
+    /// rules of UTS46. The result must fit the grammar of a host. White space is not trimmed. An
+    /// ASCII label may have hyphens at places 3 and 4 (`v1--site`), which UTS46 leaves to
+    /// registries.
     ///
     /// # Errors
-    /// Returns an error if `text` is no host name, or does not survive the way to Unicode and
-    /// back. It says which rule the text breaks.
+    /// Returns an error if `text` is no host name, or if it changes when it is converted to Unicode
+    /// and back. The error names the rule that the text breaks.
     pub fn new(text: &str) -> Result<Self, InvalidDomain> {
         let invalid = |problem: Cow<'static, str>| InvalidDomain {
             text: quote(text),
@@ -57,8 +58,8 @@ impl Domain {
         Ok(Self(ascii.into()))
     }
 
-    /// Returns a host that is in canonical form already, or `None` if it is not. A look-up needs
-    /// no more, and a registration costs more.
+    /// Returns the domain of a text that is in canonical form already, or `None` if it is not. The
+    /// check of A-labels by [`new`](Self::new) is not needed for a look-up.
     pub(crate) fn from_canonical(text: &str) -> Option<Self> {
         let labels = |text: &str| text.split('.').all(|l| check_label(l.as_bytes()).is_ok());
         (text.len() <= 253 && labels(text)).then(|| Self(text.into()))
@@ -70,7 +71,7 @@ impl Domain {
     }
 }
 
-/// Returns the first rule that a text breaks which is no host name.
+/// Returns the problem of a text that is no host name: the first rule that it breaks.
 fn broken_rule(text: &str) -> Cow<'static, str> {
     let find = |chars: &[char]| text.chars().find(|c| chars.contains(c));
     if text.is_empty() {
@@ -128,7 +129,7 @@ fn broken_rule(text: &str) -> Cow<'static, str> {
     REFUSED.into()
 }
 
-/// A text that is not a [`Domain`].
+/// The error for a text that is no [`Domain`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "domain {text} {problem}; write it as shop.example.com, without scheme, port and final dot"

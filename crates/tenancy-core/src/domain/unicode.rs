@@ -4,22 +4,22 @@ use std::borrow::Cow;
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
-/// The problem of a text that breaks none of the rules with a message.
+/// The problem of a text that is refused, but breaks no rule that has a message.
 pub(super) const REFUSED: &str = "is no host name by the strict rules of UTS46";
 
-/// The last character that can be in a name (CJK extension J, Unicode 17). All later ones are
-/// unassigned, or ignored by UTS46, but the tables of `idna` 1.1 accept some of them (U+3D000 to
-/// U+3FC3F).
+/// The last character that a name can have (CJK extension J, Unicode 17). All later characters are
+/// unassigned, or ignored by UTS46. They are refused here, as the tables of `idna` 1.1 accept some
+/// of them (U+3D000 to U+3FC3F).
 const LAST_ASSIGNED: char = '\u{33479}';
 
-/// Returns the A-labels of a name. Hyphens at places 3 and 4 are left to the registries.
+/// Returns a name with its labels as A-labels. ASCII labels may have hyphens at places 3 and 4.
 pub(super) fn to_ascii(text: &str) -> Option<String> {
     let (deny, hyphens) = (AsciiDenyList::STD3, Hyphens::CheckFirstLast);
     let ascii = Uts46::new().to_ascii(text.as_bytes(), deny, hyphens, DnsLength::Verify);
     ascii.ok().map(Cow::into_owned)
 }
 
-/// Checks what the A-labels of a name stand for.
+/// Checks the Unicode labels that the A-labels of a name encode.
 pub(super) fn check(ascii: &str) -> Result<(), &'static str> {
     let (unicode, result) = idna::domain_to_unicode(ascii);
     let back = result.ok().and_then(|()| to_ascii(&unicode));

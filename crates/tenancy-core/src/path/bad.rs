@@ -1,9 +1,10 @@
-//! [`BadPath`]: a path that is refused.
+//! [`BadPath`]: the error for a refused path.
 
-/// The longest path, in bytes, before it is normalised.
+/// The bound on the bytes of a path, before it is normalised.
 pub(super) const MAX_LEN: usize = 8192;
 
-/// A path that is refused. Places of bytes count from 0 at the leading slash.
+/// The error for a refused path. The place of a byte is counted from the leading slash, which is
+/// at 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadPath {
@@ -16,7 +17,8 @@ pub enum BadPath {
         /// The length of the path in bytes.
         len: usize,
     },
-    /// A byte is a control, a space, not ASCII, `#` or `\`, which no path has.
+    /// The path has a byte that no path may have: a control character, a space, a `#`, a `\`, or a
+    /// byte outside ASCII.
     #[error(
         "path has byte 0x{byte:02X} at {at}, which no path has; percent-encode what belongs to a name, and separate segments by /"
     )]
@@ -26,39 +28,42 @@ pub enum BadPath {
         /// The place of the byte.
         at: usize,
     },
-    /// A `%` without two hex digits behind it.
+    /// A `%` is not followed by two hex digits.
     #[error("path has a % without two hex digits at byte {at}; write a percent sign as %25")]
     Percent {
         /// The place of the `%`.
         at: usize,
     },
-    /// An encoded `/`, `\` or control, which some servers decode before they split.
+    /// The path has an encoded `/`, `\` or control character. Some servers decode it before they
+    /// split the path into segments.
     #[error(
         "path has an encoded 0x{byte:02X} at byte {at}; leave encoded slashes, backslashes and controls out of paths"
     )]
     Encoded {
-        /// The byte that it encodes.
+        /// The byte that is encoded.
         byte: u8,
         /// The place of its `%`.
         at: usize,
     },
-    /// An encoded byte that is never part of UTF-8. Some servers read `%C0%AF` as a slash.
+    /// The path has an encoded byte that is never part of UTF-8. Some servers read `%C0%AF` as a
+    /// slash.
     #[error(
         "path has an encoded 0x{byte:02X} at byte {at}, which UTF-8 never has; encode names as UTF-8"
     )]
     NotUtf8 {
-        /// The byte that it encodes.
+        /// The byte that is encoded.
         byte: u8,
         /// The place of its `%`.
         at: usize,
     },
-    /// A segment is `.` or `..` in any spelling, without its parameters behind `;`.
+    /// A segment is `.` or `..`, encoded or not. Parameters, which begin with `;`, are ignored.
     #[error("path has a dot segment at byte {at}; resolve it before sending")]
     DotSegment {
         /// The place where the segment starts.
         at: usize,
     },
-    /// A segment that starts with a `;`: empty for a server that drops parameters.
+    /// A segment starts with a `;`. A server that drops parameters would read it as an empty
+    /// segment.
     #[error("path has nothing before the ; at byte {at}; give the segment a name")]
     EmptySegment {
         /// The place where the segment starts.

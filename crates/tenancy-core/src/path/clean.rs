@@ -3,8 +3,8 @@
 use super::bad::MAX_LEN;
 use super::walk::{character_len, is_refused, is_unreserved};
 
-/// Returns the length of the path in `target` if it is surely normal and not ambiguous. If not,
-/// [`walk`](super::walk::walk) decides.
+/// Returns the length of the path in `target` if the path is surely normal and not ambiguous. For
+/// `None`, [`walk`](super::walk::walk) decides.
 #[inline]
 pub(super) fn clean_len(target: &[u8]) -> Option<usize> {
     if target.first() != Some(&b'/') {
@@ -18,7 +18,7 @@ pub(super) fn clean_len(target: &[u8]) -> Option<usize> {
     (len <= MAX_LEN).then_some(len)
 }
 
-/// Returns [`clean_len`] of a target that may hold encoded bytes in their normal spelling.
+/// Returns the same as [`clean_len`], also for a path with encoded bytes in their normal spelling.
 pub(super) fn encoded_len(target: &[u8]) -> Option<usize> {
     if target.first() != Some(&b'/') {
         return None;
@@ -36,8 +36,8 @@ pub(super) fn encoded_len(target: &[u8]) -> Option<usize> {
     (len <= MAX_LEN).then_some(len)
 }
 
-/// Returns the first [special](is_special) byte from `at` on and its place, or `None` for a
-/// target shorter than a block.
+/// Returns the place and the value of the first [special](is_special) byte at `at` or behind it, if
+/// there is one. Returns `None` for a target that is shorter than a block.
 fn next_special(target: &[u8], mut at: usize) -> Option<Option<(usize, u8)>> {
     let last = target.last_chunk::<{ BLOCK + 1 }>()?;
     let special = loop {
@@ -47,7 +47,7 @@ fn next_special(target: &[u8], mut at: usize) -> Option<Option<(usize, u8)>> {
                 None => at += BLOCK,
             },
             None => {
-                // The last block, without what is before `at`.
+                // The last block, without the marks of bytes before `at`.
                 let before = at - (target.len() - BLOCK);
                 let marks = u128::from_le_bytes(mark_special(last));
                 let marks = marks.checked_shr(8 * before as u32).filter(|m| *m != 0);
@@ -58,8 +58,8 @@ fn next_special(target: &[u8], mut at: usize) -> Option<Option<(usize, u8)>> {
     Some(special.map(|special| (special, target[special])))
 }
 
-/// Returns the length of the encoded character at the front, if a normal path keeps it and is not
-/// ambiguous for it.
+/// Returns the length of the encoded character at the front, if it is in normal form and does not
+/// make the path ambiguous.
 fn kept_len(at: &[u8]) -> Option<usize> {
     match upper_case(at)? {
         0x80.. => character_len(at, upper_case),
@@ -70,7 +70,7 @@ fn kept_len(at: &[u8]) -> Option<usize> {
     }
 }
 
-/// Returns the byte of a `%XX` at the front, with upper-case digits.
+/// Returns the byte that a `%XX` at the front encodes, if its digits are in upper case.
 fn upper_case(at: &[u8]) -> Option<u8> {
     let value = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),
@@ -83,12 +83,13 @@ fn upper_case(at: &[u8]) -> Option<u8> {
     Some(value(high)? << 4 | value(low)?)
 }
 
-/// The bytes of a vector.
+/// The number of bytes in a vector register.
 const BLOCK: usize = 16;
 /// A block and the byte before it.
 type Block = [u8; BLOCK + 1];
 
-/// Returns the place of the first [special](is_special) byte, without the first byte of all.
+/// Returns the place of the first [special](is_special) byte. The first byte of the target is not
+/// checked.
 #[inline]
 fn first_special(target: &[u8]) -> Option<usize> {
     let Some(last) = target.last_chunk() else {
@@ -105,11 +106,11 @@ fn first_special(target: &[u8]) -> Option<usize> {
     first_special_of(last).map(|special| target.len() - last.len() + special)
 }
 
-/// [`first_special`] of a target of at most 16 bytes.
+/// Returns the same as [`first_special`] for a target of at most 16 bytes.
 #[inline]
 fn first_special_of_short(target: &[u8]) -> Option<usize> {
     let special = first_special_of(&short(target))?;
-    // In a target of 8 to 15 bytes those at the end of the block are its last eight.
+    // The block of a target of 8 to 15 bytes ends with the last eight bytes of the target.
     let moved = (8..BLOCK).contains(&target.len()) && special > 8;
     Some(if moved {
         special + target.len() - (BLOCK + 1)
@@ -125,9 +126,8 @@ fn first_special_of(block: &Block) -> Option<usize> {
 }
 
 /// Returns all ones for each special byte of `block[1..]`, else zero.
-// Without a branch and not inlined, so that it compiles to 20 vector instructions;
-// together with what looks at its result it would be taken apart into ten times as
-// many.
+// It has no branch and is not inlined, so that it compiles to 20 vector instructions. Inlined into
+// its callers, it would compile to ten times as many.
 #[inline(never)]
 fn mark_special(block: &Block) -> [u8; BLOCK] {
     let mut marks = [0; BLOCK];
@@ -137,18 +137,19 @@ fn mark_special(block: &Block) -> [u8; BLOCK] {
     marks
 }
 
-/// Returns whether the fast check stops at a byte: all bytes that a path cannot have, `?`, `;`,
-/// `%`, a `/` or `.` behind a `/`, and for fewer comparisons the rare `!"$&'{`.
+/// Returns whether the fast check stops at a byte. It stops at all bytes that a path cannot have,
+/// at `?`, `;` and `%`, and at a `/` or `.` behind a `/`. To save comparisons it also stops at the
+/// rare `!"$&'{`.
 #[inline(always)]
 fn is_special(before: u8, byte: u8) -> bool {
-    let outside = (byte as i8) < b'(' as i8; // what is not ASCII, too
+    let outside = (byte as i8) < b'(' as i8; // also bytes outside ASCII
     let cut = byte | 0x44 == 0x7F || byte == b'\\'; // `?`, `;`, `{` and 0x7F
     let segment = before == b'/' && byte | 1 == b'/'; // and `.` is `/` without this
     outside | cut | segment
 }
 
-/// Returns all bytes of a target of at most 16, each behind the one before it or behind a letter,
-/// filled up with letters. The first byte is a `/`.
+/// Returns a block with all bytes of a target of at most 16 bytes, filled up with letters. Each
+/// byte is behind its predecessor or behind a letter. The first byte of the target is a `/`.
 #[inline]
 fn short(target: &[u8]) -> Block {
     let mut block = [b'a'; BLOCK + 1];
@@ -165,7 +166,7 @@ fn short(target: &[u8]) -> Block {
     block
 }
 
-/// Returns at most 8 bytes as a number, the first lowest, filled up with zeros.
+/// Returns at most 8 bytes as a number. The first byte is the lowest, and missing bytes are 0.
 #[inline]
 pub(crate) fn word(bytes: &[u8]) -> u64 {
     if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {

@@ -1,4 +1,4 @@
-//! [`NormalPath`]: the one spelling of a path that every rule is compared with.
+//! [`NormalPath`]: the one spelling of a path, which is compared with every rule.
 
 mod bad;
 mod clean;
@@ -16,14 +16,14 @@ pub use bad::BadPath;
 pub(crate) use clean::word;
 pub use target::Target;
 
-/// A request's path in normal form: cut at the first `?`, still percent-encoded,
-/// with one spelling for each meaning.
+/// The path of a request in normal form, in which each meaning has one spelling. It ends before the
+/// first `?`, and is still percent-encoded.
 ///
-/// `%XX` of an unreserved character (`A-Z a-z 0-9 - . _ ~`) is decoded, every other
-/// kept with upper-case digits, `//` is merged. So the text is ASCII, the router's
-/// own decoding is the only one, and normalising twice changes nothing. Paths that
-/// two parsers could read differently are refused, never repaired. A path that is
-/// normal already is borrowed.
+/// A `%XX` that encodes an unreserved character (`A-Z a-z 0-9 - . _ ~`) is decoded. Every other
+/// `%XX` stays, with upper-case digits. Several slashes in a row become one. So the text is ASCII,
+/// a router can decode it without a difference, and normalising it again changes nothing. A path
+/// with dot segments, encoded slashes or malformed encoding is refused and never repaired;
+/// [`BadPath`] lists the reasons. A path that is normal already is borrowed.
 ///
 /// ```
 /// use tenancy_core::NormalPath;
@@ -39,11 +39,11 @@ pub struct NormalPath<'p> {
 }
 
 impl<'p> NormalPath<'p> {
-    /// The longest path, in bytes, before it is normalised: what common servers
-    /// accept as a request line.
+    /// The bound on the bytes of a path, before it is normalised. Common servers accept request
+    /// lines of this length.
     pub const MAX_LEN: usize = bad::MAX_LEN;
 
-    /// Parses a request target: a path, and perhaps a query, which is ignored.
+    /// Parses the path of a request target. A query is ignored.
     ///
     /// # Errors
     /// Returns an error if the path is refused; [`BadPath`] lists the reasons.
@@ -56,14 +56,14 @@ impl<'p> NormalPath<'p> {
         }
     }
 
-    /// Returns the path of a target if it is surely normal and not ambiguous. If not,
+    /// Returns the path of a target if it is surely normal and not ambiguous. For `None`,
     /// [`parse_slowly`](Self::parse_slowly) decides.
     #[inline(always)]
     pub(crate) fn clean(target: Target<'p>) -> Option<Self> {
         clean_len(target.as_bytes()).map(|len| Self::of_start(target, len))
     }
 
-    /// Makes a path of the first `len` bytes, which are a normal path.
+    /// Makes a path of the first `len` bytes of the target, which are a normal path.
     #[inline(always)]
     fn of_start(target: Target<'p>, len: usize) -> Self {
         let text = match target.0 {
@@ -76,8 +76,8 @@ impl<'p> NormalPath<'p> {
         }
     }
 
-    /// Parses a target that [`clean`](Self::clean) does not accept. It may be normal, and is
-    /// borrowed then.
+    /// Parses a target that [`clean`](Self::clean) does not accept. If the path is normal after
+    /// all, it is borrowed.
     #[cold]
     #[inline(never)]
     pub(crate) fn parse_slowly(target: Target<'p>) -> Result<Self, BadPath> {
@@ -93,8 +93,8 @@ impl<'p> NormalPath<'p> {
         if path.len() > Self::MAX_LEN {
             return Err(BadPath::TooLong { len: path.len() });
         }
-        // Once to check and once to write, so that neither a refused path nor a
-        // normal one costs an allocation.
+        // The first walk checks, and the second one writes. So neither a refused path nor a normal
+        // path costs an allocation.
         let (mut len, mut same) = (0, true);
         let ambiguous = walk(path, |byte| {
             same &= path.get(len) == Some(&byte);
@@ -110,28 +110,30 @@ impl<'p> NormalPath<'p> {
         Ok(Self { text, ambiguous })
     }
 
-    /// Returns the path as text: ASCII, from its leading slash.
+    /// Returns the path as text. It is ASCII, and starts with a slash.
     #[inline]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Returns the path as text, borrowed from the request if it was normal there.
+    /// Returns the path as text, which is borrowed from the request if the path was normal there.
     #[inline]
     pub fn into_cow(self) -> Cow<'p, str> {
         self.text
     }
 
-    /// Returns whether the path holds a `;`, an encoded `;` or `%`, or encoded bytes that are not
-    /// UTF-8. Servers read such a path differently, so it is never skipped.
+    /// Returns whether the path is ambiguous: it holds a `;`, an encoded `;` or `%`, or encoded
+    /// bytes that are not UTF-8. Servers read such a path in different ways, so a
+    /// [`Classifier`](crate::Classifier) never skips it.
     #[inline]
     pub fn is_ambiguous(&self) -> bool {
         self.ambiguous
     }
 
-    /// Removes `prefix` and the segment behind it. Returns that segment and the path below it,
-    /// which is at least `/`, and borrowed if this one is. Returns `None` if the path does not
-    /// start with the segments of `prefix`, or no segment follows them.
+    /// Removes `prefix` and the segment behind it. Returns that segment and the rest of the path,
+    /// which is `/` if nothing follows the segment. The rest is borrowed if this path is. Returns
+    /// `None` if the path does not start with the segments of `prefix`, or if no segment follows
+    /// them.
     ///
     /// ```
     /// use tenancy_core::NormalPath;

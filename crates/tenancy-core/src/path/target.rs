@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-/// The target of a request as an adapter has it: text or bytes. Text is faster, as
-/// it is UTF-8 already.
+/// The target of a request, in the form that an adapter has: text or bytes. Text is faster, as it
+/// is known to be UTF-8.
 ///
 /// ```
 /// use tenancy_core::Target;

@@ -2,10 +2,10 @@
 
 use super::bad::BadPath;
 
-/// Hands the bytes of the normal form to `emit`, and returns whether the path is ambiguous.
+/// Calls `emit` with each byte of the normal form, and returns whether the path is ambiguous.
 pub(super) fn walk(path: &[u8], mut emit: impl FnMut(u8)) -> Result<bool, BadPath> {
     let mut ambiguous = false;
-    // Up to here encoded bytes belong to a character that was found to be UTF-8.
+    // Encoded bytes before this place belong to a character that was checked to be UTF-8.
     let mut utf8_end = 0;
     let mut segment = Segment::starting_at(0);
     let mut at = 0;
@@ -15,7 +15,7 @@ pub(super) fn walk(path: &[u8], mut emit: impl FnMut(u8)) -> Result<bool, BadPat
                 return Err(BadPath::Byte { byte, at });
             }
             ambiguous |= byte == b';';
-            // Of slashes in a row the first is emitted.
+            // Of several slashes in a row, only the first is emitted.
             let again = byte == b'/' && at > 0 && path[at - 1] == b'/';
             if !again {
                 emit(byte);
@@ -50,8 +50,8 @@ pub(super) fn walk(path: &[u8], mut emit: impl FnMut(u8)) -> Result<bool, BadPat
     Ok(ambiguous)
 }
 
-/// Returns the length of the encoded character of more than one byte at the front, if it is UTF-8.
-/// `byte` reads a `%XX`.
+/// Returns the length of the encoded character at the front, if it is valid UTF-8 of more than one
+/// byte. `byte` decodes a `%XX`.
 pub(super) fn character_len(at: &[u8], byte: impl Fn(&[u8]) -> Option<u8>) -> Option<usize> {
     let len = match byte(at)? {
         0xC2..=0xDF => 2,
@@ -67,12 +67,12 @@ pub(super) fn character_len(at: &[u8], byte: impl Fn(&[u8]) -> Option<u8>) -> Op
     valid.then_some(3 * len)
 }
 
-/// Returns whether an encoded byte is refused.
+/// Returns whether a path with this encoded byte is refused.
 pub(super) fn is_refused(byte: u8) -> bool {
     matches!(byte, b'/' | b'\\' | 0..0x20 | 0x7F)
 }
 
-/// Returns whether an encoded byte is decoded.
+/// Returns whether a byte is unreserved (RFC 3986 §2.3), so that the normal form decodes it.
 pub(super) fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
