@@ -84,8 +84,7 @@ impl Key {
         Self([a, b, c, d | (len as u64) << 48 | (kind as u64) << 56])
     }
 
-    /// Returns a copy that is stored elsewhere; `resolver/hot.rs` says why.
-    /// See [`hot`](crate::resolver).
+    /// Returns a copy that is stored elsewhere; see [`hot`](crate::resolver).
     #[inline(always)]
     pub(crate) fn again(self) -> Self {
         let [a, b, c, d] = self.0;

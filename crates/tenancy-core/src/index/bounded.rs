@@ -10,7 +10,8 @@ use super::Probe;
 use crate::key::{Key, Kind};
 use crate::sync::{AtomicBool, RwLock};
 
-/// The shards of a large map. A small one has fewer, so that each has room for an entry.
+/// The number of shards of a large map. A small map has fewer, so that each shard has room for an
+/// entry.
 const MAX_SHARDS: usize = 64;
 
 /// An owned [`Probe`].
@@ -46,10 +47,10 @@ impl Kept {
     }
 }
 
-/// A map of at most `max` names. The clock algorithm chooses the entry to evict: the next one that
-/// was not read since the hand passed it last.
+/// A map of at most `max` names. The clock algorithm chooses the entry to evict: the next entry
+/// that was not read since the hand passed it.
 pub(crate) struct Bounded<V> {
-    /// Seeded, as tenants choose names.
+    /// The hasher, with a random seed, as tenants choose the names.
     hasher: RandomState,
     max_per_shard: usize,
     shards: Box<[RwLock<Shard<V>>]>,
@@ -107,8 +108,8 @@ impl<V: Clone> Bounded<V> {
         Some(entry.value.clone())
     }
 
-    /// Puts a value if `still` returns true. Both closures run while the shard of the name is
-    /// locked, `evicted` with the entry that is evicted.
+    /// Puts a value if `still` returns true. If an entry is evicted, `evicted` is called with it.
+    /// Both closures run while the shard of the name is locked.
     pub(crate) fn put_if(
         &self,
         name: Probe<'_>,
@@ -182,7 +183,7 @@ impl<V> Shard<V> {
     }
 
     fn evict(&mut self) -> (Kept, V) {
-        // Every pass clears a flag, so the second round ends it at the latest.
+        // Every step clears a flag, so the loop ends in the second round at the latest.
         loop {
             self.hand = (self.hand + 1) % self.entries.len();
             if !std::mem::take(self.entries[self.hand].read.get_mut()) {
@@ -197,7 +198,7 @@ impl<V> Shard<V> {
             found.remove();
         }
         let gone = self.entries.swap_remove(at);
-        // The last entry moved to `at`.
+        // The last entry was moved to `at`.
         if let Some(moved) = self.entries.get(at) {
             let from = self.entries.len();
             if let Some(known) = self.table.find_mut(moved.hash, |known| *known == from) {

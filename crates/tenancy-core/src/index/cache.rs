@@ -15,18 +15,18 @@ use crate::sync::{AtomicU64, Mutex, Signal};
 use crate::tenant::Tenant;
 
 pub(crate) struct Cache {
-    /// Tenants, and the time just before each was read.
+    /// The tenants by name, each with the time just before it was read.
     tenants: Bounded<(Tenant, u64)>,
     without_tenant: Bounded<u64>,
-    /// The names by which each tenant is cached, and perhaps more. Locked last.
+    /// The names by which each tenant is cached, and perhaps some more. This lock is taken last.
     names: Mutex<HashMap<TenantId, Vec<Kept>>>,
     loads: Mutex<HashMap<Kept, Arc<SharedLoad>>>,
-    /// The version up to which every change was applied. Older answers are not cached.
+    /// The version up to which every change is applied. Older answers are not cached.
     applied: AtomicU64,
-    /// A counter that rises when everything is removed. An answer that was asked for before is
-    /// not cached.
+    /// A counter that rises when entries are removed without a newer version. An answer is not
+    /// cached if the counter rose during its look-up.
     forgotten: AtomicU64,
-    /// The nanoseconds that an answer is valid for: without bound if the catalog has a feed.
+    /// The nanoseconds that an answer is valid for. They are unbounded if the catalog has a feed.
     ttl: u64,
 }
 
@@ -42,7 +42,7 @@ enum By {
 /// A load that several callers wait for.
 #[derive(Default)]
 struct SharedLoad {
-    /// The value of the cache's `forgotten` at its start.
+    /// The value of the cache's `forgotten` when the load began.
     forgotten: u64,
     state: Mutex<LoadState>,
     ended: Signal,
@@ -58,7 +58,7 @@ enum LoadState {
 }
 
 impl Cache {
-    /// Makes a cache of at most `max` names with a tenant, and an eighth of that without one.
+    /// Makes a cache of at most `max` names with a tenant, and an eighth as many without one.
     pub(crate) fn new(max: usize, ttl: u64) -> Self {
         Self {
             tenants: Bounded::new(max),
@@ -84,7 +84,7 @@ impl Cache {
         (read_at >= oldest).then_some(Found::NoTenant)
     }
 
-    /// Reads the catalog, once for all callers at the same time.
+    /// Reads the catalog. Callers that need the same name at the same time share one read.
     pub(crate) fn load(
         &self,
         catalog: &dyn Catalog,
@@ -96,7 +96,7 @@ impl Cache {
         let (answer, is_ours) = match self.load_shared(catalog, key, forgotten)? {
             (answer, By::ThisCaller) => (answer, true),
             (answer, By::AnotherCaller) if answer.as_of.0 >= needed => (answer, false),
-            // The other caller began before the last change was applied.
+            // The other caller read the catalog before the last change was applied.
             (_, By::AnotherCaller) => (catalog.lookup(key)?, true),
         };
         if answer.as_of.0 < needed {
@@ -125,7 +125,7 @@ impl Cache {
             {
                 return Ok((loaded?, By::AnotherCaller));
             }
-            // Its answer may be from before everything was removed, or its caller panicked.
+            // The other load began before entries were removed, or its caller panicked.
             return Ok((catalog.lookup(key)?, By::ThisCaller));
         }
         let load = Arc::new(SharedLoad {
@@ -146,8 +146,8 @@ impl Cache {
     }
 
     fn keep(&self, name: Probe<'_>, answer: &Answer, forgotten: u64, read_at: u64) {
-        // Compared while the shard of the name is locked, and raised before anything is
-        // removed: either the comparison fails, or the entry is removed after it was made.
+        // The counters are compared while the shard of the name is locked, and are raised before
+        // entries are removed. So either the comparison fails, or the new entry is removed later.
         let current = || {
             self.applied.load(Ordering::Acquire) <= answer.as_of.0
                 && self.forgotten.load(Ordering::Acquire) == forgotten
@@ -159,8 +159,8 @@ impl Cache {
             return;
         };
         self.without_tenant.del(name, |_, _| {});
-        // Recorded before the comparison and under the same lock, so that every cached name is
-        // recorded while another thread removes the tenant.
+        // The name is recorded before the comparison and under the same lock. So every cached name
+        // is recorded, even while another thread removes the tenant.
         let still = || {
             self.record_name(tenant.id(), name.into());
             current()
@@ -194,7 +194,8 @@ impl Cache {
         self.tenants.del(name, gone);
     }
 
-    /// Stops caching answers older than this version. Call before [`forget`](Self::forget).
+    /// Refuses to cache answers that are older than this version. Call it before
+    /// [`forget`](Self::forget).
     pub(crate) fn raise(&self, upto: Version) {
         self.applied.fetch_max(upto.0, Ordering::AcqRel);
     }
@@ -221,13 +222,14 @@ impl Cache {
         self.without_tenant.del(own, |_, _| {});
     }
 
-    /// Removes everything, and counts from this version on.
+    /// Removes all entries, and accepts answers from this version on.
     pub(crate) fn restart(&self, upto: Version) {
         self.applied.store(upto.0, Ordering::Release);
         self.forget_all();
     }
 
-    /// Removes the entries of these changes, and caches no answer that was asked for before.
+    /// Removes the entries that these changes make stale. Answers of look-ups that are running are
+    /// not cached.
     pub(crate) fn forget_each(&self, changes: &[Change]) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
         changes.iter().for_each(|change| self.forget(change));
@@ -235,7 +237,8 @@ impl Cache {
 
     fn forget_all(&self) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
-        // Names first: an entry that is made after its shard was cleared is recorded after, too.
+        // The names are cleared first: an entry that is made after its shard was cleared is also
+        // recorded after the names were cleared.
         self.names.lock().clear();
         self.tenants.clear();
         self.without_tenant.clear();
@@ -255,7 +258,7 @@ impl SharedLoad {
     }
 }
 
-/// The end of a load, also when the catalog panics.
+/// The guard that ends a load, also if the catalog panics.
 struct EndOfLoad<'a> {
     cache: &'a Cache,
     name: Kept,

@@ -1,5 +1,5 @@
-//! The owners of names: a [`Replica`](replica::Replica) of the whole catalog, fed by its changes,
-//! or a bounded [`Cache`](cache::Cache).
+//! The owners of names: a [`Replica`](replica::Replica) of the whole catalog, which its change feed
+//! updates, or a bounded [`Cache`](cache::Cache).
 
 mod bounded;
 pub(crate) mod cache;
@@ -29,7 +29,7 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// Returns a copy in another place; see [`hot`](crate::resolver).
+    /// Returns a copy that is stored elsewhere; see [`hot`](crate::resolver).
     #[inline(always)]
     pub(crate) fn again(self) -> Self {
         match self {
@@ -38,8 +38,8 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// Returns the key for a look-up in the catalog, or `None` if this is no name. A short name is
-    /// written into `buffer`.
+    /// Returns the key for a look-up in the catalog, or `None` if the text is no name. A short name
+    /// is written to `buffer`.
     pub(crate) fn as_key(self, buffer: &'a mut [u8; 32]) -> Option<TenantKey<'a>> {
         let (kind, text) = match self {
             Self::Short(key) => (key.kind(), std::str::from_utf8(key.text(buffer)).ok()?),

@@ -1,7 +1,7 @@
-//! [`Replica`]: all names of a catalog, so that a miss needs no look-up there.
+//! [`Replica`]: all names of a catalog, so that an unknown name needs no look-up in the catalog.
 //!
-//! A reader locks one shard for the length of a probe. A writer locks the shards of the names that
-//! change, one at a time, so that a reader never waits longer than for the growth of one shard.
+//! A reader locks one shard during a probe. A writer locks the shards of the names that change, one
+//! at a time. So the longest wait of a reader is the growth of one shard.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
@@ -16,8 +16,8 @@ use crate::key::{Key, Kind};
 use crate::sync::{Mutex, RwLock};
 use crate::tenant::Tenant;
 
-/// The number of shards: with it a shard of a million names grows within 0.5 ms. A model checker
-/// makes all shards in each of its schedules, and gets fewer.
+/// The number of shards. With it, a shard of an index with a million names grows within 0.5 ms. A
+/// model checker has fewer, as it makes all shards in each of its schedules.
 const SHARDS: usize = if cfg!(shuttle) { 4 } else { 1024 };
 
 type Shard = RwLock<HashTable<(Key, Slot)>>;
@@ -38,7 +38,7 @@ impl From<&Slot> for Found {
     }
 }
 
-/// A tenant that claims a name of another, for the observers.
+/// A name that two tenants claim, for the observers.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Conflict {
     pub(crate) name: Name,
@@ -47,7 +47,7 @@ pub(crate) struct Conflict {
 }
 
 pub(crate) struct Replica {
-    /// Seeded, as tenants choose names.
+    /// The hasher, with a random seed, as tenants choose the names.
     hasher: RandomState,
     shards: Box<[Shard; SHARDS]>,
     /// The names that are too long for a [`Key`], by kind.
@@ -55,28 +55,28 @@ pub(crate) struct Replica {
     owners: Mutex<Owners>,
 }
 
-/// The bindings that a writer needs beyond the index. A tenant whose only name is its id, which
-/// is most of them, is not in here.
+/// The bindings that a writer needs in addition to the index. Most tenants have only their id as a
+/// name, and are not in here.
 #[derive(Default)]
 struct Owners {
     known: HashMap<TenantId, Owned>,
     contested: HashMap<Name, Vec<TenantId>>,
-    /// The tenants of names that do not lead to them: the binding came before its tenant, or the
-    /// label is reserved.
+    /// The names that do not lead to their tenants yet, with those tenants: the binding came before
+    /// its tenant, or the label is reserved.
     waiting: HashMap<Name, Vec<TenantId>>,
 }
 
 #[derive(Default)]
 struct Owned {
-    /// Empty if a binding came before its tenant.
+    /// The handle, or `None` if a binding came before its tenant.
     tenant: Option<Tenant>,
-    /// Further names, without the id.
+    /// The further names, without the id.
     names: Vec<Name>,
 }
 
 impl Replica {
     pub(crate) fn new() -> Self {
-        // Not on the stack, which may be too small for all of them.
+        // The shards are made on the heap, as the stack may be too small for all of them.
         let shards: Box<[Shard]> = (0..SHARDS).map(|_| Shard::default()).collect();
         let Ok(shards) = shards.try_into() else {
             unreachable!("SHARDS of them were collected")
@@ -124,7 +124,7 @@ impl Replica {
 
     #[inline]
     fn shard(&self, hash: u64) -> &Shard {
-        // Other bits than those that the table uses: the lowest, and the top seven.
+        // The table of a shard uses the lowest bits and the top seven, so these are other bits.
         &self.shards[(hash >> 40) as usize % SHARDS]
     }
 
@@ -141,7 +141,7 @@ impl Replica {
         }
     }
 
-    /// Puts a slot. The one before is dropped after the lock is released.
+    /// Puts a slot. The replaced slot is dropped after the lock is released.
     fn put(&self, name: &Name, slot: Slot) {
         match Probe::of(name.as_key()) {
             Probe::Short(key) => {
@@ -171,7 +171,7 @@ impl Replica {
                 let mut shard = self.shard(hash).write();
                 let gone = shard.find_entry(hash, |(known, _)| *known == key);
                 let gone = gone.ok().map(|entry| entry.remove().0);
-                // A mass removal returns memory; a single one moves nothing.
+                // The removal of many names frees memory. A single removal does not move entries.
                 if shard.len() * 8 < shard.capacity() {
                     let room = shard.len() * 2;
                     shard.shrink_to(room, |(key, _)| self.hash(key));
@@ -186,9 +186,9 @@ impl Replica {
         }
     }
 
-    /// Applies changes, oldest first. A reader sees each name as before all of them or as after
-    /// all of them, so that a name that moves always has an owner. `reserved` labels are recorded
-    /// but never found.
+    /// Applies changes, oldest first. A reader sees each name as it was before all of the changes
+    /// or as it is after all of them, so a name that moves always has an owner. Labels that are
+    /// `reserved` are recorded, but never found.
     pub(crate) fn apply<'c>(
         &self,
         changes: impl IntoIterator<Item = &'c Change>,
@@ -207,7 +207,7 @@ impl Replica {
         })
     }
 
-    /// Removes all bindings but these, and all tenants but `ids`.
+    /// Removes all bindings except those in `bound`, and all tenants except `ids`.
     pub(crate) fn retain(&self, ids: &HashSet<TenantId>, bound: &HashMap<Name, Vec<TenantId>>) {
         let mut gone = Vec::new();
         for shard in &*self.shards {
@@ -274,8 +274,8 @@ impl Writer<'_> {
         self.slots.insert(name.clone(), None);
     }
 
-    /// Shows all new slots to readers, name by name. A conflict that a later change of the same
-    /// stretch solves is none.
+    /// Shows all new slots to readers, name by name. Returns the conflicts, without those that a
+    /// later change of the same stretch has solved.
     fn show(mut self) -> Vec<Conflict> {
         let slots = &self.slots;
         let lasts = |c: &mut Conflict| slots.get(&c.name) == Some(&Some(Slot::Contested));
@@ -293,7 +293,7 @@ impl Writer<'_> {
         let id = tenant.id();
         let own = Name::Label(id.clone());
         if (self.reserved)(id) {
-            // Its label never routes, so the handle is kept here.
+            // The label never routes, so the index does not hold the handle. It is stored here.
             self.owners.known.entry(id.clone()).or_default();
         }
         let names = match self.owners.known.get_mut(id) {
@@ -387,7 +387,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Leads the name to this tenant, beside any other.
+    /// Lets the name lead to this tenant. If it leads to another tenant, the name is contested.
     fn claim(&mut self, name: &Name, tenant: &Tenant) {
         if matches!(name, Name::Label(label) if (self.reserved)(label)) {
             return self.wait(name, tenant.id());
@@ -419,7 +419,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Stops leading the name to this tenant. If two tenants claimed it, it leads to the other.
+    /// Ends the claim of this tenant to the name. If one other tenant claims the name, it leads to
+    /// that tenant.
     fn release(&mut self, name: &Name, id: &TenantId) {
         let Some(claimants) = self.owners.contested.get_mut(name) else {
             if matches!(self.slot(name), Some(Slot::Owner(owner)) if owner.id() == id) {

@@ -21,9 +21,9 @@ pub use target::Target;
 ///
 /// A `%XX` that encodes an unreserved character (`A-Z a-z 0-9 - . _ ~`) is decoded. Every other
 /// `%XX` stays, with upper-case digits. Several slashes in a row become one. So the text is ASCII,
-/// a router can decode it without a difference, and normalising it again changes nothing. A path
-/// with dot segments, encoded slashes or malformed encoding is refused and never repaired;
-/// [`BadPath`] lists the reasons. A path that is normal already is borrowed.
+/// only the router decodes it further, and normalising it again changes nothing. A path with a dot
+/// segment, an encoded slash or a malformed encoding is refused and never repaired; [`BadPath`]
+/// lists the reasons. A path that is normal already is borrowed.
 ///
 /// ```
 /// use tenancy_core::NormalPath;

@@ -1,5 +1,5 @@
-//! The ends of the requests that leave the [hot path](super::hot): central hosts, unknown hosts,
-//! and names that lead to no tenant.
+//! The requests that leave the [hot path](super::hot): those for central hosts, for unknown hosts,
+//! and for names without a tenant.
 
 use super::answer::Resolved;
 use super::caller::Caller;
@@ -20,7 +20,7 @@ use crate::key::Kind;
 use crate::path::NormalPath;
 use crate::request::RequestHead;
 
-/// Resolves a request whose host led to no tenant that is served.
+/// Resolves a request whose host has no tenant that is served on this route.
 #[cold]
 #[inline(never)]
 pub(super) fn missed<'p, C: Caller>(
@@ -35,7 +35,7 @@ pub(super) fn missed<'p, C: Caller>(
     let Some(named) = engine.hosts.named(kind) else {
         return Ok(unknown(engine, head, host, path, caller)?);
     };
-    // A catalog that cannot be read is not read again.
+    // If the catalog could not be read, it is not read again.
     if found.is_ok() && kind != engine.hosts.guess(host) {
         found = look_long(engine, named.kind, named.name, caller);
     }
@@ -55,7 +55,7 @@ pub(super) fn missed<'p, C: Caller>(
     })
 }
 
-/// Resolves a request for a host that can belong to no tenant.
+/// Resolves a request for a host that cannot belong to a tenant.
 #[cold]
 #[inline(never)]
 pub(super) fn unknown<'p, C: Caller>(
@@ -116,7 +116,7 @@ pub(super) fn central<'p, C: Caller>(
     })
 }
 
-/// Returns the name in the path behind a prefix, and the path below it.
+/// Returns the name behind a path prefix, if there is one, and the rest of the path.
 fn cut_prefix<'p, C: Caller>(
     engine: &Engine,
     path: NormalPath<'p>,
@@ -129,7 +129,7 @@ fn cut_prefix<'p, C: Caller>(
         };
         caller.step("path prefix", || format!("{prefix} names {id}"));
         let malformed = || refuse::unknown(RuleKind::Path, id.as_bytes());
-        // Labels have no upper case, and paths are compared with case.
+        // A label has no upper case, and the case of a path matters, so upper case is refused.
         crate::id::check_label(id.as_bytes()).map_err(|_| malformed())?;
         let name = NameBuf::lower(Kind::Label, id.as_bytes()).ok_or_else(malformed)?;
         return Ok((Some(name), rest));
@@ -137,7 +137,7 @@ fn cut_prefix<'p, C: Caller>(
     Ok((None, path))
 }
 
-/// Returns the one name that the sources of a central host bring.
+/// Returns the one name that the sources of a request for a central host bring.
 fn named<C: Caller>(
     engine: &Engine,
     head: &RequestHead<'_, '_>,

@@ -1,4 +1,4 @@
-//! [`Engine`]: the parts of a resolver that a request meets.
+//! [`Engine`]: the parts of a resolver that handle a request.
 
 use super::caller::Caller;
 use super::explain::describe_path;
@@ -28,7 +28,7 @@ impl Engine {
         head.peer.is_some_and(|peer| self.proxies.trusts(peer))
     }
 
-    /// Returns the host that a trusted proxy forwards; a request from another peer has none.
+    /// Returns the hosts that a trusted proxy forwards. A request from another peer has none.
     pub(super) fn forwarded(&self, head: &RequestHead<'_, '_>) -> Forwarded {
         match self.is_forwarded(head) {
             true => self.proxies.forwarded(head),
@@ -36,7 +36,7 @@ impl Engine {
         }
     }
 
-    /// Classifies the path, and records that as a step.
+    /// Classifies the path, and records the class as a step.
     #[inline(always)]
     pub(super) fn classify<C: Caller>(
         &self,

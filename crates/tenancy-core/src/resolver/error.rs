@@ -38,7 +38,7 @@ pub enum ResolveError {
     /// differs from the authority.
     #[error("the request names more than one host; send one Host, equal to the authority")]
     AmbiguousHost,
-    /// The path is ambiguous or malformed.
+    /// The path is refused, for example because it has a dot segment.
     #[error(transparent)]
     BadPath(BadPath),
     /// The host is not central, and belongs to no tenant.

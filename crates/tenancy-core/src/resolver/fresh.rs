@@ -1,4 +1,4 @@
-//! The freshness of the resolver's memory, and the caller whose turn it is to sync.
+//! The freshness of the resolver's memory, and the choice of the caller that syncs.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,9 +19,9 @@ pub(crate) struct Fresh {
     pub(crate) applied: AtomicU64,
     /// The time at which the last complete sync began.
     pub(crate) synced_at: AtomicU64,
-    /// The time at which a caller checks whether it is its turn to sync. It is 0 if a sync is due.
+    /// The time from which a caller checks whether it must sync. It is 0 if changes are missing.
     due_at: AtomicU64,
-    /// The time from the last sync until callers sync: `poll_every`, or more if a thread syncs.
+    /// The time from the last sync until callers sync: `poll_every`, or longer if a thread syncs.
     due_after: u64,
     /// Whether changes are known to be missing, so that the next caller claims a sync.
     gap: AtomicBool,
@@ -30,19 +30,19 @@ pub(crate) struct Fresh {
     owed: AtomicBool,
     /// The lock of syncs, with the error of the last one if it failed.
     pub(crate) syncing: Mutex<Option<Arc<CatalogError>>>,
-    /// The number of syncs that have ended, so that a thread that waited for one need not repeat
-    /// it.
+    /// The number of syncs that have ended. A thread that waited for a sync compares it, and does
+    /// not repeat that sync.
     pub(crate) syncs: AtomicU64,
 }
 
 /// The duty of a caller before it answers from memory.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Turn {
-    /// Answer: the memory is fresh enough, or another caller syncs.
+    /// The caller answers: the memory is fresh enough, or another caller syncs.
     Answer,
-    /// Sync, then answer even if the sync failed.
+    /// The caller syncs, and answers even if the sync fails.
     Sync,
-    /// Sync, and refuse if the sync failed.
+    /// The caller syncs, and refuses if the sync fails.
     MustSync,
 }
 
@@ -54,7 +54,7 @@ impl Fresh {
         upkeep: Option<Duration>,
     ) -> Self {
         let late = upkeep.unwrap_or_default().saturating_mul(2);
-        // Early enough for one caller to sync before the memory is too old for the others.
+        // Early enough that one caller syncs before the memory is too old for the other callers.
         let due_after = late.min(max_staleness.saturating_sub(poll_every));
         Self {
             due_after: nanos_of(due_after.max(poll_every)),
@@ -83,7 +83,7 @@ impl Fresh {
         now >= self.due_at.load(Ordering::Acquire)
     }
 
-    /// Records that changes are missing. Call with the lock of the syncs.
+    /// Records that changes are missing. The caller holds the lock of the syncs.
     pub(crate) fn make_due(&self) {
         self.gap.store(true, Ordering::Release);
         self.due_at.store(0, Ordering::Release);
@@ -103,8 +103,8 @@ impl Fresh {
         }
     }
 
-    /// Returns whether a caller that must not block may answer. It may not if it claims the sync,
-    /// or if the memory is too old.
+    /// Returns whether a caller that must not block may answer. It may not if the memory is too
+    /// old, or if the caller has just claimed the sync, which it leaves to the next `resolve`.
     #[cold]
     pub(crate) fn may_answer(&self, now: u64) -> bool {
         if self.age(now) > self.max_staleness {
@@ -117,8 +117,8 @@ impl Fresh {
         true
     }
 
-    /// Claims the sync, for one caller in each `poll_every`. A claim without a sync passes to the
-    /// next caller.
+    /// Claims the sync. If changes are missing, the first caller succeeds at once. Otherwise one
+    /// caller succeeds in each `poll_every`, even if an earlier one did not sync.
     fn claim(&self, now: u64) -> bool {
         if self.gap.swap(false, Ordering::AcqRel) {
             return true;
@@ -131,7 +131,7 @@ impl Fresh {
                 .is_ok()
     }
 
-    /// Records a complete sync. Call with the lock of the syncs.
+    /// Records a complete sync, which began at `began`. The caller holds the lock of the syncs.
     pub(crate) fn synced(&self, began: u64) {
         self.gap.store(false, Ordering::Release);
         self.synced_at.fetch_max(began, Ordering::AcqRel);

@@ -1,4 +1,4 @@
-//! [`Hosts`]: the kinds of hosts, by the configuration alone.
+//! [`Hosts`]: the kinds of hosts, which depend only on the configuration.
 
 use std::net::Ipv6Addr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::key::{Kind, Suffix, tail};
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
     pub(crate) central: Vec<Suffix>,
-    /// A bit for the length of each central host modulo 64.
+    /// A set of bits: for each central host, the bit of its length modulo 64.
     pub(crate) central_lens: u64,
     pub(crate) central_v6: Vec<Ipv6Addr>,
     pub(crate) patterns: Vec<Pattern>,
@@ -30,13 +30,14 @@ pub(crate) struct Pattern {
     pub(crate) rule: RuleKind,
     pub(crate) prefix: Box<[u8]>,
     pub(crate) suffix: Suffix,
-    /// The bound on the label: with the text beside it it is one label of the host.
+    /// The bound on the bytes of the tenant's label. With the text before and after it, it is one
+    /// label of the host.
     pub(crate) max_label: usize,
     /// Whether the last label is a number or the tenant, so that an address might match.
     pub(crate) numeric: bool,
 }
 
-/// The kind of a host. Only central hosts are validated yet.
+/// The kind of a host. Only a central host is known to be valid.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum HostKind<'h> {
     Central,
@@ -71,12 +72,12 @@ impl Hosts {
         }
     }
 
-    /// Returns [`kind`](Self::kind), except that a label may hold dots. No label in the index
-    /// does, so that dots are looked for only after a miss.
+    /// Returns the same as [`kind`](Self::kind), except that a label may hold dots. No label in the
+    /// index has a dot, so dots are checked only if the label is not found.
     #[inline(always)]
     pub(crate) fn guess<'h>(&self, host: &'h [u8]) -> HostKind<'h> {
         let tail = tail(host);
-        // Few hosts are as long as a central one.
+        // Few hosts have the length of a central host.
         if self.central_lens >> (host.len() % 64) & 1 != 0 && self.is_central(host, tail) {
             return HostKind::Central;
         }
@@ -104,7 +105,8 @@ impl Hosts {
         Some(Named { rule, kind, name })
     }
 
-    /// Returns the label under a base domain or in a template, of a host with this tail.
+    /// Returns the label of a host under a base domain or in a template. `tail` is the tail of the
+    /// host.
     fn label<'h>(&self, host: &'h [u8], tail: u64) -> Option<(&'h [u8], RuleKind)> {
         self.patterns.iter().find_map(|pattern| {
             let label = pattern.label(host, tail)?;
@@ -156,13 +158,13 @@ impl Pattern {
             suffix: Suffix::new(suffix),
             max_label: (TenantId::MAX_LEN - before.len() - after.len())
                 .min((MAX_HOST - prefix.len()).saturating_sub(suffix.len())),
-            // At most four numbers fit, and the host is asked whether they do.
+            // At most four numbers match, and the host itself is checked for them.
             numeric: last.bytes().all(|b| b.is_ascii_digit()) || host::is_v4(sample.as_bytes()),
         }
     }
 
-    /// Returns the text in the place of the tenant's label, perhaps with dots, of a host with this
-    /// tail.
+    /// Returns the text of a host in the place of the tenant's label, which may hold dots. `tail`
+    /// is the tail of the host.
     #[inline(always)]
     pub(crate) fn label<'h>(&self, host: &'h [u8], tail: u64) -> Option<&'h [u8]> {
         let before = self.suffix.before(host, tail)?;

@@ -1,14 +1,16 @@
-//! The path of most requests, from the head to the tenant.
+//! The hot path: the code that resolves most requests, from the head to the tenant.
 //!
-//! Compiled, it is one function whose values stay in registers. Three habits keep it so:
+//! It is compiled to one function whose values stay in registers. Three rules keep it so:
 //!
-//! - A rare case leaves for a function that is never inlined and that reads the request again.
-//!   The hot path keeps no value for it.
-//! - Such a function gets a reference to a copy, `&{ *head }`: a reference to the value itself
-//!   would need that value in memory from its beginning. `again` of keys and probes is the same.
-//! - What a call returns is small, and is matched where it was returned.
+//! - A rare case calls a function that is never inlined and that reads the request again, so that
+//!   the hot path holds no value for it.
+//! - Such a function gets a reference to a copy, `&{ *head }`. With a reference to the value
+//!   itself,
+//!   the compiler would keep the value in memory from the beginning. The method `again` of keys and
+//!   probes makes such a copy.
+//! - A call returns a small value, which is matched at once.
 //!
-//! `scripts/instructions` measures each change of it.
+//! `scripts/instructions` measures each change of the hot path.
 
 use super::answer::Resolved;
 use super::caller::Caller;
@@ -42,7 +44,7 @@ pub(super) fn run<'p, C: Caller>(
     }
 }
 
-/// Resolves a request that a proxy forwarded, or that has not just one host.
+/// Resolves a request from a trusted proxy, or a request that does not have exactly one host.
 #[cold]
 #[inline(never)]
 fn run_forwarded<'p, C: Caller>(
@@ -97,7 +99,7 @@ fn run_unclean<'p, C: Caller>(
         Ok(path) => run_path(engine, head, host, path, caller),
         Err(bad) => {
             step_host(&engine.hosts, host, caller);
-            // The host comes first.
+            // A bad host is reported before a bad path.
             refuse::check(engine.hosts.kind(host), host)?;
             Err(ResolveError::BadPath(bad).into())
         }

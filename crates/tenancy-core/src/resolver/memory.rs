@@ -27,8 +27,8 @@ pub(super) enum Store {
 const GONE: &str = "its change feed is gone";
 const STARTED_OVER: &str = "its change feed started over while it was read";
 
-/// Reads the changes after `since`, and checks the answer: one with a gap would lose changes for
-/// good, and one that promises more without progress would be read for ever.
+/// Reads the changes after `since`, and checks them. With a gap, changes would be lost for good.
+/// With `more` but without progress, reading would never end.
 fn ask(catalog: &dyn Catalog, since: Version) -> Result<Option<Changes>, CatalogError> {
     let Some(changes) = catalog.changes(since, PAGE)? else {
         return Ok(None);
@@ -70,7 +70,7 @@ impl Store {
     }
 }
 
-/// The changes that were applied, to notify observers of once no lock is held.
+/// The changes that were applied. Observers are notified of them once no lock is held.
 #[derive(Default)]
 struct Applied {
     batches: Vec<Changes>,
@@ -98,7 +98,7 @@ impl fmt::Debug for Memory {
     }
 }
 
-/// The catalog cannot be read, and the memory is too old.
+/// The error for a catalog that cannot be read and a memory that lacks the name or is too old.
 pub(super) struct Unavailable(Arc<CatalogError>);
 
 impl From<Unavailable> for ResolveError {
@@ -174,7 +174,7 @@ impl Memory {
             .map_err(|error| self.unavailable(Arc::new(error)))
     }
 
-    /// Loads the catalog. One caller does it, and the others wait for it.
+    /// Loads the catalog. One caller loads it, and the other callers wait.
     fn load(&self) -> Result<&Store, CatalogError> {
         let _syncing = self.fresh.syncing.lock();
         match self.store.get() {
@@ -208,8 +208,8 @@ impl Memory {
             let is_tenant = |change: &&Change| matches!(change, Change::Tenant(_));
             tenants += changes.items.iter().filter(is_tenant).count();
             if tenants > self.max_tenants {
-                // Nothing is cached yet, so any version will do, for example that of a
-                // look-up.
+                // The cache is still empty, so it may start at any current version. The look-up of
+                // an arbitrary name returns one.
                 let now = self.catalog.lookup(TenantKey::Label("tenancy"))?.as_of;
                 self.fresh.applied.store(now.0, Ordering::Release);
                 self.fresh.synced(began);
@@ -228,7 +228,7 @@ impl Memory {
         Ok(Store::Replica(Box::new(replica)))
     }
 
-    /// Syncs a memory that is older than `poll_every`, if it is this caller's turn.
+    /// Syncs the memory if a sync is due and this caller must do it.
     #[cold]
     pub(super) fn refresh(&self, store: &Store, now: u64) -> Result<(), Unavailable> {
         if !store.has_feed() {
@@ -310,15 +310,15 @@ impl Memory {
                 }
             }
         }
-        // After the changes, so that a thread that reads this version has them.
+        // The version is stored after the changes, so that a thread that reads it sees them.
         self.fresh
             .applied
             .fetch_max(changes.upto.0, Ordering::AcqRel);
         applied.batches.push(changes);
     }
 
-    /// Applies a feed that starts over. The names that it lacks are removed after its changes
-    /// were applied, so that no tenant is missing meanwhile.
+    /// Applies a feed that starts over. Its changes are applied first, and then all names that it
+    /// does not hold are removed. So no tenant of the feed is missing meanwhile.
     fn start_over(
         &self,
         store: &Store,
@@ -344,7 +344,7 @@ impl Memory {
                     let owners = bound.entry(name.clone()).or_default();
                     owners.push(id.clone());
                     if owners.len() == 1 {
-                        // It replaces an owner from before the feed started over.
+                        // The first binding replaces the owner from before the feed started over.
                         *change = Change::Moved { name, id };
                     }
                 }
@@ -360,7 +360,7 @@ impl Memory {
             Store::Replica(replica) => replica.retain(&ids, &bound),
             Store::Cache { cache, .. } => cache.restart(upto),
         }
-        // A catalog that was rebuilt may count from a lower version again.
+        // A catalog that was rebuilt may have a lower version than before.
         self.fresh.applied.store(upto.0, Ordering::Release);
         Ok(())
     }

@@ -10,7 +10,7 @@ pub enum Reason {
     BadHost,
     /// 400: the request has several hosts, or its host differs from its authority.
     AmbiguousHost,
-    /// 400: the path is malformed, or servers could read it differently.
+    /// 400: the path is refused; see [`BadPath`](crate::BadPath).
     BadPath,
     /// 404: the host is not central, and belongs to no tenant.
     NoTenant,

@@ -1,4 +1,4 @@
-//! The refusals of requests: cold, and made where the reason is known.
+//! The refusals of requests. They are cold functions, which are called where the reason is known.
 
 use super::error::ResolveError;
 use super::hosts::{HostKind, Hosts};
@@ -14,7 +14,7 @@ use crate::request::{Hosts as HostValues, RequestHead};
 use crate::tenant::{Tenant, TenantStatus};
 use crate::text::Excerpt;
 
-/// Returns the refusal of a name that leads to no tenant which this route serves.
+/// Returns the refusal of a name without a tenant that is served on this route.
 #[cold]
 #[inline(never)]
 pub(super) fn unserved(
@@ -50,7 +50,7 @@ pub(super) fn without_tenant(
     malformed(hosts, rule, name, host).unwrap_or_else(or_else)
 }
 
-/// Returns the refusal of a host that is neither central nor a tenant's.
+/// Returns the refusal of a host that is not central and belongs to no tenant.
 #[cold]
 pub(super) fn no_tenant(hosts: &Hosts, host: &[u8]) -> ResolveError {
     let advice = match host.first() {
@@ -64,8 +64,8 @@ pub(super) fn no_tenant(hosts: &Hosts, host: &[u8]) -> ResolveError {
     }
 }
 
-/// Returns the refusal of a host that no catalog can change: it is no host name, or its label is
-/// reserved or malformed.
+/// Returns the refusal of a host that is refused whatever the catalog holds: it is no host name, or
+/// its label is reserved or malformed.
 #[cold]
 #[inline(never)]
 pub(super) fn malformed(
@@ -83,7 +83,7 @@ pub(super) fn malformed(
     if hosts.is_reserved(label) {
         return Some(reserved(rule, label));
     }
-    // What a template leaves of a valid label may be none: `a-` of `a--api`.
+    // The part of a valid label that a template leaves may be invalid: `a-` of `a--api`.
     let label_is_valid = NameBuf::lower(Kind::Label, label).is_some();
     (!label_is_valid).then(|| unknown(rule, label))
 }
@@ -131,7 +131,7 @@ pub(super) fn bad_host(host: &[u8], problem: HostProblem) -> ResolveError {
     ResolveError::BadHost(bad(host, problem))
 }
 
-/// The grammar of a host. A central one was checked when it was configured.
+/// Checks the grammar of a host. A central host was checked when it was configured.
 pub(super) fn check(kind: HostKind<'_>, host: &[u8]) -> Result<(), ResolveError> {
     match kind {
         HostKind::Central => Ok(()),
@@ -139,7 +139,7 @@ pub(super) fn check(kind: HostKind<'_>, host: &[u8]) -> Result<(), ResolveError>
     }
 }
 
-/// The host of a request with none, several, or an authority.
+/// Returns the one host of a request, from its Host header or its authority.
 pub(super) fn one_host<'h>(head: &RequestHead<'_, 'h>) -> Result<&'h [u8], ResolveError> {
     let host = match head.hosts {
         HostValues::None => None,
@@ -155,7 +155,8 @@ pub(super) fn one_host<'h>(head: &RequestHead<'_, 'h>) -> Result<&'h [u8], Resol
     }
 }
 
-/// Without case, ports and one final dot, and whatever the spelling of an address.
+/// Returns whether two hosts are equal, without their case, their ports and a final dot. Different
+/// spellings of one IPv6 address are equal.
 fn same_host(a: &[u8], b: &[u8]) -> bool {
     match (host::split(a), host::split(b)) {
         (Ok(a), Ok(b)) => {

@@ -1,5 +1,5 @@
-//! Every interleaving of loads, changes and reads that a model checker can think of:
-//! no answer is older than what was applied when it was asked for.
+//! Random interleavings of loads, changes and reads, which a model checker runs: no answer is older
+//! than the changes that were applied when the request began.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::{
     Versioned,
 };
 
-/// `TENANCY_SCHEDULES`, 10,000 unless said: how many each scenario is run under.
+/// Runs a scenario under as many schedules as `TENANCY_SCHEDULES` says. Defaults to 10,000.
 fn check(scenario: impl Fn() + Send + Sync + 'static) {
     let said = std::env::var("TENANCY_SCHEDULES").ok();
     let schedules = said.and_then(|text| text.parse().ok());
@@ -21,7 +21,7 @@ fn check(scenario: impl Fn() + Send + Sync + 'static) {
     shuttle::Runner::new(scheduler, config).run(scenario);
 }
 
-/// A catalog whose answers take their time: others run between the read and its use.
+/// A slow catalog: other threads run between a read and the use of its answer.
 struct Slow(MemoryCatalog);
 
 impl Catalog for Slow {
@@ -61,7 +61,7 @@ fn by() -> Actor {
     Actor::new("model")
 }
 
-/// Two threads that each do this twice, while `write` runs on this one.
+/// Runs `read` twice on each of two threads, while `write` runs on this thread.
 fn beside(read: impl Fn() + Send + Sync + 'static, write: impl FnOnce()) {
     let read = Arc::new(read);
     let reader = |_| {
@@ -72,7 +72,7 @@ fn beside(read: impl Fn() + Send + Sync + 'static, write: impl FnOnce()) {
         })
     };
     let readers: Vec<_> = (0..2).map(reader).collect();
-    // They may read before anything is written, too.
+    // The readers may also read before the first write.
     shuttle::thread::yield_now();
     write();
     for reader in readers {
@@ -80,13 +80,13 @@ fn beside(read: impl Fn() + Send + Sync + 'static, write: impl FnOnce()) {
     }
 }
 
-/// One writer that syncs its writes, two readers.
+/// Runs one writer, which syncs its writes, and two readers.
 fn updates(max_tenants: usize) {
     let catalog = Arc::new(Slow(MemoryCatalog::new()));
     let acme = added(&catalog, "acme");
     let resolver = resolver(catalog.clone(), max_tenants);
-    // Every version that the tenant ever had. Nobody runs between a write and its line here: neither
-    // lock is the model's.
+    // Every version that the tenant ever had. Nobody runs between a write and its line here:
+    // neither lock is the model's.
     let history = Arc::new(Mutex::new(vec![acme.version()]));
     let reading = (resolver.clone(), history.clone());
     let read = move || {

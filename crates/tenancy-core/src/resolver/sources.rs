@@ -1,4 +1,4 @@
-//! [`SourceNames`]: the tenants that the rules for central hosts name.
+//! [`SourceNames`]: the names that the rules for central hosts find in a request.
 
 use super::error::ResolveError;
 use super::hosts::{HostKind, Hosts};
@@ -10,18 +10,18 @@ use crate::key::Kind;
 use crate::request::RequestHead;
 use crate::text::Excerpt;
 
-/// The names that the sources of a request have brought so far.
+/// The names that the sources of a request have brought so far. Two different names are refused.
 #[derive(Default)]
 pub(super) struct SourceNames {
     first: Option<(RuleKind, NameBuf)>,
-    /// A name that differs from the first.
+    /// The rule of a name that differs from the first one.
     other: Option<RuleKind>,
     /// The first value that is no name.
     malformed: Option<(RuleKind, Excerpt)>,
 }
 
 impl SourceNames {
-    /// Reads every name that a source brings, but for the path, whose name is added first.
+    /// Adds every name that a source brings, except the name in the path, which the caller adds.
     pub(super) fn read(&mut self, source: &Source, head: &RequestHead<'_, '_>, hosts: &Hosts) {
         let rule = source.kind();
         match source {
@@ -89,15 +89,15 @@ impl SourceNames {
         }
     }
 
-    /// Adds the name that the host of an Origin has as the host of a request. A central host
-    /// has none.
+    /// Adds the name that the host of an Origin would have as the host of a request. A central host
+    /// has no name.
     fn origin(&mut self, hosts: &Hosts, value: &[u8]) {
         let rule = RuleKind::Origin;
         let Ok(host) = host::split(without_scheme(value)) else {
             return self.malformed(rule, value);
         };
         match hosts.kind(host) {
-            // `null` is what a browser sends for an origin that it hides.
+            // A browser sends `null` for an origin that it hides.
             _ if value == b"null" => self.malformed(rule, value),
             HostKind::Central => {}
             HostKind::Label(label, _) if host::check(host).is_ok() => {
@@ -110,7 +110,7 @@ impl SourceNames {
         }
     }
 
-    /// Returns the one name, if there is any.
+    /// Returns the one name, or `None` if no source brought one.
     ///
     /// # Errors
     /// Returns an error if there are two names, or a value that is no name.
@@ -127,7 +127,7 @@ impl SourceNames {
         Ok(self.first)
     }
 
-    /// Describes a rule's part in these names, for an explanation.
+    /// Returns the result of one rule in words, for an explanation.
     pub(super) fn describe(&self, rule: RuleKind) -> String {
         if let Some((by, value)) = self.malformed
             && by == rule
@@ -173,7 +173,7 @@ fn cookie_values<'c>(line: &'c [u8], name: &str) -> impl Iterator<Item = &'c [u8
     })
 }
 
-/// Decodes a form-encoded text as applications will.
+/// Decodes a form-encoded text as applications do.
 fn decode(text: &[u8]) -> impl Iterator<Item = u8> {
     let mut rest = text;
     std::iter::from_fn(move || {
