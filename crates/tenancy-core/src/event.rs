@@ -273,8 +273,8 @@ impl Observers {
         self.0.push(observer);
     }
 
-    /// Returns whether there is any observer, also of the process. Check it before collecting facts
-    /// for an event is expensive.
+    /// Returns whether there is any observer, also of the process. Call it before collecting facts
+    /// for an event, if that is expensive.
     #[inline]
     pub fn is_observed(&self) -> bool {
         !self.0.is_empty() || PROCESS_COUNT.load(Ordering::Relaxed) > 0

@@ -136,9 +136,8 @@ impl AsRef<str> for TenantId {
     }
 }
 
-/// The incarnation of a tenant. It is 1 for a new tenant, and rises by 1 whenever other data take
-/// the place of the tenant's: at a restore, an import over it, a return to a snapshot, a
-/// re-creation or a move. It never decreases.
+/// The incarnation of a tenant. It is 1 for a new id. It rises by 1 at each restore, each import
+/// over the tenant, each return to a snapshot, each re-creation and each move. It never decreases.
 ///
 /// ```
 /// use tenancy_core::Epoch;

@@ -263,7 +263,7 @@ mod tests {
     fn a_key_of_any_length_gives_its_name_back_in_lower_case() {
         let name = b"ABCDEFGHijklmnopQRSTUVWXyz-01.";
         for len in 0..=MAX_SHORT {
-            // Something else stands behind the name, as in a request.
+            // Other bytes follow the name, as in a request.
             let key = Key::load(Kind::Domain, &name[..len]).expect("short");
             let mut buffer = [0; 32];
             let want = name[..len].to_ascii_lowercase();

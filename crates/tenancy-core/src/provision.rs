@@ -62,7 +62,7 @@ pub trait Provisioner: Send + Sync + 'static {
     /// Makes the database at the newest schema, unless it exists.
     ///
     /// # Errors
-    /// Returns an error if the database cannot be made. A repeated call replaces or completes a
+    /// Returns an error if the database cannot be made. The call may be repeated, also if it left a
     /// partial database.
     fn provision(&self, tenant: &Tenant) -> Result<Provisioned, ProvisionError>;
 
@@ -91,10 +91,10 @@ pub trait Provisioner: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Returns the id of the storage that holds the databases. It is drawn at random when the
-    /// storage is made. The catalog [records](crate::CatalogWriter::record_storage) the id, and
-    /// refuses a storage with another one. A driver that wraps another driver returns the id of
-    /// the wrapped one. Defaults to `None`, which skips that check.
+    /// Returns the id of the storage that holds the databases. It is chosen when the storage is
+    /// made. The catalog [records](crate::CatalogWriter::record_storage) the id, and refuses a
+    /// storage with another id. A driver that wraps another driver returns the id of the wrapped
+    /// one. Defaults to `None`, which skips that check.
     fn storage_id(&self) -> Option<Box<str>> {
         None
     }
@@ -212,7 +212,7 @@ pub struct ProvisionError {
     pub tenant: TenantId,
     /// The incarnation of the tenant.
     pub epoch: Epoch,
-    /// The step as a participle: `made`, `migrated`, `retired`, `removed`.
+    /// The step as a participle, for example `made`, `migrated`, `retired` or `removed`.
     pub step: &'static str,
     source: Box<dyn Error + Send + Sync>,
 }

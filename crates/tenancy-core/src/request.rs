@@ -96,8 +96,8 @@ impl<'p, 'h> RequestHead<'p, 'h> {
         self
     }
 
-    /// Sets the address that the request came from. Without it, no request comes from a
-    /// trusted proxy.
+    /// Sets the address that the request came from. Without an address, the request does not count
+    /// as one from a trusted proxy.
     pub fn peer(mut self, peer: IpAddr) -> Self {
         self.peer = Some(peer);
         self

@@ -54,7 +54,7 @@ pub trait Catalog: Send + Sync + 'static {
 }
 
 /// A catalog that can be written. Every write raises the version of the catalog in the same
-/// transaction. It gets its author as an [`Actor`], for audits.
+/// transaction. The author of a write is an [`Actor`], which a catalog can record.
 ///
 /// ```
 /// use tenancy_core::{Actor, CatalogWriter, MemoryCatalog, NewTenant, TenantChange, TenantStatus};
@@ -171,11 +171,12 @@ pub trait CatalogWriter: Catalog {
         by: &Actor,
     ) -> Result<Version, WriteError>;
 
-    /// Moves a name that routes from one tenant to another. It is one write, so the name always has
-    /// an owner. A domain that was primary is not primary for its new owner.
+    /// Moves a bound name from one tenant to another. It is one write, so the name always has an
+    /// owner. A domain that was primary is not primary for its new owner.
     ///
     /// # Errors
-    /// Returns an error if the name does not route to `from`, or is the id of `from`.
+    /// Returns an error if the name does not route to `from` or is the id of `from`, or if there is
+    /// no tenant `to`.
     fn rebind(
         &self,
         name: &Name,
@@ -198,8 +199,8 @@ pub trait CatalogWriter: Catalog {
     /// Returns an error if the catalog cannot be read.
     fn names(&self, id: &TenantId) -> Result<Vec<Binding>, CatalogError>;
 
-    /// Returns the next `max` tenants in the order of their ids. The first one follows the id
-    /// `after`, or is the first of all for `None`. Fewer than `max` are the last ones.
+    /// Returns the next `max` tenants in the order of their ids: those that follow the id `after`,
+    /// or the first ones for `None`. A page of fewer than `max` tenants is the last one.
     ///
     /// # Errors
     /// Returns an error if the catalog cannot be read.

@@ -43,7 +43,7 @@ impl fmt::Display for TenantKey<'_> {
 /// A name that is bound to a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Name {
-    /// A label, valid under every base domain.
+    /// A label, which names the tenant under every base domain.
     Label(TenantId),
     /// A full host name.
     Domain(Domain),

@@ -21,14 +21,13 @@ pub use words::{Classified, Method, PathClass, RouteMode, UnknownPathClass, Unkn
 /// whole segments. A path without a rule is a page. Parameters of segments are ignored: `/admin;x`
 /// has the class of `/admin`.
 ///
-/// A rule with the mode skip serves a path without any tenant. It applies only if all of these
-/// hold:
+/// A path whose rule has the mode skip is served without any tenant if all of these hold:
 ///
 /// - The method is GET or HEAD.
 /// - The path is not [ambiguous](NormalPath::is_ambiguous), as `/admin;x` is.
 /// - If the class is asset, the last segment has a known extension.
 ///
-/// Otherwise the path is a page.
+/// If one of them does not hold, the path is a page.
 ///
 /// ```
 /// use tenancy_core::{Classifier, Method, NormalPath, PathClass, RouteMode};

@@ -88,7 +88,7 @@ pub struct UnknownPathClass {
     text: Box<str>,
 }
 
-/// The side that serves a path: a tenant, the central application, either, or neither.
+/// The mode of a path: it decides whether a tenant or the central application serves the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RouteMode {

@@ -41,9 +41,9 @@ pub struct Domain(Arc<str>);
 
 impl Domain {
     /// Converts a name to its stored form. With the feature `idn` it is converted by the strict
-    /// rules of UTS46. The result must fit the grammar of a host. White space is not trimmed. An
-    /// ASCII label may have hyphens at places 3 and 4 (`v1--site`), which UTS46 leaves to
-    /// registries.
+    /// rules of UTS46. The result must fit the grammar of a host. White space and a final dot are
+    /// refused, not trimmed. An ASCII label may have hyphens at places 3 and 4 (`v1--site`), which
+    /// UTS46 leaves to registries.
     ///
     /// # Errors
     /// Returns an error if `text` is no host name, or if it changes when it is converted to Unicode

@@ -85,8 +85,7 @@ impl Resolved<'_> {
         Some(target)
     }
 
-    /// Returns the answer with a path of its own instead of a borrowed one, so that it can outlive
-    /// the request.
+    /// Returns the answer with an owned path, so that the answer can outlive the request.
     pub fn into_owned(self) -> Resolved<'static> {
         Resolved {
             resolution: self.resolution,

@@ -59,7 +59,7 @@ pub enum ResolveError {
         /// The reserved label.
         name: Excerpt,
     },
-    /// The named tenant is not in the catalog.
+    /// The request names a tenant that is not in the catalog, or its name is no tenant id.
     #[error("{name}, named by {rule}, is no tenant; check the spelling, or create it")]
     UnknownTenant {
         /// The rule that found the name.
@@ -67,8 +67,8 @@ pub enum ResolveError {
         /// The name without a tenant.
         name: Excerpt,
     },
-    /// A tenant must serve the path and the request names none, or the central application must
-    /// serve it and the request names a tenant.
+    /// A tenant must serve the path, but the request names none. Or the central application must
+    /// serve it, but the host or the path names a tenant.
     #[error("{}", wrong_side(*class, *mode))]
     WrongSide {
         /// The class of the path.

@@ -5,9 +5,8 @@
 //! - A rare case calls a function that is never inlined and that reads the request again, so that
 //!   the hot path holds no value for it.
 //! - Such a function gets a reference to a copy, `&{ *head }`. With a reference to the value
-//!   itself,
-//!   the compiler would keep the value in memory from the beginning. The method `again` of keys and
-//!   probes makes such a copy.
+//!   itself, the compiler would keep the value in memory from the beginning. The method `again` of
+//!   keys and probes makes such a copy.
 //! - A call returns a small value, which is matched at once.
 //!
 //! `scripts/instructions` measures each change of the hot path.

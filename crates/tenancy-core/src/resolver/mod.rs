@@ -147,7 +147,7 @@ impl Resolver {
         error
     }
 
-    /// Returns an explanation of the answer to a request: the rules that were tried and the results
+    /// Returns an explanation of the answer to a request: the rules that were tried, and the result
     /// of each. It runs the same code as [`resolve`](Self::resolve).
     pub fn explain(&self, head: &RequestHead<'_, '_>) -> Explanation {
         let mut steps = Steps::default();
@@ -182,7 +182,7 @@ impl Resolver {
     }
 
     /// Returns the name to bind for a domain. If the domain is one label under a base domain, or
-    /// fits a template, it is the label. Otherwise it is the domain itself.
+    /// fits a template, the name is that label. Otherwise the name is the domain itself.
     pub fn name_for(&self, domain: &Domain) -> Name {
         self.0.hosts.name_for(domain)
     }

@@ -16,8 +16,8 @@ pub enum Reason {
     NoTenant,
     /// 404: the named tenant is not in the catalog.
     UnknownTenant,
-    /// 404: a tenant must serve the path and the request names none, or the central application
-    /// must serve it and the request names a tenant.
+    /// 404: a tenant must serve the path, but the request names none. Or the central application
+    /// must serve it, but the host or the path names a tenant.
     WrongSide,
     /// 400: the request names two tenants, or two tenants own the name.
     AmbiguousTenant,

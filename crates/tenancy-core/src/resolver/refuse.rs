@@ -155,7 +155,7 @@ pub(super) fn one_host<'h>(head: &RequestHead<'_, 'h>) -> Result<&'h [u8], Resol
     }
 }
 
-/// Returns whether two hosts are equal, without their case, their ports and a final dot. Different
+/// Returns whether two hosts are equal. The case, the ports and a final dot are ignored. Different
 /// spellings of one IPv6 address are equal.
 fn same_host(a: &[u8], b: &[u8]) -> bool {
     match (host::split(a), host::split(b)) {

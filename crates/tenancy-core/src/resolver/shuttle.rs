@@ -85,7 +85,7 @@ fn updates(max_tenants: usize) {
     let catalog = Arc::new(Slow(MemoryCatalog::new()));
     let acme = added(&catalog, "acme");
     let resolver = resolver(catalog.clone(), max_tenants);
-    // Every version that the tenant ever had. Nobody runs between a write and its line here:
+    // Every version that the tenant ever had. No thread runs between a write and its entry here, as
     // neither lock is the model's.
     let history = Arc::new(Mutex::new(vec![acme.version()]));
     let reading = (resolver.clone(), history.clone());
@@ -125,7 +125,7 @@ fn moves(max_tenants: usize) {
     };
     let first = bind(&acme);
     let resolver = resolver(catalog.clone(), max_tenants);
-    // From which version on it is whose.
+    // The owners of the domain, each with the version from which on it is the owner.
     let history = Arc::new(Mutex::new(vec![(first, Some(acme.id().clone()))]));
     let reading = (resolver.clone(), history.clone());
     let read = move || {

@@ -43,7 +43,8 @@ use stack::Key;
 /// among those that are still alive.
 ///
 /// A scope stays on its thread. A thread or a task that is spawned inside does not inherit the
-/// tenant. Code that would move a `Scope` to another thread does not compile:
+/// tenant. Code that would move a `Scope` to another thread does not compile. Nor does a task of a
+/// multi-threaded runtime that holds a `Scope` over an `.await`:
 ///
 /// ```compile_fail,E0277
 /// # use tenancy_core::Tenant;

@@ -1,4 +1,4 @@
-//! The replica against a model: who claims a name.
+//! Tests of the replica against a model, which holds the claims to each name.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -7,7 +7,7 @@ use crate::catalog::TenantKey;
 use crate::domain::Domain;
 use crate::id::{Epoch, Version};
 
-/// All that was fed, and nothing clever.
+/// A simple model: the state after all changes that were applied.
 #[derive(Default)]
 struct Model {
     tenants: BTreeMap<TenantId, Tenant>,
@@ -109,7 +109,7 @@ impl Random {
     }
 }
 
-/// Equal with the version of the row, too.
+/// Returns whether two answers are equal, including the versions of the rows.
 fn same(a: &Found, b: &Found) -> bool {
     match (a, b) {
         (Found::Tenant(a), Found::Tenant(b)) => a == b && a.version() == b.version(),
@@ -198,7 +198,7 @@ fn a_name_with_two_owners_is_observed_once() {
     };
     assert_eq!(replica.apply([&bound("b")], &reserved), [conflict]);
     assert_eq!(replica.apply([&bound("b")], &reserved), []);
-    // Once one of the two is gone, the other has it.
+    // After one of the two tenants is removed, the other has the name.
     let gone = Change::Removed {
         id: id("a"),
         epoch: Epoch::FIRST,
