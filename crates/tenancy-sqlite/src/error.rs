@@ -17,14 +17,14 @@ pub use io_error::IoError;
 pub use migrate::MigrationsError;
 pub use seed::{InvalidWarmPool, SeedsError};
 
-/// A storage root that cannot be made or opened, or whose catalog cannot be used.
+/// A failure to create or open a storage root, or to use its catalog.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
-    /// The operating system refused something.
+    /// A call to the operating system failed.
     #[error(transparent)]
     Io(#[from] IoError),
-    /// There is no storage root, perhaps because its volume is not mounted.
+    /// The path does not exist, perhaps because its volume is not mounted.
     #[error(
         "the storage root {} does not exist; mount it, or make it with `SqliteStorage::create` (`tenancy init`)",
         path.display()
@@ -42,7 +42,7 @@ pub enum StorageError {
         /// The path of the directory.
         path: PathBuf,
     },
-    /// The directory is a storage root already, so none is made.
+    /// The directory is already a storage root, so none is created there.
     #[error("{} is a storage root already; open it with `SqliteStorage::open`", path.display())]
     RootExists {
         /// The path of the root.
@@ -88,8 +88,8 @@ pub enum StorageError {
         /// The name of the file system.
         found: &'static str,
     },
-    /// The catalog is missing or has no rows, though there are tenants' files. A new, empty catalog
-    /// would give their ids away a second time and take every file for an orphan.
+    /// The catalog is missing or has no rows, though there are tenants' files. With a new, empty
+    /// catalog other tenants could get the same ids, and every file would count as an orphan.
     #[error(
         "{} is missing or empty, but there are tenants' files in {}; restore it, or rebuild it from them with `SqliteFleet::rebuild_catalog` (`tenancy validate --rebuild`)",
         catalog.display(),
@@ -114,13 +114,13 @@ pub enum StorageError {
         /// The path of the root.
         path: PathBuf,
     },
-    /// The linked SQLite corrupts files under many connections.
+    /// The linked SQLite has a bug by which several connections to one file can corrupt it.
     #[error("SQLite {found} has the WAL-reset bug; link 3.51.3 or newer")]
     OldSqlite {
         /// The version that is linked.
         found: &'static str,
     },
-    /// An option that bounds statements or memory is out of its own bounds.
+    /// The value of an option that limits statements or memory is out of bounds.
     #[error("{option} {found} is out of bounds; use {least} to {most}")]
     Limit {
         /// The name of the option.
@@ -138,13 +138,13 @@ pub enum StorageError {
         /// The error of SQLite.
         source: rusqlite::Error,
     },
-    /// SQLite does not have this page size.
+    /// The page size is not one that SQLite supports.
     #[error("page size {found} is invalid; use a power of two from 512 to 65536")]
     PageSize {
         /// The page size that was set, in bytes.
         found: u32,
     },
-    /// SQLite cannot count the busy timeout.
+    /// The busy timeout is longer than SQLite supports.
     #[error("a busy timeout of {found:?} is too long; use at most 24 days")]
     BusyTimeout {
         /// The busy timeout that was set.
@@ -199,7 +199,7 @@ pub enum StorageError {
         /// The two roots that differ.
         source: Box<WriteError>,
     },
-    /// SQLite reported an error of the catalog.
+    /// SQLite failed on the catalog.
     #[error("the catalog {} cannot be opened; see the cause", path.display())]
     Catalog {
         /// The path of the file.
@@ -209,22 +209,22 @@ pub enum StorageError {
     },
 }
 
-/// An operation on files and rows together that failed.
+/// A failure of an operation on the tenants' files and the catalog together.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RepairError {
-    /// A run over many tenants is in progress; nothing was begun.
+    /// A run over many tenants is in progress, so the operation was not begun.
     #[error(
         "conflict: {0} is in progress; wait for its end, or end its process, then run the command again"
     )]
     RunGoesOn(RunHolder),
-    /// An option is out of bounds; nothing was begun.
+    /// The number of jobs is out of bounds, so the operation was not begun.
     #[error(transparent)]
     Jobs(#[from] InvalidJobs),
-    /// The size of the warm pool is out of bounds; nothing was begun.
+    /// The size of the warm pool is out of bounds, so the operation was not begun.
     #[error(transparent)]
     WarmPool(#[from] InvalidWarmPool),
-    /// The operating system refused something.
+    /// A call to the operating system failed.
     #[error(transparent)]
     Io(#[from] IoError),
     /// An operation on a tenant's file failed.
@@ -238,8 +238,8 @@ pub enum RepairError {
     Write(#[from] WriteError),
 }
 
-/// A catalog that was not rebuilt. Nothing was changed, except that a damaged catalog may be in
-/// quarantine.
+/// A failure to rebuild a catalog. No tenant's data is lost. A damaged catalog may be in quarantine
+/// already, and so may files of tenants that have a better file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RebuildError {
@@ -249,7 +249,7 @@ pub enum RebuildError {
         /// The storage root.
         root: PathBuf,
     },
-    /// There is a sound catalog already.
+    /// The root has a sound catalog already.
     #[error("{} is a sound catalog of {tenants} tenants; move it away before you rebuild it", path.display())]
     CatalogIsSound {
         /// The path of the file.
@@ -260,7 +260,7 @@ pub enum RebuildError {
     /// The storage root cannot be used.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The operating system refused something.
+    /// A call to the operating system failed.
     #[error(transparent)]
     Io(#[from] IoError),
     /// An operation on the files or on the new catalog failed.

@@ -1,5 +1,7 @@
-//! One SQLite database file per tenant: copied from a migrated template, stamped with its tenant's
-//! id, opened hardened, and listed in a catalog that is a SQLite database, too.
+//! A driver that keeps each tenant in its own SQLite database file.
+//!
+//! A new file is a copy of a migrated template, stamped with its tenant's id. Its connections are
+//! hardened against hostile SQL. The catalog that lists the tenants is a SQLite database, too.
 //!
 //! Decisions and their reasons: `docs/design/sqlite.md` in the repository; files and tables:
 //! `docs/storage-format.md`.
@@ -45,24 +47,24 @@
 //! | `tenancy.root` | the marker that tells a root from any other directory |
 //! | `catalog.db` | the catalog |
 //! | `tenants/<2 hex>/<32 hex>.<epoch>.db` | the tenants' databases |
-//! | `staging/` | files that are being made |
+//! | `staging/` | new files, until they are complete |
 //! | `trash/` | files of retired tenants |
-//! | `snapshots/` | snapshots that runs took of tenants' files |
+//! | `snapshots/` | snapshots of tenants' files, taken before migrations and rollbacks |
 //! | `quarantine/` | files that a repair moved out of the way |
 //! | `tenancy.lock` | locked by every process that uses the root |
 //! | `runs.lock` | locked by a run over many tenants |
 //!
-//! Directories are 0700 and files 0600. No path is ever used twice: an operation that gives a tenant
-//! other data gives it another file.
+//! Directories have mode 0700, and files have mode 0600. The path of a tenant's database never gets
+//! other data: an operation that replaces a tenant's data gives the tenant another file.
 //!
 //! # Rules for callers
-//! Touch a live database only through SQLite. Opening and closing it with `std::fs`, even to copy or
-//! hash it, drops the locks that SQLite holds on it in this process, and commits of other connections
-//! are lost without an error.
+//! Access a live database only through SQLite. A process that opens and closes the file with
+//! `std::fs`, even to copy or hash it, drops the locks that its SQLite connections hold on the
+//! file. Commits of other connections are then lost without an error.
 //!
-//! Keep the storage root on a file system with a journal. On ext4 without one a power cut may damage
-//! files that were not written to, and put rows of one tenant into the file of another. Such a root
-//! is opened with a warning: `tenancy_core::Event::NoJournal`.
+//! Keep the storage root on a file system with a journal. On ext4 without a journal, a power cut
+//! may damage files that were not being written, and may put rows of one tenant into the file of
+//! another. Opening such a root emits the warning `tenancy_core::Event::NoJournal`.
 
 #![deny(missing_docs)]
 

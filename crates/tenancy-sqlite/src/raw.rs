@@ -13,49 +13,49 @@ use crate::error::IoError;
 /// The hook for every new connection; see `SqliteStorageBuilder::on_connect`.
 pub(crate) type OnConnect = dyn Fn(&mut Connection) -> rusqlite::Result<()> + Send + Sync;
 
-/// The flags of a connection to a tenant's file. Without CREATE, a missing file is an error; without
-/// URI, a name has no options.
+/// The flags of a connection to a tenant's file. Without the flag CREATE, a missing file is an
+/// error. Without the flag URI, a path cannot carry options.
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE
     .union(OpenFlags::SQLITE_OPEN_NO_MUTEX)
     .union(OpenFlags::SQLITE_OPEN_NOFOLLOW);
 
-/// Opens a connection to an existing database, without reading it. Schema objects of the file are
-/// switched off on it.
+/// Opens a connection to an existing database, without reading the file. The connection has the
+/// schema objects of the file switched off.
 pub(crate) fn connect(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
     let manager = SqliteConnectionManager::file(path).with_flags(FLAGS);
     let connection = manager.connect()?;
     set_flags(&connection)?;
     connection.busy_timeout(busy_timeout)?;
-    // A WAL may belong to another file that was in this place: until the stamp is checked, the close
-    // of this connection leaves both unchanged.
+    // The WAL may belong to another file that was in this place before. So until the stamp is
+    // checked, the close of this connection changes neither the WAL nor the file.
     if wal_bytes(path).is_ok_and(|bytes| bytes > 0) {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     }
     Ok(connection)
 }
 
-/// Switches of every connection to a tenant's file.
+/// The switches that every connection to a tenant's file has.
 const ALWAYS: [(DbConfig, bool); 2] = [
     (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
     (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
 ];
 
-/// The switches of schema objects: on for SQL of the application, off for the library's own, so that
-/// no object of a schema can stop the library's statements or be run by them. Foreign keys are among
-/// them because `REFERENCES _tenancy_stamp(open)` in any table makes every write of that table an
-/// error.
+/// The switches of schema objects. They are on for SQL of the application, and off for the
+/// library's own SQL, so that no object of a schema can stop the library's statements or run with
+/// them. Foreign keys are included, because `REFERENCES _tenancy_stamp(open)` in any table makes
+/// every write to the stamp an error.
 pub(crate) const OF_THE_SCHEMA: [DbConfig; 3] = [
     DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY,
     DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER,
     DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW,
 ];
 
-/// Sets the switches of the library's own connection, before anything of the file is read.
+/// Sets the switches of a connection of the library, before the file is read.
 pub(crate) fn set_flags(connection: &Connection) -> rusqlite::Result<()> {
     set_switches(connection, false)
 }
 
-/// Sets the switches of a connection; `schema_runs` is for those of schema objects.
+/// Sets the switches of a connection; `schema_runs` is the value of those for schema objects.
 pub(crate) fn set_switches(connection: &Connection, schema_runs: bool) -> rusqlite::Result<()> {
     for (switch, value) in ALWAYS {
         connection.set_db_config(switch, value)?;
@@ -66,7 +66,7 @@ pub(crate) fn set_switches(connection: &Connection, schema_runs: bool) -> rusqli
     Ok(())
 }
 
-/// Switches to WAL mode where the file is in another one.
+/// Switches the file to WAL mode, if it is in another mode.
 pub(crate) fn ensure_wal(connection: &Connection) -> rusqlite::Result<()> {
     match is_wal(connection)? {
         true => Ok(()),
@@ -80,20 +80,20 @@ pub(crate) fn is_wal(connection: &Connection) -> rusqlite::Result<bool> {
     mode.query_row([], |row| Ok(row.get_ref(0)?.as_str()? == "wal"))
 }
 
-/// Switches to a write-ahead log.
+/// Switches the file to WAL mode.
 pub(crate) fn enter_wal(connection: &Connection) -> rusqlite::Result<()> {
     set_journal_mode(connection, "PRAGMA journal_mode = WAL").map(drop)
 }
 
-/// Changes the journal mode by a PRAGMA, and returns the mode after it. The statement is run to
-/// its end, as its row comes before a commit that may fail.
+/// Changes the journal mode by a PRAGMA, and returns the resulting mode. The statement is run to
+/// its end, because it returns its row before a commit that may fail.
 pub(crate) fn set_journal_mode(connection: &Connection, sql: &str) -> rusqlite::Result<String> {
     let mut switch = connection.prepare(sql)?;
     let modes = switch.query_map([], |row| row.get::<_, String>(0))?;
     modes.collect()
 }
 
-/// Returns whether another connection holds a lock that a statement needs.
+/// Returns whether a statement failed because another connection holds a lock that it needs.
 pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
     matches!(
@@ -102,8 +102,8 @@ pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Checkpoints the WAL as far as readers allow, and returns whether all of it is in the database.
-/// Returns `true` if another connection checkpoints at the moment.
+/// Checkpoints the WAL as far as readers allow, and returns whether the whole WAL is in the
+/// database. Also returns `true` if another connection is checkpointing at this moment.
 pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
     let sql = "PRAGMA main.wal_checkpoint(PASSIVE)";
     let moved = connection.query_row(sql, [], |row| {
@@ -113,8 +113,8 @@ pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
     moved.or_else(|error| if_busy(error, true))
 }
 
-/// Checkpoints the WAL and truncates it, and returns whether it could: readers may stay for longer
-/// than the busy timeout.
+/// Checkpoints the WAL and truncates it. Returns `false` if readers or a writer prevented that for
+/// longer than the busy timeout.
 pub(crate) fn truncate_wal(connection: &Connection) -> rusqlite::Result<bool> {
     let sql = "PRAGMA main.wal_checkpoint(TRUNCATE)";
     let cut = connection.query_row(sql, [], |row| Ok(!row.get::<_, bool>(0)?));
@@ -128,7 +128,7 @@ fn if_busy(error: rusqlite::Error, then: bool) -> rusqlite::Result<bool> {
     }
 }
 
-/// Returns the bytes of a database's WAL by its directory entry; the file is not opened.
+/// Returns the size of a database's WAL in bytes, 0 if there is none. The file is not opened.
 pub(crate) fn wal_bytes(database: &Path) -> Result<u64, IoError> {
     let mut path = database.as_os_str().to_owned();
     path.push("-wal");

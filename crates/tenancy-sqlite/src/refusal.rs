@@ -1,36 +1,38 @@
-//! The rules by which SQL of a tenant is refused.
+//! The rules that refuse SQL of a tenant, and their refusals.
 
 use std::fmt;
 
-/// A rule that refuses statements.
+/// A rule by which a statement is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DenyRule {
-    /// ATTACH and DETACH; VACUUM attaches, too.
+    /// ATTACH, DETACH, and VACUUM, which attaches a file internally.
     Attach,
-    /// A PRAGMA that is not on the list, or whose value may only be read.
+    /// A PRAGMA that is not on the list of allowed ones, or a new value for one that may only be
+    /// read.
     Pragma,
     /// A function that reaches out of the database: it loads code, or writes to the log of the
     /// process.
     Function,
-    /// A function whose time or memory grows with the square of its arguments, where no
-    /// deadline is looked at: `json_patch`, `jsonb_patch`, and `highlight`, `snippet`, `offsets` and
-    /// `matchinfo` of full-text search. [`Hardening::Trusted`](crate::Hardening::Trusted) allows them.
+    /// A function whose time or memory grows with the square of its arguments, and which no
+    /// deadline interrupts: `json_patch`, `jsonb_patch`, and `highlight`, `snippet`, `offsets` and
+    /// `matchinfo` of full-text search. [`Hardening::Trusted`](crate::Hardening::Trusted) allows
+    /// these functions, and so do migrations and seeds.
     Cost,
-    /// A virtual table of a kind that is not on the list.
+    /// A virtual table of a module that is not on the list of allowed ones.
     VirtualTable,
-    /// A table of this library.
+    /// A table of this library, or a new object with a name that is reserved for the library.
     Reserved,
-    /// Transaction control inside a migration.
+    /// Transaction control inside a migration or a seed.
     Transaction,
     /// A commit while the WAL is longer than [`max_wal_bytes`] and a reader of an older state
     /// prevents the checkpoint.
     ///
     /// [`max_wal_bytes`]: crate::SqliteStorageBuilder::max_wal_bytes
     Wal,
-    /// A commit into a file that is no longer the tenant's, as a snapshot was restored.
+    /// A commit into a file that is no longer the tenant's, because a snapshot was restored.
     Superseded,
-    /// The deadline passed while a statement was prepared, or while it ran.
+    /// A statement whose deadline passed while it was prepared or while it ran.
     Deadline,
     /// A value or row longer than [`max_value_bytes`], or a statement of more than 1 MiB.
     ///
@@ -86,7 +88,7 @@ impl DenyRule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// The rule that refused it.
+    /// The rule that refused the statement.
     pub rule: DenyRule,
     /// The refused action, for example `PRAGMA hard_heap_limit`.
     pub what: Box<str>,

@@ -12,9 +12,9 @@ use crate::fleet::SqliteFleet;
 
 pub use builder::SqliteStorageBuilder;
 
-/// One storage root: the driver of its tenants' files, and the catalog that lists them. Only this
-/// value hands them out, so that the driver of one root never meets the catalog of another.
-/// Cloning is cheap.
+/// One storage root: the driver of its tenants' files, and the catalog that lists the tenants. Both
+/// come from this one value, so that the driver of one root is never combined with the catalog of
+/// another. Cloning is cheap.
 ///
 /// ```
 /// use tenancy_sqlite::{Migration, Migrations, SqliteStorage, StorageError};
@@ -39,13 +39,13 @@ pub struct SqliteStorage {
 }
 
 impl SqliteStorage {
-    /// Returns a builder with the options of a storage root, to
-    /// [create](SqliteStorageBuilder::create) or to [open](SqliteStorageBuilder::open) it.
+    /// Returns a builder that sets the options of a storage root, and then
+    /// [creates](SqliteStorageBuilder::create) or [opens](SqliteStorageBuilder::open) it.
     pub fn builder(root: impl AsRef<Path>) -> SqliteStorageBuilder {
         SqliteStorageBuilder::new(root.as_ref())
     }
 
-    /// Makes a storage root and opens it, with the default of every option.
+    /// Creates a storage root and opens it, with the default of every option.
     ///
     /// # Errors
     /// Returns an error if [`SqliteStorageBuilder::create`] does.
@@ -71,13 +71,13 @@ impl SqliteStorage {
         &self.catalog
     }
 
-    /// Returns the operations on all tenants at once, for operators.
+    /// Returns the fleet: the operations on all tenants at once, for operators.
     pub fn fleet(&self) -> SqliteFleet {
         SqliteFleet::new(self.driver.clone(), self.catalog.clone())
     }
 
-    /// Returns the size of the warm pool, if it was set by
-    /// [`SqliteStorageBuilder::warm_pool`].
+    /// Returns the configured size of the warm pool; `None` if
+    /// [`SqliteStorageBuilder::warm_pool`] did not set it.
     pub fn warm_pool(&self) -> Option<usize> {
         self.warm_pool
     }

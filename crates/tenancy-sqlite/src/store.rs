@@ -16,8 +16,9 @@ use crate::schema::migrate::Migrations;
 use crate::schema::seeds::Seeds;
 use crate::schema::template::Template;
 
-/// The moment at which a commit is on the disk. New files, the steps of migrations before they are
-/// recorded, and writes to the catalog are always synced.
+/// The moment at which a commit to a tenant's database is on the disk, the commits of migrations
+/// included. New files and the catalog do not depend on it: a new file is synced before it is put
+/// in place, and the catalog syncs every write whose loss would do harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Durability {
@@ -25,21 +26,23 @@ pub enum Durability {
     #[default]
     Full,
     /// At the next checkpoint: `synchronous = NORMAL`, no fsync for a commit. A power cut may lose
-    /// the last commits, but tears none; the end of the process loses none.
+    /// the last commits, but leaves no commit half applied. A crash of the process loses no commit.
     Normal,
 }
 
-/// The treatment of a tenant whose schema is older than the migrations, when it is opened.
+/// The treatment of a tenant whose schema is older than the newest migration, when a connection to
+/// its file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Behind {
-    /// Refuse to open it: an operator migrates all tenants.
+    /// Refuse the connection: an operator migrates all tenants.
     #[default]
     Refuse,
-    /// Migrate it when it is opened.
+    /// Migrate the file before it is used.
     Migrate,
-    /// Open it without a migration: for tools that show a tenant's rows to a person, or repair the
-    /// rows on which a migration fails. See [`SqliteConnection::schema`](crate::SqliteConnection::schema).
+    /// Open the file without a migration: for tools that show a tenant's rows to a person, or
+    /// repair the rows on which a migration fails.
+    /// [`SqliteConnection::schema`](crate::SqliteConnection::schema) returns the version.
     Open,
 }
 
@@ -59,7 +62,7 @@ pub(crate) struct Store {
     pub(crate) max_wal_bytes: u64,
     pub(crate) durability: Durability,
     pub(crate) page_size: u32,
-    /// A digest of what new files contain: by it, files of the warm pool are found that fit.
+    /// A digest of the contents of new files: a file of the warm pool fits if it has the same one.
     pub(crate) fingerprint: Box<str>,
     pub(crate) template: OnceCell<Template>,
     pub(crate) steps: Steps,
@@ -67,7 +70,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Returns the pragmas of a connection, as one batch, so that opening pays for one.
+    /// Returns the pragmas of a connection as one batch, so that opening runs one batch only.
     ///
     /// The cache is small because there are hundreds of connections: 256 KiB holds the hot pages
     /// of a small database. A WAL that grew during a long read is truncated to 4 MiB, which is

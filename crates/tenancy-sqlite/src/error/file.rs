@@ -8,11 +8,11 @@ use tenancy_core::TenantRef;
 use crate::error::IoError;
 use crate::refusal::Refusal;
 
-/// A tenant's database that cannot be opened.
+/// A failure to open a tenant's database.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The placement was not drawn by this driver.
+    /// The placement is not one that this driver draws.
     #[error(
         "tenant {tenant}: placement {found} is not one of this driver's; draw one with `place`"
     )]
@@ -22,8 +22,8 @@ pub enum OpenError {
         /// The placement, as `kind:shard:locator`.
         found: Box<str>,
     },
-    /// The file is missing. Opening does not make it again: that would pass off an empty database as
-    /// the tenant's.
+    /// The file is missing. An open does not create a new one, as an empty database would then pass
+    /// for the tenant's data.
     #[error("tenant {tenant}: {} is missing; provision or restore it", path.display())]
     Missing {
         /// The tenant whose database it is.
@@ -31,7 +31,7 @@ pub enum OpenError {
         /// The path where the file should be.
         path: PathBuf,
     },
-    /// A link or a directory is in the place of the file.
+    /// A link, a directory or another entry that is no plain file is in the place of the file.
     #[error("tenant {tenant}: {} is {found}; links are not followed, put the file itself there", path.display())]
     NotAFile {
         /// The tenant whose database it is.
@@ -59,7 +59,7 @@ pub enum OpenError {
         /// The path of the file.
         path: PathBuf,
     },
-    /// A rollback put a snapshot in the place of the tenant's file.
+    /// A rollback restored a snapshot, so the tenant has another file now.
     #[error(
         "tenant {tenant}: {} is no longer its file, as a snapshot was restored; resolve the tenant again",
         path.display()
@@ -70,7 +70,7 @@ pub enum OpenError {
         /// The path of the file.
         path: PathBuf,
     },
-    /// The schema is older than the program.
+    /// The schema is older than the newest migration of the program.
     #[error("tenant {tenant}: schema version {found}, the program needs {newest}; migrate it")]
     Behind {
         /// The tenant whose database it is.
@@ -80,7 +80,7 @@ pub enum OpenError {
         /// The newest migration.
         newest: u32,
     },
-    /// The schema is newer than the program.
+    /// The schema is newer than the newest migration of the program.
     #[error(
         "tenant {tenant}: schema version {found}, the program knows {newest}; use a newer program or roll back"
     )]
@@ -92,7 +92,7 @@ pub enum OpenError {
         /// The newest migration.
         newest: u32,
     },
-    /// Migrating the database before its use failed.
+    /// The migration of the database before its use failed.
     #[error("tenant {tenant}: its database could not be migrated before its use; see the cause")]
     Migrate {
         /// The tenant whose database it is.
@@ -110,12 +110,12 @@ pub enum OpenError {
     },
 }
 
-/// An error of making, migrating, retiring or removing a tenant's file; the cause in a
-/// [`ProvisionError`](tenancy_core::ProvisionError).
+/// A failure of an operation on a tenant's file, such as creating, migrating, retiring or removing
+/// it. The cause of a [`ProvisionError`](tenancy_core::ProvisionError) has this type.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// The operating system refused something.
+    /// A call to the operating system failed.
     #[error(transparent)]
     Io(#[from] IoError),
     /// The file cannot be opened.
@@ -145,12 +145,12 @@ pub enum FileError {
     },
 }
 
-/// Migrations that could not be applied. The transaction of the one that failed was rolled back;
-/// those before it stay applied.
+/// A failure to apply migrations. The transaction of the failed migration was rolled back; the
+/// migrations before it stay applied.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrateError {
-    /// The database was migrated by other scripts than these.
+    /// The database was migrated by scripts that differ from those of the program.
     #[error(
         "migration {version} was applied as {applied:?}, but the program has {known:?}; undo the edit and add a new migration"
     )]
@@ -162,7 +162,7 @@ pub enum MigrateError {
         /// The name and checksum of the program's migration.
         known: Box<str>,
     },
-    /// The database is at another version than the one for which the step was chosen.
+    /// The database is no longer at the version for which the step was chosen.
     #[error(
         "conflict: its schema was at version {seen} when the step was chosen, and is at {found} now; nothing was changed from there, look at it and run it again"
     )]
@@ -182,7 +182,7 @@ pub enum MigrateError {
         /// The newest migration.
         newest: u32,
     },
-    /// There is no migration of the wanted number.
+    /// The wanted version is higher than the newest migration.
     #[error("there is no schema version {wanted}; the newest migration is {newest}")]
     NoSuchVersion {
         /// The version that was wanted.
@@ -219,10 +219,10 @@ pub enum MigrateError {
         name: Box<str>,
         /// The statement of the script, counted from 1.
         statement: usize,
-        /// The refusal: what was refused, and by which rule.
+        /// The refused action and the rule.
         refusal: Refusal,
     },
-    /// The script made a table that refers to a table of this library, or bears the name of one.
+    /// The script created a table that refers to a table of this library, or has a reserved name.
     #[error(
         "migration {version} {name}: {what}, which belongs to the library; refer to no table but _tenancy_users(id)"
     )]
@@ -263,7 +263,7 @@ pub enum MigrateError {
     /// No snapshot could be taken before the first step.
     #[error("no snapshot of it could be taken, so nothing was changed; see the cause")]
     NoSnapshot(#[source] Box<FileError>),
-    /// The operating system refused something.
+    /// A call to the operating system failed.
     #[error(transparent)]
     Io(#[from] IoError),
     /// SQLite failed outside the scripts.
@@ -271,7 +271,7 @@ pub enum MigrateError {
     Sqlite(#[from] rusqlite::Error),
 }
 
-/// A seed that could not be run. Its transaction was rolled back; the seeds before it stay.
+/// A failure to run a seed. Its transaction was rolled back; the rows of earlier seeds stay.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SeedError {
@@ -292,7 +292,7 @@ pub enum SeedError {
         name: Box<str>,
         /// The statement of the script, counted from 1.
         statement: usize,
-        /// The refusal: what was refused, and by which rule.
+        /// The refused action and the rule.
         refusal: Refusal,
     },
     /// The script ended the transaction that it runs in.
@@ -305,7 +305,7 @@ pub enum SeedError {
         /// The statement of the script, counted from 1.
         statement: usize,
     },
-    /// The script made a table that refers to a table of this library, or bears the name of one.
+    /// The script created a table that refers to a table of this library, or has a reserved name.
     #[error(
         "seed {name}: {what}, which belongs to the library; refer to no table but _tenancy_users(id)"
     )]
@@ -315,7 +315,7 @@ pub enum SeedError {
         /// A description of the table.
         what: Box<str>,
     },
-    /// SQL of the tenant put another table in the place of `_tenancy_seeds`.
+    /// SQL of the tenant renamed another table to `_tenancy_seeds`.
     #[error(
         "seed {name} cannot be recorded, as another table was renamed to _tenancy_seeds; rename it back with a tool of your own, and look for the SQL that did it"
     )]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A call to the operating system that failed.
+/// A failed call to the operating system, with the path that it was for.
 #[derive(Debug, thiserror::Error)]
 #[error("{} could not be {done}; see the cause", path.display())]
 pub struct IoError {
@@ -28,7 +28,7 @@ impl IoError {
         move |source| Self::new(path, done, source)
     }
 
-    /// Copies the error, for a second tenant whose files the same call was for.
+    /// Copies the error for another tenant: one call may be for the files of several tenants.
     pub(crate) fn duplicate(&self) -> Self {
         let source = match self.source.raw_os_error() {
             Some(code) => io::Error::from_raw_os_error(code),

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use super::IoError;
 
-/// Files or scripts that do not form a set of migrations.
+/// The fault by which files or scripts do not form a set of migrations.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrationsError {
     /// The directory or a file of it cannot be read.
     #[error(transparent)]
     Io(#[from] IoError),
-    /// The name of a file is not that of a migration.
+    /// The name of a file does not have the form of a migration's name.
     #[error(
         "{} is not the name of a migration; use 0001_name.sql and 0001_name.down.sql, letters, digits, - and _",
         path.display()
@@ -20,17 +20,17 @@ pub enum MigrationsError {
         /// The path of the file.
         path: PathBuf,
     },
-    /// Two migrations have one number.
+    /// Two migrations have the same number.
     #[error("migration {version} is there twice, as {first} and {second}; renumber one")]
     Twice {
         /// The number that both have.
         version: u32,
-        /// The name of one of them.
+        /// The name of one migration.
         first: Box<str>,
-        /// The name of the other.
+        /// The name of the other migration.
         second: Box<str>,
     },
-    /// A number is missing.
+    /// A number is missing in the sequence from 1.
     #[error("migration {missing} is missing; number them from 1 without gaps")]
     Gap {
         /// The first missing number.

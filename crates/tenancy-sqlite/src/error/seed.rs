@@ -13,29 +13,29 @@ pub struct InvalidWarmPool {
     pub found: usize,
 }
 
-/// Files or scripts that do not form a set of seeds.
+/// The fault by which files or scripts do not form a set of seeds.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SeedsError {
     /// The directory or a file of it cannot be read.
     #[error(transparent)]
     Io(#[from] IoError),
-    /// The name of a file does not end in `.sql`.
+    /// The extension of a file is `.sql` in other letters, for example `.SQL`.
     #[error("{} is not the name of a seed; let it end in .sql", path.display())]
     FileName {
         /// The path of the file.
         path: PathBuf,
     },
-    /// The name of a seed has other characters than letters, digits, `-` and `_`.
+    /// The name of a seed is empty, or has other characters than letters, digits, `-` and `_`.
     #[error("{name:?} is not the name of a seed; use letters, digits, - and _")]
     Name {
-        /// The name in question.
+        /// The invalid name.
         name: Box<str>,
     },
-    /// Two seeds have one name.
+    /// Two seeds have the same name.
     #[error("seed {name} is there twice; rename one")]
     Twice {
-        /// The name in question.
+        /// The name that both seeds have.
         name: Box<str>,
     },
     /// A script has no statement.

@@ -26,21 +26,21 @@ use crate::schema::seeds::Seeds;
 use crate::schema::template::fingerprint;
 use crate::store::{Behind, Durability, Store};
 
-/// The default wait for a lock: as long as a check-out waits for a connection.
+/// The default wait for a lock, equal to the default wait of a check-out for a connection.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Long enough that a customer notices a mistaken retirement on a monthly invoice.
+/// The default retention: a customer notices a mistaken retirement on a monthly invoice.
 const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// SQLite's own default, and the block of the usual file systems.
+/// The default page size: SQLite's default, and the block size of the usual file systems.
 const PAGE_SIZE: u32 = 4096;
 
-/// See [`SqliteStorageBuilder::max_wal_bytes`].
+/// The default of [`SqliteStorageBuilder::max_wal_bytes`].
 const MAX_WAL_BYTES: u64 = 512 << 20;
 const MIN_WAL_PAGES: u64 = 2_000;
 
-/// A builder of a [`SqliteStorage`]. An option that is out of bounds is an error of
-/// [`create`](Self::create) and [`open`](Self::open).
+/// A builder of a [`SqliteStorage`]. If an option is out of bounds, [`create`](Self::create) and
+/// [`open`](Self::open) return an error.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -101,22 +101,22 @@ impl SqliteStorageBuilder {
         }
     }
 
-    /// Sets the migrations that make a tenant's schema, at most 2^31 - 1 (SQLite's `user_version`).
-    /// Defaults to no migrations.
+    /// Sets the migrations that create a tenant's schema, at most 2^31 - 1 of them (the bound of
+    /// SQLite's `user_version`). Defaults to no migrations.
     pub fn migrations(mut self, migrations: Migrations) -> Self {
         self.migrations = migrations;
         self
     }
 
-    /// Sets the scripts by which [`Fleet::seed`](tenancy_fleet::Fleet::seed) and `Provisioner::seed`
-    /// fill a tenant's database. Defaults to no seeds.
+    /// Sets the scripts by which [`Fleet::seed`](tenancy_fleet::Fleet::seed) and
+    /// `Provisioner::seed` fill a tenant's database. Defaults to no seeds.
     pub fn seeds(mut self, seeds: Seeds) -> Self {
         self.seeds = seeds;
         self
     }
 
-    /// Sets the moment at which a commit is on the disk. Defaults to [`Durability::Full`], so that a
-    /// power cut loses no acknowledged commit.
+    /// Sets the moment at which a commit is on the disk. Defaults to [`Durability::Full`], so that
+    /// a power cut loses no acknowledged commit.
     #[doc(alias = "fsync")]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
@@ -125,49 +125,54 @@ impl SqliteStorageBuilder {
 
     /// Sets the time that a statement waits for another connection's lock, rounded up to whole
     /// milliseconds, from zero (no wait) to [`MAX_BUSY_TIMEOUT`](Self::MAX_BUSY_TIMEOUT). Defaults
-    /// to 5 s, as a check-out does. Then the statement fails with
+    /// to 5 s. A statement that has waited for this time fails with
     /// `rusqlite::ErrorCode::DatabaseBusy`.
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.busy_timeout = timeout;
         self
     }
 
-    /// The longest busy timeout that SQLite can count in milliseconds: about 24 days and 20 hours.
+    /// The longest busy timeout that SQLite supports, about 24 days and 20 hours.
     pub const MAX_BUSY_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
     /// Sets which SQL is refused on checked-out connections. Defaults to [`Hardening::Strict`].
-    /// Migrations and seeds are always strict.
+    /// Migrations and seeds are always strict, except that they may call the functions of
+    /// [`DenyRule::Cost`](crate::DenyRule::Cost).
     pub fn hardening(mut self, hardening: Hardening) -> Self {
         self.hardening = hardening;
         self
     }
 
-    /// Sets the longest value and the longest row that SQL may read or make on checked-out
+    /// Sets the greatest size of a value and of a row that SQL may read or create on checked-out
     /// connections and in migrations, in bytes, from 64 KiB to 1,000,000,000. Defaults to 16 MiB.
-    /// SQLite handles one value in one step, which no deadline interrupts. A longer row that exists
-    /// already can be neither read nor migrated. The text of a statement has at most 1 MiB.
+    /// The bound exists because SQLite handles one value in one step, which no deadline interrupts.
+    /// A longer row that already exists can be neither read nor migrated. The text of a statement
+    /// is bounded separately, at 1 MiB.
     pub fn max_value_bytes(mut self, bytes: u32) -> Self {
         self.limits.value_bytes = bytes;
         self
     }
 
-    /// Sets the most columns of a table, a result, a `SET`, a `GROUP BY` or an `ORDER BY`, on
-    /// checked-out connections and in migrations, from 16 to 2,000 (SQLite's own). Defaults to 200.
-    /// One row of a result may hold this many values of [`max_value_bytes`](Self::max_value_bytes)
-    /// in memory. A tenant that has a table with more columns cannot be opened.
+    /// Sets the greatest number of columns of a table, a result, a `SET`, a `GROUP BY` or an
+    /// `ORDER BY`, on checked-out connections and in migrations, from 16 to 2,000 (SQLite's default
+    /// bound). Defaults to 200. It also bounds memory: each column of a result row may hold
+    /// [`max_value_bytes`](Self::max_value_bytes). A tenant that has a table with more columns
+    /// cannot be opened.
     pub fn max_columns(mut self, columns: u32) -> Self {
         self.limits.columns = columns;
         self
     }
 
-    /// Sets the longest program, in steps of SQLite's virtual machine, to which a statement on a
-    /// checked-out connection may compile, from 1,000 to 250,000,000 (SQLite's own). Defaults to
-    /// 25,000; SQLite doubles its allocations and so stops at some 21,500.
-    /// It bounds the expansion of nested views and common table expressions, and the rows of values
-    /// in one statement, as each value is a step: insert many rows with one prepared statement. A
-    /// longer statement fails in SQLite with "out of memory";
-    /// [`refusal_of`](crate::SqliteConnection::refusal_of) returns the name of this bound. Migrations
-    /// and seeds are not bounded by it.
+    /// Sets the greatest length of the program to which SQLite may compile a statement on a
+    /// checked-out connection, in steps of its virtual machine, from 1,000 to 250,000,000 (SQLite's
+    /// default bound). Defaults to 25,000. SQLite doubles its allocations, so that the default
+    /// takes effect at about 21,500 steps.
+    ///
+    /// The bound limits how far nested views and common table expressions expand. It also limits
+    /// the rows of a `VALUES` list, because each value is a step: insert many rows with one
+    /// prepared statement instead. A longer program fails in SQLite with "out of memory", and
+    /// [`refusal_of`](crate::SqliteConnection::refusal_of) returns
+    /// [`DenyRule::Steps`](crate::DenyRule::Steps). Migrations and seeds are not bounded.
     pub fn max_statement_steps(mut self, steps: u32) -> Self {
         self.limits.statement_steps = steps;
         self
@@ -175,37 +180,39 @@ impl SqliteStorageBuilder {
 
     /// Sets the most memory that SQLite may use in this process, in bytes, from 64 MiB. Defaults to
     /// no bound.
+    ///
     /// It is SQLite's `hard_heap_limit`: one bound for all tenants, catalogs and other connections
-    /// of the process. Creating or opening the storage sets it for the rest of the process's life;
-    /// it is never raised, so the smallest of several storages holds. At the bound *every*
-    /// statement that needs memory fails with `rusqlite::ErrorCode::OutOfMemory` and is rolled
-    /// back, those of other tenants too; otherwise the system might kill the process.
+    /// of the process. Creating or opening the storage sets it for the rest of the process's life.
+    /// The bound is never raised, so that of several storages the smallest bound holds. At the
+    /// bound *every* statement that needs memory fails with `rusqlite::ErrorCode::OutOfMemory` and
+    /// is rolled back, statements of other tenants too. Without a bound the system might kill the
+    /// process instead.
     pub fn max_memory(mut self, bytes: u64) -> Self {
         self.max_memory = Some(bytes);
         self
     }
 
-    /// Sets the treatment of a tenant with an older schema when it is opened. Defaults to
-    /// [`Behind::Refuse`], so that no request pays for a migration, and an operator sees one that
-    /// fails.
+    /// Sets the treatment of a tenant with an older schema when a connection is opened. Defaults to
+    /// [`Behind::Refuse`], so that no request waits for a migration, and an operator sees every
+    /// migration that fails.
     pub fn behind(mut self, behind: Behind) -> Self {
         self.behind = behind;
         self
     }
 
-    /// Sets the time for which a retired tenant's file is kept in the trash, where it can be
-    /// revived, in whole seconds. Defaults to 30 days. Nothing happens at its end: from then on a
-    /// call of [`SqliteFleet::empty_trash`](crate::SqliteFleet::empty_trash) destroys the tenant, and
-    /// a validation warns of it.
+    /// Sets the time for which a retired tenant's file is kept in the trash, from where the tenant
+    /// can be revived. Defaults to 30 days. Afterwards the file is not removed by itself: a call of
+    /// [`SqliteFleet::empty_trash`](crate::SqliteFleet::empty_trash) destroys the tenant, and a
+    /// validation warns of the file.
     pub fn trash_retention(mut self, retention: Duration) -> Self {
         self.trash_retention = retention;
         self
     }
 
-    /// Sets the time for which the snapshots are kept that runs take of tenants' files, in whole
-    /// seconds. Defaults to 30 days. From then on a call of
-    /// [`SqliteFleet::remove_expired_snapshots`](crate::SqliteFleet::remove_expired_snapshots)
-    /// removes them.
+    /// Sets the time for which the snapshots are kept that migrations and rollbacks take of
+    /// tenants' files. Defaults to 30 days. Afterwards a snapshot is not removed by itself, but by
+    /// a call of
+    /// [`SqliteFleet::remove_expired_snapshots`](crate::SqliteFleet::remove_expired_snapshots).
     pub fn snapshot_retention(mut self, retention: Duration) -> Self {
         self.snapshot_retention = retention;
         self
@@ -218,48 +225,51 @@ impl SqliteStorageBuilder {
     }
 
     /// Sets the page size of new files, in bytes: a power of two from 512 to 65536. Defaults to
-    /// 4096, SQLite's default and the block of the usual file systems. A file that exists keeps its
-    /// page size.
+    /// 4096, which is SQLite's default and the block size of the usual file systems. An existing
+    /// file keeps its page size.
     pub fn page_size(mut self, bytes: u32) -> Self {
         self.page_size = bytes;
         self
     }
 
-    /// Sets the greatest size of each tenant's database, in bytes, rounded down to pages, at least
-    /// one. Defaults to no bound but SQLite's own of 2^32 - 2 pages: 16 TiB of pages of 4096 bytes.
-    /// A statement that would need more fails with `SQLITE_FULL`
-    /// (`rusqlite::ErrorCode::DiskFull`) and is rolled back; the tenant can still be read, rows can
-    /// be deleted, and other tenants are not affected. A database that is larger already grows no
-    /// further. The bound counts the database without its WAL: see [`SqliteDriver::wal_bytes`].
-    /// Migrations are not bounded by it.
+    /// Sets the greatest size of each tenant's database, in bytes, at least one page. The size is
+    /// rounded down to whole pages. Defaults to SQLite's own bound of 2^32 - 2 pages, which is 16
+    /// TiB with pages of 4096 bytes.
+    ///
+    /// A statement that would need more fails with `SQLITE_FULL` (`rusqlite::ErrorCode::DiskFull`)
+    /// and is rolled back. The tenant can still read and delete rows, and other tenants are not
+    /// affected. A database that is already larger grows no further. The WAL does not count; see
+    /// [`SqliteDriver::wal_bytes`]. Migrations are not bounded.
     #[doc(alias = "quota")]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.quota.all = Some(bytes);
         self
     }
 
-    /// Sets the greatest size of a tenant's WAL, in bytes, from 2,000 pages (8 MB with the default
-    /// page size; twice its usual size between two checkpoints); `u64::MAX` means no bound. Defaults
-    /// to 512 MiB.
-    /// While a reader stays in a transaction no checkpoint can reset the WAL, so it grows with
-    /// every write. The default allows for a reader of some minutes beside a busy writer, and
+    /// Sets the greatest size of a tenant's WAL, in bytes. The least value is 2,000 pages: 8 MB
+    /// with the default page size, which is twice the usual size between two checkpoints.
+    /// `u64::MAX` means no bound. Defaults to 512 MiB.
+    ///
+    /// While a reader stays in a transaction, no checkpoint can reset the WAL, and every write
+    /// makes it longer. The default allows a reader of some minutes beside a busy writer, and
     /// leaves room on the disk for a few such tenants.
+    ///
     /// Beyond the bound each commit on a checked-out connection first waits up to 250 ms for
-    /// readers to end, and is refused if the WAL cannot be reset then: it is rolled back with
+    /// readers to end. If the WAL still cannot be reset, the commit is rolled back with
     /// `SQLITE_CONSTRAINT_COMMITHOOK`, and
     /// [`SqliteConnection::refusal`](crate::SqliteConnection::refusal) returns
-    /// [`DenyRule::Wal`](crate::DenyRule::Wal). The connection stays usable: it can read, and write again
-    /// once the reader has ended. Readers of other processes count. A transaction of each
-    /// connection may exceed the bound by its own size. Migrations are not bounded by it.
+    /// [`DenyRule::Wal`](crate::DenyRule::Wal). The connection stays usable: it can read, and it
+    /// can write again once the reader has ended. Readers of other processes count, too. A
+    /// transaction may exceed the bound by its own size. Migrations are not bounded.
     pub fn max_wal_bytes(mut self, bytes: u64) -> Self {
         self.max_wal_bytes = bytes;
         self
     }
 
-    /// Sets a function that returns a tenant's own greatest size, in bytes; it is called each time a
-    /// connection is opened. If it returns `None`, [`max_bytes`](Self::max_bytes) holds. Less than a
-    /// page counts as one page. An open connection keeps its bound. The function must be quick and
-    /// must not use a pool.
+    /// Sets a function that returns the greatest size of one tenant's database, in bytes. It is
+    /// called for each new connection; an open connection keeps its bound. For `None`,
+    /// [`max_bytes`](Self::max_bytes) holds. A size below one page counts as one page. The function
+    /// must be quick and must not use a pool.
     ///
     /// ```
     /// # use tenancy_sqlite::SqliteStorage;
@@ -281,9 +291,10 @@ impl SqliteStorageBuilder {
         self
     }
 
-    /// Sets a function that registers SQL functions and collations. It runs on every new connection
-    /// before that is hardened, also on connections that migrate or check, and on the template in
-    /// memory. It is trusted; if it fails, opening fails with its error. Defaults to no function.
+    /// Sets a function that registers SQL functions and collations. It runs on each new connection
+    /// that is checked out, migrates, seeds, checks or vacuums, before the connection is hardened,
+    /// and on the template in memory. The function is trusted. If it fails, the operation fails
+    /// with its error. Defaults to no function.
     ///
     /// ```
     /// # use rusqlite::functions::FunctionFlags;
@@ -309,7 +320,7 @@ impl SqliteStorageBuilder {
     }
 
     /// Sets a function that is called before each named step of an operation on files; its error
-    /// fails the step. For tests of crashes; not part of the API.
+    /// fails the step. It serves tests of crashes, and is not part of the API.
     #[doc(hidden)]
     pub fn on_step(
         mut self,
@@ -319,22 +330,22 @@ impl SqliteStorageBuilder {
         self
     }
 
-    /// Sets the number of databases, 0 to 10,000, that are provisioned in advance: a creation takes
-    /// one of them and is then a single write to the catalog. 0 removes the existing ones. Defaults
-    /// to leaving the warm pool unchanged. The facade's upkeep fills it by
-    /// [`SqliteFleet::fill_warm_pool`](crate::SqliteFleet::fill_warm_pool); nothing else reads this.
+    /// Sets the size of the warm pool: the number of databases, 0 to 10,000, that are provisioned
+    /// in advance. A creation that takes one of them is a single write to the catalog. 0 removes
+    /// the existing ones. Defaults to no change of the warm pool. Only the facade's upkeep uses the
+    /// number, for [`SqliteFleet::fill_warm_pool`](crate::SqliteFleet::fill_warm_pool).
     pub fn warm_pool(mut self, ready: usize) -> Self {
         self.warm_pool = Some(ready);
         self
     }
 
-    /// Makes the storage root, with an empty catalog, and opens it. The directory may exist. A root
-    /// that a killed process left half made is completed.
+    /// Creates the storage root, with an empty catalog, and opens it. The directory may already
+    /// exist. If a killed process has left an incomplete root there, the root is completed.
     ///
     /// # Errors
-    /// Returns [`StorageError::RootExists`] if the directory is a storage root already, and an error
-    /// if an option is out of bounds, the root cannot be made or is on a network file system, or
-    /// SQLite is too old.
+    /// Returns [`StorageError::RootExists`] if the directory is already a storage root. Returns
+    /// another error if an option is out of bounds, the root cannot be created or is on a network
+    /// file system, or SQLite is too old.
     pub fn create(self) -> Result<SqliteStorage, StorageError> {
         self.check()?;
         let step = |name| self.step(name);
@@ -352,15 +363,16 @@ impl SqliteStorageBuilder {
         self.storage(root, catalog)
     }
 
-    /// Opens a storage root. If no other process uses the root, half-written files of killed
-    /// processes are removed. The catalog and the marker of a root that an older version of this
-    /// library made are upgraded; from then on older versions refuse the root.
+    /// Opens a storage root. If no other process uses the root, new files that killed processes
+    /// left in staging are put in place if they are whole, and removed otherwise. A root that an
+    /// older version of this library created is upgraded: its catalog gets the newest format, and
+    /// the root gets a marker. From then on older versions refuse the root.
     ///
     /// # Errors
     /// Returns [`StorageError::NoRoot`] or [`StorageError::NotARoot`] if there is no storage root,
-    /// [`StorageError::LostCatalog`] if it has tenants' files but no rows in its catalog, and an
-    /// error if an option is out of bounds, the root cannot be used or is on a network file system,
-    /// its catalog has no known format, or SQLite is too old.
+    /// and [`StorageError::LostCatalog`] if it has tenants' files but no rows in its catalog.
+    /// Returns another error if an option is out of bounds, the root cannot be used or is on a
+    /// network file system, its catalog has an unknown format, or SQLite is too old.
     pub fn open(self) -> Result<SqliteStorage, StorageError> {
         self.check()?;
         let step = |name| self.step(name);
@@ -375,11 +387,11 @@ impl SqliteStorageBuilder {
         self.storage(root, catalog)
     }
 
-    /// Makes a storage root without a catalog, for tenants that are listed elsewhere, and returns
+    /// Creates a storage root without a catalog, for tenants that are listed elsewhere, and returns
     /// the driver of its files.
     ///
     /// # Errors
-    /// Returns an error if [`create`](Self::create) does, except for those of the catalog.
+    /// Returns the errors of [`create`](Self::create), except those about the catalog.
     pub fn create_driver(self) -> Result<SqliteDriver, StorageError> {
         self.check()?;
         let step = |name| self.step(name);
@@ -392,7 +404,7 @@ impl SqliteStorageBuilder {
     /// the driver of its files.
     ///
     /// # Errors
-    /// Returns an error if [`open`](Self::open) does, except for those of the catalog.
+    /// Returns the errors of [`open`](Self::open), except those about the catalog.
     pub fn open_driver(self) -> Result<SqliteDriver, StorageError> {
         self.check()?;
         let step = |name| self.step(name);
@@ -472,7 +484,7 @@ impl SqliteStorageBuilder {
     }
 }
 
-/// Rounds up to milliseconds, so that a part of one does not become "no wait".
+/// Rounds up to milliseconds, so that a part of a millisecond does not mean "no wait".
 fn whole_millis(time: Duration) -> Duration {
     let millis = time.as_nanos().div_ceil(1_000_000);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
