@@ -6,19 +6,19 @@ use crate::error::{IoError, StorageError};
 
 /// The file systems that a storage root may be on.
 ///
-/// SQLite's WAL needs memory that all processes share, and locks that hold. A network has no such
-/// memory, and the locks of many servers fail: commits are lost or the file is torn, without an
-/// error.
+/// SQLite's WAL needs memory that all processes share, and reliable locks. Machines on a network
+/// have no such memory, and the locks of many file servers are not reliable. Then commits are lost
+/// or the file is corrupted, without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum FileSystems {
-    /// Local file systems: those known to be of a network or in user space (NFS, SMB and CIFS, 9p,
-    /// FUSE, AFS, Ceph, Lustre and others) are refused. On systems other than Linux none is
-    /// recognised, and none is refused.
+    /// Local file systems. File systems that are known to be on a network or in user space are
+    /// refused: NFS, SMB and CIFS, 9p, FUSE, AFS, Ceph, Lustre and others. On systems other than
+    /// Linux no file system is recognised, and none is refused.
     #[default]
     Local,
-    /// All file systems, at your own risk: for one process on one machine, with a server whose
-    /// locks you trust.
+    /// All file systems, at your own risk: use it for one process on one machine, with a file
+    /// server whose locks you trust.
     Any,
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn check(dir: &Path, allowed: FileSystems) -> Result<(), StorageError
 fn magic_of(dir: &Path) -> Result<Option<u32>, IoError> {
     let stat = rustix::fs::statfs(dir);
     let stat = stat.map_err(|e| IoError::new(dir, "asked for its file system", e.into()))?;
-    // The number has 32 bits; the word that carries it may have 64, with or without sign.
+    // The number has 32 bits, but the type of the field may have 64, signed or unsigned.
     Ok(Some((stat.f_type as u64 & 0xffff_ffff) as u32))
 }
 

@@ -26,34 +26,40 @@ use crate::refusal::Refusal;
 use crate::schema::stamp;
 use crate::store::Store;
 
-/// The time for which a connection is checked out without reading its schema version again, which
-/// takes 4 us; a check-out with a point select takes 2.6 us.
+/// The time for which a read of the schema version counts. A read takes 4 us, and a whole check-out
+/// with a point select takes 2.6 us.
 const SCHEMA_TTL: Duration = Duration::from_millis(500);
 
-/// A connection to one tenant's file: a `rusqlite::Connection` (it derefs to one) that
-/// knows what was refused on it.
+/// A hardened connection to one tenant's file. It dereferences to a `rusqlite::Connection`, and
+/// records the last statement that was refused on it.
 ///
-/// Its `transaction()` begins `IMMEDIATE`, so that it waits for another writer at its begin; on a
-/// check-out for reading only, and for a savepoint outside of a transaction, `DEFERRED`.
+/// Its `transaction()` begins as `IMMEDIATE`, so that it waits for another writer when it begins,
+/// not at its first write. It begins as `DEFERRED` on a connection that is checked out for reading
+/// only. A savepoint outside of a transaction is `DEFERRED`, too.
 ///
-/// # What a check-out leaves behind
-/// SQL text and Rust code can leave things on a connection. When it is given back:
-/// - It is *closed* if it is inside a transaction or savepoint; has rows that were forgotten in
-///   mid-step (SQLite itself keeps the file open then until the process ends), a
-///   [`Deadline`] that is still set, another limit or switch; if its authorizer, commit, rollback
-///   or progress hook was replaced, it was swapped for another connection, or a commit failed on
-///   it; if the file then has a table that refers to one of the library's, other than
-///   `_tenancy_users(id)`, or that bears a name of the library's, which is an
-///   [event](tenancy_core::Event::SchemaRefused) too; if SQL made, changed or removed something in the `temp` database; and, where pragmas are
-///   free ([`Hardening::Trusted`](crate::Hardening::Trusted)), if one was given a value.
-/// - These are *set back*, also to what they were before `on_connect`: the busy timeout and busy
-///   handler, the update hook, the WAL hook, traces and profiles, the behaviour of transactions,
-///   a restriction to reading, deferred foreign keys, the bindings of cached statements.
-/// - These *stay*, as nothing tells of them: functions, collations and virtual-table modules that
-///   Rust code registered, a `collation_needed` callback, a pre-update hook, the capacity of
-///   the statement cache, an `InterruptHandle` that was kept, a `Backup` or `Session` that was
-///   forgotten, `last_insert_rowid`, `changes` and `total_changes`. Register and set such things in
-///   [`on_connect`](crate::SqliteStorageBuilder::on_connect).
+/// # State that a check-out leaves behind
+/// SQL text and Rust code can change the state of a connection. When a connection is returned:
+/// - The connection is *closed* if
+///   - it is inside a transaction or savepoint, or a commit failed on it;
+///   - it has an unfinished query whose rows were leaked (SQLite then keeps the file open until the
+///     process ends);
+///   - a [`Deadline`] is still set, or a limit or switch was changed;
+///   - its authorizer, its commit, rollback or progress hook, or a function of this library was
+///     replaced, or the connection was swapped for another one;
+///   - the file then has a table with a reserved name, or one that refers to a table of this
+///     library other than `_tenancy_users(id)`: this also emits an
+///     [event](tenancy_core::Event::SchemaRefused);
+///   - SQL created, changed or removed an object of the `temp` database;
+///   - a setting was changed by a pragma, which [`Hardening::Trusted`](crate::Hardening::Trusted)
+///     allows.
+/// - This state is *reset*, even if `on_connect` has set it: the busy timeout and busy handler, the
+///   update hook, the WAL hook, traces and profiles, the behaviour of transactions, a restriction
+///   to reading, deferred foreign keys, and the bindings of cached statements.
+/// - This state *stays*, because SQLite does not report it: functions, collations and virtual-table
+///   modules that Rust code registered, a `collation_needed` callback, a pre-update hook, the
+///   capacity of the statement cache, an `InterruptHandle` that was kept, a `Backup` or `Session`
+///   that was leaked, `last_insert_rowid`, `changes` and `total_changes`. Register and set such
+///   state in [`on_connect`](crate::SqliteStorageBuilder::on_connect) only.
 pub struct SqliteConnection {
     inner: Connection,
     pub(super) guard: Arc<Guard>,
@@ -85,7 +91,7 @@ impl SqliteConnection {
         }
     }
 
-    /// Admits the file again by its schema version, as a new connection would: another process may
+    /// Admits the file again by its schema version, as for a new connection: another process may
     /// have migrated the file, or rolled it back, since this connection was opened.
     #[inline]
     pub(super) fn readmit(&mut self, store: &Store, tenant: &Tenant) -> Result<(), OpenError> {
@@ -103,21 +109,22 @@ impl SqliteConnection {
         Ok(())
     }
 
-    /// Returns the schema version that the file had at the check-out. It is below the newest only if
-    /// the driver [opens](crate::Behind::Open) such tenants.
+    /// Returns the schema version of the file, as read at most 500 ms before the check-out. It is
+    /// below the newest version only if the driver [opens](crate::Behind::Open) such tenants.
     pub fn schema(&self) -> u32 {
         self.schema
     }
 
-    /// Returns the last statement that a rule refused since the check-out, with the rule. SQLite's own
-    /// error says no more than "not authorized".
+    /// Returns the last refusal since the check-out: the refused action and the rule. The error of
+    /// SQLite has only the text "not authorized".
     pub fn refusal(&self) -> Option<Refusal> {
         self.guard.last()
     }
 
-    /// Returns the rule behind an error of a statement on this connection; `None` where there is
-    /// none. SQLite says "not authorized" of what a rule refused, "out of memory" of a statement
-    /// with more steps than [`max_statement_steps`](crate::SqliteStorageBuilder::max_statement_steps).
+    /// Returns the refusal that caused an error of a statement on this connection; `None` if no
+    /// rule caused it. SQLite reports "not authorized" for a refused action, and "out of memory"
+    /// for a statement with more steps than
+    /// [`max_statement_steps`](crate::SqliteStorageBuilder::max_statement_steps).
     ///
     /// ```
     /// # use tenancy_core::{Provisioner, Tenant};
@@ -140,13 +147,15 @@ impl SqliteConnection {
         self.guard.refusal_of(error)
     }
 
-    /// Interrupts every statement that runs `after` this moment, until the returned
-    /// guard is dropped: for statements whose cost is not known beforehand. It stops
-    /// scans, joins, sorts and endless recursion within some microseconds. What SQLite does in
-    /// one step, like a function of a long value, ends by itself, within the driver's bounds;
-    /// `docs/design/hostile-sql.md` has what each can cost. An earlier
-    /// deadline stays; a connection that is given back with one is thrown away, and so is
-    /// one whose progress handler was replaced, which would disable deadlines.
+    /// Sets a deadline for statements whose cost is not known beforehand. Once the time `after` has
+    /// passed, every statement on this connection is interrupted, until the returned guard is
+    /// dropped.
+    ///
+    /// Scans, joins, sorts and endless recursion stop within some microseconds. Work that SQLite
+    /// does in one step, such as a function of a long value, is not interrupted, but the driver's
+    /// options bound it; `docs/design/hostile-sql.md` lists the cost of each. If an earlier
+    /// deadline is set, it stays in force. A connection that is returned with a deadline is closed,
+    /// and so is one whose progress handler was replaced, as that would disable deadlines.
     ///
     /// ```
     /// # use tenancy_core::{Provisioner, Tenant};
@@ -169,7 +178,7 @@ impl SqliteConnection {
     /// ```
     ///
     /// # Errors
-    /// Returns an error if SQLite refuses it, which it does not today.
+    /// Returns no error today; the result leaves room for a refusal by SQLite.
     pub fn deadline(&self, after: Duration) -> rusqlite::Result<Deadline> {
         Ok(self.deadline.set(after))
     }
@@ -198,7 +207,7 @@ impl SqliteConnection {
             // An empty WAL is the usual case, and costs one `stat`.
             if wal_bytes(&self.path).is_ok_and(|bytes| bytes > 0) {
                 self.inner.busy_timeout(Duration::ZERO)?;
-                // To truncate the WAL delays writers, so nothing but its end may be left to copy.
+                // A truncation delays writers, so the checkpoint before it copies all pages.
                 if self.guard.ours(|| checkpoint(&self.inner))? {
                     self.guard.ours(|| truncate_wal(&self.inner))?;
                 }
@@ -212,8 +221,8 @@ impl SqliteConnection {
         })
     }
 
-    /// Keeps SQLite from a checkpoint when this connection is closed as the file's last: with a
-    /// WAL of 400 MB that takes seconds. The next connection recovers the WAL.
+    /// Keeps SQLite from a checkpoint when this connection is closed as the last one of the file:
+    /// with a WAL of 400 MB a checkpoint takes seconds. The next connection recovers the WAL.
     pub(super) fn skip_checkpoint_on_close(&self) -> Eviction {
         // An empty WAL is the usual case after idle maintenance; the close removes it.
         if wal_bytes(&self.path).is_ok_and(|bytes| bytes == 0) {
@@ -232,15 +241,15 @@ impl SqliteConnection {
             // Two connections can be swapped through `&mut`.
             && self.inner.path().map(OsStr::new) == Some(self.path.as_os_str())
             && is_intact(&self.inner, &self.guard, &self.settings)
-            // Rows that were forgotten in mid-step keep an old state of the database alive.
+            // An unfinished query whose rows were leaked keeps an old state of the database alive.
             && !self.inner.is_busy()
     }
 
     /// Looks for tables that conflict with the library's, after statements that may have made one.
     /// Returns an error if there is any, and emits it as an event.
     fn refuse_planted(&self, tenant: &Tenant) -> rusqlite::Result<()> {
-        // A statement that makes a table would make it in a later check-out without being
-        // prepared again.
+        // A cached statement that creates a table could do so in a later check-out unnoticed, as it
+        // is not prepared again.
         self.inner.flush_prepared_statement_cache();
         let found = self.guard.ours(|| planted(&self.inner))?;
         for planted in &found {
@@ -256,7 +265,7 @@ impl SqliteConnection {
         }
     }
 
-    /// Takes back what a check-out may leave on a connection that is intact.
+    /// Resets the state that a check-out may leave on an intact connection.
     pub(super) fn clean(
         &mut self,
         tenant: &Tenant,
@@ -273,7 +282,7 @@ impl SqliteConnection {
     }
 }
 
-/// Resets the settings that Rust code can change and no function returns.
+/// Resets the settings that Rust code can change and that no function reads back.
 pub(super) fn reset(connection: &mut Connection, busy_timeout: Duration) -> rusqlite::Result<()> {
     connection.busy_timeout(busy_timeout)?;
     connection.update_hook(None::<fn(Action, &str, &str, i64)>)?;

@@ -1,4 +1,4 @@
-//! [`SqliteManager`]: opening guarded connections to a tenant's file.
+//! [`SqliteManager`]: the opening of guarded connections to a tenant's file.
 
 use std::fmt;
 use std::path::Path;
@@ -21,8 +21,8 @@ use crate::ops::open::open;
 use crate::schema::stamp;
 use crate::store::Store;
 
-/// A manager of connections to one incarnation of a tenant, for `tenancy_pool` and every other user of
-/// an `r2d2::ManageConnection`.
+/// A manager of connections to one incarnation of a tenant, for `tenancy_pool` or any other pool
+/// over `r2d2::ManageConnection`.
 pub struct SqliteManager {
     store: Arc<Store>,
     tenant: Tenant,
@@ -65,7 +65,7 @@ impl ManageConnection for SqliteManager {
             if let Some(bytes) = store.quota.of(&self.tenant) {
                 quota::set(connection, bytes)?;
             }
-            // Set at once, not with the first deadline, so that a handler that replaces it is
+            // Set now, not with the first deadline, so that its replacement by another handler is
             // noticed.
             deadline.watch(connection)?;
             let (hardening, limits) = (store.hardening, store.limits);

@@ -21,8 +21,8 @@ use crate::raw::wal_bytes;
 use crate::schema::migrate::Migrations;
 use crate::store::Store;
 
-/// One SQLite file per tenant, below a storage root, out of a
-/// [`SqliteStorage`](crate::SqliteStorage). Cloning is cheap.
+/// A driver that keeps one SQLite file per tenant below a storage root. A
+/// [`SqliteStorage`](crate::SqliteStorage) creates it. Cloning is cheap.
 ///
 /// ```
 /// use tenancy_core::{Provisioner, Tenant};
@@ -49,14 +49,14 @@ pub struct SqliteDriver {
 }
 
 impl SqliteDriver {
-    /// Returns the migrations of tenants.
+    /// Returns the migrations that create a tenant's schema.
     pub fn migrations(&self) -> &Migrations {
         &self.store.migrations
     }
 
-    /// Returns whether no other driver, in any process, used the storage root when this one was built:
-    /// unfinished operations there are those of killed processes, and
-    /// [`SqliteFleet::recover`](crate::SqliteFleet::recover) may complete them.
+    /// Returns whether this driver was the only one of all processes on the storage root when it
+    /// was built. Then every unfinished operation there belongs to a killed process, and
+    /// [`SqliteFleet::recover`](crate::SqliteFleet::recover) may complete it.
     pub fn was_alone(&self) -> bool {
         self.store.lock.was_alone
     }
@@ -66,30 +66,30 @@ impl SqliteDriver {
         self.store.root.path()
     }
 
-    /// Returns the length of a tenant's WAL in bytes. It does not count against
-    /// [`max_bytes`](crate::SqliteStorageBuilder::max_bytes), and a reader that stays in a transaction
-    /// lets it grow, up to
-    /// [`max_wal_bytes`](crate::SqliteStorageBuilder::max_wal_bytes): watch it, and end such
-    /// readers.
+    /// Returns the length of a tenant's WAL in bytes. The WAL does not count against
+    /// [`max_bytes`](crate::SqliteStorageBuilder::max_bytes). While a reader stays in a
+    /// transaction, the WAL grows, up to
+    /// [`max_wal_bytes`](crate::SqliteStorageBuilder::max_wal_bytes): monitor its length, and end
+    /// such readers.
     ///
     /// # Errors
-    /// Returns an error if the placement is of another driver, or the file cannot be looked at.
+    /// Returns an error if the placement is of another driver, or the length cannot be read.
     pub fn wal_bytes(&self, tenant: &Tenant) -> Result<u64, FileError> {
         let path = self.store.root.file(&Place::of(tenant)?);
         Ok(wal_bytes(&path)?)
     }
 
     /// Checkpoints and truncates a tenant's WAL on a separate connection, without waiting for other
-    /// connections: for idle tenants, so that the close of their last connection has no work left.
+    /// connections. Call it for idle tenants, so that the close of their last connection is quick.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be opened, is another tenant's, or the disk fails.
+    /// Returns an error if the file cannot be opened, it is another tenant's, or the disk fails.
     pub fn checkpoint(&self, tenant: &Tenant) -> Result<Checkpointed, FileError> {
         self.store.checkpoint(tenant)
     }
 
-    /// Lets SQLite look for damage, and returns its findings, at most 20 lines; none for a sound file.
-    /// Readers and writers are not blocked.
+    /// Checks a tenant's file for damage by SQLite, and returns the findings, at most 20. A sound
+    /// file has no findings. Readers and writers are not blocked.
     ///
     /// ```
     /// # use tenancy_core::{Provisioner, Tenant};
@@ -110,12 +110,12 @@ impl SqliteDriver {
         self.store.check(tenant, check)
     }
 
-    /// Rewrites the file without its free pages. Writers wait meanwhile, for as long as their busy
-    /// timeout. It needs twice the size of the file as free space.
+    /// Rewrites a tenant's file without its free pages. Writers wait meanwhile, at most for their
+    /// busy timeout. The disk needs free space of twice the size of the file.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be opened, a connection is writing, or the disk is full;
-    /// nothing is changed then.
+    /// Returns an error if the file cannot be opened, another connection is writing for longer than
+    /// the busy timeout, or the disk is full. The file is unchanged then.
     pub fn vacuum(&self, tenant: &Tenant) -> Result<Vacuumed, FileError> {
         self.store.vacuum(tenant)
     }
@@ -134,7 +134,7 @@ impl Driver for SqliteDriver {
         SqliteManager::new(self.store.clone(), tenant.clone())
     }
 
-    /// Sets `PRAGMA query_only`, which SQL cannot switch off then.
+    /// Sets `PRAGMA query_only`. SQL on the connection cannot switch it off.
     fn restrict(
         &self,
         connection: &mut SqliteConnection,
@@ -143,16 +143,16 @@ impl Driver for SqliteDriver {
         connection.restrict(access)
     }
 
-    /// Checkpoints the WAL as far as readers allow, and truncates it if there are none, so that
-    /// the close of the connection has no work left; then releases the page cache. Waits for no
-    /// lock. A failed checkpoint closes the connection, as a failed commit does.
+    /// Checkpoints the WAL as far as readers allow, and truncates it if there are none, so that the
+    /// close of the connection is quick. Then releases the page cache. Waits for no lock. A failed
+    /// checkpoint closes the connection, like a failed commit.
     fn maintain_idle(&self, connection: &mut SqliteConnection) -> Result<(), OpenError> {
         connection.maintain_idle(self.store.busy_timeout)
     }
 
-    /// Leaves a WAL that is not empty where it is, whatever its size, to
-    /// [`upkeep`](Driver::upkeep) or the next connection, which recovers it: 0.2 s for one of
-    /// 400 MB, within the deadline of that check-out.
+    /// Keeps the close of the connection from a checkpoint of a WAL of any size. If the WAL is not
+    /// empty, [`upkeep`](Driver::upkeep) checkpoints it later, or the next connection recovers it
+    /// within the deadline of its check-out: a WAL of 400 MB takes 0.2 s.
     fn evict(&self, connection: &mut SqliteConnection) -> Eviction {
         connection.skip_checkpoint_on_close()
     }
@@ -162,8 +162,8 @@ impl Driver for SqliteDriver {
         self.store.finish_eviction(tenant)
     }
 
-    /// Reads the schema version again every 500 ms, so that a tenant that was migrated or
-    /// rolled back meanwhile is served or refused alike with an open connection and a new one.
+    /// Reads the schema version again if the last read is 500 ms ago. So an open connection to a
+    /// tenant that was migrated or rolled back meanwhile is admitted or refused like a new one.
     #[inline]
     fn on_checkout(
         &self,
@@ -173,7 +173,7 @@ impl Driver for SqliteDriver {
         connection.readmit(&self.store, tenant)
     }
 
-    /// Returns 3: the database file, its `-wal` and its `-shm`.
+    /// Returns 3: a connection opens the database file, its `-wal` and its `-shm`.
     fn descriptors(&self) -> u32 {
         3
     }

@@ -28,7 +28,7 @@ impl Provisioner for SqliteDriver {
         made.map_err(|error| ProvisionError::new(tenant, "made", error))
     }
 
-    /// Creates the files with one fsync for a hundred of them.
+    /// Creates the files in batches of a hundred, with one fsync for each batch.
     fn provision_many(&self, tenants: &[Tenant]) -> Vec<Result<Provisioned, ProvisionError>> {
         let batch = |tenants: &[Tenant]| match tenants {
             [one] => vec![self.store.provision(one)],
@@ -57,7 +57,7 @@ impl Provisioner for SqliteDriver {
         Some(self.store.root.id().into())
     }
 
-    /// Refuses a file that was migrated by other scripts; one that cannot be opened is accepted.
+    /// Refuses a file that was migrated by other scripts. Accepts a file that cannot be opened.
     fn check_history(&self, tenant: &Tenant) -> Result<(), ProvisionError> {
         match self.store.check_history(tenant) {
             Err(error @ FileError::Migrate(MigrateError::Diverged { .. })) => {
@@ -86,8 +86,8 @@ impl Provisioner for SqliteDriver {
         retired.map_err(|error| ProvisionError::new(tenant, "retired", error))
     }
 
-    /// Moves a file that is damaged or another tenant's to the quarantine, with its sidecars. Snapshots
-    /// and files of earlier incarnations stay in their places.
+    /// Moves the file with its sidecars to quarantine if it is damaged or another tenant's, and to
+    /// the trash otherwise. Snapshots and files of earlier incarnations stay in their places.
     fn set_aside(
         &self,
         tenant: &Tenant,

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, Error, ErrorCode, Result, ffi};
 
-/// The number of steps of SQLite's machine between two looks at the clock. One step can be a call of
-/// a function that takes 10 ms; most take some nanoseconds.
+/// The number of steps of SQLite's machine between two checks of the clock. Most steps take some
+/// nanoseconds, but a step that calls a function can take 10 ms.
 const STEPS: i32 = 50;
 
 /// The value for no deadline.
 const NEVER: u64 = u64::MAX;
 
-/// A deadline on the statements of a connection, which ends when it is dropped; see
+/// A deadline for the statements of a connection. It ends when this guard is dropped; see
 /// [`SqliteConnection::deadline`].
 ///
 /// [`SqliteConnection::deadline`]: crate::SqliteConnection::deadline
@@ -43,8 +43,8 @@ impl Default for DeadlineClock {
 }
 
 impl DeadlineClock {
-    /// Returns whether the deadline has passed. It must not panic: with a progress handler that
-    /// panics the statement continues.
+    /// Returns whether the deadline has passed. It must not panic: if a progress handler panics,
+    /// the statement continues.
     #[inline]
     pub(crate) fn has_passed(&self) -> bool {
         match self.0.load(Ordering::Relaxed) {
@@ -81,7 +81,7 @@ pub(crate) struct ConnectionDeadline {
 }
 
 impl ConnectionDeadline {
-    /// Returns the deadline of a connection whose callbacks all have their clones.
+    /// Returns the deadline of a connection, after all its callbacks have got their clones.
     pub(crate) fn of(deadline: DeadlineClock) -> Self {
         let clones = Arc::strong_count(&deadline.0);
         Self { deadline, clones }
@@ -98,7 +98,7 @@ impl ConnectionDeadline {
         }
     }
 
-    /// Returns whether no deadline is set, and all callbacks are those of the opening.
+    /// Returns whether no deadline is set, and no callback was replaced since the opening.
     pub(crate) fn is_clear(&self) -> bool {
         let set = self.deadline.0.load(Ordering::Relaxed);
         set == NEVER && Arc::strong_count(&self.deadline.0) == self.clones
@@ -111,9 +111,9 @@ const MOST: Duration = Duration::from_secs(2);
 /// The longest row and value of such a file, in bytes.
 const LONGEST: i32 = 16 << 20;
 
-/// Reads a file of unknown origin on a connection of the library: within two seconds of work, and
-/// with rows of at most 16 MiB. Waiting for a lock is bounded by the busy timeout and does not
-/// count: the clock starts with the first steps, which come after it.
+/// Reads a file of unknown origin on a connection of the library, with at most two seconds of work
+/// and rows of at most 16 MiB. The wait for a lock does not count, as the clock starts with the
+/// first steps after it; the busy timeout bounds that wait.
 pub(crate) fn bounded<R>(connection: &Connection, read: impl FnOnce() -> Result<R>) -> Result<R> {
     let mut began = None;
     let is_late = move || began.get_or_insert_with(Instant::now).elapsed() > MOST;
@@ -137,7 +137,8 @@ fn moment(after: Duration) -> u64 {
     now().saturating_add(after)
 }
 
-/// Nanoseconds since the first call in this process; it takes five centuries to overflow.
+/// Returns the nanoseconds since the first call in this process, which overflow after five
+/// centuries.
 fn now() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     let elapsed = START.get_or_init(Instant::now).elapsed();

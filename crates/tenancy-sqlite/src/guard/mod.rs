@@ -34,43 +34,44 @@ use rules::{Exempt, authorize};
 pub(crate) use limits::Limits;
 pub(crate) use settings::Settings;
 
-/// The degree to which SQL on a tenant's connections is refused.
+/// The strictness with which SQL on a tenant's connections is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Hardening {
-    /// Refuses everything by which SQL text could leave its file, its transaction or its limits: for
-    /// applications where text of users, plug-ins or reports may get into a statement.
+    /// Refuses every statement that could reach out of its file, its transaction or its limits. It
+    /// is for applications in which text of users, plug-ins or reports may get into a statement.
     #[default]
     Strict,
-    /// For SQL that only your own code writes: pragmas are allowed, except those that write values
-    /// that this library keeps in the file (`application_id`, `user_version`,
-    /// `schema_version`, `journal_mode`) or hold for the whole process (`hard_heap_limit`,
+    /// Also allows pragmas, and the functions of [`DenyRule::Cost`](crate::DenyRule::Cost): for SQL
+    /// that only your own code writes. Some pragmas may still only be read: those whose value this
+    /// library keeps in the file (`application_id`, `user_version`, `schema_version`,
+    /// `journal_mode`), and those that hold for the whole process (`hard_heap_limit`,
     /// `soft_heap_limit`, `temp_store_directory`, `data_store_directory`). A connection on which a
-    /// pragma was given a value is closed when it is given back. Attaching other files, writing the
+    /// pragma changed a setting is closed when it is returned. Attaching other files, writing the
     /// schema table, and long values stay refused.
     Trusted,
 }
 
 /// The limits of connections that run SQL of an application.
 const LIMITS: [(Limit, i32); 6] = [
-    // No other file. VACUUM attaches one, and is left to maintenance.
+    // No other file may be attached. VACUUM attaches one, so only maintenance runs it.
     (Limit::SQLITE_LIMIT_ATTACHED, 0),
-    // The longest statement: longer text is data, and belongs into parameters.
+    // The longest statement in bytes: longer text is data, which belongs in parameters.
     (Limit::SQLITE_LIMIT_SQL_LENGTH, SQL_LENGTH),
-    // LIKE and GLOB take time with the product of the value's length and the pattern's.
+    // The time of LIKE and GLOB grows with the product of the value's and the pattern's lengths.
     (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 256),
-    // `json_remove` and its like take time with the length of the value for each argument.
+    // For each argument, `json_remove` and similar functions go through the whole value.
     (Limit::SQLITE_LIMIT_FUNCTION_ARG, 127),
     // Each level of triggers takes stack.
     (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 100),
-    // Threads are the embedder's.
+    // The embedder decides about threads.
     (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
 ];
 
 const SQL_LENGTH: i32 = 1 << 20;
 
-/// Makes the settings of each checked-out connection unique, so that two connections of one tenant that
-/// were swapped through `&mut` can be distinguished: their longest statements differ by some bytes.
+/// Makes the settings of each connection unique: the bounds on statement length differ by some
+/// bytes. So two connections of one tenant that were swapped through `&mut` can be distinguished.
 fn make_unique(connection: &Connection) -> Result<()> {
     static NEXT: AtomicI32 = AtomicI32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed) & 0xffff;
@@ -78,7 +79,7 @@ fn make_unique(connection: &Connection) -> Result<()> {
     connection.set_limit(limit, SQL_LENGTH + number).map(drop)
 }
 
-/// Sets the limits and the authorizer, after the library's own statements and `on_connect`.
+/// Sets the limits and the authorizer. It runs after the library's own statements and `on_connect`.
 pub(crate) fn install(
     connection: &Connection,
     purpose: Purpose,
@@ -86,7 +87,7 @@ pub(crate) fn install(
     limits: Limits,
     deadline: &DeadlineClock,
 ) -> Result<Arc<Guard>> {
-    // Again, as `on_connect` may have changed them.
+    // The switches are set again, as `on_connect` may have changed them.
     set_switches(connection, true)?;
     for (limit, value) in LIMITS {
         connection.set_limit(limit, value)?;
@@ -95,7 +96,7 @@ pub(crate) fn install(
     let guard = Arc::new(Guard::new(limits));
     let deadline = deadline.clone();
     let state = guard.clone();
-    // Set once: setting it again would expire every prepared statement.
+    // The authorizer is set once: a second call would expire every prepared statement.
     connection.authorizer(Some(move |context: AuthContext<'_>| {
         crate::guard::hooks::forget();
         if state.is_ours() {
@@ -133,10 +134,10 @@ pub(crate) fn install(
     Ok(guard)
 }
 
-/// Returns whether the connection is as it was checked out, or can be reset to that. Rust code can
-/// change anything, and no change may reach the next check-out.
+/// Returns whether the connection still has the state of its check-out, or can be reset to it. Rust
+/// code can change any state, and no change may reach the next check-out.
 pub(crate) fn is_intact(connection: &Connection, guard: &Arc<Guard>, settings: &Settings) -> bool {
-    // The authorizer and the hooks own counts: replacing one drops that.
+    // The authorizer and each hook own a reference, which is dropped with a replaced hook.
     let guarded = Arc::strong_count(guard) == 2 + crate::guard::hooks::HOOKS;
     guarded
         && guard.side_effects.are_harmless()
@@ -144,8 +145,8 @@ pub(crate) fn is_intact(connection: &Connection, guard: &Arc<Guard>, settings: &
         && settings.are_those_of(connection)
 }
 
-/// Registers the functions that SQL of a tenant's file may call: those of this library, then those of
-/// `on_connect`, which may replace one.
+/// Registers the functions that SQL of a tenant's file may call: first those of this library, then
+/// those of `on_connect`, which may replace the former.
 pub(crate) fn register_functions(
     connection: &mut Connection,
     on_connect: Option<&OnConnect>,

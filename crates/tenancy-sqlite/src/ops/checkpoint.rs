@@ -13,9 +13,9 @@ use crate::store::Store;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Checkpointed {
-    /// The length of the WAL afterwards, in bytes: 0 if all of it is in the database.
+    /// The length of the WAL afterwards, in bytes; 0 if it was truncated.
     pub wal_bytes: u64,
-    /// Whether a reader of an older state or a writer prevented it: try again later.
+    /// Whether a reader of an older state, or a writer, prevented the truncation: try again later.
     pub busy: bool,
 }
 
@@ -29,7 +29,7 @@ impl Store {
             Ok(!truncate_wal(&connection)?)
         };
         let busy = run().map_err(|source| sqlite(&path, source))?;
-        // Read while this connection is open: the close of the last one removes the WAL.
+        // Read while this connection is open, as the close of the last connection removes the WAL.
         let wal_bytes = wal_bytes(&path)?;
         Ok(Checkpointed { wal_bytes, busy })
     }

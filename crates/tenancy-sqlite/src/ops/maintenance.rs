@@ -7,13 +7,13 @@ use crate::error::{FileError, sqlite};
 use crate::raw::truncate_wal;
 use crate::store::Store;
 
-/// The thoroughness of SQLite's check of a file.
+/// The depth of SQLite's check of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Check {
-    /// Pages and rows, 150–400 MB a second (`PRAGMA quick_check`).
+    /// Checks pages and rows, at 150–400 MB a second (`PRAGMA quick_check`).
     Quick,
-    /// Also the agreement of indexes and tables (`PRAGMA integrity_check`).
+    /// Also checks that indexes agree with their tables (`PRAGMA integrity_check`).
     Full,
 }
 
@@ -24,9 +24,9 @@ const MAX_FAULTS: usize = 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Vacuumed {
-    /// The size of the database before, in bytes.
+    /// The size of the database before the vacuum, in bytes.
     pub before: u64,
-    /// The size of the database now, in bytes.
+    /// The size of the database after the vacuum, in bytes.
     pub now: u64,
 }
 
@@ -44,8 +44,8 @@ impl Store {
         self.step("vacuum")?;
         let vacuum = || {
             connection.execute_batch("VACUUM")?;
-            // The file shrinks at the checkpoint. A reader delays that to the next checkpoint,
-            // which is no failure.
+            // The file shrinks at the checkpoint. If a reader prevents it, the next checkpoint
+            // shrinks the file, so that is no failure.
             truncate_wal(&connection)?;
             bytes_of(&connection)
         };

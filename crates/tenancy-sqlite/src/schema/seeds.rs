@@ -15,9 +15,9 @@ use crate::guard::side_effects::TABLES;
 use crate::guard::state::Guard;
 use crate::schema::migrate::{Fault, is_sql, run_script};
 
-/// Scripts that add the first rows of a tenant, in the order of their names. Each runs once in a
-/// tenant's life, in its own transaction: a name that was run is never run again, also if its text
-/// has changed. Cloning is cheap.
+/// A set of scripts that add the first rows of a tenant, in the order of their names. Each script
+/// runs in its own transaction, and once for each tenant: a script whose name was run before is not
+/// run again, even if its text has changed. Cloning is cheap.
 ///
 /// ```
 /// use tenancy_sqlite::Seeds;
@@ -29,11 +29,11 @@ use crate::schema::migrate::{Fault, is_sql, run_script};
 pub struct Seeds(Arc<BTreeMap<Box<str>, Box<str>>>);
 
 impl Seeds {
-    /// Returns the set of these scripts, each with its name.
+    /// Creates a set from pairs of a name and a script.
     ///
     /// # Errors
-    /// Returns an error if a name is there twice or has other characters than letters, digits, `-` and
-    /// `_`, or a script is empty.
+    /// Returns an error if a name is empty, occurs twice or has other characters than letters,
+    /// digits, `-` and `_`, or if a script is empty.
     pub fn new(
         seeds: impl IntoIterator<Item = (impl Into<Box<str>>, impl Into<Box<str>>)>,
     ) -> Result<Self, SeedsError> {
@@ -54,11 +54,12 @@ impl Seeds {
         Ok(Self(Arc::new(all)))
     }
 
-    /// Returns the set of the `.sql` files of a directory; other files are ignored.
+    /// Reads the `.sql` files of a directory. The name of a seed is the file's name without `.sql`.
+    /// Files with other extensions are ignored.
     ///
     /// # Errors
-    /// Returns an error if the directory or a file cannot be read or a name ends in `.SQL`, and the
-    /// errors of [`new`](Self::new).
+    /// Returns an error if the directory or a file cannot be read, or a file name ends in `.SQL`.
+    /// Returns the errors of [`new`](Self::new), too.
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self, SeedsError> {
         let dir = dir.as_ref();
         let mut seeds = Vec::new();
@@ -77,12 +78,12 @@ impl Seeds {
         Self::new(seeds)
     }
 
-    /// Returns their names, in the order in which they run.
+    /// Returns the names of the scripts, in the order in which they run.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(|name| &**name)
     }
 
-    /// Yields the names and the scripts, in the order in which they run.
+    /// Returns the names and the scripts, in the order in which they run.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, sql)| (&**name, &**sql))
     }
@@ -97,7 +98,8 @@ impl Seeds {
         self.0.is_empty()
     }
 
-    /// Returns a short name of the set; another set has another one.
+    /// Returns a digest of the names in the set. The texts do not count, as a seed whose text has
+    /// changed is not run again.
     pub(crate) fn sum(&self) -> String {
         let mut sum = Sha256::new();
         for name in self.names() {
@@ -113,8 +115,8 @@ impl Seeds {
 enum Found {
     Nothing,
     Ours,
-    /// Another table was renamed to it, for which SQLite calls no authorizer. Its triggers would run
-    /// as if they were the library's.
+    /// Another table was renamed to this name; SQLite does not ask the authorizer about new names.
+    /// The triggers of that table would run like the library's own statements.
     Theirs,
 }
 
@@ -136,7 +138,8 @@ impl Seeding<'_> {
         self.guard.ours(run).map_err(|source| self.failed(source))
     }
 
-    /// Returns an error for another table: a renamed one has its name in quotes.
+    /// Returns the state of the table, or an error for another table. In the SQL of a renamed table
+    /// the name is quoted, so that it differs.
     fn table(&self) -> Result<Found, SeedError> {
         let found = || {
             let sql = "SELECT sql FROM main.sqlite_schema WHERE tbl_name = '_tenancy_seeds' \
@@ -158,7 +161,7 @@ impl Seeding<'_> {
         }
     }
 
-    /// Runs it, unless another process was faster.
+    /// Runs the seed, and returns `false` if another process has run it first.
     pub(crate) fn run(&self, sql: &str) -> Result<bool, SeedError> {
         let ran = self.transact(sql);
         if !self.connection.is_autocommit() {

@@ -1,4 +1,4 @@
-//! [`Migrations`]: the numbered scripts that make a tenant's schema.
+//! [`Migrations`]: the numbered scripts that create a tenant's schema.
 
 mod run;
 mod script;
@@ -15,7 +15,7 @@ use crate::error::{IoError, MigrationsError};
 pub(crate) use run::{Request, check_history, run, run_request};
 pub(crate) use script::{Fault, run_script};
 
-/// A step of the schema, with the script that undoes it if there is one.
+/// A step of the schema: the script that applies it, and optionally a script that undoes it.
 ///
 /// ```
 /// use tenancy_sqlite::Migration;
@@ -63,10 +63,10 @@ impl Migration {
         self
     }
 
-    /// Runs the scripts without enforcing foreign keys, as rebuilding a table requires, and checks
-    /// all of them before the commit. In a file the first line `-- tenancy: foreign_keys off` has
-    /// the same effect. A `PRAGMA foreign_keys` inside the script is refused: it would do nothing,
-    /// because a transaction is open.
+    /// Lets the scripts run without enforced foreign keys, as a rebuild of a table requires. All
+    /// foreign keys are checked before the commit. The first line `-- tenancy: foreign_keys off` of
+    /// the script that applies the step has the same effect. A `PRAGMA foreign_keys` in a script is
+    /// refused, as SQLite ignores it inside a transaction.
     pub fn without_foreign_keys(mut self) -> Self {
         self.foreign_keys = ForeignKeys::CheckedAtTheEnd;
         self
@@ -98,8 +98,8 @@ impl Migration {
     }
 }
 
-/// Returns whether a file is meant to be a script, in any case of its extension: a file that was
-/// skipped would be noticed only by its missing tables.
+/// Returns whether a file has the extension of a script, in upper or lower case. If `.SQL` were
+/// skipped, only the missing tables would show it.
 pub(crate) fn is_sql(path: &Path) -> bool {
     path.extension()
         .is_some_and(|end| end.eq_ignore_ascii_case("sql"))
@@ -123,7 +123,7 @@ const NO_FOREIGN_KEYS: &str = "-- tenancy: foreign_keys off";
 pub struct Migrations(Arc<[Migration]>);
 
 impl Migrations {
-    /// Creates a set of steps in this request: the first leads to version 1.
+    /// Creates a set of steps in this order: the first step leads to version 1.
     ///
     /// # Errors
     /// Returns an error if a script is empty.
@@ -138,12 +138,14 @@ impl Migrations {
         }
     }
 
-    /// Reads the steps in a directory: `0001_orders.sql`, with `0001_orders.down.sql` beside it if
-    /// there is a script that undoes it. Files that do not end in `.sql` are ignored.
+    /// Reads the steps in a directory. The script of a step is named like `0001_orders.sql`; the
+    /// optional script that undoes it has the name `0001_orders.down.sql`. Files with other
+    /// extensions are ignored.
     ///
     /// # Errors
-    /// Returns an error if the directory cannot be read, a `.sql` file has another kind of name
-    /// (`.SQL`, too), a number is missing or occurs twice, or a script is empty.
+    /// Returns an error if the directory or a file cannot be read, a file that ends in `.sql` or
+    /// `.SQL` has another form of name, a number is missing or occurs twice, a down script has no
+    /// step of its number and name, or a script is empty.
     pub fn from_dir(dir: impl AsRef<Path>) -> Result<Self, MigrationsError> {
         let dir = dir.as_ref();
         let mut ups: BTreeMap<u32, Migration> = BTreeMap::new();
@@ -184,18 +186,18 @@ impl Migrations {
         Self::new(ups.into_values())
     }
 
-    /// Returns the version that the last step leads to, or 0 without steps.
+    /// Returns the version that the last step leads to; 0 if there are no steps.
     pub fn newest(&self) -> u32 {
         u32::try_from(self.0.len()).unwrap_or(u32::MAX)
     }
 
-    /// Yields the steps, first to last.
+    /// Returns the steps, from the first to the last.
     pub fn iter(&self) -> impl Iterator<Item = &Migration> {
         self.0.iter()
     }
 
-    /// Returns the last step between two versions that no script undoes, with the version that it
-    /// leads to. Unknown steps have no such script.
+    /// Returns the last irreversible step between two versions, with the version that it leads to.
+    /// A step that the program does not know is irreversible.
     pub(crate) fn irreversible(&self, after: u32, upto: u32) -> Option<(u32, Option<&Migration>)> {
         let steps = (after.saturating_add(1)..=upto).rev();
         let mut steps = steps.map(|version| (version, self.step(version)));
