@@ -1,4 +1,4 @@
-//! The audit trail: one event for every write, with a hash over the event and the hash before it.
+//! The audit trail: a chain of events, in which each hash covers its event and the hash before it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,26 +9,27 @@ use tenancy_core::{CatalogError, Version};
 use super::SqliteCatalog;
 use crate::catalog::columns::{at_most, unsigned};
 
-/// A write to the catalog, as recorded in its audit trail.
+/// An event of the audit trail: the record of one write to the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuditEvent {
     /// The catalog's version after the write.
     pub version: Version,
-    /// The time of the write, in milliseconds since 1970 by the writer's clock.
+    /// The time of the write by the writer's clock, in milliseconds since 1970.
     pub at_ms: i64,
-    /// The actor that the writer named.
+    /// The actor that the caller of the write named.
     pub actor: Box<str>,
-    /// The kind of the write: `insert`, `update`, `remove`, `bind`, `verify`, `primary`, `rebind`,
-    /// `unbind` or `rebuild`; `begin` and `end` of a run over many tenants; `stock` of the warm pool.
+    /// The kind of the write. For a tenant it is `insert`, `update`, `remove`, `bind`, `verify`,
+    /// `primary`, `rebind`, `unbind` or `rebuild`. For a run over many tenants it is `begin` or
+    /// `end`, and for the warm pool `stock`.
     pub what: Box<str>,
-    /// The id of the written tenant, `*` for a run over many tenants, and empty for the warm pool.
+    /// The id of the written tenant; `*` for a run over many tenants; empty for the warm pool.
     pub tenant: Box<str>,
-    /// The written values, such as the status and the placement; never a secret.
+    /// A summary of the written values, such as the status and the placement. It has no secret.
     pub detail: Box<str>,
 }
 
-/// A change to the audit trail that this library did not make.
+/// A break in the chain of the audit trail: a program other than this library changed the trail.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the event at version {at} does not follow from those before it; restore the catalog from a backup"
@@ -39,8 +40,8 @@ pub struct BrokenChain {
 }
 
 impl AuditEvent {
-    /// Returns the hash of this event and of `before`, the hash before it. Each field is hashed with
-    /// its length, so that no two events have the same bytes.
+    /// Returns the hash of this event and of `before`, the hash of the event before it. Each field
+    /// is hashed with its length, so that different events never hash the same bytes.
     fn hash(&self, before: &[u8]) -> [u8; 32] {
         let mut hash = Sha256::new();
         let numbers = [self.version.0.to_be_bytes(), self.at_ms.to_be_bytes()];
@@ -87,7 +88,7 @@ pub(super) fn append(connection: &Connection, event: &AuditEvent) -> Result<()> 
 }
 
 impl SqliteCatalog {
-    /// Returns at most `max` events after a version, oldest first.
+    /// Returns at most `max` events with versions greater than `after`, oldest first.
     ///
     /// # Errors
     /// Returns an error if the catalog cannot be read.
@@ -100,8 +101,8 @@ impl SqliteCatalog {
         })
     }
 
-    /// Returns the latest time of the 10,000 events up to a version: a lower bound of the
-    /// time of that version, whatever the clock showed at the moment of its write.
+    /// Returns the latest time of the 10,000 events up to a version. The write of that version was
+    /// not earlier, even if the clock was behind at that moment.
     pub(crate) fn latest_event_until(&self, upto: Version) -> Result<SystemTime, CatalogError> {
         self.read(|connection| {
             let sql = "SELECT coalesce(max(at_ms), 0) FROM (SELECT at_ms FROM events \
@@ -112,14 +113,16 @@ impl SqliteCatalog {
         })
     }
 
-    /// Recomputes the chain of hashes and returns the number of events, or the first event that does
-    /// not fit.
+    /// Recomputes the chain of hashes and returns the number of events, or the first event that
+    /// does not fit.
     ///
-    /// It detects rows that were changed, added or removed by hand. A person with write access to the
-    /// file can also write a whole new chain: where that matters, keep the last hash elsewhere.
+    /// It detects an event that another program has changed, inserted, or removed from before a
+    /// later event. It does not detect that the latest events were removed, or that a person with
+    /// write access to the file wrote a whole new chain. If that matters, keep a copy of
+    /// [`events`](Self::events) elsewhere.
     ///
     /// # Errors
-    /// Returns an error if the catalog cannot be read. A broken chain is not an error but a result.
+    /// Returns an error if the catalog cannot be read. A broken chain is in the result.
     pub fn check_events(&self) -> Result<Result<u64, BrokenChain>, CatalogError> {
         self.read(|connection| {
             let mut read = connection.prepare(&format!("{COLUMNS} ORDER BY version"))?;

@@ -1,4 +1,4 @@
-//! The lease of a run over many tenants: a lock on a file, for all processes of a machine.
+//! The lease of a run over many tenants: a file lock that all processes of a machine see.
 
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::FileExt;
@@ -11,7 +11,7 @@ use tenancy_fleet::{LeaseError, RunHolder};
 use crate::disk::root::Root;
 use crate::error::{IoError, RepairError};
 
-/// The number of reads of the holder's text, as the holder may be writing it.
+/// The most attempts to read the holder's text, which the holder may be writing.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -54,8 +54,9 @@ fn parse(text: &str) -> Option<RunHolder> {
 
 /// The lease of a run over many tenants, held until it is dropped.
 ///
-/// It is a lock on a file: the kernel releases it when the process ends for any reason, and it holds
-/// in every container that shares the file, where process ids differ.
+/// The lease is a lock on a file. The kernel releases the lock when the process ends, for whatever
+/// reason. The lock also holds between containers that share the file, where process ids would not
+/// identify a process.
 #[derive(Debug)]
 pub struct RunLease {
     file: File,
@@ -95,8 +96,8 @@ impl NoLease {
 }
 
 impl RunLease {
-    /// Takes the lease of a storage root without a wait, or returns its holder. It does not wait
-    /// because the other run may change the work of this one.
+    /// Takes the lease of a storage root, or returns its holder. It does not wait for another run,
+    /// because that run may change what this one has to do.
     pub(super) fn take(root: &Root, what: &str, by: &Actor) -> Result<Self, NoLease> {
         let (file, path) = root.run_lock_file()?;
         match file.try_lock() {
@@ -118,7 +119,8 @@ impl RunLease {
         self.write()
     }
 
-    /// Writes the holder. A process that reads half of it finds no line `end` and reads again.
+    /// Writes the holder. A process that reads an incomplete text finds no line `end` and reads
+    /// again.
     fn write(&self) -> Result<(), IoError> {
         let text = to_text(&self.holder);
         self.file.set_len(0).map_err(failed(&self.path))?;

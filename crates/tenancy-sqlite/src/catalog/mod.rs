@@ -1,4 +1,4 @@
-//! [`SqliteCatalog`]: the list of all tenants in one file, for several processes.
+//! [`SqliteCatalog`]: the list of all tenants, in one file that several processes share.
 
 mod columns;
 mod events;
@@ -38,9 +38,9 @@ pub use events::{AuditEvent, BrokenChain};
 pub use lease::RunLease;
 pub(crate) use warm_pool::WarmDatabase;
 
-/// The catalog of a storage root, `catalog.db`, as [`SqliteStorage`](crate::SqliteStorage) opens it.
-/// Several processes may have it open, and several threads may use one value of it. Cloning is
-/// cheap.
+/// The catalog of a storage root, in the file `catalog.db`. A
+/// [`SqliteStorage`](crate::SqliteStorage) opens it. Several processes may have the file open, and
+/// several threads may share one value of this type. Cloning is cheap.
 ///
 /// ```
 /// use tenancy_core::{Actor, Catalog, CatalogWriter, NewTenant, TenantKey};
@@ -60,29 +60,31 @@ struct Inner {
     root: Root,
     steps: Steps,
     path: PathBuf,
-    /// The only writer of the process, as SQLite allows one for each file.
+    /// The only writing connection of the process, as SQLite allows one writer for each file.
     writer: Mutex<Connection>,
-    /// The idle readers, at most [`MAX_READERS`].
+    /// The idle reading connections, at most [`MAX_READERS`].
     readers: Mutex<Vec<Connection>>,
     feed: Mutex<feed::Feed>,
 }
 
-/// The most readers that are kept open. A ninth thread opens one and closes it after its read.
+/// The most reading connections that stay open. A ninth thread closes its connection after its
+/// read.
 const MAX_READERS: usize = 8;
 
 impl SqliteCatalog {
-    /// Opens the catalog of a storage root, and makes it if the root is new. Refuses a lost catalog.
-    /// Upgrades the catalog of an older version of this library, which refuses it from then on.
+    /// Opens the catalog of a storage root, and creates it if the root is new. Refuses a lost
+    /// catalog. Upgrades the catalog of an older version of this library; that version refuses it
+    /// afterwards.
     pub(crate) fn open(root: &Root, lock: &RootLock, steps: &Steps) -> Result<Self, StorageError> {
         Self::connect(root, open::Lost::Refuse, lock, steps)
     }
 
-    /// Opens the catalog of a storage root to fill it, and makes it if it is missing.
+    /// Opens the catalog of a storage root to fill it, and creates it if it is missing.
     pub(crate) fn open_or_make(root: &Root, lock: &RootLock) -> Result<Self, StorageError> {
         Self::connect(root, open::Lost::Fill, lock, &Steps::default())
     }
 
-    /// Refuses a directory without a marker, unless an older version of this library made it.
+    /// Refuses a directory without a marker, unless its catalog has rows.
     /// Returns the id of the root, if its catalog has recorded one.
     pub(crate) fn refuse_unmarked(root: &Path) -> Result<Option<Box<str>>, StorageError> {
         open::refuse_unmarked(root)
@@ -93,7 +95,7 @@ impl SqliteCatalog {
         open::recorded(root)
     }
 
-    /// Returns whether an older version of this library made the catalog of this root.
+    /// Returns whether the catalog of this root has an older format.
     pub(crate) fn is_outdated(root: &Root) -> Result<bool, StorageError> {
         open::is_outdated(&root.catalog())
     }
@@ -122,8 +124,9 @@ impl SqliteCatalog {
         &self.0.path
     }
 
-    /// Returns at most `max` tenants of one status, in the order of their ids, with ids greater than
-    /// `after`. An index serves every status but `active`: recovery reads unfinished tenants so.
+    /// Returns at most `max` tenants of one status whose ids are greater than `after`, in the order
+    /// of their ids. Every status except `active` has an index, so that a call for one of the
+    /// others does not read all rows.
     ///
     /// # Errors
     /// Returns an error if the catalog cannot be read.
@@ -136,12 +139,12 @@ impl SqliteCatalog {
         self.read(|connection| rows::page_of_status(connection, status, after, max))
     }
 
-    /// Returns the tenant of this id.
+    /// Returns the tenant with this id.
     pub(crate) fn by_id(&self, id: &TenantId) -> Result<Option<Tenant>, CatalogError> {
         self.read(|connection| rows::by_id(connection, id))
     }
 
-    /// Returns the version of the last write.
+    /// Returns the catalog's version, which is that of the last write.
     ///
     /// # Errors
     /// Returns an error if the catalog cannot be read.

@@ -8,8 +8,9 @@ use crate::catalog::columns::{at_most, domain, parsed, unsigned};
 use crate::disk::place::{KIND, Place};
 
 impl SqliteCatalog {
-    /// Returns at most `max` ids in their order, greater than `after`. It is the cheapest list of
-    /// all tenants; [`page`](tenancy_core::CatalogWriter::page) returns the tenants themselves.
+    /// Returns at most `max` ids of tenants that are greater than `after`, in their order. It is
+    /// the cheapest way to list all tenants; [`page`](tenancy_core::CatalogWriter::page) returns
+    /// the tenants themselves.
     ///
     /// ```
     /// use tenancy_sqlite::SqliteStorage;
@@ -47,7 +48,7 @@ impl SqliteCatalog {
         })
     }
 
-    /// Returns the tenant whose row has this place now, of whichever epoch.
+    /// Returns the tenant whose row has the locator of this place, with any epoch.
     pub(crate) fn at_place(&self, place: &Place) -> Result<Option<Tenant>, CatalogError> {
         self.read(|connection| {
             let sql = "SELECT id, epoch, version, status, kind, shard, locator FROM tenants \

@@ -1,4 +1,4 @@
-//! The contents of files: stamps, schemas, damage.
+//! The checks of the contents of files: stamps, schemas, damage.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ use crate::schema::stamp::{Claim, Stamp};
 use crate::store::Store;
 
 impl Comparison<'_> {
-    /// Opens the file of every row that has one, some at a time.
+    /// Opens the file of every row that has one, `jobs` files at a time.
     pub(super) fn open_files(&mut self, options: &ValidateOptions<'_>) -> Result<(), RepairError> {
         let fleet = self.fleet;
         let store = &*fleet.driver().store;
@@ -43,14 +43,15 @@ impl Comparison<'_> {
         let look = |(tenant, path): &(&Tenant, PathBuf)| {
             let problem = store.look_into(tenant, path, options.depth, &expected);
             let problem = match problem {
-                // Gone since it was listed: the file of a retired tenant was moved, or destroyed.
+                // The file is gone since it was listed; that of a retired tenant may be moved or
+                // removed.
                 Some(_) if is_nothing(path).unwrap_or(false) => {
                     let retiring = tenant.status() == TenantStatus::Retiring;
                     (!retiring).then_some(Problem::Missing)
                 }
                 problem => problem,
             };
-            // Another operation may own it by now.
+            // Another operation may have changed the tenant meanwhile.
             problem.filter(|_| fleet.is_as_it_was(tenant).unwrap_or(true))
         };
         Jobs::new(options.jobs)?.run(
@@ -77,8 +78,8 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// Reports files of the warm pool that are a tenant's: a restored catalog lists files that were
-    /// taken since.
+    /// Reports files of the warm pool that belong to a tenant: a restored, older catalog still
+    /// lists files that tenants have taken since.
     fn open_warm_pool(&mut self) -> Result<(), RepairError> {
         let fleet = self.fleet;
         for WarmDatabase { place, .. } in fleet.catalog().warm_pool()? {
@@ -86,7 +87,7 @@ impl Comparison<'_> {
             let Some(claim) = self.claim_of(&path) else {
                 continue;
             };
-            // It may have been taken since.
+            // A tenant may have taken the file since the list was read.
             if claim.id != *place.placeholder().id() && fleet.catalog().is_in_warm_pool(&place)? {
                 let found = format!("stamped {}@{}", claim.id, claim.epoch).into();
                 self.find(None, Some(&path), Problem::Foreign { found });
@@ -102,7 +103,7 @@ impl Comparison<'_> {
         stamp::claim(&connection.ok()?).ok()?
     }
 
-    /// Turns orphans that have the stamp of a tenant into duplicates.
+    /// Changes an orphan into a duplicate if it has the stamp of a tenant.
     fn claims(&mut self) {
         let mut findings = std::mem::take(&mut self.out.findings);
         for finding in &mut findings {
@@ -179,7 +180,7 @@ impl Store {
         })
     }
 
-    /// Lets SQLite look for damage, and returns the first that it finds.
+    /// Checks a file for damage by SQLite, and returns the first fault.
     fn fault(
         &self,
         connection: &mut Connection,
@@ -194,7 +195,7 @@ impl Store {
         Ok(faults(connection, check)?.into_iter().next())
     }
 
-    /// Compares the history of a file that is in use with the migrations.
+    /// Compares the history of an open file with the migrations.
     fn judge_history(
         &self,
         connection: &Connection,
@@ -224,8 +225,8 @@ impl Store {
     }
 }
 
-/// Returns the schema version of a tenant's own file; `None` if its stamp is closed, as that of a
-/// retired tenant is.
+/// Returns the schema version of a tenant's own file; `None` for the closed file of a retired
+/// tenant.
 fn judge_stamp(stamp: Stamp, status: TenantStatus) -> Result<Option<u32>, Problem> {
     match stamp {
         Stamp::Own { schema } | Stamp::FromWarmPool { schema } | Stamp::Unplaced { schema } => {

@@ -5,7 +5,7 @@ use tenancy_core::Resolver;
 /// The default number of files that are open at a time.
 const JOBS: usize = 4;
 
-/// The depth of a validation; each includes the one before.
+/// The depth of a validation. Each depth includes the checks of the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 #[non_exhaustive]
 pub enum Depth {
@@ -13,12 +13,12 @@ pub enum Depth {
     /// 100,000 tenants take about a second.
     #[default]
     Names,
-    /// Opens each file for its stamp, its schema version and its history: 100,000 tenants
+    /// Opens each file, and checks its stamp, its schema version and its history: 100,000 tenants
     /// take most of a minute.
     Stamps,
-    /// Also lets SQLite check the pages and rows of each file.
+    /// Also lets SQLite check the pages and rows of each file, and checks its schema for drift.
     Quick,
-    /// Also the indexes.
+    /// Also lets SQLite check that the indexes of each file agree with their tables.
     Full,
 }
 
@@ -44,7 +44,7 @@ impl Default for ValidateOptions<'_> {
 }
 
 impl<'r> ValidateOptions<'r> {
-    /// Returns the defaults: names only, without a resolver.
+    /// Returns the default options: the depth [`Depth::Names`], 4 jobs, and no resolver.
     pub fn new() -> Self {
         Self {
             depth: Depth::Names,
@@ -53,21 +53,21 @@ impl<'r> ValidateOptions<'r> {
         }
     }
 
-    /// Sets the depth; defaults to [`Depth::Names`].
+    /// Sets the depth. Defaults to [`Depth::Names`].
     pub fn depth(mut self, depth: Depth) -> Self {
         self.depth = depth;
         self
     }
 
-    /// Sets the number of files that are open at a time, 1 to 256; another number is an error of
-    /// the validation. Defaults to 4, as it reads while the application is at work.
+    /// Sets the number of files that are open at a time, 1 to 256. For another number the
+    /// validation returns an error. Defaults to 4, so that the application can work meanwhile.
     pub fn jobs(mut self, jobs: usize) -> Self {
         self.jobs = jobs;
         self
     }
 
     /// Sets the resolver whose reserved labels, central domains, base domains and templates are
-    /// compared with the bound names. Defaults to none, which compares nothing.
+    /// compared with the bound names. Defaults to no resolver and no comparison.
     pub fn resolver(mut self, resolver: &'r Resolver) -> Self {
         self.resolver = Some(resolver);
         self

@@ -1,4 +1,4 @@
-//! The work of a [`Fleet`](tenancy_fleet::Fleet) on one tenant's file.
+//! The steps that a [`Fleet`](tenancy_fleet::Fleet) runs on one tenant's file.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::error::{FileError, MigrateError};
 use crate::ops::snapshot::StoredSnapshot;
 use crate::store::Store;
 
-/// The wait for the file that a snapshot replaced, before it is left to the next call: pools
-/// close theirs when they see the new incarnation.
+/// The longest wait for connections to the file that a restored snapshot replaced. Pools close them
+/// when they see the new incarnation; a later call retires the file if one is still open.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl From<FileError> for TenantError {
@@ -31,7 +31,7 @@ impl FleetDriver for SqliteDriver {
         Some(SchemaStep::new(version, step.name(), step.down_sql()))
     }
 
-    /// Builds the template of new files, which is an empty database with all migrations.
+    /// Builds the template of new files, and so runs all migrations in an empty database.
     fn rehearse(&self) -> Result<(), TenantError> {
         Ok(self.store.template().map(drop)?)
     }
@@ -88,7 +88,7 @@ impl FleetDriver for SqliteDriver {
         let path = store.root.file(&place);
         let dir = store.root.lock_dir(&place).map_err(FileError::from)?;
         cutover.check()?;
-        // No commit reaches the old file from here to its end.
+        // From here on no commit reaches the old file.
         let fence = store.fence(tenant)?;
         let (seen, found) = (cutover.from(), fence.schema()?);
         if found != seen {
@@ -100,11 +100,11 @@ impl FleetDriver for SqliteDriver {
             .map_err(FileError::from)?;
         self.reach("turn to the restored file")?;
         let next = cutover.commit()?;
-        // If it is not closed, a later open finds an incarnation that the catalog does not
-        // have, and a connection that is still open is refused its commits.
+        // An error is harmless: the catalog no longer has the old incarnation, and every commit of
+        // a connection that is still open is refused.
         let _ = fence.close();
         drop(dir);
-        // Its data is out of reach already; the next call waits for its connections.
+        // The old file is out of reach already, so a later call can retire it.
         let _ = store.retire_earlier(&next, LOCK_TIMEOUT);
         Ok(next)
     }
@@ -120,8 +120,8 @@ impl SqliteDriver {
     }
 }
 
-/// Returns the copies of a tenant's files, oldest first; none for the placement of another
-/// driver.
+/// Returns the snapshots of a tenant's files, oldest first. The placement of another driver has no
+/// snapshots.
 fn stored_snapshots(store: &Store, tenant: &Tenant) -> Result<Vec<StoredSnapshot>, FileError> {
     match Place::of(tenant) {
         Ok(place) => Ok(store.root.snapshots_of(&place.locator)?),

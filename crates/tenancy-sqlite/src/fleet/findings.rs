@@ -5,31 +5,33 @@ use std::path::PathBuf;
 
 use tenancy_core::{Domain, Name, TenantRef, Version};
 
-/// The result of a validation: what was compared, and the findings.
+/// The result of a validation: the compared numbers, the findings and the warnings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Validation {
     /// The number of tenants in the catalog.
     pub tenants: u64,
-    /// The number of databases, those in the trash too.
+    /// The number of databases, including those in the trash.
     pub files: u64,
-    /// The number of them that are ready for later tenants, made by the driver's own migrations;
-    /// see [`SqliteFleet::fill_warm_pool`](crate::SqliteFleet::fill_warm_pool).
+    /// The number of databases of the warm pool that are ready for later tenants, created by the
+    /// driver's migrations; see
+    /// [`SqliteFleet::fill_warm_pool`](crate::SqliteFleet::fill_warm_pool).
     pub warm_pool: u64,
-    /// The number of other databases of the warm pool: being made or removed, or of another release.
+    /// The number of other databases of the warm pool: those that are being created or removed, and
+    /// those of other migrations.
     pub other_warm_pool: u64,
     /// The number of files that were opened.
     pub opened: u64,
-    /// The number of events of the audit trail. Their chain is unbroken unless a finding says
-    /// otherwise.
+    /// The number of events of the audit trail; 0 if their chain is broken, which is a finding.
     pub events: u64,
-    /// Tenants whose creation is going on or was interrupted, by id; only their creator can tell
-    /// which. Creating such a tenant again completes it, destroying it removes it.
+    /// The tenants whose creation is in progress or was interrupted, by id; only the process that
+    /// creates a tenant knows which. To create the tenant again completes it, and to destroy the
+    /// tenant removes it.
     pub unfinished: Vec<TenantRef>,
-    /// The faults, by tenant and path.
+    /// The faults, sorted by tenant and path.
     pub findings: Vec<Finding>,
-    /// Facts for an operator that are no fault: they do not make the root unsound, and
-    /// [`SqliteFleet::fix`](crate::SqliteFleet::fix) does not repair them.
+    /// The facts that an operator should know and that are no faults: the root is sound with them,
+    /// and [`SqliteFleet::fix`](crate::SqliteFleet::fix) does not repair them.
     pub warnings: Vec<Finding>,
 }
 
@@ -40,30 +42,30 @@ impl Validation {
     }
 }
 
-/// A fault with its tenant and file. Its text names them and says what to do.
+/// A fault with its tenant and file. The text of a finding names both and says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Finding {
-    /// The tenant; `None` if it is about no tenant.
+    /// The tenant; `None` if the finding concerns no tenant.
     pub tenant: Option<TenantRef>,
-    /// The file or directory.
+    /// The path of the file or directory; `None` if the finding concerns no file.
     pub path: Option<PathBuf>,
     /// The kind of fault.
     pub problem: Problem,
 }
 
 impl Finding {
-    /// Returns its code for scripts; see [`Problem::code`].
+    /// Returns the code of the problem, for scripts; see [`Problem::code`].
     pub fn code(&self) -> &'static str {
         self.problem.code()
     }
 }
 
-/// A fault of files and rows. Its text says what to do.
+/// The kind of a fault of files and rows. The text of a problem says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// `missing`: the tenant has no file. An open never makes a new one.
+    /// `missing`: the tenant has no file. An open does not create a new one.
     #[error("is missing; restore it, or destroy the tenant")]
     Missing,
     /// `in_trash`: a tenant that is not retired has its file in the trash.
@@ -74,19 +76,20 @@ pub enum Problem {
         "is in its place, though the tenant is retiring; retire, revive or destroy it again, or a fix retires it"
     )]
     HalfRetired,
-    /// `gone`: a retired tenant has no file any more: its destruction was interrupted.
+    /// `gone`: a retired tenant no longer has a file, as its destruction was interrupted.
     #[error("is gone, though the tenant is only retired; destroy it again")]
     Gone,
-    /// `expired`, a warning: the retention of a file in the trash has ended: a retired
-    /// tenant's, or of an incarnation before a rollback.
+    /// `expired`, a warning: the retention of a file in the trash has ended. The file is a retired
+    /// tenant's, or that of an incarnation before a rollback.
     #[error(
         "is past its retention; emptying the trash destroys it, and the tenant if it is retired"
     )]
     Expired,
-    /// `superseded`: a file of an incarnation before a rollback is still in its place.
+    /// `superseded`: the file of an incarnation before a rollback is still in its place.
     #[error("is of an earlier incarnation; a fix moves it to the trash")]
     Superseded,
-    /// `not_a_file`: a link or a directory stands where the file belongs.
+    /// `not_a_file`: another kind of entry, such as a link, is in the place of a file or a
+    /// directory.
     #[error("is {found}; links are not followed, put the file itself there")]
     NotAFile {
         /// The kind of entry that is there.
@@ -95,34 +98,34 @@ pub enum Problem {
     /// `placement`: the row names a place of another driver.
     #[error("its place is none of this driver's; correct the row")]
     Placement,
-    /// `orphan`: a database that no row names.
+    /// `orphan`: a database whose place no row has.
     #[error("is no tenant's; a fix moves it to quarantine")]
     Orphan,
-    /// `duplicate`: a database that no row names has the stamp of this tenant, which has another
-    /// file.
+    /// `duplicate`: a database whose place no row has carries the stamp of this tenant, whose own
+    /// file is another one.
     #[error("says it is this tenant's, which has another file; a fix moves it to quarantine")]
     Duplicate,
     /// `sidecar`: a `-wal`, `-shm` or `-journal` without its database.
     #[error("has lost its database; a fix moves it to quarantine")]
     Sidecar,
-    /// `stray`: an entry among the files that the library did not make.
+    /// `stray`: an entry that this library did not create, in a directory of its files.
     #[error("is none of ours; a fix moves it to quarantine")]
     Stray,
-    /// `foreign`: the file has the stamp of another tenant.
+    /// `foreign`: the file has the stamp of another tenant, or no valid stamp.
     #[error("is {found}; restore the tenant's own file")]
     Foreign {
-        /// The owner by its stamp.
+        /// A description of the stamp.
         found: Box<str>,
     },
     /// `closed`: the file of a tenant that is not retired has a closed stamp.
     #[error("is closed, though the tenant is not retired; a fix opens it")]
     Closed,
-    /// `no_wal`: the file is not in WAL mode: readers and writers block each other.
+    /// `no_wal`: the file is not in WAL mode, so that readers and writers block each other.
     #[error(
         "is in rollback-journal mode, where readers block writers; its next opening or a fix switches it to WAL"
     )]
     NoWal,
-    /// `behind`: the schema is older than the migrations.
+    /// `behind`: the schema is older than the newest migration.
     #[error("is at schema version {found} of {newest}; migrate it")]
     Behind {
         /// The version of the file.
@@ -130,7 +133,7 @@ pub enum Problem {
         /// The newest migration.
         newest: u32,
     },
-    /// `ahead`: the schema is newer than the migrations.
+    /// `ahead`: the schema is newer than the newest migration.
     #[error(
         "is at schema version {found}, the newest known is {newest}; use a newer program or roll back"
     )]
@@ -140,7 +143,7 @@ pub enum Problem {
         /// The newest migration.
         newest: u32,
     },
-    /// `diverged`: a migration was applied by another script than this one.
+    /// `diverged`: a migration was applied by a script that differs from the program's.
     #[error(
         "was migrated to version {version} by another script; undo the edit and add a new migration"
     )]
@@ -148,9 +151,8 @@ pub enum Problem {
         /// The version that the migration leads to.
         version: u32,
     },
-    /// `drifted`: the schema is not the one that its migrations make: an object was
-    /// dropped, added or changed by other SQL. Found at [`Depth::Quick`] and
-    /// [`Depth::Full`].
+    /// `drifted`: the schema differs from the one that its migrations create, as other SQL dropped,
+    /// added or changed an object. Found at [`Depth::Quick`] and [`Depth::Full`].
     ///
     /// [`Depth::Quick`]: crate::Depth::Quick
     /// [`Depth::Full`]: crate::Depth::Full
@@ -163,44 +165,43 @@ pub enum Problem {
         /// The first differences.
         what: Box<str>,
     },
-    /// `planted`: a table of the file refers to one of the library's, or bears a name of the
-    /// library's.
+    /// `planted`: a table of the file refers to a table of this library, or has a reserved name.
     #[error(
         "has a {what}, which SQL of the tenant's made; drop it, and look for the SQL that did it"
     )]
     Planted {
-        /// The table, and its reference or name.
+        /// A description of the table and of its reference or name.
         what: Box<str>,
     },
-    /// `damaged`: SQLite's check finds faults in the file.
+    /// `damaged`: SQLite finds faults in the file, by its check or while it reads the file.
     #[error("is damaged ({says}); restore a backup")]
     Damaged {
-        /// The first fault of the check.
+        /// The first fault.
         says: Box<str>,
     },
-    /// `owner`: a file or directory belongs to another user than the root: it is closed to
-    /// the application, or open to that user.
+    /// `owner`: a file or directory belongs to another user than the root does. Either the
+    /// application cannot open it, or that user can.
     #[error(
         "belongs to user {found}, the storage root to user {expected}; a fix by root gives it back"
     )]
     Owner {
-        /// The id of its owner.
+        /// The id of the owner of the file or directory.
         found: u32,
         /// The id of the owner of the root.
         expected: u32,
     },
-    /// `mode`: a file or directory has other permissions than its owner's alone.
+    /// `mode`: a file does not have mode 0600, or a directory does not have mode 0700.
     #[error("has mode {found:04o}; a fix sets it to {expected:04o}")]
     Mode {
-        /// The permissions that it has.
+        /// The permissions of the file or directory.
         found: u32,
-        /// The permissions that it should have, `0o600` or `0o700`.
+        /// The expected permissions, `0o600` or `0o700`.
         expected: u32,
     },
-    /// `unreadable`: the file cannot be opened.
+    /// `unreadable`: the file cannot be opened or read.
     #[error("cannot be read ({why})")]
     Unreadable {
-        /// The error with its causes.
+        /// The text of the error with its causes.
         why: Box<str>,
     },
     /// `reserved`: a label is reserved, so that it routes to no tenant.
@@ -211,19 +212,19 @@ pub enum Problem {
         /// The label that is reserved.
         label: Box<str>,
     },
-    /// `central`: a domain is of the central application, so that it routes to no tenant.
+    /// `central`: a domain belongs to the central application, so that it routes to no tenant.
     #[error("domain {domain} is central and routes to nobody; unbind it")]
     Central {
-        /// The domain that does not route.
+        /// The domain that routes to no tenant.
         domain: Domain,
     },
     /// `shadowed`: a domain is looked up as a label, because it is below a base domain
     /// or fits a template.
     #[error("domain {domain} is looked up as label {by}; bind it as that, and unbind the domain")]
     Shadowed {
-        /// The domain that does not route.
+        /// The domain that is not looked up as a domain.
         domain: Domain,
-        /// The name by which it is looked up.
+        /// The label as which it is looked up.
         by: Name,
     },
     /// `no_journal`, a warning: the storage root is on ext4 without a journal. A power cut may
@@ -232,18 +233,18 @@ pub enum Problem {
         "is on ext4 without a journal: a power cut may damage files, and put rows of one tenant into the file of another; move it to a file system with a journal, or add one"
     )]
     NoJournal,
-    /// `broken_chain`: the audit trail was changed by hand.
+    /// `broken_chain`: the audit trail was changed by other means than this library.
     #[error(
         "the audit trail was changed by hand: the event at version {at} does not follow; restore the catalog from a backup"
     )]
     BrokenChain {
-        /// The version of the first event that does not follow.
+        /// The version of the first event whose hash is wrong.
         at: Version,
     },
 }
 
 impl Problem {
-    /// Returns its code, a stable word for scripts.
+    /// Returns the code of the problem, a stable word for scripts.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -278,12 +279,12 @@ impl Problem {
         }
     }
 
-    /// Returns whether it is about a file that exists, or about no file.
+    /// Returns whether the problem concerns an existing file, or no file.
     pub(super) const fn is_about_a_file_that_is_there(&self) -> bool {
         !matches!(self, Self::Missing | Self::Gone)
     }
 
-    /// Returns whether [`SqliteFleet::fix`](crate::SqliteFleet::fix) repairs it.
+    /// Returns whether [`SqliteFleet::fix`](crate::SqliteFleet::fix) repairs the problem.
     pub const fn is_fixable(&self) -> bool {
         matches!(
             self,

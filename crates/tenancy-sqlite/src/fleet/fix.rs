@@ -1,4 +1,4 @@
-//! Repairs of the findings of a validation, without deleting data.
+//! The repair of the findings of a validation, which deletes no data.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::error::RepairError;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Fixed {
-    /// The finding that was to be repaired.
+    /// The finding for which a repair was tried.
     pub finding: Finding,
     /// The repair, or the error that prevented it.
     pub result: Result<Repair, RepairError>,
@@ -31,15 +31,15 @@ pub struct Fixed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Repair {
-    /// The file was moved here, with its sidecars.
+    /// The file was moved with its sidecars to quarantine, at this path.
     Quarantined(PathBuf),
-    /// The file was moved to the trash: its retirement is complete.
+    /// The file was moved to the trash, so its retirement is complete.
     Retired,
-    /// The tenant's file was put back into its place, or opened again.
+    /// The tenant's file is in its place, open and in WAL mode.
     Revived,
-    /// The file or directory has the expected owner or mode now.
+    /// The file or directory now has the expected owner or mode.
     AccessCorrected,
-    /// No repair was needed: the fault was repaired meanwhile, or was never one.
+    /// No repair was needed, as the fault no longer existed.
     NotNeeded,
 }
 
@@ -50,13 +50,14 @@ fn main_of(sidecar: &Path) -> PathBuf {
 }
 
 impl SqliteFleet {
-    /// Repairs the [fixable](Problem::is_fixable) findings of a validation, those that need no
-    /// decision of a person, and reports the progress after each: files of no tenant go to
-    /// quarantine, and unfinished retirements are completed. Nothing is deleted. Each finding is
-    /// verified again first.
+    /// Repairs the [fixable](Problem::is_fixable) findings of a validation, which need no decision
+    /// of a person, and calls `progress` after each. Files of no tenant go to quarantine, and
+    /// unfinished retirements are completed. No data is deleted. Each finding is verified again
+    /// before its repair.
     ///
     /// # Errors
-    /// Each finding has its own result; a failed one does not stop the others.
+    /// Each finding has its own result. A failed repair does not stop the others. While a run over
+    /// many tenants is in progress, the result of each finding is [`RepairError::RunGoesOn`].
     pub fn fix(
         &self,
         validation: &Validation,
@@ -132,7 +133,7 @@ impl SqliteFleet {
         let Some(place) = place else {
             return self.quarantine(path);
         };
-        // A process that puts a file in place writes its row first, and takes this lock then.
+        // A process that puts a file in place first writes its row, and then takes this lock.
         let _dir = self.driver().store.root.lock_dir(&place)?;
         match self.is_orphan(&place, path)? {
             true => self.quarantine(path),
@@ -154,7 +155,8 @@ impl SqliteFleet {
         let Some(tenant) = self.of_status(id, |status| status == TenantStatus::Retiring)? else {
             return Ok(Repair::NotNeeded);
         };
-        // A concurrent revival gets a conflict, or was faster.
+        // A concurrent revival either gets a conflict from this update, or has changed the row
+        // first.
         let retiring = TenantChange::status(TenantStatus::Retiring);
         let tenant = match self.catalog().update(id, tenant.version(), retiring, by) {
             Err(WriteError::Conflict { .. } | WriteError::Unknown { .. }) => {
@@ -166,7 +168,7 @@ impl SqliteFleet {
         Ok(Repair::Retired)
     }
 
-    /// Puts the file of a tenant that is not retired back into use.
+    /// Puts the file of a tenant that is not retired into use again.
     fn reopen(&self, id: &TenantId) -> Result<Repair, RepairError> {
         let in_use =
             |status| !matches!(status, TenantStatus::Retiring | TenantStatus::Provisioning);
@@ -177,7 +179,7 @@ impl SqliteFleet {
         Ok(Repair::Revived)
     }
 
-    /// Returns the tenant as it is in the catalog now, if it has such a status.
+    /// Returns the tenant's current row, if `is` accepts its status.
     fn of_status(
         &self,
         id: &TenantId,

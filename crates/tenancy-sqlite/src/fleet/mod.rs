@@ -1,4 +1,4 @@
-//! [`SqliteFleet`]: all tenants of a storage root at once, for operators.
+//! [`SqliteFleet`]: the operations on all tenants of a storage root, for operators.
 //!
 //! Decisions and their reasons: `docs/design/file-life.md`.
 
@@ -30,9 +30,9 @@ pub use recover::Recovered;
 pub use trash::{SnapshotFile, TrashedFile};
 pub use warm_pool::WarmPool;
 
-/// All tenants of a storage root, for operators: a [`Fleet`] of SQLite files, to which it
-/// dereferences, and the operations on files and rows together that a server's databases do not
-/// have. Cloning is cheap.
+/// The operations on all tenants of a storage root, for operators. It dereferences to a [`Fleet`]
+/// of SQLite files, and adds the operations that exist only for files beside a catalog: validation,
+/// repair, the trash, snapshots and the warm pool. Cloning is cheap.
 ///
 /// ```
 /// use tenancy_core::{Actor, CatalogWriter, NewTenant, Provisioner};
@@ -62,7 +62,7 @@ pub use warm_pool::WarmPool;
 pub struct SqliteFleet(Fleet<SqliteDriver, SqliteCatalog>);
 
 impl SqliteFleet {
-    /// Returns the fleet of one root.
+    /// Creates the fleet of one root.
     pub(crate) fn new(driver: SqliteDriver, catalog: SqliteCatalog) -> Self {
         Self(Fleet::new(driver, catalog))
     }

@@ -1,5 +1,5 @@
-//! Owners and modes: a file that the user root made, or that was copied in, may be closed to the
-//! application, or open to other users.
+//! The checks of owners and modes. If the user root created a file, or a person copied it into the
+//! root, the application may be unable to open it, or other users may be able to.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -14,12 +14,12 @@ use crate::disk::files::{Entry, SIDECARS, look};
 use crate::disk::owner::{DIR_MODE, FILE_MODE, mode};
 use crate::error::{IoError, RepairError};
 
-/// The directories of a root, and its files that belong to no tenant.
+/// The directories of a root, and the files in it that belong to no tenant.
 const DIRS: [&str; 5] = ["tenants", "staging", "trash", "snapshots", "quarantine"];
 const FILES: [&str; 4] = ["tenancy.root", "tenancy.lock", "runs.lock", "catalog.db"];
 
 impl Comparison<'_> {
-    /// Looks at every entry of a root except tenants' files in use or in the trash.
+    /// Checks every entry of a root except tenants' files in use or in the trash.
     pub(super) fn own_files(&mut self) -> Result<(), RepairError> {
         let root = &self.fleet.driver().store.root;
         if root.file_system.lacks_journal {
@@ -36,7 +36,7 @@ impl Comparison<'_> {
             let catalog = root.path().join(format!("catalog.db{suffix}"));
             self.access(None, &catalog)?;
         }
-        // Quarantine keeps the modes of files; its directories are the library's.
+        // A file in quarantine keeps its mode, but the directories there are this library's.
         for dir in ["staging", "snapshots", "quarantine"] {
             for path in entries(&root.path().join(dir))? {
                 self.access(None, &path)?;
@@ -48,7 +48,7 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// Looks at the owner and mode of a file or directory, if it exists.
+    /// Checks the owner and mode of a file or directory, if it exists.
     pub(super) fn access(&mut self, row: Option<usize>, path: &Path) -> Result<(), RepairError> {
         if !self.problems_of_access(path)?.is_empty() {
             self.suspects.push((row, path.to_owned()));
@@ -56,8 +56,8 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    /// Reports entries that still differ: a process of the user root changes the owner of a file
-    /// a moment after it has made it.
+    /// Reports the suspects that are still unexpected: a process of the user root changes the owner
+    /// of a file only a moment after it has created the file.
     pub(super) fn owners(&mut self) -> Result<(), RepairError> {
         let rows = self.rows;
         for (row, path) in std::mem::take(&mut self.suspects) {
@@ -77,7 +77,7 @@ impl Comparison<'_> {
         let expected = match meta.file_type() {
             kind if kind.is_file() => FILE_MODE,
             kind if kind.is_dir() => DIR_MODE,
-            // Another kind of entry is another finding.
+            // For another kind of entry there is another finding.
             _ => return Ok(Vec::new()),
         };
         let mut problems = Vec::new();

@@ -1,4 +1,4 @@
-//! A new catalog from the stamps of the files.
+//! The rebuild of a catalog from the stamps of the files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,23 +27,25 @@ use crate::schema::stamp::{CATALOG_FILE, Claim};
 
 /// The number of files that are open at a time.
 const JOBS: usize = 4;
-/// Short, as no other process uses the root.
+/// The busy timeout, which is short because no other process uses the root.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The result of [`SqliteFleet::rebuild_catalog`].
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Rebuilt {
-    /// Tenants that are in maintenance now, by id.
+    /// The tenants that are not retired, by id. All of them are in maintenance.
     pub tenants: Vec<TenantRef>,
-    /// Tenants that are retired, by id: their files are in the trash, or closed.
+    /// The retired tenants, by id: their files are in the trash or closed.
     pub retired: Vec<TenantRef>,
-    /// The new paths of files with the stamp of a tenant that has a better file.
+    /// The paths in quarantine of files whose tenant has a better file.
     pub quarantined: Vec<PathBuf>,
-    /// Files without a stamp, of another place, or that cannot be read, and entries of another kind
-    /// or name. They are left where they are: each is an [orphan](crate::Problem::Orphan) or a [stray](crate::Problem::Stray).
+    /// The files without a tenant: files that have no stamp, the stamp of another place or of the
+    /// warm pool, or cannot be read, and entries of another kind or name. They stay in their
+    /// places. A validation reports them, for example as an [orphan](crate::Problem::Orphan) or a
+    /// [stray](crate::Problem::Stray).
     pub silent: Vec<PathBuf>,
-    /// The new path of the damaged catalog, if there was one.
+    /// The path in quarantine of the damaged catalog, if there was one.
     pub damaged_catalog: Option<PathBuf>,
 }
 
@@ -58,8 +60,8 @@ struct Found {
 }
 
 impl Found {
-    /// Returns the rank of a file among those of its tenant: a later incarnation is better, then a
-    /// file in use, then the last that was written.
+    /// Returns the rank of a file among those of its tenant. A later incarnation is better; then a
+    /// file that is not in the trash; then an open one; then the one that was written last.
     fn rank(&self) -> (Epoch, bool, bool, SystemTime) {
         let open = self.claim.open;
         (self.claim.epoch, !self.trashed, open, self.modified)
@@ -85,18 +87,19 @@ impl Found {
 }
 
 impl SqliteFleet {
-    /// Makes a new catalog from the stamps of the files below `root`, when `catalog.db` is lost or
-    /// damaged, and reports the progress of reading them. No other process may use the root, and
-    /// this one must not have a driver for it. A damaged catalog goes to quarantine first; a sound
-    /// one that has tenants is refused, and so is an unknown format.
+    /// Creates a new catalog from the stamps of the files below `root`, after `catalog.db` was lost
+    /// or damaged, and calls `progress` while it reads the files. No other process may use the
+    /// root, and this process must not have a driver for it. A damaged catalog is first moved to
+    /// quarantine. If there is a sound catalog with tenants, or a catalog of an unknown format, the
+    /// call returns an error.
     ///
-    /// A file has its tenant's id, epoch and schema version, and whether it is in use. **The rest
-    /// is lost**: domains and further labels, attributes, the audit trail, the epochs of tenants
-    /// that were destroyed, and suspensions. So every tenant comes back in maintenance, until an
-    /// operator has looked at it.
+    /// A file stores its tenant's id, epoch and schema version, and whether it is in use. **All
+    /// other data of a catalog is lost**: domains and further labels, attributes, the audit trail,
+    /// the epochs of destroyed tenants, and suspensions. So every tenant is in maintenance
+    /// afterwards, until an operator has checked it.
     ///
-    /// Of several files of one tenant the highest epoch wins, and the others go to quarantine. The
-    /// rows are written in one transaction: a call that was interrupted is repeated.
+    /// If a tenant has several files, the one with the highest epoch is used, and the others go to
+    /// quarantine. The rows are written in one transaction, so an interrupted call can be repeated.
     ///
     /// ```
     /// use tenancy_core::Actor;
@@ -109,7 +112,7 @@ impl SqliteFleet {
     /// ```
     ///
     /// # Errors
-    /// Returns an error if the root is in use, has a sound catalog, or cannot be read.
+    /// Returns an error if the root is in use, has a sound catalog with tenants, or cannot be read.
     pub fn rebuild_catalog(
         root: impl AsRef<Path>,
         by: &Actor,
@@ -117,7 +120,7 @@ impl SqliteFleet {
     ) -> Result<Rebuilt, RebuildError> {
         let path = root.as_ref();
         let rebuild = |root: &Root, lock: &RootLock| rebuild(root, lock, by, &mut progress);
-        // On any file system, as no other process uses the root.
+        // Any file system will do, as no other process uses the root.
         let (_, rebuilt) = Root::open(path, FileSystems::Any, &|_| Ok(()), refuse_empty, rebuild)?;
         Ok(rebuilt)
     }
@@ -158,13 +161,14 @@ fn rebuild(
     Ok(rebuilt)
 }
 
-/// Makes sure that there is no catalog, or an empty one; returns the new path of a damaged one.
+/// Moves a damaged catalog to quarantine, and returns its new path. Refuses a sound catalog with
+/// tenants.
 fn clear_the_way(root: &Root) -> Result<Option<PathBuf>, RebuildError> {
     let path = root.catalog();
     if is_nothing(&path)? {
         return Ok(None);
     }
-    // `None` for a damaged catalog, and for one of another root.
+    // Returns `None` for a damaged catalog, and for an empty one of another root.
     let tenants = || -> rusqlite::Result<Option<u64>> {
         let connection = raw::connect(&path, BUSY_TIMEOUT)?;
         let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
@@ -192,7 +196,7 @@ fn clear_the_way(root: &Root) -> Result<Option<PathBuf>, RebuildError> {
     }
 }
 
-/// Reads every file: returns those that name a tenant, and the paths of the others.
+/// Reads every file. Returns the files that name a tenant, and the paths of the others.
 fn look_at_all(
     root: &Root,
     progress: &mut dyn FnMut(Progress),
@@ -226,8 +230,8 @@ fn look_at_all(
         Some(Found {
             path: path.clone(),
             place: place.clone(),
-            // A file whose name does not fit its stamp was put there by hand.
-            // A file of the warm pool, taken or not, was never in use.
+            // If a file's name does not fit its stamp, a person put the file there. A file with the
+            // stamp of the warm pool was never in use, even if a tenant has taken it.
             claim: Some(claim)
                 .filter(|claim| claim.fits(place) && claim.id != *place.placeholder().id())?,
             schema,

@@ -1,4 +1,4 @@
-//! Completion of operations that killed processes left unfinished.
+//! The completion of operations that killed processes left unfinished.
 
 use tenancy_core::{Actor, TenantRef, TenantStatus};
 
@@ -16,19 +16,20 @@ const PAGE: usize = 1_000;
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Recovered {
-    /// Retirements, destructions and revivals that were interrupted: each with its file in the
-    /// trash now, or with the reason that it is not.
+    /// The retirements, destructions and revivals that were interrupted. Each has its file in the
+    /// trash now, or the error that prevented the move.
     pub retired: Vec<Fixed>,
-    /// Retired tenants whose file is gone, as their destruction was interrupted after that:
-    /// destroying them again removes their rows, too.
+    /// The retired tenants whose file is gone, because their destruction was interrupted after its
+    /// removal. To destroy such a tenant again removes its row, too.
     pub gone: Vec<TenantRef>,
-    /// Creations that were interrupted: creating the tenant again completes one, as only the caller
-    /// knows its names; destroying it removes it.
+    /// The tenants whose creation was interrupted. Only the caller knows their names, so `recover`
+    /// does not complete them. To create the tenant again completes it, and to destroy the tenant
+    /// removes it.
     pub unfinished: Vec<TenantRef>,
 }
 
 impl Recovered {
-    /// Returns whether nothing was unfinished.
+    /// Returns whether no operation was unfinished.
     pub fn is_empty(&self) -> bool {
         self.retired.is_empty() && self.gone.is_empty() && self.unfinished.is_empty()
     }
@@ -36,13 +37,14 @@ impl Recovered {
 
 impl SqliteFleet {
     /// Completes the retirements that killed processes left unfinished, and lists their other
-    /// unfinished operations. A tenant whose retirement, destruction or revival was interrupted is a
-    /// retired tenant afterwards: nothing of it is deleted, and its file is in the trash. A file
-    /// that a process has open is left alone.
+    /// unfinished operations. A tenant whose retirement, destruction or revival was interrupted is
+    /// a retired tenant afterwards: its file is in the trash, and no data is deleted. A file that a
+    /// process has open is not moved.
     ///
-    /// It reads the rows of unfinished and retired tenants, and looks for the files of the latter; it
-    /// opens a file only if one is unfinished. `from_config` of the facade calls it if its process is
-    /// [the only one](crate::SqliteDriver::was_alone), so that it disturbs no other.
+    /// The call reads the rows of unfinished and retired tenants, and looks for the files of
+    /// retired tenants. It opens only files whose retirement is unfinished. The facade's
+    /// `from_config` calls it if its driver is [the only one](crate::SqliteDriver::was_alone), so
+    /// that it does not interfere with operations of other processes.
     ///
     /// ```
     /// use tenancy_core::Actor;
@@ -54,14 +56,15 @@ impl SqliteFleet {
     /// ```
     ///
     /// # Errors
-    /// Returns an error if the catalog cannot be read. The error of a file is in the answer.
+    /// Returns an error if the catalog or a directory cannot be read. The error of one file is in
+    /// the result for its tenant.
     pub fn recover(&self, by: &Actor) -> Result<Recovered, RepairError> {
         let mut recovered = Recovered::default();
         self.each_of(TenantStatus::Provisioning, |tenant| {
             recovered.unfinished.push(tenant.to_ref());
             Ok(())
         })?;
-        // Only the unfinished ones are kept: there may be many retired tenants.
+        // Only unfinished retirements are collected, as there may be many retired tenants.
         let mut half = Vec::new();
         let root = &self.driver().store.root;
         let mut trashed = None;

@@ -14,11 +14,11 @@ use crate::error::IoError;
 /// The entries of one directory of tenants' files.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// Databases, each with the kind of entry if it is no plain file.
+    /// The databases, each with the kind of its entry if it is no plain file.
     pub(super) databases: Vec<(PlaceKey, Option<&'static str>)>,
-    /// Sidecars, each with the path of its database.
+    /// The sidecars, each with the path of its database.
     pub(super) sidecars: Vec<(PathBuf, PathBuf)>,
-    /// Entries that the library did not make.
+    /// The entries that this library did not create.
     pub(super) strays: Vec<PathBuf>,
 }
 
@@ -26,9 +26,9 @@ pub(super) struct Survey {
 #[derive(Debug, Default)]
 pub(super) struct Shards {
     pub(super) dirs: Vec<PathBuf>,
-    /// Entries with the name of such a directory that are none, each with its kind.
+    /// The entries that have the name of such a directory but are none, each with its kind.
     pub(super) unexpected: Vec<(PathBuf, &'static str)>,
-    /// Entries with other names.
+    /// The entries with other names.
     pub(super) strays: Vec<PathBuf>,
 }
 
@@ -51,13 +51,13 @@ pub(super) fn shards(root: &Root) -> Result<Shards, IoError> {
     Ok(shards)
 }
 
-/// Returns the entries of one of them.
+/// Returns the entries of one directory of tenants' files.
 pub(super) fn survey(shard: &Path) -> Result<Survey, IoError> {
     let mut survey = Survey::default();
     let name = shard.file_name().and_then(OsStr::to_str);
     let number = name.and_then(|name| u8::from_str_radix(name, 16).ok());
     each(shard, |name, kind| {
-        // A file in the directory of another place is never found by its place.
+        // A file in the wrong directory is never opened by its place, so it is a stray.
         let here = |key: &PlaceKey| Some(key.shard()) == number;
         if let Some(key) = Place::key_of(name).filter(here) {
             survey.databases.push((key, odd(kind)));
@@ -73,13 +73,13 @@ pub(super) fn survey(shard: &Path) -> Result<Survey, IoError> {
 /// A file of the trash, with the kind of entry if it is no plain file.
 pub(super) type InTrash = (Trashed, Option<&'static str>);
 
-/// Returns the entries of the trash: retired files, and those that the library did not make.
+/// Returns the entries of the trash: retired files, and entries that this library did not create.
 pub(super) fn survey_trash(root: &Root) -> Result<(Vec<InTrash>, Vec<PathBuf>), IoError> {
     let dir = root.trash();
     let (mut trashed, mut strays) = (Vec::new(), Vec::new());
     each(&dir, |name, kind| {
         let path = dir.join(name);
-        // SQLite makes a sidecar when a program looks into a file.
+        // SQLite creates a sidecar when a program reads a file.
         let is_sidecar = || main_of(name).is_some_and(|main| dir.join(main).exists());
         match Trashed::parse(path.clone()) {
             Some(found) => trashed.push((found, odd(kind))),

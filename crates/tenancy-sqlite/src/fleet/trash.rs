@@ -1,4 +1,4 @@
-//! The trash and the kept copies: listed with their retention, destroyed on request.
+//! The trash and the snapshots: their lists with retention, and their removal on request.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -18,34 +18,35 @@ use crate::error::{IoError, RepairError};
 pub struct TrashedFile {
     /// The tenant, with the incarnation that the file belongs to.
     pub tenant: TenantRef,
-    /// Whether the tenant is retired. If not, the file is of an incarnation before a
-    /// rollback, and the tenant goes on without it.
+    /// Whether the tenant is retired. If not, the file is of an incarnation before a rollback, and
+    /// the tenant no longer uses it.
     pub retired: bool,
-    /// The time of the retirement: the latest of the time in the file's name, the file's
-    /// change time and the events of the catalog before it.
+    /// The time of the retirement: the latest of the time in the file's name, the file's change
+    /// time and, if the tenant is retired, the events of the catalog until then.
     pub since: SystemTime,
-    /// The end of the retention; `None` when the file is kept for ever.
+    /// The end of the retention; `None` if it has no end.
     pub until: Option<SystemTime>,
-    /// The size of the file.
+    /// The size of the file in bytes.
     pub bytes: u64,
     /// The path of the file.
     pub path: PathBuf,
 }
 
-/// A copy of a tenant's file that a run kept, with the time until which it is kept.
+/// A snapshot of a tenant's file, with the time until which it is kept. Migrations and rollbacks
+/// take snapshots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SnapshotFile {
-    /// The tenant, with the incarnation that was copied; `None` when no tenant has the
-    /// place that the copy was made of.
+    /// The tenant, with the incarnation whose file was copied; `None` if no tenant has the place of
+    /// that file.
     pub tenant: Option<TenantRef>,
-    /// The schema version of the copy.
+    /// The schema version of the snapshot.
     pub schema: u32,
-    /// The time at which it was made, by the file's own times.
+    /// The time at which the snapshot was taken: the later of its modification and change times.
     pub since: SystemTime,
-    /// The end of the retention; `None` when it is kept for ever.
+    /// The end of the retention; `None` if it has no end.
     pub until: Option<SystemTime>,
-    /// The size of the file.
+    /// The size of the file in bytes.
     pub bytes: u64,
     /// The path of the file.
     pub path: PathBuf,
@@ -70,9 +71,9 @@ fn is_over(until: Option<SystemTime>) -> bool {
 }
 
 impl SqliteFleet {
-    /// Lists the files in the trash that belong to a tenant, those of the longest
-    /// retention last. Files that no tenant has are found by
-    /// [`validate`](Self::validate).
+    /// Returns the files in the trash that belong to a tenant, sorted by the end of their
+    /// retention; those without an end come first. [`validate`](Self::validate) finds the files in
+    /// the trash that belong to no tenant.
     ///
     /// ```
     /// # use tenancy_sqlite::SqliteStorage;
@@ -97,13 +98,15 @@ impl SqliteFleet {
         Ok(files)
     }
 
-    /// Destroys the retired tenants whose retention has ended, files first, rows then,
-    /// and returns them. Files that a rollback has put into the trash go with their
-    /// retention, too. Nothing else destroys a retired tenant.
+    /// Destroys the retired tenants whose retention has ended, and returns them. For each tenant
+    /// the files are removed first, and then the row. Files of earlier incarnations, which
+    /// rollbacks have moved to the trash, are removed after their retention, too. No tenant is
+    /// destroyed because of its age without this call.
     ///
-    /// One clock is not trusted alone: a file counts as retired since the latest of the
-    /// time in its name, its change time and the 10,000 events of the catalog before its
-    /// retirement, so that a clock that was behind at that moment destroys nothing early.
+    /// The call does not trust one clock alone. A file counts as retired since the latest of the
+    /// time in its name, its change time and the times of the 10,000 events of the catalog until
+    /// its retirement. So a clock that was behind at the retirement does not destroy a file too
+    /// early.
     ///
     /// ```
     /// use tenancy_core::Actor;
@@ -117,8 +120,8 @@ impl SqliteFleet {
     /// ```
     ///
     /// # Errors
-    /// Returns an error if the catalog or a file refuses; the tenants before it are
-    /// destroyed, and the call may be repeated.
+    /// Returns an error if the catalog cannot be read or written, or a file cannot be removed. The
+    /// tenants before it are destroyed, and the call may be repeated.
     pub fn empty_trash(&self, by: &Actor) -> Result<Vec<TenantRef>, RepairError> {
         let store = &self.driver().store;
         let mut gone = Vec::new();
@@ -138,8 +141,8 @@ impl SqliteFleet {
         Ok(gone)
     }
 
-    /// Lists the copies that runs have kept of tenants' files, those of the longest
-    /// retention last.
+    /// Returns the snapshots of tenants' files, sorted by the end of their retention; those without
+    /// an end come first.
     ///
     /// # Errors
     /// Returns an error if the catalog or a directory cannot be read.
@@ -165,12 +168,12 @@ impl SqliteFleet {
         Ok(snapshots)
     }
 
-    /// Removes the kept copies whose retention has ended, and returns them. A rollback
-    /// cannot go back to them any more.
+    /// Removes the snapshots whose retention has ended, and returns them. A rollback can no longer
+    /// restore them.
     ///
     /// # Errors
-    /// Returns an error if the catalog cannot be read or a file refuses; the copies before
-    /// it are removed, and the call may be repeated.
+    /// Returns an error if the catalog cannot be read, or a file cannot be removed. The snapshots
+    /// before it are removed, and the call may be repeated.
     pub fn remove_expired_snapshots(&self) -> Result<Vec<SnapshotFile>, RepairError> {
         let mut removed = Vec::new();
         for snapshot in self.snapshots()? {
@@ -182,11 +185,11 @@ impl SqliteFleet {
         Ok(removed)
     }
 
-    /// Removes all snapshots that are older than this, and returns their number. Call it when a
-    /// release has proven itself, before their retention ends.
+    /// Removes all snapshots of at least the age `older_than`, and returns their number. Call it to
+    /// free space before the retention ends, once a release has proven itself.
     ///
     /// # Errors
-    /// Returns an error if they cannot be listed or removed.
+    /// Returns an error if the snapshots cannot be listed or removed.
     pub fn remove_snapshots(&self, older_than: Duration) -> Result<u64, RepairError> {
         let root = &self.driver().store.root;
         let mut removed = 0;
@@ -199,8 +202,8 @@ impl SqliteFleet {
         Ok(removed)
     }
 
-    /// Returns a file of the trash with the tenant that has its place; `None` for the file of no
-    /// tenant, and of a tenant that is back in use.
+    /// Returns a file of the trash with the tenant that has its place. Returns `None` if no tenant
+    /// has the place, or the tenant is in use with this incarnation.
     pub(super) fn look_up(
         &self,
         trashed: &Trashed,
@@ -217,7 +220,7 @@ impl SqliteFleet {
         };
         let mut since = changed.max(UNIX_EPOCH + Duration::from_secs(trashed.at));
         if retired {
-            // Of an earlier incarnation the row says nothing: it changes with the tenant.
+            // The row's version tells nothing about an earlier incarnation: later changes raise it.
             since = since.max(self.catalog().latest_event_until(tenant.version())?);
         }
         let file = TrashedFile {
@@ -238,8 +241,8 @@ fn of_epoch(tenant: &Tenant, epoch: Epoch) -> TenantRef {
     of
 }
 
-/// The latest of a file's times, and its size; `None` when it is gone. The change time is
-/// the kernel's: renames and copies set it, and no program can.
+/// Returns the change time and the size of a file; `None` if it is gone. The kernel sets the change
+/// time at renames and copies, and no program can choose it.
 fn look_at(path: &Path) -> Result<Option<(SystemTime, u64)>, IoError> {
     let meta = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

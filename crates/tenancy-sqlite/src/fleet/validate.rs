@@ -1,4 +1,4 @@
-//! Comparison of the catalog with the files.
+//! The comparison of the catalog with the files.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -19,8 +19,8 @@ use crate::disk::trash::Trashed;
 use crate::error::{IoError, RepairError};
 
 impl SqliteFleet {
-    /// Compares the catalog with the files, and reports the progress now and then. It changes
-    /// nothing, and other operations may proceed meanwhile: a finding is verified again before
+    /// Compares the catalog with the files, and calls `progress` repeatedly. A validation changes
+    /// no file and no row. Other operations may run meanwhile: a finding is verified again before
     /// it is reported.
     ///
     /// ```
@@ -38,14 +38,15 @@ impl SqliteFleet {
     ///
     /// # Errors
     /// Returns an error if an option is out of bounds, or the catalog or a directory cannot be
-    /// read. A fault of a file is a finding.
+    /// read. A fault of a file is a finding, not an error.
     pub fn validate(
         &self,
         options: &ValidateOptions<'_>,
         mut progress: impl FnMut(Progress),
     ) -> Result<Validation, RepairError> {
         Jobs::new(options.jobs)?;
-        // Read before the files: a file that is made meanwhile has a row that is looked up later.
+        // Rows are read before files: the row of a file that is created meanwhile is looked up
+        // later.
         let rows = self.catalog().all()?;
         let mut comparison = Comparison::new(self, &rows, options, &mut progress)?;
         comparison.warm_pool()?;
@@ -74,14 +75,14 @@ impl SqliteFleet {
 pub(super) struct Seen {
     pub(super) in_place: bool,
     pub(super) trashed: Option<Trashed>,
-    /// Whether another kind of entry is in its place, which is a finding already.
+    /// Whether an entry that is no file is in the place; it has been reported already.
     unexpected: bool,
 }
 
 /// The owner of a file, by its name.
 enum Owner {
     Row(usize),
-    /// The row of a later incarnation.
+    /// The row of a later incarnation owns the place.
     Later(usize),
     Nobody,
 }
@@ -96,7 +97,7 @@ pub(super) struct Comparison<'v> {
     pub(super) out: Validation,
     /// The owner of the root.
     pub(super) owner: u32,
-    /// Files and directories with another owner or mode, and the row of those that have one.
+    /// Files and directories with an unexpected owner or mode, each with its row, if it has one.
     pub(super) suspects: Vec<(Option<usize>, PathBuf)>,
     pub(super) progress: &'v mut dyn FnMut(Progress),
     pub(super) at: Progress,
@@ -157,7 +158,7 @@ impl<'v> Comparison<'v> {
         Ok(())
     }
 
-    /// The directories of tenants' files.
+    /// Compares the directories of tenants' files with the rows.
     fn files(&mut self) -> Result<(), RepairError> {
         for (row, tenant) in self.rows.iter().enumerate() {
             match Place::of(tenant) {
@@ -216,7 +217,7 @@ impl<'v> Comparison<'v> {
             (Owner::Nobody, None) => {
                 match self.fleet.is_orphan(&key.place(), &path)? {
                     true => self.find(None, Some(&path), Problem::Orphan),
-                    // A file of the warm pool.
+                    // The file belongs to the warm pool.
                     false => self.access(None, &path)?,
                 }
             }
@@ -224,7 +225,7 @@ impl<'v> Comparison<'v> {
         Ok(())
     }
 
-    /// Looks at the sidecars of a row's database.
+    /// Checks the owner and mode of a sidecar, if a row names its database.
     fn sidecar(&mut self, sidecar: &Path, main: &Path) -> Result<(), RepairError> {
         let key = main.file_name().and_then(Place::key_of);
         match key.map(|key| self.row_of(key)) {
@@ -282,7 +283,7 @@ impl<'v> Comparison<'v> {
                     self.access(Some(row), &trashed.path)?;
                     self.seen[row].trashed = Some(trashed);
                 }
-                // A rollback has moved it there.
+                // A rollback has moved the file there.
                 (Owner::Later(row), None) => {
                     self.access(Some(row), &trashed.path)?;
                     self.warn_if_expired(row, &trashed)?;
@@ -290,14 +291,14 @@ impl<'v> Comparison<'v> {
                 _ if self.fleet.is_orphan(&trashed.place, &trashed.path)? => {
                     self.find(None, Some(&trashed.path), Problem::Orphan);
                 }
-                // Two files of one place, or one that was retired a moment ago.
+                // A second file of one place, or a file that was retired a moment ago.
                 _ => {}
             }
         }
         Ok(())
     }
 
-    /// Reports rows without a file, and rows with a file where none should be.
+    /// Reports rows without a file, and rows whose file is not where the status requires it.
     fn rows(&mut self) -> Result<(), RepairError> {
         let rows = self.rows;
         for (row, tenant) in rows.iter().enumerate() {
@@ -376,9 +377,9 @@ impl<'v> Comparison<'v> {
 }
 
 impl SqliteFleet {
-    /// Returns whether the file still exists and no row names its place.
+    /// Returns whether the file still exists, and neither a row nor the warm pool has its place.
     pub(super) fn is_orphan(&self, place: &Place, path: &Path) -> Result<bool, RepairError> {
-        // The warm pool first: a tenant that takes a file has it before the file is off the list.
+        // The warm pool is read first: taking a file adds the row before the list loses the place.
         if self.catalog().is_in_warm_pool(place)? {
             return Ok(false);
         }
@@ -387,7 +388,7 @@ impl SqliteFleet {
         Ok(!owned && !is_nothing(path)?)
     }
 
-    /// Returns whether the row is still the one that was read.
+    /// Returns whether the row has not changed since it was read.
     pub(super) fn is_as_it_was(&self, tenant: &Tenant) -> Result<bool, RepairError> {
         let now = self.catalog().by_id(tenant.id())?;
         Ok(now.is_some_and(|now| now.version() == tenant.version()))

@@ -1,4 +1,4 @@
-//! The warm pool: databases that are made before their tenants.
+//! The warm pool: databases that are created before their tenants.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,32 +10,32 @@ use crate::disk::place::Place;
 use crate::driver::provisioner::BATCH;
 use crate::error::{FileError, InvalidWarmPool, RepairError};
 
-/// The time after which a process that makes or removes a database counts as killed.
+/// The time after which a process that is creating or removing a database counts as killed.
 const LAPSE_MS: i64 = 60_000;
-/// The time after which databases of other, not older migrations are removed: their release was
-/// rolled back by then, or has filled its own pool.
+/// The time after which databases of migrations that differ but are not older are removed. By then
+/// their release was rolled back, or has filled its own pool.
 const TURN_MS: i64 = 60 * LAPSE_MS;
 
 /// The state of the warm pool after [`SqliteFleet::fill_warm_pool`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct WarmPool {
-    /// Databases that a new tenant can take now.
+    /// The number of databases that a new tenant can take now.
     pub ready: usize,
-    /// The number of them that this call made.
+    /// The number of databases that this call created.
     pub made: usize,
-    /// Databases of other migrations that were removed.
+    /// The number of databases of other migrations that this call removed.
     pub removed: usize,
 }
 
-/// The most databases: each has a file, and a row that every filler reads twice a second.
+/// The greatest size: each database has a file, and a row that every filler reads twice a second.
 const MAX_WARM_POOL: usize = 10_000;
 
 impl WarmPool {
-    /// Checks a number of databases: 0 to 10,000.
+    /// Checks that a size of the warm pool is within its bounds, 0 to 10,000 databases.
     ///
     /// # Errors
-    /// Returns an error if it is greater.
+    /// Returns an error if the size is greater.
     pub fn check(wanted: usize) -> Result<(), InvalidWarmPool> {
         match wanted {
             0..=MAX_WARM_POOL => Ok(()),
@@ -45,21 +45,23 @@ impl WarmPool {
 }
 
 impl SqliteFleet {
-    /// Makes databases for later tenants until `wanted` (0 to 10,000) are ready, at most a hundred a
-    /// call, with about the fsyncs of one. A creation takes one of them, if it was made by the same
-    /// migrations, in the write that inserts the tenant's row: the tenant needs nothing else before
-    /// its first request.
+    /// Creates databases for later tenants until `wanted` (0 to 10,000) are ready, at most a
+    /// hundred per call. A batch needs about as many fsyncs as one database. A later creation of a
+    /// tenant takes a database of the same migrations in the write that inserts the tenant's row.
+    /// The tenant needs nothing else before its first request.
     ///
-    /// The facade's upkeep calls this if a warm pool is configured; several processes may call it.
-    /// Databases of older migrations are removed. While there are databases of newer or other
-    /// migrations none are made, so that two releases that run side by side do not remove each
-    /// other's; an hour after they were made they are removed, too, as their release may have been
-    /// rolled back. `wanted` 0 removes all. A surplus stays until it is taken. A database that a
-    /// process began to make or remove more than a minute ago is taken over.
+    /// The facade's upkeep calls this if a warm pool is configured. Several processes may call it.
+    /// A database that a process began to create or remove more than a minute ago is taken over. A
+    /// surplus stays until tenants take it. `wanted` 0 removes all databases of the warm pool.
     ///
-    /// A database is an ordinary, empty file in its place. Its stamp has its place, and gets its
-    /// tenant at the first open: until then [`rebuild_catalog`](Self::rebuild_catalog) does not
-    /// find its tenant.
+    /// Databases of older migrations are removed. While the warm pool has databases of newer or
+    /// other migrations, no database is created, so that two releases that run side by side do not
+    /// remove each other's databases. An hour after such a database was created it is removed, too,
+    /// because its release may have been rolled back.
+    ///
+    /// A database of the warm pool is an ordinary, empty file in its place. Its stamp names the
+    /// place, and names the tenant only from the first open on. Until then
+    /// [`rebuild_catalog`](Self::rebuild_catalog) does not find the tenant.
     ///
     /// ```
     /// use tenancy_core::Actor;
@@ -73,15 +75,15 @@ impl SqliteFleet {
     ///
     /// # Errors
     /// Returns an error if `wanted` is out of bounds, the catalog cannot be read or written, or a
-    /// file cannot be made or removed; the other files are made and removed all the same, and a
-    /// later call completes what was begun.
+    /// file cannot be created or removed. An error of one file does not stop the other files of its
+    /// batch, and a later call completes the work.
     pub fn fill_warm_pool(&self, wanted: usize, by: &Actor) -> Result<WarmPool, RepairError> {
         WarmPool::check(wanted)?;
         let store = &*self.driver().store;
         let newest = self.driver().migrations().newest();
         let waiting = self.catalog().warm_pool()?;
         let now_ms = now_ms();
-        // A time in the future was written before the clock was set back.
+        // A clock that was set back leaves times in the future, so the distance counts.
         let is_over = |w: &WarmDatabase, ms: i64| w.at_ms.abs_diff(now_ms) > ms.unsigned_abs();
         let is_free = |w: &&WarmDatabase| w.ready || is_over(w, LAPSE_MS);
         let is_own = |w: &&WarmDatabase| wanted > 0 && w.fingerprint == store.fingerprint;
@@ -117,7 +119,7 @@ impl SqliteFleet {
         let drawn = (there..wanted).take(BATCH).map(draw);
         let drawn: Vec<Placement> = drawn.collect::<Result<_, _>>()?;
         let like = (&*store.fingerprint, self.driver().migrations().newest());
-        // Listed first, so that its file is known whatever happens next.
+        // Each place is listed before its file exists, so that a crash leaves no unknown file.
         let begun = self
             .catalog()
             .begin_warm_databases(like, (wanted, &drawn), LAPSE_MS, by)?;
@@ -133,13 +135,13 @@ impl SqliteFleet {
     }
 
     fn remove_warm_pool(&self, places: &[&Place], by: &Actor) -> Result<usize, RepairError> {
-        // A tenant that took one meanwhile has it; no tenant can take the others any more.
+        // Places that tenants have taken meanwhile are left out; no tenant can take the others now.
         let mut gone = self.catalog().withdraw_warm_databases(places, by)?;
         let store = &*self.driver().store;
         let mut failed = None;
         gone.retain(|place| match store.destroy(&place.placeholder()) {
             Ok(()) => true,
-            // A validation has it open.
+            // A validation has the file open.
             Err(FileError::InUse { .. }) => false,
             Err(error) => {
                 failed.get_or_insert(error);
@@ -148,7 +150,7 @@ impl SqliteFleet {
         });
         if !gone.is_empty() {
             store.step("strike off the warm pool")?;
-            // A file that a killed process staged would be recovered.
+            // Otherwise a file that a killed process staged would be recovered into the place.
             store.root.clear_staged(&gone.iter().collect())?;
         }
         self.catalog().forget_warm_databases(&gone, by)?;
