@@ -33,7 +33,7 @@ pub(super) fn at_most(max: usize) -> i64 {
     i64::try_from(max).unwrap_or(i64::MAX)
 }
 
-/// Returns the error for a column whose value the catalog's own writes do not make.
+/// Returns the error for a column whose value this library never writes.
 pub(super) fn unexpected(
     column: usize,
     error: impl Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -1,5 +1,5 @@
-//! The change feed, read from the rows themselves: each row, a tombstone too, has the version of its
-//! last write, so that no queue is kept for absent readers.
+//! The change feed. It is read from the rows themselves: each row, tombstones included, has the
+//! version of its last write. So no queue of changes is kept for readers.
 
 use rusqlite::{Connection, Result, Row, params};
 use tenancy_core::{Change, Changes, Epoch, Name, Version};
@@ -12,8 +12,8 @@ use crate::catalog::rows::snapshot;
 /// A reader of changes, on a dedicated connection.
 pub(super) struct Feed {
     connection: Connection,
-    /// SQLite's counter of other connections' commits just before the last read, and the catalog's
-    /// version in that read.
+    /// The result of `data_version` just before the last read, and the version of the
+    /// catalog in that read.
     seen: Option<(i64, Version)>,
 }
 
@@ -26,7 +26,7 @@ impl Feed {
     }
 
     pub(super) fn changes(&mut self, since: Version, max: usize) -> Result<Changes> {
-        // Read before the snapshot: a commit between the two is read again the next time.
+        // Read before the snapshot: after a commit between the two, the next call reads again.
         let data_version = self.data_version()?;
         if self.seen == Some((data_version, since)) {
             return Ok(nothing_after(since));
@@ -69,7 +69,7 @@ fn page(connection: &Connection, since: Version, now: Version, max: usize) -> Re
         return Ok(nothing_after(since));
     }
     // Kinds: 0 tenant, 1 removed, 2 label, 3 domain, 4 unbound label, 5 unbound domain.
-    // Five indexes are merged, and each walks only rows that the feed has.
+    // Five indexes are merged. Each reads only rows that belong to the answer.
     let sql = "SELECT version, 0, id, NULL FROM tenants WHERE version > ?1
          UNION ALL SELECT version, 1, id, epoch FROM removed WHERE version > ?1
          UNION ALL SELECT version, 2, label, tenant FROM labels WHERE version > ?1
@@ -85,7 +85,7 @@ fn page(connection: &Connection, since: Version, now: Version, max: usize) -> Re
         last = Version(unsigned(row, 0)?);
         items.push(change(connection, row)?);
     }
-    // A full page may have a successor: the next call finds out.
+    // After a full page there may be more changes; the next call reads them.
     let full = items.len() == max && last < now;
     Ok(Changes {
         since,
@@ -112,7 +112,7 @@ fn change(connection: &Connection, row: &Row<'_>) -> Result<Change> {
             id: parsed(row, 2)?,
             epoch: Epoch::new(unsigned(row, 3)?).unwrap_or(Epoch::FIRST),
         },
-        // `Moved` takes the name from its former owner: the table gives a name one owner.
+        // `Moved` also takes the name from its former owner, as the table has one owner per name.
         2 => Change::Moved {
             name: Name::Label(parsed(row, 2)?),
             id: parsed(row, 3)?,

@@ -11,7 +11,7 @@ use super::{SqliteCatalog, runs, schemas, undo};
 use crate::catalog::transaction::Synced;
 
 impl SqliteCatalog {
-    /// Takes the lease for a run over many tenants; the error is this crate's own.
+    /// Takes the lease for a run over many tenants, with an error type of this crate.
     pub(crate) fn take_lease(&self, what: &str, by: &Actor) -> Result<RunLease, NoLease> {
         RunLease::take(&self.0.root, what, by)
     }
@@ -51,7 +51,7 @@ impl RunJournal for SqliteCatalog {
         by: &Actor,
     ) -> Result<(), WriteError> {
         self.step("record what was done")?;
-        // No fsync: after a power cut the versions are read from the files again.
+        // Without an fsync: if a power cut loses the record, the versions are read from the files.
         self.write(Synced::WithNext, by, |write| {
             runs::record(write, run, tasks)
         })

@@ -49,7 +49,7 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
 
 /// Adds the function by which an upgrade hashes the secrets of an older catalog.
 pub(super) fn add_hash(connection: &Connection) -> Result<()> {
-    // Overwritten secrets must not remain in free space of the file.
+    // Secrets that are overwritten must not remain in the free space of the file.
     connection.execute_batch("PRAGMA secure_delete = ON")?;
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
     connection.create_scalar_function("sha256_hex", 1, flags, |context| {

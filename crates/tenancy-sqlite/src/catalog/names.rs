@@ -6,7 +6,7 @@ use tenancy_core::{CLAIM_TTL, Challenge, Domain, Name, Proof, TenantId, Version,
 use crate::catalog::columns;
 use crate::catalog::transaction::{Done, Fault, Write};
 
-/// Returns the latest begin of a claim that has expired, in milliseconds since 1970.
+/// Returns the latest time at which a claim that has now expired began, in milliseconds since 1970.
 pub(super) fn expired_at(now_ms: i64) -> i64 {
     now_ms.saturating_sub(CLAIM_TTL.as_millis() as i64)
 }
@@ -38,7 +38,7 @@ impl Write<'_> {
     fn route(&mut self, name: &Name, id: &TenantId) -> Done<()> {
         let version = self.next();
         match name {
-            // A tenant's id is bound as long as the tenant exists.
+            // The id of a tenant is bound for as long as the tenant exists.
             Name::Label(label) if label == id => {}
             Name::Label(label) => {
                 let sql = "INSERT OR REPLACE INTO labels VALUES (?1, ?2, ?3)";

@@ -1,4 +1,4 @@
-//! `catalog.db`: making, opening and upgrading it.
+//! The creation, opening and upgrade of `catalog.db`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +15,8 @@ use crate::error::{IoError, StorageError};
 use crate::raw::enter_wal;
 use crate::schema::stamp::CATALOG_FILE;
 
-/// The SQL that each format, as numbered in `user_version`, adds to the one before.
+/// The SQL of each format, which upgrades the format before it. `user_version` has the number of
+/// the format.
 const FORMATS: [&str; 6] = [
     include_str!("schema.sql"),
     include_str!("warm_pool.sql"),
@@ -28,26 +29,26 @@ const FORMAT: u32 = FORMATS.len() as u32;
 /// The first format that records the storage root.
 const STORAGE_FORMAT: u32 = 4;
 
-/// The longest wait of a write for the writes of other processes.
+/// The longest time that a write waits for the writes of other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The most prepared statements that a connection keeps; there are about 40.
 const STATEMENTS: usize = 64;
 
-/// The treatment of a lost catalog: one without rows in a root that has tenants' files.
+/// The treatment of a lost catalog, which has no rows though the root has tenants' files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lost {
     Refuse,
     Fill,
 }
 
-/// Makes the catalog of a root if it is missing, upgrades an older one, and connects to it. Refuses a
-/// file that is not a catalog.
+/// Connects to the catalog of a root. Creates a missing catalog, upgrades an older one, and refuses
+/// a file that is not a catalog.
 pub(super) fn open(
     root: &Root,
     path: &Path,
     lost: Lost,
-    // One process at a time: SQLite's change to WAL mode does not wait for readers.
+    // One process at a time: SQLite's switch to WAL mode does not wait for readers.
     _lock: &RootLock,
 ) -> Result<Connection, StorageError> {
     if lost == Lost::Refuse && is_lost(root.path(), path)? {
@@ -66,14 +67,14 @@ pub(super) fn open(
     }
 }
 
-/// Returns whether the catalog has no rows though there are tenants' files. The files are read
-/// first, as a tenant's row is written before its file.
+/// Returns whether the catalog has no rows though there are tenants' files. The files are looked up
+/// first, because a tenant's row is written before its file.
 fn is_lost(root: &Path, path: &Path) -> Result<bool, StorageError> {
     Ok(holds_files(root) && !has_rows(path)?)
 }
 
-/// Returns whether anything was ever written to a catalog; `false` if it is missing. A damaged
-/// catalog is an error and is not changed.
+/// Returns whether a row was ever written to the catalog; `false` if the catalog is missing.
+/// Returns an error for a damaged catalog, and does not change it.
 fn has_rows(path: &Path) -> Result<bool, StorageError> {
     if look(path).map_err(IoError::at(path, "looked at"))? != Entry::File {
         return Ok(false);
@@ -81,7 +82,7 @@ fn has_rows(path: &Path) -> Result<bool, StorageError> {
     let connection = connect(path)?;
     let read = || match format_of(&connection)? {
         Ok(0) => Ok(false),
-        // `prepare` refuses it and names its application.
+        // `prepare` refuses such a file, and its error names the application.
         Err(_) => Ok(true),
         Ok(_) => connection.query_row("SELECT version > 0 FROM clock", [], |row| row.get(0)),
     };
@@ -96,8 +97,9 @@ fn lost_catalog(root: &Path) -> StorageError {
     }
 }
 
-/// Refuses a directory without a marker unless its catalog has rows: then it is a root that an older
-/// version of this library made, or that has lost its marker. Returns the id in the catalog, if any.
+/// Refuses a directory without a marker, unless its catalog has rows. With rows it is a root that
+/// an older version of this library created, or that has lost its marker. Returns the id in the
+/// catalog, if any.
 pub(super) fn refuse_unmarked(root: &Path) -> Result<Option<Box<str>>, StorageError> {
     let path = root.join("catalog.db");
     match has_rows(&path)? {
@@ -123,7 +125,7 @@ pub(super) fn recorded(root: &Path) -> Result<Option<Box<str>>, StorageError> {
     read().map_err(|source| failed(&path, source))
 }
 
-/// Returns whether an older version of this library made the catalog.
+/// Returns whether the catalog has an older format than the newest one.
 pub(super) fn is_outdated(path: &Path) -> Result<bool, StorageError> {
     if look(path).map_err(IoError::at(path, "looked at"))? != Entry::File {
         return Ok(false);
@@ -132,10 +134,10 @@ pub(super) fn is_outdated(path: &Path) -> Result<bool, StorageError> {
     Ok(format.is_ok_and(|format| (1..FORMAT).contains(&format)))
 }
 
-/// Makes an empty file with the mode of the root's files, if it is missing.
+/// Creates an empty file with the mode of the root's files, if the file is missing.
 fn make(root: &Root, path: &Path) -> Result<(), StorageError> {
-    // The lock of the root is held, so no thread has a descriptor of the new file open: closing one
-    // would drop the locks that SQLite holds on the database in this process.
+    // The close of a descriptor drops the locks that SQLite holds on the file in this process. The
+    // lock of the root is held, so no thread has opened the new file yet.
     match look(path).map_err(IoError::at(path, "looked at"))? {
         Entry::File => Ok(()),
         Entry::Missing => {
@@ -164,7 +166,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StorageError> {
     connect().map_err(|source| failed(path, source))
 }
 
-/// Writes the schema into an empty file, and the missing formats into an older catalog.
+/// Writes the schema into an empty file, and upgrades an older catalog to the newest format.
 fn prepare(connection: &Connection, path: &Path) -> Result<(), StorageError> {
     let found = format_of(connection).map_err(|source| failed(path, source))?;
     let found = found.map_err(|id| StorageError::NotACatalog {

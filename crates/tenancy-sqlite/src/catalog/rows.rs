@@ -102,7 +102,8 @@ pub(super) fn page_of_status(
     rows.collect()
 }
 
-/// Returns a tenant's further names and its claims, without claims that began at `expired` or before.
+/// Returns a tenant's further names and its claims, without claims that began at `expired` or
+/// before.
 pub(super) fn names(connection: &Connection, id: &TenantId, expired: i64) -> Result<Vec<Binding>> {
     let sql = "SELECT label FROM labels WHERE tenant = ?1 AND label <> ?1 ORDER BY label";
     let mut labels = connection.prepare_cached(sql)?;
@@ -161,7 +162,7 @@ pub(super) fn snapshot<T>(
 ) -> Result<T> {
     connection.prepare_cached("BEGIN DEFERRED")?.execute([])?;
     let out = f(connection);
-    // It wrote nothing, and a rollback ends the transaction after an error too.
+    // The transaction wrote nothing, and a rollback also ends it after an error.
     let ended = connection.prepare_cached("ROLLBACK")?.execute([]);
     let out = out?;
     ended?;

@@ -8,8 +8,8 @@ use crate::catalog::columns;
 use crate::catalog::columns::{at_most, unsigned};
 use crate::catalog::transaction::{Done, Write};
 
-/// The number of runs whose tasks are kept, besides those of the last migration and of the runs that
-/// undid it. Of older runs only the row in `runs` is kept.
+/// The number of latest runs whose tasks are kept. The tasks of the last migration, and of the runs
+/// that undid it, are kept, too. Of all other runs only the row in `runs` is kept.
 const KEPT_RUNS: i64 = 32;
 
 /// Returns the last runs, newest first.
@@ -97,8 +97,8 @@ pub(super) fn record(write: &mut Write<'_>, run: u64, tasks: &[Task]) -> Done<()
             ],
         )?;
         if task.left.is_some() {
-            // The row keeps its version: a tenant in the feed has no schema, and no concurrent
-            // update may fail because of it.
+            // The row keeps its version: the feed does not contain the schema, and a concurrent
+            // update must not fail because of it.
             let sql = "UPDATE tenants SET schema = ?3 WHERE id = ?1 AND epoch = ?2";
             write.run(sql, params![tenant, epoch, task.left])?;
         }
@@ -106,7 +106,7 @@ pub(super) fn record(write: &mut Write<'_>, run: u64, tasks: &[Task]) -> Done<()
     Ok(())
 }
 
-/// Records the outcome of a run. The files that it did not reach still have the versions at which
+/// Records the outcome of a run. Files that the run did not reach still have the versions at which
 /// it found them.
 pub(super) fn end(write: &mut Write<'_>, run: u64, outcome: RunOutcome) -> Done<()> {
     let sql = "UPDATE tenants SET schema = k.was FROM tasks k
@@ -141,8 +141,8 @@ fn insert(write: &Write<'_>, new: &NewRun<'_>) -> Result<u64> {
 }
 
 /// Records a task before its work begins. A task of a resumed run keeps the version at which the
-/// first attempt found the file, unless another operation has changed it since: after a killed
-/// attempt the file may be at any version between that and the target.
+/// first attempt found the file, unless another operation has changed the file since. After a
+/// killed attempt the file may be at any version between the first one and the target.
 fn begin_task(write: &Write<'_>, run: i64, new: &NewRun<'_>, task: &Task) -> Result<()> {
     let sql = "INSERT INTO tasks VALUES (?1, ?2, ?3, ?4, ?5, NULL, ?6, ?7)
         ON CONFLICT (run, tenant) DO UPDATE SET epoch = excluded.epoch,

@@ -1,4 +1,4 @@
-//! Scans of the whole catalog: ids page by page, and the rows that are compared with files.
+//! Scans of the whole catalog: pages of ids, and the rows that a validation compares with files.
 
 use rusqlite::{OptionalExtension, Result, Row, params};
 use tenancy_core::{CatalogError, Domain, Epoch, Placement, Tenant, TenantId, Version};

@@ -1,4 +1,4 @@
-//! The known schema version of every file: a cache, as the version in the file decides.
+//! The known schema version of every file. It is a cache: only the version in the file counts.
 
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use tenancy_core::{Tenant, TenantId};
@@ -8,7 +8,7 @@ use super::rows;
 use super::rows::tenant_columns;
 use crate::catalog::columns::{at_most, unsigned};
 
-/// The number of columns of a tenant, which precede the others of a row.
+/// The number of columns of a tenant, which come first in a row.
 const AFTER_TENANT: usize = 13;
 
 /// Returns one tenant with its known schema.
@@ -34,7 +34,7 @@ pub(super) fn selected(connection: &Connection, which: Selection) -> Result<Vec<
             ),
             None,
         ),
-        // Each query is an index range, so tenants that have the schema are not read.
+        // Each query reads an index range, so that tenants with the wanted schema are not read.
         Selection::NotAt(schema) => (
             concat!(
                 "SELECT ",
@@ -80,9 +80,9 @@ pub(super) fn newest_known(connection: &Connection) -> Result<Option<Tenant>> {
     found.optional()
 }
 
-/// Returns the numbers of tenants with this schema, an older, a newer, and an unknown one.
+/// Returns the numbers of tenants whose schema is this one, older, newer, and unknown.
 pub(super) fn counts(connection: &Connection, newest: u32) -> Result<SchemaCounts> {
-    // Each query is an index range.
+    // Each query reads an index range.
     let sql = "SELECT (SELECT count(*) FROM tenants WHERE schema = ?1),
          (SELECT count(*) FROM tenants WHERE schema < ?1
              AND status NOT IN ('provisioning', 'retiring')),

@@ -5,7 +5,7 @@ use tenancy_core::WriteError;
 
 use crate::catalog::transaction::{Done, Fault};
 
-/// Records the id of a storage root. Refuses it if another one is recorded.
+/// Records the id of a storage root. Refuses the id if another one is recorded.
 pub(super) fn record(connection: &Connection, id: &str) -> Done<()> {
     let found = match recorded(connection)? {
         Some(found) => found,

@@ -10,7 +10,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// Returns whether the error concerns one row, so that others can still be written.
+    /// Returns whether the error concerns only one row, so that other rows can still be written.
     pub(super) fn is_of_one_row(&self) -> bool {
         match self {
             Self::Refused(_) => true,
@@ -65,10 +65,11 @@ pub(super) enum Synced {
 impl Synced {
     /// Returns the sync that an insertion needs.
     ///
-    /// A row with status `provisioning` needs no fsync: if a power cut loses it, its file is an
-    /// orphan, and the creation has not returned yet. The write that makes the tenant active syncs
-    /// both, so a creation needs one fsync less. A tenant that takes a file of the warm pool needs
-    /// it: if the row were lost, another tenant would take the same file.
+    /// A row with status `provisioning` needs no fsync. If a power cut loses the row, the creation
+    /// has not returned yet, and its file is an orphan. The write that makes the tenant active
+    /// syncs both rows, so a creation needs one fsync less. The row of a tenant that takes a file
+    /// of the warm pool needs an fsync: if the row were lost, another tenant would take the same
+    /// file.
     pub(super) fn of(new: &[NewTenant]) -> Self {
         let is_begun = |new: &NewTenant| {
             new.from_warm_pool.is_none() && new.status == TenantStatus::Provisioning

@@ -1,4 +1,4 @@
-//! Past runs, read for a rollback that undoes one.
+//! The read of a past run, for a rollback that undoes it.
 
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 use tenancy_core::Epoch;

@@ -1,4 +1,4 @@
-//! The warm pool's list: the places of databases that are provisioned in advance.
+//! The list of the warm pool: the places of databases that are provisioned in advance.
 
 use rusqlite::{OptionalExtension, Result, Row, params};
 use tenancy_core::{Actor, CatalogError, Epoch, NewTenant, Placement, WriteError};
@@ -19,7 +19,7 @@ pub(crate) struct WarmDatabase {
 }
 
 impl WarmDatabase {
-    /// Returns whether it is to be removed, by whichever process fills the warm pool next.
+    /// Returns whether the next process that fills the warm pool has to remove the database.
     pub(crate) fn is_withdrawn(&self) -> bool {
         self.fingerprint.is_empty()
     }
@@ -38,7 +38,7 @@ impl SqliteCatalog {
             let sql = "SELECT locator, fingerprint, schema, ready, at_ms FROM stock";
             let mut all = connection.prepare_cached(sql)?;
             let all = all.query_map([], warm_database)?;
-            // A locator that is no place was written by hand, and is skipped.
+            // An invalid locator is skipped, as a person must have written it.
             all.filter_map(Result::transpose).collect()
         })
     }
@@ -52,8 +52,9 @@ impl SqliteCatalog {
         })
     }
 
-    /// Lists places from `drawn` as pending, until `wanted` of this fingerprint are listed, and takes
-    /// over places that have been pending for longer than `timeout_ms`. Returns both.
+    /// Takes over the places that have been pending for longer than `timeout_ms`. Then lists places
+    /// of `drawn` as pending, until `wanted` places with this fingerprint are listed. Returns all
+    /// these places.
     pub(crate) fn begin_warm_databases(
         &self,
         (fingerprint, schema): (&str, u32),
@@ -100,8 +101,8 @@ impl SqliteCatalog {
         Ok(())
     }
 
-    /// Withdraws places for good: without a fingerprint no process makes them ready again, however
-    /// long their removal takes. Returns those that no tenant had taken.
+    /// Withdraws places for good, and returns those that no tenant had taken. A withdrawn place has
+    /// no fingerprint, so no process marks it as ready again, even if its removal takes long.
     pub(crate) fn withdraw_warm_databases(
         &self,
         places: &[&Place],
@@ -112,7 +113,7 @@ impl SqliteCatalog {
         self.for_each_warm_database("withdrawn", places, by, sql)
     }
 
-    /// Removes places from the list after their files.
+    /// Removes places from the list, after their files were removed.
     pub(crate) fn forget_warm_databases(
         &self,
         places: &[Place],
@@ -151,8 +152,8 @@ impl SqliteCatalog {
         })
     }
 
-    /// Removes `from_warm_pool` from insertions for which the warm pool has no database: an insertion
-    /// that takes one needs an fsync.
+    /// Clears `from_warm_pool` in insertions for which the warm pool has no database, because an
+    /// insertion that takes one needs an fsync.
     pub(super) fn skip_empty_warm_pool(&self, new: &mut [NewTenant]) -> Result<(), CatalogError> {
         if new.iter().all(|new| new.from_warm_pool.is_none()) {
             return Ok(());
@@ -197,7 +198,7 @@ impl Write<'_> {
         all.collect()
     }
 
-    /// Appends an event about databases of the warm pool to the audit trail, unless there are none.
+    /// Appends an event about databases of the warm pool to the audit trail, unless `count` is 0.
     fn warm_pool_event(&mut self, what: &str, count: usize) -> Done<()> {
         if count == 0 {
             return Ok(());
@@ -250,8 +251,8 @@ mod tests {
         Ok(())
     }
 
-    /// The file is stamped and seeded durably before the row is active: if a power cut lost the row,
-    /// the file would be in the warm pool again, for another tenant.
+    /// The file is stamped and seeded durably before the row is active: if a power cut lost the
+    /// row, the file would be in the warm pool again, for another tenant.
     #[test]
     fn taking_a_file_of_the_warm_pool_syncs_the_row() -> Tested {
         let mut new = NewTenant::new("acme".parse()?);

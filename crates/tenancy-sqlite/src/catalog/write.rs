@@ -1,4 +1,5 @@
-//! The writes of a catalog: each is one immediate transaction with the clock, the rows and the event.
+//! The writes of a catalog. Each is one immediate transaction, which writes the clock, the rows and
+//! the event.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -42,8 +43,8 @@ impl SqliteCatalog {
         Ok(out?)
     }
 
-    /// Inserts tenants with their epochs and statuses, each with the schema version of its file, all
-    /// in one transaction.
+    /// Inserts tenants with their epochs and statuses in one transaction, each with the schema
+    /// version of its file.
     pub(crate) fn insert_rebuilt(
         &self,
         found: Vec<(Tenant, u32)>,
@@ -63,8 +64,8 @@ impl SqliteCatalog {
         })
     }
 
-    /// Runs several writes in one transaction and returns a result for each. If SQLite fails, its
-    /// error is the result of all.
+    /// Runs several writes in one transaction, and returns a result for each. If SQLite fails, its
+    /// error is the result of every write.
     fn write_each<I, T>(
         &self,
         synced: Synced,
@@ -100,7 +101,7 @@ impl CatalogWriter for SqliteCatalog {
     }
 
     fn insert_many(&self, mut new: Vec<NewTenant>, by: &Actor) -> Vec<Result<Tenant, WriteError>> {
-        // A catalog that cannot be read cannot be written either: the write returns the error.
+        // An error is ignored here: if the catalog cannot be read, the write returns the error.
         let _ = self.skip_empty_warm_pool(&mut new);
         self.write_each(Synced::of(&new), by, new, |write, new| write.insert(new))
     }
@@ -200,7 +201,7 @@ impl<'w> Write<'w> {
         Ok(self.transaction.commit()?)
     }
 
-    /// Runs one of several writes, and rolls it back alone if it is refused.
+    /// Runs one of several writes. If it is refused, only this write is rolled back.
     fn each<T>(&mut self, f: impl FnOnce(&mut Self) -> Done<T>) -> Done<Result<T, WriteError>> {
         let before = self.version;
         self.run("SAVEPOINT one", [])?;
@@ -267,7 +268,7 @@ impl<'w> Write<'w> {
         let mut row = Tenant::builder(id.clone()).status(new.status);
         row = row.placement(new.placement).attributes(new.attributes);
         let (epoch, mut schema) = (self.next_epoch(&id)?, new.schema);
-        // By their names, files of the warm pool belong to first incarnations.
+        // A file of the warm pool is named for a first incarnation, so a later one cannot take it.
         if let Some(from) = new.from_warm_pool.filter(|_| epoch == Epoch::FIRST)
             && let Some(taken) = self.take_from_warm_pool(&from.fingerprint)?
         {
@@ -277,7 +278,7 @@ impl<'w> Write<'w> {
         let row = row.epoch(epoch).version(self.version).build();
         let tenant = row.map_err(WriteError::from)?;
         self.store(&tenant, schema)?;
-        // A caller may have named a place of the warm pool itself: it is taken then, too.
+        // If the caller's own placement is one of the warm pool, that database counts as taken.
         let sql = "DELETE FROM stock WHERE locator = ?1";
         self.run(sql, [&tenant.placement().locator])?;
         let sql = "INSERT INTO labels VALUES (?1, ?1, NULL)";
@@ -301,7 +302,7 @@ impl<'w> Write<'w> {
 
     fn remove(&mut self, id: &TenantId, seen: Version) -> Done<Version> {
         let epoch = self.get_at(id, seen)?.epoch();
-        // The names first: in the feed a name is released before another tenant gets it.
+        // The names come first, so that the feed releases a name before another tenant gets it.
         for binding in rows::names(&self.transaction, id, i64::MAX)? {
             self.release(&binding.name)?;
         }
@@ -345,8 +346,8 @@ impl<'w> Write<'w> {
         Ok(last.map_or(Epoch::FIRST, Epoch::next))
     }
 
-    /// Writes the tenant's row and attributes. Without a `schema` the known one stays, unless the
-    /// epoch changes: then it is unknown.
+    /// Writes the tenant's row and attributes. Without a `schema` the known schema stays; if the
+    /// epoch changes, it becomes unknown.
     fn store(&self, tenant: &Tenant, schema: Option<u32>) -> Done<()> {
         let (id, place, down) = (
             tenant.id().as_str(),
@@ -396,7 +397,7 @@ fn now_ms() -> i64 {
     now.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Returns the text about a tenant's row for the audit trail: no attribute, no secret.
+/// Returns the description of a tenant's row for the audit trail, without attributes and secrets.
 fn describe(tenant: &Tenant) -> String {
     let place = tenant.placement();
     let down = tenant.maintenance().map_or("", |_| " in maintenance");

@@ -1,4 +1,4 @@
-//! Single files and directories: their kind, fsync, removal.
+//! Operations on single files and directories: kind, fsync, removal.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -7,8 +7,9 @@ use std::{fs, io};
 
 use crate::error::IoError;
 
-/// The suffixes of the files that SQLite keeps beside a database. They belong to the main file of
-/// the same name and to no other: a `-wal` left behind would put its rows into the next one.
+/// The suffixes of the files that SQLite keeps beside a database. A sidecar belongs only to the
+/// main file beside which it was created: a `-wal` that is left behind would put its rows into the
+/// next file of the same name.
 pub(crate) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// The kind of the entry at a path.
@@ -16,7 +17,7 @@ pub(crate) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 pub(crate) enum Entry {
     Missing,
     File,
-    /// Something else, in words: `a directory`, for example.
+    /// Another kind of entry, in words: `a directory`, for example.
     Other(&'static str),
 }
 
@@ -28,7 +29,7 @@ pub(crate) fn look(path: &Path) -> io::Result<Entry> {
         Ok(meta) if meta.is_symlink() => Ok(Entry::Other("a symbolic link")),
         Ok(meta) if meta.is_dir() => Ok(Entry::Other("a directory")),
         Ok(_) => Ok(Entry::Other("no plain file")),
-        // A file in place of the directory.
+        // `NotADirectory` means that a file is in the place of a parent directory.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Ok(Entry::Missing)
         }
@@ -42,8 +43,8 @@ pub(crate) fn sync_dir(path: &Path) -> Result<(), IoError> {
     dir.sync_all().map_err(IoError::at(path, "synced"))
 }
 
-/// Removes a database that no process has open, its sidecars first: without them the main file is
-/// a database still, and a `-wal` alone would be replayed into another.
+/// Removes a database that no process has open, its sidecars first. After a crash in between, the
+/// main file alone is still a database, but a `-wal` alone could be replayed into another one.
 pub(crate) fn remove_file(path: &Path) -> Result<(), IoError> {
     remove_sidecars(path)?;
     remove_if_there(path)

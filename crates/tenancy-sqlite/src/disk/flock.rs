@@ -15,7 +15,7 @@ use crate::error::IoError;
 /// the checkpoint of one file.
 pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The interval between two attempts at a lock that is held: the kernel's locks have no timeout.
+/// The interval between two attempts to take a lock, as the kernel's locks have no timeout.
 const RETRY: Duration = Duration::from_millis(5);
 
 /// The length of a wait after which observers are notified of it.
@@ -59,7 +59,7 @@ fn within(
     }
 }
 
-/// The cause of a lock that was not taken in time: the processes that hold it.
+/// The error of a lock that was not taken in time, with the processes that hold it.
 #[derive(Debug)]
 struct StillLocked {
     by: Box<[u32]>,

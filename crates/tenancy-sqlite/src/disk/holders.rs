@@ -4,12 +4,12 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// The number of attempts at the list. The kernel hands it out in pieces, and locks that change
+/// The number of attempts to read the list. The kernel returns it in pieces, and locks that change
 /// between two pieces can hide a line.
 const TRIES: usize = 4;
 
 /// Returns the processes that hold locks on a file, as far as the system lists them. The file is
-/// not opened: that would drop the locks of this process.
+/// not opened, as its close would drop the locks of this process.
 pub(crate) fn processes_with(path: &Path) -> Box<[u32]> {
     let inode = fs::symlink_metadata(path).map(|meta| meta.ino());
     let Ok(inode) = inode else {
@@ -26,8 +26,9 @@ pub(crate) fn processes_with(path: &Path) -> Box<[u32]> {
 }
 
 /// Returns the processes with a lock on an inode. In a line like
-/// `1: POSIX  ADVISORY  READ 4711 fe:01:131090 1073741826 1073742335` the fifth word is the process,
-/// and the sixth ends with the inode. The device is not compared: some file systems show two.
+/// `1: POSIX  ADVISORY  READ 4711 fe:01:131090 1073741826 1073742335` the fifth word is the
+/// process, and the sixth ends with the inode. The device is not compared: some file systems show
+/// two.
 fn processes_in(locks: &str, inode: u64) -> Box<[u32]> {
     let holder = |line: &str| {
         let mut words = line.split_ascii_whitespace();

@@ -28,13 +28,15 @@ impl Image<'_> {
 /// The size of the blocks that are summed: SQLite's smallest page.
 const BLOCK: usize = 512;
 
-/// Returns a checksum that tells a whole file from a torn one. It detects power cuts, not
-/// manipulation: a process that can write here can write anything.
+/// Returns a checksum that distinguishes a whole file from an incomplete one. It detects the
+/// effects of power cuts, not manipulation: a process that can write here could also write the
+/// checksum.
 pub(crate) fn sum(bytes: &[u8]) -> u64 {
     sum_from(0, bytes)
 }
 
-/// Returns the checksum of blocks that begin at `offset`; the sums of parts add up to the whole.
+/// Returns the checksum of blocks that begin at `offset`. The sums of all parts add up to the sum
+/// of the whole.
 pub(crate) fn sum_from(offset: usize, bytes: &[u8]) -> u64 {
     let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let block = |(n, block): (usize, &[u8])| {

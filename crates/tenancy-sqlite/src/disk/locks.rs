@@ -1,4 +1,5 @@
-//! The locks of a root: of its users, of itself, of its directories and of its runs.
+//! The locks of a root: one of the processes that use it, one of the root itself, and those of its
+//! directories.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use crate::error::IoError;
 #[derive(Debug)]
 pub(crate) struct SharedLock {
     pub(super) _file: File,
-    /// Whether no other process had it when it was taken.
+    /// Whether no other process had the lock when it was taken.
     pub(crate) was_alone: bool,
 }
 

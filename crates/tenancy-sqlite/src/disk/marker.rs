@@ -1,7 +1,7 @@
-//! The marker of a storage root: the file that tells a root from any other directory.
+//! The marker of a storage root: the file that distinguishes a root from any other directory.
 //!
-//! An empty mount point, a mistyped path and a root whose `create` was killed have no marker, so
-//! none of them is taken for a root without tenants.
+//! An empty mount point, a mistyped path and a root whose creation was killed have no marker. So no
+//! such directory is mistaken for a root without tenants.
 
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ const NAME: &str = "tenancy.root";
 const NEW: &str = "tenancy.root.new";
 /// The format of the roots that this version creates. Formats 1 and 2 had no marker.
 pub(crate) const FORMAT: u32 = 3;
-/// The longest marker, in bytes: a longer file is something else.
+/// The longest marker, in bytes: a longer file is no marker.
 const MAX_BYTES: u64 = 200;
 
 /// The contents of a marker: two lines, `format = 3` and `id = <32 hex>`.
@@ -30,8 +30,8 @@ pub(crate) struct Marker {
 
 impl Marker {
     /// Writes the marker of a new root, durable and not yet in place. Its id is the one that the
-    /// catalog has recorded, else that of a marker which a killed process left (its catalog may
-    /// hold that id), else 128 random bits.
+    /// catalog has recorded. If there is none, it is the id in the marker that a killed process
+    /// left here, as its catalog may have that id. Otherwise it is 128 random bits.
     pub(crate) fn prepare(root: &Path, recorded: Option<Box<str>>) -> Result<Self, IoError> {
         let path = root.join(NEW);
         let left = fs::read_to_string(&path).ok();

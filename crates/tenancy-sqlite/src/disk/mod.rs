@@ -1,4 +1,5 @@
-//! Files and directories of a storage root: paths, locks, fsync, staging, trash. No SQLite.
+//! Files and directories of a storage root: paths, locks, fsync, staging, trash. This module does
+//! not use SQLite.
 
 pub(crate) mod files;
 pub(crate) mod flock;

@@ -1,9 +1,9 @@
 //! The file system of a storage root, by the list of mounts.
 //!
-//! ext4 makes the name of a new file durable with the fsync of the file: with a journal both are
-//! in one transaction, without one the fsync includes the directory (the kernel's
-//! `ext4_sync_parent`). POSIX promises neither, so that nothing is assumed of other file systems.
-//! The number in `statfs(2)` does not tell ext4 from ext2, whose driver does not do this.
+//! On ext4 the fsync of a new file makes its name durable, too. With a journal both are in one
+//! transaction; without a journal the fsync includes the directory (the kernel's
+//! `ext4_sync_parent`). POSIX does not promise this, so it is not assumed of other file systems.
+//! The number in `statfs(2)` is the same for ext4 and for ext2, whose driver does not do this.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -22,8 +22,8 @@ pub(crate) struct FileSystem {
 }
 
 impl FileSystem {
-    /// Returns the properties of a canonical directory's file system. A directory for temporary
-    /// files is not expected to outlive a power cut, so that its journal does not matter.
+    /// Returns the properties of the file system of a canonical directory. A directory for
+    /// temporary files need not survive a power cut, so a missing journal does not count there.
     pub(crate) fn of(dir: &Path) -> Self {
         let Ok(meta) = fs::metadata(dir) else {
             return Self::default();
@@ -43,7 +43,7 @@ impl FileSystem {
         }
     }
 
-    /// Returns whether to warn of a missing journal: once per process and file system.
+    /// Returns whether to emit a warning of a missing journal, once per process and file system.
     pub(crate) fn needs_warning(&self) -> bool {
         static WARNED: Mutex<Vec<u64>> = Mutex::new(Vec::new());
         let mut warned = WARNED.lock();
@@ -67,8 +67,8 @@ impl System<'_> {
         mounts.is_ok_and(|mounts| lists_as_ext4(&mounts, device))
     }
 
-    /// Returns whether an ext4 has no journal. A journal is listed by the name of its device; one on
-    /// another device shows in the options, which contain `data=` only with a journal.
+    /// Returns whether an ext4 has no journal. A journal is listed by the name of its device; one
+    /// on another device shows in the options, which contain `data=` only with a journal.
     fn lacks_journal(&self, device: &str) -> bool {
         let lacks = || {
             let block = fs::read_link(self.sys.join("dev/block").join(device)).ok()?;

@@ -1,7 +1,8 @@
 //! The owner and the mode of new files and directories.
 //!
-//! They are closed to other users. So a file that the user root creates in an application's storage
-//! root is given to the owner of its directory, or the application could not open it.
+//! Other users have no access to them. So a file that the user root creates in an application's
+//! storage root is given to the owner of its directory; otherwise the application could not open
+//! it.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::ErrorKind;
@@ -44,7 +45,7 @@ pub(crate) fn mkdir(path: &Path) -> Result<(), IoError> {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
             return Err(IoError::new(path, "created", error));
         }
-        // A process that was killed may have left it with another owner.
+        // A killed process may have left an existing directory with another owner.
         _ => {}
     }
     let dir = open_dir(path).map_err(IoError::at(path, "opened as a directory"))?;
@@ -55,7 +56,7 @@ pub(crate) fn mkdir(path: &Path) -> Result<(), IoError> {
 fn give_to_owner(file: &File, path: &Path) -> Result<(), IoError> {
     let give = || {
         let own = file.metadata()?;
-        // A second name may be outside of the storage root.
+        // A file may have a second name outside of the storage root, so its owner stays.
         let has_second_name = own.is_file() && own.nlink() > 1;
         if own.uid() != 0 || has_second_name {
             return Ok(());
@@ -78,7 +79,7 @@ pub(crate) fn mode(meta: &Metadata) -> u32 {
     meta.mode() & PERMISSIONS
 }
 
-/// Gives a file or directory to the owner of the storage root, which only the user root can.
+/// Gives a file or directory to the owner of the storage root. Only the user root may do this.
 pub(crate) fn give_to_owner_of(path: &Path, root: &Path) -> Result<(), IoError> {
     let give = || {
         let root = fs::metadata(root)?;

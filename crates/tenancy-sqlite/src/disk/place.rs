@@ -1,4 +1,4 @@
-//! [`Place`]: a placement, checked.
+//! [`Place`]: a checked placement of this driver.
 
 use std::ffi::OsStr;
 
@@ -10,7 +10,7 @@ use crate::error::{IoError, OpenError};
 /// The [`Placement::kind`] of this driver's files.
 pub(crate) const KIND: &str = "sqlite";
 
-/// The place of one incarnation of a tenant, checked: only digits that this library drew reach a
+/// The checked place of one incarnation of a tenant. Only hex digits of this form become part of a
 /// path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
@@ -24,7 +24,7 @@ impl Place {
         Ok(Placement::new(KIND, random_hex::<16>()?))
     }
 
-    /// Returns `None` if the locator is not 32 digits of lower-case hex.
+    /// Parses a locator. Returns `None` if it is not 32 digits of lower-case hex.
     pub(crate) fn parse(locator: &str, epoch: Epoch) -> Option<Self> {
         let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
         let ours = locator.len() == 32 && locator.bytes().all(hex);
@@ -49,8 +49,8 @@ impl Place {
         })
     }
 
-    /// Returns the tenant whose stamp a file in the warm pool has: its id contains the locator and
-    /// nothing else.
+    /// Returns the placeholder tenant in the stamp of a warm-pool file. Its id is derived from the
+    /// locator alone.
     pub(crate) fn placeholder(&self) -> Tenant {
         let id = format!("stock-{}", self.locator).parse();
         let tenant = Tenant::builder(id.expect("hex digits make a label"))
@@ -65,7 +65,7 @@ impl Place {
         format!("{}.{}.db", self.locator, self.epoch)
     }
 
-    /// Returns the place in numbers, which compare faster.
+    /// Returns the place as numbers, which are faster to compare.
     pub(crate) fn key(&self) -> PlaceKey {
         let locator = u128::from_str_radix(&self.locator, 16);
         PlaceKey {
@@ -74,7 +74,7 @@ impl Place {
         }
     }
 
-    /// Returns the place that the name of a file stands for, or `None` for other names.
+    /// Returns the place of a file by its name, or `None` for other names.
     pub(crate) fn key_of(name: &OsStr) -> Option<PlaceKey> {
         let name = name.to_str()?.strip_suffix(".db")?;
         let (locator, epoch) = name.split_once('.')?;
@@ -91,7 +91,7 @@ impl Place {
     }
 }
 
-/// A [`Place`] in numbers.
+/// A [`Place`] as numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct PlaceKey {
     locator: u128,

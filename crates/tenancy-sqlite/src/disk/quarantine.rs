@@ -15,9 +15,9 @@ impl Root {
     }
 
     /// Moves a file with its sidecars to a new directory in quarantine, and returns the path there.
-    /// They keep their names, so that they stay one database: a `-wal` holds rows that the main
-    /// file does not have yet. A crash in between leaves a sidecar behind; a call for the sidecar
-    /// moves it to the same directory.
+    /// All keep their names, so that they stay one database: a `-wal` may hold rows that the main
+    /// file does not have yet. If a crash leaves a sidecar behind, a call for the sidecar moves it
+    /// to the same directory.
     pub(crate) fn quarantine(&self, path: &Path) -> Result<PathBuf, IoError> {
         let name = path.file_name().unwrap_or(OsStr::new("unnamed"));
         let quarantine = self.quarantine_dir();
@@ -47,7 +47,7 @@ impl Root {
         Ok(to)
     }
 
-    /// Moves the sidecars of a database that are not empty to quarantine.
+    /// Moves the non-empty sidecars of a database to quarantine.
     pub(crate) fn quarantine_sidecars(&self, path: &Path) -> Result<(), IoError> {
         for suffix in SIDECARS {
             let sidecar = beside(path, suffix);
@@ -59,7 +59,7 @@ impl Root {
     }
 }
 
-/// Returns the directory for a database of this name: the first that has no `file` yet.
+/// Returns the directory for a database named `main`: the first one without an entry `file`.
 fn free_dir(quarantine: &Path, main: &OsStr, file: &OsStr) -> Result<PathBuf, IoError> {
     let mut n = 1_u32;
     loop {

@@ -30,10 +30,10 @@ pub(crate) struct Root {
 }
 
 impl Root {
-    /// Opens a root that [`create`](Self::create) has made, or one without a marker that an older
-    /// version of this library made: `unmarked` refuses every other directory, and returns the id
-    /// that the catalog has recorded. A root without a marker gets one after `fill`, which runs
-    /// under the root's lock.
+    /// Opens a root that [`create`](Self::create) or an older version of this library created.
+    /// Roots of older versions have no marker: `unmarked` refuses any other directory without a
+    /// marker, and returns the id that the catalog has recorded. Such a root gets a marker after
+    /// `fill`, which runs under the root's lock.
     pub(crate) fn open<T, E: From<StorageError>>(
         path: &Path,
         allowed: FileSystems,
@@ -62,7 +62,7 @@ impl Root {
         Self::of(path, marker, recorded, lock, step, fill)
     }
 
-    /// Creates a root. `fill` runs before it has its marker, under the root's lock.
+    /// Creates a root. `fill` runs under the root's lock, before the root gets its marker.
     pub(crate) fn create<T, E: From<StorageError>>(
         path: &Path,
         allowed: FileSystems,
@@ -74,7 +74,7 @@ impl Root {
         make_root_dir(path)?;
         let path = checked(path, allowed)?;
         let lock = RootLock::of(&path).map_err(StorageError::from)?;
-        // An older version of this library made roots without a marker.
+        // A root of an older version has no marker, but it has files.
         if Marker::read(&path)?.is_some() || holds_files(&path) {
             return Err(StorageError::RootExists { path }.into());
         }
@@ -82,8 +82,9 @@ impl Root {
         Self::of(path, None, recorded, lock, step, fill)
     }
 
-    /// Creates what is missing of a root: its directories, the results of `fill`, and last its
-    /// marker. A directory whose creation was killed is no root, and the next call completes it.
+    /// Creates the missing parts of a root: its directories, the results of `fill`, and last its
+    /// marker. If the process is killed before the marker is in place, the directory is no root
+    /// yet, and the next call completes it.
     fn of<T, E: From<StorageError>>(
         path: PathBuf,
         marker: Option<Marker>,
@@ -126,7 +127,7 @@ impl Root {
         &self.id
     }
 
-    /// Returns the directory of the directories of tenants' files.
+    /// Returns the directory that contains the directories of tenants' files.
     pub(crate) fn tenants(&self) -> PathBuf {
         self.path.join("tenants")
     }
@@ -136,7 +137,7 @@ impl Root {
         &self.path
     }
 
-    /// Creates the directory for snapshots of a locator's files, if it is missing.
+    /// Creates the directory for snapshots of the files of a locator, if it is missing.
     pub(crate) fn make_snapshot_dir(&self, locator: &str) -> Result<PathBuf, IoError> {
         let above = self.path.join("snapshots");
         let dir = self.snapshot_dir(locator);
@@ -167,7 +168,7 @@ impl Root {
         path
     }
 
-    /// Makes all files of the root's file system durable with one call.
+    /// Makes all files on the root's file system durable with one call.
     pub(crate) fn sync_all(&self) -> Result<(), IoError> {
         let dir = File::open(&self.path).map_err(IoError::at(&self.path, "opened"))?;
         sync_file_system(&dir).map_err(IoError::at(&self.path, "synced"))
@@ -180,8 +181,8 @@ impl Root {
         path
     }
 
-    /// Creates the 256 directories of tenants' files, durable with one fsync, so that no creation of
-    /// a tenant needs one for them.
+    /// Creates the 256 directories of tenants' files, and makes them durable with one fsync, so
+    /// that no creation of a tenant needs an fsync for its directory.
     fn make_shards(&self) -> Result<(), IoError> {
         for shard in 0..=u8::MAX {
             mkdir(&self.tenants().join(format!("{shard:02x}")))?;
@@ -189,8 +190,8 @@ impl Root {
         sync_dir(&self.tenants())
     }
 
-    /// Takes the lock of a process that uses the root. If no other process has it, recovers first
-    /// what killed processes left in staging.
+    /// Takes the shared lock of a process that uses the root. If no other process has the lock,
+    /// first recovers the files that killed processes left in staging.
     pub(crate) fn lock(&self) -> Result<SharedLock, StorageError> {
         let (file, path) = self.lock_file()?;
         let was_alone = self.lock_shared(&file, &path)?;
@@ -200,7 +201,7 @@ impl Root {
         })
     }
 
-    /// Takes the lock of the root's users exclusively. Returns `None` if another process has it.
+    /// Takes the same lock exclusively. Returns `None` if another process has it.
     pub(crate) fn lock_alone(&self) -> Result<Option<File>, IoError> {
         let (file, _) = self.lock_file()?;
         Ok(file.try_lock().is_ok().then_some(file))
@@ -220,9 +221,9 @@ impl Root {
         Ok((open_or_create(&path)?, path))
     }
 
-    /// Takes the shared lock, and returns whether the process was alone. A process that is alone
-    /// recovers staging under the exclusive lock. A process that waited for such a recovery tries
-    /// once more to be alone, as the other may have been killed in it.
+    /// Takes the shared lock, and returns whether this process was alone. A process that is alone
+    /// recovers staging under the exclusive lock. A process that had to wait tries once more to be
+    /// alone, as the other process may have been killed during its recovery.
     fn lock_shared(&self, file: &File, path: &Path) -> Result<bool, StorageError> {
         let mut was_alone = false;
         for _ in 0..2 {
@@ -230,7 +231,7 @@ impl Root {
             if was_alone {
                 self.recover_staging()?;
                 self.clear_scratch()?;
-                // Another process may be faster to the lock: nothing of this one is staged yet.
+                // Another process may take the lock now; this process has not staged a file yet.
                 file.unlock().map_err(IoError::at(path, "unlocked"))?;
                 break;
             }
@@ -241,14 +242,14 @@ impl Root {
         Ok(was_alone)
     }
 
-    /// Takes the lock of a place's directory, under which files are added and removed there. A link
-    /// to a directory is refused: its target may be moved or unmounted. Creates the directories if
-    /// that of the place is missing, as in a root that an older version created.
+    /// Takes the lock of a place's directory, which every operation that adds or removes files
+    /// there holds. Refuses a link to a directory, as its target may be moved or unmounted. If the
+    /// directory is missing, as in a root of an older version, creates all directories.
     pub(crate) fn lock_dir(&self, place: &Place) -> Result<DirLock, IoError> {
         self.lock_dir_within(place, LOCK_TIMEOUT)
     }
 
-    /// Takes the lock of a place's directory, with a timeout.
+    /// Takes the lock of a place's directory like [`lock_dir`](Self::lock_dir), with a timeout.
     pub(crate) fn lock_dir_within(
         &self,
         place: &Place,
@@ -269,7 +270,7 @@ impl Root {
     }
 }
 
-/// Canonicalises a root's path, and refuses one that cannot be used.
+/// Returns the canonical path of a root, and refuses a root that cannot be used.
 fn checked(path: &Path, allowed: FileSystems) -> Result<PathBuf, StorageError> {
     let path = fs::canonicalize(path).map_err(IoError::at(path, "resolved"))?;
     network::check(&path, allowed)?;
@@ -298,7 +299,7 @@ fn make_dirs(root: &Path) -> Result<(), StorageError> {
     for name in ["tenants", "staging", "trash"] {
         let path = root.join(name);
         new |= make_dir(&path)?;
-        // Files are renamed from one to another.
+        // Files are renamed between these directories, which one file system has to hold.
         if device(&path)? != own {
             return Err(StorageError::OtherMount { path });
         }
@@ -323,7 +324,7 @@ fn make_root_dir(path: &Path) -> Result<(), StorageError> {
     }
 }
 
-/// Creates a directory of a root if it is missing, and returns whether it was.
+/// Creates a directory of a root if it is missing, and returns whether it was missing.
 fn make_dir(path: &Path) -> Result<bool, StorageError> {
     match look(path).map_err(IoError::at(path, "looked at"))? {
         Entry::Missing => Ok(mkdir(path).map(|()| true)?),
@@ -361,7 +362,7 @@ fn sync_file_system(_dir: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// The oldest SQLite without the bug by which connections to one WAL database corrupt it.
+/// The oldest SQLite without the bug by which several connections corrupt a database in WAL mode.
 const MIN_SQLITE: i32 = 3_051_003;
 
 fn refuse_old_sqlite() -> Result<(), StorageError> {
@@ -373,8 +374,8 @@ fn refuse_old_sqlite() -> Result<(), StorageError> {
     Ok(())
 }
 
-/// Refuses a directory that has neither a marker nor tenants' files. An older version of this
-/// library made one that has files alone.
+/// Refuses a directory without a marker if it has no tenants' files. A directory with files is a
+/// root of an older version.
 pub(crate) fn refuse_empty(path: &Path) -> Result<Option<Box<str>>, StorageError> {
     match holds_files(path) {
         true => Ok(None),

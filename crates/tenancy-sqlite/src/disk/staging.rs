@@ -1,9 +1,11 @@
-//! Staging: a new file is written and made durable here before it is renamed into place.
+//! Staging: the directory in which a new file is written and made durable, before it is renamed
+//! into place.
 //!
-//! The rename is not synced. In either order a power cut leaves the file under one of its two
-//! names, and the next process that is alone on the root moves a whole staged file into place: its
-//! name contains a checksum of its bytes. So a creation needs one fsync instead of two. Two attempts
-//! may stage files for one place; the one that completes removes the other's.
+//! The rename is not synced. After a power cut the file has either its old or its new name. If it
+//! has the old one, the next process that is alone on the root moves it into place. The name of a
+//! staged file contains a checksum of its bytes, by which a whole file is recognised. So a creation
+//! needs one fsync instead of two. Two attempts may stage files for one place; the attempt that
+//! completes removes the file of the other.
 
 use std::collections::HashSet;
 use std::fs;
@@ -28,7 +30,7 @@ impl Root {
         self.path().join("staging")
     }
 
-    /// Writes a new file into staging, not yet durable.
+    /// Writes a new file into staging, without an fsync.
     pub(crate) fn stage(&self, place: &Place, image: &Image<'_>) -> Result<Staged, IoError> {
         let (random, sum) = (random_hex::<8>()?, image.sum());
         let name = format!("{}.{random}.{sum:016x}.new", place.file_name());
@@ -40,8 +42,8 @@ impl Root {
         Ok(staged)
     }
 
-    /// Makes a staged file durable with its name, which the fsync of the file does not include on
-    /// every file system.
+    /// Makes a staged file and its name durable. Not on every file system does the fsync of a file
+    /// include its name.
     pub(crate) fn sync_staged(&self, staged: &Staged) -> Result<(), IoError> {
         let synced = staged.file.sync_all();
         synced.map_err(IoError::at(&staged.path, "synced"))?;
@@ -51,8 +53,8 @@ impl Root {
         }
     }
 
-    /// Removes what other attempts staged for places that have their file now: it would come back
-    /// once that file is removed.
+    /// Removes the files that other attempts staged for places that have a file now. Recovery would
+    /// move such a file into place after the present one is removed.
     pub(crate) fn clear_staged(&self, places: &HashSet<&Place>) -> Result<(), IoError> {
         for (path, name) in self.staged()? {
             if places.contains(&name.place) {
@@ -62,8 +64,8 @@ impl Root {
         Ok(())
     }
 
-    /// Moves whole staged files into place, and removes the others. The process has to be alone on
-    /// the root.
+    /// Moves whole staged files into free places, and removes the other staged files. The process
+    /// has to be alone on the root.
     pub(crate) fn recover_staging(&self) -> Result<(), IoError> {
         let staged = self.staged()?;
         if !staged.is_empty() {
@@ -74,11 +76,11 @@ impl Root {
             let target = self.file(&name.place);
             let found = look(&target).map_err(IoError::at(&target, "looked at"))?;
             let is_gone = found == Entry::Missing && self.find_trashed(&name.place)?.is_none();
-            // No process has it open: it never was in place.
+            // No process has the staged file open, as it was never in place.
             let bytes = fs::read(&path).map_err(IoError::at(&path, "read"))?;
             if is_gone && sum(&bytes) == name.sum {
                 let _dir = self.lock_dir(&name.place)?;
-                // Sidecars were created after the rename that was lost.
+                // A sidecar there was created after a rename of this file that a power cut undid.
                 fs::rename(&path, &target).map_err(IoError::at(&target, "put in place"))?;
             } else {
                 remove_if_there(&path)?;
@@ -102,9 +104,9 @@ impl Root {
 }
 
 impl DirLock {
-    /// Moves a staged, durable file into place, which has to be free.
+    /// Moves a staged, durable file into its place, which has to be free.
     pub(crate) fn move_into_place(&self, staged: Staged, path: &Path) -> Result<(), IoError> {
-        // A connection to a replaced file would keep reading and writing it.
+        // If a file were replaced, its connections would still read and write the old one.
         let found = look(path).map_err(IoError::at(path, "looked at"))?;
         if found != Entry::Missing {
             let error = ErrorKind::AlreadyExists.into();
@@ -124,17 +126,17 @@ pub(crate) struct Staged {
 }
 
 impl Staged {
-    /// Starts writing the file to disk, while others of its batch are staged.
+    /// Starts to write the file to the disk, while other files of its batch are staged.
     #[cfg(target_os = "linux")]
     pub(crate) fn begin(&self) {
-        // Only advice: the fsync writes the rest.
+        // This is only advice; the fsync writes the rest.
         let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
     }
 
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn begin(&self) {}
 
-    /// Keeps the drop from removing it.
+    /// Keeps the drop from removing the file.
     fn keep(mut self) {
         self.path.clear();
     }
@@ -148,8 +150,8 @@ impl Drop for Staged {
     }
 }
 
-/// The name of a staged file, `<32 hex>.<epoch>.db.<16 hex>.<16 hex>.new`: other names in staging
-/// are not this library's.
+/// The name of a staged file, `<32 hex>.<epoch>.db.<16 hex>.<16 hex>.new`. Files with other names
+/// are not staged files.
 struct StagedName {
     place: Place,
     sum: u64,

@@ -1,7 +1,7 @@
 //! [`Steps`]: the named steps at which tests kill the process or let a call fail.
 //!
-//! They are part of production code on purpose: that a kill at any step is recovered from can only
-//! be tested at steps that the code names. Without a hook a step is a check for `None`.
+//! They are part of production code on purpose: tests can only kill a process at a certain step if
+//! the code names the step. Without a hook a step costs one check for `None`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::error::IoError;
 
 type OnStep = dyn Fn(&'static str) -> std::io::Result<()> + Send + Sync;
 
-/// The hook for named steps, shared by everything that one builder creates. Only tests set one.
+/// The hook for named steps, shared by all values that one builder creates. Only tests set a hook.
 #[derive(Clone, Default)]
 pub(crate) struct Steps(Option<Arc<OnStep>>);
 

@@ -1,4 +1,4 @@
-//! The trash: files of retired tenants, until they are purged.
+//! The trash: the files of retired tenants and of earlier incarnations, until they are removed.
 
 use std::collections::HashSet;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::disk::root::Root;
 use crate::error::IoError;
 
 /// A file in the trash: `<32 hex>.<epoch>.<seconds since 1970>.db`. The time is part of the name,
-/// because the time of a file does not survive every copy.
+/// because not every copy of a file keeps the file's times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trashed {
     pub(crate) path: PathBuf,
@@ -24,7 +24,7 @@ pub(crate) struct Trashed {
 }
 
 impl Trashed {
-    /// Returns `None` for a name that is not of a file in the trash.
+    /// Parses the path of a file in the trash. Returns `None` for other names.
     pub(crate) fn parse(path: PathBuf) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
         let (name, at) = name.strip_suffix(".db")?.rsplit_once('.')?;
@@ -40,7 +40,7 @@ impl Root {
         self.path().join("trash")
     }
 
-    /// Returns all files of retired tenants.
+    /// Returns all files in the trash.
     pub(crate) fn trashed(&self) -> Result<Vec<Trashed>, IoError> {
         let dir = self.trash();
         let mut found = Vec::new();
@@ -84,12 +84,12 @@ impl DirLock {
         path: &Path,
     ) -> Result<(), IoError> {
         let name = format!("{}.{}.{}.db", place.locator, place.epoch, now());
-        // The file has left WAL mode, so that its sidecars are empty.
+        // The file is not in WAL mode any more, so its sidecars hold no data.
         remove_sidecars(path)?;
         fs::rename(path, root.trash().join(name)).map_err(IoError::at(path, "moved to the trash"))
     }
 
-    /// Moves a file from the trash back to its place, which has to be free.
+    /// Moves a file from the trash to its place, which has to be free.
     pub(crate) fn restore(&self, trashed: &Trashed, path: &Path) -> Result<(), IoError> {
         remove_sidecars(path)?;
         fs::rename(&trashed.path, path).map_err(IoError::at(path, "moved back"))

@@ -14,8 +14,9 @@ pub(crate) struct Commits {
     /// Whether a commit or a checkpoint failed.
     failed: AtomicBool,
     bound: OnceLock<WalBound>,
-    /// Whether the WAL was far from its bound at the last commit. Its size is then not read before
-    /// the next one, which would cost a quick commit a quarter of its time.
+    /// Whether the WAL was within its bound at the last commit, even with the largest pages. Then
+    /// its size is not read before the next commit, which saves a quarter of the time of a quick
+    /// commit.
     is_short: AtomicBool,
 }
 
@@ -40,7 +41,7 @@ impl Commits {
         self.is_short.store(is_short, Ordering::Relaxed);
     }
 
-    /// Returns the bound on the WAL if the WAL is longer.
+    /// Returns the bound on the WAL, if the WAL is longer than the bound.
     pub(crate) fn exceeded(&self) -> Option<&WalBound> {
         let bound = self.bound.get();
         bound.filter(|bound| !self.is_short.load(Ordering::Relaxed) && bound.is_exceeded())

@@ -1,4 +1,4 @@
-//! [`Cutover`]: the check before a commit that the tenant has no newer file.
+//! [`Cutover`]: the check before each commit that the tenant has no newer file.
 
 use std::path::{Path, PathBuf};
 
@@ -29,14 +29,14 @@ impl Cutover {
         Self {
             id: tenant.id().clone(),
             epoch: tenant.epoch().get(),
-            // A tenant without a place has no connection either.
+            // A tenant without a place has no connections, so the path is not used.
             next: next.map_or_else(|_| path.to_owned(), |next| root.file(&next)),
             catalog: root.catalog(),
         }
     }
 
-    /// Returns whether the cutover is done, and `true` if the catalog cannot be read: a refused
-    /// commit is better than a lost one.
+    /// Returns whether the cutover is done. If the next file exists and the catalog cannot be read,
+    /// returns `true`: a refused commit is better than a lost one.
     pub(crate) fn is_done(&self) -> bool {
         let there = !matches!(look(&self.next), Ok(Entry::Missing));
         there && self.current().is_none_or(|current| current > self.epoch)

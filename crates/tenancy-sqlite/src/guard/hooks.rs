@@ -1,11 +1,13 @@
-//! The hooks that notice failed commits. After a failed fsync the system may drop the unwritten data
-//! and report success for the next attempt. So a connection on which a commit or a checkpoint failed
-//! is not checked out again.
+//! The hooks that detect failed commits. After a failed fsync the system may drop the unwritten
+//! data and report success for the next attempt. So a connection on which a commit or a checkpoint
+//! failed is not checked out again.
 //!
-//! SQLite calls one hook before a commit, and then the hook after a commit or that of a rollback. A
-//! requested rollback, and one after a constraint, has no commit before it; neither has one that is
-//! refused here because the WAL is too long. (A commit that had nothing to write ends without a
-//! hook; if a cached statement fails right after it, a sound connection is closed.)
+//! SQLite calls the commit hook before a commit, and then either the WAL hook after the commit or
+//! the rollback hook. A rollback right after the commit hook therefore means a failed commit. A
+//! rollback that was requested, or that follows a constraint, comes without the commit hook. A
+//! commit that is refused here because the WAL is too long does not count as failed. A commit
+//! without changes ends without a further hook; if a cached statement fails right after it, a sound
+//! connection is closed.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Weak};
@@ -25,8 +27,8 @@ pub(crate) const HOOKS: usize = 2;
 const CHECKPOINT_AT: i32 = 1_000;
 
 thread_local! {
-    /// The guard of the connection whose commit has begun and not ended. The hook after a commit has
-    /// no state, and runs on the same thread.
+    /// The guard of the connection whose commit has begun and not ended. The WAL hook cannot have
+    /// state, but it runs on the same thread.
     static PENDING: RefCell<Weak<Guard>> = const { RefCell::new(Weak::new()) };
 }
 
@@ -34,8 +36,8 @@ fn take_pending() -> Option<Arc<Guard>> {
     PENDING.take().upgrade()
 }
 
-/// Forgets a commit that has begun, when a statement is prepared: a commit that had nothing to write
-/// ends without a hook.
+/// Forgets a commit that has begun. It is called when a statement is prepared, because a commit
+/// without changes ends without a further hook.
 pub(crate) fn forget() {
     PENDING.with_borrow_mut(|pending| {
         if pending.strong_count() > 0 {
@@ -55,7 +57,7 @@ pub(crate) fn watch(connection: &Connection, guard: &Arc<Guard>) -> Result<()> {
         }
         if begins.commits().exceeded().is_some_and(WalBound::is_held) {
             begins.refuse(DenyRule::Wal, "a commit");
-            // SQLite rolls back; the commit has not failed.
+            // SQLite rolls back; this does not count as a failed commit.
             PENDING.set(Weak::new());
             return true;
         }
@@ -73,7 +75,7 @@ pub(crate) fn watch(connection: &Connection, guard: &Arc<Guard>) -> Result<()> {
     Ok(())
 }
 
-/// Sets the hook after a commit again, as Rust code may have replaced it unnoticed.
+/// Sets the WAL hook again, as Rust code may have replaced it without a trace.
 pub(crate) fn watch_wal(connection: &Connection) {
     connection.wal_hook(Some(committed));
 }
@@ -91,7 +93,7 @@ fn committed(wal: &Wal, pages: i32) -> Result<()> {
         None => wal.checkpoint(),
         Some(bound) => bound.checkpoint(),
     };
-    // The commit is done: an error of the checkpoint is not the statement's.
+    // The commit is done, so the statement does not fail with an error of the checkpoint.
     match (checkpointed, &guard) {
         (Err(error), Some(guard)) if !is_busy(&error) => guard.commits().fail(),
         _ => {}

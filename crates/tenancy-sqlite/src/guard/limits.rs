@@ -49,8 +49,8 @@ impl Limits {
         Ok(())
     }
 
-    /// Sets the limits of a connection. Scripts of the application may be long; the values and tables
-    /// that they create have to fit.
+    /// Sets the limits of a connection. Statements of migrations and seeds may have any number of
+    /// steps, but the values and tables that they create have to keep the other bounds.
     pub(crate) fn set(&self, connection: &Connection, purpose: Purpose) -> Result<()> {
         let set = |limit, value: u32| {
             let value = i32::try_from(value).unwrap_or(i32::MAX);

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use crate::error::StorageError;
 
-/// The smallest bound, in bytes: the catalog, its cache and a few connections need as much.
+/// The least bound, in bytes, which the catalog, its cache and a few connections need.
 const LEAST: u64 = 64 << 20;
 
 /// Refuses a bound that is too small or too large.
@@ -21,8 +21,8 @@ pub(crate) fn check(bytes: u64) -> Result<(), StorageError> {
     })
 }
 
-/// Lowers the bound of the process, by a pragma, as the C function is not safe Rust. The pragma never
-/// raises a bound.
+/// Lowers the bound of the process. A pragma does this, because a call of the C function would be
+/// unsafe. The pragma never raises the bound.
 pub(crate) fn bound(bytes: u64) -> Result<(), StorageError> {
     let set = || {
         let connection = Connection::open_in_memory()?;

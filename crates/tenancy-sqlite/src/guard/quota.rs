@@ -21,10 +21,10 @@ impl Quota {
     }
 }
 
-/// Bounds a database, for one connection. A larger database stays as large as it is.
+/// Bounds the size of a database, for one connection. A database that is larger keeps its size.
 pub(crate) fn set(connection: &Connection, bytes: u64) -> Result<()> {
     let page_size: u32 = connection.query_row("PRAGMA main.page_size", [], |row| row.get(0))?;
-    // At least one page, and at most what SQLite takes.
+    // The bound is at least one page, and at most SQLite's maximum.
     let pages = (bytes / u64::from(page_size)).clamp(1, 4_294_967_294);
     let sql = format!("PRAGMA main.max_page_count = {pages}");
     connection.query_row(&sql, [], |_| Ok(()))

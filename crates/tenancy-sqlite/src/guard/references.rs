@@ -1,9 +1,9 @@
 //! Objects of a tenant's schema that conflict with the library's own tables.
 //!
-//! SQLite's authorizer sees neither the table that a foreign key refers to, nor the new name of a
-//! table. So both are searched for after statements that may have created one. The library's own
-//! statements run with foreign keys, triggers and views switched off, so that no such object stops
-//! them.
+//! SQLite does not show the authorizer the table that a foreign key refers to, nor the new name of
+//! a renamed table. So the schema is searched for both after statements that may have created them.
+//! The library's own statements run with foreign keys, triggers and views switched off, so that no
+//! such object stops them.
 
 use rusqlite::{Connection, Result};
 
@@ -19,9 +19,9 @@ pub(crate) fn is_reserved(name: &str) -> bool {
 /// The only table and column of the library that a tenant's schema may refer to.
 pub(crate) const REFERABLE: (&str, &str) = ("_tenancy_users", "id");
 
-/// Returns the tables that conflict with the library's: those that refer to one of them, and those
-/// that were renamed to a reserved name. No SQL function is called and no table read that a schema
-/// can hide behind its own.
+/// Returns the tables that conflict with the library's: tables that refer to one of them, and
+/// tables that were renamed to a reserved name. The search calls no SQL function and reads no table
+/// that the schema could hide behind an object of the same name.
 pub(crate) fn planted(connection: &Connection) -> Result<Vec<Planted>> {
     let mut tables = connection.prepare(
         "SELECT name, sql FROM main.sqlite_schema WHERE type = 'table' AND sql IS NOT NULL",
@@ -30,7 +30,7 @@ pub(crate) fn planted(connection: &Connection) -> Result<Vec<Planted>> {
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let (name, sql) = (row.get_ref(0)?.as_bytes()?, row.get_ref(1)?.as_bytes()?);
-        // The text of a table contains the names that it refers to.
+        // The SQL of a table contains the names of the tables that it refers to.
         if !mentions(sql) {
             continue;
         }
@@ -67,16 +67,16 @@ fn mentions(sql: &[u8]) -> bool {
 fn is_ours(name: &str, sql: &str) -> bool {
     match name {
         "_tenancy_stamp" | "_tenancy_migrations" => true,
-        // Created with the first seed, so that its name may have been in use.
+        // It is created with the first seed, so another table may have taken its name before.
         "_tenancy_seeds" => sql == SEEDS_TABLE,
-        // No version of the library makes another one.
+        // No version of the library creates another table.
         _ => false,
     }
 }
 
-/// Returns the first table of the library that a table refers to and may not.
+/// Returns the first table of the library to which a table refers without being allowed to.
 fn referred(connection: &Connection, table: &str) -> Result<Option<Box<str>>> {
-    // Not the function of this name, which a table could hide.
+    // A pragma, as a table could hide the table-valued function of this name.
     let sql = format!(
         "PRAGMA main.foreign_key_list(\"{}\")",
         table.replace('"', "\"\"")
@@ -87,7 +87,7 @@ fn referred(connection: &Connection, table: &str) -> Result<Option<Box<str>>> {
         let (to, column): (Box<str>, Option<Box<str>>) = (key.get("table")?, key.get("to")?);
         let (users, id) = REFERABLE;
         let may = to.eq_ignore_ascii_case(users)
-            // Without a column the key refers to the primary key.
+            // A key without a column refers to the primary key.
             && column.is_none_or(|column| column.eq_ignore_ascii_case(id));
         if is_reserved(&to) && !may {
             return Ok(Some(to));
@@ -96,7 +96,7 @@ fn referred(connection: &Connection, table: &str) -> Result<Option<Box<str>>> {
     Ok(None)
 }
 
-/// The table of seeds, created with the first seed: few tenants have any.
+/// The SQL of the table of seeds, which is created with the first seed, as few tenants have seeds.
 pub(crate) const SEEDS_TABLE: &str = "CREATE TABLE _tenancy_seeds (
     name TEXT PRIMARY KEY,
     sha256 BLOB NOT NULL,

@@ -1,4 +1,4 @@
-//! The rules of the authorizer: which actions of a statement are allowed.
+//! The rules by which the authorizer allows or refuses the actions of a statement.
 
 use rusqlite::Result;
 use rusqlite::hooks::AuthAction;
@@ -6,8 +6,8 @@ use rusqlite::hooks::AuthAction;
 use crate::guard::references::{REFERABLE, is_reserved};
 use crate::refusal::{DenyRule, Refusal};
 
-/// Pragmas that even trusted SQL may only read: the first four write what this library keeps in
-/// the file, the others hold for every connection of the process.
+/// The pragmas that even trusted SQL may only read. The first four write values that this library
+/// keeps in the file; the others hold for every connection of the process.
 const NEVER_SET: [&str; 8] = [
     "application_id",
     "journal_mode",
@@ -19,7 +19,7 @@ const NEVER_SET: [&str; 8] = [
     "temp_store_directory",
 ];
 
-/// Pragmas beside [`PRAGMAS`] whose value is an action, not a setting.
+/// The pragmas besides [`PRAGMAS`] whose value is an argument of an action, not a setting.
 const ACTIONS: [&str; 2] = ["incremental_vacuum", "wal_checkpoint"];
 
 const VIRTUAL_TABLES: [&str; 6] = ["fts3", "fts4", "fts5", "fts5vocab", "rtree", "rtree_i32"];
@@ -33,7 +33,7 @@ enum Value {
     None,
 }
 
-/// All pragmas that are allowed.
+/// The pragmas that SQL may use, if it is not trusted.
 const PRAGMAS: [(&str, Value); 32] = [
     ("application_id", Value::None),
     ("auto_vacuum", Value::None),
@@ -77,7 +77,7 @@ pub(crate) struct Exempt {
     pub(crate) functions: bool,
 }
 
-/// Functions whose time or memory grows with the square of their arguments, in one step.
+/// The functions whose time or memory grows with the square of their arguments, within one step.
 const COSTLY: [&str; 6] = [
     "json_patch",
     "jsonb_patch",
@@ -164,7 +164,7 @@ fn value_of(name: &str) -> Option<Value> {
     known.map(|(_, may_carry)| *may_carry)
 }
 
-/// Returns whether a value of this pragma outlives the statement.
+/// Returns whether a value of this pragma stays in effect after the statement.
 pub(crate) fn is_setting(pragma: &str) -> bool {
     value_of(pragma) != Some(Value::Any) && !is_in(&ACTIONS, pragma)
 }
@@ -179,7 +179,7 @@ fn refuse_reserved(name: &str) -> Result<(), Refusal> {
     }
 }
 
-/// Refuses to read a table of the library. A `count(*)` reads the empty column.
+/// Refuses to read a table of the library. For `count(*)` the name of the read column is empty.
 fn refuse_read(table: &str, column: &str) -> Result<(), Refusal> {
     let (users, id) = REFERABLE;
     let may = table.eq_ignore_ascii_case(users) && (column.is_empty() || column == id);
@@ -190,8 +190,8 @@ fn refuse_read(table: &str, column: &str) -> Result<(), Refusal> {
     Err(Refusal::new(DenyRule::Reserved, what))
 }
 
-/// Returns the name of an index or trigger that an action would create. An index prevents a table of
-/// the same name.
+/// Returns the name of an index or trigger that an action would create. A reserved name is refused
+/// there, too, as an index keeps a table of the same name from being created.
 fn named<'a>(action: &AuthAction<'a>) -> Option<&'a str> {
     use AuthAction as A;
     match *action {

@@ -1,4 +1,4 @@
-//! [`Settings`]: the limits and switches of a connection, which only Rust code can change.
+//! [`Settings`]: the limits and switches of a connection. Only Rust code can change them.
 
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -46,7 +46,8 @@ const SWITCHES: [DbConfig; 20] = [
     DbConfig::SQLITE_DBCONFIG_ENABLE_COMMENTS,
 ];
 
-/// The limits and switches of a connection when it was opened, with those that `on_connect` set.
+/// The limits and switches that a connection had when it was opened, including changes by
+/// `on_connect`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     limits: [i32; LIMITS.len()],

@@ -1,4 +1,4 @@
-//! [`SideEffects`]: SQL that leaves something on its connection, as the authorizer sees it.
+//! [`SideEffects`]: the changes that SQL leaves on its connection, as seen by the authorizer.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -6,20 +6,20 @@ use rusqlite::hooks::AuthAction;
 
 use crate::guard::rules::is_setting;
 
-/// The side effects of the statements that were prepared on a connection since it was checked out. A
-/// statement that was never run counts, too.
+/// The side effects of the statements that were prepared on a connection since its check-out. A
+/// statement that was prepared but never run counts, too.
 #[derive(Debug, Default)]
 pub(crate) struct SideEffects(AtomicU8);
 
-/// An object of the `temp` database was created, changed or removed. It ends with the connection, and
-/// hides an object of the file that has the same name.
+/// An object of the `temp` database was created, changed or removed. Such an object exists until
+/// the connection is closed, and hides an object of the file with the same name.
 const TEMP: u8 = 1;
-/// A PRAGMA was given a value that stays.
+/// A PRAGMA changed a setting that stays in effect.
 const SETTING: u8 = 2;
 /// A table of the file was created or altered.
 pub(crate) const TABLES: u8 = 4;
-/// Foreign keys were deferred. That ends with the next transaction, which may be one of the next
-/// check-out.
+/// Foreign keys were deferred. This lasts until the end of the next transaction, which may belong
+/// to the next check-out.
 pub(crate) const DEFERRED: u8 = 8;
 
 impl SideEffects {
@@ -38,7 +38,7 @@ impl SideEffects {
 
     /// Forgets these side effects, and returns whether one was noted.
     pub(crate) fn take(&self, effects: u8) -> bool {
-        // Most check-outs have none, and a load is cheaper than what writes.
+        // Most check-outs have no side effects, and a load is cheaper than a write.
         self.0.load(Ordering::Relaxed) & effects != 0
             && self.0.fetch_and(!effects, Ordering::Relaxed) & effects != 0
     }
@@ -57,7 +57,7 @@ fn effect_of(action: &AuthAction<'_>, database: Option<&str>) -> u8 {
             false => 0,
         },
         A::Pragma { .. } => 0,
-        // Renaming a table of the file looks for it in the triggers and views of `temp`.
+        // To rename a table of the file, SQLite also updates the triggers and views of `temp`.
         A::Update { table_name, .. } if table_name.starts_with("sqlite_temp_") => 0,
         A::AlterTable {
             database_name: "temp",

@@ -26,7 +26,7 @@ pub(crate) struct Guard {
     limits: Limits,
     commits: Commits,
     last: Mutex<Option<Refusal>>,
-    /// The check for a cutover of the tenant; not set for the library's own connections.
+    /// The check for a cutover of the tenant. Connections of the library have none.
     cutover: OnceLock<Cutover>,
 }
 
@@ -38,7 +38,7 @@ impl Guard {
         }
     }
 
-    /// Returns whether a statement is the library's own.
+    /// Returns whether the library is running its own statement.
     pub(crate) fn is_ours(&self) -> bool {
         self.is_ours.load(Ordering::Relaxed)
     }
@@ -61,8 +61,8 @@ impl Guard {
         f()
     }
 
-    /// Runs the library's own statements that write its tables: no object of the file's schema can
-    /// stop them or run with them.
+    /// Runs the library's own statements that write its tables, with schema objects switched off,
+    /// so that no trigger, view or foreign key of the file stops them or runs with them.
     pub(crate) fn writes<R>(
         &self,
         connection: &Connection,
@@ -81,12 +81,12 @@ impl Guard {
     }
 
     /// Restricts the connection to reading, or lifts the restriction. `query_only` holds for every
-    /// statement that runs, also for those that were prepared before; the authorizer keeps SQL from
-    /// switching it off. It does not refuse the writes itself: virtual tables prepare their writes
-    /// before they are read.
+    /// statement that runs, also for statements that were prepared before. The authorizer only
+    /// keeps SQL from switching it off. It cannot refuse the writes, as virtual tables prepare
+    /// writes even for a read.
     pub(crate) fn restrict(&self, connection: &Connection, access: Access) -> Result<()> {
         let reading = access == Access::ReadOnly;
-        // Restricted until the pragma has succeeded.
+        // If the pragma fails, the connection stays restricted.
         self.reading.store(true, Ordering::Relaxed);
         self.ours(|| connection.pragma_update(None, "query_only", reading))?;
         self.reading.store(reading, Ordering::Relaxed);
@@ -122,7 +122,7 @@ impl Guard {
     /// Returns the refusal behind an error of a statement.
     pub(crate) fn refusal_of(&self, error: &rusqlite::Error) -> Option<Refusal> {
         use rusqlite::ErrorCode as E;
-        // SQLite has no code for a function or a column that the authorizer refused.
+        // SQLite has no error code for a refused function or column, only a text.
         let text = error.to_string();
         if text.starts_with("not authorized") || text.contains(" is prohibited") {
             return self.last();

@@ -9,13 +9,13 @@ use rusqlite::Result;
 use crate::raw;
 use crate::raw::{connect, truncate_wal, wal_bytes};
 
-/// The time that a commit waits for readers to end when the WAL is too long. Most end sooner, and
-/// other writers wait meanwhile.
+/// The time for which a commit waits for readers when the WAL is too long. Most readers end sooner,
+/// and other writers have to wait meanwhile.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// The bound of one connection; see `SqliteStorageBuilder::max_wal_bytes`. It is enforced on a
-/// separate connection: in the hook of a commit the committing one can run no statement, and its
-/// busy timeout belongs to the application.
+/// The bound on the WAL for one connection; see `SqliteStorageBuilder::max_wal_bytes`. A separate
+/// connection enforces it: inside its commit hook a connection can run no statement, and its busy
+/// timeout belongs to the application.
 #[derive(Debug)]
 pub(crate) struct WalBound {
     pub(crate) database: PathBuf,
@@ -23,14 +23,14 @@ pub(crate) struct WalBound {
 }
 
 impl WalBound {
-    /// Returns whether the WAL is too long, with the commits of all connections and processes.
+    /// Returns whether the WAL, with the commits of all processes, is longer than the bound.
     pub(crate) fn is_exceeded(&self) -> bool {
         wal_bytes(&self.database).is_ok_and(|bytes| bytes > self.max)
     }
 
-    /// Returns, before a commit, whether a reader of an older state prevents a complete checkpoint.
-    /// Without such a reader the WAL can start over after this commit. An error does not count as a
-    /// reader: the commit will meet it.
+    /// Returns whether a reader of an older state prevents a complete checkpoint before a commit.
+    /// Without such a reader the WAL can be reset after the commit. An error does not count as a
+    /// reader, as the commit will get the same error.
     pub(crate) fn is_held(&self) -> bool {
         let began = Instant::now();
         let held = || -> Result<bool> {

@@ -1,6 +1,6 @@
-//! The mishaps with SQLite files that the library guards against: each test reproduces one and
-//! finds that its guard holds. That a test sees the damage without the guard is shown by the
-//! mutants in `tests/mutants/`, each of which removes one guard.
+//! Tests of the hazards of SQLite files against which this library guards. Each test reproduces one
+//! hazard, and checks that the guard prevents the damage. Each mutant in `tests/mutants/` removes
+//! one guard, and so proves that the test detects the damage without it.
 
 mod files;
 mod migrating;

@@ -13,8 +13,8 @@ use crate::schema::stamp;
 use crate::store::{Behind, Store};
 
 impl Store {
-    /// Refuses, migrates or opens a tenant whose schema is older than the migrations, by the option
-    /// [`Behind`], and refuses a newer one. Returns the schema version afterwards.
+    /// Admits a tenant's file by its schema version, and returns the version afterwards. A newer
+    /// schema is refused. An older one is refused, migrated or accepted, by the option [`Behind`].
     pub(crate) fn admit(&self, tenant: &Tenant, schema: u32) -> Result<u32, OpenError> {
         let (found, newest) = (schema, self.migrations.newest());
         let refused = tenant.to_ref();
@@ -48,14 +48,15 @@ impl Store {
         }
     }
 
-    /// Completes an eviction, unless another connection uses the file.
+    /// Completes an eviction: checkpoints and truncates the WAL, unless another connection uses the
+    /// file.
     pub(crate) fn finish_eviction(&self, tenant: &Tenant) -> Result<(), OpenError> {
         let path = self.root.file(&Place::of(tenant)?);
         let connection = connect(self, tenant, &path)?;
         stamp::check(&connection, tenant, &path)?;
         let run = || {
             connection.busy_timeout(Duration::ZERO)?;
-            // Truncating blocks writers; after the checkpoint it is short.
+            // A truncation blocks writers, but after a complete checkpoint it is short.
             if checkpoint(&connection)? {
                 truncate_wal(&connection)?;
             }

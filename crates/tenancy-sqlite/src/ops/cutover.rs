@@ -1,10 +1,11 @@
-//! The cutover from one file of a tenant to the next, as a rollback to a snapshot makes it, while
-//! connections of this process and of others have the old one open.
+//! The cutover from one file of a tenant to the next, by a rollback to a snapshot. Connections of
+//! this process and of others may have the old file open meanwhile.
 //!
-//! A commit into the old file after the cutover would be acknowledged and lost. So the cutover is made
-//! under the write lock of the old file, and every commit checks under that lock whether it was made:
-//! first, as that costs a microsecond, whether the next incarnation has a file, and only then in the
-//! catalog. A file alone proves nothing: a process may have died between the file and the cutover.
+//! A commit into the old file after the cutover would be acknowledged and lost. So the cutover
+//! happens under the write lock of the old file, and every commit checks under that lock whether it
+//! has happened. The check first looks for a file of the next incarnation, which costs a
+//! microsecond. Only if there is one, the check reads the catalog: the file alone proves no
+//! cutover, as the rollback may have been killed before it.
 
 use std::path::PathBuf;
 
@@ -17,14 +18,15 @@ use crate::ops::open::connect;
 use crate::schema::stamp;
 use crate::store::Store;
 
-/// A tenant's old file, into which no connection commits while this lives.
+/// The write lock of a tenant's old file: while it exists, no connection commits into the file.
 pub(crate) struct Fence {
     connection: Connection,
     path: PathBuf,
 }
 
 impl Store {
-    /// Waits for a commit that is going on, at most as long as the busy timeout.
+    /// Takes the write lock of a tenant's file. Waits for other writers, at most for the busy
+    /// timeout.
     pub(crate) fn fence(&self, tenant: &Tenant) -> Result<Fence, FileError> {
         let path = self.root.file(&Place::of(tenant)?);
         let connection = connect(self, tenant, &path)?;
@@ -36,14 +38,15 @@ impl Store {
 }
 
 impl Fence {
-    /// Returns the schema version of the old file, which no connection changes any more.
+    /// Returns the schema version of the old file, which no connection can change now.
     pub(crate) fn schema(&self) -> Result<u32, FileError> {
         let sql = "PRAGMA main.user_version";
         let version = self.connection.query_row(sql, [], |row| row.get(0));
         version.map_err(|source| sqlite(&self.path, source))
     }
 
-    /// Closes the stamp of the old file after the cutover: it can no longer be opened.
+    /// Closes the stamp of the old file after the cutover, so that the file can no longer be
+    /// opened.
     pub(crate) fn close(self) -> Result<(), FileError> {
         let closed = stamp::close(&self.connection);
         let closed = closed.and_then(|()| self.connection.execute_batch("COMMIT"));

@@ -1,7 +1,7 @@
-//! Retiring a file to the trash, reviving it from there, destroying it.
+//! The operations that retire a file to the trash, revive it from there, and destroy it.
 //!
-//! Every call may be repeated after an error, and after its process was killed at any step. All of
-//! them hold the lock of the file's directory, so that no two move one file.
+//! Every call may be repeated after an error, and after its process was killed at any step. Each
+//! holds the lock of the file's directory, so that no two calls move the same file at once.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -21,16 +21,16 @@ use crate::schema::stamp;
 use crate::schema::stamp::Stamp;
 use crate::store::Store;
 
-/// The interval between two attempts at a file that is in use.
+/// The interval between two attempts to retire a file that is in use.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// The shortest wait for the lock of a directory. A creation in the directory holds the lock that long,
-/// and does not fail a call that tries once.
+/// The shortest timeout for the lock of a directory, also of a call that tries only once. A
+/// creation in the directory may hold the lock for that long, and must not make the call fail.
 const MIN_LOCK_TIMEOUT: Duration = Duration::from_millis(250);
 
 impl Store {
-    /// Closes the file and moves it to the trash. Waits until no connection has it open, at most for
-    /// `timeout`.
+    /// Closes the file and moves it to the trash. Waits at most for `timeout` until no connection
+    /// has the file open.
     pub(crate) fn retire(&self, tenant: &Tenant, timeout: Duration) -> Result<(), FileError> {
         let place = Place::of(tenant)?;
         let began = Instant::now();
@@ -40,7 +40,7 @@ impl Store {
             let left = timeout.saturating_sub(began.elapsed());
             match done {
                 Err(FileError::InUse { .. }) if !left.is_zero() => {
-                    // Without the lock, which other operations need.
+                    // The wait does not hold the lock, which other operations need.
                     std::thread::sleep(RETRY.min(left));
                 }
                 done => return done,
@@ -60,7 +60,7 @@ impl Store {
             .lock_dir_within(place, timeout.max(MIN_LOCK_TIMEOUT))?;
         if look(&path).map_err(IoError::at(&path, "looked at"))? == Entry::Missing {
             return match self.root.find_trashed(place)? {
-                // A crash may have come before the fsync.
+                // An earlier call may have crashed before its fsync.
                 Some(_) => self.sync_both(&dir),
                 None => Err(missing(tenant, &path)),
             };
@@ -71,9 +71,9 @@ impl Store {
         self.sync_both(&dir)
     }
 
-    /// Retires the file if it is the tenant's own and sound enough to be closed. Otherwise moves the
-    /// entry in its place to the quarantine, and returns the path there. A placement of another
-    /// driver has no file here.
+    /// Retires the file if it is the tenant's own and can be closed. Otherwise moves the entry in
+    /// its place to quarantine, and returns the path there. Does nothing for the placement of
+    /// another driver.
     pub(crate) fn set_aside(
         &self,
         tenant: &Tenant,
@@ -101,17 +101,17 @@ impl Store {
         if look(&path).map_err(IoError::at(&path, "looked at"))? == Entry::Missing {
             let trashed = self.root.find_trashed(&place)?;
             let trashed = trashed.ok_or_else(|| missing(tenant, &path))?;
-            // A file leaves WAL mode before it is moved there: its sidecars are another file's.
+            // A file in the trash is not in WAL mode, so non-empty sidecars belong to another file.
             self.root.quarantine_sidecars(&trashed.path)?;
-            // Another tenant's file is refused in the trash.
+            // The file of another tenant is refused before it is moved.
             self.connect_to_own(tenant, &trashed.path)?;
             self.step("move back")?;
             dir.restore(&trashed, &path)?;
         }
         self.sync_both(&dir)?;
         let (connection, stamp) = self.connect_to_own(tenant, &path)?;
-        // A retirement that was killed between leaving WAL mode and closing the stamp left an open
-        // file in rollback-journal mode.
+        // A retirement may have been killed between leaving WAL mode and closing the stamp. Then
+        // the file is open and in rollback-journal mode.
         ensure_wal(&connection).map_err(|source| sqlite(&path, source))?;
         if stamp == Stamp::Closed {
             self.step("open again")?;
@@ -130,7 +130,7 @@ impl Store {
             self.step("remove")?;
             return Ok(dir.remove(&path)?);
         }
-        // Removes sidecars that a killed process left, and makes the removal of the file durable.
+        // This removes sidecars that a killed process left, and makes the file's removal durable.
         dir.remove(&path)?;
         match self.root.find_trashed(&place)? {
             Some(trashed) => self.remove_trashed(&trashed),
@@ -138,8 +138,8 @@ impl Store {
         }
     }
 
-    /// Removes a file from the trash, and returns whether it was still there: another process may have
-    /// revived it.
+    /// Removes a file from the trash. Returns `false` if the file is no longer there, as another
+    /// process may have revived it.
     pub(crate) fn remove_if_trashed(&self, trashed: &Trashed) -> Result<bool, FileError> {
         let _dir = self.root.lock_dir(&trashed.place)?;
         let path = &trashed.path;
@@ -171,14 +171,15 @@ impl Store {
         let connection = connect(self, tenant, path)?;
         let stamp = stamp::read(&connection, tenant).map_err(|source| sqlite(path, source))?;
         if matches!(stamp, Stamp::Foreign(_)) {
-            // Returns the error for it.
+            // The check returns the error for a foreign stamp.
             stamp::check(&connection, tenant, path)?;
         }
         stamp::checkpoint_on_close(&connection);
         Ok((connection, stamp))
     }
 
-    /// Closes the file for every later open, and refuses a file that another connection has open.
+    /// Closes the file, so that every later open is refused. Returns an error if another connection
+    /// has the file open.
     fn close(&self, tenant: &Tenant, path: &Path) -> Result<(), FileError> {
         self.step("close")?;
         let (connection, _) = self.connect_to_own(tenant, path)?;
@@ -192,7 +193,7 @@ impl Store {
             }
             Ok(alone)
         });
-        // Its own locks would be listed as those of a user.
+        // Otherwise the locks of this connection would be listed as those of a user.
         drop(connection);
         match alone {
             Ok(true) => Ok(()),
@@ -205,10 +206,10 @@ impl Store {
     }
 }
 
-/// Leaves WAL mode if this is the only connection to the file, and returns whether it is. The lock is
-/// exclusive from then on until the connection is closed.
+/// Leaves WAL mode if this is the only connection to the file, and returns whether it is. The
+/// connection then holds an exclusive lock until it is closed.
 fn leave_wal(connection: &Connection) -> rusqlite::Result<bool> {
-    // `retire` waits without the lock of the directory.
+    // No wait here: `retire` waits without the lock of the directory.
     connection.busy_timeout(Duration::ZERO)?;
     // Only the last connection to a WAL database, in any process, can leave WAL mode.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;

@@ -55,7 +55,7 @@ impl Store {
 }
 
 fn bytes_of(connection: &Connection) -> rusqlite::Result<u64> {
-    // Not the functions of these names, which tables could shadow.
+    // Pragmas, as tables could hide the table-valued functions of these names.
     let pragma = |name: &str| {
         let sql = format!("PRAGMA main.{name}");
         connection.query_row(&sql, [], |row| row.get::<_, i64>(0))

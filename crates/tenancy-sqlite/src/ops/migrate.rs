@@ -1,4 +1,4 @@
-//! Migrating a tenant's file.
+//! The migration of a tenant's file.
 
 use tenancy_core::{Migrated, SchemaTarget, Tenant};
 use tenancy_fleet::Keep;
@@ -19,8 +19,8 @@ impl Store {
         self.migrate_from(tenant, None, target, keep)
     }
 
-    /// Brings the schema of a tenant's file to `target`, if it is at the version that was
-    /// found when the target was chosen.
+    /// Brings the schema of a tenant's file to `target`. If `surveyed` is set, the file has to be
+    /// at that version.
     pub(crate) fn migrate_from(
         &self,
         tenant: &Tenant,
@@ -33,7 +33,7 @@ impl Store {
             SchemaTarget::Latest => self.migrations.newest(),
             SchemaTarget::Version(wanted) => wanted,
         };
-        // One snapshot before the first step: from it every later version can be reached again.
+        // One snapshot before the first step is enough, as every later version follows from it.
         let keeps_snapshot = match keep {
             Keep::IfIrreversible => self.migrations.irreversible(from, to).is_some(),
             Keep::ForRun(_) => true,
@@ -53,7 +53,7 @@ impl Store {
         Ok(done)
     }
 
-    /// Refuses migrations that differ from those that were applied to a tenant's file.
+    /// Refuses a tenant's file to which other migrations than the program's were applied.
     pub(crate) fn check_history(&self, tenant: &Tenant) -> Result<(), FileError> {
         let (connection, _, schema) = open(self, tenant)?;
         Ok(check_history(&connection, &self.migrations, schema)?)

@@ -1,6 +1,5 @@
-//! The operations on one tenant's database, one per file. They are methods of `Store`, which has no
-//! other methods but its own getters: a file of operations reads and moves as a whole, and `store.rs`
-//! names none of them.
+//! The operations on one tenant's database, with a file for each kind. They are methods of `Store`,
+//! but `store.rs` itself defines only getters and refers to no operation.
 //!
 //! Decisions and their reasons: `docs/design/file-life.md`.
 

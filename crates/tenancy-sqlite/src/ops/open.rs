@@ -1,4 +1,4 @@
-//! Opening a tenant's file.
+//! The opening of a tenant's file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,14 +30,14 @@ pub(crate) fn connect(
 }
 
 /// Opens a tenant's own file, and returns the connection, the path and the schema version. The
-/// connection has its pragmas, and is not guarded yet.
+/// pragmas of the connection are set, but it is not guarded yet.
 pub(crate) fn open(
     store: &Store,
     tenant: &Tenant,
 ) -> Result<(Connection, PathBuf, u32), OpenError> {
     let path = store.root.file(&Place::of(tenant)?);
     let connection = connect(store, tenant, &path)?;
-    // The stamp comes before any other statement.
+    // The stamp is checked before any other statement runs.
     let schema = match stamp::check_and_assign(&connection, tenant, &path) {
         Err(OpenError::Retired { path, .. })
             if Cutover::of(&store.root, tenant, &path).is_done() =>
@@ -97,8 +97,9 @@ pub(crate) fn open_to_migrate(
 }
 
 impl Store {
-    /// Opens the library's own connection to a tenant's file, for maintenance. It has the functions of
-    /// `on_connect`, as indexes may need them, and no authorizer, as VACUUM attaches a file.
+    /// Opens a connection of the library to a tenant's file, for maintenance. The connection has
+    /// the functions of `on_connect`, as indexes may need them. It has no authorizer, as VACUUM
+    /// attaches a file.
     pub(crate) fn open_to_maintain(
         &self,
         tenant: &Tenant,

@@ -1,4 +1,4 @@
-//! Provisioning: creating a tenant's file from the template.
+//! Provisioning: the creation of a tenant's file from the template.
 
 use std::path::{Path, PathBuf};
 
@@ -19,10 +19,10 @@ struct StagedFile {
 }
 
 impl Store {
-    /// Creates a tenant's file, unless it is there.
+    /// Creates a tenant's file, unless the file exists.
     pub(crate) fn provision(&self, tenant: &Tenant) -> Result<Provisioned, FileError> {
         let Some(staged) = self.stage(tenant)? else {
-            // A crash may have come before the fsync of the directory.
+            // An earlier call may have crashed before the fsync of the directory.
             self.root.lock_dir(&Place::of(tenant)?)?.sync()?;
             return Ok(Provisioned::AlreadyThere);
         };
@@ -67,13 +67,13 @@ impl Store {
         self.root.clear_staged(&places.iter().collect())
     }
 
-    /// Makes all files of the root durable, existing ones, too.
+    /// Makes all files on the root's file system durable, existing files included.
     fn sync_batch(&self) -> Result<(), IoError> {
         self.step("sync the staged batch")?;
         self.root.sync_all()
     }
 
-    /// Writes the tenant's file into staging, unless it is in place already.
+    /// Writes the tenant's file into staging. Returns `None` if the file is already in place.
     fn stage(&self, tenant: &Tenant) -> Result<Option<StagedFile>, FileError> {
         let place = Place::of(tenant)?;
         let path = self.root.file(&place);
@@ -93,15 +93,15 @@ impl Store {
         self.step("put in place")?;
         let dir = self.root.lock_dir(&new.place)?;
         if self.is_whole(tenant, &new.path)? {
-            // Another process was faster, and its file may be in use.
+            // Another process has created the file first, and it may be in use.
             return Ok(Provisioned::AlreadyThere);
         }
         dir.move_into_place(new.file, &new.path)?;
         Ok(Provisioned::Made)
     }
 
-    /// Returns whether the tenant's own, whole file is in place. Another entry in its place is an
-    /// error, and stays unchanged.
+    /// Returns whether the tenant's own, whole file is in place. Returns an error for another entry
+    /// in its place, which stays unchanged.
     fn is_whole(&self, tenant: &Tenant, path: &Path) -> Result<bool, FileError> {
         match look(path).map_err(IoError::at(path, "looked at"))? {
             Entry::Missing => Ok(false),
@@ -110,7 +110,7 @@ impl Store {
         }
     }
 
-    /// Returns whether the tenant's place has a file, which is not opened.
+    /// Returns whether the tenant's place has a file, without opening the file.
     pub(crate) fn exists(&self, tenant: &Tenant) -> Result<bool, FileError> {
         let path = self.root.file(&Place::of(tenant)?);
         match look(&path).map_err(IoError::at(&path, "looked at"))? {

@@ -1,4 +1,4 @@
-//! Seeding a tenant's database.
+//! The run of seeds in a tenant's database.
 
 use tenancy_core::Tenant;
 use tenancy_fleet::Seeded;
@@ -14,7 +14,7 @@ impl Store {
         let (connection, guard, found) = open_to_migrate(self, tenant)?;
         let newest = self.migrations.newest();
         if found < newest {
-            // They are written for the newest schema.
+            // Seeds are written for the newest schema.
             let tenant = tenant.to_ref();
             return Err(OpenError::Behind {
                 tenant,

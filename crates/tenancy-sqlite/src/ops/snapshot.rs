@@ -1,10 +1,11 @@
-//! Snapshots of files, kept before a step that no script undoes and before each rollback.
+//! Snapshots of files, taken before a step that no script undoes and before each rollback.
 //!
-//! `<root>/snapshots/<2 hex>/<32 hex>.<epoch>.<schema version>.db`, and before `.db` the
-//! number of the rollback's run, if a rollback made it. The directory is the
-//! list: a snapshot in it is complete, and its name describes it. Only a rollback opens a snapshot,
-//! and a later one of the same name replaces it; those of different rollbacks have different
-//! names. A locator is drawn once in a tenant's life, so that no tenant gets another's snapshot.
+//! The name of a snapshot is `<root>/snapshots/<2 hex>/<32 hex>.<epoch>.<schema version>.db`. If a
+//! rollback took it, the number of the rollback's run precedes `.db`. The directory is the list of
+//! snapshots: every snapshot in it is complete, and its name describes it. A new snapshot replaces
+//! an older one of the same name; snapshots of different rollbacks have different names. Only a
+//! rollback opens a snapshot. No two tenants ever have the same locator, so no tenant gets the
+//! snapshot of another.
 
 use std::fs;
 use std::fs::File;
@@ -38,13 +39,13 @@ use crate::store::Store;
 const FORMAT_VERSIONS: u64 = 18;
 const ROLLBACK_JOURNAL: u8 = 1;
 
-/// A snapshot that is kept.
+/// A snapshot in the directory of snapshots.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredSnapshot {
     pub(crate) path: PathBuf,
     pub(crate) place: Place,
     pub(crate) schema: u32,
-    /// The rollback that made it.
+    /// The run of the rollback that took the snapshot; `None` for a migration.
     pub(crate) run: Option<u64>,
     pub(crate) made: SystemTime,
     pub(crate) bytes: u64,
@@ -86,7 +87,8 @@ impl StoredSnapshot {
 }
 
 impl Root {
-    /// Returns the snapshots of a tenant's files, of earlier incarnations too, oldest first.
+    /// Returns the snapshots of a tenant's files, those of earlier incarnations included, oldest
+    /// first.
     pub(crate) fn snapshots_of(&self, locator: &str) -> Result<Vec<StoredSnapshot>, IoError> {
         let mut snapshots = snapshots_in(&self.snapshot_dir(locator))?;
         snapshots.retain(|snapshot| *snapshot.place.locator == *locator);
@@ -108,8 +110,8 @@ impl Root {
     }
 }
 
-/// A database that is being made in staging, with its sidecars. It is removed unless its maker puts it
-/// in place; recovery never does.
+/// An incomplete database in staging, with its sidecars. The drop removes it, unless it was put in
+/// place. Recovery never puts one in place.
 pub(crate) struct Scratch {
     path: PathBuf,
     file: File,
@@ -126,7 +128,7 @@ impl Root {
         Ok(Scratch { path, file })
     }
 
-    /// Removes the scratch files of killed processes. The caller is the only process.
+    /// Removes the scratch files of killed processes. The process has to be alone on the root.
     pub(crate) fn clear_scratch(&self) -> Result<(), IoError> {
         let dir = self.staging();
         for entry in fs::read_dir(&dir).map_err(IoError::at(&dir, "listed"))? {
@@ -165,10 +167,10 @@ impl Scratch {
         synced.map_err(IoError::at(&self.path, "synced"))
     }
 
-    /// Renames it, over a file that may be there.
+    /// Renames the file to `path`, and replaces an existing file there.
     fn rename_to(self, path: &Path) -> Result<(), IoError> {
         fs::rename(&self.path, path).map_err(IoError::at(path, "put in place"))
-        // The removal by the guard finds no file then.
+        // The removal at the drop finds no file then.
     }
 }
 
@@ -179,8 +181,8 @@ impl Drop for Scratch {
 }
 
 impl DirLock {
-    /// Puts a restored file in the place of an incarnation that no row has ever named: a file there
-    /// was left by an interrupted attempt.
+    /// Puts a restored file in the place of an incarnation that no row has ever had. An existing
+    /// file there was left by an interrupted attempt, and is replaced.
     pub(crate) fn move_restored_into_place(
         &self,
         restored: Scratch,
@@ -194,7 +196,7 @@ impl DirLock {
 
 fn snapshots_in(dir: &Path) -> Result<Vec<StoredSnapshot>, IoError> {
     let entries = match fs::read_dir(dir) {
-        // The directory is made with the first snapshot.
+        // The directory is created with the first snapshot.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(IoError::at(dir, "listed"))?,
     };
@@ -207,7 +209,8 @@ fn snapshots_in(dir: &Path) -> Result<Vec<StoredSnapshot>, IoError> {
 }
 
 impl Store {
-    /// Keeps a snapshot of a tenant's file, durable when this returns, and returns its schema version.
+    /// Takes a snapshot of a tenant's file, and returns its schema version. The snapshot is durable
+    /// when this returns.
     pub(crate) fn take_snapshot(&self, tenant: &Tenant, keep: Keep) -> Result<u32, FileError> {
         let place = Place::of(tenant)?;
         let path = self.root.file(&place);
@@ -221,8 +224,8 @@ impl Store {
         let staged = self.root.scratch(&place)?;
         copy_pages(&source, &staged.path).map_err(|e| sqlite(&path, e))?;
         drop(source);
-        // Not in WAL mode: a reader makes no sidecar, which would belong to the next snapshot of
-        // this name.
+        // The snapshot is not in WAL mode, so that a reader creates no sidecar. A sidecar would
+        // count as that of a later snapshot of the same name.
         staged.write_at(FORMAT_VERSIONS, &[ROLLBACK_JOURNAL; 2])?;
         self.step("sync the copy")?;
         staged.sync()?;
@@ -237,7 +240,8 @@ impl Store {
         Ok(schema)
     }
 
-    /// Makes the file of the next incarnation from a snapshot, at schema `to`, durable in staging.
+    /// Creates the file of the next incarnation in staging, from a snapshot and at schema `to`. The
+    /// file is durable when this returns.
     pub(crate) fn stage_restore(
         &self,
         snapshot: &StoredSnapshot,
@@ -249,7 +253,7 @@ impl Store {
         let then = tenant.to_builder().epoch(snapshot.place.epoch).build();
         let then = then.expect("it keeps the bounds that it kept");
         let source = read_only(&snapshot.path).map_err(at)?;
-        // The file of an earlier incarnation was closed before it was put away.
+        // A closed stamp is accepted, but a foreign one is not.
         if let Stamp::Foreign(found) = stamp::read(&source, &then).map_err(at)? {
             let (tenant, path) = (then.to_ref(), snapshot.path.clone());
             return Err(OpenError::WrongDatabase {
@@ -273,7 +277,7 @@ impl Store {
     fn migrate_restored(&self, next: &Tenant, path: &Path, to: u32) -> Result<(), FileError> {
         let at = |e| sqlite(path, e);
         let mut connection = connect(self, next, path)?;
-        // No tenant's yet: it is synced as a whole before it is put in place.
+        // No fsyncs: the file is synced as a whole before it is put in place.
         connection
             .execute_batch("PRAGMA synchronous = OFF")
             .and_then(|()| enter_wal(&connection))
@@ -293,12 +297,12 @@ impl Store {
         let target = SchemaTarget::Version(to);
         let on_step = |name| self.step(name);
         migrate::run(&connection, &guard, &self.migrations, target, &on_step)?;
-        // The close of its last connection checkpoints its WAL.
+        // The close of the last connection checkpoints the WAL.
         connection.close().map_err(|(_, e)| at(e))
     }
 
-    /// Moves the files of earlier incarnations to the trash, which a rollback had to leave in their
-    /// places because they were open. Waits at most `timeout`.
+    /// Moves the files of earlier incarnations to the trash, if a rollback had to leave them in
+    /// their places because they were open. Waits at most for `timeout` for each file.
     pub(crate) fn retire_earlier(
         &self,
         tenant: &Tenant,
@@ -316,7 +320,8 @@ impl Store {
         Ok(())
     }
 
-    /// Removes everything of a tenant but its file: snapshots, and files of earlier incarnations.
+    /// Removes all files of a tenant except its current one: snapshots, and files of earlier
+    /// incarnations.
     pub(crate) fn remove_snapshots(&self, tenant: &Tenant) -> Result<(), FileError> {
         self.retire_earlier(tenant, Duration::ZERO)?;
         let locator = &tenant.placement().locator;
@@ -344,7 +349,7 @@ fn read_only(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Copies all pages in one step: with several, a busy writer would make it begin again.
+/// Copies all pages in one step: in several steps, every write in between would restart the copy.
 fn copy_pages(source: &Connection, to: &Path) -> rusqlite::Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX

@@ -1,4 +1,4 @@
-//! Schema drift: the objects of a file against those that its migrations make.
+//! Schema drift: the difference between the objects of a file and those that its migrations create.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use crate::store::Store;
 /// The number of differences that a finding names.
 const NAMED: usize = 3;
 
-/// The objects of a schema: the tokens of each one's SQL, by type and name.
+/// The objects of a schema: the tokens of an object's SQL, by the type and name of the object.
 type Objects = BTreeMap<(String, String), String>;
 
-/// The objects of each schema version, created for the first file of that version.
+/// The expected objects of each schema version, computed at the first file of that version.
 #[derive(Default)]
 pub(crate) struct Expected(Mutex<HashMap<u32, Arc<Objects>>>);
 
 impl Expected {
-    /// Returns the differences between a file and what the migrations up to `version` create, in words,
-    /// or `None` if there are none.
+    /// Returns in words the differences between the schema of a file and the one that the
+    /// migrations up to `version` create, or `None` if there are none.
     pub(crate) fn drift(
         &self,
         store: &Store,
@@ -75,8 +75,8 @@ fn in_words(differences: &[String]) -> Box<str> {
     text.into()
 }
 
-/// Reads the objects of a schema, without the library's tables and those that SQLite creates itself:
-/// the indexes of constraints, sequences and statistics.
+/// Reads the objects of a schema, except the library's tables and the objects that SQLite itself
+/// creates: indexes of constraints, sequences and statistics.
 fn objects(connection: &Connection) -> Result<Objects> {
     let sql = "SELECT type, name, coalesce(sql, '') FROM main.sqlite_schema \
                WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
@@ -89,8 +89,9 @@ fn objects(connection: &Connection) -> Result<Objects> {
     rows.collect()
 }
 
-/// Returns the tokens of a statement, separated by one space. `ALTER TABLE` cuts columns out of the
-/// text and appends others, so that white space depends on the history of a file, not on its schema.
+/// Returns the tokens of a statement, separated by one space. `ALTER TABLE` removes columns from
+/// the text and appends others, so that white space depends on the history of a file, not on its
+/// schema.
 fn tokens(sql: &str) -> String {
     let mut out = String::with_capacity(sql.len());
     let mut rest = sql;

@@ -1,4 +1,5 @@
-//! The stamp of a tenant's file: the tenant and place that it belongs to, checked at every open.
+//! The stamp of a tenant's file. It names the tenant and the place to which the file belongs, and
+//! is checked at every open.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,8 +19,8 @@ pub(crate) const TENANT_FILE: i32 = i32::from_be_bytes(*b"tnt1");
 /// `application_id` of a catalog: "tnc1".
 pub(crate) const CATALOG_FILE: i32 = i32::from_be_bytes(*b"tnc1");
 
-/// The column that files of an older version lack, as SQLite adds it to the text of the table, so that
-/// old and new files have the same text.
+/// The column that files of an older version lack. It is written as SQLite adds it to the SQL of
+/// the table, so that upgraded and new files have the same SQL.
 const PLACED: &str = ", locator TEXT NOT NULL DEFAULT ''";
 
 /// The tables that a file has before its first migration.
@@ -46,7 +47,7 @@ pub(crate) fn create(connection: &Connection) -> Result<()> {
     connection.execute_batch(BASE)
 }
 
-/// Stamps a file as this incarnation's.
+/// Stamps a file with this incarnation of the tenant.
 pub(crate) fn write(connection: &Connection, tenant: &Tenant) -> Result<()> {
     let sql = "UPDATE main._tenancy_stamp SET tenant = ?1, epoch = ?2, open = 1, locator = ?3";
     let mut write = connection.prepare_cached(sql)?;
@@ -55,8 +56,8 @@ pub(crate) fn write(connection: &Connection, tenant: &Tenant) -> Result<()> {
     Ok(())
 }
 
-/// Adds the locator to the stamp of a file that an older version made, in one transaction that waits
-/// for no other writer.
+/// Adds the locator to the stamp of a file that an older version created, in one transaction that
+/// does not wait for other writers.
 pub(crate) fn add_locator(connection: &Connection, tenant: &Tenant) -> Result<()> {
     let timeout = pragma(connection, "busy_timeout")?.unsigned_abs();
     connection.busy_timeout(Duration::ZERO)?;
@@ -80,14 +81,14 @@ fn try_add_locator(connection: &Connection, tenant: &Tenant) -> Result<()> {
     transaction.commit()
 }
 
-/// Reads the whole row: in files of an older version the column of the locator is missing.
+/// The read of the whole row, as files of an older version have no column for the locator.
 const READ: &str = "SELECT * FROM main._tenancy_stamp";
 const TENANT: usize = 1;
 const EPOCH: usize = 2;
 const OPEN: usize = 3;
 const LOCATOR: usize = 4;
 
-/// Returns the place that a file was made for, or `None` for a file of an older version.
+/// Returns the locator for which a file was created, or `None` for a file of an older version.
 fn locator(row: &Row<'_>) -> Result<Option<Box<str>>> {
     if row.as_ref().column_count() <= LOCATOR {
         return Ok(None);
@@ -96,7 +97,7 @@ fn locator(row: &Row<'_>) -> Result<Option<Box<str>>> {
     Ok(Some(locator).filter(|locator| !locator.is_empty()))
 }
 
-/// Closes the file: from then on every open of it is refused.
+/// Closes the file, so that every later open is refused.
 pub(crate) fn close(connection: &Connection) -> Result<()> {
     connection.execute_batch("UPDATE main._tenancy_stamp SET open = 0")
 }
@@ -109,22 +110,22 @@ pub(crate) fn reopen(connection: &Connection) -> Result<()> {
 /// The state of a file by its stamp.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Stamp {
-    /// The file is this incarnation's, at this schema version.
+    /// The file belongs to this incarnation, and has this schema version.
     Own { schema: u32 },
-    /// The file is this incarnation's, and an older version made it, without its place.
+    /// The file belongs to this incarnation; an older version created it without a place.
     Unplaced { schema: u32 },
-    /// The file is from the warm pool, and not yet stamped as the tenant's.
+    /// The file is from the warm pool, and is not yet stamped with the tenant.
     FromWarmPool { schema: u32 },
-    /// The file is this incarnation's, and closed: the tenant was retired.
+    /// The file belongs to this incarnation, and is closed, as the tenant was retired.
     Closed,
-    /// The file is another one, which the text describes.
+    /// The file belongs to no tenant or to another one; the text describes it.
     Foreign(Box<str>),
 }
 
 /// Reads a file's schema version.
 pub(crate) fn schema(connection: &Connection) -> Result<u32> {
     let schema = pragma(connection, "user_version")?;
-    // Only migrations write it, and they count from 0 to i32::MAX.
+    // Only migrations write the version, from 0 to i32::MAX.
     Ok(u32::try_from(schema).unwrap_or(u32::MAX))
 }
 
@@ -183,14 +184,14 @@ fn read_all(connection: &Connection, tenant: &Tenant) -> Result<Stamp> {
     })
 }
 
-/// Returns whether a stamp is that of the warm pool for this tenant's place. It names the place, so
-/// that a file that was moved to another place does not fit.
+/// Returns whether a stamp is that of the warm pool for this tenant's place. The stamp names the
+/// place, so that a file that was moved to another place does not fit.
 fn is_from_warm_pool(found: &str, tenant: &Tenant) -> bool {
     Place::of(tenant).is_ok_and(|place| found == place.placeholder().id().as_str())
 }
 
-/// Stamps a file from the warm pool as the tenant's. The commit is not synced: whatever becomes
-/// durable of the file later follows it in the WAL.
+/// Stamps a file from the warm pool with the tenant. The commit needs no fsync: every later commit
+/// follows it in the WAL, and becomes durable together with it.
 fn assign(connection: &Connection, tenant: &Tenant) -> Result<()> {
     let Ok(place) = Place::of(tenant) else {
         return Ok(());
@@ -233,7 +234,7 @@ pub(crate) struct Claim {
     pub(crate) id: TenantId,
     pub(crate) epoch: Epoch,
     pub(crate) open: bool,
-    /// The place that the file was made for; `None` for files of an older version.
+    /// The locator for which the file was created; `None` for files of an older version.
     pub(crate) locator: Option<Box<str>>,
 }
 
@@ -245,8 +246,9 @@ impl Claim {
     }
 }
 
-/// Returns whether the library's tables are as it creates them: a computed column or index can take
-/// any time in one step. Triggers do not run for the library's statements.
+/// Returns whether the library's tables have exactly the SQL with which it creates them. A computed
+/// column or an index could take any time within one step. Triggers do not count, as they do not
+/// run for the library's statements.
 fn is_plain(connection: &Connection) -> Result<bool> {
     let mut objects = connection.prepare(
         "SELECT sql FROM main.sqlite_schema WHERE type <> 'trigger'
@@ -283,14 +285,14 @@ pub(crate) fn check(
     Ok(schema)
 }
 
-/// Lets the close of the last connection checkpoint the WAL, which is known to be the tenant's.
+/// Lets the close of the last connection checkpoint the WAL, once it is known to be the tenant's.
 pub(crate) fn checkpoint_on_close(connection: &Connection) {
     // After an error the next connection checkpoints.
     let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
 }
 
-/// Checks the stamp as [`check`] does, for an operation that uses the file: a file from the warm pool
-/// is stamped as the tenant's first.
+/// Checks the stamp like [`check`], for an operation that uses the file. A file from the warm pool
+/// is first stamped with the tenant.
 pub(crate) fn check_and_assign(
     connection: &Connection,
     tenant: &Tenant,
@@ -298,11 +300,12 @@ pub(crate) fn check_and_assign(
 ) -> Result<u32, OpenError> {
     let mut found = read(connection, tenant);
     if let Ok(Stamp::FromWarmPool { .. }) = found {
-        // Read again: another process may have been faster.
+        // The stamp is read again, as another process may have assigned the file first.
         found = assign(connection, tenant).and_then(|()| read(connection, tenant));
     }
     if let Ok(Stamp::Unplaced { .. }) = found {
-        // A full or read-only disk and another writer do not keep the file from being opened.
+        // An error, such as a full disk or another writer, does not keep the file from being
+        // opened.
         let _ = add_locator(connection, tenant);
     }
     let schema = schema_of(found, tenant, path)?;
@@ -344,7 +347,7 @@ fn pragma(connection: &Connection, name: &str) -> Result<i64> {
 /// Returns whether the table of the stamp is missing or another one.
 fn is_no_stamp(error: &rusqlite::Error) -> bool {
     use rusqlite::Error::{InvalidColumnType, SqlInputError};
-    // Plain SQLITE_ERROR is about the statement, never about the disk.
+    // Plain SQLITE_ERROR means a fault of the statement, never of the disk.
     error.sqlite_error().is_some_and(|e| e.extended_code == 1)
         || matches!(error, InvalidColumnType(..) | SqlInputError { .. })
 }

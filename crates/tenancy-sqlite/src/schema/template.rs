@@ -20,17 +20,18 @@ use crate::raw::OnConnect;
 use crate::schema::migrate::Migrations;
 use crate::schema::{migrate, stamp};
 
-/// The offsets of the file format's write and read version in a database's header, and the value for
-/// WAL (SQLite file format, §1.3.3).
+/// The offsets of the file format's write and read version in a database's header, and the value
+/// for WAL (SQLite file format, §1.3.3).
 const FORMAT_VERSIONS: Range<usize> = 18..20;
 const WAL: u8 = 2;
 
-/// A migrated database in memory. A process runs the migrations once, without an fsync, and nothing is
-/// on disk that could be stale or torn.
+/// A migrated database in memory. A process runs the migrations for it once, without an fsync. It
+/// is not on the disk, where it could be outdated or incomplete.
 pub(crate) struct Template {
-    /// The whole file, with an empty stamp, in WAL mode: a switch at the first open would cost fsyncs.
+    /// The bytes of the whole file, with an empty stamp. The file is in WAL mode already, as a
+    /// switch at the first open would cost fsyncs.
     bytes: Vec<u8>,
-    /// The bytes of the stamp's page, the only ones that differ between tenants.
+    /// The range of the stamp's page. Only these bytes differ between tenants.
     stamp: Range<usize>,
     /// The sum of all other blocks.
     sum: u64,
@@ -58,7 +59,7 @@ impl Template {
             versions.fill(WAL);
         }
         let stamps = empty(page_size)?;
-        // Remains of the last stamp would tell a tenant of another.
+        // Without this, remains of the last stamp could name one tenant in the file of another.
         stamps.pragma_update(None, "secure_delete", true)?;
         let sum = sum(&bytes).wrapping_sub(sum_from(stamp.start, &bytes[stamp.clone()]));
         Ok(Self {
@@ -74,7 +75,7 @@ impl Template {
         let page_size = self.stamp.len() as u32;
         let stamps = self.stamps.lock();
         stamp::write(&stamps, tenant)?;
-        // A page does not contain its number: it is the same page in both databases.
+        // A page does not contain its own number, so the stamp's page fits into the template.
         let (own, at) = image(&stamps, page_size)?;
         drop(stamps);
         let stamp: Box<[u8]> = own[at].into();

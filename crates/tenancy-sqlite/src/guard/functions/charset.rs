@@ -9,13 +9,14 @@ const CHARACTERS: usize = 4_096;
 
 const NONE: u32 = u32::MAX;
 
-/// The characters of a text up to its first NUL, by SQLite's rule: a byte below 0xC0, or one
-/// above with all continuation bytes that follow, however many. Where several fit, the first of
-/// the text is taken, as SQLite does; their numbers say which is first.
+/// The characters of a text up to its first NUL, by SQLite's rule: a character is a byte below
+/// 0xC0, or a byte from 0xC0 on with all continuation bytes that follow. If several characters
+/// match, the first in the text counts, as in SQLite. The number of a character is its position in
+/// the text.
 pub(crate) struct CharSet<'s> {
     /// The number of each character of one byte.
     single: [u32; 256],
-    /// The characters of more bytes, sorted, each once.
+    /// The characters of several bytes with their numbers, sorted, each once.
     long: Vec<(&'s [u8], u32)>,
 }
 
@@ -67,8 +68,9 @@ impl<'s> CharSet<'s> {
         mut text: &'t [u8],
         deadline: &DeadlineClock,
     ) -> Result<&'t [u8]> {
-        // The character that ends here if it has more bytes: where it begins, and the number of
-        // each length of it. Found once, and used while its continuation bytes go one by one.
+        // The character of several bytes that ends here: its start, and the number of each of its
+        // prefixes by length. They are found once, and reused while its continuation bytes are
+        // removed one by one.
         let (mut begin, mut numbers) = (usize::MAX, Vec::new());
         for n in 0_usize.. {
             let Some(&last) = text.last() else { break };
@@ -95,15 +97,15 @@ impl<'s> CharSet<'s> {
         Ok(text)
     }
 
-    /// Calls `found` with the number and length of each character of several bytes at the start of a
-    /// text.
+    /// Calls `found` with the number and length of each character of several bytes at the start of
+    /// a text.
     fn walk(&self, text: &[u8], mut found: impl FnMut(u32, usize)) {
         let mut left = &self.long[..];
         for (at, byte) in text.iter().enumerate() {
             if at > 0 && !is_continuation(*byte) {
                 return;
             }
-            // They agree so far, and a shorter one comes before what it begins.
+            // All in `left` agree up to here, and a prefix sorts before a longer character.
             let less = left.partition_point(|(c, _)| c.get(at) < Some(byte));
             left = &left[less..];
             left = &left[..left.partition_point(|(c, _)| c.get(at) == Some(byte))];

@@ -1,8 +1,9 @@
 //! SQLite's `instr`, `replace`, `trim`, `ltrim` and `rtrim` in linear time.
 //!
-//! The time of SQLite's own functions grows with the product of their arguments' lengths, in one step
-//! of its machine, where no deadline is checked. These return the same bytes for every type of
-//! argument, check the deadline, and are innocuous, as views and indexes of a file may call SQLite's.
+//! The time of SQLite's own functions grows with the product of their arguments' lengths, within
+//! one step of its machine, in which no deadline is checked. The functions of this module return
+//! the same bytes for every type of argument, and check the deadline. Like SQLite's own, they are
+//! innocuous, so that views and indexes of a file may call them.
 
 mod charset;
 #[cfg(test)]
@@ -53,7 +54,7 @@ pub(crate) fn register(
     Ok(())
 }
 
-/// A result of any bytes that is TEXT, or NULL.
+/// A result that is TEXT of any bytes, or NULL.
 struct Text(Option<Vec<u8>>);
 
 impl ToSql for Text {
@@ -75,7 +76,7 @@ fn text(value: ValueRef<'_>) -> Result<Option<Cow<'_, [u8]>>> {
     })
 }
 
-/// Writes a number as SQLite does, by SQLite.
+/// Returns a number as text in SQLite's format, which SQLite itself produces.
 fn text_of(number: f64) -> Result<String> {
     thread_local! {
         static SQLITE: Option<Connection> = Connection::open_in_memory().ok();
@@ -100,7 +101,7 @@ fn instr(haystack: ValueRef<'_>, needle: ValueRef<'_>) -> Result<Option<i64>> {
         return Ok(Some(1));
     };
     let at = match !blobs && is_continuation(*first) {
-        // SQLite looks at text from the first byte of each character, and from its first byte.
+        // In text SQLite compares only from the start of the text and of each character.
         true => haystack.starts_with(&needle).then_some(0),
         false => memmem::find(&haystack, &needle),
     };
@@ -129,7 +130,7 @@ fn replace(context: &Context<'_>, deadline: &DeadlineClock, longest: usize) -> R
     let Some(by) = text(context.get_raw(2))? else {
         return Ok(Text(None));
     };
-    // As SQLite counts it, with the byte that ends a text.
+    // SQLite counts the byte that ends a text, too.
     if whole.len() >= longest {
         return Err(failure(ffi::SQLITE_TOOBIG));
     }

@@ -1,4 +1,5 @@
-//! Applying migrations: each exactly once, with other processes that migrate at the same time.
+//! The application of migrations: each exactly once, even if several processes migrate a file at
+//! the same time.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -18,11 +19,11 @@ use crate::schema::migrate::{ForeignKeys, Migration, Migrations};
 /// The hook before a named step.
 pub(crate) type OnStep<'r> = dyn Fn(&'static str) -> Result<(), IoError> + 'r;
 
-/// The time for which a transaction takes further small steps, which then share its fsync. It bounds
-/// the wait of other writers and the growth of the WAL.
+/// The time for which a transaction takes further steps, which then share its fsync. It bounds the
+/// wait of other writers and the growth of the WAL.
 const MAX_SHARED: Duration = Duration::from_millis(250);
 
-/// The hook before the first step, under the write lock of its transaction.
+/// The hook before the first step. It runs under the write lock of the step's transaction.
 pub(crate) type BeforeFirstStep<'r> = dyn Fn() -> Result<(), FileError> + 'r;
 
 /// Brings the schema to `target` on a connection that is guarded for migrations.
@@ -45,7 +46,7 @@ pub(crate) fn run(
 /// A requested migration.
 pub(crate) struct Request<'r> {
     pub(crate) target: SchemaTarget,
-    /// The version that the database has to be at, if the target was chosen for that version.
+    /// The required version of the database; `None` if the target fits any version.
     pub(crate) surveyed: Option<u32>,
     pub(crate) before_first_step: &'r BeforeFirstStep<'r>,
 }
@@ -75,10 +76,10 @@ pub(crate) fn run_request(
         on_step,
         committed: Cell::new(false),
     };
-    // A first guess: every step reads it again inside its transaction.
+    // Only for the plan: every transaction reads the version again.
     let found = run.version()?;
     if found == to {
-        // Another process may have brought it here.
+        // Another process may have migrated the file, perhaps by other scripts.
         run.check_history(to)?;
         return Ok(Migrated { from: to, to });
     }
@@ -89,8 +90,8 @@ pub(crate) fn run_request(
     run.check_history(found)?;
     let mut now = found;
     while now != to {
-        // One transaction for all steps that can share it. If that fails, each step gets its own
-        // transaction: then the steps before the failing one are kept, and the error names it.
+        // All steps that can share a transaction run in one. If a script fails there, each step
+        // gets its own transaction, so that the steps before the failing one are kept.
         now = match run.steps(now, to, MAX_SHARED) {
             Err(error) if error.is_from_script() && run.can_share(now, to) => {
                 run.steps(now, to, Duration::ZERO)?
@@ -122,8 +123,8 @@ struct Step<'r> {
 }
 
 impl Step<'_> {
-    /// Returns whether its transaction may contain other steps. A deferred constraint is checked at
-    /// the commit, whose error has to belong to this step.
+    /// Returns whether the transaction of this step may contain other steps. A deferred constraint
+    /// is checked at the commit, and the error of that commit has to belong to this step.
     fn shares_transaction(&self) -> bool {
         let defers = |w: &[u8]| w.eq_ignore_ascii_case(b"defer");
         self.migration.foreign_keys == ForeignKeys::On
@@ -132,8 +133,9 @@ impl Step<'_> {
 }
 
 impl<'r> Run<'r> {
-    /// Runs one or more steps from `seen` towards `to`, or none if another process was faster, and
-    /// returns the version afterwards. No step begins in a transaction older than `max_shared`.
+    /// Runs one or more steps from `seen` towards `to`, and returns the version afterwards. Runs
+    /// none if another process has migrated first. No further step begins in a transaction older
+    /// than `max_shared`.
     fn steps(&self, seen: u32, to: u32, max_shared: Duration) -> Result<u32, MigrateError> {
         let step = self.plan(seen, to)?;
         (self.on_step)("migrate")?;
@@ -192,19 +194,19 @@ impl<'r> Run<'r> {
     ) -> Result<u32, MigrateError> {
         self.ours("BEGIN IMMEDIATE")?;
         let begun = Instant::now();
-        // Another process may have migrated since the version was read outside of the
-        // transaction; a step chosen by that version would run twice.
+        // Another process may have migrated since `seen` was read outside of the transaction; then
+        // this step would run a second time.
         let now = self.version()?;
         if now != seen {
             return self.overtaken(seen, now, to);
         }
         self.check_history(seen)?;
         if !self.committed.get() {
-            // No other connection writes between the snapshot that it takes and the step.
+            // Under the write lock no connection writes between the snapshot and the step.
             let kept = (self.request.before_first_step)();
             kept.map_err(|source| MigrateError::NoSnapshot(Box::new(source)))?;
         }
-        // Tables that a tenant's SQL planted do not keep the file from being migrated.
+        // Conflicting tables that exist already do not keep the file from being migrated.
         let known = self.guard.ours(|| planted(self.connection))?;
         loop {
             let started = Instant::now();
@@ -220,7 +222,7 @@ impl<'r> Run<'r> {
             }
             match self.plan(now, to) {
                 Ok(next) if next.shares_transaction() => step = next,
-                // Other steps, and errors, are left to the next transaction.
+                // The next transaction runs a step that cannot share, or returns the error.
                 _ => break,
             }
         }
@@ -230,8 +232,8 @@ impl<'r> Run<'r> {
         Ok(step.leaves_at)
     }
 
-    /// Returns the version that another process has reached meanwhile. It is a conflict for a request
-    /// with a surveyed version, and if the version is not between the seen one and the target.
+    /// Returns the version that another process has reached meanwhile. Returns a conflict if the
+    /// request has a surveyed version, or the version is not between `seen` and the target.
     fn overtaken(&self, seen: u32, found: u32, to: u32) -> Result<u32, MigrateError> {
         let between = seen.min(to)..=seen.max(to);
         let is_accepted = self.request.surveyed.is_none() && between.contains(&found);
@@ -265,8 +267,8 @@ impl<'r> Run<'r> {
         })
     }
 
-    /// Checks all tables except those that refer to the library's: SQLite would end the check at such
-    /// a reference.
+    /// Checks the foreign keys of all tables, except tables that conflict with the library's:
+    /// SQLite would end the check with an error at their references.
     fn check_foreign_keys(&self, step: &Step<'_>, known: &[Planted]) -> Result<(), MigrateError> {
         let sql = "SELECT name FROM main.sqlite_schema WHERE type = 'table'";
         let mut tables = self.connection.prepare(sql)?;
@@ -276,7 +278,7 @@ impl<'r> Run<'r> {
             if known.iter().any(|planted| planted.table == table) {
                 continue;
             }
-            // Not the function of this name, which a table could hide.
+            // A pragma, as a table could hide the table-valued function of this name.
             let name = table.replace('"', "\"\"");
             let sql = format!("PRAGMA main.foreign_key_check(\"{name}\")");
             let mut check = self.connection.prepare(&sql)?;
@@ -297,7 +299,7 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
-    /// Refuses a step after which a table refers to one of the library's.
+    /// Refuses a step that created a table which conflicts with the library's.
     fn check_references(&self, step: &Step<'_>, known: &[Planted]) -> Result<(), MigrateError> {
         if !self.guard.side_effects.take(TABLES) {
             return Ok(());
@@ -338,7 +340,7 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
-    /// Refuses a database that was migrated by other scripts, up to `version`.
+    /// Refuses a database whose migrations up to `version` were other scripts, or which is newer.
     fn check_history(&self, version: u32) -> Result<(), MigrateError> {
         let newest = self.migrations.newest();
         if version > newest {
@@ -369,7 +371,7 @@ impl<'r> Run<'r> {
     }
 }
 
-/// Refuses a database that was migrated by other scripts than these, up to `version`.
+/// Refuses a database whose migrations up to `version` were other scripts than these.
 pub(crate) fn check_history(
     connection: &Connection,
     migrations: &Migrations,

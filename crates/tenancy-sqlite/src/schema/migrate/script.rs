@@ -1,4 +1,4 @@
-//! Running a script of several statements inside the transaction of its caller.
+//! The run of a script of several statements inside the transaction of its caller.
 
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::{Batch, Connection, ErrorCode};
