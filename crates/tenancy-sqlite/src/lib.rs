@@ -44,15 +44,15 @@
 //! # Layout of a storage root
 //! | path below the root | purpose |
 //! |---|---|
-//! | `tenancy.root` | the marker that tells a root from any other directory |
+//! | `tenancy.root` | the marker that distinguishes a root from any other directory |
 //! | `catalog.db` | the catalog |
 //! | `tenants/<2 hex>/<32 hex>.<epoch>.db` | the tenants' databases |
 //! | `staging/` | new files, until they are complete |
-//! | `trash/` | files of retired tenants |
+//! | `trash/` | files of retired tenants, and files that a rollback replaced |
 //! | `snapshots/` | snapshots of tenants' files, taken before migrations and rollbacks |
-//! | `quarantine/` | files that a repair moved out of the way |
+//! | `quarantine/` | files of no tenant, and damaged files, which a repair moved there |
 //! | `tenancy.lock` | locked by every process that uses the root |
-//! | `runs.lock` | locked by a run over many tenants |
+//! | `runs.lock` | locked by a process during a run over many tenants |
 //!
 //! Directories have mode 0700, and files have mode 0600. The path of a tenant's database never gets
 //! other data: an operation that replaces a tenant's data gives the tenant another file.

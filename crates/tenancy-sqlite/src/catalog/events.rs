@@ -116,10 +116,10 @@ impl SqliteCatalog {
     /// Recomputes the chain of hashes and returns the number of events, or the first event that
     /// does not fit.
     ///
-    /// It detects an event that another program has changed, inserted, or removed from before a
-    /// later event. It does not detect that the latest events were removed, or that a person with
-    /// write access to the file wrote a whole new chain. If that matters, keep a copy of
-    /// [`events`](Self::events) elsewhere.
+    /// The check detects an event that another program has changed, inserted, or removed from
+    /// before a later event. It does not detect that the latest events were removed, or that a
+    /// person with write access to the file wrote a whole new chain. If that matters, keep a copy
+    /// of [`events`](Self::events) elsewhere.
     ///
     /// # Errors
     /// Returns an error if the catalog cannot be read. A broken chain is in the result.

@@ -12,8 +12,8 @@ use crate::catalog::rows::snapshot;
 /// A reader of changes, on a dedicated connection.
 pub(super) struct Feed {
     connection: Connection,
-    /// The result of `data_version` just before the last read, and the version of the
-    /// catalog in that read.
+    /// The result of `data_version` just before the last read, and the catalog's version in that
+    /// read.
     seen: Option<(i64, Version)>,
 }
 

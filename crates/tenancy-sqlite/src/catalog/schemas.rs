@@ -80,7 +80,8 @@ pub(super) fn newest_known(connection: &Connection) -> Result<Option<Tenant>> {
     found.optional()
 }
 
-/// Returns the numbers of tenants whose schema is this one, older, newer, and unknown.
+/// Returns the number of tenants with this schema, and those with an older, a newer and an unknown
+/// schema.
 pub(super) fn counts(connection: &Connection, newest: u32) -> Result<SchemaCounts> {
     // Each query reads an index range.
     let sql = "SELECT (SELECT count(*) FROM tenants WHERE schema = ?1),

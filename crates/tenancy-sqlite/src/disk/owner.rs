@@ -1,8 +1,8 @@
 //! The owner and the mode of new files and directories.
 //!
-//! Other users have no access to them. So a file that the user root creates in an application's
-//! storage root is given to the owner of its directory; otherwise the application could not open
-//! it.
+//! New files and directories are closed to other users. So a file that the user root creates in an
+//! application's storage root is given to the owner of its directory; otherwise the application
+//! could not open it.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::ErrorKind;

@@ -26,8 +26,8 @@ use crate::refusal::Refusal;
 use crate::schema::stamp;
 use crate::store::Store;
 
-/// The time for which a read of the schema version counts. A read takes 4 us, and a whole check-out
-/// with a point select takes 2.6 us.
+/// The time for which a read schema version stays valid. A read takes 4 us, while a whole check-out
+/// with a point select takes only 2.6 us.
 const SCHEMA_TTL: Duration = Duration::from_millis(500);
 
 /// A hardened connection to one tenant's file. It dereferences to a `rusqlite::Connection`, and
@@ -153,9 +153,10 @@ impl SqliteConnection {
     ///
     /// Scans, joins, sorts and endless recursion stop within some microseconds. Work that SQLite
     /// does in one step, such as a function of a long value, is not interrupted, but the driver's
-    /// options bound it; `docs/design/hostile-sql.md` lists the cost of each. If an earlier
-    /// deadline is set, it stays in force. A connection that is returned with a deadline is closed,
-    /// and so is one whose progress handler was replaced, as that would disable deadlines.
+    /// options bound it; `docs/design/hostile-sql.md` lists the costs. If a deadline that ends
+    /// earlier is already set, it stays in force. A connection that is returned with a deadline is
+    /// closed, and so is a connection whose progress handler was replaced, as that disables
+    /// deadlines.
     ///
     /// ```
     /// # use tenancy_core::{Provisioner, Tenant};
@@ -221,7 +222,7 @@ impl SqliteConnection {
         })
     }
 
-    /// Keeps SQLite from a checkpoint when this connection is closed as the last one of the file:
+    /// Lets SQLite skip the checkpoint if this connection is closed as the last one of the file:
     /// with a WAL of 400 MB a checkpoint takes seconds. The next connection recovers the WAL.
     pub(super) fn skip_checkpoint_on_close(&self) -> Eviction {
         // An empty WAL is the usual case after idle maintenance; the close removes it.
@@ -245,8 +246,8 @@ impl SqliteConnection {
             && !self.inner.is_busy()
     }
 
-    /// Looks for tables that conflict with the library's, after statements that may have made one.
-    /// Returns an error if there is any, and emits it as an event.
+    /// Searches the file for tables that conflict with the library's, after statements that may
+    /// have created one. Emits an event for each such table, and returns an error if there is any.
     fn refuse_planted(&self, tenant: &Tenant) -> rusqlite::Result<()> {
         // A cached statement that creates a table could do so in a later check-out unnoticed, as it
         // is not prepared again.

@@ -150,9 +150,9 @@ impl Driver for SqliteDriver {
         connection.maintain_idle(self.store.busy_timeout)
     }
 
-    /// Keeps the close of the connection from a checkpoint of a WAL of any size. If the WAL is not
-    /// empty, [`upkeep`](Driver::upkeep) checkpoints it later, or the next connection recovers it
-    /// within the deadline of its check-out: a WAL of 400 MB takes 0.2 s.
+    /// Lets the close of the connection skip the checkpoint, whatever the size of the WAL. If the
+    /// WAL is not empty, [`upkeep`](Driver::upkeep) checkpoints it later, or the next connection
+    /// recovers it within the deadline of its check-out: a WAL of 400 MB takes 0.2 s.
     fn evict(&self, connection: &mut SqliteConnection) -> Eviction {
         connection.skip_checkpoint_on_close()
     }
@@ -162,8 +162,9 @@ impl Driver for SqliteDriver {
         self.store.finish_eviction(tenant)
     }
 
-    /// Reads the schema version again if the last read is 500 ms ago. So an open connection to a
-    /// tenant that was migrated or rolled back meanwhile is admitted or refused like a new one.
+    /// Reads the schema version again if the last read was 500 ms ago or more. So an open
+    /// connection to a tenant that was migrated or rolled back meanwhile is admitted or refused
+    /// like a new one.
     #[inline]
     fn on_checkout(
         &self,

@@ -111,7 +111,8 @@ pub enum OpenError {
 }
 
 /// A failure of an operation on a tenant's file, such as creating, migrating, retiring or removing
-/// it. The cause of a [`ProvisionError`](tenancy_core::ProvisionError) has this type.
+/// it. It is the cause of the [`ProvisionError`](tenancy_core::ProvisionError) of such an
+/// operation.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
@@ -172,7 +173,7 @@ pub enum MigrateError {
         /// The version of the database.
         found: u32,
     },
-    /// The database is newer than the program.
+    /// The schema of the database is newer than the newest migration of the program.
     #[error(
         "schema version {found} is newer than {newest}, the newest migration; use a newer program"
     )]

@@ -12,7 +12,7 @@ use crate::ops::snapshot::StoredSnapshot;
 use crate::store::Store;
 
 /// The longest wait for connections to the file that a restored snapshot replaced. Pools close them
-/// when they see the new incarnation; a later call retires the file if one is still open.
+/// when they see the new incarnation. If a connection stays open, a later call retires the file.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl From<FileError> for TenantError {

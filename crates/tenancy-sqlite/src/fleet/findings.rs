@@ -25,8 +25,8 @@ pub struct Validation {
     /// The number of events of the audit trail; 0 if their chain is broken, which is a finding.
     pub events: u64,
     /// The tenants whose creation is in progress or was interrupted, by id; only the process that
-    /// creates a tenant knows which. To create the tenant again completes it, and to destroy the
-    /// tenant removes it.
+    /// creates a tenant knows which. Creating the tenant again completes the creation; destroying
+    /// the tenant undoes it.
     pub unfinished: Vec<TenantRef>,
     /// The faults, sorted by tenant and path.
     pub findings: Vec<Finding>,
@@ -98,11 +98,11 @@ pub enum Problem {
     /// `placement`: the row names a place of another driver.
     #[error("its place is none of this driver's; correct the row")]
     Placement,
-    /// `orphan`: a database whose place no row has.
+    /// `orphan`: a database in a place that no row has.
     #[error("is no tenant's; a fix moves it to quarantine")]
     Orphan,
-    /// `duplicate`: a database whose place no row has carries the stamp of this tenant, whose own
-    /// file is another one.
+    /// `duplicate`: a database in a place that no row has, with the stamp of this tenant. The row
+    /// of the tenant has another place.
     #[error("says it is this tenant's, which has another file; a fix moves it to quarantine")]
     Duplicate,
     /// `sidecar`: a `-wal`, `-shm` or `-journal` without its database.
@@ -224,7 +224,7 @@ pub enum Problem {
     Shadowed {
         /// The domain that is not looked up as a domain.
         domain: Domain,
-        /// The label as which it is looked up.
+        /// The label under which it is looked up.
         by: Name,
     },
     /// `no_journal`, a warning: the storage root is on ext4 without a journal. A power cut may

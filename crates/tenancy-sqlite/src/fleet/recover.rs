@@ -19,12 +19,12 @@ pub struct Recovered {
     /// The retirements, destructions and revivals that were interrupted. Each has its file in the
     /// trash now, or the error that prevented the move.
     pub retired: Vec<Fixed>,
-    /// The retired tenants whose file is gone, because their destruction was interrupted after its
-    /// removal. To destroy such a tenant again removes its row, too.
+    /// The retired tenants whose file is gone, because their destruction was interrupted after the
+    /// removal of the file. Destroying such a tenant again removes its row, too.
     pub gone: Vec<TenantRef>,
-    /// The tenants whose creation was interrupted. Only the caller knows their names, so `recover`
-    /// does not complete them. To create the tenant again completes it, and to destroy the tenant
-    /// removes it.
+    /// The tenants whose creation was interrupted. Only the caller knows the names that they should
+    /// get, so `recover` does not complete them. Creating such a tenant again completes the
+    /// creation; destroying it undoes the creation.
     pub unfinished: Vec<TenantRef>,
 }
 

@@ -105,8 +105,8 @@ impl SqliteFleet {
     ///
     /// The call does not trust one clock alone. A file counts as retired since the latest of the
     /// time in its name, its change time and the times of the 10,000 events of the catalog until
-    /// its retirement. So a clock that was behind at the retirement does not destroy a file too
-    /// early.
+    /// its retirement. So no file is destroyed too early because a clock was behind at its
+    /// retirement.
     ///
     /// ```
     /// use tenancy_core::Actor;

@@ -12,8 +12,8 @@ use crate::error::{FileError, InvalidWarmPool, RepairError};
 
 /// The time after which a process that is creating or removing a database counts as killed.
 const LAPSE_MS: i64 = 60_000;
-/// The time after which databases of migrations that differ but are not older are removed. By then
-/// their release was rolled back, or has filled its own pool.
+/// The time after which databases of other migrations are removed, even if those are not older. By
+/// then their release was rolled back, or has filled its own pool.
 const TURN_MS: i64 = 60 * LAPSE_MS;
 
 /// The state of the warm pool after [`SqliteFleet::fill_warm_pool`].

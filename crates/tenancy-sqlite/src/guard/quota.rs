@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Result};
 use tenancy_core::Tenant;
 
-/// The function that returns a tenant's own bound.
+/// The function that returns the bound of one tenant.
 pub(crate) type MaxBytesBy = dyn Fn(&Tenant) -> Option<u64> + Send + Sync;
 
 /// The bounds of all tenants.

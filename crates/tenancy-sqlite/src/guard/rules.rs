@@ -41,7 +41,7 @@ const PRAGMAS: [(&str, Value); 32] = [
     ("cache_size", Value::None),
     ("collation_list", Value::None),
     ("data_version", Value::None),
-    // Reset on return, if it did not end with a transaction.
+    // The setting is reset when the connection is returned, if no transaction has ended it.
     ("defer_foreign_keys", Value::Any),
     ("encoding", Value::None),
     ("foreign_key_check", Value::Any),

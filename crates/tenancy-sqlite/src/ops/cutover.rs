@@ -4,7 +4,7 @@
 //! A commit into the old file after the cutover would be acknowledged and lost. So the cutover
 //! happens under the write lock of the old file, and every commit checks under that lock whether it
 //! has happened. The check first looks for a file of the next incarnation, which costs a
-//! microsecond. Only if there is one, the check reads the catalog: the file alone proves no
+//! microsecond. The check reads the catalog only if there is such a file. The file alone proves no
 //! cutover, as the rollback may have been killed before it.
 
 use std::path::PathBuf;

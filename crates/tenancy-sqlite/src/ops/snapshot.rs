@@ -110,8 +110,8 @@ impl Root {
     }
 }
 
-/// An incomplete database in staging, with its sidecars. The drop removes it, unless it was put in
-/// place. Recovery never puts one in place.
+/// A database that is being written in staging, with its sidecars. The drop removes it, unless it
+/// was put in place. Recovery removes it, too.
 pub(crate) struct Scratch {
     path: PathBuf,
     file: File,

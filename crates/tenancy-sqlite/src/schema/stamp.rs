@@ -69,7 +69,7 @@ pub(crate) fn add_locator(connection: &Connection, tenant: &Tenant) -> Result<()
 fn try_add_locator(connection: &Connection, tenant: &Tenant) -> Result<()> {
     let behavior = TransactionBehavior::Immediate;
     let transaction = Transaction::new_unchecked(connection, behavior)?;
-    // Another process may have been faster.
+    // Another process may have added the column first.
     let columns = |row: &Row<'_>| Ok(row.as_ref().column_count());
     if connection.query_row(READ, [], columns)? <= LOCATOR {
         let column = PLACED.trim_start_matches(", ");
@@ -118,7 +118,7 @@ pub(crate) enum Stamp {
     FromWarmPool { schema: u32 },
     /// The file belongs to this incarnation, and is closed, as the tenant was retired.
     Closed,
-    /// The file belongs to no tenant or to another one; the text describes it.
+    /// The file belongs to another tenant or to none; the text describes the file.
     Foreign(Box<str>),
 }
 

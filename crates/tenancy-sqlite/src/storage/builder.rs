@@ -246,9 +246,9 @@ impl SqliteStorageBuilder {
         self
     }
 
-    /// Sets the greatest size of a tenant's WAL, in bytes. The least value is 2,000 pages: 8 MB
-    /// with the default page size, which is twice the usual size between two checkpoints.
-    /// `u64::MAX` means no bound. Defaults to 512 MiB.
+    /// Sets the greatest size of a tenant's WAL, in bytes. The least value is 2,000 pages, twice
+    /// the usual size between two checkpoints: 8 MB with the default page size. `u64::MAX` means no
+    /// bound. Defaults to 512 MiB.
     ///
     /// While a reader stays in a transaction, no checkpoint can reset the WAL, and every write
     /// makes it longer. The default allows a reader of some minutes beside a busy writer, and

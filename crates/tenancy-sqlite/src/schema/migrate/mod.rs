@@ -31,11 +31,11 @@ pub struct Migration {
     foreign_keys: ForeignKeys,
 }
 
-/// Whether foreign keys are enforced while a script runs.
+/// The treatment of foreign keys while a script runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ForeignKeys {
     On,
-    /// Off, and checked as a whole before the commit.
+    /// Not enforced while the script runs, but checked before the commit.
     CheckedAtTheEnd,
 }
 
