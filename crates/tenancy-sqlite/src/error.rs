@@ -30,7 +30,7 @@ pub enum StorageError {
         path.display()
     )]
     NoRoot {
-        /// The path where the root was looked for.
+        /// The path that does not exist.
         path: PathBuf,
     },
     /// The directory has no marker, so it is not a storage root.
@@ -56,7 +56,7 @@ pub enum StorageError {
         /// A description of the damage.
         found: &'static str,
     },
-    /// A newer version of this library made the storage root.
+    /// A newer version of this library created the storage root.
     #[error("{} has root format {found}, this program knows {known}; use a newer program", path.display())]
     NewerRoot {
         /// The path of the root.
@@ -69,12 +69,12 @@ pub enum StorageError {
     /// The size of the warm pool is out of bounds.
     #[error(transparent)]
     WarmPool(#[from] InvalidWarmPool),
-    /// A file or a link stands where a directory of the root belongs.
+    /// A file or a link is in the place of a directory of the root.
     #[error("{} is {found}; a plain directory is needed there", path.display())]
     NotADirectory {
         /// The path of the directory.
         path: PathBuf,
-        /// A description of what stands there.
+        /// The kind of entry that is there.
         found: &'static str,
     },
     /// The root is on a network file system, where SQLite loses commits.
@@ -175,7 +175,7 @@ pub enum StorageError {
     NotACatalog {
         /// The path of the file.
         path: PathBuf,
-        /// A description of what the file is instead.
+        /// A description of the file.
         found: Box<str>,
     },
     /// A newer version of this library wrote the catalog.
@@ -243,7 +243,7 @@ pub enum RepairError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RebuildError {
-    /// Another process, or a driver in this one, has the root open.
+    /// Another process, or a driver in this process, has the root open.
     #[error("{} is in use; stop every process that has it open, and drop its drivers in this one", root.display())]
     InUse {
         /// The storage root.

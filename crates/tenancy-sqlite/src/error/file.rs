@@ -38,17 +38,17 @@ pub enum OpenError {
         tenant: TenantRef,
         /// The path of the file.
         path: PathBuf,
-        /// A description of what stands there.
+        /// The kind of entry that is there.
         found: &'static str,
     },
-    /// The file is stamped for another tenant, or this library did not make it.
+    /// The file is stamped for another tenant or place, or has no valid stamp.
     #[error("tenant {tenant}: {} is {found}; restore the tenant's own file", path.display())]
     WrongDatabase {
         /// The tenant whose file it should be.
         tenant: TenantRef,
         /// The path of the file.
         path: PathBuf,
-        /// A description of what the file is.
+        /// A description of the file.
         found: Box<str>,
     },
     /// The file was closed when its tenant was retired.

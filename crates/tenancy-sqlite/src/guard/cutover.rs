@@ -14,7 +14,7 @@ use crate::disk::root::Root;
 pub(crate) struct Cutover {
     id: TenantId,
     epoch: u64,
-    /// The file of the next incarnation, if a rollback makes it from this one.
+    /// The path of the next incarnation's file, which exists only after a rollback.
     next: PathBuf,
     catalog: PathBuf,
 }

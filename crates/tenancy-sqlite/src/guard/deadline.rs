@@ -87,7 +87,7 @@ impl ConnectionDeadline {
         Self { deadline, clones }
     }
 
-    /// Sets a deadline. An earlier one that is already set stays.
+    /// Sets a deadline, unless a deadline that ends earlier is already set.
     pub(crate) fn set(&self, after: Duration) -> Deadline {
         let before = self.deadline.0.load(Ordering::Relaxed);
         let at = moment(after).min(before);
