@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::hint::black_box;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -45,7 +46,9 @@ impl Bed {
         for tenant in &made {
             let path = path(dir.path(), tenant);
             fs::create_dir_all(path.parent().expect("it is in one")).expect("a directory");
-            fs::File::create_new(path).expect("a file");
+            let mut options = fs::OpenOptions::new();
+            let own = options.write(true).create_new(true).mode(0o600).open(path);
+            own.expect("a file");
         }
         for tenant in made.iter().take(UNFINISHED) {
             let change = TenantChange::status(TenantStatus::Suspended);
