@@ -5,8 +5,9 @@ use crate::event::{Event, Observer};
 /// An observer that writes every [`Event`] to `tracing` with the target `tenancy`.
 ///
 /// Warnings are `NameConflict`, `CatalogUnavailable`, `OpenFailed`, `WarmPoolFailed`, `LockWait`,
-/// `NoJournal`, `IdleMaintenanceFailed`, `WaitedLong` and `BoundReached`. `Switched` has the level
-/// `info`, and every other event the level `debug`.
+/// `NoJournal`, `IdleMaintenanceFailed`, `UpkeepFailed`, `WaitedLong`, `TimedOut`, `HeldLong`,
+/// `SchemaRefused` and `BoundReached`. `Switched` has the level `info`, and every other event the
+/// level `debug`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -27,7 +28,11 @@ impl Observer for TracingObserver {
             | Event::LockWait { .. }
             | Event::NoJournal { .. }
             | Event::IdleMaintenanceFailed { .. }
+            | Event::UpkeepFailed { .. }
             | Event::WaitedLong { .. }
+            | Event::TimedOut { .. }
+            | Event::HeldLong { .. }
+            | Event::SchemaRefused { .. }
             | Event::BoundReached { .. } => ::tracing::warn!(target: "tenancy", ?event),
             _ => ::tracing::debug!(target: "tenancy", ?event),
         }
@@ -37,6 +42,7 @@ impl Observer for TracingObserver {
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
+    use std::time::Duration;
 
     use ::tracing::span::{Attributes, Id, Record};
     use ::tracing::{Level, Metadata, Subscriber};
@@ -71,6 +77,23 @@ mod tests {
             .expect("a tenant");
         ::tracing::subscriber::with_default(Levels(Arc::clone(&levels)), || {
             TracingObserver.observe(&Event::BoundReached { max: 4 });
+            TracingObserver.observe(&Event::SchemaRefused {
+                tenant: &acme,
+                what: "table x",
+            });
+            TracingObserver.observe(&Event::UpkeepFailed {
+                tenant: &acme,
+                error: &std::fmt::Error,
+            });
+            TracingObserver.observe(&Event::TimedOut {
+                tenant: &acme,
+                waited: Duration::ZERO,
+            });
+            TracingObserver.observe(&Event::HeldLong {
+                tenant: acme.id(),
+                holder: "main.rs:1",
+                held: Duration::ZERO,
+            });
             TracingObserver.observe(&Event::Opening { tenant: &acme });
             TracingObserver.observe(&Event::Switched {
                 from: &acme,
@@ -78,6 +101,8 @@ mod tests {
             });
         });
         let levels = levels.lock().expect("no thread panicked with it");
-        assert_eq!(*levels, [Level::WARN, Level::DEBUG, Level::INFO]);
+        let (warnings, others) = levels.split_at(5);
+        assert_eq!(warnings, [Level::WARN; 5]);
+        assert_eq!(others, [Level::DEBUG, Level::INFO]);
     }
 }
